@@ -21,19 +21,25 @@ VARIANTS = [name.removesuffix("_train.npz") for name in reference_names("*_train
 
 
 # Noise floors: reference/README.md, "Comparing", and train_noise_floor.json. Without oneDNN, as the
-# golden numbers were made and these tests run (tests/conftest.py), the differences are far below
-# them: forward 2e-6, gradients 6e-6 (interleaved) and 3e-5 (MobileNetV1), changes 3e-4.
+# golden numbers were made and these tests run (tests/conftest.py), a CPU with AVX-512 stays far
+# below them: forward 2e-6, gradients 6e-6 (interleaved) and 3e-5 (MobileNetV1), changes 3e-4. A CPU
+# with AVX2 alone adds up in another order: forward 3e-5. A relu6 input that close to 0 or 6 is then
+# on the other side, and the gradients of all layers before it jump. How far, `step` finds out by
+# itself: it takes the gradients again for frames that are off by their last bit. (One such jump of
+# 3.4 % was seen against the golden numbers and, to three digits, between two runs of ours.)
 FORWARD = 1e-4  # relative L2
 # After update k: mining and relu6 are not continuous, so that a bit grows into percents in no time.
-CURVE = (1e-5, 1e-4, 1e-2, 1e-1, 1e-1)
+CURVE = (1e-5, 1e-3, 1e-2, 1e-1, 1e-1)
 NOISE = 1e-3  # a gradient that is mathematically zero; the original's own is up to 4e-5
 ULP = 2**-24  # half a unit in the last place of a weight near 1
+TOUCH = 1e-7  # of a pixel: a unit in its last place
+DRAWS = 4
 
 
 def relative(ours: Any, theirs: np.ndarray) -> float:
     """Returns the relative L2 difference."""
     difference = np.asarray(ours, np.float64) - theirs.astype(np.float64)
-    return float(np.linalg.norm(difference) / np.linalg.norm(theirs))
+    return float(np.linalg.norm(difference) / max(np.linalg.norm(theirs), 1e-30))
 
 
 def gradient_tolerance(variant: str, name: str) -> float:
@@ -68,7 +74,7 @@ def ground_truth(golden: dict[str, np.ndarray]) -> GroundTruth:
     return GroundTruth(tf.constant(clip_first(boxes)), tf.constant(clip_first(classes)))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def step(variant: str) -> dict[str, Any]:
     """Returns all that one training step of ours gives, from the golden start."""
     golden = arrays(reference(f"{variant}_train.npz"))
@@ -89,10 +95,10 @@ def step(variant: str) -> dict[str, Any]:
     state = LSTMState(tf.constant(golden["state_c0"]), tf.constant(golden["state_h0"]))
 
     @tf.function
-    def train_step() -> tuple[Any, ...]:
+    def gradients_of(video: tf.Tensor) -> tuple[Any, ...]:
         with tf.GradientTape() as tape:
             output = model(
-                tf.constant(clip_first(golden["video"])),
+                video,
                 state=state,
                 networks=networks,
                 training=True,
@@ -101,14 +107,32 @@ def step(variant: str) -> dict[str, Any]:
             regularization = tf.add_n(model.losses)
             total = tf.add_n([*parts.values(), regularization])
         gradients = tape.gradient(total, list(trainable.values()))
-        model.optimizer.apply_gradients(zip(gradients, trainable.values(), strict=True))
         return output, {**parts, "regularization": regularization, "total": total}, gradients
 
+    video = tf.constant(clip_first(golden["video"]), tf.float32)
+
+    def train_step() -> tuple[Any, ...]:
+        output, losses, gradients = gradients_of(video)
+        model.optimizer.apply_gradients(zip(gradients, trainable.values(), strict=True))
+        return output, losses, gradients
+
+    rng = np.random.default_rng(0)
+    touched = [
+        gradients_of(video * (1 + TOUCH * rng.standard_normal(video.shape).astype(np.float32)))
+        for _ in range(DRAWS)
+    ]
+    # Only what the moving statistics are has changed: training does not look at them.
+    lstd.load_tf1_checkpoint(model, reference(f"{variant}_weights.npz"))
     before = {name: variable.numpy().astype(np.float64) for name, variable in variables.items()}
     output, losses, gradients = train_step()
     changes = {name: variable.numpy() - before[name] for name, variable in variables.items()}
     curve = [losses] + [train_step()[1] for _ in range(4)]
+    moved = [
+        max(relative(draw[2][index], gradient.numpy()) for draw in touched)
+        for index, gradient in enumerate(gradients)
+    ]
     return {
+        "moved": dict(zip(trainable, moved, strict=True)),
         "golden": golden,
         "output": output,
         "losses": losses,
@@ -155,20 +179,25 @@ def test_losses_over_five_updates(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients(variant):
     golden = arrays(reference(f"{variant}_train_grads.npz"))
-    gradients = step(variant)["gradients"]
+    gradients, moved = step(variant)["gradients"], step(variant)["moved"]
     assert set(golden) == set(gradients)
+    differences = []
     for name, theirs in golden.items():
         mine = gradients[name].numpy()
         if is_rounding_noise(theirs):
             assert np.abs(mine).max() < NOISE, name
         else:
-            assert relative(mine, theirs) < gradient_tolerance(variant, name), name
+            differences.append(relative(mine, theirs))
+            floor = max(gradient_tolerance(variant, name), 1.5 * moved[name])
+            assert differences[-1] < floor, name
+    # Jumps are few: on a CPU with AVX2 alone 2e-4 (MobileNetV1) and 5e-5 (interleaved).
+    assert np.median(differences) < 1e-3
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_change_of_every_variable_in_one_update(variant):
     golden = arrays(reference(f"{variant}_train_delta_x4096.npz"))
-    changes = step(variant)["changes"]
+    changes, moved = step(variant)["changes"], step(variant)["moved"]
     norms = json.loads(reference(f"{variant}_train.json").read_text())["delta_l2"]
     compared = 0
     for name, theirs in golden.items():
@@ -178,9 +207,10 @@ def test_change_of_every_variable_in_one_update(variant):
         if np.linalg.norm(theirs) < 1e3 * rounding / 2:
             continue
         compared += 1
-        tolerance = 1e-3 * np.linalg.norm(theirs)
+        jump = 1.5 * moved.get(name, 0.0)  # moving statistics have no gradient
+        tolerance = max(1e-3, jump) * np.linalg.norm(theirs)
         assert np.linalg.norm(changes[name] - theirs) < tolerance + rounding, name
         np.testing.assert_allclose(
-            np.linalg.norm(changes[name]), norms[name], rtol=5e-3, err_msg=name
+            np.linalg.norm(changes[name]), norms[name], rtol=max(5e-3, jump), err_msg=name
         )
     assert compared > len(golden) // 2
