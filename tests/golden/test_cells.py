@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.conv_lstm import ConvLSTMCell
+from lstd.layers.normalized_bottleneck import NormalizedBottleneck
 from lstd.types import LSTMState
 from tests.golden.reference import arrays, reference
 
@@ -64,6 +65,30 @@ def test_grouped_cell_equals_the_original(case, settings):
             np.testing.assert_allclose(bottlenecks[-1], theirs, atol=TOLERANCE, rtol=TOLERANCE)
 
     output, new = cell(bottlenecks[0], state)
+
+    _assert_close(golden, case, output, new)
+
+
+def test_cell_with_batch_norm_equals_the_original():
+    golden, case = arrays(reference("lstm_cells.npz")), "bn_bottleneck"
+    state = LSTMState(*(tf.constant(golden[f"{case}/in/{name}"]) for name in "ch"))
+    x = tf.constant(golden[f"{case}/in/x0"])
+    bottleneck = NormalizedBottleneck(state_depth=16, groups=4)
+    cell = ConvLSTMCell(
+        state_depth=16, groups=4, clip_state=True, activate_state=True, output_bottleneck=True
+    )
+    bottleneck.build(x.shape)
+    cell.build(x.shape)
+    for group in range(4):
+        _fill(bottleneck.input_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_x")
+        _fill(bottleneck.hidden_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_h")
+        _fill(cell.kernels[group], golden, f"{case}/{SCOPE}concat_conv_{group}")
+    for norm, name in ((bottleneck.input_norm, "X"), (bottleneck.hidden_norm, "H")):
+        for part in ("gamma", "beta", "moving_mean", "moving_variance"):
+            values = [golden[f"{case}/{SCOPE}BatchNorm_{g}_{name}/{part}"] for g in range(4)]
+            getattr(norm, part).assign(np.concatenate(values))
+
+    output, new = cell(bottleneck(x, state.h), state)
 
     _assert_close(golden, case, output, new)
 
