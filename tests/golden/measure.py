@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,16 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 import lstd
-from lstd.types import LSTMState, Predictions
-from tests.golden import test_training
+from lstd.ops import images
+from lstd.types import Predictions
+from tests.golden import tensors, test_evaluation, test_losses, test_training
 from tests.golden.reference import arrays, reference, reference_names
 
 Row = tuple[str, str, float]
-
-
-def clip_first(array: np.ndarray, batch: int) -> np.ndarray:
-    """Returns time-major [T * B, ...] as [B, T, ...]."""
-    return np.swapaxes(array.reshape(-1, batch, *array.shape[1:]), 0, 1)
 
 
 def largest(ours: Any, theirs: np.ndarray) -> float:
@@ -36,45 +31,53 @@ def largest(ours: Any, theirs: np.ndarray) -> float:
 
 def evaluation(variant: str) -> Iterator[Row]:
     """Yields the largest differences over all scenarios of a variant in inference."""
-    model = lstd.build_model(_config(variant).model)
-    lstd.load_tf1_checkpoint(model, reference(f"{variant}_weights.npz"))
+    model = tensors.load(variant)
     common = arrays(reference(f"{variant}_eval_common.npz"))
-    meta = json.loads(reference(f"{variant}_meta.json").read_text())["meta"]
-    batch = meta["batch"]
     yield "anchors", "1e-6", largest(model.anchors, common["anchors"])
+    if "preprocessed" in common:
+        yield "frames, resized", "1e-4", largest(_resized(model, common), common["preprocessed"])
     worst: dict[str, float] = {}
-    for scenario in meta["scenarios"]:
+    for scenario in (s for v, s in tensors.scenarios() if v == variant):
         golden = arrays(reference(f"{variant}_eval_{scenario}.npz"))
-        state = None
-        if scenario.endswith("state"):
-            state = LSTMState(tf.constant(common["state_c0"]), tf.constant(common["state_h0"]))
-        output = model(
-            tf.constant(clip_first(common["video"], batch)),
-            state=state,
-            networks=golden["action"].T if "action" in golden else None,
-        )
         raw = Predictions(
             tf.constant(golden["box_encodings"]),
             tf.constant(golden["class_predictions_with_background"]),
         )
-        detections = model.detect(raw)
-        boxes, logits = (clip_first(np.asarray(part), batch) for part in raw)
-        last = {
-            name: golden.get(f"final_state_{name}", golden.get(f"state_{name}", [0])[-1])
-            for name in "ch"
-        }
+        found = model.detect(raw)
         differences = {
-            "box encodings": largest(output.predictions.box_encodings, boxes),
-            "class logits": largest(output.predictions.class_logits, logits),
-            "state c": largest(output.state.c, last["c"]),
-            "state h": largest(output.state.h, last["h"]),
-            "detections, boxes": largest(detections.boxes, golden["post_detection_boxes"]),
-            "detections, scores": largest(detections.scores, golden["post_detection_scores"]),
-            "detections, classes": largest(detections.classes, golden["post_detection_classes"]),
+            **tensors.differences(model, variant, scenario),
+            "detections, boxes": largest(found.boxes, golden["post_detection_boxes"]),
+            "detections, scores": largest(found.scores, golden["post_detection_scores"]),
+            "detections, classes": largest(found.classes, golden["post_detection_classes"]),
+            "detections, count": largest(found.count, golden["post_num_detections"]),
         }
-        worst = {name: max(value, worst.get(name, 0.0)) for name, value in differences.items()}
+        worst = {
+            name: max(differences.get(name, 0.0), worst.get(name, 0.0))
+            for name in (*worst, *(name for name in differences if name not in worst))
+        }
     for name, value in worst.items():
         yield name, "1e-6" if name.startswith("detections") else "1e-3", value
+    yield from _counts(model, variant)
+
+
+def _resized(model: lstd.LSTMSSD, common: dict[str, np.ndarray]) -> tf.Tensor:
+    height, width, _ = model.input_shape_hwc
+    return images.normalize(images.resize(tf.constant(common["video"]), height, width))
+
+
+def _counts(model: lstd.LSTMSSD, variant: str) -> Iterator[Row]:
+    golden = json.loads(reference("counts.json").read_text()).get(variant)
+    if golden is None:
+        return
+    ours = lstd.count(model)
+    yield "parameters", "equal", abs(ours["parameters"] - golden["parameters_total"])
+    parts = test_evaluation.PARTS.items()
+    off = [
+        abs(ours["multiply_adds"]["parts"][part] / golden["multiply_adds"][name] - 1)
+        for name, part in parts
+        if name in golden["multiply_adds"]
+    ]
+    yield "multiply-adds of a part", "1e-2 relative", max(off)
 
 
 def training(variant: str) -> Iterator[Row]:
@@ -85,6 +88,7 @@ def training(variant: str) -> Iterator[Row]:
         theirs = float(golden[f"{name}_loss"])
         asked = "1e-6 relative" if name == "regularization" else "1e-4 relative"
         yield f"{name} loss", asked, abs(float(losses[name]) - theirs) / theirs
+    yield from _assignment(golden)
     name = f"{variant}_train_grads.npz"
     if name not in reference_names("*_train_grads.npz"):
         return
@@ -97,12 +101,43 @@ def training(variant: str) -> Iterator[Row]:
         by_part[part] = max(difference, by_part.get(part, 0.0))
     for part, value in by_part.items():
         yield f"gradients, {part}", "noise floor, relative L2", value
+    yield from _jumps(variant, ours, real)
+    yield from _changes(variant, ours)
 
 
-def _config(variant: str) -> lstd.Config:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return lstd.load_config(reference(f"{variant}.config"))
+def _changes(variant: str, ours: dict[str, Any]) -> Iterator[Row]:
+    """Yields the median and largest relative difference of what one update changes."""
+    off = test_training.change_differences(variant, ours["changes"])
+    yield "changes in one update, median", "1e-3 relative L2", float(np.median(list(off.values())))
+    yield "changes in one update", "1e-3 relative L2", max(off.values())
+
+
+def _assignment(golden: dict[str, np.ndarray]) -> Iterator[Row]:
+    """Yields how many anchors are matched or mined otherwise."""
+    loss = test_losses.loss_of(golden)
+    truth, raw = test_losses.ground_truth_of(golden), test_losses.predictions_of(golden)
+    matches = loss.targets(truth).matches.numpy()
+    yield "anchors matched otherwise", "none", float((matches != golden["match"]).sum())
+    selected = loss.mined(truth, raw).selected.numpy()
+    theirs = np.zeros_like(selected)
+    for frame, row in enumerate(theirs):
+        row[golden[f"mined_indices_{frame}"]] = True
+    yield "anchors mined otherwise", "none", float((selected != theirs).sum())
+
+
+def _jumps(variant: str, ours: dict[str, Any], real: dict[str, np.ndarray]) -> Iterator[Row]:
+    """Yields how many variables are beyond the noise floor, and how many jump so by themselves."""
+    floors = {name: test_training.gradient_tolerance(variant, name) for name in real}
+    off = {n: test_training.relative(ours["gradients"][n], g) for n, g in real.items()}
+    asked = f"{len(real)} variables"
+    yield "gradients, median", "noise floor, relative L2", float(np.median(list(off.values())))
+    yield "gradients beyond the floor", asked, float(sum(off[n] > floors[n] for n in real))
+    moved = ours["moved"]
+    yield (
+        "the same between two runs of ours",
+        asked,
+        float(sum(moved[n] > floors[n] for n in real)),
+    )
 
 
 def main() -> None:

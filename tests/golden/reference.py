@@ -1,7 +1,7 @@
-"""Where the golden numbers of the TensorFlow 1 original are.
+"""Where the golden numbers of the TensorFlow 1 original are; README.md here says what they are.
 
-The whole set lies beside the repository, in `../shared/reference`; its README says what each array
-is. What the tests always need is cut from it into `data/` here, the arrays unchanged.
+The whole set lies beside the repository, in `../shared/reference`. What the tests always need is
+cut from it into `data/` here, under the same names.
 """
 
 from __future__ import annotations
@@ -11,33 +11,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-_DATA = Path(__file__).resolve().parent / "data"
+DATA = Path(__file__).resolve().parent / "data"
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-_REFERENCE = SHARED / "reference"
+REFERENCE = SHARED / "reference"
 
 
 def reference(name: str) -> Path:
-    """Returns the path of a file of the whole set; skips the test where it is absent."""
-    path = _REFERENCE / name
-    if not path.exists():
-        pytest.skip(f"needs {name} of the golden numbers in {_REFERENCE}")
-    return path
+    """Returns the path of a file of the whole set, else of the selection; else skips the test."""
+    for folder in (REFERENCE, DATA):
+        if (folder / name).exists():
+            return folder / name
+    pytest.skip(f"needs {name} of the golden numbers in {REFERENCE}")
 
 
 def reference_names(pattern: str) -> list[str]:
-    """Returns the names in the whole set that fit, to parametrize a test with.
+    """Returns the names of all files that fit, to parametrize a test with.
 
-    Where the set is absent it is the pattern itself, so that `reference` skips the test.
+    Where there are none it is the pattern itself, so that `reference` skips the test.
     """
-    return sorted(path.name for path in _REFERENCE.glob(pattern)) or [pattern]
+    found = {path.name for folder in (REFERENCE, DATA) for path in folder.glob(pattern)}
+    return sorted(found) or [pattern]
 
 
 def arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     """Returns arrays of an `.npz` file by name, all of them or those asked for; closes the file."""
     with np.load(path) as file:
         return {name: file[name] for name in names or file.files}
-
-
-def small(name: str) -> Path:
-    """Returns the path of a file in `data/`, which is always there."""
-    return _DATA / name

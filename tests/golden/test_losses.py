@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from lstd.config import HardNegativeConfig
 from lstd.losses import DetectionLoss, huber, sigmoid_cross_entropy
 from lstd.types import GroundTruth, Predictions
-from tests.golden.reference import arrays, reference, reference_names, small
-
-FILES = ["v1_small_train_losses.npz", *reference_names("*_train.npz")]
+from tests.golden.reference import arrays, reference, reference_names
 
 
-def _path(name: str) -> Path:
-    return small(name) if name == FILES[0] else reference(name)
-
-
-@pytest.fixture(params=FILES)
+@pytest.fixture(params=reference_names("*_train.npz"))
 def golden(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
-    return arrays(_path(request.param))
+    return arrays(reference(request.param))
 
 
-def _loss(golden: dict[str, np.ndarray]) -> DetectionLoss:
+def loss_of(golden: dict[str, np.ndarray]) -> DetectionLoss:
     num_classes = golden["class_predictions_with_background"].shape[-1] - 1
     return DetectionLoss(
         anchors=golden["anchors"], num_classes=num_classes, hard_negatives=HardNegativeConfig()
     )
 
 
-def _ground_truth(golden: dict[str, np.ndarray]) -> GroundTruth:
+def ground_truth_of(golden: dict[str, np.ndarray]) -> GroundTruth:
     num_frames = len(golden["match"])
     rows = max(len(golden[f"gt_classes_{frame}"]) for frame in range(num_frames)) + 2
     boxes = np.full([num_frames, rows, 4], -1.0, np.float32)
@@ -43,12 +35,12 @@ def _ground_truth(golden: dict[str, np.ndarray]) -> GroundTruth:
     return GroundTruth(boxes, classes)
 
 
-def _predictions(golden: dict[str, np.ndarray]) -> Predictions:
+def predictions_of(golden: dict[str, np.ndarray]) -> Predictions:
     return Predictions(golden["box_encodings"], golden["class_predictions_with_background"])
 
 
 def test_matches_targets_and_weights_equal_the_original(golden: dict[str, np.ndarray]) -> None:
-    targets = _loss(golden).targets(_ground_truth(golden))
+    targets = loss_of(golden).targets(ground_truth_of(golden))
     np.testing.assert_array_equal(targets.matches, golden["match"])
     np.testing.assert_array_equal(targets.class_targets, golden["cls_targets"])
     np.testing.assert_array_equal(targets.class_weights, golden["cls_weights"])
@@ -58,8 +50,8 @@ def test_matches_targets_and_weights_equal_the_original(golden: dict[str, np.nda
 
 
 def test_losses_of_every_anchor_equal_the_original(golden: dict[str, np.ndarray]) -> None:
-    targets = _loss(golden).targets(_ground_truth(golden))
-    predictions = _predictions(golden)
+    targets = loss_of(golden).targets(ground_truth_of(golden))
+    predictions = predictions_of(golden)
     classification = sigmoid_cross_entropy(predictions.class_logits, targets.class_targets)
     localization = huber(predictions.box_encodings, targets.box_encodings) * targets.box_weights
     np.testing.assert_allclose(classification, golden["cls_losses"], rtol=2e-6)
@@ -68,7 +60,7 @@ def test_losses_of_every_anchor_equal_the_original(golden: dict[str, np.ndarray]
 
 
 def test_mined_anchors_equal_the_original(golden: dict[str, np.ndarray]) -> None:
-    mined = _loss(golden).mined(_ground_truth(golden), _predictions(golden))
+    mined = loss_of(golden).mined(ground_truth_of(golden), predictions_of(golden))
     np.testing.assert_array_equal(mined.num_positives, golden["num_positives"])
     np.testing.assert_array_equal(mined.num_negatives, golden["num_negatives"])
     for frame, (order, selected) in enumerate(
@@ -83,7 +75,7 @@ def test_mined_anchors_equal_the_original(golden: dict[str, np.ndarray]) -> None
 
 
 def test_loss_equals_the_original(golden: dict[str, np.ndarray]) -> None:
-    loss, truth, predictions = _loss(golden), _ground_truth(golden), _predictions(golden)
+    loss, truth, predictions = loss_of(golden), ground_truth_of(golden), predictions_of(golden)
     components = loss.components(truth, predictions)
     # Sums of a few hundred float32 numbers; on the machine where this was written they are equal.
     for name in ("localization", "classification"):

@@ -10,9 +10,9 @@ import pytest
 
 from lstd.ops import anchors, boxes, images, postprocess
 from lstd.types import Predictions
-from tests.golden.reference import arrays, reference, reference_names, small
+from tests.golden.reference import arrays, reference, reference_names
 
-ANCHOR_CASES = json.loads(small("anchors.json").read_text())
+ANCHOR_CASES = json.loads(reference("anchors.json").read_text())
 SHIPPED_POSTPROCESSING = {
     "scale_factors": (10.0, 10.0, 5.0, 5.0),
     "score_threshold": -20.0,
@@ -47,7 +47,7 @@ def test_anchors_equal_the_original_bit_for_bit(case: str) -> None:
     made = anchors.generate(
         grids=description["grids"], image_height=height, image_width=width, **settings
     )
-    golden = arrays(small("anchors.npz"))
+    golden = arrays(reference("anchors.npz"))
     assert made.dtype == np.float32
     np.testing.assert_array_equal(made, golden[f"{case}/boxes"])
     # The centre form is a difference of float32 corners: a unit in the last place of 1.5.
@@ -80,23 +80,16 @@ def test_anchors_of_a_model_equal_the_original(name: str) -> None:
 
 
 def _resize_cases() -> list[str]:
-    return [key.split("/")[0] for key in arrays(small("resize.npz")) if key.endswith("/image")]
+    return [key.split("/")[0] for key in arrays(reference("resize.npz")) if key.endswith("/image")]
 
 
 @pytest.mark.parametrize("case", _resize_cases())
 def test_resize_equals_the_original_bit_for_bit(case: str) -> None:
-    golden = arrays(small("resize.npz"))
+    golden = arrays(reference("resize.npz"))
     expected = golden[f"{case}/resized"]
     for dtype in (np.uint8, np.float32):
         image = golden[f"{case}/image"].astype(dtype)[np.newaxis]
         np.testing.assert_array_equal(images.resize(image, *expected.shape[:2])[0], expected)
-
-
-@pytest.mark.parametrize(
-    "name", ["v1_small_eval_zero_predictions.npz", "iv2_full_eval_skip3_zero_predictions.npz"]
-)
-def test_detections_equal_the_original(name: str) -> None:
-    _check_detections(small(name), arrays(small(name))["anchors"])
 
 
 @pytest.mark.parametrize("name", _eval_files())

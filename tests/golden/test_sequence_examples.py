@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lstd.data import record_files, sequence_example
 from lstd.data.rows import RowReader
+from tests.golden.reference import arrays, reference
 
-REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "reference"
-RECORDS = REFERENCE / "sequence_examples.tfrecord"
-
-pytestmark = pytest.mark.skipif(
-    not RECORDS.exists(), reason="the golden files of ../shared/reference are not here"
-)
+RECORDS = reference("sequence_examples.tfrecord")
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, np.ndarray]:
-    return dict(np.load(REFERENCE / "sequence_examples_decoded.npz"))
+    return arrays(reference("sequence_examples_decoded.npz"))
 
 
 @pytest.mark.parametrize("where", ["eagerly", "in a dataset"])
