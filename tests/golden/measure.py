@@ -129,7 +129,7 @@ def _jumps(variant: str, ours: dict[str, Any], real: dict[str, np.ndarray]) -> I
     """Yields how many variables are beyond the noise floor, and how many jump so by themselves."""
     floors = {name: test_training.gradient_tolerance(variant, name) for name in real}
     off = {n: test_training.relative(ours["gradients"][n], g) for n, g in real.items()}
-    asked = f"{len(real)} variables"
+    asked = f"of {len(real)} variables"
     yield "gradients, median", "noise floor, relative L2", float(np.median(list(off.values())))
     yield "gradients beyond the floor", asked, float(sum(off[n] > floors[n] for n in real))
     moved = ours["moved"]
@@ -153,8 +153,12 @@ def main() -> None:
     print("| quantity | asked |", " | ".join(variants), "|")
     print("|---|---|", "---|" * len(variants), sep="")
     for (name, asked), values in table.items():
-        cells = [f"{values[v]:.1e}" if v in values else "" for v in variants]
+        cells = [_shown(values[v]) if v in values else "" for v in variants]
         print(f"| {name} | {asked} |", " | ".join(cells), "|")
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.1e}"
 
 
 if __name__ == "__main__":
