@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstd.config import ExportConfig
 from lstd.runtime import detector
+from lstd.runtime.background import Delay
 
 if TYPE_CHECKING:
     from lstd.models.lstm_ssd import LSTMSSD
@@ -25,6 +26,9 @@ class VideoDetector(detector.VideoDetector):
         threads: only for a `.tflite`.
         labels: names of the classes in order; empty: the model's or file's own.
         seed: of the RANDOM schedule.
+        pixels: boxes in pixels of the frame, otherwise in [0, 1].
+        mode: "sync" or "async".
+        delay: for async mode without a thread.
         export: how a model's detections are post-processed; None: the defaults.
 
     Raises:
@@ -39,6 +43,9 @@ class VideoDetector(detector.VideoDetector):
         *,
         labels: Sequence[str] = (),
         seed: int = 0,
+        pixels: bool = False,
+        mode: str = "sync",
+        delay: Delay | None = None,
         export: ExportConfig | None = None,
     ) -> None:
         keras = sys.modules.get("tf_keras")  # Not imported: then nobody has a model.
@@ -49,6 +56,9 @@ class VideoDetector(detector.VideoDetector):
             threads,
             labels=labels or (model_or_path.labels if is_model else ()),
             seed=seed,
+            pixels=pixels,
+            mode=mode,
+            delay=delay,
             entry_points=(lambda model: entry_points_of(model, export)) if is_model else None,
         )
 

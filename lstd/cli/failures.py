@@ -17,6 +17,7 @@ _EXTRAS = {
     "matplotlib": "plots",
     "tensorboard": "tensorboard",
     "ai_edge_litert": "litert",
+    "supervision": "tracking",
 }
 
 _TENSORFLOW_HINTS = {

@@ -1,7 +1,8 @@
 """Detection in a running video: a model or file with the state kept between the frames.
 
 Files: `entry_points` (what a model must offer), `tflite_file` and `saved_model` (where they come
-from), `metadata` (the JSON beside a file), `frame_resize`, `network_schedule`, `detector`
-(`VideoDetector`), `json_lines`, `detect_video` (source in, video and JSON Lines out). Nothing here
-needs TensorFlow for a `.tflite` where LiteRT (`ai-edge-litert`) is installed.
+from), `metadata` (the JSON beside a file), `loading` (all of these), `frame_resize`,
+`network_schedule`, `detector` (`VideoDetector`), `background` (its asynchronous mode), `results`,
+`json_lines`, `detect_video` (source in, video and JSON Lines out). Nothing here needs TensorFlow for
+a `.tflite` where LiteRT (`ai-edge-litert`) is installed.
 """

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import copy
+import math
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 
-from lstd.runtime import entry_points as points_lib
-from lstd.runtime import frame_resize, metadata, network_schedule, saved_model, tflite_file
-from lstd.runtime.entry_points import EntryPoints
-from lstd.types import Detections
+from lstd.runtime import frame_resize, loading, network_schedule, results
+from lstd.runtime.background import BackgroundNetwork, Delay
+from lstd.runtime.results import FrameDetections
 
-_IN_EXPORT_FOLDER = "model.tflite"
+MODES = ("sync", "async")
+Self = TypeVar("Self", bound="VideoDetector")
 
 
 class VideoDetector:
@@ -24,13 +25,20 @@ class VideoDetector:
     >>> detections = detector(frame)                      # doctest: +SKIP
     >>> detector.reset()  # before another video          # doctest: +SKIP
 
+    In async mode the small network answers every frame. On a large turn of the schedule the large
+    network is given the frame and the newest state that it wrote, and runs in a thread of its own;
+    its new state is taken at the first frame that comes after it has finished. Nobody waits: a
+    turn that comes while the large network still runs is skipped. `docs/runtime.md` says more.
+
     Attributes:
         schedule: the interleave schedule, such as SKIP9.
+        mode: "sync" or "async".
         networks: ("large", "small"), or ("large",) for a model with one backbone.
         labels: names of the classes; empty where nobody said them (`label_of` always answers).
         input_shape: (H, W, C) of the large network's input.
         frame_number: of the next frame, since the last reset.
-        last_network: which network saw the last frame; None before the first.
+        last_network: which network answered the last frame; None before the first.
+        state_frame: the frame whose state the last answer rests on; None: a state of zeros.
 
     Args:
         model_or_path: a `.tflite` or a SavedModel of `lstd-export`, the folder that it wrote them
@@ -38,14 +46,20 @@ class VideoDetector:
             `lstd.runtime.entry_points.from_object`).
         schedule: LARGE, SMALL, RANDOM or SKIPk, counted from the last reset. None: what the JSON
             beside the file says, else SKIP9. A model with one backbone takes None or LARGE.
-        threads: how many a `.tflite` may use; TensorFlow itself takes what it was given at start.
+        threads: how many a `.tflite` may use (in async mode each network); TensorFlow itself takes
+            what it was given at start.
         labels: names of the classes in order; empty: those of the JSON beside the file.
         seed: of the RANDOM schedule.
+        pixels: boxes in pixels of the frame; otherwise in [0, 1] of it.
+        mode: "sync": each frame waits for the network of its turn; "async": see above.
+        delay: for async mode without a thread: the state of frame t arrives at t + delay. A
+            sequence has one for each run of the large network, as `delays` of a threaded run
+            lists them, and gives the same detections as that run.
         entry_points: makes such an object out of `model_or_path`; a Keras model needs it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not such a model, or a schedule that it cannot follow.
+        ValueError: not such a model, or a setting that it cannot follow.
         ImportError: what runs this kind of file is not installed.
     """
 
@@ -57,99 +71,185 @@ class VideoDetector:
         *,
         labels: Sequence[str] = (),
         seed: int = 0,
+        pixels: bool = False,
+        mode: str = "sync",
+        delay: Delay | None = None,
         entry_points: Callable[[Any], Any] | None = None,
     ) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ValueError(f"threads must be a whole number of at least 1, got {threads!r}")
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        if delay is not None and mode != "async":
+            raise ValueError(f"delay={delay!r} belongs to mode='async', got mode={mode!r}")
         model = model_or_path if entry_points is None else entry_points(model_or_path)
-        self._points, facts = _load(model, threads)
-        points_lib.check(self._points)
+        self._points, facts = loading.load(model, threads=threads, separate=mode == "async")
         self.networks = tuple(self._points.by_network)
-        self.schedule = network_schedule.resolve(
-            schedule, preferred=facts.schedule, networks=self.networks
-        )
-        if self.schedule.startswith("RANDOM") and seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
         self.labels = tuple(labels) or facts.labels
         self.input_shape = self._points.by_network["large"].inputs["image"].shape[1:]
+        self.mode = mode
+        self._background: BackgroundNetwork | None = None
+        if mode == "async":
+            if "small" not in self.networks:
+                raise ValueError(
+                    "async mode needs a large and a small network, but this model has one backbone"
+                )
+            self._background = BackgroundNetwork(self._points.by_network["large"], delay)
+        self._preferred_schedule = facts.schedule
         self._rows_per_detection = facts.rows_per_detection
-        self._seed = seed
+        self._pixels = pixels
+        self._closed = False
+        self._follow(schedule, seed)
         self.reset()
 
+    def stream(self: Self, schedule: str | None = None, *, seed: int | None = None) -> Self:
+        """Returns a detector for another video, on the same loaded file.
+
+        It has a state, a schedule and, in async mode, a thread of its own, and shares interpreters
+        and weights. Streams may be used from different threads; where they need the same
+        interpreter at the same time, one waits for the other.
+
+        Args:
+            schedule: None: that of this detector.
+            seed: of the RANDOM schedule; None: that of this detector.
+
+        Raises:
+            ValueError: a schedule that the model cannot follow, or this detector is closed.
+        """
+        self._check_open()
+        twin = copy.copy(self)
+        twin._follow(schedule or self.schedule, self._seed if seed is None else seed)
+        twin._background = None if self._background is None else self._background.twin()
+        twin.reset()
+        return twin
+
     def reset(self) -> None:
-        """Forgets the video: zero state, and the schedule counts from 0."""
+        """Forgets the video: zero state, the schedule counts from 0, timestamps start anew.
+
+        In async mode the state of a large network that still runs is thrown away.
+        """
         self._state = self._points.zero_state()
+        self._timestamp: float | None = None
         self.frame_number = 0
         self.last_network: str | None = None
+        self.state_frame: int | None = None
+        if self._background is not None:
+            self._background.reset()
 
-    def __call__(self, frame: np.ndarray) -> Detections:
+    def __call__(self, frame: np.ndarray, timestamp: float | None = None) -> FrameDetections:
         """Returns the detections of the next frame.
 
         Args:
             frame: uint8 `[H, W, C]` of any size, C is 1 (grey) or 3 (RGB). It is resized as the
                 model was trained, and converted where the model wants the other number of channels.
+            timestamp: when the frame was taken, in any unit. It must be later than the last one
+                that was given: a frame that comes twice or out of order would spoil the memory.
 
         Returns:
-            NumPy, no batch axis: boxes float32 `[N, 4]` clipped to [0, 1], scores float32 `[N]`
-            falling, classes int32 `[N]`, count int32 `[]`; zeros from row `count` on.
+            NumPy, no batch axis, never written to again: boxes float32 `[N, 4]` clipped to the
+            frame, in [0, 1] or pixels of it, scores float32 `[N]` falling, classes int32 `[N]`,
+            count int32 `[]`; zeros from row `count` on.
 
         Raises:
-            ValueError: the frame has another dtype or shape. The state is then what it was.
+            ValueError: the frame has another dtype or shape, or its timestamp does not rise. The
+                state is then what it was.
+            Exception: in async mode, what went wrong in the large network's thread.
         """
+        self._check_open()
         frame = _checked(frame)
+        _check_timestamp(timestamp, after=self._timestamp)
         network = network_schedule.network_of(self.schedule, self.frame_number, seed=self._seed)
-        point = self._points.by_network[network]
-        _, height, width, channels = point.inputs["image"].shape
-        image = frame_resize.fit(frame, height=height, width=width, channels=channels)
-        outputs = point.run(image=image, lstm_c=self._state[0], lstm_h=self._state[1])
-        detections = _detections(outputs, self._rows_per_detection)
-        self._state = (np.asarray(outputs["lstm_c_out"]), np.asarray(outputs["lstm_h_out"]))
+        if self._background is not None:
+            self._exchange(self._background, frame, is_large_turn=network == "large")
+            network = "small"
+        outputs, state = self._points.by_network[network].run(
+            lambda image: frame_resize.fit(frame, image), self._state
+        )
+        if self._background is None:
+            self._state = state
+        if network == "large":
+            self.state_frame = self.frame_number
+        if timestamp is not None:
+            self._timestamp = timestamp
         self.frame_number += 1
         self.last_network = network
-        return detections
+        return results.of_frame(
+            outputs,
+            rows_per_detection=self._rows_per_detection,
+            frame_size=(frame.shape[0], frame.shape[1]),
+            labels=self.labels,
+            in_pixels=self._pixels,
+        )
+
+    @property
+    def delays(self) -> tuple[int | None, ...]:
+        """For each run of the large network in async mode, how many frames its state took.
+
+        None stands for a run whose state has not been taken yet.
+        """
+        return () if self._background is None else self._background.delays
+
+    @property
+    def skipped_turns(self) -> int:
+        """How many large turns came in async mode while the large network was still at work."""
+        return 0 if self._background is None else self._background.skipped_turns
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the large network has finished in async mode, as a live video never would.
+
+        The next frame then takes its state.
+
+        Args:
+            timeout: seconds at most; None: as long as it takes.
+
+        Returns:
+            Whether it has finished.
+        """
+        return self._background is None or self._background.wait(timeout)
+
+    def close(self) -> None:
+        """Ends the thread of async mode, after what it is just doing; frames are refused then.
+
+        Other streams of the same file go on. `with VideoDetector(...) as detector:` does it too.
+        """
+        if self._background is not None:
+            self._background.close()
+        self._closed = True
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def label_of(self, class_index: int) -> str:
         """Returns the name of a class, `"class 7"` where the labels do not say it."""
-        known = 0 <= class_index < len(self.labels)
-        return self.labels[class_index] if known else f"class {class_index}"
+        return results.name_of(class_index, self.labels)
 
+    def _exchange(
+        self, background: BackgroundNetwork, frame: np.ndarray, *, is_large_turn: bool
+    ) -> None:
+        """Takes the large network's state where it is there, and gives it the frame in its turn."""
+        taken = background.take(self.frame_number)
+        if taken is not None:
+            self.state_frame, self._state = taken
+        if is_large_turn:
+            background.start(self.frame_number, frame, self._state)
 
-def _load(model: Any, threads: int) -> tuple[EntryPoints, metadata.Metadata]:
-    if not isinstance(model, (str, os.PathLike)):
-        if _is_keras(model):
-            raise ValueError(
-                f"a Keras model ({type(model).__name__}) has no entry points of one frame; pass "
-                "entry_points=, the function that wraps it for export, or the path of an export"
-            )
-        return points_lib.from_object(model), _facts_of(model)
-    path = Path(model)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file or folder")
-    if (path / _IN_EXPORT_FOLDER).is_file():
-        path /= _IN_EXPORT_FOLDER
-    if not path.is_dir():
-        return tflite_file.load(path, threads=threads), metadata.beside(path)
-    if not saved_model.is_saved_model(path):
-        raise ValueError(
-            f"{path}: this folder is neither a SavedModel (saved_model.pb) nor one that "
-            f"lstd-export wrote ({_IN_EXPORT_FOLDER})"
+    def _follow(self, schedule: str | None, seed: int) -> None:
+        self.schedule = network_schedule.resolve(
+            schedule, preferred=self._preferred_schedule, networks=self.networks
         )
-    return saved_model.load(path), metadata.beside(path)
+        if self.schedule.startswith("RANDOM") and seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        self._seed = seed
 
-
-def _is_keras(model: Any) -> bool:
-    modules = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    return bool(modules & {"tf_keras", "keras"})
-
-
-def _facts_of(model: Any) -> metadata.Metadata:
-    """Returns what an object says of itself by the attributes of an export module."""
-    options = getattr(model, "options", None)
-    return metadata.Metadata(
-        labels=tuple(getattr(model, "labels", ())),
-        schedule=getattr(model, "schedule", None),
-        rows_per_detection=getattr(options, "max_classes_per_detection", 1),
-    )
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("this detector is closed; make another one")
 
 
 def _checked(frame: Any) -> np.ndarray:
@@ -164,22 +264,15 @@ def _checked(frame: Any) -> np.ndarray:
     return frame
 
 
-def _detections(outputs: Mapping[str, Any], rows_per_detection: int) -> Detections:
-    """Returns named outputs of batch 1 as Detections: clipped, sorted, zeros behind the last."""
-    points_lib.check_outputs(outputs, where="the entry point")
-    boxes, classes, scores = (
-        np.asarray(outputs[f"detection_{name}"])[0] for name in ("boxes", "classes", "scores")
-    )
-    counted = int(np.asarray(outputs["num_detections"]).reshape(-1)[0])
-    count = min(max(counted, 0) * rows_per_detection, len(scores))
-    order = np.argsort(-scores[:count], kind="stable")
-    result = Detections(
-        boxes=np.zeros(boxes.shape, np.float32),
-        scores=np.zeros(scores.shape, np.float32),
-        classes=np.zeros(classes.shape, np.int32),
-        count=np.array(count, np.int32),
-    )
-    result.boxes[:count] = np.clip(boxes[order], 0.0, 1.0)
-    result.scores[:count] = scores[order]
-    result.classes[:count] = np.rint(classes[order])
-    return result
+def _check_timestamp(timestamp: float | None, *, after: float | None) -> None:
+    """Raises unless a timestamp is a number that is later than the last one."""
+    if timestamp is None:
+        return
+    if not math.isfinite(timestamp):
+        raise ValueError(f"a timestamp must be a finite number, got {timestamp}")
+    if after is not None and timestamp <= after:
+        what = "repeats" if timestamp == after else "goes back"
+        raise ValueError(
+            f"the timestamp {what}: {timestamp} after {after}; frames must come in order, each "
+            "once. Call reset() before another video"
+        )

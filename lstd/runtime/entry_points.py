@@ -7,9 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.types import LSTMState
+
+Fill = Callable[[np.ndarray], None]
+"""Writes the image into an array of the shape and dtype of `image`, which is lent for the call."""
+
 NETWORKS = ("large", "small")
 SINGLE = "step"
 """The entry point of a model with one backbone, which counts as its large network."""
+_RAW_SCALE = 0.5 / 255
+"""How far from 1 the scale of a quantised image may be: half a level at 255."""
 INPUTS = ("image", "lstm_c", "lstm_h")
 OUTPUTS = (
     "detection_boxes",
@@ -27,18 +34,21 @@ class InputSpec(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
     zero: int = 0
+    scale: float = 0.0
+    """What a step of a quantised input is worth; 0 where it is not quantised."""
 
 
 class EntryPoint(NamedTuple):
     """One frame and the state in, detections and the state out.
 
     Attributes:
-        run: takes `image` (float32 `[1, H, W, C]`, 0 to 255), `lstm_c` and `lstm_h`
-            (`[1, h, w, D]`) by name in NumPy; returns at least the values of `OUTPUTS` by name.
+        run: takes a `Fill` for the image, and the state (`[1, h, w, D]` each, in NumPy, never
+            written to). Returns the detections of `OUTPUTS` by name and the new state, arrays that
+            nobody else writes to. It may be called from several threads.
         inputs: the `InputSpec` of each name in `INPUTS`.
     """
 
-    run: Callable[..., Mapping[str, Any]]
+    run: Callable[[Fill, LSTMState], tuple[dict[str, np.ndarray], LSTMState]]
     inputs: dict[str, InputSpec]
 
 
@@ -53,14 +63,32 @@ class EntryPoints(NamedTuple):
     by_network: dict[str, EntryPoint]
     name: str
 
-    def zero_state(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the state before a video, `lstm_c` and `lstm_h`."""
+    def zero_state(self) -> LSTMState:
+        """Returns the state before a video."""
         inputs = self.by_network["large"].inputs
         c, h = (
             np.full(inputs[name].shape, inputs[name].zero, inputs[name].dtype)
             for name in INPUTS[1:]
         )
-        return c, h
+        return LSTMState(c, h)
+
+
+def calling(function: Callable[..., Mapping[str, Any]], inputs: dict[str, InputSpec]) -> EntryPoint:
+    """Returns a function of the named inputs, with NumPy in and anything like it out, as one.
+
+    Raises:
+        ValueError: when it is run, and an output is missing.
+    """
+
+    def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
+        image = np.empty(inputs["image"].shape, inputs["image"].dtype)
+        fill(image)
+        outputs = function(image=image, lstm_c=state.c, lstm_h=state.h)
+        check_outputs(outputs, where="the entry point")
+        found = {name: np.asarray(outputs[name]) for name in OUTPUTS}
+        return found, LSTMState(found.pop("lstm_c_out"), found.pop("lstm_h_out"))
+
+    return EntryPoint(run, inputs)
 
 
 def choose(available: Iterable[str], *, name: str) -> dict[str, str]:
@@ -100,11 +128,16 @@ def check(points: EntryPoints) -> None:
             or image.shape[0] != 1
             or min(image.shape) < 1
             or image.shape[3] not in (1, 3)
-            or image.dtype != np.float32
+            or image.dtype not in (np.float32, np.uint8)
         ):
             raise ValueError(
-                f"{where}: expected image float32 [1, H, W, 1 or 3], it has {image.dtype} "
+                f"{where}: expected image float32 or uint8 [1, H, W, 1 or 3], it has {image.dtype} "
                 f"{list(image.shape)}"
+            )
+        if image.scale and (image.zero != 0 or abs(image.scale - 1.0) > _RAW_SCALE):
+            raise ValueError(
+                f"{where}: expected an image of raw values, 0 to 255, it is quantised with scale "
+                f"{image.scale:g} and zero point {image.zero}"
             )
         for name in INPUTS[1:]:
             if point.inputs[name] != first[name]:
@@ -145,7 +178,7 @@ def from_object(model: Any) -> EntryPoints:
     name = type(model).__name__
     available = [key for key in (*NETWORKS, SINGLE) if callable(getattr(model, key, None))]
     points = {
-        network: EntryPoint(getattr(model, key), _inputs_of(model, getattr(model, key), name))
+        network: calling(getattr(model, key), _inputs_of(model, getattr(model, key), name))
         for network, key in choose(available, name=name).items()
     }
     return EntryPoints(points, name)

@@ -18,22 +18,26 @@ class _Axis(NamedTuple):
     upper_weight: np.ndarray
 
 
-def fit(frame: np.ndarray, *, height: int, width: int, channels: int) -> np.ndarray:
-    """Returns a frame as a network takes it: float32 `[1, height, width, channels]`, 0 to 255.
+def fit(frame: np.ndarray, image: np.ndarray) -> None:
+    """Writes a frame as a network takes it: of its size, its channels, 0 to 255.
 
     Args:
         frame: uint8 `[H, W, 1 or 3]`. Grey is repeated for RGB; RGB becomes
             0.2989 R + 0.587 G + 0.114 B for grey.
-        height: of the network's input, pixels.
-        width: pixels.
-        channels: of the network's input, 1 or 3.
+        image: float32 or uint8 `[1, height, width, 1 or 3]`, written to. For uint8, what lies
+            between two levels is rounded to the nearer one, a half to the even one.
     """
-    image = resize(frame, height, width)
-    if image.shape[2] < channels:
-        image = np.repeat(image, channels, axis=2)
-    elif image.shape[2] > channels:
-        image = (image @ _GREY)[..., np.newaxis]
-    return image[np.newaxis]
+    _, height, width, channels = image.shape
+    target = image[0]
+    if frame.shape == target.shape:  # Straight into the network's memory, one copy.
+        np.copyto(target, frame, casting="unsafe")
+        return
+    resized = resize(frame, height, width)
+    if frame.shape[2] > channels:
+        resized = (resized @ _GREY)[..., np.newaxis]
+    if target.dtype == np.uint8:
+        np.rint(resized, out=resized)
+    np.copyto(target, resized, casting="unsafe")
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstd.runtime import entry_points
-from lstd.runtime.entry_points import EntryPoint, EntryPoints
+from lstd.runtime.entry_points import EntryPoints
 
 
 def is_saved_model(path: str | os.PathLike[str]) -> bool:
@@ -39,7 +39,7 @@ def load(path: str | os.PathLike[str]) -> EntryPoints:
         entry_points.check_outputs(outputs, where=f"{path}, entry point {key}")
         specs = function.structured_input_signature[1]
         inputs = {name: entry_points.spec_of(spec) for name, spec in specs.items()}
-        points[network] = EntryPoint(partial(_run, loaded, function), inputs)
+        points[network] = entry_points.calling(partial(_run, loaded, function), inputs)
     return EntryPoints(points, str(path))
 
 

@@ -3,49 +3,124 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lstd.runtime import entry_points
-from lstd.runtime.entry_points import EntryPoint, EntryPoints, InputSpec
+from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
+from lstd.types import LSTMState
 
 _IDENTIFIER = b"TFL3"
 
 
-def load(path: str | os.PathLike[str], *, threads: int) -> EntryPoints:
+def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) -> EntryPoints:
     """Returns the entry points of a `.tflite` of our export.
 
     Args:
         path: the file.
-        threads: how many the interpreter may use.
+        threads: how many an interpreter may use.
+        separate: each entry point gets an interpreter of its own, so that both can run at the same
+            time; otherwise they share one, and wait for one another.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a TFLite file, damaged, not runnable here, or without our entry points.
         ImportError: neither LiteRT nor TensorFlow is installed.
     """
+    interpreter = open_file(path, threads=threads)
+    lock = threading.Lock()
+    points: dict[str, EntryPoint] = {}
+    signatures = interpreter.get_signature_list()
+    for network, key in entry_points.choose(signatures, name=str(path)).items():
+        where = f"{path}, entry point {key}"
+        entry_points.check_outputs(signatures[key]["outputs"], where=where)
+        if separate and points:
+            interpreter, lock = open_file(path, threads=threads), threading.Lock()
+        points[network] = _entry_point(interpreter, key, lock=lock, where=where)
+    return EntryPoints(points, str(path))
+
+
+def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
+    """Returns an interpreter of any `.tflite`.
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: as for `load`.
+    """
     path = Path(path)
     _check_identifier(path)
     try:
-        interpreter = _interpreter_class()(model_path=str(path), num_threads=threads)
-        signatures = interpreter.get_signature_list()
+        return _interpreter_class()(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
-    chosen = entry_points.choose(signatures, name=str(path))
-    points = {}
-    for network, key in chosen.items():
-        where = f"{path}, entry point {key}"
-        entry_points.check_outputs(signatures[key]["outputs"], where=where)
-        try:
-            runner = interpreter.get_signature_runner(key)
-        except (ValueError, RuntimeError) as error:  # An op that this interpreter lacks.
-            raise ValueError(f"{where}: cannot be run here: {_first_line(error)}") from None
-        inputs = {name: _spec(detail) for name, detail in runner.get_input_details().items()}
-        points[network] = EntryPoint(partial(_run, runner), inputs)
-    return EntryPoints(points, str(path))
+
+
+def spec_of(detail: dict[str, Any]) -> InputSpec:
+    """Returns the InputSpec of what an interpreter says of an input."""
+    scale, zero = detail["quantization"]
+    shape = tuple(int(size) for size in detail["shape"])
+    return InputSpec(shape, np.dtype(detail["dtype"]), int(zero), float(scale))
+
+
+def _entry_point(interpreter: Any, key: str, *, lock: threading.Lock, where: str) -> EntryPoint:
+    try:
+        runner = interpreter.get_signature_runner(key)
+        inputs = {name: spec_of(detail) for name, detail in runner.get_input_details().items()}
+        run = _in_place(runner, inputs)
+    except (ValueError, RuntimeError) as error:  # An op that this interpreter lacks.
+        raise ValueError(f"{where}: cannot be run here: {_first_line(error)}") from None
+    if run is None:
+        return _locked(entry_points.calling(runner, inputs), lock)
+    return _locked(EntryPoint(run, inputs), lock)
+
+
+def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] | None:
+    """Returns what runs an entry point in the interpreter's own memory, None where it cannot be.
+
+    A signature runner checks the shapes, allocates, and copies every input and output on each call.
+    Here the image is written where the network reads it, and a state that an entry point hands
+    through as it is, which the small network does, is not copied back. That takes what the runner
+    keeps to itself; where another version of it has something else there, the runner does it all.
+    """
+    try:
+        wrapper, subgraph = runner._interpreter_wrapper, runner._subgraph_index
+        inputs_at, outputs_at = dict(runner._inputs), dict(runner._outputs)
+        wrapper.AllocateTensors(subgraph)
+        views = {name: wrapper.tensor(wrapper, inputs_at[name], subgraph) for name in inputs}
+    except (AttributeError, KeyError, TypeError):
+        return None
+    if any((view.shape, view.dtype) != inputs[name][:2] for name, view in views.items()):
+        return None
+    del views  # The memory may move; each call asks where it is.
+    detections = {name: outputs_at[name] for name in entry_points.OUTPUTS[:4]}
+    states = [(inputs_at[name], outputs_at[f"{name}_out"]) for name in entry_points.INPUTS[1:]]
+
+    def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
+        fill(wrapper.tensor(wrapper, inputs_at["image"], subgraph))
+        for (read, _), part in zip(states, state, strict=True):
+            wrapper.tensor(wrapper, read, subgraph)[...] = part
+        wrapper.Invoke(subgraph)
+        c, h = (
+            part if read == written else wrapper.GetTensor(written, subgraph)
+            for (read, written), part in zip(states, state, strict=True)
+        )
+        found = {name: wrapper.GetTensor(at, subgraph) for name, at in detections.items()}
+        return found, LSTMState(c, h)
+
+    return run
+
+
+def _locked(point: EntryPoint, lock: threading.Lock) -> EntryPoint:
+    """Returns an entry point of an interpreter, which does one thing at a time."""
+
+    def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
+        with lock:
+            return point.run(fill, state)
+
+    return EntryPoint(run, point.inputs)
 
 
 def _check_identifier(path: Path) -> None:
@@ -71,15 +146,6 @@ def _interpreter_class() -> Any:
             ) from None
         return tf.lite.Interpreter
     return Interpreter
-
-
-def _spec(detail: dict[str, Any]) -> InputSpec:
-    shape = tuple(int(size) for size in detail["shape"])
-    return InputSpec(shape, np.dtype(detail["dtype"]), int(detail["quantization"][1]))
-
-
-def _run(runner: Any, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-    return runner(**inputs)
 
 
 def _first_line(error: Exception) -> str:

@@ -27,20 +27,28 @@ METADATA = {
 class FakeModule(tf.Module):
     """Entry points as attributes, as the exporter's module has them."""
 
-    def __init__(self, names: tuple[str, ...] = ("large", "small"), channels: int = 3) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...] = ("large", "small"),
+        channels: int = 3,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
         super().__init__()
         for name in names:
-            setattr(self, name, entry_point(name, channels))
+            setattr(self, name, entry_point(name, channels, dtype))
 
 
-def entry_point(name: str, channels: int) -> tf.types.experimental.GenericFunction:
+def entry_point(
+    name: str, channels: int, dtype: tf.DType = tf.float32
+) -> tf.types.experimental.GenericFunction:
     """Returns one entry point."""
     state = [tf.TensorSpec(STATE_SHAPE, tf.float32, name=key) for key in ("lstm_c", "lstm_h")]
-    image = tf.TensorSpec([1, HEIGHT, WIDTH, channels], tf.float32, name="image")
+    image = tf.TensorSpec([1, HEIGHT, WIDTH, channels], dtype, name="image")
     writes = 0.0 if name == "small" else 1.0
 
     @tf.function(input_signature=[image, *state], autograph=False)
     def run(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = tf.cast(image, tf.float32)
         c = lstm_c + writes * tf.reduce_mean(image) / 255.0
         h = lstm_h + writes
         best = tf.concat([tf.reshape(c[0, 0, 0, 0], [1]), [0.25, 1.0, 0.75]], axis=0)
@@ -58,10 +66,14 @@ def entry_point(name: str, channels: int) -> tf.types.experimental.GenericFuncti
 
 
 def write(
-    folder: Path, *, names: tuple[str, ...] = ("large", "small"), channels: int = 3
+    folder: Path,
+    *,
+    names: tuple[str, ...] = ("large", "small"),
+    channels: int = 3,
+    dtype: tf.DType = tf.float32,
 ) -> tuple[Path, Path]:
     """Writes `model.tflite`, `model.json` and `saved_model/`; returns the first and the last."""
-    module = FakeModule(names, channels)
+    module = FakeModule(names, channels, dtype)
     saved = folder / "saved_model"
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, str(saved), signatures=signatures)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.runtime import entry_points, tflite_file
 from lstd.runtime.detector import VideoDetector
 from tests.runtime import fake_exports
 from tests.runtime.fake_exports import CLASS_OF, FakeModule, grey
@@ -72,6 +74,121 @@ def test_two_detectors_on_one_file_do_not_share_a_state(exported: tuple[Path, Pa
     one, other = (VideoDetector(exported[0], schedule="LARGE") for _ in range(2))
     _run(one, [255, 255])
     np.testing.assert_allclose(_run(other, [51])[0][2], 0.2, **CLOSE)
+
+
+def test_streams_of_one_detector_share_the_file_and_nothing_else(model: Any) -> None:
+    detector = VideoDetector(model, schedule="SKIP1")
+    _run(detector, [255, 255, 255])
+    stream = detector.stream()
+    always = detector.stream("LARGE")
+    assert (stream.frame_number, stream.schedule, always.schedule) == (0, "SKIP1", "LARGE")
+    np.testing.assert_allclose(_run(stream, [51])[0][2], 0.2, **CLOSE)
+    network, _, c = _run(detector, [0])[0]
+    assert network == "small"
+    np.testing.assert_allclose(c, 1.0, **CLOSE)  # 2, cut to the frame
+    assert [network for network, _, _ in _run(always, [0, 0])] == ["large", "large"]
+
+
+def test_streams_in_threads_get_what_each_would_get_alone(model: Any) -> None:
+    detector = VideoDetector(model, schedule="SKIP1")
+    levels = [[10 * number, 3, 5 * number, 7] * 10 for number in range(4)]
+    alone = [_run(detector.stream(), row) for row in levels]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(_run, [detector.stream() for _ in levels], levels))
+    assert together == alone
+
+
+def test_what_was_returned_never_changes(model: Any) -> None:
+    detector = VideoDetector(model, schedule="LARGE")
+    kept = [detector(grey(level)) for level in (51, 0, 102)]
+    copies = [[np.copy(value) for value in detections] for detections in kept]
+    state = detector._state
+    before = [np.copy(part) for part in state]
+    for level in (255, 255, 0):
+        detector(grey(level))
+    for detections, copied in zip(kept, copies, strict=True):
+        for value, same in zip(detections, copied, strict=True):
+            np.testing.assert_array_equal(value, same)
+    for part, same in zip(state, before, strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
+def test_pixels_are_those_of_the_frame_and_names_those_of_the_file(
+    exported: tuple[Path, Path],
+) -> None:
+    frame = grey(51, height=10, width=20)
+    relative, pixels = (VideoDetector(exported[0], "LARGE", pixels=on)(frame) for on in (0, 1))
+    assert (relative.in_pixels, pixels.in_pixels) == (False, True)
+    np.testing.assert_allclose(pixels.boxes[0], [2.0, 5.0, 10.0, 15.0], atol=1e-5)
+    np.testing.assert_allclose(pixels.boxes, relative.boxes * [10, 20, 10, 20], rtol=1e-6)
+    assert pixels.frame_size == (10, 20)
+    assert pixels.names == ["cow", "dog"]
+    assert VideoDetector(FakeModule(), "LARGE")(frame).names == ["class 2", "class 0"]
+
+
+def test_timestamps_must_rise_and_a_refused_frame_leaves_the_state() -> None:
+    detector = VideoDetector(FakeModule(), "LARGE")
+    detector(grey(51), timestamp=1.5)
+    detector(grey(0))  # without: not compared
+    with pytest.raises(ValueError, match=r"goes back: 1.25 after 1.5"):
+        detector(grey(255), timestamp=1.25)
+    with pytest.raises(ValueError, match=r"repeats: 1.5 after 1.5"):
+        detector(grey(255), timestamp=1.5)
+    with pytest.raises(ValueError, match=r"finite number, got nan"):
+        detector(grey(255), timestamp=float("nan"))
+    assert detector.frame_number == 2
+    np.testing.assert_allclose(detector(grey(0), 1.75).boxes[0, 0], 0.2, **CLOSE)
+    detector.reset()
+    detector(grey(0), timestamp=0.0)
+
+
+def test_a_file_of_bytes_sees_what_one_of_floats_sees(
+    exported: tuple[Path, Path], of_bytes: tuple[Path, Path]
+) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)  # no resizing
+    expected = VideoDetector(exported[0], "LARGE")(frame)
+    for path in of_bytes:
+        found = VideoDetector(path, "LARGE")(frame)
+        np.testing.assert_allclose(found.boxes, expected.boxes, **CLOSE)
+
+
+@pytest.mark.parametrize("missing", ["_interpreter_wrapper", "_subgraph_index"])
+def test_where_a_runner_is_made_otherwise_it_is_used_as_it_is(
+    exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    interpreter = tflite_file.open_file(exported[0], threads=1)
+    kind = type(interpreter.get_signature_runner("large"))
+    levels = [51, 255, 102, 0]
+    expected = _run(VideoDetector(exported[0], "SKIP1"), levels)
+    in_place = tflite_file._in_place
+
+    def without(runner: Any, inputs: Any) -> Any:
+        kept = runner.__dict__.pop(missing)
+        assert in_place(runner, inputs) is None
+        setattr(runner, missing, kept)
+        return None
+
+    monkeypatch.setattr(tflite_file, "_in_place", without)
+    detector = VideoDetector(exported[0], "SKIP1")
+    assert _run(detector, levels) == expected
+    assert kind.__name__ == "SignatureRunner"
+
+
+@pytest.mark.parametrize("library", ["ai_edge_litert", "tensorflow"])
+def test_both_interpreters_run_in_place(
+    exported: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    if library == "tensorflow":
+        monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    else:
+        pytest.importorskip("ai_edge_litert")
+    interpreter = tflite_file.open_file(exported[0], threads=1)
+    assert type(interpreter).__module__.startswith(library)
+    runner = interpreter.get_signature_runner("small")
+    inputs = {key: tflite_file.spec_of(value) for key, value in runner.get_input_details().items()}
+    assert tflite_file._in_place(runner, inputs) is not None
+    found = _run(VideoDetector(exported[0], "SKIP1"), [51, 255, 102, 0])
+    np.testing.assert_allclose([c for _, _, c in found], [0.2, 0.2, 0.6, 0.6], **CLOSE)
 
 
 def test_metadata_give_labels_and_schedule_and_arguments_win(exported: tuple[Path, Path]) -> None:
@@ -214,6 +331,33 @@ def test_a_wrong_frame_is_refused_and_leaves_the_state(frame: np.ndarray) -> Non
 def test_threads_must_be_a_whole_number_above_0(threads: Any) -> None:
     with pytest.raises(ValueError, match="threads must be"):
         VideoDetector(FakeModule(), threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("quantized", "fits"),
+    [((1.0, 0), True), ((0.999, 0), True), ((0.5, 0), False), ((1, 3), False)],
+)
+def test_bytes_must_be_raw_values(quantized: tuple[float, int], fits: bool) -> None:
+    scale, zero = quantized
+    state = entry_points.InputSpec((1, 1, 1, 1), np.dtype(np.float32))
+    image = entry_points.InputSpec((1, 8, 6, 3), np.dtype(np.uint8), zero, scale)
+    inputs = {"image": image, "lstm_c": state, "lstm_h": state}
+    points = entry_points.EntryPoints({"large": entry_points.calling(dict, inputs)}, "a file")
+    if fits:
+        entry_points.check(points)
+    else:
+        with pytest.raises(ValueError, match=r"raw values, 0 to 255, it is quantised with scale"):
+            entry_points.check(points)
+
+
+def test_a_closed_detector_refuses_frames_and_its_streams_go_on() -> None:
+    with VideoDetector(FakeModule(), "LARGE") as detector:
+        stream = detector.stream()
+    for use in (lambda: detector(grey(0)), detector.stream):
+        with pytest.raises(ValueError, match="closed"):
+            use()
+    detector.close()  # once more is nothing
+    assert int(stream(grey(0)).count) == 2
 
 
 def test_files_that_are_no_model_are_refused(exported: tuple[Path, Path], tmp_path: Path) -> None:

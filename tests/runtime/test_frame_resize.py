@@ -43,17 +43,31 @@ def test_half_of_the_size_is_every_second_pixel_of_the_whole_size() -> None:
     np.testing.assert_array_equal(frame_resize.resize(frame, 16, 32), whole[::2, ::2])
 
 
-def test_a_frame_of_the_right_size_keeps_its_values() -> None:
+def _fit(frame: np.ndarray, *shape: int, dtype: type = np.float32) -> np.ndarray:
+    image = np.full((1, *shape), 77, dtype)
+    frame_resize.fit(frame, image)
+    return image[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_a_frame_of_the_right_size_keeps_its_values(dtype: type) -> None:
     frame = np.random.default_rng(2).integers(0, 256, (5, 4, 3), dtype=np.uint8)
-    result = frame_resize.fit(frame, height=5, width=4, channels=3)
-    assert result.shape == (1, 5, 4, 3)
-    np.testing.assert_array_equal(result[0], frame.astype(np.float32))
+    np.testing.assert_array_equal(_fit(frame, 5, 4, 3, dtype=dtype), frame)
+    mirrored = frame[::-1, ::-1]  # not in one piece of memory
+    np.testing.assert_array_equal(_fit(mirrored, 5, 4, 3, dtype=dtype), mirrored)
+
+
+def test_bytes_are_rounded_to_the_nearer_level() -> None:
+    line = np.array([[[0], [3], [255]]], np.uint8)
+    halves = [0.0, 1.5, 3.0, 129.0, 255.0, 255.0]
+    np.testing.assert_array_equal(_fit(line, 1, 6, 1)[0, :, 0], halves)
+    np.testing.assert_array_equal(_fit(line, 1, 6, 1, dtype=np.uint8)[0, :, 0], np.rint(halves))
 
 
 def test_channels_change_as_in_training() -> None:
     frame = np.random.default_rng(3).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    grey = frame_resize.fit(frame, height=6, width=9, channels=1)[0]
+    grey = _fit(frame, 6, 9, 1)
     # One rounding more or less of a sum of three.
     np.testing.assert_allclose(grey, images.to_channels(tf.constant(frame), 1), atol=1e-4)
-    rgb = frame_resize.fit(frame[..., :1], height=6, width=9, channels=3)[0]
+    rgb = _fit(frame[..., :1], 6, 9, 3)
     np.testing.assert_array_equal(rgb, np.repeat(frame[..., :1], 3, axis=2))

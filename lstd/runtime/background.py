@@ -1,0 +1,179 @@
+"""The large network beside the frames: in a thread of its own, or as if it took so many frames."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from concurrent import futures
+from typing import NamedTuple
+
+import numpy as np
+
+from lstd.runtime import frame_resize
+from lstd.runtime.entry_points import EntryPoint
+from lstd.types import LSTMState
+
+Delay = int | Sequence[int | None]
+"""Frames from a large turn to the arrival of its state: one number, or one for each turn that ran;
+None: it never arrives."""
+
+
+class _Turn(NamedTuple):
+    """A run of the large network that was started and whose state has not been taken.
+
+    Attributes:
+        frame_number: the frame that it sees.
+        future: the state after that frame.
+        due: the frame from which on the state counts; None: when the thread has finished.
+        never: the state never arrives.
+    """
+
+    frame_number: int
+    future: futures.Future[LSTMState]
+    due: int | None = None
+    never: bool = False
+
+
+class BackgroundNetwork:
+    """Runs the large network on some frames while the others go on; one video at a time.
+
+    At most one run is under way. A turn that comes while the last one is still under way is
+    skipped, not queued: the large network then starts at its next turn, on a frame that is fresh.
+
+    Attributes:
+        delays: for each run so far, how many frames later its state was taken.
+        skipped_turns: turns that came while a run was under way.
+
+    Args:
+        point: the large network. Nothing else may hold its interpreter for long.
+        delay: None: a thread runs it, and its state arrives when it is finished. Otherwise it runs
+            on the spot, and the state is held back for so many frames: the same results as from a
+            thread that had these delays.
+
+    Raises:
+        ValueError: a delay is not a whole number of at least 1.
+    """
+
+    def __init__(self, point: EntryPoint, delay: Delay | None) -> None:
+        self._point = point
+        self._delay = _checked(delay)
+        self._executor: futures.ThreadPoolExecutor | None = None
+        self._turn: _Turn | None = None
+        self.reset()
+
+    def twin(self) -> BackgroundNetwork:
+        """Returns another one for another video, with a thread of its own."""
+        return BackgroundNetwork(self._point, self._delay)
+
+    def reset(self) -> None:
+        """Forgets the video; the state of a run that is still under way is thrown away."""
+        if self._turn is not None:
+            self._turn.future.cancel()
+        self._turn = None
+        self._arrived: list[int] = []
+        self.skipped_turns = 0
+
+    @property
+    def delays(self) -> tuple[int | None, ...]:
+        """One for each run: frames until its state was taken; None for one still under way."""
+        return (*self._arrived, *([] if self._turn is None else [None]))
+
+    def start(self, frame_number: int, frame: np.ndarray, state: LSTMState) -> None:
+        """Lets the large network see a frame, unless it still sees another.
+
+        Args:
+            frame_number: of this frame; rises from call to call.
+            frame: uint8 `[H, W, C]`; it may change afterwards.
+            state: the newest that the large network wrote.
+
+        Raises:
+            ValueError: the list of delays has none for this run.
+        """
+        if self._turn is not None:
+            self.skipped_turns += 1
+        elif self._delay is None:
+            if self._executor is None:
+                self._executor = futures.ThreadPoolExecutor(1, thread_name_prefix="lstd-large")
+            future = self._executor.submit(_state_after, self._point, frame.copy(), state)
+            self._turn = _Turn(frame_number, future)
+        else:
+            delay = self._next_delay(frame_number)
+            due = None if delay is None else frame_number + delay
+            self._turn = _Turn(
+                frame_number, _finished(self._point, frame, state), due=due, never=delay is None
+            )
+
+    def take(self, frame_number: int) -> tuple[int, LSTMState] | None:
+        """Returns the frame and the state of a run whose time has come, once; else None.
+
+        Raises:
+            Exception: what went wrong in that run. The next turn starts another one.
+        """
+        turn = self._turn
+        if turn is None or turn.never:
+            return None
+        if turn.due is None and not turn.future.done():
+            return None
+        if turn.due is not None and frame_number < turn.due:
+            return None
+        self._turn = None
+        self._arrived.append(frame_number - turn.frame_number)
+        return turn.frame_number, turn.future.result()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Returns whether no run is under way, after at most so many seconds (None: any)."""
+        if self._turn is None or self._delay is not None:
+            return True
+        return not futures.wait([self._turn.future], timeout).not_done
+
+    def close(self) -> None:
+        """Ends the thread, after the run that is under way."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _next_delay(self, frame_number: int) -> int | None:
+        if not isinstance(self._delay, tuple):
+            return self._delay
+        run = len(self._arrived)
+        if run >= len(self._delay):
+            raise ValueError(
+                f"delay has {len(self._delay)} values, but at frame {frame_number} the large "
+                f"network runs for the time number {run + 1}; give one for each run, None for one "
+                "whose state never arrives"
+            )
+        return self._delay[run]
+
+
+def _state_after(point: EntryPoint, frame: np.ndarray, state: LSTMState) -> LSTMState:
+    _, new_state = point.run(lambda image: frame_resize.fit(frame, image), state)
+    return new_state
+
+
+def _finished(point: EntryPoint, frame: np.ndarray, state: LSTMState) -> futures.Future[LSTMState]:
+    """Returns what the thread's future would be once it is done, an error as well."""
+    future: futures.Future[LSTMState] = futures.Future()
+    try:
+        future.set_result(_state_after(point, frame, state))
+    except Exception as error:  # Raised where the state would be taken.
+        future.set_exception(error)
+    return future
+
+
+def _checked(delay: Delay | None) -> int | tuple[int | None, ...] | None:
+    if delay is None:
+        return None
+    if isinstance(delay, Sequence) and not isinstance(delay, str):
+        return tuple(None if value is None else _whole(value, delay) for value in delay)
+    return _whole(delay, delay)
+
+
+def _whole(value: object, delay: object) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(
+            f"delay must be a whole number of at least 1, or one for each run, got {delay!r}"
+        )
+    return number

@@ -1,0 +1,105 @@
+"""What a detector returns for a frame: Detections that know their frame and their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lstd.types import Detections
+
+
+class FrameDetections(Detections):
+    """The `Detections` of one frame, in NumPy and without batch axis: four arrays, and this.
+
+    Attributes:
+        frame_size: (H, W) of the frame as it was given, pixels.
+        labels: names of the classes, empty where nobody said them.
+        in_pixels: boxes count pixels of that frame; otherwise they are in [0, 1].
+    """
+
+    frame_size: tuple[int, int] = (1, 1)
+    labels: tuple[str, ...] = ()
+    in_pixels: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each detection's class, `count` of them, `"class 7"` where unknown."""
+        return [name_of(int(index), self.labels) for index in self.classes[: int(self.count)]]
+
+    def to_supervision(self, *, min_score: float = 0.0) -> Any:
+        """Returns the detections as `supervision.Detections`, to draw, count or track with it.
+
+        `xyxy` are x and y of two corners in pixels of the frame, `confidence` the scores,
+        `class_id` the classes, and `data["class_name"]` the names.
+
+        Args:
+            min_score: detections below it are left out.
+
+        Raises:
+            ImportError: `supervision` is not installed.
+        """
+        try:
+            import supervision
+        except ImportError:
+            raise ImportError(
+                'to_supervision needs supervision; run pip install "lstd[tracking]"',
+                name="supervision",
+            ) from None
+        count = int(self.count)
+        kept = np.flatnonzero(self.scores[:count] >= min_score)
+        height, width = (1, 1) if self.in_pixels else self.frame_size
+        boxes = self.boxes[kept] * np.array((height, width, height, width), np.float32)
+        names = self.names
+        return supervision.Detections(
+            xyxy=boxes[:, [1, 0, 3, 2]],
+            confidence=self.scores[kept],
+            class_id=self.classes[kept].astype(np.int64),
+            data={"class_name": np.array([names[row] for row in kept], dtype=str)},
+        )
+
+
+def name_of(class_index: int, labels: tuple[str, ...]) -> str:
+    """Returns the name of a class, `"class 7"` where the labels do not say it."""
+    known = 0 <= class_index < len(labels)
+    return labels[class_index] if known else f"class {class_index}"
+
+
+def of_frame(
+    outputs: dict[str, np.ndarray],
+    *,
+    rows_per_detection: int,
+    frame_size: tuple[int, int],
+    labels: tuple[str, ...],
+    in_pixels: bool,
+) -> FrameDetections:
+    """Returns an entry point's outputs of batch 1: clipped, sorted, zeros behind the last.
+
+    Args:
+        outputs: `detection_boxes` `[1, N, 4]` in [0, 1], not clipped, `detection_classes` and
+            `detection_scores` `[1, N]`, `num_detections` of one number.
+        rows_per_detection: rows for each one counted by `num_detections`.
+        frame_size: (H, W), pixels.
+        labels: names of the classes.
+        in_pixels: boxes in pixels of the frame.
+    """
+    boxes, classes, scores = (
+        outputs[f"detection_{name}"][0] for name in ("boxes", "classes", "scores")
+    )
+    counted = int(outputs["num_detections"].reshape(-1)[0])
+    count = min(max(counted, 0) * rows_per_detection, len(scores))
+    order = np.argsort(-scores[:count], kind="stable")
+    result = FrameDetections(
+        boxes=np.zeros(boxes.shape, np.float32),
+        scores=np.zeros(scores.shape, np.float32),
+        classes=np.zeros(classes.shape, np.int32),
+        count=np.array(count, np.int32),
+    )
+    np.clip(boxes[order], 0.0, 1.0, out=result.boxes[:count])
+    if in_pixels:
+        height, width = frame_size
+        result.boxes[:count] *= np.array((height, width, height, width), np.float32)
+    result.scores[:count] = scores[order]
+    result.classes[:count] = np.rint(classes[order])
+    result.frame_size, result.labels, result.in_pixels = frame_size, labels, in_pixels
+    return result
