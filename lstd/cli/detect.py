@@ -3,10 +3,16 @@
 Examples:
   lstd-detect --model model.tflite --input street.mp4 --output_directory out --schedule SKIP9
   lstd-detect --model runs/one --input 0 --output_directory out --max_frames 300
+  lstd-detect --model model.tflite --input street.mp4 --output_directory out --async --delay 3
 
 Writes detections.mp4, the frames with boxes, labels and the network that saw each of them, and
 detections.jsonl, a line for each frame with its time, its network and its detections. Ctrl-C ends a
 run early and keeps what was done until then.
+
+With --async the small network answers every frame, and the large one works beside it in a thread;
+in detections.jsonl, state_frame is the frame of the large network that an answer rests on. A file's
+frames come as fast as they can be read, so that the large network sees fewer of them than from a
+camera; --delay says instead how many frames its state takes.
 """
 
 from __future__ import annotations
@@ -40,6 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         flag_values=values,
     )
     common.define(values, "output_directory", "schedule", "threads")
+    flags.DEFINE_bool(
+        "async",
+        False,
+        "The small network answers every frame, the large one runs in a thread of its own.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "delay",
+        None,
+        "With --async: no thread, the large network's state of frame t arrives at t + delay.",
+        lower_bound=1,
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "min_score",
         0.5,
@@ -72,9 +91,10 @@ def _detect(values: flags.FlagValues) -> int:
     from lstd.runtime.detect_video import detect_video
 
     given = values.flag_values_dict()
+    if given["delay"] is not None and not given["async"]:
+        raise ValueError("--delay belongs to --async, which is not given")
     source = _source(given["input"])
-    with VideoReader(source) as reader:
-        detector = _detector(given)
+    with VideoReader(source) as reader, _detector(given) as detector:
         folder = common.writable_directory(given["output_directory"])
         paths = folder / VIDEO_NAME, folder / JSON_LINES_NAME
         if Path(source).resolve() == paths[0].resolve():
@@ -94,7 +114,7 @@ def _detect(values: flags.FlagValues) -> int:
                 max_frames=max_frames,
                 progress=report.advance,
             )
-    _print(summary, schedule=detector.schedule, paths=paths)
+    _print(summary, detector, paths=paths)
     return _INTERRUPTED if summary.interrupted else common.OK
 
 
@@ -124,21 +144,37 @@ def _detector(given: dict[str, Any]) -> VideoDetector:
         schedule=given["schedule"] or None,
         threads=threads or os.cpu_count() or 1,
         labels=labels or model_labels,
+        mode="async" if given["async"] else "sync",
+        delay=given["delay"],
     )
 
 
-def _print(summary: Summary, *, schedule: str, paths: tuple[Path, Path]) -> None:
+def _print(summary: Summary, detector: VideoDetector, *, paths: tuple[Path, Path]) -> None:
     """Says on stdout what was done, how fast, and where it is."""
     if summary.interrupted:
         print(f"stopped by Ctrl-C after {summary.num_frames} frames")
     print(
-        f"{summary.num_frames} frames with schedule {schedule}, "
+        f"{summary.num_frames} frames with schedule {detector.schedule}, "
         f"{summary.frames_per_second:.1f} frames/s with reading and writing"
     )
     for network, count in sorted(summary.frames_by_network.items()):
         speed = summary.frames_per_second_by_network[network]
         print(f"  {network}: {count} frames, {speed:.1f} frames/s in the detector alone")
+    if detector.mode == "async":
+        print(f"  {_background_text(detector)}")
     print(f"written: {paths[0]}, {paths[1]}")
+
+
+def _background_text(detector: VideoDetector) -> str:
+    """Returns what the large network did beside the frames."""
+    arrived = sorted(delay for delay in detector.delays if delay is not None)
+    text = (
+        f"large: beside them {len(detector.delays)} frames, {detector.skipped_turns} turns skipped"
+    )
+    if not arrived:
+        return f"{text}, no state arrived"
+    median = arrived[len(arrived) // 2]
+    return f"{text}, states arrived after {median} frames (median; {arrived[0]} to {arrived[-1]})"
 
 
 if __name__ == "__main__":

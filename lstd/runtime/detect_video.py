@@ -60,6 +60,8 @@ def detect_video(
            "box": [ymin, xmin, ymax, xmax],      in [0, 1] of the frame
            "box_px": [ymin, xmin, ymax, xmax]}]} in pixels of the source's frame
 
+    In async mode there is also "state_frame", the frame whose state the answer rests on, or null.
+
     Both files appear when both are whole; after an error there is neither. The first Ctrl-C ends
     the loop after the current frame and keeps what is there, the second one aborts.
 
@@ -90,6 +92,8 @@ def detect_video(
             seconds[network].append(time.perf_counter() - before)
             pictures.write(_picture(frame.image, detections, detector, min_score=min_score))
             line = {"frame": num_frames, "time_s": round(frame.time_s, 4), "network": network}
+            if detector.mode == "async":
+                line["state_frame"] = detector.state_frame
             found = _rows(detections, detector, frame.image.shape, min_score=min_score)
             lines.write({**line, "detections": found})
             num_frames += 1

@@ -95,10 +95,12 @@ def of_frame(
         classes=np.zeros(classes.shape, np.int32),
         count=np.array(count, np.int32),
     )
-    np.clip(boxes[order], 0.0, 1.0, out=result.boxes[:count])
+    kept = result.boxes[:count]
+    np.maximum(boxes[order], 0.0, out=kept)
+    np.minimum(kept, 1.0, out=kept)
     if in_pixels:
         height, width = frame_size
-        result.boxes[:count] *= np.array((height, width, height, width), np.float32)
+        kept *= np.array((height, width, height, width), np.float32)
     result.scores[:count] = scores[order]
     result.classes[:count] = np.rint(classes[order])
     result.frame_size, result.labels, result.in_pixels = frame_size, labels, in_pixels

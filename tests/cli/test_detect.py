@@ -71,6 +71,46 @@ def test_saved_model_folder_and_tflite_give_the_same_lines(
     assert [line["network"] for line in first] == ["large", "small", "large"]  # SKIP1 of the JSON.
 
 
+def test_async_answers_with_small_and_says_whose_state_it_has(
+    exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--schedule=SKIP2", "--async")
+    assert detect.main(_arguments(exported[0], clip, tmp_path / "a", *more, "--delay=2")) == 0
+    lines = _lines(tmp_path / "a")
+    assert {line["network"] for line in lines} == {"small"}
+    assert [line["state_frame"] for line in lines] == [None, None, 0, 0, 0, 3]
+    text = capsys.readouterr().out
+    assert "large: beside them 2 frames, 0 turns skipped" in text
+    assert "after 2 frames (median; 2 to 2)" in text
+    assert detect.main(_arguments(exported[0], clip, tmp_path / "b", *more)) == 0
+    lines = _lines(tmp_path / "b")
+    assert len(lines) == 6
+    assert {line["network"] for line in lines} == {"small"}
+    assert lines[0]["state_frame"] is None
+    assert "state_frame" not in _synchronous_line(exported[0], clip, tmp_path / "c")
+
+
+def _synchronous_line(model: Path, clip: Path, output: Path) -> dict[str, object]:
+    assert detect.main(_arguments(model, clip, output, "--max_frames=1")) == 0
+    return _lines(output)[0]
+
+
+def test_async_needs_two_networks_and_a_delay_needs_async(
+    exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = fake_exports.write(tmp_path / "single", names=("step",))[0]
+    cases = [
+        (_arguments(single, clip, tmp_path, "--async"), "needs a large and a small network"),
+        (_arguments(exported[0], clip, tmp_path, "--delay=2"), "--delay belongs to --async"),
+        (_arguments(exported[0], clip, tmp_path, "--async", "--delay=0"), "--delay=0"),
+        (_arguments(exported[0], clip, tmp_path, "--async", "--delay=x"), "--delay=x"),
+    ]
+    for arguments, message in cases:
+        assert detect.main(arguments) == 2, arguments
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("detections*"))
+
+
 def test_labels_threads_and_min_score_are_used(
     exported: tuple[Path, Path], clip: Path, tmp_path: Path
 ) -> None:
