@@ -224,6 +224,22 @@ def existing_file(path: str, *, flag: str) -> Path:
         raise ValueError(f"{flag}: cannot read {path}: {failures.reason(error)}") from None
 
 
+def file_to_write(path: str, *, flag: str) -> Path:
+    """Returns the path of a file that can be written, in a folder that is there.
+
+    Raises:
+        ValueError: it is a folder, or its folder is not there or cannot be written to; the message
+            begins with `flag`.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ValueError(f"{flag}: {path} is a folder, expected a file")
+    if not file.parent.is_dir():
+        raise ValueError(f"{flag}: there is no folder {file.parent}")
+    writable_directory(str(file.parent), flag=flag)
+    return file
+
+
 def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
     """Returns the path of a folder that can be written to, made with its parents if need be.
 

@@ -11,7 +11,9 @@ _CONFIG_OF_A_RUN = "config.yaml"
 _WEIGHTS = ".weights.h5"
 
 
-def load(model: str, *, config: str, threads: int) -> tuple[Any, tuple[str, ...]]:
+def load(
+    model: str, *, config: str, threads: int, flag: str = "--model"
+) -> tuple[Any, tuple[str, ...]]:
     """Returns a model that `VideoDetector` takes, and its labels where the detector cannot know.
 
     A run folder, a weights file in one, or, with a config, a checkpoint of the original become the
@@ -21,6 +23,7 @@ def load(model: str, *, config: str, threads: int) -> tuple[Any, tuple[str, ...]
         model: value of `--model`.
         config: value of `--config`, may be empty.
         threads: for TensorFlow; 0: one for each core.
+        flag: that was used, for messages.
 
     Raises:
         ValueError: there is nothing at that place, or it is not what it looks like.
@@ -37,9 +40,19 @@ def load(model: str, *, config: str, threads: int) -> tuple[Any, tuple[str, ...]
         return _from_checkpoint(path, config)
     if not path.exists():
         if path.with_name(f"{path.name}.index").is_file():
-            raise ValueError(f"--model: {path} is a checkpoint, which needs its --config")
-        raise ValueError(f"--model: no file or folder {path}{failures.close_neighbour(path)}")
+            raise ValueError(f"{flag}: {path} is a checkpoint, which needs its --config")
+        raise ValueError(f"{flag}: no file or folder {path}{failures.close_neighbour(path)}")
     return path, ()
+
+
+def multiply_adds(model: Any) -> dict[str, int]:
+    """Returns those of each network, of what `load` made of weights; else nothing."""
+    from lstd.models import count
+
+    if isinstance(model, Path):
+        return {}
+    counted = count.count(model.model)["multiply_adds"]
+    return {network: counted[network] for network in model.model.networks}
 
 
 def _from_run(path: Path) -> tuple[Any, tuple[str, ...]]:

@@ -58,6 +58,11 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
 
 
+def of_content(content: bytes, *, threads: int) -> Any:
+    """Returns an interpreter of a `.tflite` in memory."""
+    return _interpreter_class()(model_content=content, num_threads=threads)
+
+
 def spec_of(detail: dict[str, Any]) -> InputSpec:
     """Returns the InputSpec of what an interpreter says of an input."""
     scale, zero = detail["quantization"]

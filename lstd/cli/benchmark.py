@@ -1,0 +1,161 @@
+"""Measures how long a model takes for a frame, each network and under a schedule.
+
+Examples:
+  lstd-benchmark --model model.tflite --schedule SKIP9
+  lstd-benchmark --model model.tflite --against other.tflite --json times.json
+  lstd-benchmark --model model.tflite --against model.tflite --against_schedule LARGE
+
+Frames are noise of the model's size, and the state is carried. With --against, both take turns in
+one process, and the ratio of their average frames is given with its spread over the turns; any
+.tflite will do there, also one without our entry points, which has the single row "run". The share
+of the peak is the multiply-adds per second over those of a large 1x1 convolution in the same data
+type with the same threads, which takes turns with them; TensorFlow makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from lstd.cli import common
+
+if TYPE_CHECKING:
+    from lstd.runtime.benchmark import Subject, Times
+
+_COUNTS = {
+    "turns": (5, 1, "Turns of each model."),
+    "frames": (50, 1, "Frames in a turn, rounded up to whole periods of the schedule."),
+    "warm_up": (10, 0, "Calls of each network before the first turn."),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code of `lstd-benchmark`."""
+    values = flags.FlagValues()
+    common.define(values, "model", "config", "schedule")
+    flags.DEFINE_string(
+        "against",
+        "",
+        "A second model or any .tflite, which takes turns with it.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "against_schedule",
+        "",
+        "Schedule of the second one. Empty: the first one's, where it has two networks.",
+        flag_values=values,
+    )
+    common.define(values, "threads", threads=1)
+    for name, (default, lowest, text) in _COUNTS.items():
+        flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=values)
+    flags.DEFINE_bool("peak", True, "Measure the machine's peak as well.", flag_values=values)
+    flags.DEFINE_string("json", "", "File to write everything to as JSON.", flag_values=values)
+    return common.run(
+        _benchmark,
+        values,
+        program="lstd-benchmark",
+        description=__doc__,
+        required=["model"],
+        argv=argv,
+    )
+
+
+def _benchmark(values: flags.FlagValues) -> None:
+    import json
+
+    from lstd import schedule_names
+    from lstd.runtime import benchmark, benchmark_report
+    from lstd.whole_file import write_whole
+
+    given = values.flag_values_dict()
+    if given["against_schedule"] and not given["against"]:
+        raise ValueError("--against_schedule belongs to --against, which is not given")
+    for flag in ("schedule", "against_schedule"):
+        if given[flag]:
+            schedule_names.check(given[flag], where=f"--{flag}")
+    path = common.file_to_write(given["json"], flag="--json") if given["json"] else None
+    threads = given["threads"] or os.cpu_count() or 1
+    subjects = _subjects(given, threads=threads)
+    peaks, unknown = _peaks(subjects, threads=threads) if given["peak"] else ({}, {})
+    everything = [*subjects, *peaks.values()]
+    total = given["turns"] * len(everything)
+    with common.Progress("measuring", total=total, unit="turns") as report:
+        times = benchmark.measure(
+            everything,
+            turns=given["turns"],
+            frames=given["frames"],
+            warm_up=given["warm_up"],
+            progress=report.advance,
+        )
+    against: Times | None = times[1] if len(subjects) > 1 else None
+    facts = benchmark_report.describe(
+        times[0],
+        against,
+        dict(zip(peaks, times[len(subjects) :], strict=True)),
+        ratio=None if against is None else benchmark.ratio(against, times[0]),
+        peak_unknown=unknown,
+        threads=threads,
+        warm_up=given["warm_up"],
+    )
+    print(benchmark_report.table(facts))
+    if path is not None:
+        write_whole(path, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print(f"written: {path}")
+
+
+def _subjects(given: Mapping[str, Any], *, threads: int) -> list[Subject]:
+    """Returns what is timed, the second one with the first one's schedule where it can have it."""
+    first = _subject(given, "model", schedule=given["schedule"] or None, threads=threads)
+    if not given["against"]:
+        return [first]
+    schedule = given["against_schedule"] or None
+    second = _subject(given, "against", schedule=schedule, threads=threads)
+    if not given["against_schedule"] and len(second.calls) > 1 and first.schedule:
+        second = second._replace(schedule=first.schedule)
+    if second.name == first.name and first.schedule != second.schedule:
+        first, second = (
+            each._replace(name=f"{each.name} {each.schedule}") for each in (first, second)
+        )
+    return [first, second]
+
+
+def _subject(given: Mapping[str, Any], flag: str, *, schedule: str | None, threads: int) -> Subject:
+    from lstd.cli import detect_model
+    from lstd.runtime import benchmark_subjects
+
+    model, _ = detect_model.load(
+        given[flag], config=given["config"], threads=threads, flag=f"--{flag}"
+    )
+    return benchmark_subjects.of_model(
+        model,
+        name=given[flag],
+        schedule=schedule,
+        threads=threads,
+        counted=detect_model.multiply_adds(model),
+    )
+
+
+def _peaks(
+    subjects: Sequence[Subject], *, threads: int
+) -> tuple[dict[str, Subject], dict[str, str]]:
+    """Returns the large convolution in each data type that is needed, or why there is none."""
+    from lstd.runtime import benchmark_subjects
+
+    found: dict[str, Subject] = {}
+    unknown: dict[str, str] = {}
+    for data_type in dict.fromkeys(subject.data_type for subject in subjects if subject.data_type):
+        try:
+            found[data_type] = benchmark_subjects.of_peak(data_type, threads=threads)
+        except ImportError:
+            unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
+        except ValueError as error:
+            unknown[data_type] = str(error)
+    return found, unknown
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The machine's peak: a large 1x1 convolution in TFLite, to hold a network's speed against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+SIDE, DEPTH = 64, 512
+MULTIPLY_ADDS = SIDE * SIDE * DEPTH * DEPTH
+"""Of one call: 1.07 thousand millions, as many as a large network has."""
+DATA_TYPES = ("float32", "dynamic", "int8")
+
+
+def convolution(data_type: str) -> bytes:
+    """Returns a `.tflite` with one 1x1 convolution over 64 x 64 places, 512 channels to 512.
+
+    Args:
+        data_type: of `DATA_TYPES`; "dynamic" has int8 weights and float32 values.
+
+    Raises:
+        ValueError: another data type.
+        ImportError: TensorFlow, whose converter makes it, is not installed.
+    """
+    if data_type not in DATA_TYPES:
+        raise ValueError(f"no peak for {data_type}; expected one of {', '.join(DATA_TYPES)}")
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = tf.constant(rng.normal(0.0, DEPTH**-0.5, (1, 1, DEPTH, DEPTH)), tf.float32)
+    spec = tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def run(values: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(values, weights, strides=1, padding="VALID")
+
+    def samples() -> Iterator[list[np.ndarray]]:
+        for _ in range(2):
+            yield [rng.uniform(0.0, 1.0, spec.shape).astype(np.float32)]
+
+    module = tf.Module()
+    module.run = run
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [run.get_concrete_function()], module
+    )
+    if data_type != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if data_type == "int8":
+        converter.representative_dataset = samples
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstd.cli import benchmark
+from tests.runtime import fake_exports
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--turns=2", "--frames=4", "--warm_up=1")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Returns a `.tflite` and a SavedModel with two networks."""
+    return fake_exports.write(tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a `.tflite` with one backbone."""
+    return fake_exports.write(tmp_path_factory.mktemp("single"), names=("step",))[0]
+
+
+def test_table_and_json_say_the_same(
+    exported: tuple[Path, Path], single: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "times.json"
+    arguments = [f"--model={exported[0]}", "--schedule=SKIP2", f"--against={single}", *QUICK]
+    assert benchmark.main([*arguments, f"--json={path}", "--threads=2", "--nopeak"]) == 0
+    facts = json.loads(path.read_text())
+    assert (facts["threads"], facts["turns"], facts["warm_up_calls"]) == (2, 2, 1)
+    ours, other = facts["models"]
+    assert {name: row["frames"] for name, row in ours["rows"].items()} == {
+        "large": 4,
+        "small": 8,
+        "SKIP2": 12,
+    }
+    assert {name: row["frames"] for name, row in other["rows"].items()} == {"large": 8}
+    for row in ours["rows"].values():
+        assert 0 < row["median_ms"] <= row["p95_ms"] <= row["worst_ms"]
+    ratio = facts["ratio"]
+    assert ratio["lowest"] <= ratio["median"] <= ratio["highest"]
+    assert len(ratio["turns"]) == 2
+    text = capsys.readouterr().out
+    for expected in ("2 threads", "large", "small", "SKIP2", str(single), "average", "worst"):
+        assert expected in text
+    assert f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to" in text
+
+
+def test_the_second_follows_the_first_ones_schedule_unless_told(
+    exported: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "times.json"
+    model = f"--model={exported[0]}", "--schedule=SKIP3", f"--json={path}", "--nopeak", *QUICK
+    for more, expected in (((), "SKIP3"), (("--against_schedule=LARGE",), "LARGE")):
+        assert benchmark.main([*model, f"--against={exported[0]}", *more]) == 0
+        first, second = json.loads(path.read_text())["models"]
+        assert (first["schedule"], second["schedule"]) == ("SKIP3", expected)
+        assert (first["name"] == second["name"]) == (expected == "SKIP3")
+
+
+@pytest.mark.slow
+def test_peak_is_measured_and_a_saved_model_says_that_it_has_none(
+    exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "times.json"
+    arguments = [f"--model={exported[0]}", f"--against={exported[1]}", f"--json={path}", *QUICK]
+    assert benchmark.main(arguments) == 0
+    facts = json.loads(path.read_text())
+    assert facts["peak"]["float32"]["multiply_adds_per_second"] > 1e8
+    assert facts["models"][0]["rows"]["large"]["share_of_peak"] == 0  # the fake multiplies nothing
+    assert facts["models"][1]["share_of_peak_unknown"] == "its multiply-adds are not known"
+    assert "peak in float32" in capsys.readouterr().out
+
+
+def test_bad_flags_are_one_sentence_and_leave_nothing(
+    exported: tuple[Path, Path], single: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.tflite"
+    text.write_text("this is not a model")
+    model = f"--model={exported[0]}"
+    before = sorted(tmp_path.rglob("*"))
+    cases = [
+        ([], "--model must be given"),
+        ([f"--model={tmp_path / 'none.tflite'}"], "--model: no file or folder"),
+        ([model, "--against=none.tflite"], "--against: no file or folder none.tflite"),
+        ([f"--model={text}"], "not a TFLite file"),
+        ([model, f"--against={text}"], "not a TFLite file"),
+        ([model, "--threads=-1"], "--threads=-1"),
+        ([model, "--turns=0"], "--turns=0"),
+        ([model, "--frames=x"], "--frames=x"),
+        ([model, "--warm_up=-1"], "--warm_up=-1"),
+        ([model, "--schedule=SKIPPY"], "--schedule: unknown schedule 'SKIPPY'"),
+        ([model, "--against_schedule=LARGE"], "--against_schedule belongs to --against"),
+        ([f"--model={single}", "--schedule=SKIP9"], "needs a large and a small network"),
+        ([model, f"--json={tmp_path}"], "--json: "),
+        ([model, f"--json={tmp_path / 'none' / 'a.json'}"], "--json: there is no folder"),
+        ([model, "--shedule=LARGE"], "did you mean schedule"),
+    ]
+    for arguments, message in cases:
+        assert benchmark.main(arguments) == 2, arguments
+        errors = capsys.readouterr().err
+        (sentence,) = [line for line in errors.splitlines() if "lstd-benchmark: error:" in line]
+        assert message in sentence, arguments
+        assert "Traceback" not in errors
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_program_runs_in_a_process_of_its_own(exported: tuple[Path, Path]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "lstd.cli.benchmark", f"--model={exported[0]}", "--nopeak", *QUICK],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "SKIP1" in result.stdout
+
+
+@pytest.mark.slow
+def test_a_run_folder_is_timed_with_the_multiply_adds_of_its_model(tmp_path: Path) -> None:
+    import lstd
+    from lstd import config_io
+    from lstd.config import Config
+    from lstd.training import weights_file
+    from tests import tiny
+
+    run = tmp_path / "run"
+    run.mkdir()
+    model = tiny.model()
+    config_io.save_config(Config(model=tiny.CONFIG), run / "config.yaml")
+    weights_file.save(model, run / "best.weights.h5")
+    path = tmp_path / "times.json"
+    assert benchmark.main([f"--model={run}", f"--json={path}", "--schedule=SKIP1", *QUICK]) == 0
+    (facts,) = json.loads(path.read_text())["models"]
+    counted = lstd.count(model)["multiply_adds"]
+    for network in ("large", "small"):
+        assert facts["rows"][network]["multiply_adds"] == counted[network]
+    assert facts["share_of_peak_unknown"] == "the peak is measured for a .tflite only"

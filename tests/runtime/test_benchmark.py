@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.runtime import benchmark, benchmark_report, benchmark_subjects
+from lstd.runtime.benchmark import Subject
+from tests.runtime import fake_exports
+from tests.runtime.fake_exports import FakeModule
+
+PEER = Path(__file__).parents[3] / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
+
+
+class _Clock:
+    """Seconds that pass only when something is called."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.called: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, name: str, *milliseconds: float) -> Callable[[], None]:
+        """Returns a call that takes so long, one number after the other, the last one for ever."""
+        left = list(milliseconds)
+
+        def call() -> None:
+            self.now += (left.pop(0) if len(left) > 1 else left[0]) / 1e3
+            self.called.append(name)
+
+        return call
+
+
+def _measure(clock: _Clock, *subjects: Subject, **settings: Any) -> list[benchmark.Times]:
+    settings = {"turns": 1, "frames": 4, "warm_up": 0, **settings}
+    return benchmark.measure(subjects, clock=clock, **settings)
+
+
+def test_rows_are_the_networks_and_the_schedule() -> None:
+    clock = _Clock()
+    calls = {"large": clock.taking("L", 9.0), "small": clock.taking("s", 1.0, 2.0, 6.0)}
+    (times,) = _measure(clock, Subject("a", calls, "SKIP3"))
+    rows = times.timings()
+    assert list(rows) == ["large", "small", "SKIP3"]
+    assert "".join(clock.called) == "Lsss"
+    np.testing.assert_allclose(rows["large"], [1, 9, 9, 9, 9])
+    np.testing.assert_allclose(rows["small"], [3, 3, 2, 5.6, 6])
+    np.testing.assert_allclose(rows["SKIP3"], [4, 4.5, 4, 8.55, 9])
+
+
+def test_turns_alternate_hold_whole_periods_and_start_after_the_warm_up() -> None:
+    clock = _Clock()
+    one = Subject("a", {"large": clock.taking("L", 1), "small": clock.taking("s", 1)}, "SKIP2")
+    other = Subject("b", {"run": clock.taking("R", 1)})
+    done: list[int] = []
+    times = _measure(
+        clock, one, other, turns=2, frames=4, warm_up=1, progress=lambda: done.append(1)
+    )
+    assert "".join(clock.called) == "LsR" + "LssLss" + "RRRR" + "RRRR" + "LssLss"
+    assert [len(each.turns) for each in times] == [2, 2]
+    assert len(done) == 4
+
+
+def test_only_what_a_schedule_runs_is_in_the_table() -> None:
+    clock = _Clock()
+    calls = {"large": clock.taking("L", 1), "small": clock.taking("s", 1)}
+    (times,) = _measure(clock, Subject("a", calls, "SMALL"))
+    assert list(times.timings()) == ["small", "SMALL"]
+
+
+def test_ratio_is_of_the_averages_turn_by_turn() -> None:
+    clock = _Clock()
+    fast = Subject("a", {"large": clock.taking("a", 1.0)})
+    slow = Subject("b", {"large": clock.taking("b", 2.0, 3.0, 5.0)})
+    first, second = _measure(clock, fast, slow, turns=3, frames=1)
+    found = benchmark.ratio(second, first)
+    np.testing.assert_allclose(found[:3], [3, 2, 5])
+    np.testing.assert_allclose(found.turns, [2, 3, 5])
+
+
+def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
+    clock = _Clock()
+    calls = {"large": clock.taking("L", 10.0), "small": clock.taking("s", 2.0)}
+    costs = {"large": 500, "small": 20}
+    subject = Subject("a", calls, "SKIP1", multiply_adds=costs, data_type="float32")
+    reference = Subject("p", {"run": clock.taking("p", 1.0)}, multiply_adds={"run": 100})
+    times, peak = _measure(clock, subject, reference)
+    facts = _facts(times, {"float32": peak})
+    rows = facts["models"][0]["rows"]
+    shares = [rows[name]["share_of_peak"] for name in ("large", "small", "SKIP1")]
+    np.testing.assert_allclose(shares, [0.5, 0.1, 260 / 6 / 100])
+    assert rows["SKIP1"]["multiply_adds"] == 260
+    assert facts["peak"]["float32"]["multiply_adds_per_second"] == 100_000
+    text = benchmark_report.table(facts)
+    assert "50 %" in text
+    assert "not known" not in text
+
+
+@pytest.mark.parametrize(
+    ("costs", "data_type", "unknown", "reason"),
+    [
+        ({}, "float32", {}, "its multiply-adds are not known"),
+        ({"run": 5}, "", {}, "the peak is measured for a .tflite only"),
+        ({"run": 5}, "uint8", {"uint8": "no peak for uint8"}, "no peak for uint8"),
+        ({"run": 5}, "int8", {}, "the peak was not measured"),
+    ],
+)
+def test_a_share_that_is_not_known_says_why(
+    costs: dict[str, int], data_type: str, unknown: dict[str, str], reason: str
+) -> None:
+    clock = _Clock()
+    subject = Subject("a", {"run": clock.taking("a", 1)}, "", costs, data_type)
+    (times,) = _measure(clock, subject)
+    facts = _facts(times, {}, unknown)
+    assert facts["models"][0]["rows"]["run"]["share_of_peak"] is None
+    assert f"share of the peak not known: {reason}" in benchmark_report.table(facts)
+
+
+def _facts(
+    times: benchmark.Times, peaks: dict[str, benchmark.Times], unknown: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return benchmark_report.describe(
+        times, None, peaks, ratio=None, peak_unknown=unknown or {}, threads=1, warm_up=0
+    )
+
+
+def _subject(model: Any, schedule: str | None = None) -> Subject:
+    return benchmark_subjects.of_model(model, name="a", schedule=schedule, threads=1)
+
+
+def test_a_file_of_ours_is_timed_by_network_and_a_model_too(exported: tuple[Path, Path]) -> None:
+    for model in (*exported, exported[0].parent, FakeModule()):
+        subject = _subject(model, "SKIP4")
+        assert list(subject.calls) == ["large", "small"]
+        assert subject.schedule == "SKIP4"
+        (times,) = benchmark.measure([subject], turns=1, frames=5, warm_up=0)
+        assert times.timings()["SKIP4"].frames == 5
+    assert _subject(exported[0]).schedule == "SKIP1"  # the JSON's
+    assert _subject(exported[0]).data_type == "float32"
+    assert _subject(exported[1]).multiply_adds == {}
+
+
+def test_what_is_timed_carries_the_state() -> None:
+    seen = []
+    module = FakeModule()
+
+    def large(**inputs: Any) -> Any:
+        seen.append(float(np.asarray(inputs["lstm_h"]).max()))
+        return module.large(**inputs)
+
+    shapes = {"image_shape": (8, 6, 3), "state_shape": fake_exports.STATE_SHAPE[1:]}
+    subject = _subject(SimpleNamespace(large=large, **shapes))
+    benchmark.measure([subject], turns=1, frames=3, warm_up=1)
+    assert seen == [0, 1, 2, 3]
+    assert subject.schedule == ""
+
+
+def test_one_backbone_has_one_row_and_takes_no_schedule_of_two(single: Path) -> None:
+    assert list(_subject(single).calls) == ["large"]
+    with pytest.raises(ValueError, match="SKIP9 needs a large and a small network"):
+        _subject(single, "SKIP9")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a `.tflite` with one entry point that is not ours, of floats and an index."""
+    module = tf.Module()
+    specs = [tf.TensorSpec((1, 4, 4, 2), name="x"), tf.TensorSpec((1,), tf.int32, name="i")]
+    weights = tf.ones((1, 1, 2, 3))
+    module.f = tf.function(
+        lambda x, i: {"y": tf.gather(tf.nn.conv2d(x, weights, 1, "SAME"), i, axis=3)},
+        input_signature=specs,
+    )
+    folder = tmp_path_factory.mktemp("other")
+    tf.saved_model.save(module, str(folder / "saved"), signatures={"classify": module.f})
+    path = folder / "other.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")).convert())
+    return path
+
+
+def test_a_file_that_is_not_ours_has_one_row(other: Path) -> None:
+    subject = _subject(other)
+    assert subject.multiply_adds == {"run": 16 * 3 * 2}
+    (times,) = benchmark.measure([subject], turns=2, frames=3, warm_up=1)
+    assert list(times.timings()) == ["run"]
+    assert times.timings()["run"].frames == 6
+    with pytest.raises(ValueError, match=r"schedule SKIP9 needs the entry points large and small"):
+        _subject(other, "SKIP9")
+
+
+@pytest.mark.skipif(not PEER.is_file(), reason="needs the foreign .tflite beside the repository")
+def test_a_detector_of_another_project_is_timed() -> None:
+    subject = _subject(PEER)
+    assert subject.multiply_adds["run"] > 7e8
+    (times,) = benchmark.measure([subject], turns=1, frames=1, warm_up=0)
+    assert times.timings()["run"].median_ms > 0
+
+
+def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) -> None:
+    module = tf.Module()
+    signature = FakeModule().large.input_signature
+    for name in ("large", "small"):
+
+        def raw(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
+            total = tf.reduce_sum(image)
+            return {
+                "raw_outputs/box_encodings": tf.reshape(total, [1, 1, 1]),
+                "lstm_c_out": lstm_c + total,
+                "lstm_h_out": lstm_h + total,
+            }
+
+        setattr(module, name, tf.function(raw, input_signature=signature))
+    signatures = {name: getattr(module, name) for name in ("large", "small")}
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signatures)
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(tmp_path / "saved"), signature_keys=list(signatures)
+    )
+    path = tmp_path / "raw.tflite"
+    path.write_bytes(converter.convert())
+    subject = _subject(path, "SKIP1")
+    assert list(subject.calls) == ["large", "small"]
+    benchmark.measure([subject], turns=1, frames=2, warm_up=0)
+
+
+def test_the_peak_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = benchmark_subjects.of_peak("float32", threads=1)
+    (times,) = benchmark.measure([subject], turns=1, frames=500, warm_up=0)
+    assert times.timings()["run"].frames == 10  # its own number
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ImportError):
+        benchmark_subjects.of_peak("float32", threads=1)
