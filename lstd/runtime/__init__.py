@@ -3,7 +3,7 @@
 Files: `entry_points` (what a model must offer), `tflite_file` and `saved_model` (where they come
 from), `metadata` (the JSON beside a file), `loading` (all of these), `frame_resize`,
 `network_schedule`, `detector` (`VideoDetector`), `background` (its asynchronous mode), `results`,
-`json_lines`, `detect_video` (source in, video and JSON Lines out); `benchmark`, `benchmark_subjects`,
-`benchmark_report`, `multiply_adds` and `peak` (how fast it is). Nothing here but `peak` needs
+`json_lines`, `detect_video` (source in, video and JSON Lines out), `benchmark` with its `_subjects`
+and `_report`, `multiply_adds` and `peak` (how fast it is). Nothing here but `peak` needs
 TensorFlow for a `.tflite` where LiteRT (`ai-edge-litert`) is installed.
 """
