@@ -1,0 +1,184 @@
+// Detects objects in raw RGB frames with a .tflite of lstd-export, and prints a line of JSON each.
+//
+//   ffmpeg -i street.mp4 -f rawvideo -pix_fmt rgb24 - | ./detect model.tflite 1280 720 9
+//
+// It holds what an app has to hold: the state between two frames, and the schedule.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "entry_points.h"
+#include "image.h"
+#include "network.h"
+
+namespace {
+
+constexpr char kUsage[] =
+    "usage: detect MODEL.tflite WIDTH HEIGHT [SKIP [FRAMES.rgb]]\n"
+    "  SKIP: small frames after each large one (9); FRAMES.rgb: raw RGB24 frames (stdin)\n";
+
+std::vector<uint8_t> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error(path + ": cannot be read");
+  return std::vector<uint8_t>(std::istreambuf_iterator<char>(file), {});
+}
+
+int Whole(const char* text, const char* name, int lowest) {
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (end == text || *end != '\0' || value < lowest || value > 100000) {
+    throw std::runtime_error(std::string(name) + ": expected a whole number of at least " +
+                             std::to_string(lowest) + ", got " + text);
+  }
+  return static_cast<int>(value);
+}
+
+// Returns false at the end of the stream; throws where it ends within a frame.
+bool ReadFrame(std::istream& stream, lstd::Frame* frame) {
+  stream.read(reinterpret_cast<char*>(frame->rgb.data()), static_cast<std::streamsize>(frame->rgb.size()));
+  if (stream.gcount() == 0) return false;
+  if (static_cast<size_t>(stream.gcount()) != frame->rgb.size()) {
+    throw std::runtime_error("the last frame is cut: " + std::to_string(stream.gcount()) + " of " +
+                             std::to_string(frame->rgb.size()) + " bytes; do WIDTH and HEIGHT fit?");
+  }
+  return true;
+}
+
+// The memory of a video: what goes in as lstm_c and lstm_h. It is zeros before the first frame.
+struct State {
+  std::vector<uint8_t> c, h;
+};
+
+class Detector {
+ public:
+  Detector(const std::vector<uint8_t>& file, int skip) : skip_(skip) {
+    const auto entries = lstd::ReadEntryPoints(file);
+    const bool one_backbone = entries.count("step") != 0 && entries.count("large") == 0;
+    if (!one_backbone && (entries.count("large") == 0 || entries.count("small") == 0)) {
+      throw std::runtime_error("the model has no entry points large and small, or step");
+    }
+    large_ = std::make_unique<lstd::Network>(file, one_backbone ? "step" : "large");
+    if (!one_backbone) small_ = std::make_unique<lstd::Network>(file, "small");
+    state_.c.assign(TfLiteTensorByteSize(large_->Input("lstm_c")), 0);
+    state_.h.assign(TfLiteTensorByteSize(large_->Input("lstm_h")), 0);
+  }
+
+  // Prints the detections of the next frame.
+  void Detect(const lstd::Frame& frame) {
+    const bool is_large = small_ == nullptr || number_ % (skip_ + 1) == 0;
+    lstd::Network& network = is_large ? *large_ : *small_;
+    SetImage(frame, network.Input("image"));
+    Set(state_.c, network.Input("lstm_c"));
+    Set(state_.h, network.Input("lstm_h"));
+    network.Run();
+    if (is_large) {  // The small network hands the state through as it is.
+      Get(network.Output("lstm_c_out"), &state_.c);
+      Get(network.Output("lstm_h_out"), &state_.h);
+    }
+    Print(network, is_large ? "large" : "small");
+    ++number_;
+  }
+
+ private:
+  static void SetImage(const lstd::Frame& frame, TfLiteTensor* tensor) {
+    const std::vector<float> image = lstd::Fit(frame, TfLiteTensorDim(tensor, 1),
+                                               TfLiteTensorDim(tensor, 2), TfLiteTensorDim(tensor, 3));
+    if (TfLiteTensorType(tensor) == kTfLiteFloat32) {
+      TfLiteTensorCopyFromBuffer(tensor, image.data(), image.size() * sizeof(float));
+    } else if (TfLiteTensorType(tensor) == kTfLiteUInt8) {
+      std::vector<uint8_t> bytes(image.size());
+      std::transform(image.begin(), image.end(), bytes.begin(),
+                     [](float value) { return static_cast<uint8_t>(std::nearbyint(value)); });
+      TfLiteTensorCopyFromBuffer(tensor, bytes.data(), bytes.size());
+    } else {
+      throw std::runtime_error("the model's image is neither float32 nor uint8");
+    }
+  }
+
+  static void Set(const std::vector<uint8_t>& bytes, TfLiteTensor* tensor) {
+    if (TfLiteTensorCopyFromBuffer(tensor, bytes.data(), bytes.size()) != kTfLiteOk) {
+      throw std::runtime_error("the two networks do not share one state");
+    }
+  }
+
+  static void Get(const TfLiteTensor* tensor, std::vector<uint8_t>* bytes) {
+    if (TfLiteTensorCopyToBuffer(tensor, bytes->data(), bytes->size()) != kTfLiteOk) {
+      throw std::runtime_error("the state that comes out has another size");
+    }
+  }
+
+  void Print(const lstd::Network& network, const char* name) const {
+    const auto* boxes = Floats(network.Output("detection_boxes"));
+    const auto* classes = Floats(network.Output("detection_classes"));
+    const auto* scores = Floats(network.Output("detection_scores"));
+    // Rows behind the last detection mean nothing.
+    const int capacity = TfLiteTensorDim(network.Output("detection_scores"), 1);
+    const float counted = *Floats(network.Output("num_detections"));
+    std::vector<int> rows(std::clamp(static_cast<int>(counted), 0, capacity));
+    std::iota(rows.begin(), rows.end(), 0);
+    std::stable_sort(rows.begin(), rows.end(),
+                     [scores](int a, int b) { return scores[a] > scores[b]; });
+    std::printf("{\"frame\": %d, \"network\": \"%s\", \"detections\": [", number_, name);
+    const char* comma = "";
+    for (const int row : rows) {
+      float box[4];
+      for (int i = 0; i < 4; ++i) box[i] = std::clamp(boxes[4 * row + i], 0.0f, 1.0f);
+      std::printf("%s{\"class\": %d, \"score\": %.9g, \"box\": [%.9g, %.9g, %.9g, %.9g]}", comma,
+                  static_cast<int>(std::nearbyint(classes[row])), scores[row], box[0], box[1],
+                  box[2], box[3]);
+      comma = ", ";
+    }
+    std::printf("]}\n");
+    std::fflush(stdout);
+  }
+
+  static const float* Floats(const TfLiteTensor* tensor) {
+    return static_cast<const float*>(TfLiteTensorData(tensor));
+  }
+
+  int skip_;
+  int number_ = 0;
+  State state_;
+  std::unique_ptr<lstd::Network> large_, small_;
+};
+
+void Run(int argc, char** argv) {
+  if (argc < 4 || argc > 6) throw std::runtime_error(std::string("wrong number of arguments\n") + kUsage);
+  lstd::Frame frame;
+  frame.width = Whole(argv[2], "WIDTH", 1);
+  frame.height = Whole(argv[3], "HEIGHT", 1);
+  frame.rgb.resize(static_cast<size_t>(frame.width) * frame.height * 3);
+  const int skip = argc > 4 ? Whole(argv[4], "SKIP", 0) : 9;
+  std::ifstream file;
+  if (argc > 5) {
+    file.open(argv[5], std::ios::binary);
+    if (!file) throw std::runtime_error(std::string(argv[5]) + ": cannot be read");
+  }
+  std::istream& frames = argc > 5 ? file : std::cin;
+  Detector detector(ReadFile(argv[1]), skip);
+  while (ReadFrame(frames, &frame)) detector.Detect(frame);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "detect: error: %s\n", error.what());
+    return 2;
+  }
+  return 0;
+}

@@ -1,0 +1,124 @@
+"""examples/cpp against VideoDetector, where a library of TensorFlow Lite's C API is at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstd.runtime.detector import VideoDetector
+from tests import tiny
+from tests.export import exports
+
+FOLDER = Path(__file__).parents[1] / "examples" / "cpp"
+LIBRARY = Path(os.environ.get("LSTD_TFLITE_C", FOLDER / "build" / "package" / "cc_deps"))
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (LIBRARY / "include").is_dir(),
+        reason="needs TensorFlow Lite's C library: make -C examples/cpp library, or LSTD_TFLITE_C",
+    ),
+    pytest.mark.skipif(
+        not (shutil.which("make") and shutil.which(os.environ.get("CXX", "g++"))),
+        reason="needs make and a C++ compiler",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cpp") / "detect"
+    command = ["make", "-C", FOLDER, f"PROGRAM={path}", f"TFLITE={LIBRARY}"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a `.tflite` with two networks of 64 x 64."""
+    path = tmp_path_factory.mktemp("model") / "model.tflite"
+    path.write_bytes(exports.converted(exports.module(tiny.model())))
+    return path
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a `.tflite` with one backbone and one channel."""
+    model = tiny.model(tiny.FIRST_PAPER, input_channels=1)
+    path = tmp_path_factory.mktemp("grey") / "model.tflite"
+    path.write_bytes(exports.converted(exports.module(model)))
+    return path
+
+
+def _run(program: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [program, *map(str, arguments)], input=stdin, capture_output=True, check=False
+    )
+
+
+def _frames(count: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (45, 80), (90, 30)])
+def test_it_finds_what_the_detector_finds(
+    program: Path, model: Path, height: int, width: int
+) -> None:
+    frames = _frames(8, height, width)
+    _compare(_run(program, model, width, height, 2, stdin=frames.tobytes()), model, frames, "SKIP2")
+
+
+def test_one_grey_backbone_runs_on_every_frame(program: Path, grey: Path, tmp_path: Path) -> None:
+    frames = _frames(3, 64, 64)
+    raw = tmp_path / "frames.rgb"
+    raw.write_bytes(frames.tobytes())
+    _compare(_run(program, grey, 64, 64, 9, raw), grey, frames, "LARGE")
+
+
+def _compare(
+    result: subprocess.CompletedProcess, model: Path, frames: np.ndarray, schedule: str
+) -> None:
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["frame"] for line in lines] == list(range(len(frames)))
+    detector = VideoDetector(model, schedule)
+    for line, frame in zip(lines, frames, strict=True):
+        expected = detector(frame)
+        count = int(expected.count)
+        assert line["network"] == detector.last_network
+        assert len(line["detections"]) == count > 0
+        # Kernels of another version add in another order; the state carries that on.
+        for key, values in (("score", expected.scores), ("box", expected.boxes)):
+            found = [row[key] for row in line["detections"]]
+            np.testing.assert_allclose(found, values[:count], atol=1e-4)
+        assert [row["class"] for row in line["detections"]] == expected.classes[:count].tolist()
+
+
+def test_what_is_wrong_is_one_sentence(program: Path, model: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.tflite"
+    text.write_text("this is not a model")
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(model.read_bytes()[:4000])
+    cases = [
+        ((), b"usage: detect MODEL.tflite"),
+        ((model, 0, 64), b"WIDTH: expected a whole number of at least 1, got 0"),
+        ((model, 64, "x"), b"HEIGHT: expected a whole number"),
+        ((model, 64, 64, -1), b"SKIP: expected a whole number of at least 0"),
+        ((tmp_path / "none.tflite", 64, 64), b"none.tflite: cannot be read"),
+        ((text, 64, 64), b"not a .tflite file"),
+        ((cut, 64, 64), b"damaged"),
+        ((model, 64, 64, 9, tmp_path / "none.rgb"), b"none.rgb: cannot be read"),
+        ((model, 64, 64), b"the last frame is cut: 5 of 12288 bytes"),
+    ]
+    for arguments, message in cases:
+        result = _run(program, *arguments, stdin=b"12345")
+        assert result.returncode == 2, arguments
+        assert message in result.stderr, arguments
+        assert b"detect: error: " in result.stderr
