@@ -16,6 +16,7 @@ from typing import Any
 # The packages that bring the module, by falling likelihood.
 _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu")
 _TF_KERAS = ("tf-keras", "tf-keras-nightly")
+_LITERT = ("ai-edge-litert", "ai-edge-litert-nightly")
 
 _LEGACY = "TF_USE_LEGACY_KERAS"
 _YES = ("1", "true", "True")  # what TensorFlow takes for yes; anything else means Keras 3
@@ -31,14 +32,15 @@ def ensure() -> None:
     """Checks the installed versions, and turns `tf.keras` into Keras 2 where that is still in time.
 
     Warns where it is not: then `tf.keras` is Keras 3, and its objects do not fit lstd's models.
+    With LiteRT and neither of the two, nothing is checked: that is enough to run `.tflite` files.
 
     Raises:
         ImportError: TensorFlow or tf_keras is missing, or they are not of the same minor version.
     """
-    check_versions(
-        tensorflow=_version("tensorflow", _TENSORFLOW),
-        tf_keras=_version("tf_keras", _TF_KERAS),
-    )
+    tensorflow, tf_keras = _version("tensorflow", _TENSORFLOW), _version("tf_keras", _TF_KERAS)
+    if tensorflow is None and tf_keras is None and _version("ai_edge_litert", _LITERT) is not None:
+        return
+    check_versions(tensorflow=tensorflow, tf_keras=tf_keras)
     if not use_legacy_keras(os.environ, sys.modules):
         warnings.warn(KERAS_3_WARNING, stacklevel=3)
 

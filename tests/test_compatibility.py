@@ -136,6 +136,19 @@ def test_keras_3_in_use_is_warned_about_once_and_clearly(monkeypatch: pytest.Mon
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("litert", ["2.3.0", None])
+def test_litert_alone_is_enough_to_run_files(
+    monkeypatch: pytest.MonkeyPatch, litert: str | None
+) -> None:
+    versions = {"ai_edge_litert": litert}
+    monkeypatch.setattr(compatibility, "_version", lambda module, _: versions.get(module))
+    if litert is None:
+        with pytest.raises(ImportError, match="pip install tensorflow"):
+            compatibility.ensure()
+    else:
+        compatibility.ensure()
+
+
 def test_installed_versions_pass_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -17,6 +17,7 @@ run side by side in one process.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -282,6 +283,8 @@ def _import_tensorflow_quietly() -> None:
     turned to a file while the import runs; should the import fail, its text is shown.
     """
     if "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1":
+        return
+    if importlib.util.find_spec("tensorflow") is None:  # What runs a .tflite can do without.
         return
     try:
         sys.stderr.flush()

@@ -28,10 +28,12 @@ def load(
     Raises:
         ValueError: there is nothing at that place, or it is not what it looks like.
     """
-    from lstd.runtime import saved_model
+    from lstd.runtime import loading, saved_model
 
     path = Path(model)
     if path.suffix == ".tflite" and path.is_file():
+        return path, ()
+    if loading.in_folder(path) != path and not (path / _CONFIG_OF_A_RUN).is_file():
         return path, ()
     common.use_threads(threads)
     if (path / _CONFIG_OF_A_RUN).is_file() or path.name.endswith(_WEIGHTS):
@@ -47,10 +49,10 @@ def load(
 
 def multiply_adds(model: Any) -> dict[str, int]:
     """Returns those of each network, of what `load` made of weights; else nothing."""
-    from lstd.models import count
-
     if isinstance(model, Path):
         return {}
+    from lstd.models import count
+
     counted = count.count(model.model)["multiply_adds"]
     return {network: counted[network] for network in model.model.networks}
 

@@ -86,6 +86,8 @@ def _close(word: str, choices: list[str]) -> str:
 
 def _missing_package(error: ImportError) -> str | None:
     module = (error.name or "").partition(".")[0]
+    if module in ("tensorflow", "tf_keras"):
+        return f"{module} is not installed, which this needs: pip install tensorflow tf-keras"
     if module not in _EXTRAS:
         return None
     return f"{module} is not installed, which this needs: pip install 'lstd[{_EXTRAS[module]}]'"

@@ -125,6 +125,36 @@ def test_the_program_runs_in_a_process_of_its_own(exported: tuple[Path, Path]) -
     assert "SKIP1" in result.stdout
 
 
+def test_without_tensorflow_a_tflite_is_timed_and_anything_else_is_one_sentence(
+    exported: tuple[Path, Path],
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    program = (
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: name != 'tensorflow' and found(name) or None\n"
+        "from lstd.cli import benchmark\n"
+        "sys.modules['tensorflow'] = None\n"
+        "sys.exit(benchmark.main(sys.argv[1:]))\n"
+    )
+    cases = [
+        (exported[0], 0, "TensorFlow, which makes the convolution, is not installed"),
+        (exported[0].parent, 0, "of peak"),
+        (exported[1], 2, "tensorflow is not installed, which this needs"),
+    ]
+    for model, code, message in cases:
+        result = subprocess.run(
+            [sys.executable, "-c", program, f"--model={model}", *QUICK],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert result.returncode == code, result.stderr
+        assert message in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 def test_a_run_folder_is_timed_with_the_multiply_adds_of_its_model(tmp_path: Path) -> None:
     import lstd
