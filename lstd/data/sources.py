@@ -1,0 +1,140 @@
+"""What a data set is before it becomes records or batches: videos of frames with raw boxes.
+
+Readers of outside formats (`lstd.data.readers`) make a `Source`; the converter, the checks and the
+pipeline take one. Nothing is cleaned here: readers hand on what the files say, boxes that are
+inverted, empty, outside or not a number, classes that no label names, frames whose image is not
+there. `lstd.data.problems` decides what becomes of them, and `lstd.data.source_images` opens the
+images.
+
+Everything is cheap to pickle: a video holds paths and numbers, no open file and no pixels, and is
+read in another process as well as in this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from lstd.types import GroundTruth
+
+UNKNOWN_CLASS = -2
+"""The class of a box whose name or number no label stands for; -1 is padding, as everywhere."""
+
+
+class ImageFile(NamedTuple):
+    """An image in a file of its own, not opened yet; it may be missing or damaged.
+
+    Attributes:
+        path: a JPEG or PNG, or any other format that Pillow reads.
+    """
+
+    path: str
+
+
+Image = ImageFile | bytes | np.ndarray | None
+"""A frame's picture, as its medium has it.
+
+An `ImageFile`; the bytes of a JPEG or PNG; decoded pixels, uint8 `[H, W, 3]`, RGB; or None where
+the data set speaks of a frame that its medium does not have.
+"""
+
+
+class SourceFrame(NamedTuple):
+    """A frame and what the data set says is in it, raw.
+
+    Attributes:
+        image: see `Image`; None also where `SourceVideo.read` was asked for no images.
+        truth: NumPy, N rows without padding: boxes float32 `[N, 4]`, ymin, xmin, ymax, xmax
+            relative to the frame, any value at all; classes int32 `[N]`, 0-based in the order of
+            `Source.labels`, `UNKNOWN_CLASS` or beyond the labels where there is none; track ids
+            int32 `[N]`, -1 unknown, or None; is_crowd bool `[N]` or None.
+        where: names file and record or frame, for messages: "gt/gt.txt, frame 12".
+        row_names: where each box stands, such as "line 3"; empty where there is nothing to say.
+        class_texts: the class of each box as the file spells it; empty where all are known.
+    """
+
+    image: Image
+    truth: GroundTruth
+    where: str
+    row_names: tuple[str, ...] = ()
+    class_texts: tuple[str, ...] = ()
+
+
+class SourceVideo(Protocol):
+    """A video of a data set: facts, and frames in order from any place on."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the data set; two videos may have the same one, which is a problem."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames `read` gives from 0 on; 0 is possible, and a problem."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Of the frames, pixels; 0 where only the images tell."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Of the frames, pixels; 0 where only the images tell."""
+        ...
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether the format gives identities to objects; False: all track ids are None."""
+        ...
+
+    @property
+    def random_access(self) -> bool:
+        """Whether `read(i)` is as cheap as going on to frame i.
+
+        True for folders of images and encoded bytes. A video file is False: going to a place means
+        decoding from the key frame before it.
+        """
+        ...
+
+    @property
+    def where(self) -> str:
+        """The file or folder it comes from, for messages."""
+        ...
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        """Yields the frames from `start` up to `stop` (None: the end), in order, each once.
+
+        A single frame is `next(video.read(i, i + 1))`. Exactly `stop - start` frames come, whatever
+        is wrong with them: a frame that a video file cannot give has the image None.
+
+        Args:
+            start: the first frame, from 0.
+            stop: the frame after the last one, at most `num_frames`.
+            images: False: only the boxes, without opening or decoding a picture.
+
+        Raises:
+            ValueError: a file is damaged so that its frames cannot be told; it is named.
+            OSError: a file cannot be read; it is named.
+        """
+        ...
+
+
+class Source(NamedTuple):
+    """A data set.
+
+    Attributes:
+        format: which reader made it, such as "mot".
+        path: what was opened.
+        labels: class names in class order; empty where neither the data nor the caller names them.
+        videos: in the order of the data set; a still is a video of one frame.
+    """
+
+    format: str
+    path: str
+    labels: tuple[str, ...]
+    videos: tuple[SourceVideo, ...]
