@@ -1,0 +1,208 @@
+"""What can be wrong with a data set, and the answer to each problem: error, repair or skip.
+
+One table for the converter, the checks and the pipeline. Every problem that does not stop is
+counted in a `Report`, so that nothing is lost in silence.
+"""
+
+from __future__ import annotations
+
+import collections
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+Answer = Literal["error", "repair", "skip"]
+Policy = Mapping[str, Answer]
+"""The answer to every kind of problem; made by `policy`."""
+
+
+class Kind(NamedTuple):
+    """A kind of problem.
+
+    Attributes:
+        meaning: what is wrong.
+        default: the answer where none is chosen.
+        repair: what repair does; empty: there is no repair.
+        skip: what skip leaves out; empty: it cannot be skipped.
+    """
+
+    meaning: str
+    default: Answer
+    repair: str
+    skip: str
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answers that this kind has."""
+        repair = ("repair",) if self.repair else ()
+        return ("error", *repair, *(("skip",) if self.skip else ()))
+
+
+_BOX = "the box is left out"
+_FRAME = "the frame is left out, its neighbours follow one another"
+_REPEAT = "the nearest good frame, the one before if there is one, is shown again with its boxes"
+
+KINDS: Mapping[str, Kind] = {
+    "box_not_a_number": Kind("a side of a box is not a finite number", "error", "", _BOX),
+    "box_inverted": Kind(
+        "ymin is above ymax, or xmin above xmax", "error", "the two sides change places", _BOX
+    ),
+    "box_empty": Kind("a box has no height or no width", "error", "", _BOX),
+    "box_outside": Kind("a box lies outside the frame altogether", "error", "", _BOX),
+    "box_beyond_edge": Kind(
+        "a box reaches beyond the edge of the frame", "repair", "it is cut at the edge", _BOX
+    ),
+    "unknown_class": Kind("the class of a box is not among the labels", "error", "", _BOX),
+    "doubled_track": Kind(
+        "two boxes of a frame have the same track id",
+        "error",
+        "the later ones lose their track id",
+        _BOX,
+    ),
+    "too_many_boxes": Kind(
+        "a frame has more boxes than max_boxes", "error", "", "those beyond the limit are left out"
+    ),
+    "missing_frame": Kind("a labelled frame is not there", "error", _REPEAT, _FRAME),
+    "corrupt_image": Kind("an image cannot be decoded", "error", _REPEAT, _FRAME),
+    "frame_size": Kind(
+        "the frames of a video differ in size", "error", "scaled to the first frame's size", _FRAME
+    ),
+    "empty_video": Kind("a video has no frames", "error", "", "the video is left out"),
+    "doubled_video": Kind(
+        "two videos have the same name",
+        "error",
+        "the later ones get ~2, ~3 and so on appended",
+        "the later ones are left out",
+    ),
+    "damaged_record": Kind(
+        "a record of a TFRecord file is damaged or cut off",
+        "error",
+        "",
+        "the record is left out, and all that follow it where the file cannot be read on",
+    ),
+}
+
+
+class ProblemError(ValueError):
+    """A problem whose answer is error.
+
+    Args:
+        kind: of `KINDS`.
+        message: names file, frame and box.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        """Returns the message, with the answers that would go on."""
+        others = [answer for answer in KINDS[self.kind].answers if answer != "error"]
+        return f"{self.message} (problem {self.kind}; {' or '.join(others)} would go on)"
+
+
+class Report:
+    """Counts problems by kind and answer, and keeps the first places of each kind.
+
+    Args:
+        examples: how many places are kept for each kind; None: all.
+    """
+
+    def __init__(self, examples: int | None = 3) -> None:
+        """Starts empty."""
+        self.counts: collections.Counter[tuple[str, Answer]] = collections.Counter()
+        self.examples: dict[str, list[str]] = {}
+        self._limit = examples
+
+    def __bool__(self) -> bool:
+        """Whether there was any problem."""
+        return bool(self.counts)
+
+    def add(self, kind: str, answer: Answer, message: str, *, count: int = 1) -> None:
+        """Counts a problem that was answered."""
+        self.counts[kind, answer] += count
+        places = self.examples.setdefault(kind, [])
+        if self._limit is None or len(places) < self._limit:
+            places.append(message)
+
+    def merge(self, other: Report) -> None:
+        """Adds the counts of another report, and its examples after our own."""
+        self.counts.update(other.counts)
+        for kind, places in other.examples.items():
+            own = self.examples.setdefault(kind, [])
+            own.extend(places if self._limit is None else places[: self._limit - len(own)])
+
+    def lines(self) -> list[str]:
+        """Returns one line for each kind and answer, followed by its examples."""
+        result = []
+        for kind in KINDS:
+            answers = [(answer, n) for (name, answer), n in self.counts.items() if name == kind]
+            if not answers:
+                continue
+            told = ", ".join(f"{n} x {answer}" for answer, n in sorted(answers))
+            result.append(f"{kind}: {told} ({KINDS[kind].meaning})")
+            places = self.examples.get(kind, [])
+            result.extend(f"  {place}" for place in places)
+            rest = sum(n for _, n in answers) - len(places)
+            if rest > 0 and places:
+                result.append(f"  and {rest} more")
+        return result
+
+
+def policy(answers: Mapping[str, str] | Iterable[str] = (), *, default: str = "") -> Policy:
+    """Returns the answer to every kind.
+
+    Args:
+        answers: kind -> answer, or texts `kind=answer`, as a command line has them.
+        default: the answer to kinds that are not named, where they have it; empty: each its own.
+
+    Raises:
+        ValueError: an unknown kind or answer, or an answer that the kind does not have.
+    """
+    if not isinstance(answers, Mapping):
+        answers = dict(_split(text) for text in answers)
+    if default not in ("", "error", "repair", "skip"):
+        raise ValueError(f"{default!r} is no answer to problems; expected error, repair or skip")
+    chosen = {
+        name: default if default in kind.answers else kind.default for name, kind in KINDS.items()
+    }
+    for name, answer in answers.items():
+        if name not in KINDS:
+            close = difflib.get_close_matches(name, KINDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(KINDS)}"
+            raise ValueError(f"unknown problem {name!r}; {hint}")
+        if answer not in KINDS[name].answers:
+            raise ValueError(
+                f"{answer!r} is no answer to problem {name}; expected "
+                f"{' or '.join(KINDS[name].answers)}"
+            )
+        chosen[name] = answer
+    return chosen  # type: ignore[return-value]
+
+
+def meet(kind: str, message: str, *, policy: Policy, report: Report, count: int = 1) -> Answer:
+    """Returns the answer to a problem, after counting it.
+
+    Args:
+        kind: of `KINDS`.
+        message: names file, frame and box, and says what is wrong.
+        policy: see `policy`.
+        report: where it is counted.
+        count: of boxes or frames concerned.
+
+    Raises:
+        ProblemError: the answer is error.
+    """
+    answer = policy[kind]
+    if answer == "error":
+        raise ProblemError(kind, message)
+    report.add(kind, answer, message, count=count)
+    return answer
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, answer = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not problem=answer, such as box_inverted=repair")
+    return name.strip(), answer.strip()

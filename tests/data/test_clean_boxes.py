@@ -1,0 +1,166 @@
+"""Raw boxes, every problem, every answer."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from lstd.data import problems
+from lstd.data.clean_boxes import clean
+from lstd.data.problems import ProblemError, Report
+from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
+from lstd.types import GroundTruth
+
+NAN = float("nan")
+GOOD = [0.1, 0.2, 0.3, 0.4]
+
+
+def frame(boxes, classes=None, tracks=None, crowd=None, **more) -> SourceFrame:
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    truth = GroundTruth(
+        boxes=boxes,
+        classes=np.array([0] * len(boxes) if classes is None else classes, np.int32),
+        track_ids=None if tracks is None else np.array(tracks, np.int32),
+        is_crowd=None if crowd is None else np.array(crowd, np.bool_),
+    )
+    return SourceFrame(None, truth, "a.txt, frame 7", **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "box", "repaired"),
+    [
+        ("box_not_a_number", [NAN, 0.2, 0.3, 0.4], None),
+        ("box_not_a_number", [0.1, 0.2, float("inf"), 0.4], None),
+        ("box_inverted", [0.3, 0.2, 0.1, 0.4], [0.1, 0.2, 0.3, 0.4]),
+        ("box_inverted", [0.3, 0.4, 0.1, 0.2], [0.1, 0.2, 0.3, 0.4]),
+        ("box_empty", [0.1, 0.2, 0.1, 0.4], None),
+        ("box_outside", [0.1, 1.0, 0.3, 1.5], None),
+        ("box_outside", [-0.5, 0.2, 0.0, 0.4], None),
+        ("box_beyond_edge", [-0.5, 0.2, 0.5, 1.4], [0.0, 0.2, 0.5, 1.0]),
+    ],
+)
+def test_each_bad_box_is_an_error_repaired_or_skipped(kind, box, repaired) -> None:
+    found = frame([GOOD, box])
+    with pytest.raises(ProblemError, match=r"frame 7, box 1: the box .*ymin, xmin") as caught:
+        clean(found, labels=1, policy=problems.policy({kind: "error"}), report=Report())
+    assert caught.value.kind == kind
+
+    report = Report()
+    truth = clean(found, labels=1, policy=problems.policy({kind: "skip"}), report=report)
+    np.testing.assert_array_equal(truth.boxes, np.float32([GOOD]))
+    assert report.counts == {(kind, "skip"): 1}
+
+    if repaired is None:
+        with pytest.raises(ValueError, match=f"'repair' is no answer to problem {kind}"):
+            problems.policy({kind: "repair"})
+        return
+    report = Report()
+    truth = clean(found, labels=1, policy=problems.policy({kind: "repair"}), report=report)
+    np.testing.assert_allclose(truth.boxes, np.float32([GOOD, repaired]), rtol=1e-6)
+    assert report.counts == {(kind, "repair"): 1}
+
+
+@pytest.mark.parametrize("number", [UNKNOWN_CLASS, 2, 90])
+def test_an_unknown_class_is_named_as_the_file_spells_it(number) -> None:
+    found = frame([GOOD, GOOD], [1, number], class_texts=("bee", "wasp"), row_names=("l 3", "l 4"))
+
+    with pytest.raises(ProblemError, match=r"frame 7, l 4: class 'wasp' is not .* one of ant, bee"):
+        clean(found, labels=("ant", "bee"), policy=problems.policy(), report=Report())
+
+    truth = clean(
+        found, labels=2, policy=problems.policy({"unknown_class": "skip"}), report=Report()
+    )
+    assert truth.classes.tolist() == [1]
+
+
+def test_any_class_is_known_where_there_are_no_labels() -> None:
+    truth = clean(frame([GOOD], [77]), labels=None, policy=problems.policy(), report=Report())
+
+    assert truth.classes.tolist() == [77]
+
+
+def test_a_doubled_track_loses_its_id_or_its_box() -> None:
+    found = frame([GOOD] * 4, tracks=[5, -1, 5, -1])
+
+    with pytest.raises(ProblemError, match="box 2: track id 5 is there twice"):
+        clean(found, labels=1, policy=problems.policy(), report=Report())
+    repaired = clean(
+        found, labels=1, policy=problems.policy(["doubled_track=repair"]), report=Report()
+    )
+    assert repaired.track_ids.tolist() == [5, -1, -1, -1]
+    skipped = clean(
+        found, labels=1, policy=problems.policy(["doubled_track=skip"]), report=Report()
+    )
+    assert skipped.track_ids.tolist() == [5, -1, -1]
+
+
+def test_padding_goes_and_good_rows_stay_in_order_with_all_columns() -> None:
+    found = frame(
+        [GOOD, [-1, -1, -1, -1], [0, 0, 1, 1.000001]],
+        [1, -1, 0],
+        tracks=[3, -1, 4],
+        crowd=[True, False, False],
+    )
+    report = Report()
+    truth = clean(found, labels=2, policy=problems.policy(), report=report)
+
+    np.testing.assert_array_equal(truth.boxes, np.float32([GOOD, [0, 0, 1, 1]]))
+    assert truth.classes.tolist() == [1, 0]
+    assert truth.track_ids.tolist() == [3, 4]
+    assert truth.is_crowd.tolist() == [True, False]
+    assert not report
+
+
+def test_a_frame_without_boxes_stays_one() -> None:
+    truth = clean(frame([]), labels=1, policy=problems.policy(), report=Report())
+
+    assert truth.boxes.shape == (0, 4)
+
+
+def test_the_source_is_not_changed() -> None:
+    found = frame([[0.3, 0.2, 0.1, 0.4]], tracks=[1])
+    clean(found, labels=1, policy=problems.policy({"box_inverted": "repair"}), report=Report())
+
+    assert found.truth.boxes[0, 0] == np.float32(0.3)
+
+
+def test_wrong_answers_are_refused_with_the_right_ones() -> None:
+    with pytest.raises(ValueError, match="did you mean 'box_inverted'"):
+        problems.policy({"box_invertd": "skip"})
+    with pytest.raises(ValueError, match="is not problem=answer"):
+        problems.policy(["box_inverted"])
+    with pytest.raises(ValueError, match="'ignore' is no answer"):
+        problems.policy(default="ignore")
+    with pytest.raises(ValueError, match="expected error or skip"):
+        problems.policy({"box_empty": "repair"})
+
+
+def test_a_default_answer_reaches_the_kinds_that_have_it() -> None:
+    chosen = problems.policy({"box_outside": "error"}, default="repair")
+
+    assert chosen["box_inverted"] == "repair"
+    assert chosen["box_empty"] == "error"  # cannot be repaired: its own default
+    assert chosen["box_outside"] == "error"
+
+
+def test_reports_add_up_and_keep_the_first_places() -> None:
+    one, two = Report(examples=2), Report(examples=2)
+    one.add("box_empty", "skip", "a")
+    two.add("box_empty", "skip", "b", count=4)
+    two.add("box_empty", "skip", "c")
+    one.merge(pickle.loads(pickle.dumps(two)))
+
+    assert one.lines() == [
+        "box_empty: 6 x skip (a box has no height or no width)",
+        "  a",
+        "  b",
+        "  and 4 more",
+    ]
+
+
+def test_a_problem_survives_the_way_out_of_another_process() -> None:
+    error = pickle.loads(pickle.dumps(ProblemError("box_empty", "x")))
+
+    assert (error.kind, str(error)) == ("box_empty", "x (problem box_empty; skip would go on)")
