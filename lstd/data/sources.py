@@ -132,9 +132,11 @@ class Source(NamedTuple):
         path: what was opened.
         labels: class names in class order; empty where neither the data nor the caller names them.
         videos: in the order of the data set; a still is a video of one frame.
+        notes: what the format itself says to leave out, counted; for people.
     """
 
     format: str
     path: str
     labels: tuple[str, ...]
     videos: tuple[SourceVideo, ...]
+    notes: tuple[str, ...] = ()

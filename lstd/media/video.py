@@ -118,7 +118,7 @@ class VideoReader:
         first = next(decoded, None)
         if first is None:
             raise ValueError(f"{self._name}: this video holds no frame that can be decoded")
-        turns = _quarter_turns(getattr(first, "rotation", 0))  # Since PyAV 14.
+        turns = quarter_turns(getattr(first, "rotation", 0))  # Since PyAV 14.
         size = (first.width, first.height)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         if not 0 < fps <= _HIGHEST_FPS:  # A stream's clock, 90000, is not its rate.
@@ -191,7 +191,7 @@ def _camera(number: int) -> tuple[str, str]:
     )
 
 
-def _quarter_turns(degrees: float) -> int:
+def quarter_turns(degrees: float) -> int:
     """Returns how often to turn a frame by 90 degrees, counterclockwise."""
     turns = round(degrees / 90)
     return turns % 4 if abs(degrees - 90 * turns) < 1 else 0

@@ -1,0 +1,125 @@
+"""Readers of what people have, one file for each format, and the choice among them by content.
+
+    source = readers.open("my_data")
+    for video in source.videos:
+        for frame in video.read():
+            ...
+
+Every reader hands on what the files say; see `lstd.data.sources` and `lstd.data.problems`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lstd.data.readers import coco, csv_table, imagenet_vid, mot, records, yolo
+from lstd.data.readers.options import Options
+from lstd.data.sources import Source
+
+
+class Format(NamedTuple):
+    """A format: how it is known, how it is read, and what it looks like on a disk."""
+
+    matches: Callable[[Path], bool]
+    read: Callable[[Path, Options], Source]
+    tree: str
+
+
+FORMATS: Mapping[str, Format] = {
+    imagenet_vid.NAME: Format(imagenet_vid.matches, imagenet_vid.read, imagenet_vid.TREE),
+    mot.NAME: Format(mot.matches, mot.read, mot.TREE),
+    yolo.NAME: Format(yolo.matches, yolo.read, yolo.TREE),
+    coco.NAME: Format(coco.matches, coco.read, coco.TREE),
+    csv_table.NAME: Format(csv_table.matches, csv_table.read, csv_table.TREE),
+    records.SEQUENCE_NAME: Format(
+        lambda path: records.kind_of(path) == records.SEQUENCE_NAME,
+        records.read_sequences,
+        records.TREE,
+    ),
+    records.EXAMPLE_NAME: Format(
+        lambda path: records.kind_of(path) == records.EXAMPLE_NAME,
+        records.read_examples,
+        records.TREE,
+    ),
+}
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    labels: Sequence[str] = (),
+    format: str = "",
+    subset: str = "",
+    images: str | os.PathLike[str] = "",
+    stills: bool = False,
+) -> Source:
+    """Returns the videos of a data set, raw; cheap, no picture is decoded.
+
+    Args:
+        path: a file or folder, see `FORMATS`.
+        labels: see `Options`; so are subset, images and stills.
+        format: a name of `FORMATS`; empty: found out by content.
+        subset: a part of the data set.
+        images: where the pictures are, if not as usual.
+        stills: every image is a video of its own.
+
+    Raises:
+        FileNotFoundError: there is nothing at the path.
+        ValueError: no format fits, or several do, or the reader finds a mistake that leaves it
+            without videos; the message says what was expected, and where.
+    """
+    place = Path(path)
+    if not place.exists() and not (place.parent.is_dir() and any(_glob(place))):
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    options = Options(tuple(labels), subset, str(images), stills)
+    _check_name(format)
+    source = FORMATS[format or detect(place)].read(place, options)
+    if not source.videos:
+        raise ValueError(f"{path}: this data set holds no video")
+    return source
+
+
+def detect(path: Path) -> str:
+    """Returns the format of a file or folder, by its content.
+
+    Raises:
+        ValueError: no format fits, or several do.
+    """
+    found = [name for name, known in FORMATS.items() if known.matches(path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"{path}: this may be {' or '.join(found)}; say which with --format, or name the file"
+        )
+    what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no known data set"
+    if path.is_dir() and any(path.iterdir()):
+        what += f" (it holds {_listing(path)})"
+    trees: dict[str, list[str]] = {}
+    for name, known in FORMATS.items():
+        trees.setdefault(known.tree, []).append(name)
+    shown = "\n".join(
+        f"{' and '.join(names)}:\n" + "\n".join(f"    {line}" for line in tree.splitlines())
+        for tree, names in trees.items()
+    )
+    raise ValueError(f"{path}: this is {what}; expected one of\n{shown}")
+
+
+def _check_name(name: str) -> None:
+    if name and name not in FORMATS:
+        close = difflib.get_close_matches(name, FORMATS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
+        raise ValueError(f"unknown format {name!r}; {hint}")
+
+
+def _glob(path: Path) -> list[Path]:
+    return [*path.parent.glob(path.name)] if path.name else []
+
+
+def _listing(path: Path) -> str:
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -1,0 +1,219 @@
+"""Reads ImageNet VID: one XML file for each frame, as ILSVRC 2015 unpacks it.
+
+`subset` is a folder below `Annotations/VID`, such as "train" or "val", or a list of
+`ImageSets/VID`, by its name without `.txt`. A line of a list begins with a video or a frame, below
+the folder of its subset or with it. Corners are taken as they stand, pixels from 0.
+
+Source: the development kit of ILSVRC 2015, https://image-net.org/challenges/LSVRC/2015/.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lstd.data.readers import natural
+from lstd.data.readers.labelled_video import (
+    BoxRow,
+    Classes,
+    ImageFiles,
+    LabelledVideo,
+    RawBoxes,
+    collect,
+)
+from lstd.data.readers.options import Options
+from lstd.data.sources import Source
+
+NAME = "imagenet_vid"
+TREE = """\
+ILSVRC2015/
+  Annotations/VID/train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000/000000.xml
+  Annotations/VID/val/ILSVRC2015_val_00000000/000000.xml
+  Data/VID/train/... .JPEG, the same folders
+  ImageSets/VID/val.txt (optional)"""
+
+# WordNet id and name of the 30 classes, in the order of the challenge.
+SYNSETS = {
+    "n02691156": "airplane",
+    "n02419796": "antelope",
+    "n02131653": "bear",
+    "n02834778": "bicycle",
+    "n01503061": "bird",
+    "n02924116": "bus",
+    "n02958343": "car",
+    "n02402425": "cattle",
+    "n02084071": "dog",
+    "n02121808": "domestic_cat",
+    "n02503517": "elephant",
+    "n02118333": "fox",
+    "n02510455": "giant_panda",
+    "n02342885": "hamster",
+    "n02374451": "horse",
+    "n02129165": "lion",
+    "n01674464": "lizard",
+    "n02484322": "monkey",
+    "n03790512": "motorcycle",
+    "n02324045": "rabbit",
+    "n02509815": "red_panda",
+    "n02411705": "sheep",
+    "n01726692": "snake",
+    "n02355227": "squirrel",
+    "n02129604": "tiger",
+    "n04468005": "train",
+    "n01662784": "turtle",
+    "n04530566": "watercraft",
+    "n02062744": "whale",
+    "n02391049": "zebra",
+}
+
+
+def matches(path: Path) -> bool:
+    """Whether there is a tree of ImageNet VID at, or right below, a folder."""
+    return _root(path) is not None
+
+
+def read(path: Path, options: Options) -> Source:
+    """Returns the videos of a subset; the XML files are read when their frames are.
+
+    Raises:
+        ValueError: no such subset, no videos, or a list that names what is not there.
+    """
+    root = _root(path)
+    if root is None:
+        raise ValueError(f"{path}: there is no folder Annotations/VID; expected\n{TREE}")
+    annotations = root / "Annotations" / "VID"
+    data = Path(options.images) if options.images else root / "Data" / "VID"
+    classes = Classes(list(SYNSETS.values()), options.labels)
+    folders = [*_folders(root, annotations, options.subset)]
+    if not folders:
+        raise ValueError(f"{annotations}: there are no folders with XML files; expected\n{TREE}")
+    videos = tuple(_video(annotations / name, data / name, name, classes) for name in folders)
+    return Source(NAME, str(path), classes.labels, videos)
+
+
+def _root(path: Path) -> Path | None:
+    if not path.is_dir():
+        return None
+    for folder in (path, *sorted(path.glob("ILSVRC*"))):
+        if (folder / "Annotations" / "VID").is_dir():
+            return folder
+    return None
+
+
+def _folders(root: Path, annotations: Path, subset: str) -> Iterator[str]:
+    """Yields the videos of a subset, as folders below `Annotations/VID`."""
+    lists = root / "ImageSets" / "VID"
+    if subset and (lists / f"{subset}.txt").is_file():
+        yield from _listed(lists / f"{subset}.txt", annotations)
+        return
+    if subset and not (annotations / subset).is_dir():
+        known = [*_names(annotations, ""), *_names(lists, ".txt")]
+        raise ValueError(
+            f"{root}: there is no subset {subset!r}; expected one of {', '.join(known) or 'none'}"
+        )
+    for folder, below, files in os.walk(annotations / subset):
+        below.sort(key=natural.key)
+        if any(name.endswith(".xml") for name in files):
+            yield str(Path(folder).relative_to(annotations))
+
+
+def _names(folder: Path, suffix: str) -> list[str]:
+    if not folder.is_dir():
+        return []
+    if suffix:
+        return sorted(path.stem for path in folder.glob(f"*{suffix}"))
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def _listed(path: Path, annotations: Path) -> Iterator[str]:
+    """Yields the videos that a list names, each once, in its order."""
+    seen: set[str] = set()
+    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        entry, *flags = text.split() or [""]
+        if not entry or flags[:1] == ["-1"]:  # an empty line, or "not of this class"
+            continue
+        places = [entry, *(f"{part}/{entry}" for part in _names(annotations, ""))]
+        places += [place.rpartition("/")[0] for place in places if "/" in place]
+        found = next((p for p in places if any((annotations / p).glob("*.xml"))), None)
+        if found is None:
+            raise ValueError(f"{path}, line {line}: {entry} is no video below {annotations}")
+        if found not in seen:
+            seen.add(found)
+            yield found
+
+
+def _video(xml: Path, data: Path, name: str, classes: Classes) -> LabelledVideo:
+    stems = {path.stem for path in xml.glob("*.xml")}
+    pictures = {
+        path.stem: str(path)
+        for path in (data.iterdir() if data.is_dir() else ())
+        if path.suffix.lower() in (".jpeg", ".jpg", ".png") and not path.name.startswith(".")
+    }
+    frames = sorted(stems | set(pictures), key=natural.key)
+    return LabelledVideo(
+        name=name,
+        where=str(xml),
+        pictures=ImageFiles(
+            tuple(pictures.get(stem, str(data / f"{stem}.JPEG")) for stem in frames)
+        ),
+        boxes=_Boxes(tuple(str(xml / f"{stem}.xml") for stem in frames), classes),
+        has_tracks=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Boxes:
+    """Boxes by frame, each frame in an XML file."""
+
+    paths: tuple[str, ...]
+    classes: Classes
+
+    def __getitem__(self, number: int) -> RawBoxes:
+        return _boxes(self.paths[number], self.classes)
+
+
+def _boxes(path: str, classes: Classes) -> RawBoxes:
+    try:
+        root = ElementTree.parse(path).getroot()
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: this frame has an image and no XML file; whether anything is in it is not "
+            "known: add the file, or remove the image"
+        ) from None
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path}: not an XML file: {error}") from None
+    text = functools.partial(_text, path=path)
+    height, width = (float(text(root, f"size/{side}")) for side in ("height", "width"))
+    if height <= 0 or width <= 0:
+        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
+    rows = []
+    for number, item in enumerate(root.findall("object")):
+        name = (item.findtext("name") or "").strip()
+        label = SYNSETS.get(name, name)
+        xmin, ymin, xmax, ymax = (
+            text(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+        rows.append(
+            BoxRow(
+                sides=(ymin / height, xmin / width, ymax / height, xmax / width),
+                class_index=classes[label],
+                track=int(text(item, "trackid")),
+                row_name=f"object {number}",
+                class_text=label,
+            )
+        )
+    return collect(rows, where=path)
+
+
+def _text(element: ElementTree.Element, name: str, *, path: str) -> float:
+    found = element.findtext(name)
+    if found is None:
+        raise ValueError(f"{path}: there is no <{name.replace('/', '><')}> in <{element.tag}>")
+    try:
+        return float(found.strip())
+    except ValueError:
+        raise ValueError(f"{path}: <{name}> is {found!r}, expected a number") from None

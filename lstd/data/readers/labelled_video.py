@@ -1,0 +1,257 @@
+"""The video that most readers give: pictures from one place, boxes from another."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from lstd.data import source_images
+from lstd.data.source_images import CorruptImage, MissingImage
+from lstd.data.sources import UNKNOWN_CLASS, Image, ImageFile, SourceFrame
+from lstd.media import numbered_frames, video
+from lstd.types import GroundTruth
+
+
+class RawBoxes(NamedTuple):
+    """The boxes of a frame as a file says them; N rows.
+
+    Attributes:
+        sides: float64 `[N, 4]`, ymin, xmin, ymax, xmax, in pixels or relative, see `LabelledVideo`.
+        classes: int32 `[N]`.
+        tracks: int32 `[N]`, -1 unknown.
+        crowd: bool `[N]`.
+        where: file and frame.
+        row_names: see `SourceFrame`; so is the next one.
+        class_texts: of each box.
+    """
+
+    sides: np.ndarray
+    classes: np.ndarray
+    tracks: np.ndarray
+    crowd: np.ndarray
+    where: str
+    row_names: tuple[str, ...] = ()
+    class_texts: tuple[str, ...] = ()
+
+
+class BoxRow(NamedTuple):
+    """One box, as `collect` takes it; `row_name` and `class_text` may be empty."""
+
+    sides: tuple[float, float, float, float]
+    class_index: int
+    track: int = -1
+    crowd: bool = False
+    row_name: str = ""
+    class_text: str = ""
+
+
+def collect(rows: Sequence[BoxRow], *, where: str) -> RawBoxes:
+    """Returns the boxes of a frame as arrays; `where` names file and frame."""
+    unknown = any(row.class_index < 0 for row in rows)
+    return RawBoxes(
+        sides=np.array([row.sides for row in rows], np.float64).reshape(-1, 4),
+        classes=np.array([row.class_index for row in rows], np.int32),
+        tracks=np.array([row.track for row in rows], np.int32),
+        crowd=np.array([row.crowd for row in rows], np.bool_),
+        where=where,
+        row_names=tuple(row.row_name for row in rows) if any(r.row_name for r in rows) else (),
+        class_texts=tuple(row.class_text for row in rows) if unknown else (),
+    )
+
+
+class Pictures(Protocol):
+    """The images of a video."""
+
+    @property
+    def random_access(self) -> bool:
+        """Whether any picture is as cheap as the next one."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Iterator[Image]:
+        """Yields the images from `start` up to `stop`."""
+        ...
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Returns height and width of an image, pixels; 0, 0 if it cannot be told."""
+        ...
+
+
+class BoxesOfFrames(Protocol):
+    """The boxes of a video by frame number."""
+
+    def __getitem__(self, number: int, /) -> RawBoxes: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledVideo:
+    """A `SourceVideo`.
+
+    Attributes:
+        name: see `SourceVideo`; so are height, width, has_tracks and where.
+        pictures: of all frames.
+        boxes: of all frames.
+        in_pixels: whether the sides of the boxes are pixels of their frame, or relative.
+    """
+
+    name: str
+    where: str
+    pictures: Pictures
+    boxes: BoxesOfFrames
+    height: int = 0
+    width: int = 0
+    has_tracks: bool = False
+    has_crowds: bool = False
+    in_pixels: bool = False
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are."""
+        return len(self.pictures)
+
+    @property
+    def random_access(self) -> bool:
+        """See `SourceVideo`."""
+        return self.pictures.random_access
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        """Yields the frames; see `SourceVideo`."""
+        stop = self.num_frames if stop is None else min(stop, self.num_frames)
+        if not images:
+            for number in range(start, stop):
+                yield self._frame(number, None)
+            return
+        for number, image in enumerate(self.pictures.read(start, stop), start=start):
+            yield self._frame(number, image)
+
+    def _frame(self, number: int, image: Image) -> SourceFrame:
+        raw = self.boxes[number]
+        sides = raw.sides
+        if self.in_pixels and len(sides):
+            height, width = self._size_of(number)
+            sides = sides / [height, width, height, width]
+        truth = GroundTruth(
+            boxes=sides.astype(np.float32),
+            classes=raw.classes,
+            track_ids=raw.tracks if self.has_tracks else None,
+            is_crowd=raw.crowd if self.has_crowds else None,
+        )
+        return SourceFrame(image, truth, raw.where, raw.row_names, raw.class_texts)
+
+    def _size_of(self, number: int) -> tuple[int, int]:
+        if self.height and self.width:
+            return self.height, self.width
+        height, width = self.pictures.size_of(number)
+        if height and width:
+            return height, width
+        for other in range(min(len(self.pictures), 100)):  # its own image is missing or damaged
+            height, width = self.pictures.size_of(other)
+            if height and width:
+                return height, width
+        raise ValueError(f"{self.where}: no image tells the size of the frames")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """Images in files of their own."""
+
+    paths: tuple[str, ...]
+    random_access: bool = True
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, start: int, stop: int) -> Iterator[Image]:
+        """Yields the files, not opened."""
+        for path in self.paths[start:stop]:
+            yield ImageFile(path)
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Returns what the head of the file says, 0, 0 if it cannot be read."""
+        try:
+            return source_images.size_of(ImageFile(self.paths[number]), where=self.paths[number])
+        except (MissingImage, CorruptImage):
+            return 0, 0
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFrames:
+    """Frames of a video file: `numbers` of it, or the first `length`."""
+
+    path: str
+    length: int
+    height: int
+    width: int
+    numbers: tuple[int, ...] | None = None
+    random_access: bool = False
+
+    def __len__(self) -> int:
+        return self.length
+
+    def read(self, start: int, stop: int) -> Iterator[Image]:
+        """Yields decoded frames, None for one that the file does not have."""
+        wanted = range(start, stop) if self.numbers is None else self.numbers[start:stop]
+        if not len(wanted):
+            return
+        if any(after <= before for before, after in itertools.pairwise(wanted)):
+            for number in wanted:  # told out of order or twice
+                yield next(numbered_frames.read(self.path, number, number + 1))
+            return
+        place = 0
+        frames = numbered_frames.read(self.path, wanted[0], wanted[-1] + 1)
+        for number, image in enumerate(frames, start=wanted[0]):
+            if number == wanted[place]:
+                yield image
+                place += 1
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Returns the size of all frames."""
+        return self.height, self.width
+
+
+def video_frames(
+    path: Path, *, numbers: Sequence[int] | None = None, at_least: int = 0
+) -> VideoFrames:
+    """Returns the frames of a video file.
+
+    Args:
+        path: the file.
+        numbers: which frames; None: all.
+        at_least: frames beyond the end up to this number have no image.
+
+    Raises: as `lstd.media.video.probe`.
+    """
+    info = video.probe(path)
+    length = len(numbers) if numbers is not None else numbered_frames.count(str(path))
+    return VideoFrames(
+        path=str(path),
+        length=max(length, at_least),
+        height=info.height,
+        width=info.width,
+        numbers=None if numbers is None else tuple(numbers),
+    )
+
+
+class Classes:
+    """Class numbers of the names that files use.
+
+    Args:
+        known: the names in the order of the data set.
+        labels: the caller's own names in class order; empty: `known`.
+    """
+
+    def __init__(self, known: Sequence[str], labels: Sequence[str] = ()) -> None:
+        """Counts the names."""
+        self.labels = tuple(labels or known)
+        self._numbers = {name: number for number, name in enumerate(self.labels)}
+
+    def __getitem__(self, name: str) -> int:
+        return self._numbers.get(name, UNKNOWN_CLASS)

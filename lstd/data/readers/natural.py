@@ -1,0 +1,18 @@
+"""The order in which people count: 2 stands before 10."""
+
+from __future__ import annotations
+
+import re
+
+
+def key(name: str) -> list[tuple[int, int, str]]:
+    """Returns what to sort names by.
+
+    >>> sorted(["a10.jpg", "a2.jpg"], key=key)
+    ['a2.jpg', 'a10.jpg']
+    """
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.lower())
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]

@@ -1,0 +1,23 @@
+"""What a caller may say about a data set beyond its path."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Options(NamedTuple):
+    """Choices that readers share.
+
+    Attributes:
+        labels: class names in class order; empty: those of the data set. Other names in it are
+            unknown classes.
+        subset: a part of the data set, such as "train" or "val", or the name of a list; empty: all
+            of it, or the only one.
+        images: the folder or video file with the pictures, where they do not stand as usual.
+        stills: every image is a video of one frame, whatever its name says.
+    """
+
+    labels: tuple[str, ...] = ()
+    subset: str = ""
+    images: str = ""
+    stills: bool = False

@@ -1,0 +1,137 @@
+"""Frames of a video file by their number, from any place on, without decoding all before it."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstd.media import optional, video
+
+
+class FrameIndex(NamedTuple):
+    """What the packets of a video say, without decoding.
+
+    Attributes:
+        times: time stamps of the frames in the order of showing, in the stream's clock; empty where
+            a packet has none or two have the same: then frames are counted from the start.
+        key_times: time stamps of the key frames, sorted.
+        num_frames: how many frames there are.
+    """
+
+    times: tuple[int, ...]
+    key_times: tuple[int, ...]
+    num_frames: int
+
+
+def index(path: str) -> FrameIndex:
+    """Returns the index of a video file; remembered until the file changes.
+
+    Raises:
+        ValueError: not a video.
+        OSError: it cannot be opened.
+        ImportError: PyAV is not installed.
+    """
+    try:
+        stamp = os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such video") from None
+    return _index(path, stamp)
+
+
+def count(path: str) -> int:
+    """Returns how many frames a video file has; raises as `index` does."""
+    return index(path).num_frames
+
+
+def read(path: str, start: int, stop: int) -> Iterator[np.ndarray | None]:
+    """Yields frames `start` up to `stop`, uint8 RGB `[H, W, 3]`, None for one that cannot be had.
+
+    They are the frames that `lstd.media.video.read_frames` gives, turned upright and of one size.
+
+    Raises: see `index`.
+    """
+    known = index(path)
+    expected = start
+    for number, image in _decoded(path, start, known):
+        if number < expected:
+            continue
+        if expected >= stop:
+            return
+        while expected < min(number, stop):
+            yield None
+            expected += 1
+        if expected == stop:
+            return
+        yield image()
+        expected += 1
+    while expected < stop:
+        yield None
+        expected += 1
+
+
+def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, Any]]:
+    """Yields number and picture (made on demand) of the frames from a key frame before start on."""
+    av = optional.load("av")
+    size, turns = _shape(path, os.stat(path).st_mtime_ns)
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if known.times and start:
+            place = bisect.bisect_right(
+                known.key_times, known.times[min(start, len(known.times) - 1)]
+            )
+            if place > 1:  # the first key frame is where reading starts anyway
+                container.seek(known.key_times[place - 1], stream=stream)
+        counted = 0
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:  # its frame is missing; the decoder goes on behind it
+                continue
+            for frame in frames:
+                number = counted
+                if known.times:
+                    number = bisect.bisect_left(known.times, frame.pts)
+                counted += 1
+                yield number, functools.partial(_picture, frame, size, turns)
+
+
+def _picture(frame: Any, size: tuple[int, int], turns: int) -> np.ndarray:
+    image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+@functools.lru_cache(maxsize=256)
+def _shape(path: str, stamp: int) -> tuple[tuple[int, int], int]:
+    """Returns width and height of the first frame as coded, and its quarter turns."""
+    av = optional.load("av")
+    with av.open(path) as container:
+        try:
+            first = next(container.decode(container.streams.video[0]))
+        except (av.error.FFmpegError, StopIteration):
+            raise ValueError(f"{path}: this video holds no frame that can be decoded") from None
+        return (first.width, first.height), video.quarter_turns(getattr(first, "rotation", 0))
+
+
+@functools.lru_cache(maxsize=256)
+def _index(path: str, stamp: int) -> FrameIndex:
+    av = optional.load("av")
+    video.probe(path)  # says what is wrong with a file that is no video
+    times: list[int | None] = []
+    keys: list[int] = []
+    with av.open(path) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size == 0 or packet.is_discard:
+                continue
+            times.append(packet.pts)
+            if packet.is_keyframe and packet.pts is not None:
+                keys.append(packet.pts)
+    sound = [time for time in times if time is not None]
+    if len(sound) < len(times) or len(set(sound)) < len(sound):
+        return FrameIndex((), (), len(times))
+    return FrameIndex(tuple(sorted(sound)), tuple(sorted(keys)), len(times))

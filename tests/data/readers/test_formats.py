@@ -1,0 +1,586 @@
+"""Each format from a sample typed by hand after its published description."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstd.data import problems, readers
+from lstd.data.clean_boxes import clean
+from lstd.data.problems import Report
+from lstd.data.source_images import pixels
+from lstd.data.sources import UNKNOWN_CLASS, ImageFile, Source
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def picture(path: Path, *, value: int = 0, size: tuple[int, int] = (50, 100)) -> None:
+    """Writes an image of one value, height x width."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full([*size, 3], value, np.uint8)).save(path)
+
+
+def text(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def told(source: Source) -> dict[str, list[list[tuple]]]:
+    """Returns class, track and pixels (of 50 x 100) of all boxes, by video and frame."""
+    result: dict[str, list[list[tuple]]] = {}
+    for video in pickle.loads(pickle.dumps(source)).videos:
+        frames = [*video.read()]
+        assert len(frames) == video.num_frames
+        bare = [*video.read(images=False)]
+        for one, other in zip(frames, bare, strict=True):
+            np.testing.assert_array_equal(one.truth.boxes, other.truth.boxes)
+            assert other.image is None
+        last = next(video.read(video.num_frames - 1, video.num_frames))
+        assert last.where == frames[-1].where
+        result[video.name] = [
+            [
+                (
+                    int(frame.truth.classes[row]),
+                    None if frame.truth.track_ids is None else int(frame.truth.track_ids[row]),
+                    *np.round(frame.truth.boxes[row] * [50, 100, 50, 100], 3).tolist(),
+                )
+                for row in range(len(frame.truth.classes))
+            ]
+            for frame in frames
+        ]
+    return result
+
+
+def values(source: Source) -> list[int]:
+    """Returns the first pixel of every frame, in order."""
+    return [
+        int(pixels(frame.image, where="")[0, 0, 0]) for v in source.videos for frame in v.read()
+    ]
+
+
+# --- ImageNet VID --------------------------------------------------------------------------------
+
+VID_FRAME_0 = """\
+<annotation>
+	<folder>ILSVRC2015_val_00000000</folder>
+	<filename>000000</filename>
+	<source>
+		<database>ILSVRC_2015</database>
+	</source>
+	<size>
+		<width>100</width>
+		<height>50</height>
+	</size>
+	<object>
+		<trackid>1</trackid>
+		<name>n02084071</name>
+		<bndbox>
+			<xmax>30</xmax>
+			<xmin>10</xmin>
+			<ymax>25</ymax>
+			<ymin>5</ymin>
+		</bndbox>
+		<occluded>0</occluded>
+		<generated>1</generated>
+	</object>
+	<object>
+		<trackid>0</trackid>
+		<name>n02691156</name>
+		<bndbox>
+			<xmax>100</xmax>
+			<xmin>60</xmin>
+			<ymax>50</ymax>
+			<ymin>0</ymin>
+		</bndbox>
+		<occluded>1</occluded>
+		<generated>0</generated>
+	</object>
+</annotation>
+"""
+VID_EMPTY = """\
+<annotation>
+	<folder>ILSVRC2015_val_00000000</folder>
+	<filename>000001</filename>
+	<source><database>ILSVRC_2015</database></source>
+	<size><width>100</width><height>50</height></size>
+</annotation>
+"""
+
+
+@pytest.fixture
+def vid(tmp_path: Path) -> Path:
+    root = tmp_path / "ILSVRC2015"
+    xml, data = root / "Annotations" / "VID", root / "Data" / "VID"
+    for folder, number, content in (
+        ("val/ILSVRC2015_val_00000000", 0, VID_FRAME_0),
+        ("val/ILSVRC2015_val_00000000", 1, VID_EMPTY),
+        ("val/ILSVRC2015_val_00000001", 0, VID_EMPTY),
+        ("train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000", 0, VID_FRAME_0),
+    ):
+        text(xml / folder / f"{number:06d}.xml", content)
+        picture(data / folder / f"{number:06d}.JPEG", value=10 * number)
+    lists = root / "ImageSets" / "VID"
+    text(
+        lists / "val_short.txt",
+        "ILSVRC2015_val_00000001/000000 1\n",
+    )
+    text(lists / "train_1.txt", "ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000 1\n")
+    text(lists / "every.txt", "val/ILSVRC2015_val_00000000 1 0 2\n\nval/ILSVRC2015_val_00000001 -1")
+    return root
+
+
+def test_imagenet_vid(vid: Path) -> None:
+    source = readers.open(vid, subset="val")
+
+    assert source.format == "imagenet_vid"
+    assert len(source.labels) == 30
+    assert source.labels[0] == "airplane"
+    assert source.labels[8] == "dog"
+    assert told(source) == {
+        "val/ILSVRC2015_val_00000000": [[(8, 1, 5, 10, 25, 30), (0, 0, 0, 60, 50, 100)], []],
+        "val/ILSVRC2015_val_00000001": [[]],
+    }
+    assert values(source) == [0, 10, 0]
+
+
+@pytest.mark.parametrize(
+    ("subset", "names"),
+    [
+        ("val_short", ["val/ILSVRC2015_val_00000001"]),
+        ("train_1", ["train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"]),
+        ("every", ["val/ILSVRC2015_val_00000000"]),
+        ("train", ["train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"]),
+        (
+            "",
+            [
+                "train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000",
+                "val/ILSVRC2015_val_00000000",
+                "val/ILSVRC2015_val_00000001",
+            ],
+        ),
+    ],
+)
+def test_imagenet_vid_lists_choose_videos(vid: Path, subset: str, names: list[str]) -> None:
+    source = readers.open(vid.parent, subset=subset)  # the folder above is fine, too
+
+    assert [video.name for video in source.videos] == names
+
+
+def test_imagenet_vid_says_what_is_wrong(vid: Path) -> None:
+    with pytest.raises(ValueError, match=r"no subset 'vall'; expected one of train, val, every"):
+        readers.open(vid, subset="vall")
+    folder = vid / "Annotations" / "VID" / "val" / "ILSVRC2015_val_00000000"
+    (folder / "000001.xml").write_text(VID_EMPTY.replace("<height>50</height>", ""))
+    with pytest.raises(ValueError, match=r"000001\.xml: there is no <size><height>"):
+        told(readers.open(vid, subset="val"))
+    (folder / "000001.xml").write_text("<annotation>")
+    with pytest.raises(ValueError, match=r"000001\.xml: not an XML file"):
+        told(readers.open(vid, subset="val"))
+    (folder / "000001.xml").unlink()
+    with pytest.raises(ValueError, match=r"000001\.xml: this frame has an image and no XML"):
+        told(readers.open(vid, subset="val"))
+    text(vid / "ImageSets" / "VID" / "bad.txt", "ILSVRC2015_val_00000009/000000 1\n")
+    with pytest.raises(ValueError, match=r"bad\.txt, line 1: ILSVRC2015_val_00000009/000000 is no"):
+        readers.open(vid, subset="bad")
+
+
+# --- COCO ----------------------------------------------------------------------------------------
+
+COCO_VID = """\
+{
+  "categories": [{"id": 7, "name": "car"}, {"id": 3, "name": "bus"}],
+  "videos": [
+    {"id": 1, "name": "val/one", "width": 100, "height": 50},
+    {"id": 2, "name": "val/two", "width": 100, "height": 50}
+  ],
+  "images": [
+    {"id": 11, "video_id": 1, "frame_id": 1, "file_name": "one/000001.png", "width": 100,
+     "height": 50},
+    {"id": 10, "video_id": 1, "frame_id": 0, "file_name": "one/000000.png", "width": 100,
+     "height": 50},
+    {"id": 12, "video_id": 2, "frame_id": 0, "file_name": "two/000000.png", "width": 100,
+     "height": 50}
+  ],
+  "annotations": [
+    {"id": 1, "image_id": 11, "video_id": 1, "category_id": 7, "instance_id": 5,
+     "bbox": [10, 5, 20, 20], "area": 400, "iscrowd": false, "occluded": false},
+    {"id": 2, "image_id": 11, "video_id": 1, "category_id": 3, "instance_id": 6,
+     "bbox": [60.5, 0, 39.5, 50], "area": 1975, "iscrowd": true},
+    {"id": 3, "image_id": 10, "video_id": 1, "category_id": 99, "instance_id": 5,
+     "bbox": [0, 0, 1, 1], "area": 1, "iscrowd": 0}
+  ]
+}
+"""
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    text(tmp_path / "annotations" / "vid_val.json", COCO_VID)
+    picture(tmp_path / "Data" / "VID" / "one" / "000000.png", value=1)
+    picture(tmp_path / "Data" / "VID" / "one" / "000001.png", value=2)
+    picture(tmp_path / "Data" / "VID" / "two" / "000000.png", value=3)
+    return tmp_path
+
+
+def test_coco_video(coco: Path) -> None:
+    source = readers.open(coco)
+
+    assert (source.format, source.labels) == ("coco", ("bus", "car"))  # by id: 3, 7
+    assert told(source) == {
+        "val/one": [
+            [(UNKNOWN_CLASS, 5, 0, 0, 1, 1)],
+            [(1, 5, 5, 10, 25, 30), (0, 6, 0, 60.5, 50, 100)],
+        ],
+        "val/two": [[]],
+    }
+    assert values(source) == [1, 2, 3]
+    frames = [*source.videos[0].read()]
+    assert frames[1].truth.is_crowd.tolist() == [False, True]
+    assert frames[0].class_texts == ("category 99",)
+    assert frames[0].row_names == ("annotation 3",)
+
+
+def test_labels_of_the_caller_decide_about_numbers(coco: Path) -> None:
+    source = readers.open(coco, labels=["tram", "car"])
+
+    assert source.labels == ("tram", "car")
+    assert [row[0] for row in told(source)["val/one"][1]] == [1, UNKNOWN_CLASS]
+
+
+def test_coco_without_videos_is_stills(tmp_path: Path) -> None:
+    picture(tmp_path / "val2017" / "000000000139.jpg")
+    picture(tmp_path / "val2017" / "000000000285.jpg")
+    text(
+        tmp_path / "annotations" / "instances_val2017.json",
+        """{"info": {}, "licenses": [], "categories": [{"supercategory": "animal", "id": 23,
+        "name": "bear"}], "images": [
+        {"license": 4, "file_name": "000000000285.jpg", "height": 50, "width": 100, "id": 285},
+        {"license": 2, "file_name": "000000000139.jpg", "height": 50, "width": 100, "id": 139}],
+        "annotations": [{"segmentation": [[1, 2]], "area": 9.5, "iscrowd": 0, "image_id": 139,
+        "bbox": [1.5, 2.5, 3, 4], "category_id": 23, "id": 1}]}""",
+    )
+    source = readers.open(tmp_path)
+
+    assert told(source) == {
+        "000000000285.jpg": [[]],
+        "000000000139.jpg": [[(0, None, 2.5, 1.5, 6.5, 4.5)]],
+    }
+
+
+def test_coco_frames_of_a_video_file(coco: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from lstd.media.video_writer import VideoWriter
+
+    with VideoWriter(tmp_path / "annotations" / "street.mp4", width=64, height=48, fps=5) as writer:
+        for number in range(6):
+            writer.write(np.full([48, 64, 3], 40 * number, np.uint8))
+    images = [
+        {"id": n, "video_id": 1, "frame_id": n, "file_name": f"street.mp4#{n}"} for n in (4, 1, 2)
+    ]
+    content = json.dumps(
+        {
+            "videos": [{"id": 1, "name": "street"}],
+            "images": images,
+            "annotations": [{"image_id": 4, "category_id": 1, "bbox": [16, 12, 32, 24]}],
+            "categories": [{"id": 1, "name": "car"}],
+        }
+    )
+    path = tmp_path / "annotations" / "street.json"
+    path.write_text(content)
+    source = readers.open(path)
+
+    assert not source.videos[0].random_access
+    np.testing.assert_allclose(values(source), [40, 80, 160], atol=3)
+    (*_, last) = source.videos[0].read()
+    np.testing.assert_allclose(last.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"image_id": 10', '"image_id": 77', "annotation 3 is of image 77, which is not"),
+        ('"video_id": 2', '"video_id": 9', 'of video 9, which is not in "videos"'),
+        ('"id": 12', '"id": 10', "2 images have the id 10"),
+        ('"bbox": [0, 0, 1, 1]', '"bbox": [0, 0]', r"annotation 3 has bbox \[0, 0\], expected"),
+        ('"file_name": "two/000000.png", ', "", r"images\[2\] has no file_name"),
+        ('"images"', '"pictures"', 'there is no list "images"'),
+        ("{", "{{", "not a JSON file"),
+        ("0.png", "0.gif", None),
+    ],
+)
+def test_coco_says_what_is_wrong(coco: Path, old: str, new: str, message: str | None) -> None:
+    path = coco / "annotations" / "vid_val.json"
+    path.write_text(COCO_VID.replace(old, new, 1))
+    if message is None:  # one image less: the frame is there and its image is not
+        source = readers.open(path)
+        missing = [f.image for v in source.videos for f in v.read()]
+        assert any(isinstance(i, ImageFile) and not Path(i.path).exists() for i in missing)
+        return
+    with pytest.raises(ValueError, match=rf"vid_val\.json: .*{message}"):
+        readers.open(path, format="coco")
+
+
+def test_coco_without_its_images_says_where_it_looked(coco: Path, tmp_path: Path) -> None:
+    (coco / "Data").rename(tmp_path / "elsewhere")
+    path = coco / "annotations" / "vid_val.json"
+    with pytest.raises(ValueError, match=r"none of its images is found, such as one/000001\.png"):
+        readers.open(path)
+
+    assert values(readers.open(path, images=tmp_path / "elsewhere" / "VID")) == [1, 2, 3]
+
+
+def test_of_several_coco_files_the_subset_chooses(coco: Path) -> None:
+    text(coco / "annotations" / "vid_train.json", COCO_VID)
+    with pytest.raises(ValueError, match=r"2 of its COCO .*vid_train\.json, vid_val\.json"):
+        readers.open(coco)
+    assert readers.open(coco, subset="val").videos[0].where.endswith("vid_val.json")
+
+
+# --- MOT -----------------------------------------------------------------------------------------
+
+SEQINFO = """\
+[Sequence]
+name=MOT17-02-FRCNN
+imDir=img1
+frameRate=30
+seqLength=3
+imWidth=100
+imHeight=50
+imExt=.jpg
+"""
+GT = """\
+1,2,11,6,20,20,1,1,0.86014
+3,2,12,6,20,20,1,1,0.25
+1,3,1,1,100,50,1,1,1
+2,9,5,5,10,10,0,8,1
+3,4,91,41,30,30,1,3,1
+"""
+
+
+@pytest.fixture
+def mot(tmp_path: Path) -> Path:
+    root = tmp_path / "train" / "MOT17-02-FRCNN"
+    text(root / "seqinfo.ini", SEQINFO)
+    text(root / "gt" / "gt.txt", GT)
+    for number in (1, 2, 3):
+        picture(root / "img1" / f"{number:06d}.jpg", value=number)
+    return root
+
+
+def test_mot(mot: Path) -> None:
+    source = readers.open(mot)
+
+    assert (source.format, source.labels) == ("mot", ("pedestrian", "car"))
+    assert told(source) == {
+        "MOT17-02-FRCNN": [
+            [(0, 2, 5, 10, 25, 30), (0, 3, 0, 0, 50, 100)],
+            [],
+            [(0, 2, 5, 11, 25, 31), (1, 4, 40, 90, 70, 120)],
+        ]
+    }
+    assert values(source) == [1, 2, 3]
+    assert source.notes == ("1 boxes have the flag 'does not count' and are left out",)
+    last = next(source.videos[0].read(2, 3))
+    assert last.where.endswith("gt.txt, frame 3")
+    assert last.row_names == ("line 2", "line 5")
+
+
+def test_mot_folder_of_sequences_and_labels(mot: Path) -> None:
+    source = readers.open(mot.parent.parent, labels=["pedestrian"], subset="train")
+
+    assert told(source)["MOT17-02-FRCNN"][2][1][0] == UNKNOWN_CLASS
+
+
+def test_mot15_has_ten_columns_and_no_seqinfo(mot: Path) -> None:
+    (mot / "seqinfo.ini").unlink()
+    text(mot / "gt" / "gt.txt", "1,1,11,6,20,20,1,-1,-1,-1\n2,1,12,6,20,20,1,-1,-1,-1\n")
+    source = readers.open(mot)
+
+    assert source.labels == ("pedestrian",)
+    assert told(source) == {
+        "MOT17-02-FRCNN": [[(0, 1, 5, 10, 25, 30)], [(0, 1, 5, 11, 25, 31)], []]
+    }
+
+
+def test_mot_frames_beyond_the_images_have_none(mot: Path) -> None:
+    text(mot / "gt" / "gt.txt", GT + "5,2,11,6,20,20,1,1,1\n")
+    frames = [*readers.open(mot).videos[0].read()]
+
+    assert len(frames) == 5
+    assert not Path(frames[4].image.path).exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2,11,6,20", "line 6: 5 columns, expected frame, id, left"),
+        ("1,2,11,six,20,20,1,1,1", "line 6: top is 'six', expected a number"),
+        ("0,2,11,6,20,20,1,1,1", "line 6: frame is 0, but frames count from 1"),
+        ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected whole"),
+    ],
+)
+def test_mot_says_what_is_wrong(mot: Path, line: str, message: str) -> None:
+    text(mot / "gt" / "gt.txt", GT + line + "\n")
+    with pytest.raises(ValueError, match=rf"gt\.txt, {message}"):
+        readers.open(mot)
+
+
+# --- YOLO ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def yolo(tmp_path: Path) -> Path:
+    text(
+        tmp_path / "data.yaml",
+        "path: .\ntrain: images/train\nval: images/val\nnc: 2\nnames: ['ant', 'bee']\n",
+    )
+    for number in (1, 2, 10):
+        picture(tmp_path / "images" / "train" / f"hive_{number}.png", value=number)
+    picture(tmp_path / "images" / "val" / "sky" / "7.png", value=7)
+    labels = tmp_path / "labels"
+    text(labels / "train" / "hive_1.txt", "1 0.2 0.3 0.2 0.4\n0 0.8 0.5 0.4 1.0\n")
+    text(labels / "train" / "hive_10.txt", "")
+    text(
+        labels / "val" / "sky" / "7.txt", "0 0.5 0.5 0.1 0.1 12\n1 0.1 0.2 0.3 0.2 0.3 0.6 0.1 0.6"
+    )
+    return tmp_path
+
+
+def test_yolo(yolo: Path) -> None:
+    source = readers.open(yolo)
+
+    assert (source.format, source.labels) == ("yolo", ("ant", "bee"))
+    assert told(source) == {
+        "hive": [[(1, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)], [], []],
+        "sky": [[(0, 12, 22.5, 45, 27.5, 55), (1, -1, 10, 10, 30, 30)]],
+    }
+    assert values(source) == [1, 2, 10, 7]
+
+
+def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
+    text(yolo / "list.txt", "./images/train/hive_10.png\n./images/train/hive_1.png\n")
+    text(yolo / "data.yaml", "train: list.txt\nnames:\n  0: ant\n  3: bee\n")
+    source = readers.open(yolo / "data.yaml", stills=True)
+
+    assert source.labels == ("ant", "bee")
+    assert told(source) == {
+        "images/train/hive_10": [[]],
+        "images/train/hive_1": [[(UNKNOWN_CLASS, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)]],
+    }
+
+
+def test_yolo_as_roboflow_writes_it(yolo: Path) -> None:
+    text(yolo / "data.yaml", "train: ../images/train\nnames: [ant, bee]\n")
+
+    assert values(readers.open(yolo, subset="train")) == [1, 2, 10]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("0 0.5 0.5 0.1", r"hive_1\.txt, line 1: 4 values, expected class, x, y"),
+        ("0.5 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is 0\.5"),
+        ("0 0.5 0.5 0.1 x", r"hive_1\.txt, line 1: '0 0.5 0.5 0.1 x' is not made of numbers"),
+        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the sixth value is 0\.97, expected a track id"),
+    ],
+)
+def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None:
+    text(yolo / "labels" / "train" / "hive_1.txt", content)
+    with pytest.raises(ValueError, match=message):
+        told(readers.open(yolo, subset="train"))
+
+
+def test_yolo_folders_that_are_not_there_are_named(yolo: Path) -> None:
+    text(yolo / "data.yaml", "train: images/trian\nnames: [ant]\n")
+    with pytest.raises(ValueError, match=r"data\.yaml: images/trian is not there; looked for"):
+        readers.open(yolo)
+    with pytest.raises(ValueError, match=r"no subset 'test'; it has train"):
+        readers.open(yolo, subset="test")
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def test_csv_with_a_folder(tmp_path: Path) -> None:
+    for number in (0, 1, 2):
+        picture(tmp_path / "street" / f"{number}.png", value=number)
+    text(
+        tmp_path / "street.csv",
+        "frame,class,track_id,ymin,xmin,ymax,xmax\n2,bee,7,5,10,25,30\n0,ant,,0,60,50,100\n"
+        "2,ant,8,nan,0,1,1\n",
+    )
+    for path in (tmp_path, tmp_path / "street.csv", tmp_path / "street"):
+        source = readers.open(path)
+        assert (source.format, source.labels) == ("csv", ("ant", "bee"))
+        found = told(source)["street"]
+        assert found[:2] == [[(0, -1, 0, 60, 50, 100)], []]
+        assert found[2][0] == (1, 7, 5, 10, 25, 30)
+        assert np.isnan(found[2][1][2])
+        assert values(source) == [0, 1, 2]
+
+
+def test_csv_with_a_video_and_a_line_beyond_its_end(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from lstd.media.video_writer import VideoWriter
+
+    with VideoWriter(tmp_path / "a.mp4", width=64, height=48, fps=5) as writer:
+        for number in range(3):
+            writer.write(np.full([48, 64, 3], 40 * number, np.uint8))
+    text(tmp_path / "a.csv", "frame,label,ymin,xmin,ymax,xmax\n4,ant,12,16,36,48\n")
+    source = readers.open(tmp_path / "a.mp4")
+    frames = [*source.videos[0].read()]
+
+    assert [frame.image is None for frame in frames] == [False, False, False, True, True]
+    np.testing.assert_allclose(frames[4].truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
+    assert frames[4].truth.track_ids is None
+
+
+def test_csv_without_its_video_says_so(tmp_path: Path) -> None:
+    text(tmp_path / "a.csv", "frame,label,ymin,xmin,ymax,xmax\n4,ant,12,16,36,48\n")
+    with pytest.raises(ValueError, match=r"a\.csv: expected one video file or folder named a"):
+        readers.open(tmp_path)
+
+
+# --- finding out ---------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_is_answered_with_the_expected_trees(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="an empty folder; expected one of") as caught:
+        readers.open(tmp_path)
+    for known in readers.FORMATS.values():
+        assert known.tree.splitlines()[0] in str(caught.value)
+
+
+def test_a_wrong_tree_is_answered_with_what_it_holds(tmp_path: Path) -> None:
+    text(tmp_path / "notes" / "readme.txt", "hello")
+    with pytest.raises(ValueError, match=r"no known data set \(it holds notes/\)"):
+        readers.open(tmp_path)
+
+
+def test_two_formats_in_one_folder_need_a_choice(yolo: Path) -> None:
+    text(yolo / "gt" / "gt.txt", GT)
+    with pytest.raises(ValueError, match="may be mot or yolo; say which with --format"):
+        readers.open(yolo)
+
+    assert readers.open(yolo, format="yolo").format == "yolo"
+    with pytest.raises(ValueError, match="unknown format 'yoloo'; did you mean yolo"):
+        readers.open(yolo, format="yoloo")
+
+
+def test_no_such_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        readers.open(tmp_path / "nowhere")
+
+
+def test_raw_boxes_meet_their_answers_with_file_and_line(mot: Path) -> None:
+    last = next(readers.open(mot).videos[0].read(2, 3))
+    report = Report()
+    truth = clean(last, labels=2, policy=problems.policy(), report=report)
+
+    np.testing.assert_allclose(truth.boxes[1], [0.8, 0.9, 1, 1])
+    assert report.counts == {("box_beyond_edge", "repair"): 1}
+    assert "gt.txt, frame 3, line 5: the box reaches beyond" in report.lines()[1]
