@@ -74,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
         "the later ones get ~2, ~3 and so on appended",
         "the later ones are left out",
     ),
+    "unreadable": Kind("a file cannot be read as its format says", "error", "", ""),
     "damaged_record": Kind(
         "a record of a TFRecord file is damaged or cut off",
         "error",

@@ -187,8 +187,45 @@ def encode(
             one size, a class without label, or an unknown image format.
     """
     _check_frames(frames, truths, image_format)
-    height, width = frames[0].shape[:2]
-    encoded = [_encode_image(frame, image_format, quality) for frame in frames]
+    return assemble(
+        [encode_image(frame, image_format, quality) for frame in frames],
+        truths,
+        size=(frames[0].shape[0], frames[0].shape[1]),
+        labels=labels,
+        source_id=source_id,
+        filename=filename,
+        first_frame=first_frame,
+        image_format=image_format,
+    )
+
+
+def assemble(
+    encoded: Sequence[bytes],
+    truths: Sequence[GroundTruth],
+    *,
+    size: tuple[int, int],
+    labels: Sequence[str] = (),
+    source_id: str = "",
+    filename: str = "",
+    first_frame: int = 0,
+    image_format: str = "jpeg",
+) -> bytes:
+    """Returns a serialized SequenceExample of images that are encoded; the same bytes every time.
+
+    Args:
+        encoded: a JPEG or PNG for each frame, all of one size; at least one.
+        truths: see `encode`; so are the arguments from labels on.
+        size: height and width of the frames, pixels.
+        labels: class names.
+        source_id: identifies the video.
+        filename: where the video came from.
+        first_frame: number of the first frame in its video.
+        image_format: of the first image, "jpeg" or "png".
+
+    Raises:
+        ValueError: a class without label.
+    """
+    height, width = size
     digest = hashlib.sha256(b"".join(encoded)).hexdigest()
     example = tf.train.SequenceExample()
     context = example.context.feature
@@ -209,7 +246,7 @@ def encode(
     for image, truth in zip(encoded, truths, strict=True):
         _feature(example, "image/encoded").bytes_list.value.append(image)
         _add_truth(example, truth, (height, width), labels, with_tracks=with_tracks)
-    return example.SerializeToString()
+    return example.SerializeToString(deterministic=True)
 
 
 def write(path: str | os.PathLike[str], examples: Iterable[bytes]) -> int:
@@ -273,7 +310,8 @@ def _check_frames(
         raise ValueError(f"image_format must be 'jpeg' or 'png', got {image_format!r}")
 
 
-def _encode_image(frame: np.ndarray, image_format: str, quality: int) -> bytes:
+def encode_image(frame: np.ndarray, image_format: str, quality: int) -> bytes:
+    """Returns uint8 `[H, W, 3]` as a JPEG, or as a PNG, which keeps every bit."""
     if image_format == "png":
         return tf.io.encode_png(frame).numpy()
     return tf.io.encode_jpeg(frame, format="rgb", quality=quality).numpy()

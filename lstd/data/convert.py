@@ -1,0 +1,211 @@
+"""Runs a conversion on this machine: over its cores, and on again after any crash.
+
+While it runs, the output folder holds the shards that are done, and in `.conversion/` the plan's
+fingerprint and one entry for each of them. The index, which ends a conversion, replaces these.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lstd.data import conversion
+from lstd.data.conversion import INDEX, Plan, Settings, Shard
+from lstd.data.sources import Source
+from lstd.whole_file import write_whole
+
+_WORK = ".conversion"
+_PLAN = "plan.json"
+_FRAMES_WORTH_A_PROCESS = 1000
+
+
+def convert(
+    source: Source,
+    directory: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    workers: int = 0,
+    resume: bool = False,
+    on_start: Callable[[Plan, int], None] | None = None,
+    on_frames: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Returns the index of the data set that it wrote as shards of SequenceExamples.
+
+    The records do not depend on `workers`, nor on how often it was stopped and gone on with.
+
+    Args:
+        source: the data set, see `lstd.data.readers.open`.
+        directory: made if it is not there; holds shards, `index.json` and `labels.txt` after it.
+        settings: how records are made.
+        workers: processes; 0: as many as pay, at most one for each core; 1: this one.
+        resume: go on with what the folder holds.
+        on_start: gets the plan and how many frames are done already.
+        on_frames: gets how many more frames are done.
+
+    Raises:
+        FileExistsError: the folder holds a conversion, and `resume` is not given.
+        ProblemError: a problem whose answer is error.
+        ValueError: see `conversion.make_plan`; or what is there was made in another way.
+    """
+    directory = Path(directory)
+    work = directory / _WORK
+    _check_folder(directory, resume)
+    work.mkdir(parents=True, exist_ok=True)
+    plan = _plan(source, settings, work)
+    _check_fingerprint(directory, work, plan)
+    done = _finished(directory, work, plan)
+    if on_start is not None:
+        on_start(plan, sum(entry["frames"] for entry in done.values()))
+    missing = [shard for shard in plan.shards if shard.file not in done]
+    processes = workers or _useful_workers(missing)
+    for entry in _written(directory, missing, plan, processes):
+        write_whole(work / f"{entry['file']}.json", json.dumps(entry))
+        done[entry["file"]] = entry
+        if on_frames is not None:
+            on_frames(entry["frames"])
+    content = conversion.index(plan, [*done.values()])
+    conversion.write_index(str(directory), content)
+    shutil.rmtree(work)
+    _remove_leftovers(directory)
+    return content
+
+
+def _useful_workers(shards: Sequence[Shard]) -> int:
+    """Returns how many processes pay: each takes seconds to start, which are hundreds of frames."""
+    frames = sum(shard.frames for shard in shards)
+    return max(1, min(os.cpu_count() or 1, frames // _FRAMES_WORTH_A_PROCESS))
+
+
+def _check_folder(directory: Path, resume: bool) -> None:
+    held = [name for name in (_WORK, INDEX) if (directory / name).exists()]
+    held += [path.name for path in directory.glob("*.tfrecord")] if directory.is_dir() else []
+    if held and not resume:
+        raise FileExistsError(
+            f"{directory} holds a conversion already ({held[0]}): --resume goes on with it, or "
+            "name another folder"
+        )
+
+
+def _plan(source: Source, settings: Settings, work: Path) -> Plan:
+    """Returns the plan; frames that an earlier run found to be left out are not looked for."""
+    known = _read_json(work / _PLAN)
+    dropped = known.get("dropped") if known else None
+    plan = conversion.make_plan(source, settings, dropped=dropped)
+    if dropped is not None:
+        plan = plan._replace(report=conversion.report_of(known))
+    return plan
+
+
+def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:
+    """Raises if what the folder holds was made in another way; else says how this is made."""
+    now = conversion.fingerprint(plan)
+    before = _read_json(work / _PLAN) or _read_json(directory / INDEX)
+    if before:
+        then = before.get("fingerprint", {})
+        other = [name for name in now if now[name] != then.get(name)]
+        if other:
+            raise ValueError(
+                f"{directory}: what is there was made with other {', '.join(other)}; go on as it "
+                "began, or name another folder"
+            )
+        if (work / _PLAN).exists():
+            return
+    report = {"problems": conversion.problems_of(plan.report), "examples": plan.report.examples}
+    content = {"fingerprint": now, "dropped": _dropped(plan), **report}
+    write_whole(work / _PLAN, json.dumps(content))
+
+
+def _dropped(plan: Plan) -> dict[str, list[int]]:
+    """Returns the frames that are left out, by video."""
+    result: dict[str, list[int]] = {}
+    kept: dict[str, set[int]] = {}
+    for shard in plan.shards:
+        for record, entry in shard.records:
+            numbers = set(range(record.start, record.stop)) - set(record.dropped)
+            kept.setdefault(entry.name, set()).update(numbers)
+    for entry in plan.videos:
+        gone = sorted(set(range(entry.video.num_frames)) - kept[entry.name])
+        if gone:
+            result[entry.name] = gone
+    return result
+
+
+def _finished(directory: Path, work: Path, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Returns the entries of the shards that are there, whole and sound."""
+    index = _read_json(directory / INDEX) or {}
+    listed = {entry["file"]: entry for entry in index.get("shards", [])}
+    done = {}
+    for shard in plan.shards:
+        entry = _read_json(work / f"{shard.file}.json") or listed.get(shard.file)
+        path = directory / shard.file
+        whole = entry and path.is_file() and path.stat().st_size == entry["bytes"]
+        if entry and whole and conversion.checksum(str(path))[1] == entry["sha256"]:
+            done[shard.file] = entry
+    return done
+
+
+def _written(
+    directory: Path, shards: Sequence[Shard], plan: Plan, workers: int
+) -> Iterator[dict[str, Any]]:
+    """Yields the entry of every shard when it is written."""
+    workers = min(workers, len(shards))
+    write = functools.partial(
+        conversion.write_shard, str(directory), labels=plan.labels, settings=plan.settings
+    )
+    if workers <= 1:
+        for shard in shards:
+            yield write(shard)
+        return
+    # Not forked: TensorFlow's threads do not survive that.
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(workers,)
+    )
+    try:
+        futures = [pool.submit(write, shard) for shard in shards]
+        for future in concurrent.futures.as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(workers: int) -> None:
+    """Sets up a process of the pool: quiet, with its share of the threads, and not an orphan."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)  # killed: nobody waits for what this process does
+
+    threading.Thread(target=follow, daemon=True).start()
+    import tensorflow as tf
+
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Removes what killed processes left half written."""
+    for path in directory.glob(".*.part.*"):
+        path.unlink(missing_ok=True)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise ValueError(f"{path}: not a JSON file; remove it, or name another folder") from None
+    return content if isinstance(content, dict) else {}

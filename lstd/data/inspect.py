@@ -1,0 +1,277 @@
+"""Says what is in a data set: counts, classes, sizes against anchors, tracks, speed, problems."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lstd.data import problems, source_checks, source_images
+from lstd.data.clean_boxes import clean
+from lstd.data.problems import KINDS, Policy, Report
+from lstd.data.sources import Source, SourceVideo
+from lstd.types import Detections
+
+_NOTE_ALL: Policy = problems.policy(
+    {kind: "skip" for kind in KINDS if "skip" in KINDS[kind].answers}, default="repair"
+)
+_WINDOW = 10
+
+
+class Boxes(NamedTuple):
+    """All boxes of a data set, cleaned; N rows.
+
+    Attributes:
+        sides: float32 `[N, 4]`, relative.
+        classes: int32 `[N]`.
+        videos: int32 `[N]`, place of the video.
+        frames: int32 `[N]`, number of the frame.
+        tracks: int32 `[N]`, -1 unknown.
+    """
+
+    sides: np.ndarray
+    classes: np.ndarray
+    videos: np.ndarray
+    frames: np.ndarray
+    tracks: np.ndarray
+
+
+class Inspection(NamedTuple):
+    """What `inspect` found.
+
+    Attributes:
+        source: the data set.
+        boxes: all sound ones.
+        frames_of: number of frames of each video.
+        sizes: height and width of each video, 0, 0 where no image can be read.
+        report: the problems of boxes and videos.
+    """
+
+    source: Source
+    boxes: Boxes
+    frames_of: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    report: Report
+
+
+def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -> Inspection:
+    """Returns what the labels of a data set say; of images only the sizes are read."""
+    report = Report()
+    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int, int]] = []
+    frames_of = []
+    for place, video in enumerate(source.videos):
+        count = -1
+        for count, frame in enumerate(video.read(images=False)):
+            truth = clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report)
+            tracks = truth.track_ids
+            if tracks is None:
+                tracks = np.full(len(truth.classes), -1, np.int32)
+            rows.append((truth.boxes, truth.classes, tracks, place, count))
+            if on_frames is not None:
+                on_frames(1)
+        frames_of.append(count + 1)
+    lengths = [len(row[1]) for row in rows]
+    boxes = Boxes(
+        sides=np.concatenate([np.zeros([0, 4], np.float32), *(row[0] for row in rows)]),
+        classes=np.concatenate([np.zeros(0, np.int32), *(row[1] for row in rows)]),
+        videos=np.repeat(np.array([row[3] for row in rows], np.int32), lengths),
+        frames=np.repeat(np.array([row[4] for row in rows], np.int32), lengths),
+        tracks=np.concatenate([np.zeros(0, np.int32), *(row[2] for row in rows)]),
+    )
+    sizes = tuple(_size(video) for video in source.videos)
+    return Inspection(source, boxes, tuple(frames_of), sizes, report)
+
+
+def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Returns the IoU of each box with the anchor that fits it best.
+
+    Args:
+        sides: float32 `[N, 4]`, relative to the frame, which the model squeezes to its input.
+        anchors: float32 `[A, 4]`.
+    """
+    best = np.zeros(len(sides), np.float32)
+    for start in range(0, len(sides), 4096):
+        part = sides[start : start + 4096]
+        best[start : start + 4096] = _iou(part[:, np.newaxis], anchors[np.newaxis]).max(axis=1)
+    return best
+
+
+def motion_overlaps(found: Inspection) -> np.ndarray:
+    """Returns the motion IoU of each box: its mean IoU with its track within ten frames around.
+
+    NaN where the track is unknown, 0 where it has no other box there. Widths and heights count one
+    pixel more than their corners say, as in the evaluation of ImageNet VID.
+
+    Source: Zhu et al., Flow-Guided Feature Aggregation, 2017, section 5.1.
+    """
+    boxes = found.boxes
+    result = np.full(len(boxes.classes), np.nan)
+    tracks: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
+    for row in np.flatnonzero(boxes.tracks >= 0):
+        tracks[int(boxes.videos[row]), int(boxes.tracks[row])].append(int(row))
+    for (video, _), members in tracks.items():
+        height, width = found.sizes[video]
+        scale = np.array([height, width, height, width]) if height else np.full(4, 320.0)
+        sides = boxes.sides[members] * scale
+        sides[:, 2:] += 1
+        frames = boxes.frames[members]
+        for place, row in enumerate(members):
+            near = np.flatnonzero(np.abs(frames - frames[place]) <= _WINDOW)
+            near = near[near != place]
+            result[row] = _iou(sides[near], sides[place]).mean() if len(near) else 0.0
+    return result
+
+
+def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]) -> list[str]:
+    """Returns the text of an inspection.
+
+    Args:
+        found: by `inspect`.
+        anchors: float32 `[A, 4]`, of the model that is to be trained.
+        input_size: height and width of the model's input, pixels.
+    """
+    source, boxes = found.source, found.boxes
+    frames = sum(found.frames_of)
+    sizes = collections.Counter(f"{width} x {height}" for height, width in found.sizes)
+    shown = ", ".join(f"{size} ({n})" for size, n in sizes.most_common(5))
+    per_frame = len(boxes.classes) / frames if frames else 0.0
+    result = [
+        f"{source.path}: {source.format}",
+        f"videos {len(found.frames_of)}, frames {frames} "
+        f"(shortest {min(found.frames_of)}, longest {max(found.frames_of)})",
+        f"frame sizes (width x height): {shown}",
+        f"boxes {len(boxes.classes)}, {per_frame:.2f} a frame, most in a frame {_most(boxes)}",
+        *source.notes,
+        "",
+        *_class_lines(found),
+        "",
+        *_anchor_lines(boxes, anchors, input_size),
+        "",
+        *_track_lines(found),
+        "",
+    ]
+    told = found.report.lines()
+    return [*result, *(["problems:", *told] if told else ["problems: none in the labels"])]
+
+
+def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
+    """Returns a contact sheet of frames with their boxes, uint8 `[.., .., 3]`.
+
+    Frames are taken evenly from all of the data set; one without a sound image is left out.
+
+    Raises:
+        ValueError: there is no sound image at all.
+    """
+    from lstd.media import contact_sheet, draw
+
+    pictures, captions = [], []
+    ends = np.cumsum(found.frames_of)
+    for number in np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int)):
+        place = int(np.searchsorted(ends, number, side="right"))
+        video = found.source.videos[place]
+        inside = int(number - ends[place] + found.frames_of[place])
+        frame = next(video.read(inside, inside + 1))
+        try:
+            image = source_images.pixels(frame.image, where=frame.where)
+        except (source_images.MissingImage, source_images.CorruptImage):
+            continue
+        truth = clean(frame, labels=found.source.labels or None, policy=_NOTE_ALL, report=Report())
+        total = len(truth.classes)
+        boxes = Detections(truth.boxes, np.ones(total, np.float32), truth.classes, total)
+        pictures.append(draw.annotate(image, boxes, found.source.labels))
+        captions.append(f"{video.name} {inside}"[-40:])
+    if not pictures:
+        raise ValueError(f"{found.source.path}: there is no image to show")
+    return contact_sheet.contact_sheet(pictures, captions)
+
+
+def _size(video: SourceVideo) -> tuple[int, int]:
+    try:
+        return source_checks.first_size(video)
+    except ValueError:
+        return 0, 0
+
+
+def _most(boxes: Boxes) -> int:
+    pairs = collections.Counter(zip(boxes.videos.tolist(), boxes.frames.tolist(), strict=True))
+    return max(pairs.values(), default=0)
+
+
+def _class_lines(found: Inspection) -> list[str]:
+    boxes, labels = found.boxes, found.source.labels
+    used = max(int(boxes.classes.max(initial=-1)) + 1, len(labels))
+    result = ["class: boxes, videos"]
+    for number in range(used):
+        rows = boxes.classes == number
+        name = labels[number] if number < len(labels) else f"class {number}"
+        result.append(f"  {name}: {int(rows.sum())}, {len(np.unique(boxes.videos[rows]))}")
+    return result
+
+
+def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]) -> list[str]:
+    height, width = input_size
+    overlaps = best_overlaps(boxes.sides, anchors)
+    sizes = np.sqrt(
+        (boxes.sides[:, 2] - boxes.sides[:, 0])
+        * height
+        * (boxes.sides[:, 3] - boxes.sides[:, 1])
+        * width
+    )
+    result = [
+        f"boxes at the model's input of {width} x {height} pixels against its {len(anchors)} "
+        "anchors",
+        "  side (root of the area): boxes, mean best IoU, share that an anchor matches (IoU >= 0.5)",
+    ]
+    edges = (0, 8, 16, 32, 64, 128, 256, float("inf"))
+    for low, high in zip(edges, edges[1:], strict=False):
+        rows = (sizes >= low) & (sizes < high)
+        if rows.any():
+            name = f"{low:g} to {high:g} px" if np.isfinite(high) else f"{low:g} px and more"
+            result.append(
+                f"  {name}: {int(rows.sum())}, {overlaps[rows].mean():.2f}, "
+                f"{(overlaps[rows] >= 0.5).mean():.0%}"
+            )
+    if len(overlaps) and (overlaps >= 0.5).mean() < 0.8:
+        result.append(
+            "  many boxes have no anchor of their size; set model.anchors.lowest_scale and "
+            "min_scale near the sides of your boxes, divided by the side of the input"
+        )
+    return result
+
+
+def _track_lines(found: Inspection) -> list[str]:
+    boxes = found.boxes
+    known = boxes.tracks >= 0
+    if not known.any():
+        return ["tracks: none; the split by speed of motion needs them"]
+    lengths = collections.Counter(
+        zip(boxes.videos[known].tolist(), boxes.tracks[known].tolist(), strict=True)
+    )
+    motion = motion_overlaps(found)
+    motion = motion[~np.isnan(motion)]
+    slow, fast = float((motion > 0.9).mean()), float((motion < 0.7).mean())
+    return [
+        f"tracks {len(lengths)}, of {np.median([*lengths.values()]):g} boxes in the middle; "
+        f"{int((~known).sum())} boxes without a track",
+        f"motion IoU over {_WINDOW} frames around: mean {motion.mean():.2f}; slow (above 0.9) "
+        f"{slow:.0%}, medium {1 - slow - fast:.0%}, fast (below 0.7) {fast:.0%}",
+    ]
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (one, other)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def settings_note(names: Sequence[str]) -> str:
+    """Returns how to say the labels in a config.
+
+    >>> settings_note(["ant", "bee"])
+    '--set model.num_classes=2 --set model.labels=[ant,bee]'
+    """
+    return f"--set model.num_classes={len(names)} --set model.labels=[{','.join(names)}]"

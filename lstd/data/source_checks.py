@@ -1,0 +1,194 @@
+"""What is wrong with whole videos and frames of a source, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lstd.data import source_images
+from lstd.data.problems import Policy, Report, meet
+from lstd.data.source_images import CorruptImage, MissingImage
+from lstd.data.sources import Source, SourceFrame, SourceVideo
+from lstd.media import optional
+
+Encoded = bytes | np.ndarray
+
+
+class NamedVideo(NamedTuple):
+    """A video under the name that no other one has."""
+
+    name: str
+    video: SourceVideo
+
+
+def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[NamedVideo]:
+    """Returns the videos that have frames, each under a name of its own.
+
+    Raises:
+        ProblemError: two of one name or one without frames, where the answer is error.
+        ValueError: none is left.
+    """
+    result: list[NamedVideo] = []
+    names: set[str] = set()
+    for video in source.videos:
+        if not video.num_frames:
+            meet(
+                "empty_video",
+                f"{video.where}: video {video.name!r} has no frames",
+                policy=policy,
+                report=report,
+            )
+            continue
+        name = video.name
+        if name in names:
+            message = f"{video.where}: another video has the name {name!r}, too"
+            if meet("doubled_video", message, policy=policy, report=report) == "skip":
+                continue
+            number = 2
+            while f"{name}~{number}" in names:
+                number += 1
+            name = f"{name}~{number}"
+        names.add(name)
+        result.append(NamedVideo(name, video))
+    if not result:
+        raise ValueError(f"{source.path}: this data set has no video with frames")
+    return result
+
+
+def select(source: Source, names: Sequence[str]) -> Source:
+    """Returns the source with only the videos of these names, in the order of the source.
+
+    Raises:
+        ValueError: a name that no video has.
+    """
+    wanted = set(names)
+    videos = tuple(video for video in source.videos if video.name in wanted)
+    missing = sorted(wanted - {video.name for video in videos})
+    if missing:
+        raise ValueError(
+            f"{source.path}: there is no video {missing[0]!r}"
+            + (f", and {len(missing) - 1} others of the list are not there" * (len(missing) > 1))
+        )
+    return source._replace(videos=videos)
+
+
+class FrameOpener:
+    """Opens the images of one video; every problem meets its answer.
+
+    Args:
+        video: whose frames come.
+        policy: the answers.
+        report: counts what is repaired or skipped.
+    """
+
+    def __init__(self, video: SourceVideo, *, policy: Policy, report: Report) -> None:
+        """Opens nothing yet."""
+        self._video, self._policy, self._report = video, policy, report
+        self._size: tuple[int, int] | None = None
+        self._last: tuple[SourceFrame, Encoded] | None = None
+
+    def __call__(self, number: int, frame: SourceFrame) -> tuple[SourceFrame, Encoded] | None:
+        """Returns a frame and its image, bytes or pixels; None if it is to be left out.
+
+        A repaired frame comes with the boxes of the frame whose image it shows.
+
+        Args:
+            number: of the frame, from 0; they come in rising order.
+            frame: with its image.
+
+        Raises:
+            ProblemError: its image is missing, damaged, or of another size, and that is an error.
+            ValueError: no frame of the video has a sound image.
+        """
+        opened, kind, message = self.look(frame)
+        if kind:
+            if meet(kind, message, policy=self._policy, report=self._report) == "skip":
+                return None
+            if opened is None:
+                frame, opened = self._last or self._nearest(number)
+            else:
+                opened = _resized(opened, self.size)
+        self._last = (frame, opened)  # type: ignore[assignment]
+        return self._last
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the video's first sound frame; raises ValueError without one."""
+        if self._size is None:
+            self._size = first_size(self._video)
+        return self._size
+
+    def look(self, frame: SourceFrame) -> tuple[Encoded | None, str, str]:
+        """Returns the image, if any, and what is wrong with it: kind and message, or empty."""
+        try:
+            opened = source_images.encoded(frame.image, where=frame.where)
+        except MissingImage as error:
+            return None, "missing_frame", str(error)
+        except CorruptImage as error:
+            return None, "corrupt_image", str(error)
+        found = source_images.size_of(opened, where=frame.where)
+        if found == self.size:
+            return opened, "", ""
+        message = (
+            f"{frame.where}: this frame has {found[1]} x {found[0]} pixels, the first one of the "
+            f"video {self.size[1]} x {self.size[0]}"
+        )
+        return opened, "frame_size", message
+
+    def _nearest(self, number: int) -> tuple[SourceFrame, Encoded]:
+        """Returns the nearest good frame before this one, or else after it."""
+        for other in [*range(number - 1, -1, -1), *range(number + 1, self._video.num_frames)]:
+            frame = next(self._video.read(other, other + 1))
+            opened, kind, _ = self.look(frame)
+            if opened is not None:
+                return frame, _resized(opened, self.size) if kind else opened
+        raise ValueError(f"{self._video.where}: video {self._video.name!r} has no sound image")
+
+
+_FRAME_KINDS = ("missing_frame", "corrupt_image", "frame_size")
+
+
+def drops_frames(policy: Policy) -> bool:
+    """Whether the policy leaves out any frames, so that the others move up."""
+    return any(policy[kind] == "skip" for kind in _FRAME_KINDS)
+
+
+def dropped_frames(
+    video: SourceVideo, start: int, stop: int, *, policy: Policy, report: Report
+) -> list[int]:
+    """Returns the frames of a video, from start up to stop, that the policy leaves out.
+
+    The report counts them; what is an error, or repaired, shows when the frame is taken.
+    """
+    opener = FrameOpener(video, policy=policy, report=report)
+    dropped = []
+    for number, frame in enumerate(video.read(start, stop), start=start):
+        _, kind, message = opener.look(frame)
+        if kind and policy[kind] == "skip":
+            meet(kind, message, policy=policy, report=report)
+            dropped.append(number)
+    return dropped
+
+
+def first_size(video: SourceVideo) -> tuple[int, int]:
+    """Returns height and width of the first sound frame of a video.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not video.random_access and video.height and video.width:
+        return video.height, video.width
+    for number in range(video.num_frames):
+        frame = next(video.read(number, number + 1))
+        try:
+            return source_images.size_of(frame.image, where=frame.where)
+        except (MissingImage, CorruptImage):
+            continue
+    raise ValueError(f"{video.where}: video {video.name!r} has no sound image")
+
+
+def _resized(image: Encoded, size: tuple[int, int]) -> np.ndarray:
+    shown = source_images.pixels(image, where="")
+    return np.asarray(optional.load("PIL.Image").fromarray(shown).resize(size[::-1]))
