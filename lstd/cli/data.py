@@ -1,11 +1,20 @@
 r"""Brings what you have into the forms of lstd: lstd-data VERB --flag value ...
 
 Verbs:
+  inspect          says what is in a data set, and draws its frames with their boxes
+  validate         finds every problem of a data set
+  convert          writes a data set as TFRecord files
+  split            divides a data set by video, and writes the parts
+  synthesize       makes videos whose boxes are exact
   config-to-yaml   writes a config, such as a .config of the original, as YAML with every value
 
 Example:
+  lstd-data inspect --input my_data --output sheet.png
+  lstd-data convert --input my_data --output_directory records
   lstd-data config-to-yaml --config lstm_ssd_interleaved_mobilenet_v2_imagenet.config \
       --output my_config.yaml
+
+lstd-data VERB --help lists the flags of a verb. docs/data.md shows every format.
 """
 
 from __future__ import annotations
@@ -17,7 +26,14 @@ from pathlib import Path
 
 from absl import flags
 
-from lstd.cli import common
+from lstd.cli import (
+    common,
+    data_convert,
+    data_inspect,
+    data_split,
+    data_synthesize,
+    data_validate,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +81,14 @@ def _write_yaml(values: flags.FlagValues) -> None:
     print(f"written: {output}")
 
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"config-to-yaml": _config_to_yaml}
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "inspect": data_inspect.main,
+    "validate": data_validate.main,
+    "convert": data_convert.main,
+    "split": data_split.main,
+    "synthesize": data_synthesize.main,
+    "config-to-yaml": _config_to_yaml,
+}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def sentence(error: Exception) -> str | None:
         where = f"{_text(error.filename)}: " if error.filename is not None else ""
         return _one_line(where + reason(error))
     if isinstance(error, ValueError):
-        return _one_line(str(error))
+        # What shows a picture of folders says so; all else is one sentence.
+        return str(error) if getattr(error, "keep_lines", False) else _one_line(str(error))
     return _tensorflow(error)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -117,10 +118,10 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
         sides = boxes.sides[members] * scale
         sides[:, 2:] += 1
         frames = boxes.frames[members]
-        for place, row in enumerate(members):
+        for place, member in enumerate(members):
             near = np.flatnonzero(np.abs(frames - frames[place]) <= _WINDOW)
             near = near[near != place]
-            result[row] = _iou(sides[near], sides[place]).mean() if len(near) else 0.0
+            result[member] = _iou(sides[near], sides[place]).mean() if len(near) else 0.0
     return result
 
 
@@ -168,7 +169,8 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
 
     pictures, captions = [], []
     ends = np.cumsum(found.frames_of)
-    for number in np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int)):
+    numbers = np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int))
+    for number in (int(one) for one in numbers):
         place = int(np.searchsorted(ends, number, side="right"))
         video = found.source.videos[place]
         inside = int(number - ends[place] + found.frames_of[place])
@@ -222,10 +224,10 @@ def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]
     result = [
         f"boxes at the model's input of {width} x {height} pixels against its {len(anchors)} "
         "anchors",
-        "  side (root of the area): boxes, mean best IoU, share that an anchor matches (IoU >= 0.5)",
+        "  side (root of the area): boxes, mean best IoU, share with an anchor of IoU 0.5 or more",
     ]
     edges = (0, 8, 16, 32, 64, 128, 256, float("inf"))
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         rows = (sizes >= low) & (sizes < high)
         if rows.any():
             name = f"{low:g} to {high:g} px" if np.isfinite(high) else f"{low:g} px and more"

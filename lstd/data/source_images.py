@@ -89,8 +89,8 @@ def size_of(image: Image, *, where: str) -> tuple[int, int]:
             return height, width
     except FileNotFoundError:
         raise MissingImage(f"{where}: there is no image {head}") from None
-    except (OSError, SyntaxError) as error:
-        raise CorruptImage(f"{_name_of(image, where)}: not an image: {error}") from None
+    except (OSError, SyntaxError):
+        raise CorruptImage(f"{_name_of(image, where)}: this is no image") from None
 
 
 def _decode(data: bytes, *, where: str) -> tuple[np.ndarray, bool]:
@@ -103,7 +103,9 @@ def _decode(data: bytes, *, where: str) -> tuple[np.ndarray, bool]:
                 opened = optional.load("PIL.ImageOps").exif_transpose(opened)
             return np.asarray(opened.convert("RGB")), plain
     except (OSError, SyntaxError, ValueError) as error:
-        raise CorruptImage(f"{where}: this image cannot be decoded: {error}") from None
+        # Pillow's own words name an object of ours where it knows no format.
+        reason = "no known format" if "<_io" in str(error) else error
+        raise CorruptImage(f"{where}: this image cannot be decoded: {reason}") from None
 
 
 def _orientation(opened: Any) -> int:

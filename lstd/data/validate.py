@@ -88,3 +88,12 @@ def _check_frames(
             number += 1
             if tell is not None:
                 tell(1)
+
+
+def answered(report: Report, policy: Policy) -> Report:
+    """Returns the report with each problem under the answer that a policy gives it."""
+    result = Report(examples=None)
+    for (kind, _), count in report.counts.items():
+        result.counts[kind, policy[kind]] += count
+    result.examples = report.examples
+    return result

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstd.data.readers import coco, csv_table, imagenet_vid, mot, records, yolo
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
 
@@ -106,7 +106,7 @@ def detect(path: Path) -> str:
         f"{' and '.join(names)}:\n" + "\n".join(f"    {line}" for line in tree.splitlines())
         for tree, names in trees.items()
     )
-    raise ValueError(f"{path}: this is {what}; expected one of\n{shown}")
+    raise WrongTree(f"{path}: this is {what}; expected one of\n{shown}")
 
 
 def _check_name(name: str) -> None:

@@ -27,7 +27,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import UNKNOWN_CLASS, Source
 
 NAME = "coco"
@@ -91,7 +91,7 @@ def _looks_like_coco(path: Path) -> bool:
         head, size = file.read(1 << 16), path.stat().st_size
         file.seek(max(0, size - (1 << 12)))
         tail = file.read()
-    keys = (b'"images"', b'"annotations"', b'"categories"', b'"videos"')
+    keys = (b'"images"', b'"annotations"', b'"categories"')
     return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and any(
         key in head or key in tail for key in keys
     )
@@ -100,7 +100,7 @@ def _looks_like_coco(path: Path) -> bool:
 def _only(path: Path, subset: str) -> Path:
     found = _files(path)
     if not found:
-        raise ValueError(f"{path}: there is no COCO JSON; expected\n{TREE}")
+        raise WrongTree(f"{path}: there is no COCO JSON; expected\n{TREE}")
     chosen = [file for file in found if subset in file.stem] if subset else found
     exact = [file for file in found if file.stem == subset]
     chosen = exact or chosen
@@ -120,7 +120,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not a JSON file: {error}") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise ValueError(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
+            raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
     for key, needed in (
         ("images", ("id", "file_name")),
         ("annotations", ("image_id", "category_id", "bbox")),

@@ -32,7 +32,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
 NAME = "csv"
@@ -79,7 +79,7 @@ def read(path: Path, options: Options) -> Source:
     """
     tables = _tables(path)
     if not tables:
-        raise ValueError(f"{path}: there is no CSV file of boxes; expected\n{TREE}")
+        raise WrongTree(f"{path}: there is no CSV file of boxes; expected\n{TREE}")
     if options.images and len(tables) > 1:
         raise ValueError(f"{path}: there are {len(tables)} tables, and --images names one video")
     lines = {table: [*read_lines(table)] for table in tables}
@@ -222,6 +222,6 @@ def _pictures(medium: Path, *, at_least: int) -> Pictures:
         key=lambda file: natural.key(Path(file).name),
     )
     if not files:
-        raise ValueError(f"{medium}: this folder holds no image; expected\n{TREE}")
+        raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
     beyond = [f"{medium}/(frame {n})" for n in range(len(files), at_least)]
     return ImageFiles((*files, *beyond))

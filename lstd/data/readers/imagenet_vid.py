@@ -25,7 +25,7 @@ from lstd.data.readers.labelled_video import (
     RawBoxes,
     collect,
 )
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
 NAME = "imagenet_vid"
@@ -84,13 +84,13 @@ def read(path: Path, options: Options) -> Source:
     """
     root = _root(path)
     if root is None:
-        raise ValueError(f"{path}: there is no folder Annotations/VID; expected\n{TREE}")
+        raise WrongTree(f"{path}: there is no folder Annotations/VID; expected\n{TREE}")
     annotations = root / "Annotations" / "VID"
     data = Path(options.images) if options.images else root / "Data" / "VID"
     classes = Classes(list(SYNSETS.values()), options.labels)
     folders = [*_folders(root, annotations, options.subset)]
     if not folders:
-        raise ValueError(f"{annotations}: there are no folders with XML files; expected\n{TREE}")
+        raise WrongTree(f"{annotations}: there are no folders with XML files; expected\n{TREE}")
     videos = tuple(_video(annotations / name, data / name, name, classes) for name in folders)
     return Source(NAME, str(path), classes.labels, videos)
 

@@ -24,7 +24,7 @@ from lstd.data.readers.labelled_video import (
     LabelledVideo,
     collect,
 )
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
 NAME = "mot"
@@ -78,7 +78,7 @@ def read(path: Path, options: Options) -> Source:
     """
     folders = _sequences(path, options.subset)
     if not folders:
-        raise ValueError(f"{path}: there is no gt/gt.txt in it or below; expected\n{TREE}")
+        raise WrongTree(f"{path}: there is no gt/gt.txt in it or below; expected\n{TREE}")
     lines = {folder: _lines(folder / "gt" / "gt.txt") for folder in folders}
     used = {line.class_id for found in lines.values() for line in found if line.counts}
     known = [CLASSES[i - 1] for i in sorted(used) if 1 <= i <= len(CLASSES)]

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class WrongTree(ValueError):
+    """A folder or file is not what was expected; the message shows the expected tree in lines."""
+
+    keep_lines = True
+
+
 class Options(NamedTuple):
     """Choices that readers share.
 

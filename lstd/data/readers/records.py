@@ -26,7 +26,7 @@ import numpy as np
 
 from lstd.data import record_files
 from lstd.data.readers import natural
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.record_files import Part, _masked_crc32c
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
 from lstd.types import GroundTruth
@@ -189,7 +189,7 @@ def _files(path: Path) -> list[Path]:
 def _checked_files(path: Path, options: Options) -> list[Path]:
     files = [file for file in _files(path) if file.name.startswith(options.subset)]
     if not files:
-        raise ValueError(f"{path}: there are no TFRecord files; expected\n{TREE}")
+        raise WrongTree(f"{path}: there are no TFRecord files; expected\n{TREE}")
     return files
 
 

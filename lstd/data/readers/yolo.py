@@ -28,7 +28,7 @@ from lstd.data.readers.labelled_video import (
     RawBoxes,
     collect,
 )
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import UNKNOWN_CLASS, Source
 
 NAME = "yolo"
@@ -56,7 +56,7 @@ def read(path: Path, options: Options) -> Source:
     found = _files(path)
     if len(found) != 1:
         told = ", ".join(file.name for file in found) or "none"
-        raise ValueError(f"{path}: expected one data.yaml with names, found {told}\n{TREE}")
+        raise WrongTree(f"{path}: expected one data.yaml with names, found {told}\n{TREE}")
     content = _load(found[0])
     names = _class_names(content, found[0])
     classes = Classes(list(names.values()), options.labels)
@@ -116,7 +116,7 @@ def _images(entry: str, content: Mapping[str, Any], path: Path) -> tuple[Path, l
     place = next((place for place in places if place.exists()), None)
     if place is None:
         looked = ", ".join(str(place) for place in dict.fromkeys(places))
-        raise ValueError(f"{path}: {entry} is not there; looked for {looked}; expected\n{TREE}")
+        raise WrongTree(f"{path}: {entry} is not there; looked for {looked}; expected\n{TREE}")
     if place.is_file():
         lines = place.read_text(encoding="utf-8-sig").split("\n")
         files = [_listed(line.strip(), place, root) for line in lines if line.strip()]

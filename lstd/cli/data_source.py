@@ -1,0 +1,86 @@
+"""The flags that say which data set the verbs of `lstd-data` read, and how problems are met."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from lstd.cli import common
+
+if TYPE_CHECKING:
+    from lstd.data.problems import Policy, Report
+    from lstd.data.sources import Source
+
+
+def define(values: flags.FlagValues, *, problems: bool = True) -> None:
+    """Adds the flags of a data set, and of the answers to its problems."""
+    common.define(values, "input")
+    flags.DEFINE_string(
+        "format", "", "Format of --input; empty: found out by content.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "subset", "", "Part of the data set, such as train or val.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "images", "", "Folder or video with the pictures, if not as usual.", flag_values=values
+    )
+    flags.DEFINE_bool("stills", False, "Every image is a video of its own.", flag_values=values)
+    flags.DEFINE_string(
+        "label_map",
+        "",
+        "Class names in class order: a label map of the original, or one name a line. Empty: those "
+        "of the data set.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "videos", "", "File with the names of the videos to take, one a line.", flag_values=values
+    )
+    if problems:
+        flags.DEFINE_multi_string(
+            "on_problem",
+            [],
+            "Answer to a kind of problem, kind=error, kind=repair or kind=skip, such as "
+            "box_inverted=repair; any number of times. docs/data.md lists them.",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "problems",
+            "",
+            "Answer to all other kinds that have it: error, repair or skip. Empty: each its own.",
+            flag_values=values,
+        )
+
+
+def source_of(values: flags.FlagValues) -> Source:
+    """Returns the data set of the flags."""
+    from lstd import label_map
+    from lstd.data import readers, source_checks
+
+    labels = label_map.load(values.label_map) if values.label_map else ()
+    source = readers.open(
+        values.input,
+        labels=labels,
+        format=values.format,
+        subset=values.subset,
+        images=values.images,
+        stills=values.stills,
+    )
+    if values.videos:
+        path = common.existing_file(values.videos, flag="--videos")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        source = source_checks.select(source, [line.strip() for line in lines if line.strip()])
+    return source
+
+
+def policy_of(values: flags.FlagValues) -> Policy:
+    """Returns the answers that the flags choose."""
+    from lstd.data import problems
+
+    return problems.policy(values.on_problem, default=values.problems)
+
+
+def print_report(report: Report) -> None:
+    """Says on stdout what was repaired or left out."""
+    for line in report.lines():
+        print(line)

@@ -1,0 +1,57 @@
+"""Divides a data set by video, and writes each part as shards.
+
+The output folder gets a folder for each part, as convert writes it, and PART.txt with the names of
+its videos.
+
+Example:
+  lstd-data split --input my_data --output_directory data --parts train=0.8,val=0.2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from lstd.cli import common, data_convert, data_source
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code of `lstd-data split`."""
+    values = flags.FlagValues()
+    data_source.define(values)
+    common.define(values, "output_directory", "resume")
+    data_convert.define_records(values)
+    flags.DEFINE_list(
+        "parts", ["train=0.8", "val=0.2"], "Parts and their shares.", flag_values=values
+    )
+    flags.DEFINE_integer("seed", 0, "Of the division.", lower_bound=0, flag_values=values)
+    flags.DEFINE_bool(
+        "lists_only", False, "Only the lists; convert --videos takes one.", flag_values=values
+    )
+    return common.run(
+        _split,
+        values,
+        program="lstd-data split",
+        description=__doc__,
+        required=["input", "output_directory"],
+        argv=arguments,
+    )
+
+
+def _split(values: flags.FlagValues) -> None:
+    from lstd.data import source_checks, split
+    from lstd.whole_file import write_whole
+
+    shares = split.parse_parts(values.parts)
+    source = data_source.source_of(values)
+    parts = split.split(source.videos, shares, seed=values.seed)
+    folder = common.writable_directory(values.output_directory)
+    for part, names in parts.items():
+        write_whole(folder / f"{part}.txt", "".join(f"{name}\n" for name in names))
+        print(f"{part}: {len(names)} videos, {folder / part}.txt")
+    if values.lists_only:
+        return
+    for part, names in parts.items():
+        chosen = source_checks.select(source, names)
+        data_convert.run(chosen, str(folder / part), values, prefix=part)

@@ -1,0 +1,105 @@
+"""Runs a conversion as an Apache Beam pipeline: the same plan, the same shards, many machines.
+
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    source = readers.open("/data/ILSVRC2015", subset="train")
+    beam_convert.convert(source, "gs://bucket/vid", Settings(), PipelineOptions(runner="..."))
+
+The workers read the data set by the paths that the source names, so it must stand on a file system
+that all of them share; the shards may go anywhere that TensorFlow can write. A worker that dies is
+no harm: the shard is written again, whole, under the same name, with the same bytes.
+
+Needs `pip install "lstd[beam]"`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import tensorflow as tf
+
+from lstd.data import conversion
+from lstd.data.conversion import Plan, Settings, Shard
+from lstd.data.sources import Source
+
+
+def convert(
+    source: Source, directory: str, settings: Settings, options: Any = None
+) -> dict[str, Any]:
+    """Returns the index of the data set that the pipeline wrote; see `lstd.data.convert.convert`.
+
+    Args:
+        source: the data set.
+        directory: a folder, or an address such as `gs://bucket/name`.
+        settings: how records are made.
+        options: Beam's `PipelineOptions`; None: the local runner with its defaults.
+
+    Raises:
+        FileExistsError: there is an index already.
+        ImportError: Apache Beam is not installed.
+        ValueError: see `conversion.make_plan`. What goes wrong on a worker comes as the runner's
+            own error, with the message of `write_shard` in it.
+    """
+    beam = _beam()
+    if tf.io.gfile.exists(f"{directory}/{conversion.INDEX}"):
+        raise FileExistsError(f"{directory} holds a conversion already; name another folder")
+    tf.io.gfile.makedirs(directory)
+    plan = conversion.make_plan(source, settings)
+    write = functools.partial(
+        _write, directory=directory, labels=plan.labels, settings=plan.settings
+    )
+    with beam.Pipeline(options=options) as pipeline:
+        entries = (
+            pipeline
+            | "shards" >> beam.Create(list(plan.shards))
+            | "one each" >> beam.Reshuffle()
+            | "write" >> beam.Map(write)
+        )
+        gathered = (
+            entries
+            | "as text" >> beam.Map(json.dumps)
+            | "to list" >> beam.combiners.ToList()
+            | "index" >> beam.Map(functools.partial(_write_index, directory=directory, plan=plan))
+        )
+        del gathered
+    with tf.io.gfile.GFile(f"{directory}/{conversion.INDEX}", "r") as file:
+        return json.loads(file.read())
+
+
+def _write(
+    shard: Shard, *, directory: str, labels: tuple[str, ...], settings: Settings
+) -> dict[str, Any]:
+    return conversion.write_shard(directory, shard, labels=labels, settings=settings)
+
+
+def _write_index(entries: list[str], *, directory: str, plan: Plan) -> int:
+    """Writes the index when all shards are there; returns how many."""
+    content = conversion.index(plan, [json.loads(entry) for entry in entries])
+    conversion.write_index(directory, content)
+    return len(entries)
+
+
+def options(arguments: list[str]) -> Any:
+    """Returns Beam's `PipelineOptions` of arguments such as `--runner=FlinkRunner`.
+
+    Raises:
+        ImportError: Apache Beam is not installed.
+    """
+    _beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return PipelineOptions(arguments)
+
+
+def _beam() -> Any:
+    try:
+        import apache_beam
+    except ModuleNotFoundError as error:
+        if error.name != "apache_beam":
+            raise
+        raise ImportError(
+            'conversion by Apache Beam needs it; run pip install "lstd[beam]"', name="apache_beam"
+        ) from None
+    return apache_beam

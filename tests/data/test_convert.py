@@ -1,0 +1,450 @@
+"""Conversion: what comes out, that it does not depend on how, and that it survives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.config import DataConfig, DatasetConfig
+from lstd.data import (
+    conversion,
+    convert,
+    pipeline,
+    problems,
+    readers,
+    sequence_example,
+    source_checks,
+    synthesize,
+)
+from lstd.data.conversion import Settings
+from lstd.data.problems import ProblemError
+from lstd.data.sources import Source
+
+Image = pytest.importorskip("PIL.Image")
+
+SCENE = synthesize.Scene(videos=3, frames=7, height=32, width=48, noise=2.0)
+SETTINGS = Settings(frames_per_record=3, frames_per_shard=5)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Two videos of PNG frames with tables."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    synthesize.write_folders(
+        synthesize.source(synthesize.Scene(videos=2, frames=6, height=32, width=48)), folder
+    )
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*.tfrecord"))
+    }
+
+
+def decoded(folder: Path) -> list[dict]:
+    files = [str(path) for path in sorted(folder.glob("*.tfrecord"))]
+    return [
+        {key: value.numpy() for key, value in sequence_example.decode(record).items()}
+        for record in tf.data.TFRecordDataset(files)
+    ]
+
+
+def frames_of(source: Source) -> list:
+    return [frame for video in source.videos for frame in video.read()]
+
+
+def test_records_hold_every_frame_and_box_in_order(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    index = convert.convert(source, tmp_path / "out", SETTINGS._replace(image_format="png"))
+    records = decoded(tmp_path / "out")
+
+    expected = frames_of(source)
+    np.testing.assert_array_equal(
+        np.concatenate([r["image"] for r in records]), np.stack([f.image for f in expected])
+    )
+    boxes = [
+        frame[present]
+        for r in records
+        for frame, present in zip(r["groundtruth_boxes"], r["groundtruth_classes"] > 0, strict=True)
+    ]
+    for found, frame in zip(boxes, expected, strict=True):
+        np.testing.assert_array_equal(found, frame.truth.boxes)
+    assert [r["image"].shape[0] for r in records] == [3, 3, 1] * 3
+    assert index["frames"] == 21
+    assert [video["frames"] for video in index["videos"]] == [7, 7, 7]
+
+
+def test_the_index_lists_what_is_on_the_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    index = convert.convert(synthesize.source(SCENE), folder, SETTINGS)
+
+    assert json.loads((folder / "index.json").read_text()) == index
+    assert {s["file"]: s["sha256"] for s in index["shards"]} == digests(folder)
+    assert {s["file"]: s["bytes"] for s in index["shards"]} == {
+        path.name: path.stat().st_size for path in folder.glob("*.tfrecord")
+    }
+    assert (folder / "labels.txt").read_text().split() == list(synthesize.SHAPES)
+    assert sorted(p.name for p in folder.iterdir() if p.suffix != ".tfrecord") == [
+        "index.json",
+        "labels.txt",
+    ]
+
+
+def test_converted_shards_are_read_back_equal(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    convert.convert(source, tmp_path / "out", SETTINGS._replace(image_format="png"))
+    again = readers.open(tmp_path / "out")
+
+    assert again.labels == source.labels
+    assert [v.name for v in again.videos] == [v.name for v in source.videos]
+    for found, frame in zip(frames_of(again), frames_of(source), strict=True):
+        np.testing.assert_array_equal(found.truth.boxes, frame.truth.boxes)
+        np.testing.assert_array_equal(found.truth.classes, frame.truth.classes)
+        np.testing.assert_array_equal(found.truth.track_ids, frame.truth.track_ids)
+    middle = [*again.videos[1].read(2, 5)]
+    whole = [*again.videos[1].read()]
+    assert [f.where for f in middle] == [f.where for f in whole[2:5]]
+
+
+def test_the_pipeline_reads_what_was_converted(tmp_path: Path) -> None:
+    convert.convert(
+        synthesize.source(SCENE), tmp_path / "out", SETTINGS._replace(image_format="png")
+    )
+    data = DataConfig(
+        evaluation=DatasetConfig(
+            input_path=(str(tmp_path / "out" / "*.tfrecord"),), batch_size=1, unroll_length=7
+        )
+    )
+    batches = [*pipeline.make_dataset(data, "evaluation", num_classes=5)]
+
+    expected = frames_of(synthesize.source(SCENE))
+    shown = np.concatenate([clips.frames[0] for clips, _ in batches])
+    np.testing.assert_array_equal(shown, np.stack([f.image for f in expected]))
+
+
+@pytest.mark.slow
+def test_processes_do_not_change_the_records(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    one = convert.convert(source, tmp_path / "one", SETTINGS, workers=1)
+    two = convert.convert(source, tmp_path / "two", SETTINGS, workers=2)
+
+    assert one == two
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_stored_images_are_kept_bit_for_bit(folders: Path, tmp_path: Path) -> None:
+    convert.convert(readers.open(folders), tmp_path / "out", Settings())
+    (record, *_) = tf.data.TFRecordDataset(
+        [str(p) for p in sorted((tmp_path / "out").glob("*.tfrecord"))]
+    )
+    encoded = sequence_example.parse(record).encoded.numpy()
+
+    files = sorted((folders / "synthetic_0_00000").iterdir())
+    assert [*encoded] == [file.read_bytes() for file in files]
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png"])
+def test_images_are_encoded_anew_when_asked(
+    folders: Path, tmp_path: Path, image_format: str
+) -> None:
+    convert.convert(readers.open(folders), tmp_path / "out", Settings(image_format=image_format))
+    source = readers.open(tmp_path / "out")
+    start = {"jpeg": b"\xff\xd8", "png": b"\x89PNG"}[image_format]
+
+    assert all(frame.image.startswith(start) for frame in frames_of(source))
+
+
+# --- going on ------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_holds_a_conversion_is_not_touched_without_resume(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    convert.convert(source, tmp_path, SETTINGS)
+    before = digests(tmp_path)
+    with pytest.raises(FileExistsError, match="holds a conversion already"):
+        convert.convert(source, tmp_path, SETTINGS)
+    again = convert.convert(source, tmp_path, SETTINGS, resume=True)
+
+    assert digests(tmp_path) == before
+    assert again["frames"] == 21
+
+
+def test_resume_writes_again_what_is_missing_or_damaged(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    convert.convert(source, tmp_path, SETTINGS)
+    before = digests(tmp_path)
+    first, second, *_ = sorted(tmp_path.glob("*.tfrecord"))
+    first.unlink()
+    content = bytearray(second.read_bytes())
+    content[len(content) // 2] ^= 1
+    second.write_bytes(content)
+    written: list[int] = []
+    convert.convert(source, tmp_path, SETTINGS, resume=True, on_frames=written.append)
+
+    assert len(written) == 2
+    assert digests(tmp_path) == before
+
+
+def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    convert.convert(source, tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match=r"made with other setting quality; go on as it began"):
+        convert.convert(source, tmp_path, SETTINGS._replace(quality=50), resume=True)
+    other = synthesize.source(synthesize.Scene(videos=2, frames=7, height=32, width=48))
+    with pytest.raises(ValueError, match="made with other videos, shards"):
+        convert.convert(other, tmp_path, SETTINGS, resume=True)
+
+
+def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
+    folders: Path, tmp_path: Path
+) -> None:
+    bad = folders / "synthetic_0_00001" / "000004.png"
+    sound = bad.read_bytes()
+    bad.write_bytes(sound[:60])
+    out = tmp_path / "out"
+    settings = Settings(frames_per_record=3, frames_per_shard=3)
+    with pytest.raises(ProblemError, match=r"frame 4, .*000004\.png: this image cannot be decoded"):
+        convert.convert(readers.open(folders), out, settings)
+    assert len(digests(out)) == 3
+    assert not [path for path in out.iterdir() if "part" in path.name]
+    bad.write_bytes(sound)
+    convert.convert(readers.open(folders), out, settings, resume=True)
+    undisturbed = tmp_path / "undisturbed"
+    convert.convert(readers.open(folders), undisturbed, settings)
+
+    assert digests(out) == digests(undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_ends_with_the_same_records(tmp_path: Path) -> None:
+    """Kills the command and its workers' parent at random moments, and goes on each time."""
+    scene = synthesize.Scene(videos=20, frames=60, height=320, width=320, noise=4.0)
+    undisturbed = tmp_path / "undisturbed"
+    settings = Settings(frames_per_record=25, frames_per_shard=25)
+    convert.convert(synthesize.source(scene), undisturbed, settings, workers=1)
+    code = (
+        "import sys\n"
+        "from lstd.data import convert, synthesize\n"
+        "from lstd.data.conversion import Settings\n"
+        "if __name__ == '__main__':\n"
+        "    scene = synthesize.Scene(videos=20, frames=60, height=320, width=320, noise=4.0)\n"
+        "    convert.convert(synthesize.source(scene), sys.argv[1],\n"
+        "        Settings(frames_per_record=25, frames_per_shard=25), workers=int(sys.argv[2]),\n"
+        "        resume=True, on_start=lambda plan, done: print('start', flush=True))\n"
+    )
+    script = tmp_path / "go_on.py"
+    script.write_text(code)
+    out = tmp_path / "killed"
+    rng = random.Random(5)
+    kills, counts = 0, []
+    for attempt in range(60):
+        workers = 2 if attempt % 5 == 4 else 1
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(out), str(workers)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()  # the plan is made
+        # Most of a start is imports: from here on, something is being written all the time.
+        try:
+            process.wait(rng.uniform(0.0, 6.0 if workers == 2 else 1.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.stdout.close()
+        process.wait()
+        counts.append(len([*out.glob("*.tfrecord")]))
+        if kills == 20:
+            break
+        if process.returncode == 0:  # done too early: take some shards away, as a crash might
+            for path in sorted(out.glob("*.tfrecord"))[::2]:
+                path.unlink()
+    assert kills == 20, counts
+    subprocess.run([sys.executable, str(script), str(out), "1"], check=True, capture_output=True)
+
+    assert digests(out) == digests(undisturbed)
+    assert json.loads((out / "index.json").read_text()) == json.loads(
+        (undisturbed / "index.json").read_text()
+    )
+    assert {path.suffix for path in out.iterdir()} == {".tfrecord", ".json", ".txt"}
+
+
+# --- problems ------------------------------------------------------------------------------------
+
+
+def converted(folder: Path, out: Path, **answers: str) -> tuple[dict, list[dict]]:
+    settings = Settings(frames_per_record=2, image_format="png", policy=problems.policy(answers))
+    index = convert.convert(readers.open(folder), out, settings)
+    return index, decoded(out)
+
+
+@pytest.mark.parametrize("kind", ["missing_frame", "corrupt_image"])
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_bad_image_is_an_error_repaired_or_skipped(
+    folders: Path, tmp_path: Path, kind: str, place: int
+) -> None:
+    original = np.concatenate([r["image"] for r in converted(folders, tmp_path / "sound")[1]])
+    bad = folders / "synthetic_0_00000" / f"{place:06d}.png"
+    if kind == "missing_frame":
+        # A folder without the file would be a shorter video; a list of COCO images names it.
+        _as_coco(folders)
+        bad.unlink()
+        folders = folders / "coco.json"
+    else:
+        bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    with pytest.raises(ProblemError, match=f"{place:06d}") as caught:
+        converted(folders, tmp_path / "error")
+    assert caught.value.kind == kind
+
+    index, records = converted(folders, tmp_path / "repair", **{kind: "repair"})
+    neighbour = place - 1 if place else 1
+    repaired = original.copy()
+    repaired[place] = original[neighbour]
+    np.testing.assert_array_equal(np.concatenate([r["image"] for r in records]), repaired)
+    assert index["problems"] == {f"{kind}=repair": 1}
+
+    index, records = converted(folders, tmp_path / "skip", **{kind: "skip"})
+    np.testing.assert_array_equal(
+        np.concatenate([r["image"] for r in records]), np.delete(original, place, axis=0)
+    )
+    assert index["problems"] == {f"{kind}=skip": 1}
+    firsts = [r["first_frame"] for s in index["shards"] for r in s["records"]]
+    assert firsts == [0, 2, 4, 0, 2, 4]
+    resumed = convert.convert(
+        readers.open(folders),
+        tmp_path / "skip",
+        Settings(frames_per_record=2, image_format="png", policy=problems.policy({kind: "skip"})),
+        resume=True,
+    )
+    assert resumed == index
+
+
+def _as_coco(folders: Path) -> None:
+    images = [
+        {"id": 10 * v + n, "video_id": v, "frame_id": n, "width": 48, "height": 32,
+         "file_name": f"synthetic_0_0000{v}/{n:06d}.png"}
+        for v in (0, 1)
+        for n in range(6)
+    ]  # fmt: skip
+    content = {
+        "videos": [{"id": v, "name": f"synthetic_0_0000{v}"} for v in (0, 1)],
+        "images": images,
+        "annotations": [],
+        "categories": [{"id": 1, "name": "x"}],
+    }
+    (folders / "coco.json").write_text(json.dumps(content))
+
+
+def test_frames_of_another_size_are_an_error_repaired_or_skipped(
+    folders: Path, tmp_path: Path
+) -> None:
+    odd = folders / "synthetic_0_00000" / "000002.png"
+    Image.fromarray(np.full([64, 96, 3], 9, np.uint8)).save(odd)
+    with pytest.raises(ProblemError, match=r"frame 2: this frame has 96 x 64 .* 48 x 32"):
+        converted(folders, tmp_path / "error")
+    _, records = converted(folders, tmp_path / "repair", frame_size="repair")
+    assert (records[1]["image"][0] == 9).all()
+    assert records[1]["image"].shape == (2, 32, 48, 3)
+    index, _ = converted(folders, tmp_path / "skip", frame_size="skip")
+    assert index["videos"][0]["frames"] == 5
+
+
+def test_two_videos_of_one_name(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+    doubled = source._replace(videos=(source.videos[0], source.videos[0], source.videos[1]))
+    with pytest.raises(ProblemError, match="another video has the name 'synthetic_0_00000'"):
+        convert.convert(doubled, tmp_path / "error", SETTINGS)
+    for answer, names in (
+        ("repair", ["synthetic_0_00000", "synthetic_0_00000~2", "synthetic_0_00001"]),
+        ("skip", ["synthetic_0_00000", "synthetic_0_00001"]),
+    ):
+        policy = problems.policy({"doubled_video": answer})
+        index = convert.convert(doubled, tmp_path / answer, SETTINGS._replace(policy=policy))
+        assert [video["name"] for video in index["videos"]] == names
+        assert index["problems"] == {f"doubled_video={answer}": 1}
+
+
+def test_a_video_without_frames(tmp_path: Path) -> None:
+    source = synthesize.source(SCENE)
+
+    class Empty:
+        name, num_frames, where = "empty", 0, "empty.mp4"
+
+    both = source._replace(videos=(Empty(), source.videos[0]))
+    with pytest.raises(ProblemError, match=r"empty\.mp4: video 'empty' has no frames"):
+        convert.convert(both, tmp_path / "a", SETTINGS)
+    policy = problems.policy({"empty_video": "skip"})
+    index = convert.convert(both, tmp_path / "b", SETTINGS._replace(policy=policy))
+    assert len(index["videos"]) == 1
+    with pytest.raises(ValueError, match="no video with frames"):
+        convert.convert(
+            source._replace(videos=(Empty(),)), tmp_path / "c", SETTINGS._replace(policy=policy)
+        )
+
+
+def test_a_class_outside_the_labels_names_file_and_line(folders: Path, tmp_path: Path) -> None:
+    source = readers.open(folders, labels=["wheel"])
+    with pytest.raises(ProblemError, match=r"synthetic_0_00000\.csv, frame 0, line 2: class '"):
+        convert.convert(source, tmp_path / "out", Settings())
+
+
+@pytest.mark.parametrize("bad", [{"quality": 0}, {"frames_per_record": -1}, {"prefix": "a/b"}])
+def test_settings_are_checked(tmp_path: Path, bad: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        conversion.make_plan(synthesize.source(SCENE), SETTINGS._replace(**bad))
+
+
+# --- damaged shards ------------------------------------------------------------------------------
+
+
+def test_a_cut_off_file_is_named(tmp_path: Path) -> None:
+    convert.convert(synthesize.source(SCENE), tmp_path, SETTINGS)
+    first = sorted(tmp_path.glob("*.tfrecord"))[0]
+    first.write_bytes(first.read_bytes()[:-20])
+
+    with pytest.raises(ValueError, match=rf"{first.name}: ends within record 1"):
+        readers.open(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_flipped_bits_are_found_and_the_record_is_named(tmp_path: Path, seed: int) -> None:
+    convert.convert(synthesize.source(SCENE), tmp_path, SETTINGS)
+    first = sorted(tmp_path.glob("*.tfrecord"))[0]
+    content = bytearray(first.read_bytes())
+    rng = random.Random(seed)
+    length = int.from_bytes(content[:8], "little")
+    content[rng.randrange(12, 12 + length)] ^= 1 << rng.randrange(8)
+    first.write_bytes(content)
+
+    with pytest.raises(ValueError, match=rf"{first.name}: record 0 \(from 0\)"):
+        frames_of(readers.open(tmp_path))
+
+
+def test_video_frames_at_a_key_frame_boundary_do_not_depend_on_the_start(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    sowbug = Path(__file__).resolve().parents[2] / "examples" / "sowbug"
+    video = readers.open(sowbug / "sowbug_unseen.mp4").videos[0]
+    straight = [frame.image for frame in video.read(25, 70)]
+    for start in (26, 30, 31, 59, 60, 61, 69):
+        found = next(video.read(start, start + 1))
+        np.testing.assert_array_equal(found.image, straight[start - 25])
+
+
+def test_select_names_what_is_not_there() -> None:
+    source = synthesize.source(SCENE)
+    assert len(source_checks.select(source, ["synthetic_0_00001"]).videos) == 1
+    with pytest.raises(ValueError, match="no video 'other'"):
+        source_checks.select(source, ["other"])
