@@ -18,6 +18,7 @@ _EXTRAS = {
     "tensorboard": "tensorboard",
     "ai_edge_litert": "litert",
     "supervision": "tracking",
+    "apache_beam": "beam",
 }
 
 _TENSORFLOW_HINTS = {

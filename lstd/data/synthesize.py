@@ -46,7 +46,8 @@ class Scene:
         blur: shutter time as a share of the time between frames: objects smear along their way.
         occlusion: share of the frames in which a bar hides a part of the picture.
         noise: standard deviation of the noise of the sensor, grey levels.
-        min_visible: an object that less than this share of is seen has no box.
+        min_visible: an object of which less than this share is seen has no box; one that is hidden
+            altogether never has.
         seed: of everything.
     """
 

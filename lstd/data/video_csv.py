@@ -1,20 +1,11 @@
-"""Reads a video and a table of its boxes: a video file or a folder of frames, and a CSV file.
+"""One video and its table of boxes, strictly: what is wrong with a line is an error.
 
-The table has a header and one line for each box:
-
-    frame,class,track_id,ymin,xmin,ymax,xmax
-    0,sowbug,1,159.6,279.9,192.0,312.3
-
-`frame` counts from 0 in the order of the video. `class` (or `label`) is one of the labels.
-`track_id` may be left out or empty: the identity is unknown; otherwise it is a whole number from 0.
-The sides are in pixels, with the origin at the upper left corner of the upper left pixel, so that a
-box over the whole frame is 0, 0, height, width; they are clipped to the frame. Other columns are
-ignored. A frame without a line has no objects.
+The table is that of `lstd.data.readers.csv_table`. This is for tables that are known to be right;
+`lstd.data.readers.open` hands on what a table says, and leaves the answer to the caller.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +16,8 @@ import numpy as np
 
 from lstd.data import annotated_video
 from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
+from lstd.data.readers import csv_table
+from lstd.data.readers.csv_table import Line
 from lstd.types import GroundTruth
 
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
@@ -99,76 +92,33 @@ def read(
 def read_table(path: str | os.PathLike[str], *, labels: Sequence[str]) -> dict[int, list[Box]]:
     """Returns the boxes of each frame that has any; see `read` for the errors."""
     boxes: dict[int, list[Box]] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        class_column = _check_header(reader.fieldnames or (), path)
-        try:
-            for row in reader:
-                where = f"{os.fspath(path)}, line {reader.line_num}"
-                frame, box = _parse(row, reader.line_num, class_column, labels, where=where)
-                boxes.setdefault(frame, []).append(box)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{os.fspath(path)}: not a CSV file in UTF-8: {error}") from None
+    for line in csv_table.read_lines(path):
+        box = _checked(line, labels, where=f"{os.fspath(path)}, line {line.number}")
+        boxes.setdefault(line.frame, []).append(box)
     return boxes
 
 
-def _check_header(columns: Sequence[str], path: str | os.PathLike[str]) -> str:
-    """Returns the column of the class names; raises if a column is missing."""
-    class_column = "class" if "class" in columns else "label"
-    for name in ("frame", class_column, *_SIDES):
-        if name not in columns:
-            wanted = "class (or label)" if name == "label" else name
-            raise ValueError(
-                f"{os.fspath(path)}, line 1: there is no column {wanted}; expected "
-                f"frame,class,track_id,ymin,xmin,ymax,xmax, got {','.join(columns) or 'nothing'}"
-            )
-    return class_column
-
-
-def _parse(
-    row: Mapping[str, str | None],
-    line: int,
-    class_column: str,
-    labels: Sequence[str],
-    *,
-    where: str,
-) -> tuple[int, Box]:
-    label = (row[class_column] or "").strip()
-    if label not in labels:
-        close = difflib.get_close_matches(label, labels, n=1)
+def _checked(line: Line, labels: Sequence[str], *, where: str) -> Box:
+    """Returns a line as a box; raises unless its class is a label and it has an area."""
+    if line.label not in labels:
+        close = difflib.get_close_matches(line.label, labels, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(labels)}"
-        raise ValueError(f"{where}: class {label!r} is not among the labels; {hint}")
-    ymin, xmin, ymax, xmax = (_number(row, name, where) for name in _SIDES)
+        raise ValueError(f"{where}: class {line.label!r} is not among the labels; {hint}")
+    for name, side in zip(_SIDES, line.sides_px, strict=True):
+        if not np.isfinite(side):
+            raise ValueError(f"{where}: {name} is {str(side)!r}, expected a number")
+    ymin, xmin, ymax, xmax = line.sides_px
     if not (ymin < ymax and xmin < xmax):
         raise ValueError(
             f"{where}: the box is empty: ymin {ymin:g} to ymax {ymax:g}, "
             f"xmin {xmin:g} to xmax {xmax:g}"
         )
-    box = Box(
-        line=line,
-        class_index=list(labels).index(label),
-        track_id=_whole(row, "track_id", where) if (row.get("track_id") or "").strip() else -1,
-        sides_px=(ymin, xmin, ymax, xmax),
+    return Box(
+        line=line.number,
+        class_index=list(labels).index(line.label),
+        track_id=line.track,
+        sides_px=line.sides_px,
     )
-    return _whole(row, "frame", where), box
-
-
-def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
-    text = row[name]
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise ValueError(f"{where}: {name} is {text!r}, expected a number")
-    return value
-
-
-def _whole(row: Mapping[str, str | None], name: str, where: str) -> int:
-    value = _number(row, name, where)
-    if value < 0 or value != int(value):
-        raise ValueError(f"{where}: {name} is {row[name]!r}, expected a whole number from 0")
-    return int(value)
 
 
 def _frames(

@@ -56,3 +56,141 @@ def test_what_cannot_be_done_is_one_sentence(arguments, message, capsys, tmp_pat
     assert message in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Three small videos as folders with tables, made by `lstd-data synthesize`."""
+    pytest.importorskip("PIL.Image")
+    folder = tmp_path / "videos"
+    code = data.main(
+        ["synthesize", f"--output_directory={folder}", "--output_format=frames", "--videos=3",
+         "--frames=4", "--height=32", "--width=48", "--shapes=circle,square", "--seed=2"]
+    )  # fmt: skip
+    assert code == 0
+    return folder
+
+
+def test_convert_writes_shards_and_resumes(videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["convert", f"--input={videos}", f"--output_directory={out}", "--prefix=train",
+                 "--frames_per_shard=4", "--image_format=jpeg", "--quality=50"]  # fmt: skip
+
+    assert data.main(arguments) == 0
+    assert "3 videos, 12 frames" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "index.json", "labels.txt", *(f"train-0000{n}-of-00003.tfrecord" for n in range(3))
+    ]  # fmt: skip
+    assert data.main(arguments) == 2
+    assert "--resume goes on with it" in capsys.readouterr().err
+    assert data.main([*arguments, "--resume"]) == 0
+
+
+def test_split_writes_each_part(videos, tmp_path, capsys):
+    out = tmp_path / "parts"
+
+    assert data.main(["split", f"--input={videos}", f"--output_directory={out}",
+                      "--parts=train=0.7,val=0.3"]) == 0  # fmt: skip
+    names = {part: (out / f"{part}.txt").read_text().split() for part in ("train", "val")}
+    assert sorted(names["train"] + names["val"]) == [f"synthetic_2_0000{n}" for n in range(3)]
+    assert (out / "val" / "val-00000-of-00001.tfrecord").exists()
+    capsys.readouterr()
+    assert data.main(["convert", f"--input={videos}", f"--videos={out / 'val.txt'}",
+                      f"--output_directory={tmp_path / 'one'}"]) == 0  # fmt: skip
+    assert f"{len(names['val'])} videos" in capsys.readouterr().out
+
+
+def test_split_lists_only_writes_no_shards(videos, tmp_path):
+    out = tmp_path / "parts"
+    data.main(["split", f"--input={videos}", f"--output_directory={out}", "--lists_only"])
+
+    assert sorted(path.name for path in out.iterdir()) == ["train.txt", "val.txt"]
+
+
+def test_inspect_tells_and_draws(videos, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+
+    assert data.main(["inspect", f"--input={videos}", f"--output={sheet}", "--frames=2"]) == 0
+    text = capsys.readouterr().out
+    assert "videos 3, frames 12" in text
+    assert "320 x 320 pixels against its 534 anchors" in text
+    assert "--set model.num_classes=2 --set model.labels=[circle,square]" in text
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    data.main(["inspect", f"--input={videos}", "--set=model.input_height=256",
+               "--set=model.input_width=256"])  # fmt: skip
+    assert "256 x 256 pixels against its 324 anchors" in capsys.readouterr().out
+
+
+def test_validate_says_with_its_exit_code(videos, capsys):
+    assert data.main(["validate", f"--input={videos}"]) == 0
+    with (videos / "synthetic_2_00000.csv").open("a") as file:
+        file.write("1,circle,,9,5,2,9\n")
+    (videos / "synthetic_2_00001" / "000002.png").write_bytes(b"no")
+    capsys.readouterr()
+
+    assert data.main(["validate", f"--input={videos}"]) == 1
+    text = capsys.readouterr().out
+    assert "box_inverted: 1 x error" in text
+    assert "frame 1, line" in text
+    assert "corrupt_image: 1 x error" in text
+    assert data.main(["validate", f"--input={videos}", "--nocheck_images",
+                      "--on_problem=box_inverted=repair"]) == 0  # fmt: skip
+    assert data.main(["validate", f"--input={videos}", "--problems=skip"]) == 0
+
+
+def test_convert_answers_problems_as_told(videos, tmp_path, capsys):
+    with (videos / "synthetic_2_00000.csv").open("a") as file:
+        file.write("1,circle,,9,5,2,9\n")
+    arguments = ["convert", f"--input={videos}"]
+
+    assert data.main([*arguments, f"--output_directory={tmp_path / 'a'}"]) == 2
+    error = capsys.readouterr().err
+    assert "synthetic_2_00000.csv, frame 1, line" in error
+    assert "(problem box_inverted; repair or skip would go on)" in error
+    assert data.main([*arguments, f"--output_directory={tmp_path / 'b'}",
+                      "--on_problem=box_inverted=skip"]) == 0  # fmt: skip
+    assert "box_inverted: 1 x skip" in capsys.readouterr().out
+
+
+def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
+    pytest.importorskip("PIL.Image")
+    out = tmp_path / "made"
+    assert data.main(["synthesize", f"--output_directory={out}", "--videos=2", "--frames=3",
+                      "--height=32", "--width=32", "--noise=2"]) == 0  # fmt: skip
+    assert data.main(["inspect", f"--input={out}"]) == 0
+    assert "sequence_example\nvideos 2, frames 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["convert", "--input=nowhere", "--output_directory=out"], "nowhere: there is no such"),
+        (["convert", "--input=."], "--output_directory must be given"),
+        (["validate", "--input=.", "--on_problem=box_inverted"], "is not problem=answer"),
+        (["convert", "--input=.", "--output_directory=out", "--formt=mot"], "did you mean format"),
+        (["split", "--input=.", "--output_directory=out", "--parts=a=2"], "add up to 1"),
+        (["synthesize", "--output_directory=out", "--blur=3"], "blur must be in [0, 1]"),
+    ],
+)
+def test_mistakes_of_the_data_verbs_are_one_sentence(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert data.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_an_empty_folder_is_answered_with_trees_in_lines(capsys, tmp_path):
+    assert data.main(["inspect", f"--input={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert "an empty folder; expected one of\n" in error
+    assert "\n    ILSVRC2015/\n      Annotations/VID/train/" in error
+
+
+def test_every_verb_has_help(capsys):
+    for verb in ("inspect", "validate", "convert", "split", "synthesize"):
+        assert data.main([verb, "--help"]) == 0
+        assert f"lstd-data {verb}" in capsys.readouterr().out

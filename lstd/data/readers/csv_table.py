@@ -130,7 +130,7 @@ def _line(row: Mapping[str, str | None], number: int, class_column: str, where: 
 def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
     try:
         return float(row[name] or "")
-    except ValueError:
+    except ValueError:  # nan is a number here: what becomes of it is not for a reader to say
         raise ValueError(f"{where}: {name} is {row[name]!r}, expected a number") from None
 
 

@@ -1,0 +1,185 @@
+"""TFRecord files that were written by others."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.data import readers
+from lstd.data.source_images import pixels
+from lstd.data.sources import UNKNOWN_CLASS
+
+Image = pytest.importorskip("PIL.Image")
+REFERENCE = Path(__file__).resolve().parents[3].parent / "shared" / "reference"
+
+
+def png(value: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full([50, 100, 3], value, np.uint8)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def feature(*values: float | int | bytes | str) -> tf.train.Feature:
+    values = tuple(v.encode() if isinstance(v, str) else v for v in values)
+    if values and isinstance(values[0], bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if values and isinstance(values[0], float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def example(**changes: tf.train.Feature) -> bytes:
+    """Returns a record as the Object Detection API's own tutorial builds it."""
+    features = {
+        "image/height": feature(50),
+        "image/width": feature(100),
+        "image/filename": feature("a.png"),
+        "image/source_id": feature("a.png"),
+        "image/encoded": feature(png(7)),
+        "image/format": feature("png"),
+        "image/object/bbox/xmin": feature(0.1, 0.6),
+        "image/object/bbox/xmax": feature(0.3, 1.0),
+        "image/object/bbox/ymin": feature(0.1, 0.0),
+        "image/object/bbox/ymax": feature(0.5, 1.0),
+        "image/object/class/text": feature("bee", "ant"),
+        "image/object/class/label": feature(2, 1),
+        **changes,
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def write(path: Path, *records: bytes) -> Path:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    return path
+
+
+def test_tf_examples_are_videos_of_one_frame(tmp_path: Path) -> None:
+    none = feature()
+    empty = {f"image/object/bbox/{side}": none for side in ("xmin", "xmax", "ymin", "ymax")}
+    write(
+        tmp_path / "train.record-00000-of-00001.tfrecord",
+        example(),
+        example(
+            **empty,
+            **{
+                "image/source_id": feature("b.png"),
+                "image/object/class/text": none,
+                "image/object/class/label": none,
+                "image/encoded": feature(png(9)),
+            },
+        ),
+    )
+    source = readers.open(tmp_path)
+
+    assert (source.format, source.labels) == ("tf_example", ("ant", "bee"))
+    assert [(v.name, v.num_frames, v.height, v.width) for v in source.videos] == [
+        ("a.png", 1, 50, 100),
+        ("b.png", 1, 50, 100),
+    ]
+    one, two = (next(video.read()) for video in source.videos)
+    np.testing.assert_array_equal(
+        one.truth.boxes, np.float32([[0.1, 0.1, 0.5, 0.3], [0.0, 0.6, 1.0, 1.0]])
+    )
+    assert one.truth.classes.tolist() == [1, 0]
+    assert one.truth.track_ids is None
+    assert two.truth.boxes.shape == (0, 4)
+    assert [int(pixels(f.image, where="")[0, 0, 0]) for f in (one, two)] == [7, 9]
+    assert next(source.videos[0].read(images=False)).image is None
+    assert [*source.videos[0].read(1, 1)] == []
+
+
+def test_tf_examples_may_have_tracks_and_crowds_and_wrong_classes(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.tfrecord",
+        example(
+            **{
+                "image/object/is_crowd": feature(1, 0),
+                "image/object/track/label": feature(4, 9),
+                "image/object/class/label": feature(0, 1),
+            }
+        ),
+    )
+    frame = next(readers.open(path, labels=["ant"]).videos[0].read())
+
+    assert frame.truth.classes.tolist() == [UNKNOWN_CLASS, 0]
+    assert frame.class_texts[0] == "number 0"
+    assert frame.truth.track_ids.tolist() == [4, 9]
+    assert frame.truth.is_crowd.tolist() == [True, False]
+
+
+def test_a_tf_example_without_its_image_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tfrecord", example(), example())
+    broken = tf.train.Example.FromString(example())
+    del broken.features.feature["image/encoded"]
+    write(path, example(), broken.SerializeToString())
+
+    with pytest.raises(ValueError, match=r"a\.tfrecord: record 1 \(from 0\) has no 'image/"):
+        readers.open(path)
+
+
+def test_lists_of_several_lengths_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tfrecord", example(**{"image/object/bbox/xmin": feature(0.5)}))
+    with pytest.raises(ValueError, match=r"a\.tfrecord: record 0 \(from 0\): the lists .* 2, 1, 2"):
+        [*readers.open(path).videos[0].read()]
+
+
+def test_a_record_that_is_neither_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tfrecord", b"\xff\xff\xff")
+    with pytest.raises(ValueError, match=r"a\.tfrecord: record 0 \(from 0\) is not a"):
+        readers.open(path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_flipped_bits_in_tf_examples_name_the_record(tmp_path: Path, seed: int) -> None:
+    path = write(tmp_path / "a.tfrecord", example(), example())
+    content = bytearray(path.read_bytes())
+    second = 16 + int.from_bytes(content[:8], "little")
+    content[random.Random(seed).randrange(second + 12, len(content) - 4)] ^= 4
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"a\.tfrecord: record 1 \(from 0\) is damaged or cut off"):
+        readers.open(path)
+
+
+def test_an_empty_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.tfrecord: the file has no records"):
+        readers.open(path)
+    path.write_bytes(b"hello, this is no record at all")
+    with pytest.raises(ValueError, match=r"a\.tfrecord: not a TFRecord file"):
+        readers.open(path)
+
+
+def test_sequence_examples_of_the_original() -> None:
+    path = REFERENCE / "sequence_examples.tfrecord"
+    if not path.exists():
+        pytest.skip("the golden files of ../shared/reference are not here")
+    with np.load(REFERENCE / "sequence_examples_decoded.npz") as file:
+        golden = dict(file)
+    source = readers.open(path)
+
+    assert source.format == "sequence_example"
+    assert [video.name for video in source.videos] == ["src0", "src1"]
+    for number, video in enumerate(source.videos):
+        frames = [*video.read()]
+        assert len(frames) == video.num_frames == len(golden[f"example{number}/image"])
+        assert not video.has_tracks
+        for index, frame in enumerate(frames):
+            classes = golden[f"example{number}/groundtruth_classes"][index]
+            real = classes > 0
+            np.testing.assert_array_equal(frame.truth.classes, classes[real] - 1)
+            np.testing.assert_array_equal(
+                frame.truth.boxes, golden[f"example{number}/groundtruth_boxes"][index][real]
+            )
+            if number == 0:  # PNG: every bit
+                np.testing.assert_array_equal(
+                    pixels(frame.image, where=""), golden["example0/image"][index]
+                )

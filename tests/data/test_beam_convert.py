@@ -1,0 +1,69 @@
+"""Conversion by Apache Beam equals conversion on one machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstd.data import beam_convert, conversion, convert, synthesize
+from lstd.data.conversion import Settings
+
+SCENE = synthesize.Scene(
+    videos=4, frames=30, height=64, width=96, blur=0.5, occlusion=0.3, noise=3.0
+)
+SETTINGS = Settings(frames_per_record=8, frames_per_shard=20)
+
+# In a process of its own: Beam starts threads and processes that outlive a pipeline.
+SCRIPT = f"""
+import sys
+from lstd.data import beam_convert, synthesize
+from lstd.data.conversion import Settings
+
+if __name__ == "__main__":
+    source = synthesize.source(synthesize.{SCENE!r})
+    beam_convert.convert(
+        source, sys.argv[1], Settings(frames_per_record=8, frames_per_shard=20),
+        beam_convert.options(sys.argv[2:]),
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["multi_processing", "multi_threading"])
+def test_beam_writes_the_same_records(tmp_path: Path, mode: str) -> None:
+    pytest.importorskip("apache_beam")
+    one = convert.convert(synthesize.source(SCENE), tmp_path / "one", SETTINGS, workers=1)
+    (tmp_path / "beam.py").write_text(SCRIPT)
+    many = tmp_path / "many"
+    options = ["--runner=DirectRunner", f"--direct_running_mode={mode}", "--direct_num_workers=2"]
+    subprocess.run(
+        [sys.executable, str(tmp_path / "beam.py"), str(many), *options],
+        check=True,
+        capture_output=True,
+    )
+
+    assert json.loads((many / "index.json").read_text()) == one
+    for shard in one["shards"]:
+        assert (many / shard["file"]).read_bytes() == (
+            tmp_path / "one" / shard["file"]
+        ).read_bytes()
+    assert len(one["shards"]) > 2
+
+
+def test_a_folder_that_holds_a_conversion_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("apache_beam")
+    (tmp_path / conversion.INDEX).write_text("{}")
+    with pytest.raises(FileExistsError, match="holds a conversion already"):
+        beam_convert.convert(
+            synthesize.source(synthesize.Scene(videos=1, frames=1)), str(tmp_path), SETTINGS
+        )
+
+
+def test_without_beam_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(ImportError, match=r'pip install "lstd\[beam\]"'):
+        beam_convert.options([])

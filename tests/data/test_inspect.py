@@ -1,0 +1,173 @@
+"""Inspection, validation and splits, on boxes whose numbers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstd.data import inspect, problems, readers, split, synthesize, validate
+from lstd.data.sources import Image, Source, SourceFrame
+from lstd.types import GroundTruth
+
+pytest.importorskip("PIL.Image")
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A video of given boxes; every frame is black."""
+
+    name: str
+    boxes: tuple[tuple[tuple[int, int, tuple[float, ...]], ...], ...]
+    size: tuple[int, int] = (50, 100)
+    has_tracks: bool = True
+    random_access: bool = True
+    where: str = "made"
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def height(self) -> int:
+        return self.size[0]
+
+    @property
+    def width(self) -> int:
+        return self.size[1]
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        for number in range(start, self.num_frames if stop is None else stop):
+            rows = self.boxes[number]
+            truth = GroundTruth(
+                boxes=np.array([row[2] for row in rows], np.float32).reshape(-1, 4),
+                classes=np.array([row[0] for row in rows], np.int32),
+                track_ids=np.array([row[1] for row in rows], np.int32),
+            )
+            image: Image = np.zeros([*self.size, 3], np.uint8) if images else None
+            yield SourceFrame(image, truth, f"{self.name}, frame {number}")
+
+
+def source_of(*videos: Made) -> Source:
+    return Source("made", "made", ("ant", "bee"), videos)
+
+
+STILL = (0.2, 0.2, 0.6, 0.4)
+MOVED = (0.2, 0.3, 0.6, 0.5)
+
+
+def test_motion_is_the_mean_overlap_with_the_same_track_nearby() -> None:
+    far = ((),) * 20
+    video = Made("a", (((0, 1, STILL),), ((0, 1, MOVED), (1, -1, STILL)), *far, ((0, 1, STILL),)))
+    found = inspect.inspect(source_of(video))
+
+    # Pixels, one added to the far corners: y 10 to 31, x 20 to 41 and 30 to 51.
+    overlap = 21 * 11 / (2 * 21 * 21 - 21 * 11)
+    np.testing.assert_allclose(
+        inspect.motion_overlaps(found), [overlap, overlap, np.nan, 0.0], rtol=1e-6
+    )
+
+
+def test_the_best_anchor_is_found() -> None:
+    anchors = np.float32([[0, 0, 0.5, 0.5], [0.2, 0.2, 0.6, 0.4]])
+
+    found = inspect.best_overlaps(np.float32([[0, 0, 0.5, 0.25], STILL]), anchors)
+    np.testing.assert_allclose(found, [0.5, 1.0], rtol=1e-6)
+
+
+def test_the_text_counts_what_is_there() -> None:
+    video = Made("a", (((0, 1, STILL), (0, 2, MOVED)), (), ((1, 1, (0.5, 0.2, 0.1, 0.4)),)))
+    found = inspect.inspect(source_of(video, Made("b", ((),), size=(40, 40))))
+    text = "\n".join(inspect.lines(found, np.float32([STILL]), input_size=(320, 320)))
+
+    assert "videos 2, frames 4 (shortest 1, longest 3)" in text
+    assert "frame sizes (width x height): 100 x 50 (1), 40 x 40 (1)" in text
+    assert "boxes 2, 0.50 a frame, most in a frame 2" in text
+    assert "  ant: 2, 1\n  bee: 0, 0" in text
+    assert "64 to 128 px: 2, 0.67, 50%" in text
+    assert "tracks 2, of 1 boxes in the middle; 0 boxes without a track" in text
+    assert "box_inverted: 1 x skip" in text
+
+
+def test_the_sheet_shows_frames_with_boxes() -> None:
+    video = Made("a", (((0, 1, STILL),),) * 5)
+    picture = inspect.sheet(inspect.inspect(source_of(video)), count=3)
+
+    assert picture.dtype == np.uint8
+    assert ((picture != 0) & (picture != 255)).any()  # colour of a box
+
+
+def test_validate_finds_every_problem(tmp_path: Path) -> None:
+    synthesize.write_folders(
+        synthesize.source(synthesize.Scene(videos=2, frames=5, height=32, width=48)), tmp_path
+    )
+    table = tmp_path / "synthetic_0_00000.csv"
+    with table.open("a") as file:
+        file.write("1,circle,,5,5,5,9\n1,circle,,9,5,2,9\n6,wheel,,0,0,9,9\n2,circle,,0,0,99,9\n")
+    (tmp_path / "synthetic_0_00001" / "000003.png").write_bytes(b"no")
+    source = readers.open(tmp_path, labels=synthesize.SHAPES)
+    seen: list[int] = []
+    report = validate.validate(source, max_boxes=1, on_frames=seen.append)
+
+    counts = {kind: n for (kind, _), n in report.counts.items()}
+    assert counts.pop("too_many_boxes") >= 1
+    assert counts == {
+        "box_empty": 1,
+        "box_inverted": 1,
+        "unknown_class": 1,
+        "box_beyond_edge": 1,
+        "missing_frame": 2,
+        "corrupt_image": 1,
+    }
+    assert sum(seen) == 12
+    answered = validate.answered(report, problems.policy(default="repair"))
+    assert answered.counts["box_inverted", "repair"] == 1
+    assert answered.counts["box_empty", "error"] == 1
+    bare = validate.validate(source, images=False)
+    assert "corrupt_image" not in {kind for kind, _ in bare.counts}
+
+
+def test_validate_goes_on_behind_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    from tests.data.readers.test_formats import VID_EMPTY, picture, text
+
+    folder = tmp_path / "ILSVRC2015"
+    for number in range(3):
+        content = "<broken" if number == 1 else VID_EMPTY
+        text(folder / "Annotations" / "VID" / "val" / "a" / f"{number:06d}.xml", content)
+        picture(folder / "Data" / "VID" / "val" / "a" / f"{number:06d}.JPEG")
+    report = validate.validate(readers.open(folder))
+
+    assert report.counts == {("unreadable", "error"): 1}
+    assert "000001.xml: not an XML file" in report.examples["unreadable"][0]
+
+
+def test_a_split_is_by_video_seeded_and_complete() -> None:
+    videos = [Made(f"v{n}", ((),) * (n + 1)) for n in range(20)]
+    parts = split.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
+
+    assert sorted(parts["train"] + parts["val"]) == sorted(v.name for v in videos)
+    total = sum(video.num_frames for video in videos)
+    share = sum(v.num_frames for v in videos if v.name in parts["val"]) / total
+    assert 0.1 < share < 0.3
+    assert parts == split.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
+    assert parts != split.split(videos, {"train": 0.8, "val": 0.2}, seed=2)
+
+
+def test_every_part_of_a_split_has_a_video() -> None:
+    videos = [Made(f"v{n}", ((),)) for n in range(3)]
+    parts = split.split(videos, {"train": 0.98, "val": 0.01, "test": 0.01}, seed=0)
+
+    assert all(len(names) == 1 for names in parts.values())
+    with pytest.raises(ValueError, match="1 videos for 2 parts, and a video is never cut"):
+        split.split(videos[:1], {"a": 0.5, "b": 0.5}, seed=0)
+
+
+@pytest.mark.parametrize("text", [["train"], ["a=0.5", "b=0.6"], ["a=1"], ["a=x", "b=1"]])
+def test_parts_that_cannot_be_are_refused(text: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"train=0\.8"):
+        split.parse_parts(text)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("av")
+
+from lstd.media import numbered_frames, video
+
+SOWBUG = Path(__file__).resolve().parents[2] / "examples" / "sowbug" / "sowbug_unseen.mp4"
+
+
+def test_frames_from_any_place_are_those_of_reading_straight_through() -> None:
+    straight = [frame for _, frame in zip(range(70), video.read_frames(SOWBUG), strict=False)]
+
+    assert numbered_frames.count(str(SOWBUG)) == 500
+    assert len(numbered_frames.index(str(SOWBUG)).key_times) > 2
+    for start in (0, 1, 29, 30, 31, 59, 60, 61, 68):
+        found = [*numbered_frames.read(str(SOWBUG), start, start + 2)]
+        np.testing.assert_array_equal(found, straight[start : start + 2])
+
+
+def test_frames_beyond_the_end_are_none() -> None:
+    found = [*numbered_frames.read(str(SOWBUG), 499, 502)]
+
+    assert [image is None for image in found] == [False, True, True]
+
+
+def test_what_is_no_video_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4"):
+        numbered_frames.count(str(tmp_path / "nowhere.mp4"))
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"this is no video at all, only text")
+    with pytest.raises((ValueError, OSError), match=r"a\.mp4"):
+        numbered_frames.count(str(path))
+
+
+def test_a_cut_off_video_gives_the_frames_it_has(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(30):
+            image = np.random.default_rng(number).integers(0, 255, [48, 64, 3], np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+    whole = [*numbered_frames.read(str(path), 0, 30)]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    found = [*numbered_frames.read(str(path), 0, 30)]
+
+    sound = sum(image is not None for image in found)
+    assert 5 < sound < 30
+    assert all(image is None for image in found[sound:])
+    np.testing.assert_array_equal(found[: sound - 1], whole[: sound - 1])
