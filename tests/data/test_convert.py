@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from lstd.data import (
 from lstd.data.conversion import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
+from tests.data import go_on
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -229,51 +229,37 @@ def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
 
 @pytest.mark.slow
 def test_killed_twenty_times_it_ends_with_the_same_records(tmp_path: Path) -> None:
-    """Kills the command and its workers' parent at random moments, and goes on each time."""
-    scene = synthesize.Scene(videos=20, frames=60, height=320, width=320, noise=4.0)
-    undisturbed = tmp_path / "undisturbed"
-    settings = Settings(frames_per_record=25, frames_per_shard=25)
-    convert.convert(synthesize.source(scene), undisturbed, settings, workers=1)
-    code = (
-        "import sys\n"
-        "from lstd.data import convert, synthesize\n"
-        "from lstd.data.conversion import Settings\n"
-        "if __name__ == '__main__':\n"
-        "    scene = synthesize.Scene(videos=20, frames=60, height=320, width=320, noise=4.0)\n"
-        "    convert.convert(synthesize.source(scene), sys.argv[1],\n"
-        "        Settings(frames_per_record=25, frames_per_shard=25), workers=int(sys.argv[2]),\n"
-        "        resume=True, on_start=lambda plan, done: print('start', flush=True))\n"
-    )
-    script = tmp_path / "go_on.py"
-    script.write_text(code)
-    out = tmp_path / "killed"
+    """Kills the converting process, with SIGKILL, at random moments, and goes on each time."""
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "killed"
+    convert.convert(synthesize.source(go_on.SCENE), undisturbed, go_on.SETTINGS, workers=1)
+    # Each process is forked from one that has imported TensorFlow and not used it.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.data.go_on"])
     rng = random.Random(5)
-    kills, counts = 0, []
-    for attempt in range(60):
+    kills = 0
+    for attempt in range(100):
         workers = 2 if attempt % 5 == 4 else 1
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(out), str(workers)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()  # the plan is made
-        # Most of a start is imports: from here on, something is being written all the time.
-        try:
-            process.wait(rng.uniform(0.0, 6.0 if workers == 2 else 1.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+        listening, telling = context.Pipe(duplex=False)
+        process = context.Process(target=go_on.go_on, args=(str(out), workers, telling))
+        process.start()
+        assert listening.poll(120)  # the plan is made: from here on something is being written
+        # Two workers need some seconds until they write; they must end with their parent.
+        process.join(rng.uniform(3.0, 15.0) if workers == 2 else rng.uniform(0.0, 1.0))
+        if process.exitcode is None:
+            process.kill()
             kills += 1
-        process.stdout.close()
-        process.wait()
-        counts.append(len([*out.glob("*.tfrecord")]))
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        listening.close()
+        telling.close()
+        process.close()
         if kills == 20:
             break
-        if process.returncode == 0:  # done too early: take some shards away, as a crash might
+        if (out / "index.json").exists():  # it is done: take shards away, as a bad disk might
             for path in sorted(out.glob("*.tfrecord"))[::2]:
                 path.unlink()
-    assert kills == 20, counts
-    subprocess.run([sys.executable, str(script), str(out), "1"], check=True, capture_output=True)
+    assert kills == 20
+    convert.convert(synthesize.source(go_on.SCENE), out, go_on.SETTINGS, workers=1, resume=True)
 
     assert digests(out) == digests(undisturbed)
     assert json.loads((out / "index.json").read_text()) == json.loads(
