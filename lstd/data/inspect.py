@@ -48,6 +48,7 @@ class Inspection(NamedTuple):
         frames_of: number of frames of each video.
         sizes: height and width of each video, 0, 0 where no image can be read.
         report: the problems of boxes and videos.
+        attributes: values of all boxes, the unsound too, by name; see `SourceFrame`.
     """
 
     source: Source
@@ -55,6 +56,7 @@ class Inspection(NamedTuple):
     frames_of: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     report: Report
+    attributes: dict[str, np.ndarray]
 
 
 def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -> Inspection:
@@ -62,6 +64,7 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
     report = Report()
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int, int]] = []
     frames_of = []
+    attributes: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     for place, video in enumerate(source.videos):
         count = -1
         for count, frame in enumerate(video.read(images=False)):
@@ -69,6 +72,8 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
             tracks = truth.track_ids
             if tracks is None:
                 tracks = np.full(len(truth.classes), -1, np.int32)
+            for name, values in frame.attributes.items():
+                attributes[name].append(values)
             rows.append((truth.boxes, truth.classes, tracks, place, count))
             if on_frames is not None:
                 on_frames(1)
@@ -82,7 +87,8 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
         tracks=np.concatenate([np.zeros(0, np.int32), *(row[2] for row in rows)]),
     )
     sizes = tuple(_size(video) for video in source.videos)
-    return Inspection(source, boxes, tuple(frames_of), sizes, report)
+    marks = {name: np.concatenate(values) for name, values in attributes.items()}
+    return Inspection(source, boxes, tuple(frames_of), sizes, report, marks)
 
 
 def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
@@ -145,6 +151,11 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
         f"frame sizes (width x height): {shown}",
         f"boxes {len(boxes.classes)}, {per_frame:.2f} a frame, most in a frame {_most(boxes)}",
         *source.notes,
+        *(
+            f"{name}: mean {values.mean():.2f}, below 0.5 in {int((values < 0.5).sum())} of "
+            f"{len(values)} boxes"
+            for name, values in found.attributes.items()
+        ),
         "",
         *_class_lines(found),
         "",

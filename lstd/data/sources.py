@@ -12,7 +12,8 @@ read in another process as well as in this one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -53,6 +54,8 @@ class SourceFrame(NamedTuple):
         where: names file and record or frame, for messages: "gt/gt.txt, frame 12".
         row_names: where each box stands, such as "line 3"; empty where there is nothing to say.
         class_texts: the class of each box as the file spells it; empty where all are known.
+        attributes: what else the format says of each box, float32 `[N]` by name: "occluded" and
+            "generated" (0 or 1, ImageNet VID), "visibility" (share that is seen, MOT).
     """
 
     image: Image
@@ -60,6 +63,7 @@ class SourceFrame(NamedTuple):
     where: str
     row_names: tuple[str, ...] = ()
     class_texts: tuple[str, ...] = ()
+    attributes: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 class SourceVideo(Protocol):

@@ -204,6 +204,10 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
                 track=int(text(item, "trackid")),
                 row_name=f"object {number}",
                 class_text=label,
+                attributes=tuple(
+                    (mark, float((item.findtext(mark) or "0").strip() == "1"))
+                    for mark in ("occluded", "generated")
+                ),
             )
         )
     return collect(rows, where=path)

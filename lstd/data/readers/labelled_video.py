@@ -28,6 +28,7 @@ class RawBoxes(NamedTuple):
         where: file and frame.
         row_names: see `SourceFrame`; so is the next one.
         class_texts: of each box.
+        attributes: see `SourceFrame`.
     """
 
     sides: np.ndarray
@@ -37,10 +38,14 @@ class RawBoxes(NamedTuple):
     where: str
     row_names: tuple[str, ...] = ()
     class_texts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, np.ndarray], ...] = ()
 
 
 class BoxRow(NamedTuple):
-    """One box, as `collect` takes it; `row_name` and `class_text` may be empty."""
+    """One box, as `collect` takes it; `row_name` and `class_text` may be empty.
+
+    All boxes of a frame have attributes of the same names.
+    """
 
     sides: tuple[float, float, float, float]
     class_index: int
@@ -48,6 +53,7 @@ class BoxRow(NamedTuple):
     crowd: bool = False
     row_name: str = ""
     class_text: str = ""
+    attributes: tuple[tuple[str, float], ...] = ()
 
 
 def collect(rows: Sequence[BoxRow], *, where: str) -> RawBoxes:
@@ -61,6 +67,10 @@ def collect(rows: Sequence[BoxRow], *, where: str) -> RawBoxes:
         where=where,
         row_names=tuple(row.row_name for row in rows) if any(r.row_name for r in rows) else (),
         class_texts=tuple(row.class_text for row in rows) if unknown else (),
+        attributes=tuple(
+            (name, np.array([row.attributes[place][1] for row in rows], np.float32))
+            for place, (name, _) in enumerate(rows[0].attributes if rows else ())
+        ),
     )
 
 
@@ -144,7 +154,9 @@ class LabelledVideo:
             track_ids=raw.tracks if self.has_tracks else None,
             is_crowd=raw.crowd if self.has_crowds else None,
         )
-        return SourceFrame(image, truth, raw.where, raw.row_names, raw.class_texts)
+        return SourceFrame(
+            image, truth, raw.where, raw.row_names, raw.class_texts, dict(raw.attributes)
+        )
 
     def _size_of(self, number: int) -> tuple[int, int]:
         if self.height and self.width:

@@ -62,6 +62,7 @@ class _Line(NamedTuple):
     box: tuple[float, float, float, float]  # left, top, width, height
     counts: bool
     class_id: int
+    visibility: float
 
 
 def matches(path: Path) -> bool:
@@ -135,6 +136,7 @@ def _line(fields: Sequence[str], number: int, *, where: str) -> _Line:
         box=(values[2], values[3], values[4], values[5]),
         counts=values[6] != 0,
         class_id=class_id,
+        visibility=values[8] if len(fields) == 9 else 1.0,
     )
 
 
@@ -179,6 +181,7 @@ def _row(line: _Line, classes: Classes) -> BoxRow:
         track=max(line.track, -1),
         row_name=f"line {line.number}",
         class_text=name,
+        attributes=(("visibility", line.visibility),),
     )
 
 

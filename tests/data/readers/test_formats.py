@@ -145,6 +145,11 @@ def test_imagenet_vid(vid: Path) -> None:
         "val/ILSVRC2015_val_00000001": [[]],
     }
     assert values(source) == [0, 10, 0]
+    marks = next(source.videos[0].read()).attributes
+    assert {name: found.tolist() for name, found in marks.items()} == {
+        "occluded": [0, 1],
+        "generated": [1, 0],
+    }
 
 
 @pytest.mark.parametrize(
@@ -387,6 +392,7 @@ def test_mot(mot: Path) -> None:
     last = next(source.videos[0].read(2, 3))
     assert last.where.endswith("gt.txt, frame 3")
     assert last.row_names == ("line 2", "line 5")
+    np.testing.assert_allclose(last.attributes["visibility"], [0.25, 1])
 
 
 def test_mot_folder_of_sequences_and_labels(mot: Path) -> None:
