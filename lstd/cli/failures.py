@@ -16,6 +16,7 @@ _EXTRAS = {
     "PIL": "video",
     "matplotlib": "plots",
     "tensorboard": "tensorboard",
+    "hotcoco": "fast",
     "ai_edge_litert": "litert",
     "supervision": "tracking",
     "apache_beam": "beam",

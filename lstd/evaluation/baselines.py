@@ -38,7 +38,8 @@ def mean_boxes(ground_truth: Mapping[FrameId, Objects]) -> Objects:
         clusters = max(1, round(len(mine) / num_frames))
         centres, sizes = _k_means(mine, clusters)
         parts.append((centres, np.full(len(centres), label), sizes / num_frames))
-    return Objects(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    boxes, classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Objects(boxes, classes, scores)
 
 
 def on_every_frame(answer: Objects, frames: Iterable[FrameId]) -> dict[FrameId, Objects]:

@@ -20,6 +20,7 @@ class Objects(NamedTuple):
         scores: float64 `[n]`; None for ground truth.
         track_ids: int64 `[n]`, -1 unknown; None for detections and where the data has none.
         is_crowd: bool `[n]`; all False where the data has none.
+        network: "large" or "small", the one that found them; None where nobody said so.
     """
 
     boxes: np.ndarray
@@ -27,6 +28,7 @@ class Objects(NamedTuple):
     scores: np.ndarray | None = None
     track_ids: np.ndarray | None = None
     is_crowd: np.ndarray | None = None
+    network: str | None = None
 
 
 def frame_id_of(frame_id: tuple[object, object]) -> FrameId:
@@ -79,7 +81,7 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]` and `scores` `[n]`, in any order.
+            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -92,7 +94,12 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     scores = _of_length(len(boxes), scores, np.float64, frame_id, "detection scores")
     if not np.isfinite(scores).all():
         raise ValueError(f"frame {frame_id}: detection scores are not finite: {scores}")
-    return Objects(boxes, classes, scores=scores)
+    network = _field(values, "network")
+    if network not in (None, "large", "small"):
+        raise ValueError(
+            f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
+        )
+    return Objects(boxes, classes, scores=scores, network=network)
 
 
 def _checked(
@@ -139,7 +146,10 @@ def _field(values: object, name: str) -> Any:
 def _of_length(
     length: int, values: object, dtype: type[np.generic], frame_id: FrameId, what: str
 ) -> np.ndarray:
-    array = np.array(values).astype(dtype)
+    given = np.array(values)
+    if dtype is np.int64 and given.dtype.kind == "f" and not (given == np.rint(given)).all():
+        raise ValueError(f"frame {frame_id}: {what} must be whole numbers, got {given}")
+    array = given.astype(dtype)
     array = array.reshape(0) if array.size == 0 else array
     if array.shape != (length,):
         raise ValueError(

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstd.evaluation import coco_library
 from lstd.evaluation.coco import NAMES, CocoMetric
+from lstd.evaluation.coco_library import Library
+from lstd.evaluation.collector import Collector
 
 LABELS = ("cat", "dog")
 BOX = [10.0, 20.0, 50.0, 80.0]  # 40 x 60 px: medium
@@ -96,10 +99,16 @@ def test_crowd_is_neither_missed_nor_false(is_crowd: bool, expected: float) -> N
     assert metric.result()["coco/ap"] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_frames_equal_pycocotools(seed: int) -> None:
+@pytest.mark.parametrize("library", ["pycocotools", "hotcoco"])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_frames_equal_pycocotools(seed: int, library: Library) -> None:
+    if library == "hotcoco":
+        pytest.importorskip("hotcoco")
     frames = random_frames(seed)
-    metric = CocoMetric(LABELS)
+    if seed % 2:
+        for _, _, detected in frames:
+            detected["scores"] = np.round(detected["scores"], 1)  # many ties
+    metric = CocoMetric(LABELS, library=library)
     for frame_id, true, detected in frames:
         metric.add(frame_id, true, detected)
 
@@ -109,6 +118,42 @@ def test_random_frames_equal_pycocotools(seed: int) -> None:
     assert 0 < result["coco/ap"] < 1
     per_class = [result[f"coco/ap/{label}"] for label in LABELS]
     assert np.mean(per_class) == pytest.approx(result["coco/ap"], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20, 30))
+def test_libraries_give_the_same_tables(seed: int) -> None:
+    pytest.importorskip("hotcoco")
+    metric = CocoMetric(LABELS)
+    for number, (_, true, detected) in enumerate(random_frames(seed, count=40)):
+        detected["scores"] = np.round(detected["scores"], seed % 3)  # 0: all are 0 or 1
+        metric.add((f"v{number % 11}", number), true, detected)
+    frames = metric.flat(key=coco_library.image_id)
+
+    ours, theirs = (
+        coco_library.tables(frames, num_classes=2, library=name)
+        for name in ("pycocotools", "hotcoco")
+    )
+
+    np.testing.assert_allclose(theirs.precision, ours.precision, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(theirs.recall, ours.recall, rtol=0, atol=1e-12)
+
+
+def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hotcoco")
+    metric = CocoMetric(LABELS)
+    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
+    monkeypatch.setattr(coco_library, "MANY_DETECTIONS", 1)
+    used = []
+    monkeypatch.setattr(
+        coco_library, "_hotcoco", lambda *a, real=coco_library._hotcoco: used.append(1) or real(*a)
+    )
+
+    assert metric.result()["coco/ap"] == pytest.approx(1.0)
+    assert used
+    monkeypatch.setattr(coco_library.importlib.util, "find_spec", lambda name: None)
+    metric._changed()
+    with pytest.warns(UserWarning, match="1 detections by pycocotools"):
+        assert metric.result()["coco/ap"] == pytest.approx(1.0)
 
 
 def test_order_and_workers_do_not_matter() -> None:
@@ -146,9 +191,10 @@ def test_result_counts_what_came_after_an_earlier_result() -> None:
     assert metric.result()["coco/ap"] == pytest.approx(51 / 101, abs=1e-12)
 
 
-def test_no_frames_and_frames_without_objects_measure_nothing() -> None:
+def test_no_frames_are_refused_and_frames_without_objects_measure_nothing() -> None:
     metric = CocoMetric(LABELS)
-    assert set(metric.result().values()) == {-1.0}
+    with pytest.raises(ValueError, match="CocoMetric has no frames: the data set is empty"):
+        metric.result()
     metric.add(("v", 0), truth([], []), NOTHING)
 
     assert set(metric.result().values()) == {-1.0}
@@ -192,6 +238,8 @@ def test_pycocotools_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         ((("v", 1), truth([[5, 5, 2, 9]], [0]), NOTHING), "ends before it begins"),
         ((("v", 1), truth([BOX[:3]], [0]), NOTHING), r"shape \[n, 4\], got \[1, 3\]"),
         ((("v", 1), truth([BOX], [0, 1]), NOTHING), r"classes must have the shape \[1\]"),
+        ((("v", 1), truth([BOX], [0.5]), NOTHING), "classes must be whole numbers"),
+        ((("v", 1), truth([BOX], [0]), {**NOTHING, "network": "big"}), "'large' or 'small'"),
         ((("v", 1), {"boxes": [BOX]}, NOTHING), "must have `boxes` and `classes`"),
         (("v", truth([BOX], [0]), NOTHING), r"frame_id must be \(video, index\)"),
         ((("v", -1), truth([BOX], [0]), NOTHING), "whole number of at least 0"),
@@ -212,6 +260,7 @@ def test_values_that_cannot_be_are_refused_and_change_nothing(
 
 def test_merging_what_does_not_fit_is_refused() -> None:
     one, two = CocoMetric(LABELS), CocoMetric(LABELS)
+    assert one.merge(two) is one
     one.add(("v", 0), truth([BOX], [0]), NOTHING)
     two.add(("v", 0), truth([BOX], [0]), NOTHING)
 
@@ -219,27 +268,33 @@ def test_merging_what_does_not_fit_is_refused() -> None:
         one.merge(two)
     with pytest.raises(ValueError, match="labels differ"):
         one.merge(CocoMetric(("bird",)))
+    with pytest.raises(ValueError, match="cannot merge a Collector into a CocoMetric"):
+        one.merge(Collector(LABELS))
     with pytest.raises(ValueError, match="labels must be the names"):
         CocoMetric("cat")
 
 
-def random_frames(seed: int) -> list[tuple[tuple[str, int], dict[str, Any], dict[str, Any]]]:
-    """Returns 12 frames of two videos, some empty: boxes jittered, missed and invented."""
+RandomFrames = list[tuple[tuple[str, int], dict[str, Any], dict[str, Any]]]
+
+
+def random_frames(seed: int, *, count: int = 12) -> RandomFrames:
+    """Returns frames of two videos, some empty: boxes jittered, missed and invented."""
     rng = np.random.default_rng(seed)
     frames = []
-    for number in range(12):
-        count = int(rng.integers(0, 5))
-        corners = rng.uniform(0, 250, (count, 2))
-        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (count, 2))], axis=1)
-        classes = rng.integers(0, 2, count)
-        kept = rng.random(count) < 0.8
+    for number in range(count):
+        objects = int(rng.integers(0, 5))
+        corners = rng.uniform(0, 250, (objects, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (objects, 2))], axis=1)
+        classes = rng.integers(0, 2, objects)
+        kept = rng.random(objects) < 0.8
         near = boxes[kept] + rng.normal(0, 3, (kept.sum(), 4))
+        near[:, 2:] = np.maximum(near[:, :2], near[:, 2:])
         corners = rng.uniform(0, 250, (3, 2))
         wrong = np.concatenate([corners, corners + rng.uniform(8, 150, (3, 2))], axis=1)
         frames.append(
             (
                 (f"v{number % 2}", number),
-                {"boxes": boxes, "classes": classes, "is_crowd": rng.random(count) < 0.1},
+                {"boxes": boxes, "classes": classes, "is_crowd": rng.random(objects) < 0.1},
                 {
                     "boxes": np.concatenate([near, wrong]),
                     "classes": np.concatenate([classes[kept], rng.integers(0, 2, 3)]),
@@ -250,8 +305,9 @@ def random_frames(seed: int) -> list[tuple[tuple[str, int], dict[str, Any], dict
     return frames
 
 
-def stock(frames: list[tuple[tuple[str, int], dict[str, Any], dict[str, Any]]]) -> np.ndarray:
+def stock(frames: RandomFrames) -> np.ndarray:
     """Returns pycocotools' twelve numbers, by way of its own `loadRes`."""
+    frames = sorted(frames, key=lambda row: "{}_{}".format(*row[0]))  # for equal scores
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -1,0 +1,95 @@
+"""Occlusion sweep: how much a detector finds when objects are partly hidden (`occluded/...`)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lstd.types import ClipBatch, GroundTruth
+
+PROBABILITIES = (0.25, 0.5, 0.75)
+_SIDES = (0.5, 0.75)  # of the box
+
+
+def rectangles(
+    boxes: np.ndarray, *, probability: float, frame_id: tuple[str, int], seed: int = 0
+) -> np.ndarray:
+    """Returns the rectangles that hide boxes of a frame, float64 `[k, 4]`, in the boxes' units.
+
+    Each box is hidden with `probability`, by a rectangle within it whose sides are half to three
+    quarters of its own. What is drawn depends on seed, video, frame and the box's row alone, so it
+    is the same for every model; and a box hidden at 0.25 is hidden in the same way at 0.5.
+
+    Args:
+        boxes: `[n, 4]`, ymin, xmin, ymax, xmax.
+        probability: 0 to 1.
+        frame_id: (video, index).
+        seed: another one draws anew.
+
+    Raises:
+        ValueError: `probability` outside [0, 1].
+    """
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability must be in [0, 1], got {probability}")
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    rng = np.random.default_rng((seed, zlib.crc32(frame_id[0].encode()), frame_id[1]))
+    drawn = rng.random((len(boxes), 5))  # row by row: more boxes leave the first ones as they are
+    sides = boxes[:, 2:] - boxes[:, :2]
+    size = sides * (_SIDES[0] + drawn[:, 1:3] * (_SIDES[1] - _SIDES[0]))
+    corner = boxes[:, :2] + drawn[:, 3:5] * (sides - size)
+    return np.concatenate([corner, corner + size], axis=1)[drawn[:, 0] < probability]
+
+
+def hide(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Returns a copy of an image with rectangles filled with zeros.
+
+    Args:
+        image: `[H, W, C]`.
+        hidden: `[k, 4]` in pixels; rounded to whole ones, at least one, cut at the image's edge.
+    """
+    image = np.array(image)
+    for ymin, xmin, ymax, xmax in np.asarray(hidden).reshape(-1, 4):
+        top, left = max(round(ymin), 0), max(round(xmin), 0)
+        image[top : max(round(ymax), top + 1), left : max(round(xmax), left + 1)] = 0
+    return image
+
+
+class OccludedDataset:
+    """An evaluation dataset in which true objects are hidden with a probability.
+
+    Args:
+        dataset: of `(ClipBatch, GroundTruth)`; read anew each time.
+        probability: for each true box of each frame.
+        seed: see `rectangles`.
+    """
+
+    def __init__(self, dataset: Iterable[Any], *, probability: float, seed: int = 0) -> None:
+        rectangles(np.zeros((0, 4)), probability=probability, frame_id=("", 0), seed=seed)
+        self.dataset, self.probability, self.seed = dataset, probability, seed
+
+    def __iter__(self) -> Iterator[tuple[ClipBatch, GroundTruth]]:
+        """Yields the clips, with frames as NumPy."""
+        for clip, ground_truth in self.dataset:
+            yield self._hidden(clip, ground_truth), ground_truth
+
+    def _hidden(self, clip: ClipBatch, ground_truth: GroundTruth) -> ClipBatch:
+        import tensorflow as tf
+
+        frames = np.array(clip.frames)
+        index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
+        boxes, classes = np.asarray(ground_truth.boxes), np.asarray(ground_truth.classes)
+        height, width = frames.shape[2:4]
+        for place in zip(*np.nonzero(index >= 0), strict=True):
+            name = video[place[0]]
+            name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+            hidden = rectangles(
+                boxes[place][classes[place] >= 0] * [height, width, height, width],
+                probability=self.probability,
+                frame_id=(name, int(index[place])),
+                seed=self.seed,
+            )
+            frames[place] = hide(frames[place], hidden)
+        return clip._replace(frames=tf.constant(frames))

@@ -1,0 +1,223 @@
+"""Streaming AP: at every frame the newest output counts that is finished by then (`sap/...`)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from lstd.evaluation import coco, coco_library, flat, networks
+from lstd.evaluation.accumulator import FrameMetric
+from lstd.evaluation.coco_library import Library
+from lstd.evaluation.flat import Flat
+from lstd.evaluation.frames import FrameId
+
+Mode = Literal["synchronous", "asynchronous"]
+Latencies = Mapping[str, float | Sequence[float]] | float | Sequence[float]
+
+_AT_ONCE_S = 1e-9  # what is finished so much after t is finished by t: sums of floats are not exact
+
+
+class StreamingMetric(FrameMetric):
+    """COCO's metrics with the time that the networks take, which is simulated, not spent.
+
+    Frame i of a video comes at i / fps. A worker that is free takes the newest frame that it has
+    not seen, and is done when the network's latency is over; frames that came in between it never
+    sees. At frame i the output of the newest frame counts that is done by then.
+
+    Args:
+        labels: the names of the classes in order.
+        latencies: milliseconds by network, {"large": 52.1, "small": [6.9, 7.2, 8.8]}: a number, or
+            measured ones to draw from. Without names: of the large network.
+        fps: frames a second.
+        mode: "synchronous": one worker runs both networks, each frame the one that its schedule
+            chose. "asynchronous": each network has a worker of its own.
+        schedule: which network sees which frame, where the detections do not say it; None: they
+            must, unless there is one network only.
+        seed: of drawing latencies; the same frame of the same video gets the same one.
+        library: see `lstd.evaluation.coco_library.tables`.
+
+    Raises:
+        ValueError: latencies that are no times, fps not above 0, an unknown mode or schedule.
+
+    Source: Li, Wang and Ramanan, Towards Streaming Perception, ECCV 2020.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        latencies: Latencies,
+        fps: float,
+        *,
+        mode: Mode = "synchronous",
+        schedule: str | None = None,
+        seed: int = 0,
+        library: Library = "auto",
+    ) -> None:
+        super().__init__(labels)
+        self.latencies = latency_table(latencies)
+        if not np.isfinite(fps) or fps <= 0:
+            raise ValueError(f"fps must be above 0, got {fps}")
+        if mode not in ("synchronous", "asynchronous"):
+            raise ValueError(f"mode must be 'synchronous' or 'asynchronous', got {mode!r}")
+        if schedule is not None:
+            networks.network_of(schedule, 0)
+        self.fps, self.mode, self.seed = float(fps), mode, seed
+        if schedule is None and len(self.latencies) == 1:
+            schedule = {"large": "LARGE", "small": "SMALL"}[next(iter(self.latencies))]
+        self.schedule = schedule
+        self.library: Library = library
+        self._shown: dict[FrameId, FrameId | None] | None = None
+
+    def result(self) -> dict[str, float]:
+        """Returns COCO's twelve as `sap/ap`, ..., and the timing.
+
+        `sap/missed` is the share of frames without any output yet, `sap/in_time` of those that show
+        their own, `sap/lag_frames` the mean age of what is shown, in frames, of those that show any
+        (-1 without).
+
+        Raises:
+            ValueError: no frame was added; a frame whose network, or whose network's latency, is
+                not known.
+        """
+        tables = coco.coco_tables(
+            self.streamed(), num_classes=len(self.labels), library=self.library
+        )
+        return {**coco.summary(tables, prefix="sap/"), **timing(self.shown())}
+
+    def shown(self) -> dict[FrameId, FrameId | None]:
+        """Returns which frame's output each frame shows; None: there is none yet."""
+        self._refuse_nothing()
+        if self._shown is None:
+            self._shown = self._simulated()
+        return self._shown
+
+    def streamed(self) -> Flat:
+        """Returns the frames with the detections that they show."""
+        shown = {
+            frame: self._detections[source]
+            for frame, source in self.shown().items()
+            if source is not None and source in self._detections
+        }
+        return flat.flatten(self._ground_truth, shown, key=coco_library.image_id)
+
+    def _simulated(self) -> dict[FrameId, FrameId | None]:
+        shown: dict[FrameId, FrameId | None] = {}
+        ordered = sorted(self._ground_truth)
+        network_of = networks.networks_of(ordered, self._detections, self.schedule)
+        for video, group in groupby(ordered, key=lambda frame: frame[0]):
+            frames = list(group)
+            ran = [network_of[frame] for frame in frames]
+            for frame, network in zip(frames, ran, strict=True):
+                if network not in self.latencies:
+                    raise ValueError(
+                        f"frame {frame} was seen by the {network} network, whose latency is not "
+                        f"given; there is {', '.join(self.latencies)}"
+                    )
+            latencies_ms = [
+                self._latency(frame, network) for frame, network in zip(frames, ran, strict=True)
+            ]
+            workers = ran if self.mode == "asynchronous" else ["one"] * len(frames)
+            sources = shown_at([index for _, index in frames], latencies_ms, workers, fps=self.fps)
+            for frame, source in zip(frames, sources, strict=True):
+                shown[frame] = None if source is None else (video, source)
+        return shown
+
+    def _latency(self, frame: FrameId, network: str) -> float:
+        measured = self.latencies[network]
+        if len(measured) == 1:
+            return measured[0]
+        seed = (self.seed, zlib.crc32(frame[0].encode()), frame[1])
+        return measured[int(np.random.default_rng(seed).integers(len(measured)))]
+
+    def _changed(self) -> None:
+        self._shown = None
+
+    def _settings(self) -> Mapping[str, object]:
+        return {
+            name: getattr(self, name) for name in ("latencies", "fps", "mode", "schedule", "seed")
+        }
+
+
+def shown_at(
+    indices: Sequence[int],
+    latencies_ms: Sequence[float],
+    workers: Sequence[str],
+    *,
+    fps: float,
+) -> list[int | None]:
+    """Returns for each frame of a video the index of the frame whose output it shows, or None.
+
+    Args:
+        indices: of the frames, rising; frame i comes at i / fps.
+        latencies_ms: how long the output of each frame takes, if it is taken up.
+        workers: which worker may take each frame; each works for itself.
+        fps: frames a second.
+    """
+    times = np.asarray(indices) / fps
+    done: list[tuple[float, int]] = []
+    for worker in dict.fromkeys(workers):
+        mine = [place for place, name in enumerate(workers) if name == worker]
+        done += _finished(mine, times[mine], np.asarray(latencies_ms)[mine] / 1000)
+    done.sort()
+    shown: list[int | None] = []
+    newest, heard = -1, 0
+    for time in times:
+        while heard < len(done) and done[heard][0] <= time + _AT_ONCE_S:
+            newest = max(newest, done[heard][1])
+            heard += 1
+        shown.append(indices[newest] if newest >= 0 else None)
+    return shown
+
+
+def timing(shown: Mapping[FrameId, FrameId | None]) -> dict[str, float]:
+    """Returns `sap/missed`, `sap/in_time` and `sap/lag_frames`, see `StreamingMetric.result`."""
+    lags = [frame[1] - source[1] for frame, source in shown.items() if source is not None]
+    return {
+        "sap/missed": 1 - len(lags) / len(shown),
+        "sap/in_time": sum(lag == 0 for lag in lags) / len(shown),
+        "sap/lag_frames": float(np.mean(lags)) if lags else -1.0,
+    }
+
+
+def latency_table(latencies: Latencies) -> dict[str, tuple[float, ...]]:
+    """Returns milliseconds by network.
+
+    Raises:
+        ValueError: a name that is no network, no number, or one that is negative or not finite.
+    """
+    named = latencies if isinstance(latencies, Mapping) else {"large": latencies}
+    if not named:
+        raise ValueError("latencies: there is none; expected milliseconds by network")
+    table = {}
+    for network, values in named.items():
+        if network not in ("large", "small"):
+            raise ValueError(f"latencies: expected 'large' or 'small', got {network!r}")
+        try:
+            measured = np.atleast_1d(np.asarray(values, np.float64))
+        except (TypeError, ValueError):
+            measured = np.array([np.nan])
+        if measured.ndim != 1 or not len(measured) or not (np.isfinite(measured).all()):
+            raise ValueError(f"latencies of {network}: expected milliseconds, got {values!r}")
+        if (measured < 0).any():
+            raise ValueError(f"latencies of {network}: {measured.min()} ms is below 0")
+        table[network] = tuple(measured.tolist())
+    return table
+
+
+def _finished(
+    places: Sequence[int], times: np.ndarray, latencies_s: np.ndarray
+) -> list[tuple[float, int]]:
+    """Returns (when it is done, its place) for the frames that one worker takes up."""
+    done = []
+    free, row = -np.inf, 0
+    while row < len(times):
+        start = max(free, times[row])
+        row = int(np.searchsorted(times, start + _AT_ONCE_S, side="right")) - 1
+        free = start + latencies_s[row]
+        done.append((float(free), places[row]))
+        row += 1
+    return done

@@ -1,0 +1,390 @@
+"""ImageNet VID's AP@0.5 by hand, and against the protocol written down word for word."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.evaluation import VidMetric
+from tests.evaluation import vid_oracle
+
+LABELS = ("cat", "dog")
+BOX = [0.0, 0.0, 99.0, 99.0]  # 100 x 100 px, last pixels included: threshold 0.5
+FAR = [500.0, 500.0, 599.0, 599.0]
+
+
+def truth(boxes: list[Any], classes: list[int] | None = None, tracks: Any = None) -> dict[str, Any]:
+    classes = [0] * len(boxes) if classes is None else classes
+    tracks = list(range(len(boxes))) if tracks is None else tracks
+    return {"boxes": boxes, "classes": classes, "track_ids": tracks}
+
+
+def found(
+    boxes: list[Any], scores: list[float], classes: list[int] | None = None
+) -> dict[str, Any]:
+    return {
+        "boxes": boxes,
+        "scores": scores,
+        "classes": [0] * len(boxes) if classes is None else classes,
+    }
+
+
+NOTHING = found([], [])
+
+
+def ap50(*frames: tuple[Any, Any]) -> float:
+    """Returns vid/ap50 of frames of one video."""
+    metric = VidMetric(LABELS, motion=False)
+    for index, frame in enumerate(frames):
+        metric.add(("v", index), *frame)
+    return metric.result()["vid/ap50"]
+
+
+def split(*frames: tuple[Any, Any]) -> dict[str, float]:
+    metric = VidMetric(LABELS)
+    for index, frame in enumerate(frames):
+        metric.add(("v", index), *frame)
+    return {
+        name.removeprefix("vid/ap50_"): value
+        for name, value in metric.result().items()
+        if name.startswith("vid/ap50_")
+    }
+
+
+def test_perfect_detections_score_one() -> None:
+    metric = VidMetric(LABELS)
+    metric.add(("v", 0), truth([BOX, FAR], [0, 1]), found([BOX, FAR], [0.9, 0.8], [0, 1]))
+
+    assert metric.result() == {
+        "vid/ap50": 1.0,
+        "vid/ap50_slow": -1.0,
+        "vid/ap50_medium": -1.0,
+        "vid/ap50_fast": 1.0,  # a track of one frame has motion IoU 0
+        "vid/classes": 2.0,
+        "vid/classes_slow": 0.0,
+        "vid/classes_medium": 0.0,
+        "vid/classes_fast": 2.0,
+        "vid/ap50/cat": 1.0,
+        "vid/ap50/dog": 1.0,
+    }
+
+
+def test_areas_include_the_last_pixel() -> None:
+    # 100 x 100 against 100 x 50 within: exactly half. Without the +1 it would be 49 / 99.
+    assert ap50((truth([BOX]), found([[0, 0, 99, 49]], [0.9]))) == 1.0
+    assert ap50((truth([BOX]), found([[0, 0, 99, 48]], [0.9]))) == 0.0
+
+
+def test_small_boxes_need_less_overlap() -> None:
+    # 10 x 10 px: threshold 100 / 400 = 0.25.
+    small = [0.0, 0.0, 9.0, 9.0]
+    assert ap50((truth([small]), found([[0, 0, 9, 39]], [0.9]))) == 1.0  # 100 / 400
+    assert ap50((truth([small]), found([[0, 0, 9, 40]], [0.9]))) == 0.0  # 100 / 410
+
+
+def test_box_just_large_enough_needs_a_half() -> None:
+    # w h / ((w + 10) (h + 10)) = 0.5 near 24 x 24: 576 / 1156 = 0.498, and 25 x 25 is above.
+    side = 24
+    box = [0.0, 0.0, side - 1.0, side - 1.0]
+    wide = side * 34 * 34 / (side * side)  # IoU = 576 / (24 * wide) = 576 / 1156
+    assert ap50((truth([box]), found([[0, 0, side - 1, wide - 1 - 1e-6]], [0.9]))) == 1.0
+    assert ap50((truth([box]), found([[0, 0, side - 1, wide - 1 + 1e-3]], [0.9]))) == 0.0
+
+
+def test_takes_the_free_box_with_the_largest_overlap() -> None:
+    near = [0.0, 0.0, 99.0, 89.0]
+    # The first takes BOX, which fits best; the second, though it fits BOX best too, takes `near`.
+    assert ap50((truth([near, BOX]), found([BOX, BOX], [0.9, 0.8]))) == 1.0
+
+
+def test_second_detection_of_an_object_is_false() -> None:
+    # By score: true, false, true of two: recall 1/2 at precision 1, then 1 at 2/3.
+    frames = (truth([BOX]), found([BOX, BOX], [0.9, 0.8])), (truth([BOX]), found([BOX], [0.7]))
+    assert ap50(*frames) == pytest.approx(0.5 + 0.5 * 2 / 3)
+
+
+def test_lower_score_waits_even_if_it_fits_better() -> None:
+    shifted = [0.0, 10.0, 99.0, 109.0]
+    # The better box comes second: it is false, after full recall at precision 1.
+    assert ap50((truth([BOX]), found([BOX, shifted], [0.5, 0.9]))) == 1.0
+
+
+def test_another_class_matches_nothing() -> None:
+    assert ap50((truth([BOX], [0]), found([BOX], [0.9], [1]))) == 0.0
+
+
+def test_detections_in_an_empty_frame_are_false() -> None:
+    frames = (truth([]), found([BOX], [0.9])), (truth([BOX]), found([BOX], [0.8]))
+    assert ap50(*frames) == pytest.approx(0.5)
+
+
+def test_class_without_objects_is_left_out_of_the_mean() -> None:
+    metric = VidMetric(LABELS, motion=False)
+    metric.add(("v", 0), truth([BOX], [0]), found([BOX, FAR], [0.9, 0.8], [0, 1]))
+
+    result = metric.result()
+
+    assert result["vid/ap50"] == 1.0
+    assert result["vid/classes"] == 1.0
+    assert result["vid/ap50/dog"] == -1.0
+    assert "vid/ap50_slow" not in result
+
+
+def test_crowds_are_objects_like_others() -> None:
+    crowd = {**truth([BOX, FAR]), "is_crowd": [False, True]}
+    assert ap50((crowd, found([BOX], [0.9]))) == 0.5
+
+
+def test_envelope_lifts_precision_from_the_right() -> None:
+    # false, true, true: precisions 0, 1/2, 2/3; the envelope makes both steps 2/3.
+    frames = (truth([BOX, FAR]), found([[900, 900, 950, 950], BOX, FAR], [0.9, 0.8, 0.7]))
+    assert ap50(frames) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "ranges"),
+    [
+        (100, {"slow"}),
+        (95, {"slow"}),
+        (90, {"slow", "medium"}),
+        (80, {"medium"}),
+        (70, {"medium", "fast"}),
+        (60, {"fast"}),
+    ],
+)
+def test_ranges_are_closed_at_both_ends(width: int, ranges: set[str]) -> None:
+    # Two frames of a track, one within the other: both have the motion IoU width / 100.
+    inner = [0.0, 0.0, 99.0, width - 1.0]
+    got = split((truth([BOX]), NOTHING), (truth([inner]), NOTHING))
+
+    assert {name for name, value in got.items() if value != -1} == ranges
+
+
+def test_mean_that_is_an_end_by_rights_counts_as_the_end() -> None:
+    # (0.5 + 0.6 + 1.0) / 3 is 0.7, in floats 0.7000000000000001: medium, and fast as well.
+    widths = (100, 50, 60, 100)
+    frames = [(truth([[0, 0, 99, width - 1]]), NOTHING) for width in widths]
+    moved = [
+        vid_oracle.motion(
+            {("v", i): ([([0, 0, 99, w - 1], 0, 0)], []) for i, w in enumerate(widths)}, "v", 0, 0
+        )
+    ]
+    assert moved[0] == pytest.approx(0.7, abs=1e-12)
+    metric = VidMetric(LABELS)
+    for index, frame in enumerate(frames):
+        metric.add(("v", index), *frame)
+    in_set = dict(zip(metric.counted().names, metric.counted().in_set[:, 0], strict=True))
+    assert in_set == {"": True, "_slow": False, "_medium": True, "_fast": True}
+
+
+def test_window_ends_after_ten_frames_and_at_the_videos_ends() -> None:
+    def moving(gap: int) -> dict[str, float]:
+        metric = VidMetric(LABELS)
+        metric.add(("v", 0), truth([BOX]), NOTHING)
+        metric.add(("v", gap), truth([BOX]), NOTHING)
+        metric.add(("w", gap - 1), truth([BOX]), NOTHING)  # the same track id in another video
+        return metric.result()
+
+    assert moving(10)["vid/classes_slow"] == 1.0
+    assert moving(11)["vid/classes_slow"] == 0.0
+
+
+def test_detection_on_an_object_out_of_range_is_ignored() -> None:
+    # Slow: the cat stands still. Fast: another cat, in the first frame alone.
+    frames = (
+        (truth([BOX, FAR], tracks=[1, 2]), found([FAR, BOX], [0.9, 0.8])),
+        (truth([BOX], tracks=[1]), found([BOX], [0.7])),
+    )
+    assert split(*frames) == {"slow": 1.0, "medium": -1.0, "fast": 1.0}
+
+
+def test_unmatched_detection_follows_the_better_overlap() -> None:
+    # Both detections overlap an object too little. BOX stands still (slow), FAR does not (fast).
+    near_box, near_far = [0.0, 70.0, 99.0, 169.0], [500.0, 570.0, 599.0, 669.0]
+    frames = (
+        (
+            truth([BOX, FAR], tracks=[1, 2]),
+            found([near_box, near_far, BOX, FAR], [0.9, 0.8, 0.7, 0.6]),
+        ),
+        (truth([BOX], tracks=[1]), found([BOX], [0.5])),
+    )
+    # Slow: near_box false, then true, true: 2/3. Fast: near_far false, then true: 1/2.
+    assert split(*frames) == pytest.approx({"slow": 2 / 3, "medium": -1.0, "fast": 0.5})
+
+
+def test_overlap_with_another_class_counts_for_unmatched_detections() -> None:
+    # A dog is detected on the standing cat: false for slow, nothing for fast.
+    frames = (
+        (truth([BOX, FAR], [0, 1], [1, 2]), found([BOX, FAR], [0.9, 0.8], [1, 1])),
+        (truth([BOX, [0, 300, 99, 399]], [0, 1], [1, 3]), found([], [])),
+    )
+    # Fast dogs: two objects, FAR found at precision 1.
+    assert split(*frames)["fast"] == 0.5
+
+
+def test_false_detection_in_an_empty_frame_weighs_the_share_in_range() -> None:
+    # Three slow boxes of one track and one fast: 3/4 and 1/4 of a false positive.
+    frames = (
+        (truth([BOX, FAR], tracks=[1, 2]), found([BOX, FAR], [0.8, 0.8])),
+        (truth([BOX], tracks=[1]), found([BOX], [0.7])),
+        (truth([BOX], tracks=[1]), found([BOX], [0.6])),
+        (truth([]), found([BOX], [0.9])),
+    )
+    assert split(*frames)["fast"] == pytest.approx(1 / 1.25)
+    assert split(*frames)["slow"] == pytest.approx(3 / 3.75)
+
+
+def test_equal_overlaps_weigh_the_share_out_of_range() -> None:
+    # The first frame holds one slow and two fast objects; a detection far from all of them.
+    nowhere = [900.0, 0.0, 950.0, 50.0]
+    fast = [[500, 500, 599, 599], [700, 700, 799, 799]]
+    frames = (
+        (truth([BOX, *fast], tracks=[1, 2, 3]), found([nowhere, BOX, *fast], [0.9] + [0.8] * 3)),
+        (truth([BOX], tracks=[1]), found([BOX], [0.7])),
+    )
+    # Slow: 2/3 of a false one before 2 hits. Fast: 1/3 before 2 hits.
+    assert split(*frames)["slow"] == pytest.approx(2 / (2 + 2 / 3))
+    assert split(*frames)["fast"] == pytest.approx(2 / (2 + 1 / 3))
+
+
+def test_far_from_all_is_false_where_all_objects_are_in_range() -> None:
+    # No object out of range: overlap 0 with those in range is more than none at all.
+    nowhere = [900.0, 0.0, 950.0, 50.0]
+    frames = (
+        (truth([BOX]), found([nowhere, BOX], [0.9, 0.8])),
+        (truth([BOX]), found([BOX], [0.7])),
+        (truth([FAR], tracks=[9]), found([nowhere, FAR], [0.9, 0.8])),
+    )
+    assert split(*frames)["slow"] == pytest.approx(2 / 3)
+    assert split(*frames)["fast"] == pytest.approx(1 / 2)
+
+
+def test_two_boxes_of_a_track_in_one_frame_are_neighbours() -> None:
+    assert split((truth([BOX, BOX], tracks=[4, 4]), NOTHING))["slow"] == 0.0
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_random_videos_equal_the_protocol_word_for_word(block: int) -> None:
+    different = videos = 0
+    for seed in range(block * 60, block * 60 + 60):  # 600 sets, 1,200 videos in all
+        frames = random_videos(seed)
+        metric = VidMetric(("a", "b", "c"), per_class=False)
+        for frame, (true, detected) in frames.items():
+            metric.add(
+                frame,
+                truth(*map(list, zip(*true, strict=True))) if true else truth([]),
+                found(
+                    [row[0] for row in detected],
+                    [row[2] for row in detected],
+                    [row[1] for row in detected],
+                ),
+            )
+        expected = vid_oracle.results(frames, 3)
+
+        # The same sums in another order: the last bits.
+        assert metric.result() == pytest.approx(expected, abs=1e-12)
+        different += len({*expected.values()}) > 4
+        videos += len({video for video, _ in frames})
+    assert different > 20  # most sets tell the ranges apart
+    assert videos > 100
+
+
+def test_order_and_workers_do_not_matter() -> None:
+    frames = random_videos(5)
+    metrics = [VidMetric(("a", "b", "c")) for _ in range(3)]
+    for number, (frame, (true, detected)) in enumerate(reversed(frames.items())):
+        values = (
+            truth(*map(list, zip(*true, strict=True))) if true else truth([]),
+            found([r[0] for r in detected], [r[2] for r in detected], [r[1] for r in detected]),
+        )
+        metrics[0].add(frame, *values)
+        metrics[1 + number % 2].add(frame, *values)
+
+    assert metrics[2].merge(metrics[1]).result() == metrics[0].result()
+
+
+def test_precision_over_recall_of_a_class() -> None:
+    metric = VidMetric(LABELS, motion=False)
+    metric.add(("v", 0), truth([BOX, FAR]), found([BOX, BOX, FAR], [0.9, 0.8, 0.7]))
+
+    curve = metric.precision_recall("cat")
+
+    np.testing.assert_allclose(curve.recall, [0.5, 0.5, 1.0])
+    np.testing.assert_allclose(curve.precision, [1.0, 0.5, 2 / 3])
+    assert len(metric.precision_recall("dog").recall) == 0
+    with pytest.raises(ValueError, match="no class 'bird'; the classes are cat, dog"):
+        metric.precision_recall("bird")
+
+
+@pytest.mark.parametrize(
+    ("true", "message"),
+    [
+        ({"boxes": [BOX], "classes": [0]}, r"frame \('v', 3\): .* no track_ids; the motion split"),
+        (truth([BOX], tracks=[-1]), "track id -1, which means unknown; the motion split"),
+    ],
+)
+def test_split_without_tracks_is_refused(true: Any, message: str) -> None:
+    metric = VidMetric(LABELS)
+
+    with pytest.raises(ValueError, match=message):
+        metric.add(("v", 3), true, NOTHING)
+
+    assert len(metric) == 0
+    plain = VidMetric(LABELS, motion=False)
+    plain.add(("v", 3), true, NOTHING)
+    assert plain.result()["vid/ap50"] == 0.0
+
+
+def test_frames_without_objects_need_no_tracks_and_measure_nothing() -> None:
+    metric = VidMetric(LABELS)
+    metric.add(("v", 0), {"boxes": [], "classes": []}, found([BOX], [0.5]))
+
+    assert metric.result()["vid/ap50"] == metric.result()["vid/ap50_slow"] == -1.0
+
+
+def test_nothing_added_and_settings_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="VidMetric has no frames"):
+        VidMetric(LABELS).result()
+    with pytest.raises(ValueError, match=r"settings differ: .*'motion': True.*'motion': False"):
+        VidMetric(LABELS).merge(VidMetric(LABELS, motion=False))
+
+
+def random_videos(seed: int) -> vid_oracle.Video:
+    """Returns one to three short videos: boxes on a coarse grid, so that many touch and repeat."""
+    rng = random.Random(seed)
+    frames: vid_oracle.Video = {}
+
+    def box() -> list[float]:
+        corner = [rng.choice([-30, 0, 10, 20, 60, 95]), rng.choice([-30, 0, 10, 20, 60, 95])]
+        size = [rng.choice([0, 9, 10, 19, 24, 49]), rng.choice([0, 9, 10, 19, 24, 49])]
+        return [*corner, corner[0] + size[0], corner[1] + size[1]]
+
+    for number in range(rng.randint(1, 3)):
+        tracks = [
+            [track, rng.randrange(3), box(), rng.choice([0, 0, 1, 3, 10]), rng.random()]
+            for track in range(rng.randint(0, 4))
+        ]
+        for index in range(rng.randint(1, 16)):
+            true, detected = [], []
+            if rng.random() < 0.15:
+                frames[f"v{number}", index] = ([], [(box(), rng.randrange(3), rng.random())])
+                continue
+            for track, label, place, speed, steadiness in tracks:
+                place[1], place[3] = place[1] + speed, place[3] + speed
+                if rng.random() < steadiness:  # a low one leaves tracks of a single frame
+                    true.append((list(place), label, track))
+                    if rng.random() < 0.2:
+                        true.append((list(place), rng.randrange(3), rng.randrange(6)))
+            for place, label, _ in true:
+                for _ in range(rng.choice([0, 1, 1, 2])):
+                    shift = rng.choice([0, 0, 1, 4, 12])
+                    moved = [place[0], place[1] + shift, place[2], place[3] + shift]
+                    score = rng.choice([rng.random(), 0.5])  # equal scores too
+                    detected.append((moved, rng.choice([label, label, rng.randrange(3)]), score))
+            for _ in range(rng.randint(0, 2)):
+                detected.append((box(), rng.randrange(3), rng.random()))
+            frames[f"v{number}", index] = (true, detected)
+    return frames
