@@ -61,7 +61,13 @@ def tables(
         ImportError: hotcoco is asked for and not installed.
     """
     chosen = _chosen(library, len(frames.scores))
-    found = (_hotcoco if chosen == "hotcoco" else _pycocotools)(frames, num_classes)
+    if chosen == "hotcoco":
+        true_set, rows = _true_set(frames, num_classes), _rows(frames)
+        del frames  # as large as what hotcoco makes of them; often nobody else holds them
+        found = _hotcoco(true_set, rows)
+        del true_set, rows
+    else:
+        found = _pycocotools(frames, num_classes)
     evaluate: Any = importlib.import_module(
         "hotcoco" if chosen == "hotcoco" else "pycocotools.cocoeval"
     ).COCOeval
@@ -134,18 +140,26 @@ def _pycocotools(frames: Flat, num_classes: int) -> tuple[Any, Any]:
     return data_sets[0], data_sets[1]
 
 
-def _hotcoco(frames: Flat, num_classes: int) -> tuple[Any, Any]:
+def _hotcoco(true_set: dict[str, Any], rows: np.ndarray) -> tuple[Any, Any]:
+    """Returns ground truth and detections as data sets."""
     from hotcoco import COCO
 
-    true = COCO(
-        {**_images_and_classes(frames, num_classes), "annotations": _true_annotations(frames)}
-    )
-    rows = np.empty((len(frames.scores), 7))  # image, x, y, w, h, score, class
+    true = COCO(true_set)
+    return true, true.loadRes(rows)
+
+
+def _rows(frames: Flat) -> np.ndarray:
+    """Returns detections as image, x, y, w, h, score, class, `[N, 7]`."""
+    rows = np.empty((len(frames.scores), 7))
     rows[:, 0] = frames.found_frame + 1
     rows[:, 1:5] = _xywh(frames.found_boxes)
     rows[:, 5] = frames.scores
     rows[:, 6] = frames.found_classes + 1
-    return true, true.loadRes(rows)
+    return rows
+
+
+def _true_set(frames: Flat, num_classes: int) -> dict[str, Any]:
+    return {**_images_and_classes(frames, num_classes), "annotations": _true_annotations(frames)}
 
 
 def _true_annotations(frames: Flat) -> list[dict[str, Any]]:
