@@ -9,12 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from lstd import schedule_names
+from lstd.evaluation import catalogue
 from lstd.evaluation.coco import CocoMetric
 from lstd.evaluation.detector import ClipDetector, as_detector
+from lstd.evaluation.occlusion import OccludedDataset
+from lstd.evaluation.streaming import Latencies
 from lstd.ops import schedule as schedule_ops
 from lstd.types import ClipBatch, Detections, GroundTruth
 
 Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
+Numbers = dict[str, float]
 
 
 class Frame(NamedTuple):
@@ -23,12 +27,14 @@ class Frame(NamedTuple):
     Attributes:
         frame_id: (video, index).
         ground_truth: `boxes`, `classes`, and where the data has them `track_ids`, `is_crowd`.
-        detections: for each schedule `boxes`, `classes`, `scores`.
+        detections: for each schedule `boxes`, `classes`, `scores`, and `network`, which ran.
+        image: `[H, W, C]`, as the dataset gave it.
     """
 
     frame_id: tuple[bytes, int]
     ground_truth: dict[str, np.ndarray]
-    detections: dict[str, dict[str, np.ndarray]]
+    detections: dict[str, dict[str, Any]]
+    image: np.ndarray
 
 
 def evaluate(
@@ -37,6 +43,11 @@ def evaluate(
     metrics: Metrics | None = None,
     schedules: Sequence[str] | None = None,
     *,
+    latencies: Latencies | None = None,
+    fps: float | None = None,
+    occlusion: Sequence[float] = (),
+    max_frames: int | None = None,
+    watchers: Sequence[Callable[[Frame], None]] = (),
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
     """Returns named numbers: how good `model` is on `dataset`.
@@ -48,10 +59,17 @@ def evaluate(
         model: an `LSTMSSD`, or anything of the form of `lstd.evaluation.detector.ClipDetector`.
         dataset: every frame once, each video's in order, as an evaluation dataset gives them;
             frames with index -1 are padding.
-        metrics: a list of metrics. Each is a factory, called with the labels once per schedule
-            (such as the class `CocoMetric`), or, for a single schedule, an object with `add` and
-            `result`. Or a dict: such a list for each schedule. None: COCO.
+        metrics: a list of metrics. Each is a name of `lstd.evaluation.catalogue` (such as "vid"), a
+            factory, called with the labels once per schedule (such as the class `CocoMetric`), or,
+            for a single schedule, an object with `add` and `result`. Or a dict: such a list for
+            each schedule. None: COCO.
         schedules: names such as "LARGE", "SKIP3". None: the model's own evaluation schedule.
+        latencies: milliseconds by network, for the metric "sap"; see `StreamingMetric`.
+        fps: frames a second of the videos, for the metric "sap".
+        occlusion: probabilities with which true objects are hidden, each in a pass of its own, with
+            the numbers under `occluded/0.25/coco/ap` and so on.
+        max_frames: score only so many, the first that the dataset gives; None: all.
+        watchers: called with each frame after the metrics, to draw it; not in occluded passes.
         progress: called after each batch of clips with the number of frames in it.
 
     Returns:
@@ -61,28 +79,61 @@ def evaluate(
 
     Raises:
         ValueError: an unknown schedule, or one that a single backbone cannot follow; a metric
-            object for several schedules; a dataset without frames; a frame that comes twice.
+            object for several schedules or passes; an unknown name of a metric, or "sap" without
+            latencies and fps; a dataset without frames; a frame that comes twice.
     """
     detector = as_detector(model)
     names = _checked_schedules(detector, schedules)
-    metrics_of = _metrics_of(metrics, names, detector.labels)
-    count = 0
-    for frames in detect_clips(detector, dataset, names):
-        for frame in frames:
-            for name in names:
-                for metric in metrics_of[name]:
-                    metric.add(frame.frame_id, frame.ground_truth, frame.detections[name])
-        count += len(frames)
-        if progress is not None:
-            progress(len(frames))
-    if count == 0:
-        raise ValueError("the evaluation dataset gave no frames; check its input files")
-    numbers: dict[str, float] = {"frames": count}
-    for name in names:
-        prefix = f"{name}/" if len(names) > 1 else ""
-        for metric in metrics_of[name]:
+    metrics = _named(metrics, latencies=latencies, fps=fps)
+    _check_limits(max_frames, occlusion, metrics)
+
+    def score(frames_of: Iterable[Any], watching: Sequence[Callable[[Frame], None]]) -> Numbers:
+        metrics_of = metrics_by_schedule(metrics, names, detector.labels)
+        count = 0
+        for frames in _first(detect_clips(detector, frames_of, names), max_frames):
+            for frame in frames:
+                add_frame(metrics_of, frame)
+                for watcher in watching:
+                    watcher(frame)
+            count += len(frames)
+            if progress is not None:
+                progress(len(frames))
+        return {"frames": count, **results_of(metrics_of)}
+
+    numbers = score(dataset, watchers)
+    for probability in occlusion:
+        hidden = score(OccludedDataset(dataset, probability=probability), ())
+        numbers.update(under_schedule(hidden, names, f"occluded/{probability:g}/"))
+    return numbers
+
+
+def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame) -> None:
+    """Adds a frame to the metrics of each schedule."""
+    for name, metrics in metrics_of.items():
+        for metric in metrics:
+            metric.add(frame.frame_id, frame.ground_truth, frame.detections[name])
+
+
+def results_of(metrics_of: Mapping[str, Sequence[Any]]) -> Numbers:
+    """Returns the numbers of all schedules, with the schedule before them if there are several."""
+    numbers: Numbers = {}
+    for name, metrics in metrics_of.items():
+        prefix = f"{name}/" if len(metrics_of) > 1 else ""
+        for metric in metrics:
             numbers.update({prefix + key: value for key, value in metric.result().items()})
     return numbers
+
+
+def under_schedule(numbers: Numbers, schedules: Sequence[str], prefix: str) -> Numbers:
+    """Returns `numbers` with `prefix` before each name, but behind its schedule; no frames."""
+    renamed = {}
+    for name, value in numbers.items():
+        schedule = name.partition("/")[0] if len(schedules) > 1 else ""
+        if schedule in schedules:
+            renamed[f"{schedule}/{prefix}{name.removeprefix(f'{schedule}/')}"] = value
+        elif name != "frames":
+            renamed[prefix + name] = value
+    return renamed
 
 
 def detect_clips(
@@ -102,6 +153,7 @@ def detect_clips(
     """
     states: dict[str, Any] = {}
     lanes = 0
+    detectors = {name: _for_schedule(detector, name) for name in schedules}
     for clip, ground_truth in dataset:
         if len(clip.frames) != lanes:
             if states and not np.asarray(clip.starts)[:, 0].all():
@@ -110,23 +162,30 @@ def detect_clips(
                     "a video; the state cannot be carried"
                 )
             lanes = len(clip.frames)
-            states = {name: detector.initial_state(lanes) for name in schedules}
+            states = {name: detectors[name].initial_state(lanes) for name in schedules}
         found: dict[str, Detections] = {}
-        for name in schedules:
+        ran: dict[str, np.ndarray] = {}
+        for name, each in detectors.items():
             networks = _networks(detector, name, clip)
-            detections, states[name] = detector.detect_clip(clip, states[name], networks)
+            detections, states[name] = each.detect_clip(clip, states[name], networks)
             found[name] = Detections(*(np.asarray(part) for part in detections))
-        yield _frames_of(clip, ground_truth, found)
+            own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
+            shape = np.asarray(clip.frame_index).shape
+            ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
+        yield _frames_of(clip, ground_truth, found, ran)
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:
     """Yields the frames of a dataset without detections."""
     for clip, ground_truth in dataset:
-        yield from _frames_of(clip, ground_truth, {})
+        yield from _frames_of(clip, ground_truth, {}, {})
 
 
 def _frames_of(
-    clip: ClipBatch, ground_truth: GroundTruth, found: Mapping[str, Detections]
+    clip: ClipBatch,
+    ground_truth: GroundTruth,
+    found: Mapping[str, Detections],
+    ran: Mapping[str, np.ndarray],
 ) -> list[Frame]:
     height_px, width_px = clip.frames.shape[2:4]
     size = np.array([height_px, width_px, height_px, width_px], np.float64)
@@ -136,6 +195,7 @@ def _frames_of(
         for name, values in ground_truth._asdict().items()
         if values is not None
     }
+    images = np.asarray(clip.frames)
     frames = []
     for place in zip(*np.nonzero(index >= 0), strict=True):  # the others are padding
         rows = truth["classes"][place] >= 0
@@ -144,7 +204,14 @@ def _frames_of(
             Frame(
                 (video[place[0]], int(index[place])),
                 {**true, "boxes": true["boxes"] * size},
-                {name: _unpadded(detections, place, size) for name, detections in found.items()},
+                {
+                    name: {
+                        **_unpadded(detections, place, size),
+                        "network": ("large", "small")[int(ran[name][place])],
+                    }
+                    for name, detections in found.items()
+                },
+                images[place],
             )
         )
     return frames
@@ -159,6 +226,62 @@ def _unpadded(
         "classes": detections.classes[place][:count],
         "scores": detections.scores[place][:count],
     }
+
+
+def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Frame]]:
+    """Yields frames until there are `most`; at least one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    count = 0
+    for frames in batches:
+        kept = frames if most is None else frames[: most - count]
+        count += len(kept)
+        if kept:
+            yield kept
+        if most is not None and count >= most:
+            return
+    if count == 0:
+        raise ValueError("the evaluation dataset gave no frames; check its input files")
+
+
+def _check_limits(max_frames: int | None, occlusion: Sequence[float], metrics: Any) -> None:
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+    lists = metrics.values() if isinstance(metrics, Mapping) else [metrics or []]
+    if len(occlusion) and not all(is_factory(metric) for each in lists for metric in each):
+        raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
+    if len(set(occlusion)) < len(occlusion):
+        raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
+
+
+def _named(
+    metrics: Metrics | None, *, latencies: Latencies | None, fps: float | None
+) -> Metrics | None:
+    """Returns the metrics with factories in place of names."""
+    if metrics is None:
+        return None
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics must be a list, such as [{metrics!r}]")
+
+    def made(each: Sequence[Any]) -> list[Any]:
+        return [
+            catalogue.factory(metric, latencies=latencies, fps=fps)
+            if isinstance(metric, str)
+            else metric
+            for metric in each
+        ]
+
+    if isinstance(metrics, Mapping):
+        return {name: made(each) for name, each in metrics.items()}
+    return made(metrics)
+
+
+def _for_schedule(detector: Any, schedule: str) -> ClipDetector:
+    """Returns the detector of one schedule, where each needs its own."""
+    chosen = getattr(detector, "for_schedule", None)
+    return detector if chosen is None else chosen(schedule)
 
 
 def _networks(detector: ClipDetector, schedule: str, clip: ClipBatch) -> tf.Tensor | None:
@@ -187,9 +310,14 @@ def _checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) 
     return names
 
 
-def _metrics_of(
-    metrics: Metrics | None, schedules: tuple[str, ...], labels: tuple[str, ...]
+def metrics_by_schedule(
+    metrics: Metrics | None, schedules: Sequence[str], labels: Sequence[str]
 ) -> dict[str, list[Any]]:
+    """Returns metric objects for each schedule; arguments as in `evaluate`.
+
+    Raises:
+        ValueError: a dict for other schedules, or an object that would count several together.
+    """
     if isinstance(metrics, Mapping):
         if set(metrics) != set(schedules):
             raise ValueError(
@@ -212,5 +340,5 @@ def is_factory(metric: Any) -> bool:
     return isinstance(metric, type) or not hasattr(metric, "add")
 
 
-def _made(metric: Any, labels: tuple[str, ...]) -> Any:
+def _made(metric: Any, labels: Sequence[str]) -> Any:
     return metric(labels) if is_factory(metric) else metric
