@@ -1,0 +1,264 @@
+"""Ground truth and detections as COCO's JSON files, with videos and tracks as CocoVID has them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstd.evaluation import frames
+from lstd.evaluation.frames import FrameId, Objects
+from lstd.whole_file import write_whole
+
+
+class Annotations(NamedTuple):
+    """What an annotation file says.
+
+    Attributes:
+        labels: names of the classes, in the order of their ids.
+        ground_truth: the true objects of each frame, boxes in pixels.
+        image_ids: the file's id of each frame.
+        category_ids: the file's id of each class.
+        fps: of the videos, where the file says it and they agree.
+    """
+
+    labels: tuple[str, ...]
+    ground_truth: dict[FrameId, Objects]
+    image_ids: dict[FrameId, int | str]
+    category_ids: tuple[int, ...]
+    fps: float | None
+
+
+def read_annotations(path: str | os.PathLike[str]) -> Annotations:
+    """Returns the ground truth of a COCO or CocoVID file.
+
+    An image belongs to the video `video_id` at `frame_id`; without these every image is a video of
+    one frame. Tracks are `instance_id` or `track_id`; `iscrowd` counts.
+
+    Raises:
+        ValueError: not such a file; a frame twice, an annotation of an unknown image or class, or
+            a box that cannot be; the message names the file.
+        OSError: it cannot be read.
+    """
+    content = _json(path)
+    try:
+        return _annotations(content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a COCO annotation file: missing {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_detections(
+    path: str | os.PathLike[str], annotations: Annotations
+) -> dict[FrameId, Objects]:
+    """Returns the detections of a COCO results file: a list of image_id, category_id, bbox, score.
+
+    Frames that it does not name have none.
+
+    Raises:
+        ValueError: not such a file; an image or class that the annotations do not have, a box or
+            score that cannot be; the message names the file and the entry.
+        OSError: it cannot be read.
+    """
+    content = _json(path)
+    if isinstance(content, dict) and "annotations" in content:
+        content = content["annotations"]
+    if not isinstance(content, list):
+        raise ValueError(f"{path}: not a COCO results file: expected a list of detections")
+    frame_of = {image: frame for frame, image in annotations.image_ids.items()}
+    class_of = {category: k for k, category in enumerate(annotations.category_ids)}
+    rows: dict[FrameId, list[tuple[Any, int, Any, Any]]] = {}
+    for number, entry in enumerate(content):
+        try:
+            image, category = entry["image_id"], entry["category_id"]
+            row = (entry["bbox"], entry["score"], entry.get("network"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: entry {number} is no detection: missing {error}") from None
+        if image not in frame_of:
+            raise ValueError(f"{path}: entry {number} is of image {image!r}, which is unknown")
+        if category not in class_of:
+            raise ValueError(
+                f"{path}: entry {number} has category {category!r}; the annotations have "
+                f"{', '.join(map(str, annotations.category_ids))}"
+            )
+        rows.setdefault(frame_of[image], []).append((row[0], class_of[category], row[1], row[2]))
+    try:
+        return {frame: _found(frame, each, len(annotations.labels)) for frame, each in rows.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def write_annotations(
+    path: str | os.PathLike[str],
+    labels: Sequence[str],
+    ground_truth: Mapping[FrameId, Objects],
+    *,
+    fps: float | None = None,
+) -> dict[FrameId, int]:
+    """Writes ground truth in CocoVID form; returns the id of each frame's image.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    ordered = sorted(ground_truth)
+    image_ids = {frame: number for number, frame in enumerate(ordered, start=1)}
+    videos = {name: number for number, name in enumerate(dict(ordered), start=1)}
+    rate = {} if fps is None else {"fps": fps}
+    annotations: list[dict[str, Any]] = []
+    for frame in ordered:
+        objects = ground_truth[frame]
+        for row, box in enumerate(objects.boxes):
+            entry: dict[str, Any] = {
+                "id": len(annotations) + 1,
+                "image_id": image_ids[frame],
+                "video_id": videos[frame[0]],
+                "category_id": int(objects.classes[row]) + 1,
+                "bbox": _xywh(box),
+                "area": float((box[2] - box[0]) * (box[3] - box[1])),
+                "iscrowd": 0 if objects.is_crowd is None else int(objects.is_crowd[row]),
+            }
+            if objects.track_ids is not None and objects.track_ids[row] >= 0:
+                entry["instance_id"] = int(objects.track_ids[row])
+            annotations.append(entry)
+    content = {
+        "videos": [{"id": number, "name": name, **rate} for name, number in videos.items()],
+        "categories": [{"id": k, "name": label} for k, label in enumerate(labels, start=1)],
+        "images": [
+            {
+                "id": image_ids[frame],
+                "video_id": videos[frame[0]],
+                "frame_id": frame[1],
+                "file_name": f"{frame[0]}#{frame[1]}",
+            }
+            for frame in ordered
+        ],
+        "annotations": annotations,
+    }
+    write_whole(path, json.dumps(content) + "\n")
+    return image_ids
+
+
+def write_detections(
+    path: str | os.PathLike[str],
+    detections: Mapping[FrameId, Objects],
+    image_ids: Mapping[FrameId, int | str],
+    category_ids: Sequence[int],
+) -> None:
+    """Writes detections as a COCO results file; each also says which network found it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = []
+    for frame in sorted(detections):
+        objects = detections[frame]
+        for row, box in enumerate(objects.boxes):
+            entry = {
+                "image_id": image_ids[frame],
+                "category_id": category_ids[int(objects.classes[row])],
+                "bbox": _xywh(box),
+                "score": float(np.asarray(objects.scores)[row]),
+            }
+            if objects.network is not None:
+                entry["network"] = objects.network
+            content.append(entry)
+    write_whole(path, json.dumps(content) + "\n")
+
+
+def _annotations(content: Any) -> Annotations:
+    categories = sorted(content["categories"], key=lambda each: each["id"])
+    class_of = {each["id"]: number for number, each in enumerate(categories)}
+    videos = {each["id"]: each for each in content.get("videos", [])}
+    image_ids: dict[FrameId, int | str] = {}
+    for image in content["images"]:
+        frame = _frame_of(image, videos)
+        if frame in image_ids:
+            raise ValueError(
+                f"frame {frame} is there twice, as images {image_ids[frame]} and {image['id']}"
+            )
+        image_ids[frame] = image["id"]
+    if not image_ids:
+        raise ValueError("there are no images")
+    rows: dict[Any, list[Any]] = {image: [] for image in image_ids.values()}
+    if len(rows) < len(image_ids):
+        raise ValueError("two images have the same id")
+    for entry in content["annotations"]:
+        if entry["image_id"] not in rows:
+            raise ValueError(
+                f"annotation {entry.get('id')} is of image {entry['image_id']!r}, which is unknown"
+            )
+        if entry["category_id"] not in class_of:
+            raise ValueError(
+                f"annotation {entry.get('id')} has the unknown category {entry['category_id']!r}"
+            )
+        rows[entry["image_id"]].append(entry)
+    labels = tuple(str(each["name"]) for each in categories)
+    rates = {each.get("fps") for each in videos.values()}
+    return Annotations(
+        labels,
+        {frame: _true(frame, rows[image], class_of) for frame, image in image_ids.items()},
+        image_ids,
+        tuple(class_of),
+        float(rates.pop()) if len(rates) == 1 and None not in rates else None,
+    )
+
+
+def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
+    if "video_id" not in image:
+        return str(image.get("file_name", image["id"])), 0
+    video = videos.get(image["video_id"], {})
+    name = video.get("name", image["video_id"])
+    return frames.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
+
+
+def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int]) -> Objects:
+    tracks = [row.get("instance_id", row.get("track_id", -1)) for row in rows]
+    return frames.ground_truth_of(
+        frame,
+        {
+            "boxes": [_corners(row["bbox"]) for row in rows],
+            "classes": [class_of[row["category_id"]] for row in rows],
+            "track_ids": None if rows and set(tracks) == {-1} else tracks,
+            "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
+        },
+        num_classes=len(class_of),
+    )
+
+
+def _found(frame: FrameId, rows: list[tuple[Any, int, Any, Any]], num_classes: int) -> Objects:
+    networks = {row[3] for row in rows}
+    return frames.detections_of(
+        frame,
+        {
+            "boxes": [_corners(row[0]) for row in rows],
+            "classes": [row[1] for row in rows],
+            "scores": [row[2] for row in rows],
+            "network": networks.pop() if len(networks) == 1 else None,
+        },
+        num_classes=num_classes,
+    )
+
+
+def _corners(bbox: Any) -> list[float]:
+    try:
+        left, top, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
+    return [top, left, top + height, left + width]
+
+
+def _xywh(box: np.ndarray) -> list[float]:
+    ymin, xmin, ymax, xmax = map(float, box)
+    return [xmin, ymin, xmax - xmin, ymax - ymin]
+
+
+def _json(path: str | os.PathLike[str]) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON: {error}") from None

@@ -1,0 +1,182 @@
+"""Intervals: what is drawn, and that a weight counts a frame as often as adding it would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.evaluation import (
+    CocoMetric,
+    FlickerMetric,
+    SizeMetric,
+    StreamingMetric,
+    VidMetric,
+    bootstrap,
+)
+
+LABELS = ("cat", "dog")
+
+
+def frames(videos: int, length: int, *, noise: float, seed: int = 0) -> list[tuple[Any, Any, Any]]:
+    """Returns frames of slow objects, detections off by `noise` pixels, some missed."""
+    truth_rng, rng = np.random.default_rng(0), np.random.default_rng(seed)
+    result = []
+    for video in range(videos):
+        corners = truth_rng.uniform(0, 200, (3, 2))
+        boxes = np.concatenate([corners, corners + truth_rng.uniform(30, 90, (3, 2))], axis=1)
+        classes = truth_rng.integers(0, 2, 3)
+        for index in range(length):
+            boxes = boxes + truth_rng.normal(0, 2, (3, 1))
+            kept = rng.random(3) < 0.8
+            near = boxes[kept] + rng.normal(0, noise, (kept.sum(), 4))
+            near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
+            found = np.concatenate(
+                [near, rng.uniform(0, 100, (1, 2)) @ np.eye(2, 4) + [0, 0, 150, 150]]
+            )
+            labels = np.concatenate([classes[kept], rng.integers(0, 2, 1)])
+            result.append(
+                (
+                    (f"v{video:02}", index),
+                    {"boxes": boxes, "classes": classes, "track_ids": [0, 1, 2]},
+                    {"boxes": found, "classes": labels, "scores": rng.random(len(labels))},
+                )
+            )
+    return result
+
+
+def filled(kind: Any, parts: Any, *arguments: Any, **more: Any) -> Any:
+    metric = kind(LABELS, *arguments, **more)
+    for part in parts:
+        metric.add(*part)
+    return metric
+
+
+KINDS = [
+    (CocoMetric, (), {}),
+    (VidMetric, (), {}),
+    (StreamingMetric, (45.0, 30), {}),
+    (FlickerMetric, (), {"min_score": 0.3}),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
+def test_weights_of_one_give_the_metrics_own_numbers(kind: Any, arguments: Any, more: Any) -> None:
+    metric = filled(kind, frames(3, 12, noise=6), *arguments, **more)
+    order, weighted = bootstrap._WEIGHTED[kind](metric)
+
+    numbers = weighted(np.ones(len(order)))
+
+    result = metric.result()
+    assert len(numbers) >= 3
+    assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=1e-12)
+    assert 0 < next(iter(numbers.values())) < 1
+
+
+@pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
+def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, more: Any) -> None:
+    parts = frames(4, 8, noise=6)
+    metric = filled(kind, parts, *arguments, **more)
+    times = {"v00": 2, "v01": 0, "v02": 3, "v03": 1}
+    again = [
+        ((f"{video}{copy}", index), true, found)
+        for (video, index), true, found in parts
+        for copy in range(times[video])
+    ]
+
+    order, weighted = bootstrap._WEIGHTED[kind](metric)
+    numbers = weighted(np.array([times[video] for video, _ in order], float))
+
+    result = filled(kind, again, *arguments, **more).result()
+    # One output shown twice has equal scores, whose order differs: not exact there.
+    exact = 0.01 if kind is StreamingMetric else 1e-12
+    assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=exact)
+
+
+def test_ten_videos_are_drawn_as_they_are() -> None:
+    units = bootstrap.units_of([(f"v{n}", i) for n in range(10) for i in range(3)], fps=None)
+
+    assert units.text == "10 videos"
+    assert units.unit_of["v4", 0] == units.unit_of["v4", 2] != units.unit_of["v5", 0]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "fps", "sizes"),
+    [
+        ([100], 10, [50, 50]),
+        ([149], 10, [75, 74]),
+        ([1499], 29.97, [167, 166, 167, 166, 167, 167, 166, 167, 166]),  # 150 frames are 5 s
+        ([50, 50, 30, 30], 10, [50, 50, 60]),  # two short ones together
+        ([50, 50, 30], 10, [50, 80]),  # a short one left over joins the last
+    ],
+)
+def test_fewer_videos_are_cut_into_blocks_of_five_seconds(
+    lengths: list[int], fps: float, sizes: list[int]
+) -> None:
+    names = [(f"v{n}", i) for n, length in enumerate(lengths) for i in range(length)]
+
+    units = bootstrap.units_of(names, fps=fps)
+
+    assert sorted(np.bincount(list(units.unit_of.values()))) == sorted(sizes)
+    assert units.text.startswith(f"{len(sizes)} blocks of at least 5 s from {len(lengths)} video")
+    assert units.text.endswith("(fewer than ten videos)")
+
+
+def test_single_block_and_blocks_without_fps_are_refused() -> None:
+    with pytest.raises(ValueError, match="a single block of at least 5 seconds: no interval"):
+        bootstrap.units_of([("v", i) for i in range(99)], fps=10)
+    with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
+        bootstrap.units_of([("v", 0)], fps=None)
+
+
+def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:
+    good, bad = frames(12, 6, noise=1, seed=1), frames(12, 6, noise=15, seed=2)
+
+    found = bootstrap.compare(
+        [filled(CocoMetric, bad), filled(VidMetric, bad)],
+        [filled(CocoMetric, good), filled(VidMetric, good)],
+        draws=200,
+    )
+
+    assert found.units == "12 videos"
+    ap = found.differences["coco/ap"]
+    assert ap.one < ap.other
+    assert 0 < ap.low < ap.other - ap.one < ap.high
+    assert found.differences["vid/ap50"].low > 0
+    same = bootstrap.compare([filled(CocoMetric, bad)], [filled(CocoMetric, bad)], draws=20)
+    assert same.differences["coco/ap"][2:] == (0.0, 0.0)
+
+
+def test_interval_of_a_mean_is_that_of_the_theory() -> None:
+    # Flicker rate of one model is 0, of the other a mean of independent videos.
+    rng = np.random.default_rng(3)
+    box, nothing = {"boxes": [[0, 0, 50, 50]], "classes": [0]}, {"boxes": [], "classes": []}
+    one, other = FlickerMetric(LABELS), FlickerMetric(LABELS)
+    lost = rng.random(200) < 0.3
+    for video in range(200):
+        for index in range(2):
+            true = {**box, "track_ids": [0]}
+            one.add((f"v{video}", index), true, {**box, "scores": [0.9]})
+            shown = nothing if lost[video] and index else box
+            other.add((f"v{video}", index), true, {**shown, "scores": [0.9] * len(shown["boxes"])})
+
+    found = bootstrap.compare([one], [other], draws=2000).differences["flicker/rate"]
+
+    error = np.sqrt(lost.mean() * (1 - lost.mean()) / 200)
+    assert found.high - lost.mean() == pytest.approx(1.96 * error, rel=0.15)
+    assert lost.mean() - found.low == pytest.approx(1.96 * error, rel=0.15)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    parts = frames(10, 2, noise=1)
+    with pytest.raises(ValueError, match=r"frame \('v09', 1\) was scored for one of the two only"):
+        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts[:-1])])
+    with pytest.raises(ValueError, match="need the same metrics and the same classes"):
+        bootstrap.compare([filled(CocoMetric, parts)], [filled(VidMetric, parts)])
+    with pytest.raises(ValueError, match="nothing to compare: intervals can be had for coco"):
+        bootstrap.compare([filled(SizeMetric, parts)], [filled(SizeMetric, parts)])
+    with pytest.raises(ValueError, match="draws must be at least 1"):
+        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts)], draws=0)
+    with pytest.raises(ValueError, match="confidence must be above 0 and below 1, got 95"):
+        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts)], confidence=95)

@@ -1,0 +1,177 @@
+"""COCO and CocoVID files, written and read back, and those that are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.evaluation import CocoMetric, coco_files
+from lstd.evaluation.frames import Objects
+from tests.golden.reference import SHARED
+
+TRUTH = {
+    ("b", 0): Objects(
+        np.array([[1.5, 2, 10, 20], [5, 5, 5, 9]]),
+        np.array([1, 0]),
+        track_ids=np.array([7, -1]),
+        is_crowd=np.array([False, True]),
+    ),
+    ("b", 3): Objects(np.zeros((0, 4)), np.zeros(0, int), is_crowd=np.zeros(0, bool)),
+    ("a", 12): Objects(np.array([[0, 0, 9.25, 9]]), np.array([0]), is_crowd=np.array([False])),
+}
+FOUND = {
+    ("b", 0): Objects(
+        np.array([[1.0, 2, 10, 20]]), np.array([1]), scores=np.array([0.1]), network="large"
+    ),
+    ("b", 3): Objects(np.zeros((0, 4)), np.zeros(0, int), scores=np.zeros(0)),
+    ("a", 12): Objects(
+        np.array([[0, 1, 9, 9], [3, 3, 4, 4.0]]), np.array([0, 1]), scores=np.array([0.5, 1 / 3])
+    ),
+}
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    ids = coco_files.write_annotations(tmp_path / "a.json", ("cat", "dog"), TRUTH, fps=29.97)
+    coco_files.write_detections(tmp_path / "d.json", FOUND, ids, (1, 2))
+
+    read = coco_files.read_annotations(tmp_path / "a.json")
+    found = coco_files.read_detections(tmp_path / "d.json", read)
+
+    assert (read.labels, read.fps, read.image_ids) == (("cat", "dog"), 29.97, ids)
+    assert list(read.ground_truth) == sorted(TRUTH)
+    for frame, true in TRUTH.items():
+        ours = read.ground_truth[frame]
+        np.testing.assert_allclose(ours.boxes, true.boxes, atol=1e-12)
+        np.testing.assert_array_equal(ours.classes, true.classes)
+        np.testing.assert_array_equal(ours.is_crowd, true.is_crowd)
+    assert read.ground_truth["b", 0].track_ids.tolist() == [7, -1]
+    assert read.ground_truth["a", 12].track_ids is None
+    assert set(found) == {("b", 0), ("a", 12)}
+    np.testing.assert_allclose(found["a", 12].boxes, FOUND["a", 12].boxes, atol=1e-12)
+    np.testing.assert_array_equal(found["a", 12].scores, FOUND["a", 12].scores)
+    assert (found["b", 0].network, found["a", 12].network) == ("large", None)
+
+
+def test_pycocotools_reads_what_is_written(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    ids = coco_files.write_annotations(tmp_path / "a.json", ("cat", "dog"), TRUTH)
+    coco_files.write_detections(tmp_path / "d.json", FOUND, ids, (1, 2))
+    metric = CocoMetric(("cat", "dog"), per_class=False)
+    for frame, true in TRUTH.items():
+        metric.add(frame, true, FOUND[frame])
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(tmp_path / "a.json"))
+        evaluated = COCOeval(truth, truth.loadRes(str(tmp_path / "d.json")), "bbox")
+        evaluated.evaluate()
+        evaluated.accumulate()
+        evaluated.summarize()
+
+    np.testing.assert_allclose(list(metric.result().values()), evaluated.stats, atol=1e-9)
+
+
+def annotations(**changes: Any) -> dict[str, Any]:
+    return {
+        "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "cat"}],
+        "images": [{"id": "x", "file_name": "x.jpg"}, {"id": 5, "file_name": "y.jpg"}],
+        "annotations": [{"id": 1, "image_id": "x", "category_id": 18, "bbox": [1, 2, 3, 4]}],
+        **changes,
+    }
+
+
+def save(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_plain_coco_files_are_videos_of_one_frame(tmp_path: Path) -> None:
+    read = coco_files.read_annotations(save(tmp_path / "a.json", annotations()))
+
+    assert read.labels == ("cat", "dog")
+    assert read.category_ids == (3, 18)
+    assert read.image_ids == {("x.jpg", 0): "x", ("y.jpg", 0): 5}
+    assert read.ground_truth["x.jpg", 0].boxes.tolist() == [[2, 1, 6, 4]]
+    assert read.ground_truth["x.jpg", 0].classes.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[]", "not a COCO annotation file"),
+        (annotations(images=[]), "there are no images"),
+        ({"images": []}, "not a COCO annotation file: missing 'categories'"),
+        (annotations(images=[{"id": 1, "file_name": "x"}, {"id": 2, "file_name": "x"}]), "twice"),
+        (annotations(images=[{"id": 1, "file_name": "x"}, {"id": 1, "file_name": "y"}]), "same id"),
+        (annotations(images=[{"id": 5}]), "annotation 1 is of image 'x', which is unknown"),
+        (annotations(categories=[{"id": 3, "name": "cat"}]), "the unknown category 18"),
+        (
+            annotations(
+                annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0, 0, -1, 5]}]
+            ),
+            r"frame \('y.jpg', 0\): ground truth box 0 ends before it begins",
+        ),
+        (
+            annotations(annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0]}]),
+            "a bbox must be x, y, width, height",
+        ),
+    ],
+)
+def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, message: str) -> None:
+    path = save(tmp_path / "a.json", content)
+
+    with pytest.raises(ValueError, match=message) as caught:
+        coco_files.read_annotations(path)
+
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_id": 9}, "entry 0 is of image 9, which is unknown"),
+        ({"category_id": 1}, "entry 0 has category 1; the annotations have 3, 18"),
+        ({"score": "high"}, "could not convert string"),
+        ({"score": float("nan")}, "detection scores are not finite"),
+        ({"bbox": [0, 0, float("nan"), 1]}, r"detection box 0 is not finite"),
+        ({"bbox": None}, "a bbox must be x, y, width, height"),
+        ({"network": "big"}, "'large' or 'small', got 'big'"),
+    ],
+)
+def test_detections_that_cannot_be_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    read = coco_files.read_annotations(save(tmp_path / "a.json", annotations()))
+    entry = {"image_id": "x", "category_id": 3, "bbox": [0, 0, 1, 1], "score": 0.5}
+    path = save(tmp_path / "d.json", [{**entry, **changes}])
+
+    with pytest.raises(ValueError, match=message) as caught:
+        coco_files.read_detections(path, read)
+
+    assert str(caught.value).startswith(f"{path}: ")
+    with pytest.raises(ValueError, match="entry 0 is no detection: missing 'image_id'"):
+        coco_files.read_detections(save(tmp_path / "e.json", [{}]), read)
+    with pytest.raises(ValueError, match="expected a list of detections"):
+        coco_files.read_detections(save(tmp_path / "f.json", "3"), read)
+
+
+def test_videos_of_cocovid_are_read() -> None:
+    path = SHARED / "data" / "vtest" / "annotations_frames_0_599.json"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+
+    read = coco_files.read_annotations(path)
+
+    assert (read.labels, read.fps, len(read.ground_truth)) == (("person",), 10.0, 600)
+    assert min(read.ground_truth) == ("vtest", 0)
+    assert all(
+        (each.track_ids >= 0).all() for each in read.ground_truth.values() if len(each.boxes)
+    )
