@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lstd.evaluation.bootstrap import Comparison
 from lstd.whole_file import write_whole
 
 
@@ -95,3 +96,50 @@ def save_results(
     write_whole(paths[0], json.dumps(content, indent=2) + "\n")
     write_whole(paths[1], text.getvalue())
     return paths
+
+
+def write_scalars(
+    directory: str | os.PathLike[str],
+    results: Mapping[str, float],
+    *,
+    step: int = 0,
+) -> None:
+    """Adds the numbers to TensorBoard's curves, as `evaluation/<name>`; not those that are -1.
+
+    Args:
+        directory: for the event files; made if it is not there.
+        results: what `lstd.evaluate` returned.
+        step: where the points stand.
+    """
+    import tensorflow as tf
+
+    # `tf.summary.scalar` does only this, but imports the tensorboard package for it.
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = "scalars"
+    writer = tf.summary.create_file_writer(os.fspath(directory))
+    with writer.as_default():
+        for name, value in results.items():
+            if value != -1:
+                point = tf.cast(value, tf.float32)
+                tf.summary.write(f"evaluation/{name}", point, step=step, metadata=metadata)
+    writer.close()
+
+
+def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Returns the header and the rows of a table of differences with their intervals."""
+    rows = []
+    for name, each in comparison.differences.items():
+        known = each.one != -1 and each.other != -1
+        certain = known and (each.low > 0 or each.high < 0)
+        rows.append(
+            [
+                name,
+                text_of(each.one),
+                text_of(each.other),
+                f"{each.other - each.one:+.3f}" if known else text_of(None),
+                f"{each.low:+.3f} to {each.high:+.3f}" if known else text_of(None),
+                "differs" if certain else "not told apart",
+            ]
+        )
+    interval = f"{comparison.confidence:.0%} interval"
+    return ["metric", "this", "other", "other - this", interval, ""], rows

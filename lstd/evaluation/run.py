@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,28 +13,14 @@ from lstd.evaluation import catalogue
 from lstd.evaluation.coco import CocoMetric
 from lstd.evaluation.detector import ClipDetector, as_detector
 from lstd.evaluation.occlusion import OccludedDataset
+from lstd.evaluation.store import Frame as Frame
+from lstd.evaluation.store import FrameStore
 from lstd.evaluation.streaming import Latencies
 from lstd.ops import schedule as schedule_ops
 from lstd.types import ClipBatch, Detections, GroundTruth
 
 Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
 Numbers = dict[str, float]
-
-
-class Frame(NamedTuple):
-    """A frame of a video, ready for the metrics: NumPy, boxes in pixels, no padding.
-
-    Attributes:
-        frame_id: (video, index).
-        ground_truth: `boxes`, `classes`, and where the data has them `track_ids`, `is_crowd`.
-        detections: for each schedule `boxes`, `classes`, `scores`, and `network`, which ran.
-        image: `[H, W, C]`, as the dataset gave it.
-    """
-
-    frame_id: tuple[bytes, int]
-    ground_truth: dict[str, np.ndarray]
-    detections: dict[str, dict[str, Any]]
-    image: np.ndarray
 
 
 def evaluate(
@@ -48,6 +34,7 @@ def evaluate(
     occlusion: Sequence[float] = (),
     max_frames: int | None = None,
     watchers: Sequence[Callable[[Frame], None]] = (),
+    store: FrameStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
     """Returns named numbers: how good `model` is on `dataset`.
@@ -70,6 +57,8 @@ def evaluate(
             the numbers under `occluded/0.25/coco/ap` and so on.
         max_frames: score only so many, the first that the dataset gives; None: all.
         watchers: called with each frame after the metrics, to draw it; not in occluded passes.
+        store: keeps the detections of each finished video, and has those of an earlier run, which
+            are not computed again; not in occluded passes.
         progress: called after each batch of clips with the number of frames in it.
 
     Returns:
@@ -87,10 +76,12 @@ def evaluate(
     metrics = _named(metrics, latencies=latencies, fps=fps)
     _check_limits(max_frames, occlusion, metrics)
 
-    def score(frames_of: Iterable[Any], watching: Sequence[Callable[[Frame], None]]) -> Numbers:
+    def score(
+        clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]], kept: FrameStore | None
+    ) -> Numbers:
         metrics_of = metrics_by_schedule(metrics, names, detector.labels)
         count = 0
-        for frames in _first(detect_clips(detector, frames_of, names), max_frames):
+        for frames in _first(detect_clips(detector, clips, names, kept), max_frames):
             for frame in frames:
                 add_frame(metrics_of, frame)
                 for watcher in watching:
@@ -100,9 +91,9 @@ def evaluate(
                 progress(len(frames))
         return {"frames": count, **results_of(metrics_of)}
 
-    numbers = score(dataset, watchers)
+    numbers = score(dataset, watchers, store)
     for probability in occlusion:
-        hidden = score(OccludedDataset(dataset, probability=probability), ())
+        hidden = score(OccludedDataset(dataset, probability=probability), (), None)
         numbers.update(under_schedule(hidden, names, f"occluded/{probability:g}/"))
     return numbers
 
@@ -140,6 +131,7 @@ def detect_clips(
     detector: ClipDetector,
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
     schedules: Sequence[str],
+    store: FrameStore | None = None,
 ) -> Iterator[list[Frame]]:
     """Yields the frames of each batch of clips with what `detector` finds under each schedule.
 
@@ -147,6 +139,7 @@ def detect_clips(
         detector: see `ClipDetector`.
         dataset: as in `evaluate`.
         schedules: names; a detector with a single network runs once and ignores them.
+        store: see `evaluate`.
 
     Raises:
         ValueError: the number of lanes changes in the midst of a video.
@@ -163,6 +156,9 @@ def detect_clips(
                 )
             lanes = len(clip.frames)
             states = {name: detectors[name].initial_state(lanes) for name in schedules}
+        if store is not None and store.has_all(clip):
+            yield store.completed(_frames_of(clip, ground_truth, {}, {}))
+            continue
         found: dict[str, Detections] = {}
         ran: dict[str, np.ndarray] = {}
         for name, each in detectors.items():
@@ -172,7 +168,10 @@ def detect_clips(
             own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
             shape = np.asarray(clip.frame_index).shape
             ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
-        yield _frames_of(clip, ground_truth, found, ran)
+        frames = _frames_of(clip, ground_truth, found, ran)
+        yield frames if store is None else store.completed(frames)
+    if store is not None:
+        store.end()
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:

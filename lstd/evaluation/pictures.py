@@ -1,0 +1,212 @@
+"""Frames of an evaluation as pictures: side by side in a video, and the worst ones in a sheet."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from lstd.evaluation import flat, vid
+from lstd.evaluation.frames import detections_of, frame_id_of, ground_truth_of
+from lstd.evaluation.store import Frame
+from lstd.media import contact_sheet, draw
+from lstd.media.video_writer import VideoWriter
+from lstd.types import Detections
+
+
+class SideBySide:
+    """A video in the making that shows each frame under several schedules; a watcher.
+
+    Over each panel stands its name; in it the network that ran is marked. The frames of all videos
+    follow one another, so the dataset must show one video after the other (one lane).
+
+    Args:
+        path: of the .mp4; it appears when the block ends well.
+        labels: names of the classes.
+        schedules: panels from left to right.
+        fps: frames a second.
+        min_score: detections below it are not drawn.
+
+    Raises:
+        ValueError: a frame of another video comes between, or of another size.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        labels: Sequence[str],
+        schedules: Sequence[str],
+        *,
+        fps: float,
+        min_score: float = 0.5,
+    ) -> None:
+        self._path, self._labels, self._schedules = path, tuple(labels), tuple(schedules)
+        self._fps, self._min_score = fps, min_score
+        self._writer: VideoWriter | None = None
+        self._last = ("", -1)
+        self._ended: set[str] = set()
+
+    def __enter__(self) -> SideBySide:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
+
+    def __call__(self, frame: Frame) -> None:
+        """Draws a frame."""
+        video, index = frame_id_of(frame.frame_id)
+        if video in self._ended:
+            raise ValueError(
+                f"{self._path}: videos come in turns ({video!r} again); for a video to watch set "
+                "data.evaluation.batch_size=1"
+            )
+        if video != self._last[0] and self._last[1] >= 0:
+            self._ended.add(self._last[0])
+        self._last = (video, index)
+        picture = panels(frame, self._labels, self._schedules, min_score=self._min_score)
+        if self._writer is None:
+            height, width = picture.shape[:2]
+            self._writer = VideoWriter(self._path, fps=self._fps, width=width, height=height)
+        self._writer.write(picture)
+
+
+class WorstFrames:
+    """The frames with the most mistakes, of one schedule; a watcher.
+
+    A mistake is a true object that is not found and a detection of at least `min_score` that finds
+    none, by the rules of `vid/ap50`. Equal ones: the first.
+
+    Args:
+        labels: names of the classes.
+        schedule: whose detections are looked at.
+        count: how many frames to keep.
+        min_score: detections below it are neither counted nor drawn.
+    """
+
+    def __init__(
+        self, labels: Sequence[str], schedule: str, *, count: int = 12, min_score: float = 0.5
+    ) -> None:
+        self.labels, self.schedule = tuple(labels), schedule
+        self.count, self.min_score = count, min_score
+        self._kept: list[tuple[int, int, Frame]] = []
+        self._seen = 0
+
+    def __call__(self, frame: Frame) -> None:
+        """Looks at a frame."""
+        missed, false = mistakes(frame, self.schedule, len(self.labels), min_score=self.min_score)
+        entry = (missed + false, -self._seen, frame)
+        self._seen += 1
+        if len(self._kept) < self.count:
+            heapq.heappush(self._kept, entry)
+        else:
+            heapq.heappushpop(self._kept, entry)
+
+    def frames(self) -> list[tuple[Frame, int]]:
+        """Returns the frames with at least one mistake, worst first, and how many each has."""
+        ordered = sorted(self._kept, key=lambda entry: (-entry[0], -entry[1]))
+        return [(frame, number) for number, _, frame in ordered if number]
+
+    def sheet(self, *, columns: int = 3) -> np.ndarray | None:
+        """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake.
+
+        True boxes are thin and white under the detections.
+        """
+        chosen = self.frames()
+        if not chosen:
+            return None
+        pictures, captions = [], []
+        for frame, number in chosen:
+            pictures.append(
+                panels(frame, self.labels, [self.schedule], min_score=self.min_score, named=False)
+            )
+            video, index = frame_id_of(frame.frame_id)
+            captions.append(f"{video} {index}: {number} mistake{'s' * (number > 1)}")
+        return contact_sheet.contact_sheet(pictures, captions, columns=columns)
+
+
+def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float) -> tuple[int, int]:
+    """Returns how many true objects are missed, and how many detections find none."""
+    name = frame_id_of(frame.frame_id)
+    true = ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
+    found = detections_of(name, frame.detections[schedule], num_classes=num_classes)
+    arrays = flat.flatten({name: true}, {name: found})
+    outcomes = vid.outcomes_of(arrays, np.ones((1, len(true.boxes)), bool))
+    certain = arrays.scores >= min_score
+    hits = int(((outcomes.true_of >= 0) & certain).sum())
+    return len(true.boxes) - hits, int(certain.sum()) - hits
+
+
+def panels(
+    frame: Frame,
+    labels: Sequence[str],
+    schedules: Sequence[str],
+    *,
+    min_score: float,
+    named: bool = True,
+) -> np.ndarray:
+    """Returns the frame once for each schedule, side by side, uint8 RGB.
+
+    Args:
+        frame: with its image.
+        labels: names of the classes.
+        schedules: from left to right.
+        min_score: detections below it are not drawn.
+        named: whether the schedule stands over each.
+    """
+    image = np.clip(np.rint(np.asarray(frame.image)), 0, 255).astype(np.uint8)
+    image = _with_truth(image, frame.ground_truth["boxes"])
+    height, width = image.shape[:2]
+    scale = draw.readable_scale(height, width)
+    parts = []
+    for schedule in schedules:
+        found: dict[str, Any] = frame.detections[schedule]
+        boxes = np.asarray(found["boxes"], np.float32) / [height, width, height, width]
+        detections = Detections(
+            boxes.astype(np.float32),
+            np.asarray(found["scores"], np.float32),
+            np.asarray(found["classes"], np.int32),
+            np.array(len(found["scores"]), np.int32),
+        )
+        drawn = draw.annotate(
+            image,
+            detections,
+            labels,
+            network=found.get("network"),
+            min_score=min_score,
+            scale=scale,
+        )
+        parts.append(_titled(drawn, schedule) if named else drawn)
+    return np.concatenate(parts, axis=1)
+
+
+def _with_truth(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Returns a copy with thin white boxes where true objects are."""
+    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
+    height, width = image.shape[:2]
+    for ymin, xmin, ymax, xmax in np.rint(np.asarray(boxes)).astype(int).reshape(-1, 4):
+        top, bottom = np.clip([ymin, ymax - 1], 0, height - 1)
+        left, right = np.clip([xmin, xmax - 1], 0, width - 1)
+        image[[top, bottom], left : right + 1] = 255
+        image[top : bottom + 1, [left, right]] = 255
+    return image
+
+
+def _titled(image: np.ndarray, title: str) -> np.ndarray:
+    """Returns the picture with a strip above that holds the title."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    strip = Image.new("RGB", (image.shape[1], 24), (24, 28, 34))
+    font = ImageFont.load_default(size=15)
+    ImageDraw.Draw(strip).text((8, 3), title, fill=(240, 242, 245), font=font)
+    return np.concatenate([np.asarray(strip), image])
