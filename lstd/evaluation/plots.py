@@ -156,6 +156,40 @@ def precision_recall(
     return _png(figure)
 
 
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
+    """Returns a PNG of a confusion matrix: true class down, detected class across.
+
+    Args:
+        matrix: counts `[K + 1, K + 1]`, as `ConfusionMetric.matrix` gives them.
+        labels: the names of the classes.
+
+    Raises:
+        ValueError: another number of labels.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.shape != (len(labels) + 1, len(labels) + 1):
+        raise ValueError(f"{len(labels)} labels for a matrix of {list(matrix.shape)}")
+    figure, axes = _axes("detected", "true")
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(visible=False)
+    places = range(len(matrix))
+    axes.set_xticks(places, [*labels, "missed"], rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(places, [*labels, "nothing"], fontsize=8)
+    if len(matrix) <= 12:
+        for row, column in np.ndindex(*matrix.shape):
+            axes.text(
+                column,
+                row,
+                str(matrix[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[row, column] > 0.5 else "black",
+            )
+    return _png(figure)
+
+
 def _axes(x_label: str, y_label: str) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # not pyplot: no global state, no display
     from matplotlib.ticker import MaxNLocator
