@@ -165,3 +165,242 @@ def test_single_backbone_needs_no_schedule(single_run: Path) -> None:
     saved = json.loads((single_run / "evaluation" / "results.json").read_text())
     assert saved["schedules"] == ["LARGE"]
     assert saved["weights"] == "average"
+
+
+@pytest.mark.slow
+def test_everything_that_is_asked_for_is_written(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+
+    code = eval_command.main(
+        [
+            f"--model={run}",
+            "--schedule=LARGE,SKIP1",
+            "--metrics=coco,vid_ap50,sap,distance,size,confusion",
+            "--latency=large=50,small=5",
+            "--fps=0.4",
+            "--occlusion=0.5",
+            "--max_frames=7",
+            "--write_detections",
+            "--video",
+            "--worst_frames=2",
+            "--report",
+            f"--against={run}",
+            "--draws=20",
+            f"--output_directory={output}",
+        ]
+    )
+
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    saved = json.loads((output / "results.json").read_text())
+    numbers = saved["results"]
+    assert numbers["frames"] == saved["max_frames"] == 7
+    for name in ("coco/ap", "vid/ap50", "sap/ap", "distance/0/ap", "size/0-16/ap"):
+        assert f"SKIP1/{name}" in numbers
+    assert "SKIP1/occluded/0.5/coco/ap" in numbers
+    assert numbers["LARGE/confusion/found"] >= 0
+    assert (output / "side_by_side.mp4").stat().st_size > 1000
+    assert (output / "worst_frames_LARGE.png").read_bytes().startswith(b"\x89PNG")
+    page = (output / "report.html").read_text()
+    assert "Against another, SKIP1" in page
+    assert page.count("data:image/png") == 5  # a curve, two matrices, two sheets
+    compared = json.loads((output / "comparison.json").read_text())["schedules"]["LARGE"]
+    # A model against itself. At 0.4 frames a second, video a has two blocks of 5 s, b one.
+    assert compared["units"].startswith("3 blocks of at least 5 s from 2 videos")
+    assert compared["differences"]["coco/ap"]["low"] == 0
+    assert any((output / "tensorboard").iterdir())
+    assert not (output / "unfinished").exists()
+
+    again = ["--annotations", str(output / "annotations.json"), "--metrics=coco,vid_ap50,sap"]
+    code = eval_command.main(
+        [
+            f"--detections={output / 'detections_SKIP1.json'}",
+            *again,
+            "--schedule=SKIP1",
+            "--latency=large=50,small=5",
+            f"--output_directory={tmp_path / 'again'}",
+        ]
+    )
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    read = json.loads((tmp_path / "again" / "results.json").read_text())["results"]
+    for name in ("coco/ap", "coco/ar100", "vid/ap50", "sap/ap"):
+        assert read[name] == pytest.approx(numbers[f"SKIP1/{name}"], abs=1e-6)  # float32 boxes
+
+
+def truth_files(folder: Path, *, frames: int, tracks: bool = True) -> tuple[Path, Path]:
+    """Writes annotations at 10 frames a second, and detections that are a little off."""
+    truth, found = folder / "truth.json", folder / "found.json"
+    images = [{"id": i + 1, "video_id": 1, "frame_id": i} for i in range(frames)]
+    more = {"instance_id": 4} if tracks else {}
+    truth.write_text(
+        json.dumps(
+            {
+                "videos": [{"id": 1, "name": "v", "fps": 10}],
+                "categories": [{"id": 7, "name": "cat"}],
+                "images": images,
+                "annotations": [
+                    {"id": i, "image_id": i, "category_id": 7, "bbox": [i, 5, 40, 40], **more}
+                    for i in range(1, frames + 1)
+                ],
+            }
+        )
+    )
+    found.write_text(
+        json.dumps(
+            [
+                {"image_id": i, "category_id": 7, "bbox": [i + i % 4, 5, 40, 40], "score": 0.9}
+                for i in range(1, frames + 1)
+            ]
+        )
+    )
+    return truth, found
+
+
+def test_detections_from_elsewhere_are_scored_and_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, found = truth_files(tmp_path, frames=150)
+    worse = tmp_path / "worse.json"
+    worse.write_text(json.dumps(json.loads(found.read_text())[::2]))
+
+    code = eval_command.main(
+        [
+            f"--detections={found}",
+            f"--annotations={truth}",
+            "--metrics=coco,vid,flicker",
+            f"--against={worse}",
+            "--draws=50",
+            f"--output_directory={tmp_path}",
+        ]
+    )
+
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert (
+        "50 draws of 3 blocks of at least 5 s from 1 video (fewer than ten videos)" in printed.out
+    )
+    line = next(x for x in printed.out.splitlines() if x.startswith("flicker/rate ") and "+" in x)
+    assert line.split()[1:4] == ["0.000", "1.000", "+1.000"]
+    assert line.endswith("differs")
+    saved = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert saved["vid/ap50_slow"] == 1.0
+    assert saved["coco/ap50"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--detections and --annotations go together"),
+        (["--annotations={truth}", "--metrics=vid"], "no track_ids; the motion split needs them"),
+        (["--annotations={truth}", "--metrics=coc"], "unknown metric 'coc'; expected one of coco"),
+        (["--annotations={truth}", "--metrics=sap"], "sap needs latencies"),
+        (["--annotations={truth}", "--latency=big=3"], "expected 'large' or 'small', got 'big'"),
+        (["--annotations={truth}", "--latency=large=fast"], "network=milliseconds such as"),
+        (["--annotations={truth}", "--latency=none.json"], "--latency: no file none.json"),
+        (["--annotations={truth}", "--against={found}"], "a single block of at least 5 seconds"),
+        (["--annotations={truth}", "--schedule=LARGE,SMALL"], "of one schedule"),
+        (["--annotations={truth}", "--video"], "--video needs a model"),
+        (["--annotations={truth}", "--fps=0"], "--fps must be above 0"),
+        (["--annotations={found}"], "found.json: not a COCO annotation file"),
+        (["--annotations={truth}", "--model=x"], "both are here"),
+    ],
+)
+def test_files_that_cannot_be_scored_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    truth, found = truth_files(tmp_path, frames=20, tracks=False)
+
+    code = eval_command.main(
+        [
+            f"--detections={found}",
+            *(argument.format(truth=truth, found=found) for argument in arguments),
+        ]
+    )
+
+    errors = capsys.readouterr().err.strip()
+    assert code == 2
+    assert message in errors
+    assert errors.startswith("lstd-eval: error: ")
+    assert "\n" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--occlusion=2"], "--occlusion: expected different numbers in [0, 1]"),
+        (["--occlusion=a"], "--occlusion: expected numbers"),
+        (["--watch", "--resume"], "leave out --resume"),
+        (["--watch", "--against={run}"], "do not go together"),
+        (["--against={run}x", "--max_frames=2", "--schedule=LARGE"], "--against: there is no"),
+        (["--labels=absent.txt"], "--labels: no file absent.txt"),
+        (["--metrics="], "--metrics"),
+    ],
+)
+def test_flags_of_a_model_that_cannot_be_are_one_sentence(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    code = eval_command.main(
+        [
+            f"--model={run}",
+            f"--output_directory={tmp_path}",
+            *(argument.format(run=run) for argument in arguments),
+        ]
+    )
+
+    errors = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert message in errors
+    assert errors.startswith("lstd-eval: error: ")
+
+
+def test_watching_evaluates_what_is_there_and_ends_when_nothing_changes(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = eval_command.main(
+        [
+            f"--model={run}",
+            "--watch",
+            "--weights=best",
+            "--watch_seconds=0.01",
+            "--watch_stop_minutes=0.001",
+            "--max_frames=2",
+            "--schedule=LARGE",
+            f"--output_directory={tmp_path}",
+        ]
+    )
+
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert printed.out.count("evaluating best.weights.h5 after 1 epochs") == 1
+    assert (tmp_path / "results.json").exists()
+    absent = ["--watch", "--weights=last", "--watch_seconds=0.01", "--watch_stop_minutes=0.0001"]
+    assert eval_command.main([f"--model={run}", *absent]) == 2
+    assert "appeared in 0.0001 minutes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_exported_file_is_a_model_too(run: Path, tmp_path: Path) -> None:
+    from lstd.export import bundle
+    from lstd.training import run_folder
+
+    bundle.export_all(run_folder.load_model(run), tmp_path / "export")
+    for name in ("model.tflite", "saved_model"):
+        code = eval_command.main(
+            [
+                f"--model={tmp_path / 'export' / name}",
+                f"--input={run / 'videos.tfrecord'}",
+                "--schedule=LARGE,SKIP1",
+                f"--output_directory={tmp_path / name}_out",
+            ]
+        )
+        assert code == 0
+        saved = json.loads((tmp_path / f"{name}_out" / "results.json").read_text())
+        assert saved["results"]["frames"] == 8
+        assert "SKIP1/coco/ap/dog" in saved["results"]

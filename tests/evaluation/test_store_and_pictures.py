@@ -1,0 +1,296 @@
+"""Resuming, watchers, part of the data, names of metrics: what surrounds the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.evaluation import catalogue, plots, run, streams
+from lstd.evaluation.collector import Collector
+from lstd.evaluation.pictures import SideBySide, WorstFrames, mistakes
+from lstd.evaluation.store import Frame, FrameStore
+from lstd.types import Detections
+from tests.evaluation.fakes import FakeModel, clips
+
+LABELS = ("by large", "by small")
+VIDEOS = [[(b"a", 5), (b"b", 3), (b"c", 4)]]
+
+
+class Interrupted(Exception):
+    """As Ctrl-C would."""
+
+
+def stopping(after: int) -> Any:
+    seen = [0]
+
+    def progress(count: int) -> None:
+        seen[0] += count
+        if seen[0] > after:
+            raise Interrupted
+
+    return progress
+
+
+class Counting:
+    """A detector that notes how many clips it sees."""
+
+    def __init__(self) -> None:
+        self.inner = run.as_detector(FakeModel())
+        self.clips = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def detect_clip(self, *arguments: Any) -> Any:
+        self.clips += 1
+        return self.inner.detect_clip(*arguments)
+
+
+@pytest.mark.parametrize("lanes", [VIDEOS, [[(b"a", 5), (b"b", 3)], [(b"c", 4), (b"d", 6)]]])
+def test_interrupted_run_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, lanes: Any) -> None:
+    data, names = clips(lanes, unroll=2), ["SKIP1", "LARGE"]
+    whole = run.evaluate(FakeModel(), data, ["coco", "distance"], names)
+    facts = {"model": "m", "schedules": names}
+    first = FrameStore(tmp_path / "kept", facts, resume=False)
+    with pytest.raises(Interrupted):
+        run.evaluate(
+            FakeModel(), data, ["coco"], names, store=first, progress=stopping(len(lanes) * 8)
+        )
+
+    again = FrameStore(tmp_path / "kept", facts, resume=True)
+    detector = Counting()
+    resumed = run.evaluate(detector, data, ["coco", "distance"], names, store=again)
+
+    assert again.videos[:1] == ["a"]
+    assert resumed == whole
+    assert detector.clips < 2 * len(data)
+    third = Counting()
+    run.evaluate(
+        third, data, ["coco"], names, store=FrameStore(tmp_path / "kept", facts, resume=True)
+    )
+    assert third.clips == 0
+    fresh = FrameStore(tmp_path / "kept", facts, resume=False)
+    assert fresh.videos == []
+    fresh.clear()
+    assert not (tmp_path / "kept").exists()
+
+
+def test_other_evaluation_and_damaged_files_are_not_resumed(tmp_path: Path) -> None:
+    FrameStore(tmp_path, {"model": "one"}, resume=False)
+    with pytest.raises(ValueError, match="model was one, is two; leave out --resume"):
+        FrameStore(tmp_path, {"model": "two"}, resume=True)
+    (tmp_path / "x.npz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"x.npz: damaged, remove it"):
+        FrameStore(tmp_path, {"model": "one"}, resume=True)
+
+
+def test_part_of_the_data_is_its_first_frames() -> None:
+    collector = Collector(LABELS)
+
+    numbers = run.evaluate(
+        FakeModel(), clips(VIDEOS, unroll=2), [collector], ["LARGE"], max_frames=6
+    )
+
+    assert numbers["frames"] == 6
+    assert sorted(collector.ground_truth) == [*(("a", i) for i in range(5)), ("b", 0)]
+    with pytest.raises(ValueError, match="max_frames must be at least 1"):
+        run.evaluate(FakeModel(), [], max_frames=0)
+
+
+def test_metrics_by_name_and_networks_from_the_run() -> None:
+    numbers = run.evaluate(
+        FakeModel(),
+        clips([[(b"v", 6)]], unroll=3),
+        ["vid_ap50", "sap", "distance", "confusion", "size"],
+        ["SKIP2", "LARGE"],
+        latencies={"large": 0, "small": 0},
+        fps=30,
+    )
+
+    # True boxes are of class 0, which only the large network finds: every third frame.
+    assert numbers["SKIP2/distance/0/ap50"] == pytest.approx(1.0)
+    assert numbers["SKIP2/distance/1/ap50"] == 0.0
+    assert numbers["LARGE/vid/ap50"] == numbers["LARGE/sap/in_time"] == 1.0
+    assert "SKIP2/confusion/found" in numbers
+    with pytest.raises(ValueError, match=r"unknown metric 'cocoo'; .* did you mean coco"):
+        run.evaluate(FakeModel(), [], ["cocoo"])
+    with pytest.raises(ValueError, match="sap needs latencies"):
+        run.evaluate(FakeModel(), [], ["sap"])
+    with pytest.raises(ValueError, match=r"metrics must be a list, such as \['coco'\]"):
+        run.evaluate(FakeModel(), [], "coco")
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_every_name_makes_a_metric_with_numbers(name: str) -> None:
+    metric = catalogue.factory(name, latencies=5.0, fps=30, schedule="LARGE")(LABELS)
+    metric.add(
+        ("v", 0),
+        {"boxes": [[0, 0, 9, 9]], "classes": [0], "track_ids": [1]},
+        {"boxes": [[0, 0, 9, 9]], "classes": [0], "scores": [0.9]},
+    )
+
+    assert all(np.isfinite(value) for value in metric.result().values())
+
+
+def test_occluded_passes_have_their_own_numbers_and_images() -> None:
+    class Seeing(FakeModel):
+        """Finds objects only in frames without a hidden pixel."""
+
+        def __call__(
+            self, clip: Any, state: Any, networks: Any = None, training: bool = True
+        ) -> Any:
+            output = super().__call__(clip, state, networks, training)
+            dark = tf.reduce_any(clip.frames == 0, axis=[2, 3, 4])
+            ran = output.predictions.box_encodings
+            return output._replace(
+                predictions=output.predictions._replace(box_encodings=tf.where(dark, 1.0, ran))
+            )
+
+    data = [
+        (clip._replace(frames=tf.fill(clip.frames.shape, np.uint8(9))), true)
+        for clip, true in clips([[(b"v", 40)]], unroll=4)
+    ]
+
+    one = run.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.25, 1])
+    two = run.evaluate(Seeing(), data, ["coco"], ["LARGE", "SMALL"], occlusion=[1])
+
+    assert one["coco/ap"] == pytest.approx(1.0)
+    assert 0.5 < one["occluded/0.25/coco/ap"] < 0.95
+    assert one["occluded/1/coco/ap"] == 0.0
+    assert one["frames"] == 40
+    assert two["LARGE/occluded/1/coco/ap"] == 0.0
+    assert two["LARGE/coco/ap"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="with occlusion the metrics must be names or classes"):
+        run.evaluate(Seeing(), data, [Collector(LABELS)], ["LARGE"], occlusion=[0.5])
+    with pytest.raises(ValueError, match="a probability twice"):
+        run.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.5, 0.5])
+
+
+class Stream:
+    """A frame detector whose score counts its frames since the reset, in hundredths."""
+
+    labels = LABELS
+    networks = ("large", "small")
+
+    def __init__(self, schedule: str | None) -> None:
+        self.schedule = schedule or "SKIP1"
+        self.last_network: str | None = None
+        self.count = 99
+
+    def reset(self) -> None:
+        self.count = 0
+
+    def __call__(self, frame: np.ndarray) -> Detections:
+        assert frame.dtype == np.uint8
+        large = self.schedule == "LARGE" or self.count % 2 == 0
+        self.last_network = "large" if large else "small"
+        self.count += 1
+        return Detections(
+            np.array([[0.1, 0.2, 0.5, 0.5]], np.float32),
+            np.array([self.count / 100], np.float32),
+            np.array([0 if large else 1], np.int32),
+            np.array(1, np.int32),
+        )
+
+
+def test_streams_keep_lanes_and_schedules_apart() -> None:
+    lanes = [[(b"a", 5), (b"b", 3)], [(b"c", 4), (b"d", 6)]]
+    data = [
+        (clip._replace(frames=tf.cast(clip.frames, tf.float32)), true)
+        for clip, true in clips(lanes, unroll=2)
+    ]
+    collectors = {name: Collector(LABELS) for name in ("SKIP1", "LARGE")}
+
+    run.evaluate(
+        streams.StreamDetector(Stream),
+        data,
+        {name: [each] for name, each in collectors.items()},
+        ["SKIP1", "LARGE"],
+    )
+
+    found = collectors["SKIP1"].detections
+    assert [round(float(found["d", i].scores[0]) * 100) for i in range(6)] == [1, 2, 3, 4, 5, 6]
+    assert [found["b", i].network for i in range(3)] == ["large", "small", "large"]
+    assert {each.network for each in collectors["LARGE"].detections.values()} == {"large"}
+    assert len(found) == 18
+    with pytest.raises(ValueError, match="does not say what its classes are called"):
+        streams.StreamDetector(lambda name: type("Mute", (Stream,), {"labels": ()})(name))
+
+
+def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "v.mp4"
+
+    with SideBySide(path, LABELS, ["LARGE", "SMALL"], fps=10) as video:
+        run.evaluate(
+            FakeModel(), clips(VIDEOS, unroll=2), ["coco"], ["LARGE", "SMALL"], watchers=[video]
+        )
+
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 12
+    assert frames[0].shape == (250 + 24, 2 * 500, 3)  # enlarged five times, with the titles' strip
+    left, right = frames[0][24:44, 2:20], frames[0][24:44, 502:520]
+    assert abs(left.astype(int) - right).max() > 100  # the badges of two networks
+    with (
+        pytest.raises(ValueError, match="videos come in turns"),
+        SideBySide(tmp_path / "w.mp4", LABELS, ["LARGE"], fps=10) as video,
+    ):
+        run.evaluate(
+            FakeModel(),
+            clips([[(b"a", 4)], [(b"b", 4)]], unroll=2),
+            ["coco"],
+            ["LARGE"],
+            watchers=[video],
+        )
+    assert not (tmp_path / "w.mp4").exists()
+
+
+def frame(index: int, true: list[Any], found: list[Any], scores: list[float]) -> Frame:
+    def objects(boxes: list[Any]) -> dict[str, Any]:
+        return {"boxes": np.reshape(boxes, (-1, 4)).astype(float), "classes": [0] * len(boxes)}
+
+    detections = {**objects(found), "scores": np.array(scores), "network": "large"}
+    image = np.full((50, 100, 3), 90, np.uint8)
+    return Frame((b"v", index), objects(true), {"LARGE": detections}, image)
+
+
+def test_worst_frames_are_those_with_the_most_mistakes() -> None:
+    one, two = [0, 0, 30, 30], [10, 60, 40, 90]
+    frames = [
+        frame(0, [one], [one], [0.9]),
+        frame(1, [one, two], [], []),  # two missed
+        frame(2, [one], [one, two], [0.9, 0.8]),  # one false
+        frame(3, [one, two], [two, two], [0.9, 0.2]),  # one missed; 0.2 does not show
+        frame(4, [], [one, two, one], [0.9, 0.9, 0.9]),  # three false
+    ]
+    worst = WorstFrames(LABELS, "LARGE", count=3)
+    for each in frames:
+        worst(each)
+
+    assert [mistakes(each, "LARGE", 2, min_score=0.5) for each in frames] == [
+        (0, 0),
+        (2, 0),
+        (0, 1),
+        (1, 0),
+        (0, 3),
+    ]
+    assert [(each.frame_id[1], count) for each, count in worst.frames()] == [(4, 3), (1, 2), (2, 1)]
+    sheet = worst.sheet()
+    assert sheet is not None
+    assert sheet.shape[1] == 3 * 320 + 4 * 8
+    good = WorstFrames(LABELS, "LARGE")
+    good(frames[0])
+    assert good.sheet() is None
+
+
+def test_confusion_plot_is_a_picture() -> None:
+    pytest.importorskip("matplotlib")
+    content = plots.confusion(np.arange(9).reshape(3, 3), LABELS)
+    assert content.startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"2 labels for a matrix of \[2, 2\]"):
+        plots.confusion(np.zeros((2, 2)), LABELS)
