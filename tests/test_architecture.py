@@ -27,6 +27,7 @@ ROWS = (
         "label_map",
         "compatibility",
         "whole_file",
+        "tflite_metadata",
     ),
     ("ops", "media"),
     ("layers", "losses"),

@@ -1,10 +1,12 @@
-"""The JSON beside an exported file: the names of the classes and how the file wants to be run."""
+"""The JSON beside or inside an exported file: class names, and how the file wants to be run."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lstd import tflite_metadata
 
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 
@@ -24,14 +26,14 @@ class Metadata(NamedTuple):
 
 
 def beside(path: Path) -> Metadata:
-    """Returns the metadata beside a model, defaults where there are none.
+    """Returns the metadata beside a model, else those inside of it, defaults where there are none.
 
     They stand in `name.json` beside `name.tflite`; for a SavedModel in `model.json` in its folder,
     or in `name.json` beside the folder `name`; a folder called `saved_model` shares the JSON of the
-    `model.tflite` beside it.
+    `model.tflite` beside it. A `.tflite` also carries them inside.
 
     Raises:
-        ValueError: the file is there, but it is not a JSON object of the expected kind.
+        ValueError: the metadata are there, but not a JSON object of the expected kind.
     """
     candidates = [path.with_suffix(".json")]
     if path.is_dir():
@@ -41,13 +43,25 @@ def beside(path: Path) -> Metadata:
             candidates.append(path.with_name("model.json"))
     for candidate in candidates:
         if candidate.is_file():
-            return _read(candidate)
-    return Metadata()
+            return _parse(candidate.read_text(encoding="utf-8"), candidate)
+    return inside(path)
 
 
-def _read(path: Path) -> Metadata:
+def inside(path: Path) -> Metadata:
+    """Returns the metadata inside a `.tflite`, defaults where there are none or it is no such file.
+
+    Raises:
+        ValueError: the metadata are there, but not a JSON object of the expected kind.
+    """
+    if path.suffix != ".tflite" or not path.is_file():
+        return Metadata()
+    text = tflite_metadata.read(path)
+    return Metadata() if text is None else _parse(text, path)
+
+
+def _parse(text: str, path: Path) -> Metadata:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(data, dict):

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lstd import tflite_metadata
+from lstd.runtime import metadata
+from lstd.runtime.detector import VideoDetector
+from lstd.runtime.metadata import Metadata
+from tests.runtime import fake_exports
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Path:
+    """Returns a file with metadata inside and none beside it."""
+    path, _ = fake_exports.write(tmp_path)
+    path.with_suffix(".json").unlink()
+    text = json.dumps(fake_exports.METADATA)
+    path.write_bytes(tflite_metadata.embed(path.read_bytes(), text))
+    return path
+
+
+def test_file_alone_is_enough(lite: Path) -> None:
+    assert metadata.beside(lite) == Metadata(fake_exports.LABELS, "SKIP1", 1)
+    detector = VideoDetector(lite)
+    assert detector.labels == fake_exports.LABELS
+    assert detector.schedule == "SKIP1"
+
+
+def test_json_beside_counts_before_the_one_inside(lite: Path) -> None:
+    lite.with_suffix(".json").write_text('{"labels": ["other"]}')
+    assert metadata.beside(lite).labels == ("other",)
+
+
+def test_bad_metadata_inside_are_named(lite: Path) -> None:
+    other = lite.with_name("other.tflite")
+    other.write_bytes(lite.read_bytes().replace(b'{"labels"', b'["labels"', 1))
+    with pytest.raises(ValueError, match=r"other\.tflite: not valid JSON"):
+        metadata.beside(other)
+
+
+def test_no_file_has_no_metadata(tmp_path: Path) -> None:
+    assert metadata.inside(tmp_path / "model.tflite") == Metadata()
+    assert metadata.inside(tmp_path) == Metadata()
