@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.export import class_names, saved_model, staging, tflite
+from lstd.export import class_names, form, metadata, saved_model, staging, streams, tflite
 from lstd.export.module import ExportModule
 from lstd.export.saved_model import ExportReport, Notify
 
@@ -22,8 +22,13 @@ def export_all(
     detections_per_class: int = 100,
     use_regular_nms: bool = False,
     postprocessing: bool = True,
+    signature: str = "streaming",
+    input_type: str = "float32",
+    network: str = "both",
+    unroll_length: int | None = None,
     schedule: str | None = None,
     labels: tuple[str, ...] = (),
+    check_frames: int = streams.FRAMES,
     notify: Notify = lambda line: None,
 ) -> tuple[ExportReport, ExportReport]:
     """Writes SavedModel, `.tflite` and JSON of a model, traced once, and returns both reports.
@@ -38,13 +43,28 @@ def export_all(
         use_regular_nms=use_regular_nms,
         postprocessing=postprocessing,
     )
-    saved_model.check_schedule(model, schedule)
+    shape = form.checked(
+        model,
+        signature=signature,
+        input_type=input_type,
+        network=network,
+        unroll_length=unroll_length,
+        schedule=schedule,
+    )
+    streams.check_frames(check_frames)
     labels = class_names.checked(labels or tuple(model.labels), num_classes=model.num_classes)
     folder = Path(output_directory)
     with staging.staged(folder, NAMES) as temporary:
-        module = ExportModule(model, options=options, schedule=schedule)
-        saved = saved_model.write(module, temporary / NAMES[0], notify=notify)
+        module = ExportModule(model, options=options, schedule=schedule, form=shape)
+        saved = saved_model.write(
+            module, temporary / NAMES[0], labels=labels, notify=notify, frames=check_frames
+        )
         lite = tflite.write(
-            module, str(saved.path), temporary / NAMES[1], labels=labels, notify=notify
+            module,
+            str(saved.path),
+            temporary / NAMES[1],
+            facts=metadata.facts_of(module, labels=labels),
+            notify=notify,
+            frames=check_frames,
         )
     return saved._replace(path=folder / NAMES[0]), lite._replace(path=folder / NAMES[1])

@@ -1,4 +1,4 @@
-"""The JSON beside a `.tflite`: everything an app needs to know to run it.
+"""The JSON beside and inside a `.tflite`: everything an app needs to know to run it.
 
 `format_version` counts changes that a reader must know about. The rest is described in the values
 themselves, so that the file can be read without this one.
@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 
 from lstd import schedule_names
-from lstd.export import check, comparison, postprocessing_op
+from lstd.export import comparison, postprocessing_op, streams
+from lstd.export import reference as references
+from lstd.export.form import clip_schedule
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
-from lstd.export.names import DETECTION_OUTPUTS, INPUTS, STATE_OUTPUTS
+from lstd.export.names import CLIP, DETECTION_OUTPUTS, STATE_INPUTS, STATE_OUTPUTS
+from lstd.export.reference import Reference
 from lstd.whole_file import write_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_HEADER_BYTES = 8
 
 
 def describe(
@@ -34,30 +38,36 @@ def describe(
     labels: tuple[str, ...],
     differences: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
-    """Returns the metadata of an export.
+    """Returns the metadata of an export, from its module; see `completed` for the arguments."""
+    return completed(
+        facts_of(module, labels=labels),
+        module,
+        name=name,
+        content=content,
+        step=step,
+        differences=differences,
+    )
 
-    Args:
-        module: what it was made from.
-        name: of the file or folder.
-        content: the file; None for a folder.
-        step: runs the export's entry points, for the golden frame.
-        labels: the class names.
-        differences: what the self-check found.
-    """
-    model = module.model
-    y_scale, x_scale, h_scale, w_scale = model.box_scale_factors
+
+def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Returns what is true of every file that is made of a module."""
+    y_scale, x_scale, h_scale, w_scale = module.model.box_scale_factors
     return {
         "format": "lstd",
         "format_version": FORMAT_VERSION,
-        "file": {"name": name, **_checksum(content)},
         "labels": list(labels),
         "class_offset": 0,
         "classes": "detection_classes + class_offset is the index in labels; background is not one",
+        "form": {
+            "signature": module.form.signature,
+            "network": module.form.network,
+            "unroll_length": module.form.unroll_length,
+        },
         "input": _input(module),
         "state": {
-            "inputs": list(INPUTS[1:]),
+            "inputs": list(STATE_INPUTS),
             "outputs": list(STATE_OUTPUTS),
-            "shape": list(model.initial_state(1).c.shape),
+            "shape": list(module.state_shape),
             "dtype": "float32",
             "initial": "zeros, at the first frame of every video",
         },
@@ -67,37 +77,88 @@ def describe(
         "box_scale_factors": {"y": y_scale, "x": x_scale, "height": h_scale, "width": w_scale},
         "boxes": "ymin, xmin, ymax, xmax in parts of the frame, not clipped to [0, 1]",
         "quantization": "none",
+    }
+
+
+def completed(
+    facts: dict[str, Any],
+    reference: Reference,
+    *,
+    name: str,
+    content: bytes | None,
+    step: Step,
+    differences: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    """Returns facts with what is true of one file only.
+
+    Args:
+        facts: see `facts_of`; perhaps those of another file, whose own are replaced.
+        reference: what the file was made from.
+        name: of the file or folder.
+        content: the file, before metadata are embedded; None for a folder.
+        step: runs the export's entry points, for the golden frame.
+        differences: what the self-check found.
+    """
+    return {
+        **facts,
+        "file": {"name": name, **_payload(content)},
         "versions": _versions(),
         "self_check": {
             "tolerance": comparison.TOLERANCE,
             "largest_differences": differences,
         },
-        "golden_frame": _golden_frame(module, step),
+        "golden_frame": _golden_frame(reference, step),
     }
+
+
+def with_checksum(facts: dict[str, Any], content: bytes) -> dict[str, Any]:
+    """Returns the facts for the JSON beside a file: with size and checksum of the final content."""
+    digest = hashlib.sha256(content).hexdigest()
+    return {**facts, "file": {**facts["file"], "bytes": len(content), "sha256": digest}}
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """Returns facts as JSON."""
+    return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes metadata as JSON, whole or not at all."""
-    write_whole(path, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, as_text(facts))
 
 
-def _checksum(content: bytes | None) -> dict[str, Any]:
+def payload_matches(facts: dict[str, Any], content: bytes) -> bool:
+    """Returns whether a file's last bytes are those that its metadata speak of."""
+    told = facts.get("file", {})
+    number = told.get("payload_bytes")
+    if not isinstance(number, int) or not 0 < number <= len(content):
+        return False
+    return bool(hashlib.sha256(content[-number:]).hexdigest() == told.get("payload_sha256"))
+
+
+def _payload(content: bytes | None) -> dict[str, Any]:
+    """Returns a checksum that metadata inside a file can hold: of what stands behind them."""
     if content is None:
         return {}
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    payload = content[_HEADER_BYTES:]
+    return {
+        "payload": "the last payload_bytes bytes of the file: all but the header and this text",
+        "payload_bytes": len(payload),
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+    }
 
 
 def _input(module: ExportModule) -> dict[str, Any]:
-    height, width, channels = module.model.input_shape_hwc
+    height, width, channels = module.image_shape
     return {
-        "name": INPUTS[0],
+        "name": references.image_input(module.form),
         "height": height,
         "width": width,
         "channels": channels,
         "color": "RGB" if channels == 3 else "grey",
-        "dtype": "float32",
+        "dtype": module.form.input_type,
         "range": [0, 255],
-        "shape": [1, height, width, channels],
+        "shape": list(references.input_shape(module)),
         "normalization": "inside the model; give raw values",
     }
 
@@ -106,9 +167,11 @@ def _entry_points(module: ExportModule) -> dict[str, Any]:
     found = {}
     for name, network in module.entry_points.items():
         function = getattr(module, name).get_concrete_function()
+        networks = module.clip_networks() if name == CLIP else (network,)
         found[name] = {
             "network": network,
-            "writes_state": network == "large",
+            "networks": list(networks),
+            "writes_state": "large" in networks,
             "inputs": _tensors({spec.name: spec for spec in getattr(module, name).input_signature}),
             "outputs": _tensors(function.structured_outputs),
         }
@@ -124,10 +187,12 @@ def _tensors(specs: dict[str, Any]) -> dict[str, Any]:
 
 def _schedule(module: ExportModule) -> dict[str, Any]:
     """Says which entry point runs on which frame."""
-    schedule, names = module.schedule, list(module.entry_points)
+    schedule = module.schedule
+    if module.form.signature == CLIP:
+        schedule = clip_schedule(module.form, schedule)
     skipped = schedule_names.skip_of(schedule)
-    if len(names) == 1:
-        rule = f"{names[0]} on every frame"
+    if "step" in module.entry_points:
+        rule = "step on every frame"
     elif schedule == "SMALL":
         rule = "small on every frame"
     elif skipped is None:
@@ -136,6 +201,8 @@ def _schedule(module: ExportModule) -> dict[str, Any]:
         rule = "large on every frame"
     else:
         rule = f"large on frame 0 of a video and every {skipped + 1} frames after it, else small"
+    if module.form.signature == CLIP:
+        rule += "; unrolled in the file, so that each clip counts from 0"
     return {"default": schedule, "rule": rule}
 
 
@@ -176,26 +243,28 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _golden_frame(module: ExportModule, step: Step) -> dict[str, Any]:
-    """Returns an image and what the export makes of it from a zero state."""
-    shape = tuple(module.model.input_shape_hwc)
-    zeros = module.model.initial_state(1).c.numpy()
-    image = check.pattern_image(0, shape)
+def _golden_frame(reference: Reference, step: Step) -> dict[str, Any]:
+    """Returns a frame or clip, and what the export makes of it from a zero state."""
+    zeros = dict.fromkeys(STATE_INPUTS, np.zeros(reference.state_shape, np.float32))
+    name = references.image_input(reference.form)
+    images = streams.pattern_input(reference, 0)
     expected = {}
-    for name in module.entry_points:
-        outputs = step(name, image=image, lstm_c=zeros, lstm_h=zeros)
-        expected[name] = {
-            **_golden_detections(module, outputs),
+    for entry_point in reference.entry_points:
+        outputs = step(entry_point, **{name: images, **zeros})
+        expected[entry_point] = {
+            **_golden_detections(reference, outputs),
             **{
                 f"{key}_{kind}": float(function(outputs[key]))
                 for key in STATE_OUTPUTS
                 for kind, function in (("mean", np.mean), ("max", np.max))
             },
         }
+    rule = "value n, counted along channels, then columns, then rows, is (n * 2654435761 mod 2^32)"
+    if reference.form.signature == CLIP:
+        rule = rule.replace("(n *", "((n + 1000003 * t) *").replace("value n", "value n of frame t")
     return {
-        "image": "value n, counted along channels, then columns, then rows, is "
-        "(n * 2654435761 mod 2^32) / 2^24, rounded down",
-        "first_values": image.reshape(-1)[:8].tolist(),
+        "image": f"{rule} / 2^24, rounded down",
+        "first_values": images.reshape(-1)[:8].tolist(),
         "state": "zeros",
         "tolerance": comparison.TOLERANCE,
         "near_ties": "detections whose scores are closer than 1e-5 may come in another order",
@@ -203,23 +272,31 @@ def _golden_frame(module: ExportModule, step: Step) -> dict[str, Any]:
     }
 
 
-def _golden_detections(module: ExportModule, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
-    if module.options is None:
+def _golden_detections(reference: Reference, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the detections of a frame, or lists of them for the frames of a clip."""
+    if reference.options is None:
         return {
             f"{name}_mean": float(np.mean(value))
             for name, value in outputs.items()
             if name not in STATE_OUTPUTS
         }
-    rows = comparison.rows_of(outputs, module.options)
-    return dict(
-        zip(
-            DETECTION_OUTPUTS,
-            (
-                rows.boxes.tolist(),
-                rows.classes.tolist(),
-                rows.scores.tolist(),
-                int(outputs["num_detections"][0]),
-            ),
-            strict=True,
-        )
+    frames = [
+        _golden_rows(reference, {name: outputs[name][t : t + 1] for name in DETECTION_OUTPUTS})
+        for t in range(reference.form.unroll_length)
+    ]
+    if reference.form.signature == CLIP:
+        return {name: [frame[name] for frame in frames] for name in DETECTION_OUTPUTS}
+    return frames[0]
+
+
+def _golden_rows(reference: Reference, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    if reference.options is None:
+        raise ValueError("raw outputs have no rows")
+    rows = comparison.rows_of(outputs, reference.options)
+    values = (
+        rows.boxes.tolist(),
+        rows.classes.tolist(),
+        rows.scores.tolist(),
+        int(outputs["num_detections"][0]),
     )
+    return dict(zip(DETECTION_OUTPUTS, values, strict=True))

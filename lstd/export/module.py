@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from lstd.export import clips, postprocessing_op
-from lstd.export.names import DETECTION_OUTPUTS, INPUTS, RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.export import clips, postprocessing_op, reference
+from lstd.export.form import Form, clip_schedule
+from lstd.export.names import (
+    CLIP,
+    CLIP_INPUT,
+    DETECTION_OUTPUTS,
+    RAW_OUTPUTS,
+    STATE_INPUTS,
+    STATE_OUTPUTS,
+)
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
+from lstd.ops import schedule as schedule_ops
 from lstd.types import LSTMState, Predictions
 
 
@@ -24,30 +34,53 @@ class ExportModule(tf.Module):
         raw_outputs/class_predictions   float32 [1, A, K + 1], after the sigmoid, background first
         anchors                         float32 [A, 4]: ycenter, xcenter, height, width
 
-    `module.clip(frames)` serves float32 `[B, T, H, W, C]`, any B and T from 1 on, from a zero
+    In the form of a clip there is `module.clip(input_video_tensor, lstm_c, lstm_h)` instead, and T
+    stands for the 1 in all of them but the state.
+
+    `module.serving_default(frames)` serves `[B, T, H, W, C]`, any B and T from 1 on, from a zero
     state, by the schedule; outputs have leading axes `[B, T]`, the state `[B]`.
+
+    `module.raw_large(...)` and so on give the outputs without post-processing, from float32 frames.
 
     Args:
         model: an `LSTMSSD`; of a stateful one a copy that hands its state in and out is exported.
         options: of the post-processing; None: raw outputs.
-        schedule: which network `clip` runs; None: the model's schedule for evaluation.
+        schedule: which network runs in clips; None: the model's schedule for evaluation.
+        form: of the entry points.
     """
 
     def __init__(
-        self, model: Any, *, options: PostprocessingOptions | None, schedule: str | None = None
+        self,
+        model: Any,
+        *,
+        options: PostprocessingOptions | None,
+        schedule: str | None = None,
+        form: Form = Form(),  # noqa: B008
     ) -> None:
         super().__init__(name="lstd_export")
         model = _without_carried_state(model)
-        # The variables, not the model: as an attribute it would be traced for unknown shapes.
-        self.model_variables = list(model.variables)
         self.options = options
         self.schedule = schedule or default_schedule(model)
-        self.entry_points = entry_points_of(model)
+        self.form = form
+        self.entry_points = entry_points_of(model, form)
+        self.image_shape = tuple(model.input_shape_hwc)
+        self.state_shape = tuple(model.initial_state(1).c.shape)
         self._model_of = lambda: model
-        heads = _heads(model, options)
+        heads = _heads(options)
         for name, network in self.entry_points.items():
-            setattr(self, name, _entry_point(model, network, heads))
-        self.clip = clips.entry_point(model, heads, options, self.schedule)
+            raw = _raw_entry_point(model, self._networks(name, network), form)
+            setattr(self, f"raw_{name}", raw)
+            setattr(self, name, _entry_point(raw, heads, _inputs(model, form, form.input_type)))
+        self.serving_default = clips.entry_point(
+            model,
+            heads,
+            lambda predictions: raw_outputs_of(predictions, model),
+            options,
+            schedule=clip_schedule(form, self.schedule),
+            dtype=form.input_type,
+        )
+        # The variables, not the model: as an attribute it would be traced for unknown shapes.
+        self.model_variables = self._variables()
 
     @property
     def model(self) -> Any:
@@ -56,31 +89,47 @@ class ExportModule(tf.Module):
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a SavedModel offers: the entry points, and `serving_default` for clips."""
-        return {
-            **{name: getattr(self, name) for name in self.entry_points},
-            "serving_default": self.clip,
-        }
+        names = (*self.entry_points, "serving_default")
+        return {name: getattr(self, name) for name in names}
 
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs of one entry point in NumPy."""
-        tensors = {name: tf.constant(value) for name, value in inputs.items()}
-        outputs = getattr(self, entry_point)(**tensors)
-        return {name: value.numpy() for name, value in outputs.items()}
+        return _in_numpy(getattr(self, entry_point), inputs)
+
+    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs without post-processing in NumPy; frames are float32."""
+        return _in_numpy(getattr(self, f"raw_{entry_point}"), inputs)
 
     def raw_frame(self, entry_point: str, **inputs: np.ndarray) -> RawFrame:
         """Returns what suppression sees of one frame, and the state after it, in NumPy."""
-        image, *state = (tf.constant(inputs[name]) for name in INPUTS)
-        network = self.entry_points[entry_point]
-        output = self.model.step(image, LSTMState(*state), network=network, training=False)
-        encodings, scores = _raw(output.predictions)
-        boxes = postprocessing_op.decode(
-            encodings[0],
-            center_size_anchors(self.model),
-            scale_factors=tuple(self.model.box_scale_factors),
+        outputs = self.raw_outputs(entry_point, **inputs)
+        options = self.options or PostprocessingOptions(
+            self.model.num_classes, scale_factors=tuple(self.model.box_scale_factors)
         )
-        return RawFrame(
-            boxes.numpy(), scores[0, :, 1:].numpy(), *(part.numpy() for part in output.state)
+        boxes, scores = reference.decoded(outputs, options)
+        return RawFrame(boxes[0], scores[0], *(outputs[name] for name in STATE_OUTPUTS))
+
+    def clip_networks(self) -> tuple[str, ...]:
+        """Returns the network of each frame of the entry point `clip`."""
+        if len(self.model.networks) == 1:
+            return (self.model.networks[0],) * self.form.unroll_length
+        numbers = np.arange(self.form.unroll_length)
+        schedule = clip_schedule(self.form, self.schedule)
+        return tuple(
+            self.model.networks[number] for number in schedule_ops.networks_of(schedule, numbers)
         )
+
+    def _networks(self, name: str, network: str) -> tuple[str, ...]:
+        return self.clip_networks() if name == CLIP else (network,)
+
+    def _variables(self) -> list[tf.Variable]:
+        """Returns the model's variables, without those of a network that is left out."""
+        variables = list(self.model.variables)
+        if self.form.network == "both":
+            return variables
+        traced = (function.get_concrete_function() for function in self.signatures().values())
+        used = {id(variable) for function in traced for variable in function.graph.variables}
+        return [variable for variable in variables if id(variable) in used]
 
 
 class RawFrame(NamedTuple):
@@ -99,11 +148,13 @@ class RawFrame(NamedTuple):
     h: np.ndarray
 
 
-def entry_points_of(model: Any) -> dict[str, str]:
+def entry_points_of(model: Any, form: Form = Form()) -> dict[str, str]:  # noqa: B008
     """Returns the names of the entry points, and the network that each of them runs."""
+    if form.signature == CLIP:
+        return {CLIP: "scheduled"}
     if len(model.networks) == 1:
         return {"step": model.networks[0]}
-    return {network: network for network in model.networks}
+    return {name: name for name in model.networks if form.network in ("both", name)}
 
 
 def default_schedule(model: Any) -> str:
@@ -127,38 +178,76 @@ def _without_carried_state(model: Any) -> Any:
     return copy
 
 
-def _heads(model: Any, options: PostprocessingOptions | None) -> clips.Heads:
-    """Returns the function from the predictions of one frame (batch 1) to the named outputs."""
-    anchors = center_size_anchors(model)
+def _heads(options: PostprocessingOptions | None) -> clips.Heads | None:
+    """Returns the post-processing of one frame (batch 1), None where there is none."""
     if options is None:
-        return lambda predictions: dict(
-            zip(RAW_OUTPUTS, (*_raw(predictions), tf.identity(anchors)), strict=True)
-        )
+        return None
     postprocess = postprocessing_op.make(options)
-    return lambda predictions: dict(
-        zip(DETECTION_OUTPUTS, postprocess(*_raw(predictions), anchors), strict=True)
+    return lambda raw: dict(
+        zip(DETECTION_OUTPUTS, postprocess(*(raw[name] for name in RAW_OUTPUTS)), strict=True)
     )
 
 
-def _raw(predictions: Predictions) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns box encodings and scores in float32."""
-    return (
+def raw_outputs_of(predictions: Predictions, model: Any) -> dict[str, tf.Tensor]:
+    """Returns predictions `[N, A, ...]` as the raw outputs."""
+    values = (
         tf.cast(predictions.box_encodings, tf.float32),
         tf.sigmoid(tf.cast(predictions.class_logits, tf.float32)),
+        tf.identity(center_size_anchors(model)),
     )
+    return dict(zip(RAW_OUTPUTS, values, strict=True))
 
 
-def _entry_point(model: Any, network: str, heads: clips.Heads) -> Any:
-    image = tf.TensorSpec([1, *model.input_shape_hwc], tf.float32, name=INPUTS[0])
-    shape = model.initial_state(1).c.shape
-    state = [tf.TensorSpec(shape, tf.float32, name=name) for name in INPUTS[1:]]
+def _raw_entry_point(model: Any, networks: tuple[str, ...], form: Form) -> Any:
+    """Returns the tf.function from float32 frames `[T, H, W, C]` and the state to raw outputs."""
 
-    @tf.function(input_signature=[image, *state], autograph=False)
-    def entry_point(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
-        output = model.step(image, LSTMState(lstm_c, lstm_h), network=network, training=False)
-        return {
-            **heads(output.predictions),
-            **dict(zip(STATE_OUTPUTS, output.state, strict=True)),
-        }
+    def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
+        state = LSTMState(lstm_c, lstm_h)
+        if form.signature == CLIP:
+            output = model(images[tf.newaxis], state=state, networks=networks, training=False)
+            predictions = Predictions(*(part[0] for part in output.predictions))
+        else:
+            output = model.step(images, state, network=networks[0], training=False)
+            predictions = output.predictions
+        after = dict(zip(STATE_OUTPUTS, output.state, strict=True))
+        return {**raw_outputs_of(predictions, model), **after}
 
-    return entry_point
+    return _named_function(raw, _inputs(model, form, "float32"))
+
+
+def _entry_point(raw: Any, heads: clips.Heads | None, specs: list[tf.TensorSpec]) -> Any:
+    """Returns the tf.function from frames and the state to the named outputs."""
+
+    def run(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = raw(tf.cast(images, tf.float32), lstm_c, lstm_h)
+        after = {name: outputs.pop(name) for name in STATE_OUTPUTS}
+        return {**clips.frame_by_frame(heads, outputs), **after}
+
+    return _named_function(run, specs)
+
+
+def _named_function(run: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]) -> Any:
+    """Returns a tf.function whose arguments, too, have the names of the inputs."""
+
+    def image(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
+        return run(image, lstm_c, lstm_h)
+
+    def clip(
+        input_video_tensor: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return run(input_video_tensor, lstm_c, lstm_h)
+
+    function = clip if specs[0].name == CLIP_INPUT else image
+    return tf.function(function, input_signature=specs, autograph=False)
+
+
+def _inputs(model: Any, form: Form, dtype: str) -> list[tf.TensorSpec]:
+    shape = (form.unroll_length, *model.input_shape_hwc)
+    images = tf.TensorSpec(shape, dtype, name=reference.image_input(form))
+    state = model.initial_state(1).c.shape
+    return [images, *(tf.TensorSpec(state, tf.float32, name=name) for name in STATE_INPUTS)]
+
+
+def _in_numpy(function: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in outputs.items()}

@@ -9,13 +9,25 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lstd import schedule_names
-from lstd.export import check, class_names, metadata, postprocessing_op, staging
+from lstd.export import check, class_names, form, metadata, postprocessing_op, staging, streams
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import PostprocessingOptions
 
+METADATA = "model.json"
+"""The JSON in the folder."""
+
 Notify = Callable[[str], None]
 """Told each step of an export, one line."""
+
+
+class OperatorCount(NamedTuple):
+    """How many operators an entry point has, and how many of them XNNPACK runs at least.
+
+    The last one of each piece that it runs is not counted: from outside it looks like any other.
+    """
+
+    total: int
+    delegated: int
 
 
 class ExportReport(NamedTuple):
@@ -27,12 +39,14 @@ class ExportReport(NamedTuple):
         entry_points: what it offers.
         differences: the largest differences from the model that the self-check found, by what ran
             and by output; in parts of the largest value where that is over 1.
+        operators: of each entry point of a `.tflite`.
     """
 
     path: Path
     num_bytes: int
     entry_points: tuple[str, ...]
     differences: dict[str, dict[str, float]]
+    operators: dict[str, OperatorCount] = {}  # noqa: RUF012 - never written to
 
 
 def export_saved_model(
@@ -44,13 +58,19 @@ def export_saved_model(
     detections_per_class: int = 100,
     use_regular_nms: bool = False,
     postprocessing: bool = True,
+    signature: str = "streaming",
+    input_type: str = "float32",
+    network: str = "both",
+    unroll_length: int | None = None,
     schedule: str | None = None,
+    labels: tuple[str, ...] = (),
+    check_frames: int = streams.FRAMES,
     notify: Notify = lambda line: None,
 ) -> ExportReport:
     """Writes a model as a SavedModel and checks it against the model.
 
     Its signatures are the entry points of `lstd.export`, and `serving_default` for clips
-    (`frames` float32 `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
+    (`frames` `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
     `model.json`, see `lstd.export.metadata`.
 
     Args:
@@ -61,7 +81,14 @@ def export_saved_model(
         detections_per_class: boxes kept for one class, in regular mode.
         use_regular_nms: each class is suppressed by itself, not all together.
         postprocessing: False: raw output and anchors instead of detections.
+        signature: "streaming": one frame and the state; "clip": `input_video_tensor`, a clip of
+            fixed length, unrolled by the schedule.
+        input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
+        network: "both", or the only one to export, "large" or "small".
+        unroll_length: frames of a clip; None: 4.
         schedule: which network runs on which frame of a clip; None: the model's for evaluation.
+        labels: class names for the JSON; empty: the model's.
+        check_frames: frames that the self-check runs at least.
         notify: is told each step.
 
     Raises:
@@ -77,20 +104,22 @@ def export_saved_model(
         use_regular_nms=use_regular_nms,
         postprocessing=postprocessing,
     )
-    check_schedule(model, schedule)
+    shape = form.checked(
+        model,
+        signature=signature,
+        input_type=input_type,
+        network=network,
+        unroll_length=unroll_length,
+        schedule=schedule,
+    )
+    labels = class_names.checked(labels or tuple(model.labels), num_classes=model.num_classes)
+    streams.check_frames(check_frames)
     path = Path(path)
     with staging.staged(path.parent, [path.name]) as temporary:
-        module = ExportModule(model, options=options, schedule=schedule)
-        report = write(module, temporary / path.name, notify=notify)
-        facts = metadata.describe(
-            module,
-            name=path.name,
-            content=None,
-            step=module.run,
-            labels=class_names.checked(tuple(model.labels), num_classes=model.num_classes),
-            differences=report.differences,
+        module = ExportModule(model, options=options, schedule=schedule, form=shape)
+        report = write(
+            module, temporary / path.name, labels=labels, notify=notify, frames=check_frames
         )
-        metadata.write(facts, report.path / "model.json")
     return report._replace(path=path)
 
 
@@ -122,26 +151,31 @@ def options_for(
     return options if postprocessing else None
 
 
-def check_schedule(model: Any, schedule: str | None) -> None:
-    """Raises unless the model can run the schedule."""
-    if schedule is None:
-        return
-    schedule_names.check(schedule)
-    if len(model.networks) == 1 and schedule_names.skip_of(schedule) != 0:
-        raise ValueError(
-            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
-        )
-
-
-def write(module: ExportModule, path: Path, *, notify: Notify) -> ExportReport:
-    """Writes and checks the SavedModel of a module; the caller takes care of the place."""
+def write(
+    module: ExportModule,
+    path: Path,
+    *,
+    labels: tuple[str, ...],
+    notify: Notify,
+    frames: int = streams.FRAMES,
+) -> ExportReport:
+    """Writes and checks the SavedModel of a module with its JSON; the caller minds the place."""
     notify("tracing the entry points and writing the SavedModel")
     tf.saved_model.save(module, str(path), signatures=module.signatures())
     notify("checking the SavedModel against the model")
-    differences = check.check_saved_model(module, str(path))
+    differences = {"SavedModel": check.check_saved_model(module, str(path), frames=frames)}
+    facts = metadata.describe(
+        module,
+        name=path.name,
+        content=None,
+        step=module.run,
+        labels=labels,
+        differences=differences,
+    )
+    metadata.write(facts, path / METADATA)
     return ExportReport(
         path=path,
         num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         entry_points=tuple(module.signatures()),
-        differences={"SavedModel": differences},
+        differences=differences,
     )

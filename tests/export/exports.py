@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from lstd.export import saved_model, tflite
+from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from tests.export.tiny_model import TinyModel
 
@@ -20,11 +21,17 @@ DEFAULTS = {
 }
 
 
-def module(model: Any = None, *, schedule: str | None = None, **options: Any) -> ExportModule:
+def module(
+    model: Any = None,
+    *,
+    schedule: str | None = None,
+    form: Form = Form(),  # noqa: B008
+    **options: Any,
+) -> ExportModule:
     """Returns the module of a model (None: the tiny one), with these options."""
     model = model or TinyModel()
     values = saved_model.options_for(model, **{**DEFAULTS, **options})
-    return ExportModule(model, options=values, schedule=schedule)
+    return ExportModule(model, options=values, schedule=schedule, form=form)
 
 
 def converted(exported: ExportModule) -> bytes:

@@ -8,9 +8,16 @@ import pytest
 import tensorflow as tf
 
 from lstd.config import PostprocessingConfig
-from lstd.export import check, comparison, flatbuffer, interpreters, postprocessing_op
-from lstd.export.check import ExportCheckError
+from lstd.export import (
+    check,
+    comparison,
+    flatbuffer,
+    interpreters,
+    postprocessing_op,
+    streams,
+)
 from lstd.export.module import ExportModule
+from lstd.export.streams import ExportCheckError
 from tests.export import exports
 from tests.export.tiny_model import TinyModel
 
@@ -47,7 +54,7 @@ def test_stream_has_three_frames_or_more_and_carries_the_state(module: ExportMod
         seen.append((entry_point, float(inputs["lstm_c"].sum())))
         return module.run(entry_point, **inputs)
 
-    check.compare_streams(module, step, where="the test")
+    streams.compare_streams(module, step, where="the test")
     assert [name for name, _ in seen] == ["large", "small", "small", "large"]
     sums = [state for _, state in seen]
     assert sums[0] == 0.0
@@ -85,14 +92,14 @@ def _broken(module: ExportModule, **changes: Any) -> Any:
 )
 def test_a_wrong_output_is_found_and_named(module: ExportModule, name: str, change: Any) -> None:
     with pytest.raises(ExportCheckError, match=r"of entry point small differs .* on frame 2"):
-        check.compare_streams(module, _broken(module, **{name: change}), where="the test")
+        streams.compare_streams(module, _broken(module, **{name: change}), where="the test")
 
 
 def test_rows_behind_the_last_detection_do_not_count() -> None:
     strict = TinyModel(postprocessing=PostprocessingConfig(score_threshold=1.5))
     module = exports.module(strict)
     step = _broken(module, detection_scores=lambda value: value * np.nan)
-    check.compare_streams(module, step, where="the test")
+    streams.compare_streams(module, step, where="the test")
 
 
 def test_an_output_too_many_is_named(module: ExportModule) -> None:
@@ -100,7 +107,7 @@ def test_an_output_too_many_is_named(module: ExportModule) -> None:
         return {**module.run(entry_point, **inputs), "more": np.zeros(1)}
 
     with pytest.raises(ExportCheckError, match=r"has the outputs .*more.*, expected"):
-        check.compare_streams(module, step, where="the test")
+        streams.compare_streams(module, step, where="the test")
 
 
 class _Chaotic(TinyModel):
@@ -118,7 +125,7 @@ def test_what_rounding_does_to_the_model_itself_is_allowed() -> None:
     def step(entry_point: str, *, image: np.ndarray, **state: np.ndarray) -> Any:
         return module.run(entry_point, image=image * np.float32(1 + 1e-6), **state)
 
-    found = check.compare_streams(module, step, where="the test")
+    found = streams.compare_streams(module, step, where="the test")
     assert max(found.values()) > comparison.TOLERANCE
 
 
@@ -184,12 +191,12 @@ def test_a_low_score_threshold_of_the_model_reaches_the_file() -> None:
     check.check_tflite(content, module)
     step = interpreters.step_of(interpreters.make(content, xnnpack=True))
     zeros = np.zeros([1, 1, 2, 4], np.float32)
-    image = check.pattern_image(0, (32, 64, 3))
+    image = streams.pattern_image(0, (32, 64, 3))
     assert step("large", image=image, lstm_c=zeros, lstm_h=zeros)["num_detections"] == 0
 
 
 def test_pattern_image_is_the_one_that_the_metadata_describe() -> None:
-    image = check.pattern_image(2, (2, 3, 1))
+    image = streams.pattern_image(2, (2, 3, 1))
     expected = [((n + 2000006) * 2654435761 % 2**32) >> 24 for n in range(6)]
     assert image.reshape(-1).tolist() == expected
     assert image.shape == (1, 2, 3, 1)

@@ -29,7 +29,9 @@ def _stream(
 def test_a_clip_is_the_loop_of_the_entry_points(options: dict[str, Any], batch: int) -> None:
     module = exports.module(**options)
     clips = images(5 * batch).reshape(batch, 5, 32, 64, 3)
-    served = {name: value.numpy() for name, value in module.clip(tf.constant(clips)).items()}
+    served = {
+        name: value.numpy() for name, value in module.serving_default(tf.constant(clips)).items()
+    }
     for row in range(batch):
         frames = _stream(module, clips[row], ["large", "small", "small", "large", "small"])  # SKIP2
         for name in STATE_OUTPUTS:
@@ -44,7 +46,7 @@ def test_a_clip_of_one_backbone_is_the_loop_of_step() -> None:
     assert module.schedule == "LARGE"
     clip = images(3)[np.newaxis]
     frames = _stream(module, clip[0], ["step"] * 3)
-    served = module.clip(tf.constant(clip))
+    served = module.serving_default(tf.constant(clip))
     for number, frame in enumerate(frames):
         np.testing.assert_allclose(
             served["detection_scores"][0, number], frame["detection_scores"][0], atol=1e-5
@@ -56,7 +58,9 @@ def test_schedule_of_clips_can_be_chosen() -> None:
     clip = images(3)[np.newaxis]
     frames = _stream(module, clip[0], ["large", "small", "large"])
     np.testing.assert_allclose(
-        module.clip(tf.constant(clip))["lstm_h_out"][0], frames[-1]["lstm_h_out"][0], atol=1e-5
+        module.serving_default(tf.constant(clip))["lstm_h_out"][0],
+        frames[-1]["lstm_h_out"][0],
+        atol=1e-5,
     )
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.export import check, saved_model
-from lstd.export.check import ExportCheckError
+from lstd.export import check, form
 from lstd.export.saved_model import export_saved_model
+from lstd.export.streams import ExportCheckError
 from tests.export.tiny_model import TinyModel, images
 
 ZEROS = tf.zeros([1, 1, 2, 4])
@@ -40,7 +40,7 @@ def test_json_stands_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ExportCheckError("it differs")
 
     monkeypatch.setattr(check, "check_saved_model", fail)
@@ -57,7 +57,7 @@ def test_wrong_values_are_refused_before_anything_is_made(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("schedule", ["SKIP3", "RANDOM", "SMALL"])
 def test_one_backbone_runs_large_only(schedule: str) -> None:
-    saved_model.check_schedule(TinyModel(), schedule)
+    form.check_schedule(TinyModel(), schedule)
     with pytest.raises(ValueError, match="one backbone runs LARGE on every frame"):
-        saved_model.check_schedule(TinyModel(("large",)), schedule)
-    saved_model.check_schedule(TinyModel(("large",)), "LARGE")
+        form.check_schedule(TinyModel(("large",)), schedule)
+    form.check_schedule(TinyModel(("large",)), "LARGE")

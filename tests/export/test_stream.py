@@ -122,7 +122,7 @@ def test_clips_of_the_real_module_are_those_of_the_model() -> None:
     model = tiny.model(eval_schedule="SKIP2")
     module = exports.module(model, postprocessing=False)
     clips = np.float32(tiny.clip(4))
-    served = module.clip(tf.constant(clips))
+    served = module.serving_default(tf.constant(clips))
     expected = model(clips, networks=["large", "small", "small", "large"])
     np.testing.assert_allclose(
         served["raw_outputs/box_encodings"], expected.predictions.box_encodings, atol=1e-3

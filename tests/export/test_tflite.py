@@ -52,7 +52,17 @@ def test_steps_are_told(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"quantization": "int8"}, "quantization 'int8' is not available .*allowed: 'none'"),
-        ({"signature": "clip"}, "signature 'clip' is not available .*allowed: 'streaming'"),
+        ({"signature": "frame"}, "signature must be one of streaming, clip, got 'frame'"),
+        ({"input_type": "int8"}, "input_type must be one of float32, uint8, got 'int8'"),
+        ({"network": "step"}, "network must be one of both, large, small, got 'step'"),
+        ({"unroll_length": 4}, "unroll_length is the length of a clip, but signature 'streaming'"),
+        ({"signature": "clip", "unroll_length": 0}, "unroll_length must be a whole number of at"),
+        ({"signature": "clip", "schedule": "RANDOM"}, "'RANDOM' cannot draw anew"),
+        (
+            {"signature": "clip", "network": "small", "schedule": "SKIP3"},
+            "schedule 'SKIP3' and network 'small' contradict each other",
+        ),
+        ({"check_frames": 2}, "check_frames must be a whole number of at least 3, got 2"),
         ({"representative_data": []}, "representative_data is not available in this version"),
         ({"max_detections": 0}, "max_detections must be a whole number"),
         ({"schedule": "SKIP"}, "unknown schedule 'SKIP'"),

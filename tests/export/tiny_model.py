@@ -51,15 +51,26 @@ class TinyModel(keras.Model):
         zeros = tf.zeros([batch_size, HEIGHT // 32, WIDTH // 32, DEPTH])
         return LSTMState(zeros, zeros)
 
+    def call(self, frames: Any, state: LSTMState, networks: Any, training: bool = False) -> Output:
+        """Returns the output for clips `[B, T, H, W, C]`: the loop of steps."""
+        found = []
+        for number, network in enumerate(networks):
+            output = self.step(frames[:, number], state, network)
+            found.append(output.predictions)
+            state = output.state
+        boxes, classes = (tf.stack(parts, axis=1) for parts in zip(*found, strict=True))
+        return Output(Predictions(boxes, classes), state)
+
     def step(
         self, frame: Any, state: LSTMState, network: Any = "large", training: bool = False
     ) -> Output:
         image = tf.cast(frame, tf.float32) / 127.5 - 1.0
         cells = 2.0 * tf.nn.avg_pool2d(image[:, :, :, :], 32, 32, "VALID")
-        features = [tf.nn.conv2d(cells, kernel, 1, "SAME") for kernel in self.inputs_of]
         if isinstance(network, str):
-            feature, is_large = features[self.networks.index(network)], network == "large"
+            kernel = self.inputs_of[self.networks.index(network)]
+            feature, is_large = tf.nn.conv2d(cells, kernel, 1, "SAME"), network == "large"
         else:
+            features = [tf.nn.conv2d(cells, kernel, 1, "SAME") for kernel in self.inputs_of]
             is_large = tf.equal(network, 0)[:, None, None, None]
             feature = tf.where(is_large, *features)
         joined = tf.concat([feature, state.h], axis=-1)

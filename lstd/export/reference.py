@@ -1,0 +1,80 @@
+"""What an exported file is compared with: the module in TensorFlow, or a SavedModel made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from lstd.export import postprocessing_op
+from lstd.export.form import Form
+from lstd.export.names import CLIP_INPUT, INPUTS, RAW_OUTPUTS, STATE_INPUTS
+from lstd.export.postprocessing_op import PostprocessingOptions
+
+
+class Reference(Protocol):
+    """Entry points that are known to be right.
+
+    Attributes:
+        form: of the entry points.
+        entry_points: their names, and the network that each of them runs ("scheduled" for a clip).
+        options: of the post-processing; None: raw output.
+        image_shape: (H, W, C).
+        state_shape: (1, h, w, D).
+    """
+
+    form: Form
+    entry_points: Mapping[str, str]
+    options: PostprocessingOptions | None
+    image_shape: tuple[int, int, int]
+    state_shape: tuple[int, int, int, int]
+
+    def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs of one entry point."""
+
+    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns what it computes before suppression: `RAW_OUTPUTS` and the state.
+
+        Frames are float32 here, whatever the entry point takes.
+        """
+
+
+class RawFrames(NamedTuple):
+    """Frames before suppression.
+
+    Attributes:
+        boxes: decoded, float32 `[T, A, 4]`.
+        scores: float32 `[T, A, K]`, without background.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+def image_input(form: Form) -> str:
+    """Returns the name of the input for frames."""
+    return CLIP_INPUT if form.signature == "clip" else INPUTS[0]
+
+
+def input_names(form: Form) -> tuple[str, str, str]:
+    """Returns the names of all inputs."""
+    return (image_input(form), *STATE_INPUTS)
+
+
+def input_shape(reference: Reference) -> tuple[int, int, int, int]:
+    """Returns the shape of the input for frames, one or a clip of them."""
+    return (reference.form.unroll_length, *reference.image_shape)
+
+
+def decoded(outputs: Mapping[str, np.ndarray], options: PostprocessingOptions) -> RawFrames:
+    """Returns raw outputs as what suppression sees."""
+    encodings, scores, anchors = (outputs[name] for name in RAW_OUTPUTS)
+    boxes = [
+        postprocessing_op.decode(
+            tf.constant(frame), tf.constant(anchors), scale_factors=options.scale_factors
+        ).numpy()
+        for frame in encodings
+    ]
+    return RawFrames(np.stack(boxes), scores[..., 1:])
