@@ -1,26 +1,36 @@
 """Writes a trained model as a SavedModel and as one .tflite with named entry points.
 
     lstd-export --model runs/bicycle --output_directory exported/bicycle
+    lstd-export --config old.config --model old/model.ckpt-9 --output_directory exported/old
 
 In the output directory: `saved_model/`, `model.tflite`, and `model.json` with all that an app
-needs to know. The entry points `large` and `small` (`step` where there is one backbone) take one
-frame and the LSTM state, and return detections and the new state. Before anything appears there,
-the files are run over a few frames and compared with the model.
+needs to know, which the .tflite carries inside as well. The entry points `large` and `small`
+(`step` where there is one backbone) take one frame and the LSTM state, and return detections and
+the new state; with --signature clip there is one, `clip`, for a clip of fixed length. Before
+anything appears there, the files are run over a few frames and compared with the model.
+
+In two steps: the first as above, the second makes a .tflite of the SavedModel again.
+
+    lstd-export --saved_model_path exported/bicycle/saved_model --export_path bicycle.tflite
+
+A .tflite that is already there, of ours or of others:
+
+    lstd-export --check exported/bicycle/model.tflite --model runs/bicycle
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common
+from lstd.cli import common, export_check, export_model
 
 if TYPE_CHECKING:
+    from lstd.config import Config
     from lstd.export.saved_model import ExportReport
 
 _WEIGHTS = ("best", "last", "average")
@@ -29,15 +39,62 @@ _LIMITS = {
     "max_classes_per_detection": "Classes returned for each object, best first.",
     "detections_per_class": "Boxes kept for one class; only with --use_regular_nms.",
 }
+# Flags of one way to use the command, beside those that all of them take.
+_OF_A_MODEL = (
+    "model",
+    "trained_checkpoint_prefix",
+    "config",
+    "pipeline_config_path",
+    "config_override",
+    "set",
+    "weights",
+    "moving_averages",
+)
+_OF_ALL = ("check_frames", "help", "version")
+_WAYS = {
+    "check": ("check", *_OF_A_MODEL),
+    "saved_model_path": ("saved_model_path", "export_path", "labels", "schedule"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     values = flags.FlagValues()
-    common.define(values, "model", "output_directory", "schedule", "set")
-    flags.DEFINE_enum(
-        "weights", "best", _WEIGHTS, "Which weights of the run folder.", flag_values=values
+    common.define(values, "config", "model")
+    _define_model_flags(values)
+    common.define(values, "output_directory", "schedule", "config_override", "set")
+    _define_postprocessing_flags(values)
+    _define_form_flags(values)
+    _define_other_ways(values)
+    return common.run(_run, values, program="lstd-export", description=__doc__, argv=argv)
+
+
+def _define_model_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "trained_checkpoint_prefix",
+        "",
+        "The same as --model: run folder, weights file, or prefix or .npz of a checkpoint of the "
+        "original.",
+        flag_values=values,
     )
+    flags.DEFINE_enum(
+        "weights",
+        None,
+        _WEIGHTS,
+        "Which weights of the run folder. Not given: average or best, as --moving_averages says.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "moving_averages",
+        "auto",
+        ("auto", "true", "false"),
+        "Export the moving averages of the weights; auto: where evaluation.use_moving_averages of "
+        "the config says so.",
+        flag_values=values,
+    )
+
+
+def _define_postprocessing_flags(values: flags.FlagValues) -> None:
     for name, text in _LIMITS.items():
         text += f" Not given: export.{name} of the config."
         flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
@@ -54,82 +111,226 @@ def main(argv: Sequence[str] | None = None) -> int:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "labels", "", "Class names: a text file, one in a line, or a,b,c.", flag_values=values
-    )
-    return common.run(
-        _export,
-        values,
-        program="lstd-export",
-        description=__doc__,
-        required=("model", "output_directory"),
-        argv=argv,
+        "labels",
+        "",
+        "Class names: a text file, one in a line, a label map (.pbtxt), or a,b,c.",
+        flag_values=values,
     )
 
 
-def _export(values: flags.FlagValues) -> None:
-    from lstd import schedule_names
-    from lstd.export import bundle, class_names
+def _define_form_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "signature",
+        "streaming",
+        ("streaming", "clip"),
+        "streaming: one frame and the state; clip: a clip of fixed length, unrolled.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "unroll_length",
+        None,
+        "Frames of a clip. Not given: data.evaluation.unroll_length of the config.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "input_type",
+        "float32",
+        ("float32", "uint8"),
+        "Type of the frames, 0 to 255 in both.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "network",
+        "both",
+        ("both", "large", "small"),
+        "Export both networks, or one alone.",
+        flag_values=values,
+    )
 
-    labels = class_names.read(values.labels)
-    if values.schedule:
-        schedule_names.check(values.schedule, where="--schedule")
+
+def _define_other_ways(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "check_frames",
+        4,
+        "Frames that the self-check runs with the state carried.",
+        lower_bound=3,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "saved_model_path", "", "A SavedModel of lstd to convert.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "export_path", "", "The .tflite that --saved_model_path becomes.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "check", "", "A .tflite to look at; nothing is written.", flag_values=values
+    )
+
+
+def _run(values: flags.FlagValues) -> None:
     start = time.monotonic()
 
     def notify(line: str) -> None:
         print(f"{time.monotonic() - start:5.1f} s  {line}", flush=True)
 
-    notify(f"loading {values.model}")
-    model, defaults = _load(values)
-    given = {name: values[name].value for name in (*_LIMITS, "use_regular_nms")}
-    options = {
-        name: getattr(defaults, name) if value is None else value for name, value in given.items()
-    }
+    if values["check"].present:
+        _refuse_others(values, "check")
+        _check(values, notify)
+    elif values["saved_model_path"].present or values["export_path"].present:
+        missing = [name for name in ("saved_model_path", "export_path") if not values[name].value]
+        if missing:
+            raise ValueError(
+                f"--saved_model_path and --export_path belong together; --{missing[0]} is missing"
+            )
+        _refuse_others(values, "saved_model_path")
+        _convert(values, notify)
+    else:
+        _export(values, notify)
+
+
+def _refuse_others(values: flags.FlagValues, way: str) -> None:
+    """Raises where flags were given that this way of using the command does not look at."""
+    allowed = {*_WAYS[way], *_OF_ALL}
+    names = {values[name].name for name in values}
+    others = sorted(name for name in names if values[name].present and name not in allowed)
+    if others:
+        raise ValueError(
+            f"--{way} and {', '.join(f'--{name}' for name in others)} contradict each other: "
+            + _WHY[way]
+        )
+
+
+_WHY = {
+    "check": "it looks at a file that is there, and exports nothing",
+    "saved_model_path": "the SavedModel decides that already; set it where it is exported",
+}
+
+
+def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    path = common.existing_file(values.check, flag="--check")
+    source = export_model.path_of(values)
+    if source is None:
+        useless = [name for name in _OF_A_MODEL if values[name].present]
+        if useless:
+            raise ValueError(
+                f"--{useless[0]} says how to build the model to compare with, so that --model must "
+                "be given too"
+            )
+        export_check.run(path, model=None, frames=values.check_frames)
+        return
+    notify(f"loading {source}")
+    model = export_model.load(source, values).model
+    export_check.run(path, model=model, frames=values.check_frames)
+
+
+def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    from lstd.export import class_names, conversion
+
+    notify(f"loading {values.saved_model_path}")
+    report = conversion.convert_saved_model(
+        values.saved_model_path,
+        values.export_path,
+        labels=class_names.read(values.labels),
+        schedule=values.schedule or None,
+        check_frames=values.check_frames,
+        notify=notify,
+    )
+    notify("done")
+    _summarize([report])
+
+
+def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    from lstd import schedule_names
+    from lstd.export import bundle, class_names
+
+    source = export_model.path_of(values)
+    missing = [] if source else ["--model"]
+    missing += [] if values.output_directory else ["--output_directory"]
+    if source is None or missing:
+        raise ValueError(f"{' and '.join(missing)} must be given (lstd-export --help says more)")
+    labels = class_names.read(values.labels)
+    if values.schedule:
+        schedule_names.check(values.schedule, where="--schedule")
+    _refuse_without_effect(values)
+    notify(f"loading {source}")
+    model, config = export_model.load(source, values)
     reports = bundle.export_all(
         model,
         values.output_directory,
-        **options,
-        postprocessing=values.add_postprocessing_op,
+        **_postprocessing(values, config),
+        **_form(values, config),
         schedule=values.schedule or None,
         labels=labels,
+        check_frames=values.check_frames,
         notify=notify,
     )
     notify("done")
     _summarize(reports)
 
 
-def _load(values: flags.FlagValues) -> tuple[Any, Any]:
-    """Returns the model, and the export section of its config."""
-    from lstd import config_io
-    from lstd.models.build import build_model
-    from lstd.training import run_folder
-
-    model = run_folder.load_model(values.model, weights=values.weights)
-    named = Path(values.model)  # the folder, or a weights file in it
-    folder = run_folder.RunFolder(named if named.is_dir() else named.parent)
-    stored = config_io.load_config(folder.config)
-    config = common.overridden(stored, values)
-    if config.model != stored.model:
-        changed = build_model(config.model)
-        try:
-            changed.set_weights(model.get_weights())
-        except ValueError:
+def _refuse_without_effect(values: flags.FlagValues) -> None:
+    """Raises where a flag would change nothing because of another one."""
+    if not values.add_postprocessing_op:
+        given = [name for name in (*_LIMITS, "use_regular_nms") if values[name].value]
+        if given:
             raise ValueError(
-                f"--set {' '.join(values.set)}: the weights of {values.model} do not fit the model "
-                "that this describes"
-            ) from None
-        model = changed
-    return model, config.export
+                f"--noadd_postprocessing_op and {', '.join(f'--{name}' for name in given)} "
+                "contradict each other: raw output is not post-processed"
+            )
+    if values["unroll_length"].present and values.signature == "streaming":
+        raise ValueError(
+            "--unroll_length is the length of a clip, but --signature=streaming takes one frame; "
+            "leave it out, or say --signature=clip"
+        )
+
+
+def _postprocessing(values: flags.FlagValues, config: Config) -> dict[str, Any]:
+    """Returns the options of the post-processing, from flags or the config.
+
+    Raises:
+        ValueError: `--detections_per_class` in the mode that does not look at it.
+    """
+    given = {name: values[name].value for name in (*_LIMITS, "use_regular_nms")}
+    options = {
+        name: getattr(config.export, name) if value is None else value
+        for name, value in given.items()
+    }
+    per_class = given["detections_per_class"]
+    if per_class not in (None, config.export.detections_per_class) and (
+        not options["use_regular_nms"]
+    ):
+        raise ValueError(
+            f"--detections_per_class={per_class} has an effect only with --use_regular_nms; give "
+            "both, or neither"
+        )
+    return {**options, "postprocessing": values.add_postprocessing_op}
+
+
+def _form(values: flags.FlagValues, config: Config) -> dict[str, Any]:
+    length = None
+    if values.signature == "clip":
+        length = values.unroll_length or config.data.evaluation.unroll_length
+    return {
+        "signature": values.signature,
+        "unroll_length": length,
+        "input_type": values.input_type,
+        "network": values.network,
+    }
 
 
 def _summarize(reports: Sequence[ExportReport]) -> None:
     for report in reports:
         print(
-            f"{report.path}: {report.num_bytes / 1e6:.1f} MB, entry points "
-            + ", ".join(report.entry_points)
+            f"{report.path}: {report.num_bytes:,} bytes ({report.num_bytes / 1e6:.1f} MB), "
+            f"entry points {', '.join(report.entry_points)}"
         )
+        for name, count in report.operators.items():
+            print(f"  {name}: {count.total} operators, XNNPACK runs at least {count.delegated}")
         for ran, differences in report.differences.items():
             worst = max(differences, key=lambda name: differences[name])
             print(f"  {ran}: within {differences[worst]:.1e} of the model ({worst})")
+            print("    " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
 
 
 if __name__ == "__main__":

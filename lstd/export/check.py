@@ -8,7 +8,7 @@ import numpy as np
 
 from lstd.export import comparison, flatbuffer, interpreters, postprocessing_op
 from lstd.export.module import ExportModule
-from lstd.export.reference import Reference
+from lstd.export.reference import Described, Reference
 from lstd.export.streams import FRAMES, ExportCheckError, compare_streams, pattern_image
 
 
@@ -37,7 +37,7 @@ def check_saved_model(
     return largest
 
 
-def require_postprocessing(content: bytes, module: Reference) -> None:
+def require_postprocessing(content: bytes, module: Described) -> None:
     """Raises unless the post-processing op, with all attributes, stands in every entry point.
 
     In that of a clip it stands once for each frame.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lstd import label_map
+
 
 def checked(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
     """Returns the class names, `class 0` and so on where there are none.
@@ -17,7 +19,9 @@ def checked(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
 
 
 def read(given: str) -> tuple[str, ...]:
-    """Returns class names: the lines of a text file of that name, else names between commas.
+    """Returns class names: those in a file of that name, else names between commas.
+
+    A file is a text with a name in each line, or a label map of the original (`.pbtxt`).
 
     Raises:
         ValueError: a name is empty or stands there twice, or the file is not text.
@@ -25,6 +29,8 @@ def read(given: str) -> tuple[str, ...]:
     if not given:
         return ()
     path = Path(given)
+    if path.suffix == ".pbtxt" and path.is_file():
+        return label_map.load(path)
     try:
         text = path.read_text(encoding="utf-8") if path.is_file() else None
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, NamedTuple
 
 
@@ -45,6 +46,13 @@ def entry_points(content: bytes) -> dict[str, EntryPoint]:
         operators = (_operator(model, raw) for raw in _raw_operators(model, subgraph))
         found[signature.SignatureKey().decode()] = EntryPoint(subgraph, tuple(operators))
     return found
+
+
+def main_graph(content: bytes) -> EntryPoint:
+    """Returns the first subgraph, which a file without signatures has too."""
+    model = _model(content)
+    operators = (_operator(model, raw) for raw in _raw_operators(model, 0))
+    return EntryPoint(0, tuple(operators))
 
 
 def with_options(content: bytes, name: str, options: dict[str, Any]) -> bytes:
@@ -101,15 +109,24 @@ def _operator_name(model: Any, raw: Any) -> str:
 
 
 def _operator(model: Any, raw: Any) -> Operator:
-    from flatbuffers import flexbuffers
-
     name = _operator_name(model, raw)
     options = raw.CustomOptionsAsNumpy() if raw.CustomOptionsLength() else b""
     return Operator(
         name=name,
         outputs=tuple(raw.Outputs(index) for index in range(raw.OutputsLength())),
-        options=flexbuffers.Loads(bytes(options)) if len(options) else {},
+        options=_decode(bytes(options)),
     )
+
+
+def _decode(options: bytes) -> dict[str, Any]:
+    """Returns the attributes of a FlexBuffer map, none where another file keeps them otherwise."""
+    from flatbuffers import flexbuffers
+
+    try:
+        found = flexbuffers.Loads(options) if options else {}
+    except (ValueError, IndexError, struct.error):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _options_place(raw: Any) -> int:

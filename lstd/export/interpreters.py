@@ -47,15 +47,28 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     """
     interpreter = make(content, xnnpack=xnnpack)
     found = {}
-    for name, (subgraph, operators) in flatbuffer.entry_points(content).items():
+    for name, entry_point in flatbuffer.entry_points(content).items():
         runner = interpreter.get_signature_runner(name)
         inputs = runner.get_input_details().items()
         runner(**{key: np.zeros(detail["shape"], detail["dtype"]) for key, detail in inputs})
-        found[name] = sum(
-            not all(_is_allocated(interpreter, tensor, subgraph) for tensor in operator.outputs)
-            for operator in operators
-        )
+        found[name] = _hidden(interpreter, entry_point)
     return found
+
+
+def hidden_in_main_graph(content: bytes) -> int:
+    """Returns the same for the first subgraph of a file that may have no entry points."""
+    interpreter = make(content, xnnpack=True)
+    interpreter.allocate_tensors()
+    return _hidden(interpreter, flatbuffer.main_graph(content))
+
+
+def _hidden(interpreter: Any, entry_point: flatbuffer.EntryPoint) -> int:
+    return sum(
+        not all(
+            _is_allocated(interpreter, tensor, entry_point.subgraph) for tensor in operator.outputs
+        )
+        for operator in entry_point.operators
+    )
 
 
 def _is_allocated(interpreter: Any, tensor: int, subgraph: int) -> bool:

@@ -22,7 +22,7 @@ from lstd.export.form import clip_schedule
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.names import CLIP, DETECTION_OUTPUTS, STATE_INPUTS, STATE_OUTPUTS
-from lstd.export.reference import Reference
+from lstd.export.reference import Described, Reference
 from lstd.whole_file import write_whole
 
 FORMAT_VERSION = 2
@@ -107,7 +107,7 @@ def completed(
             "tolerance": comparison.TOLERANCE,
             "largest_differences": differences,
         },
-        "golden_frame": _golden_frame(reference, step),
+        "golden_frame": golden_frame(reference, step),
     }
 
 
@@ -185,13 +185,19 @@ def _tensors(specs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _schedule(module: ExportModule) -> dict[str, Any]:
+def _schedule(module: ExportModule) -> dict[str, str]:
     """Says which entry point runs on which frame."""
-    schedule = module.schedule
-    if module.form.signature == CLIP:
-        schedule = clip_schedule(module.form, schedule)
+    if module.form.signature != CLIP:
+        return schedule_facts(module.schedule, single="step" in module.entry_points)
+    schedule = clip_schedule(module.form, module.schedule)
+    facts = schedule_facts(schedule, single=len(module.model.networks) == 1)
+    return {**facts, "rule": f"{facts['rule']}; unrolled in the file, each clip counts from 0"}
+
+
+def schedule_facts(schedule: str, *, single: bool) -> dict[str, str]:
+    """Says which network runs on which frame; `single`: there is one backbone."""
     skipped = schedule_names.skip_of(schedule)
-    if "step" in module.entry_points:
+    if single:
         rule = "step on every frame"
     elif schedule == "SMALL":
         rule = "small on every frame"
@@ -201,8 +207,6 @@ def _schedule(module: ExportModule) -> dict[str, Any]:
         rule = "large on every frame"
     else:
         rule = f"large on frame 0 of a video and every {skipped + 1} frames after it, else small"
-    if module.form.signature == CLIP:
-        rule += "; unrolled in the file, so that each clip counts from 0"
     return {"default": schedule, "rule": rule}
 
 
@@ -243,7 +247,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _golden_frame(reference: Reference, step: Step) -> dict[str, Any]:
+def golden_frame(reference: Described, step: Step) -> dict[str, Any]:
     """Returns a frame or clip, and what the export makes of it from a zero state."""
     zeros = dict.fromkeys(STATE_INPUTS, np.zeros(reference.state_shape, np.float32))
     name = references.image_input(reference.form)
@@ -272,7 +276,7 @@ def _golden_frame(reference: Reference, step: Step) -> dict[str, Any]:
     }
 
 
-def _golden_detections(reference: Reference, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+def _golden_detections(reference: Described, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
     """Returns the detections of a frame, or lists of them for the frames of a clip."""
     if reference.options is None:
         return {
@@ -289,7 +293,7 @@ def _golden_detections(reference: Reference, outputs: dict[str, np.ndarray]) -> 
     return frames[0]
 
 
-def _golden_rows(reference: Reference, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+def _golden_rows(reference: Described, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
     if reference.options is None:
         raise ValueError("raw outputs have no rows")
     rows = comparison.rows_of(outputs, reference.options)

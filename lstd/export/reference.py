@@ -14,8 +14,8 @@ from lstd.export.names import CLIP_INPUT, INPUTS, RAW_OUTPUTS, STATE_INPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 
-class Reference(Protocol):
-    """Entry points that are known to be right.
+class Described(Protocol):
+    """Entry points of which everything is known but what they compute.
 
     Attributes:
         form: of the entry points.
@@ -30,6 +30,10 @@ class Reference(Protocol):
     options: PostprocessingOptions | None
     image_shape: tuple[int, int, int]
     state_shape: tuple[int, int, int, int]
+
+
+class Reference(Described, Protocol):
+    """Entry points that are known to be right."""
 
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs of one entry point."""
@@ -63,7 +67,7 @@ def input_names(form: Form) -> tuple[str, str, str]:
     return (image_input(form), *STATE_INPUTS)
 
 
-def input_shape(reference: Reference) -> tuple[int, int, int, int]:
+def input_shape(reference: Described) -> tuple[int, int, int, int]:
     """Returns the shape of the input for frames, one or a clip of them."""
     return (reference.form.unroll_length, *reference.image_shape)
 

@@ -10,7 +10,7 @@ from lstd.export import comparison
 from lstd.export import reference as references
 from lstd.export.interpreters import Step
 from lstd.export.names import CLIP, DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_INPUTS, STATE_OUTPUTS
-from lstd.export.reference import Reference
+from lstd.export.reference import Described, Reference
 
 FRAMES = 4
 """Frames that a self-check runs where nobody asks for more: large, small, small, large."""
@@ -32,7 +32,7 @@ def pattern_image(number: int, shape: tuple[int, int, int]) -> np.ndarray:
     return values.astype(np.float32).reshape(1, *shape)
 
 
-def pattern_input(reference: Reference, number: int) -> np.ndarray:
+def pattern_input(reference: Described, number: int) -> np.ndarray:
     """Returns the n-th frame, or the n-th clip of frames, in the dtype of the entry points."""
     length = reference.form.unroll_length
     images = [
@@ -49,7 +49,7 @@ def check_frames(frames: int) -> None:
         )
 
 
-def stream_of(reference: Reference, frames: int) -> Iterator[tuple[str, np.ndarray]]:
+def stream_of(reference: Described, frames: int) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the entry point and the input of each call of a stream of so many frames.
 
     One large, two small and again; of clips as many as hold the frames, at least two.
@@ -63,7 +63,7 @@ def stream_of(reference: Reference, frames: int) -> Iterator[tuple[str, np.ndarr
         yield name, pattern_input(reference, number)
 
 
-def first_state(reference: Reference) -> dict[str, np.ndarray]:
+def first_state(reference: Described) -> dict[str, np.ndarray]:
     """Returns the state at the start of a check: zeros; numbers in [0, 3] where none writes it."""
     state = np.zeros(reference.state_shape, np.float32)
     if list(reference.entry_points) == ["small"]:
@@ -111,7 +111,7 @@ def compare_streams(
     return largest
 
 
-def _unit(module: Reference) -> str:
+def _unit(module: Described) -> str:
     return "clip" if module.form.signature == CLIP else "frame"
 
 

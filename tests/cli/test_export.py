@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lstd import config_io
 from lstd.cli import export
-from lstd.config import Config, ExportConfig
+from lstd.config import Config, EvaluationConfig, ExportConfig
 from lstd.export import bundle
 from lstd.runtime.detector import VideoDetector
 from lstd.training import run_folder, weights_file
 from tests import tiny
 from tests.export.tiny_model import TinyModel
+from tests.golden import reference as golden
 
 
 @pytest.fixture
@@ -48,7 +51,10 @@ def test_all_files_are_written_and_the_steps_and_sizes_told(
     text = capfd.readouterr().out
     for step in ("loading", "tracing", "converting", "checking", "metadata", "done"):
         assert step in text
-    assert f"{output / 'model.tflite'}: 0.0 MB, entry points large, small" in text
+    size = f"{(output / 'model.tflite').stat().st_size:,} bytes (0.0 MB)"
+    assert f"{output / 'model.tflite'}: {size}, entry points large, small" in text
+    assert re.search(r"large: \d+ operators, XNNPACK runs at least \d+", text)
+    assert re.search(r"detection_boxes \d\.\de-\d+, detection_scores \d\.\de-\d+", text)
     assert f"{output / 'saved_model'}: " in text
     assert "with XNNPACK: within " in text
 
@@ -106,6 +112,51 @@ def test_settings_and_raw_output_reach_the_export(
         (["--schedule=SKIP"], "unknown schedule 'SKIP'"),
         (["--set=export.max_detection=3"], "did you mean 'max_detections'?"),
         (["--set=model.num_classes=7"], "do not fit the model"),
+        (["--signature=clips"], "expected one of streaming, clip; did you mean clip?"),
+        (["--signature=clip", "--unroll_length=0"], "--unroll_length=0: "),
+        (["--signature=clip", "--schedule=RANDOM"], "'RANDOM' cannot draw anew"),
+        (
+            ["--signature=clip", "--network=large", "--schedule=SKIP3"],
+            "schedule 'SKIP3' and network 'large' contradict each other",
+        ),
+        (["--unroll_length=4"], "--unroll_length is the length of a clip, but --signature=strea"),
+        (["--input_type=int8"], "--input_type=int8: expected one of float32, uint8"),
+        (["--network=medium"], "--network=medium: expected one of both, large, small"),
+        (["--check_frames=2"], "--check_frames=2: "),
+        (["--check_frames=many"], "--check_frames=many: "),
+        (["--moving_averages=yes"], "--moving_averages=yes: expected one of auto, true, false"),
+        (["--moving_averages=true"], "--moving_averages=true asks for the moving averages, but"),
+        (
+            ["--set=evaluation.use_moving_averages=true"],
+            "--moving_averages=auto follows evaluation.use_moving_averages of the config",
+        ),
+        (
+            ["--moving_averages=true", "--weights=best"],
+            "--moving_averages=true and --weights=best contradict each other",
+        ),
+        (
+            ["--moving_averages=false", "--weights=average"],
+            "--moving_averages=false and --weights=average contradict each other",
+        ),
+        (
+            ["--noadd_postprocessing_op", "--use_regular_nms", "--max_detections=3"],
+            "--noadd_postprocessing_op and --max_detections, --use_regular_nms contradict",
+        ),
+        (["--detections_per_class=5"], "has an effect only with --use_regular_nms"),
+        (
+            ["--use_regular_nms", "--max_classes_per_detection=2"],
+            "max_classes_per_detection must be 1",
+        ),
+        (["--trained_checkpoint_prefix=other"], "contradict each other; give one of them"),
+        (["--export_path=a.tflite"], "--saved_model_path is missing"),
+        (["--saved_model_path=a"], "--export_path is missing"),
+        (
+            ["--saved_model_path=a", "--export_path=b", "--max_detections=3"],
+            "--saved_model_path and --max_detections, --model, --output_directory contradict each",
+        ),
+        (["--check=a.tflite"], "--check and --output_directory contradict each other"),
+        (["--config_override=model { ssd {"], "--config_override"),
+        (["--config=missing.yaml"], "missing.yaml"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_nothing_is_written(
@@ -143,7 +194,7 @@ def _without_weights(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_missing, "missing: no such run folder"),
+        (_missing, "--model: no file or folder "),
         (_without_config, "it has no config.yaml"),
         (_without_weights, "no weights best.weights.h5; there are: none at all"),
     ],
@@ -194,6 +245,188 @@ def test_an_export_that_fails_its_check_keeps_the_old_one(
     assert (output / "model.json").read_text() == "old"
 
 
+def test_form_flags_reach_the_export(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        bundle, "export_all", lambda model, output, **options: given.append(options) or ()
+    )
+    flags = [f"--model={run}", f"--output_directory={tmp_path}"]
+    assert export.main(flags) == 0
+    assert export.main([*flags, "--signature=clip", "--set=data.evaluation.unroll_length=6"]) == 0
+    other = ["--input_type=uint8", "--network=small", "--check_frames=9"]
+    assert export.main([*flags, "--signature=clip", "--unroll_length=5", *other]) == 0
+    names = ("signature", "unroll_length", "input_type", "network", "check_frames")
+    assert [tuple(options[name] for name in names) for options in given] == [
+        ("streaming", None, "float32", "both", 4),
+        ("clip", 6, "float32", "both", 4),
+        ("clip", 5, "uint8", "small", 9),
+    ]
+
+
+def test_defaults_are_the_originals(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_io.save_config(Config(model=tiny.CONFIG), run / "config.yaml")
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(bundle, "export_all", lambda _, __, **options: given.update(options) or ())
+    assert export.main([f"--model={run}", f"--output_directory={tmp_path}"]) == 0
+    expected = {
+        "max_detections": 10,
+        "max_classes_per_detection": 1,
+        "detections_per_class": 100,
+        "use_regular_nms": False,
+        "postprocessing": True,
+    }
+    assert given.items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("flags", "averages", "expected"),
+    [
+        ([], False, "best"),
+        ([], True, "average"),
+        (["--moving_averages=false"], True, "best"),
+        (["--moving_averages=true"], False, "average"),
+        (["--weights=last"], True, "last"),
+        (["--weights=average", "--moving_averages=true"], False, "average"),
+    ],
+)
+def test_moving_averages_choose_the_weights(
+    flags: list[str],
+    averages: bool,
+    expected: str,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluation = EvaluationConfig(use_moving_averages=averages)
+    config_io.save_config(Config(model=tiny.CONFIG, evaluation=evaluation), run / "config.yaml")
+    (run / "average.weights.h5").touch()
+    seen: list[str] = []
+    monkeypatch.setattr(
+        run_folder, "load_model", lambda path, weights: seen.append(weights) or TinyModel()
+    )
+    monkeypatch.setattr(bundle, "export_all", lambda *_, **__: ())
+    assert export.main([f"--model={run}", f"--output_directory={tmp_path}", *flags]) == 0
+    assert seen == [expected]
+
+
+def test_a_weights_file_is_the_average_or_is_not(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (run / "last.weights.h5").touch()
+    flags = [f"--model={run / 'last.weights.h5'}", f"--output_directory={tmp_path / 'out'}"]
+    assert export.main([*flags, "--moving_averages=true"]) == 2
+    assert "last.weights.h5 contradict each other" in _only_line(capfd)
+    assert export.main([*flags, "--weights=best"]) == 2
+    assert "--weights=best and --model=" in _only_line(capfd)
+
+
+def _touched(folder: Path, name: str) -> Path:
+    (folder / name).write_bytes(b"x")
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.tflite", "--check looks at a .tflite"),
+        ("model.ckpt.index", "is one file of a checkpoint; give their prefix, "),
+        ("picture.png", "is no run folder, weights file (.weights.h5) or checkpoint"),
+        ("weights.npz", "--config must be given: the checkpoint"),
+        ("lost.weights.h5", "it has no config.yaml"),
+    ],
+)
+def test_a_model_of_another_kind_is_one_sentence(
+    name: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = _touched(tmp_path, name)
+    assert export.main([f"--model={model}", f"--output_directory={tmp_path / 'out'}"]) == 2
+    assert message in _only_line(capfd)
+
+
+def test_two_steps_give_what_one_gives(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two" / "second.tflite"
+    assert export.main([f"--model={run}", f"--output_directory={one}", "--labels=a,b,c"]) == 0
+    assert _names(one / "saved_model") >= ["assets", "fingerprint.pb", "model.json"]
+    flags = [f"--saved_model_path={one / 'saved_model'}", f"--export_path={two}"]
+    assert export.main([*flags, "--schedule=SKIP7"]) == 0
+    assert "second.tflite: " in capfd.readouterr().out
+    facts, again = _facts(one), json.loads(two.with_suffix(".json").read_text())
+    assert again["schedule"]["default"] == "SKIP7"
+    assert again["file"]["name"] == "second.tflite"
+    for key in ("labels", "entry_points", "postprocessing", "state", "input", "golden_frame"):
+        assert again[key] == facts[key], key
+    assert VideoDetector(two).schedule == "SKIP7"
+    for flag, message in (
+        ("--labels=a,b", "2 names given, the model has 3 classes"),
+        ("--schedule=SKIP", "unknown schedule 'SKIP'"),
+        ("--input_type=uint8", "--saved_model_path and --input_type contradict each other"),
+    ):
+        assert export.main([*flags, flag]) == 2
+        assert message in _only_line(capfd)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "missing", "no folder"),
+        (_without_config, "is not a SavedModel: it has no saved_model.pb"),
+        (
+            lambda folder: _touched(folder, "saved_model.pb").parent,
+            "no model.json in this SavedModel, so it is not one that lstd-export wrote",
+        ),
+    ],
+)
+def test_a_saved_model_that_is_not_ours_is_one_sentence(
+    make: Callable[[Path], Path], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new" / "a.tflite"
+    assert export.main([f"--saved_model_path={make(tmp_path)}", f"--export_path={path}"]) == 2
+    assert message in _only_line(capfd)
+    assert not path.parent.exists()
+
+
+def test_check_prints_entry_points_and_findings(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert export.main([f"--model={run}", f"--output_directory={output}"]) == 0
+    capfd.readouterr()
+    flags = [f"--check={output / 'model.tflite'}", "--check_frames=5"]
+    assert export.main([*flags, f"--model={run}"]) == 0
+    text = capfd.readouterr().out
+    assert "entry point small:\n  in  image  float32 [1, 32, 64, 3]\n" in text
+    assert "  out detection_boxes  float32 [1, 7, 4]\n" in text
+    for name in ("metadata", "post-processing", "delegate", "state carried", "golden frame"):
+        assert re.search(rf"^ok +{name} ", text, re.MULTILINE), name
+    assert "5 calls" in text
+    assert re.search(r"^ok +Keras +with XNNPACK within \d", text, re.MULTILINE)
+    assert text.endswith("6 checks passed, 0 not possible\n")
+    assert export.main(flags) == 0
+    assert "Keras            no --model was given" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "this is not a TFLite file"),
+        (["--weights=best"], "--weights says how to build the model to compare with"),
+        (["--max_detections=3"], "--check and --max_detections contradict each other"),
+        (["--check_frames=1"], "--check_frames=1: "),
+    ],
+)
+def test_check_of_something_else_is_one_sentence(
+    flags: list[str], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main([f"--check={_touched(tmp_path, 'a.txt')}", *flags]) == 2
+    assert message in _only_line(capfd)
+
+
 @pytest.mark.slow
 def test_a_real_run_is_exported_with_a_changed_threshold(tmp_path: Path) -> None:
     config = Config(model=tiny.FIRST_PAPER)
@@ -208,3 +441,40 @@ def test_a_real_run_is_exported_with_a_changed_threshold(tmp_path: Path) -> None
     assert list(facts["entry_points"]) == ["step"]
     detections = VideoDetector(output / "model.tflite")(tiny.clip(1)[0, 0])
     assert detections.count == 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::lstd.pipeline_config.PipelineConfigWarning")
+def test_a_checkpoint_of_the_original_is_exported_with_its_flags(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config, prefix = (
+        str(golden.reference(name)) for name in ("v1_small.config", "v1_small.ckpt.index")
+    )
+    output = tmp_path / "out"
+    flags = [
+        f"--pipeline_config_path={config}",
+        f"--trained_checkpoint_prefix={prefix.removesuffix('.index')}",
+        f"--output_directory={output}",
+        "--config_override=model { ssd { post_processing { batch_non_max_suppression "
+        "{ iou_threshold: 0.4 } } } }",
+    ]
+    assert export.main([*flags, "--moving_averages=true"]) == 2
+    assert "v1_small.ckpt holds none; --moving_averages=false exports" in _only_line(capfd)
+    assert export.main([*flags, "--moving_averages=false"]) == 0
+    facts = _facts(output)
+    assert list(facts["entry_points"]) == ["step"]
+    assert facts["postprocessing"]["nms_iou_threshold"] == pytest.approx(0.4)
+    capfd.readouterr()
+    averages = prefix.replace("v1_small.ckpt.index", "v1_small_ema.ckpt")
+    flags[1] = f"--trained_checkpoint_prefix={averages}"
+    assert export.main([*flags, "--moving_averages=true"]) == 0
+    changed = _facts(output)["golden_frame"]["expected"]["step"]["lstm_h_out_mean"]
+    assert changed != facts["golden_frame"]["expected"]["step"]["lstm_h_out_mean"]
+    arrays = golden.arrays(golden.reference("v1_small_weights.npz"))
+    np.savez(
+        tmp_path / "part.npz", **{k: v for k, v in arrays.items() if "BoxPredictor_2" not in k}
+    )
+    flags[1] = f"--model={tmp_path / 'part.npz'}"
+    assert export.main([*flags, "--moving_averages=false"]) == 2
+    assert "variables of the model are not in it, such as BoxPredictor_2" in _only_line(capfd)

@@ -1,0 +1,188 @@
+"""From the flags of `lstd-export` to the model that is exported, and its config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from absl import flags
+
+from lstd.cli import common, failures
+
+if TYPE_CHECKING:
+    from lstd.config import Config
+
+_WEIGHTS_SUFFIX = ".weights.h5"
+_AVERAGE = "average"
+
+
+class Loaded(NamedTuple):
+    """A model and what its config says."""
+
+    model: Any
+    config: Config
+
+
+def path_of(values: flags.FlagValues) -> Path | None:
+    """Returns what `--model` or `--trained_checkpoint_prefix` names, None where neither is given.
+
+    Raises:
+        ValueError: both are given and differ.
+    """
+    given = {values.model, values.trained_checkpoint_prefix} - {""}
+    if len(given) > 1:
+        raise ValueError(
+            f"--model={values.model} and --trained_checkpoint_prefix="
+            f"{values.trained_checkpoint_prefix} contradict each other; give one of them"
+        )
+    return Path(given.pop()) if given else None
+
+
+def load(path: Path, values: flags.FlagValues) -> Loaded:
+    """Returns the model of a run folder, of a weights file, or of a checkpoint of the original.
+
+    Raises:
+        ValueError: nothing is there, it is something else, it does not fit the config, or the
+            averages that were asked for are not in it.
+    """
+    if path.is_dir() and not (path / "saved_model.pb").exists():
+        return _from_run(path, path, values)
+    if path.name.endswith(_WEIGHTS_SUFFIX) and path.is_file():
+        return _from_run(path, path.parent, values)
+    if path.suffix == ".npz" or path.with_name(f"{path.name}.index").is_file():
+        return _from_checkpoint(path, values)
+    if not path.exists():
+        raise ValueError(f"--model: no file or folder {path}{failures.close_neighbour(path)}")
+    if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
+        prefix = path.name.rpartition(".")[0]
+        raise ValueError(
+            f"--model: {path} is one file of a checkpoint; give their prefix, "
+            f"{path.with_name(prefix)}"
+        )
+    hint = ""
+    if path.is_dir():
+        hint = "; --saved_model_path converts a SavedModel of lstd"
+    elif path.suffix == ".tflite":
+        hint = "; --check looks at a .tflite"
+    raise ValueError(
+        f"--model: {path} is no run folder, weights file ({_WEIGHTS_SUFFIX}) or checkpoint of the "
+        f"original (prefix or .npz){hint}"
+    )
+
+
+def _from_run(path: Path, folder: Path, values: flags.FlagValues) -> Loaded:
+    from lstd import config_io
+    from lstd.training import run_folder, weights_file
+
+    run = run_folder.RunFolder(folder)
+    if not run.config.is_file() and values.config and path.is_file():
+        given = common.config_of(values)
+        model = _built(given)
+        weights_file.load(model, path)
+        return Loaded(model, given)
+    stored = config_io.load_config(run.config) if run.config.is_file() else None
+    config = None if stored is None else _overridden(stored, values)
+    weights: Any = "best" if config is None else _weights(path, config, values)
+    model = run_folder.load_model(path, weights=weights)  # says what of the folder is missing
+    if config is None or stored is None:
+        raise ValueError(f"--model: {folder} has no {run.config.name}")
+    if config.model == stored.model:
+        return Loaded(model, config)
+    changed = _built(config)
+    try:
+        changed.set_weights(model.get_weights())
+    except ValueError:
+        named = [f"--config={values.config}"] if values.config else []
+        named += [f"--config_override={values.config_override!r}"] if values.config_override else []
+        named += [f"--set {' '.join(values.set)}"] if values.set else []
+        raise ValueError(
+            f"{', '.join(named)}: the weights of {path} do not fit the model that this describes"
+        ) from None
+    return Loaded(changed, config)
+
+
+def _overridden(stored: Config, values: flags.FlagValues) -> Config:
+    """Returns the run's config, or that of `--config` in its place, with all overrides."""
+    return common.config_of(values) if values.config else common.overridden(stored, values)
+
+
+def _built(config: Config) -> Any:
+    from lstd.models.build import build_model
+
+    return build_model(config.model)
+
+
+def _weights(path: Path, config: Config, values: flags.FlagValues) -> Any:
+    """Returns which weights of the run to take.
+
+    Raises:
+        ValueError: flags that contradict each other, or averages that are not there.
+    """
+    asked, named = values.moving_averages, values.weights
+    if path.is_file():
+        is_average = path.name == f"{_AVERAGE}{_WEIGHTS_SUFFIX}"
+        named = _AVERAGE if is_average else path.name
+        if values.weights and path.name != f"{values.weights}{_WEIGHTS_SUFFIX}":
+            raise ValueError(
+                f"--weights={values.weights} and --model={path} contradict each other; leave "
+                "--weights out, or give the folder"
+            )
+    if named and asked != "auto" and (named == _AVERAGE) != (asked == "true"):
+        flag = f"--model={path}" if path.is_file() else f"--weights={named}"
+        raise ValueError(
+            f"--moving_averages={asked} and {flag} contradict each other; leave one of them out"
+        )
+    if path.is_file() or named:
+        return "best" if path.is_file() else named
+    if not _wants_averages(config, values):
+        return "best"
+    if not (path / f"{_AVERAGE}{_WEIGHTS_SUFFIX}").is_file():
+        raise ValueError(
+            f"{_why_averages(values)}, but {path} has no {_AVERAGE}{_WEIGHTS_SUFFIX}; "
+            "--moving_averages=false exports without"
+        )
+    return _AVERAGE
+
+
+def _wants_averages(config: Config, values: flags.FlagValues) -> bool:
+    asked = values.moving_averages
+    return config.evaluation.use_moving_averages if asked == "auto" else bool(asked == "true")
+
+
+def _why_averages(values: flags.FlagValues) -> str:
+    if values.moving_averages == "true":
+        return "--moving_averages=true asks for the moving averages"
+    return (
+        "--moving_averages=auto follows evaluation.use_moving_averages of the config, which asks "
+        "for the moving averages"
+    )
+
+
+def _from_checkpoint(path: Path, values: flags.FlagValues) -> Loaded:
+    from lstd.checkpoints import sources, tf1
+
+    if not values.config:
+        raise ValueError(
+            f"--config must be given: the checkpoint {path} does not say what to build"
+        )
+    if values.weights:
+        raise ValueError(
+            f"--weights={values.weights} chooses among the files of a run folder, but {path} is a "
+            "checkpoint of the original; --moving_averages chooses there"
+        )
+    config = common.config_of(values)
+    averages = _wants_averages(config, values)
+    names = sources.open_source(path).shapes
+    if averages and not any(name.endswith(tf1.AVERAGE) for name in names):
+        raise ValueError(
+            f"{_why_averages(values)}, but {path} holds none; --moving_averages=false exports "
+            "without"
+        )
+    model = _built(config)
+    report = tf1.load_tf1_checkpoint(model, path, moving_averages=averages)
+    if report.missing:
+        raise ValueError(
+            f"{path}: {len(report.missing)} variables of the model are not in it, such as "
+            f"{report.missing[0]}; a file with random numbers for them would be of no use"
+        )
+    return Loaded(model, config)

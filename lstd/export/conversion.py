@@ -1,0 +1,66 @@
+"""The second of two steps: a SavedModel of ours becomes a `.tflite`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lstd import schedule_names
+from lstd.export import class_names, loaded, metadata, staging, streams, tflite
+from lstd.export.loaded import LoadedExport
+from lstd.export.saved_model import ExportReport, Notify
+
+
+def convert_saved_model(
+    saved_model: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    labels: tuple[str, ...] = (),
+    schedule: str | None = None,
+    check_frames: int = streams.FRAMES,
+    notify: Notify = lambda line: None,
+) -> ExportReport:
+    """Writes a SavedModel of ours as a `.tflite` with JSON, checked against the SavedModel.
+
+    Args:
+        saved_model: a folder that `export_saved_model` or `lstd-export` wrote.
+        path: the file; one that stands there is replaced, and its JSON too.
+        labels: class names for the JSON; empty: those of the SavedModel.
+        schedule: the schedule that the JSON recommends; None: that of the SavedModel.
+        check_frames: frames that the self-check runs at least.
+        notify: is told each step.
+
+    Raises:
+        ValueError: it is no SavedModel of ours, or a value that does not fit it.
+        OSError: the place cannot be written.
+        ExportCheckError: the file is not equal to the SavedModel. Nothing was written then.
+    """
+    streams.check_frames(check_frames)
+    path = Path(path)
+    names = tflite.names_of(path)
+    reference = LoadedExport(saved_model)
+    facts = reference.facts
+    if labels:
+        labels = class_names.checked(labels, num_classes=len(facts["labels"]))
+        facts = {**facts, "labels": list(labels)}
+    if schedule is not None:
+        facts = loaded.with_schedule(facts, _schedule(reference, schedule))
+    with staging.staged(path.parent, names) as temporary:
+        report = tflite.write(
+            reference,
+            os.fspath(saved_model),
+            temporary / path.name,
+            facts=facts,
+            notify=notify,
+            frames=check_frames,
+        )
+    return report._replace(path=path)
+
+
+def _schedule(reference: LoadedExport, schedule: str) -> dict[str, str]:
+    schedule_names.check(schedule)
+    if "step" in reference.entry_points and schedule_names.skip_of(schedule) != 0:
+        raise ValueError(
+            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
+        )
+    return metadata.schedule_facts(schedule, single="step" in reference.entry_points)

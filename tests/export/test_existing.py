@@ -1,0 +1,203 @@
+"""Checks of a file that is already there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from lstd import tflite_metadata
+from lstd.export import existing, foreign_file
+from lstd.export.tflite import export_tflite
+from tests.export.tiny_model import TinyModel
+from tests.golden import reference as golden
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("existing") / "model.tflite"
+    export_tflite(TinyModel(), path)
+    return path
+
+
+@pytest.fixture
+def lite(original: Path, tmp_path: Path) -> Path:
+    """Returns a copy of a good file, without the JSON beside it."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(original.read_bytes())
+    return path
+
+
+def _verdicts(inspection: existing.Inspection) -> dict[str, str]:
+    return {finding.check: finding.verdict for finding in inspection.findings}
+
+
+def _with_facts(path: Path, **changes: Any) -> None:
+    """Writes other metadata over those inside the file; without the indentation there is room."""
+    text = tflite_metadata.read(path) or ""
+    old = text.encode()
+    new = json.dumps({**json.loads(text), **changes}).encode().ljust(len(old))
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
+def test_all_checks_of_a_good_file_pass_or_say_why_not(lite: Path) -> None:
+    found = existing.inspect(lite)
+    assert found.num_bytes == lite.stat().st_size
+    assert _verdicts(found) == {
+        "metadata": "ok",
+        "post-processing": "ok",
+        "delegate": "ok",
+        "state carried": "ok",
+        "golden frame": "ok",
+        "Keras": "not possible",
+    }
+    assert "none beside it" in found.findings[0].detail
+
+
+def test_another_model_is_found_out(lite: Path) -> None:
+    (keras,) = (f for f in existing.inspect(lite, model=TinyModel(seed=1)).findings[-1:])
+    assert keras.verdict == "FAILED"
+    assert "differs from the model by" in keras.detail
+    assert _verdicts(existing.inspect(lite, model=TinyModel()))["Keras"] == "ok"
+
+
+def test_a_model_of_other_entry_points_is_named(lite: Path) -> None:
+    finding = existing.inspect(lite, model=TinyModel(("large",))).findings[-1]
+    assert finding.verdict == "FAILED"
+    assert "entry points large, small, expected step" in finding.detail
+
+
+def test_a_changed_weight_fails_checksum_and_golden_frame(lite: Path) -> None:
+    content = bytearray(lite.read_bytes())
+    kernel = TinyModel().memory.numpy().transpose([3, 0, 1, 2]).tobytes()
+    place = content.find(kernel)
+    content[place : place + 400] = bytes(400)
+    lite.write_bytes(content)
+    verdicts = _verdicts(existing.inspect(lite))
+    assert verdicts["metadata"] == verdicts["golden frame"] == "FAILED"
+    assert verdicts["delegate"] == "ok"
+
+
+def test_json_beside_of_another_file_is_found_out(lite: Path, original: Path) -> None:
+    beside = lite.with_suffix(".json")
+    beside.write_text(original.with_suffix(".json").read_text())
+    assert existing.inspect(lite).findings[0].detail.startswith("inside and beside")
+    facts = json.loads(beside.read_text())
+    facts["file"]["sha256"] = "0" * 64
+    beside.write_text(json.dumps(facts))
+    finding = existing.inspect(lite).findings[0]
+    assert finding.verdict == "FAILED"
+    assert "is not that of the file" in finding.detail
+
+
+def test_attributes_other_than_the_metadata_say_are_found(lite: Path) -> None:
+    facts = json.loads(tflite_metadata.read(lite) or "")
+    _with_facts(lite, postprocessing={**facts["postprocessing"], "nms_iou_threshold": 0.3})
+    verdicts = {f.check: f for f in existing.inspect(lite).findings}
+    assert verdicts["post-processing"].verdict == "FAILED"
+    assert "lacks the right nms_iou_threshold" in verdicts["post-processing"].detail
+
+
+def test_metadata_of_another_kind_are_named(lite: Path) -> None:
+    _with_facts(lite, form=None)
+    with pytest.raises(ValueError, match="these are not the metadata of an export of this version"):
+        existing.inspect(lite)
+
+
+def test_entry_points_are_described_with_shapes_and_types(lite: Path) -> None:
+    lines = existing.inspect(lite).entry_points
+    start = lines.index("entry point small:")
+    assert lines[start + 1 : start + 5] == (
+        "  in  image  float32 [1, 32, 64, 3]",
+        "  in  lstm_c  float32 [1, 1, 2, 4]",
+        "  in  lstm_h  float32 [1, 1, 2, 4]",
+        "  out detection_boxes  float32 [1, 10, 4]",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ({"signature": "clip", "unroll_length": 2}, "2 calls"),
+        ({"postprocessing": False}, "4 calls"),
+        ({"network": "small", "input_type": "uint8"}, "4 calls"),
+    ],
+)
+def test_other_forms_are_checked_too(options: dict[str, Any], calls: str, tmp_path: Path) -> None:
+    export_tflite(TinyModel(), tmp_path / "a.tflite", **options)
+    found = existing.inspect(tmp_path / "a.tflite", model=TinyModel())
+    assert set(_verdicts(found).values()) == {"ok"}
+    assert found.findings[3].detail.startswith(calls)
+
+
+def _foreign(path: Path, *, nan: bool = False) -> Path:
+    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3], tf.float32, name="picture")])
+    def look(picture: tf.Tensor) -> dict[str, tf.Tensor]:
+        kernel = tf.ones([3, 3, 3, 4]) * (float("nan") if nan else 1.0)
+        hidden = tf.nn.relu(tf.nn.conv2d(picture, kernel, 1, "SAME"))
+        return {"answer": tf.nn.conv2d(hidden, tf.ones([3, 3, 4, 4]), 1, "SAME")}
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [look.get_concrete_function()], tf.Module()
+    )
+    path.write_bytes(converter.convert())
+    return path
+
+
+def test_a_foreign_file_is_run_and_the_rest_is_called_impossible(tmp_path: Path) -> None:
+    path = _foreign(tmp_path / "a.tflite")
+    found = existing.inspect(path, frames=3)
+    verdicts = _verdicts(found)
+    assert verdicts["random frames"] == verdicts["delegate"] == "ok"
+    assert verdicts["golden frame"] == verdicts["Keras"] == "not possible"
+    assert any("picture" in line for line in found.entry_points)
+    with pytest.raises(ValueError, match="cannot be compared with a model"):
+        existing.inspect(path, model=TinyModel())
+
+
+def test_a_foreign_file_that_gives_no_numbers_fails(tmp_path: Path) -> None:
+    findings = existing.inspect(_foreign(tmp_path / "a.tflite", nan=True)).findings
+    (finding,) = (finding for finding in findings if finding.check == "random frames")
+    assert finding.verdict == "FAILED"
+    assert "is not finite" in finding.detail
+
+
+@pytest.mark.slow
+def test_a_file_without_signatures_is_run() -> None:
+    path = golden.SHARED / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    found = existing.inspect(path, frames=3)
+    assert found.entry_points[0] == "no entry points (signatures); the graph itself:"
+    assert "  in  input  float32 [1, 300, 300, 3]" in found.entry_points
+    assert _verdicts(found)["random frames"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a text that is no model", "this is not a TFLite file"),
+        (b"", "this is not a TFLite file"),
+        (b"\x1c\0\0\0TFL3" + bytes(200), "damaged, or not runnable here"),
+    ],
+)
+def test_what_is_no_model_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.tflite: {message}"):
+        existing.inspect(tmp_path / "a.tflite")
+
+
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.9])
+def test_a_file_cut_short_is_refused(part: float, lite: Path) -> None:
+    content = lite.read_bytes()
+    lite.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ValueError, match="damaged"):
+        existing.inspect(lite)
+
+
+def test_first_line_of_an_error_is_told() -> None:
+    assert foreign_file.first_line(ValueError("one.\ntwo")) == "one"
+    assert foreign_file.first_line(KeyError()) == "KeyError"
