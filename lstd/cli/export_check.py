@@ -17,7 +17,7 @@ def run(path: Path, *, model: Any, frames: int) -> None:
     Raises:
         ValueError: it cannot be looked at, or a check failed.
     """
-    from lstd.export import existing
+    from lstd.export import existing, findings
 
     inspection = existing.inspect(path, model=model, frames=frames)
     print(f"{path}: {inspection.num_bytes:,} bytes")
@@ -26,8 +26,8 @@ def run(path: Path, *, model: Any, frames: int) -> None:
     width = max(len(finding.check) for finding in inspection.findings)
     for finding in inspection.findings:
         print(f"{finding.verdict:<12}  {finding.check:<{width}}  {finding.detail}")
-    failed = [f.check for f in inspection.findings if f.verdict == existing.FAILED]
+    failed = [one.check for one in inspection.findings if one.verdict == findings.FAILED]
     if failed:
         raise ValueError(f"{path} does not pass: {', '.join(failed)}")
-    passed = sum(finding.verdict == existing.OK for finding in inspection.findings)
+    passed = sum(finding.verdict == findings.OK for finding in inspection.findings)
     print(f"{passed} checks passed, {len(inspection.findings) - passed} not possible")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstd.export import flatbuffer, interpreters
+from lstd.export.findings import FAILED, OK, Finding, first_line
 
 TOLERANCE = 1e-3
 """Largest difference of floats with XNNPACK and without, of the largest value if that is over 1."""
@@ -35,8 +36,8 @@ def described(interpreter: Any) -> Iterator[str]:
                 yield f"  {kind} {key}  {_kind(named[key])}"
 
 
-def findings(content: bytes, *, frames: int) -> Iterator[tuple[str, str, str]]:
-    """Yields (check, verdict, detail) of what can be checked without knowing a file.
+def findings(content: bytes, *, frames: int) -> Iterator[Finding]:
+    """Yields the findings of what can be checked without knowing a file.
 
     Args:
         content: the file.
@@ -44,28 +45,19 @@ def findings(content: bytes, *, frames: int) -> Iterator[tuple[str, str, str]]:
     """
     try:
         hidden, total = _operators(content)
-        verdict = "ok" if min(hidden.values()) else "FAILED"
-        yield (
-            "delegate",
-            verdict,
-            "XNNPACK runs at least "
-            + ", ".join(f"{hidden[name]} of {total[name]} operators of {name}" for name in hidden),
-        )
+        runs = ", ".join(f"{hidden[name]} of {total[name]} operators of {name}" for name in hidden)
+        verdict = OK if min(hidden.values()) else FAILED
+        yield Finding("delegate", verdict, f"XNNPACK runs at least {runs}")
         worst = max(_differences(content, frames), default=0.0)
     except (ValueError, RuntimeError) as error:
-        yield "random frames", "FAILED", first_line(error)
+        yield Finding("random frames", FAILED, first_line(error))
         return
-    verdict = "ok" if worst <= TOLERANCE else "FAILED"
-    yield (
+    verdict = OK if worst <= TOLERANCE else FAILED
+    yield Finding(
         "random frames",
         verdict,
         f"{frames} run, with XNNPACK and without; the largest float outputs are within {worst:.1e}",
     )
-
-
-def first_line(error: Exception) -> str:
-    """Returns what an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _kind(detail: dict[str, Any]) -> str:

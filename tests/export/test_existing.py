@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lstd import tflite_metadata
-from lstd.export import existing, foreign_file
+from lstd.export import existing, findings
 from lstd.export.tflite import export_tflite
 from tests.export.tiny_model import TinyModel
 from tests.golden import reference as golden
@@ -159,8 +159,8 @@ def test_a_foreign_file_is_run_and_the_rest_is_called_impossible(tmp_path: Path)
 
 
 def test_a_foreign_file_that_gives_no_numbers_fails(tmp_path: Path) -> None:
-    findings = existing.inspect(_foreign(tmp_path / "a.tflite", nan=True)).findings
-    (finding,) = (finding for finding in findings if finding.check == "random frames")
+    found = existing.inspect(_foreign(tmp_path / "a.tflite", nan=True)).findings
+    (finding,) = (finding for finding in found if finding.check == "random frames")
     assert finding.verdict == "FAILED"
     assert "is not finite" in finding.detail
 
@@ -199,5 +199,5 @@ def test_a_file_cut_short_is_refused(part: float, lite: Path) -> None:
 
 
 def test_first_line_of_an_error_is_told() -> None:
-    assert foreign_file.first_line(ValueError("one.\ntwo")) == "one"
-    assert foreign_file.first_line(KeyError()) == "KeyError"
+    assert findings.first_line(ValueError("one.\ntwo")) == "one"
+    assert findings.first_line(KeyError()) == "KeyError"

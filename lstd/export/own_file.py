@@ -1,0 +1,230 @@
+"""The checks of a `.tflite` of ours, which may be as old as it likes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstd import tflite_metadata
+from lstd.export import check, comparison, flatbuffer, interpreters, loaded, metadata, streams
+from lstd.export import reference as references
+from lstd.export.findings import FAILED, IMPOSSIBLE, OK, Finding, first_line
+from lstd.export.loaded import DescribedExport
+from lstd.export.module import ExportModule
+from lstd.export.names import DETECTION_OUTPUTS, STATE_OUTPUTS
+from lstd.export.saved_model import options_for
+
+
+def findings(
+    path: Path, content: bytes, facts: dict[str, Any] | None, *, model: Any, frames: int
+) -> Iterator[Finding]:
+    """Yields the findings about a file of ours.
+
+    Args:
+        path: the file.
+        content: of it.
+        facts: its metadata, or None.
+        model: the `LSTMSSD` that it should be equal to, or None.
+        frames: how many are run at least.
+
+    Raises:
+        ValueError: the metadata are not those of an export of this version.
+    """
+    described = None if facts is None else DescribedExport(facts, where=str(path))
+    yield _attempt("metadata", lambda: _metadata(path, content, facts))
+    yield _attempt("post-processing", lambda: _postprocessing(content, described))
+    yield _attempt("delegate", lambda: _delegate(content))
+    yield _attempt("state carried", lambda: _stream(content, described, frames))
+    yield _attempt("golden frame", lambda: _golden(content, facts, described))
+    yield _attempt("Keras", lambda: _keras(content, described, model, frames))
+
+
+def _attempt(name: str, run: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, OK, run())
+    except _Impossible as reason:
+        return Finding(name, IMPOSSIBLE, str(reason))
+    except (ValueError, RuntimeError) as error:
+        return Finding(name, FAILED, first_line(error))
+
+
+class _Impossible(Exception):
+    """A check that cannot be made; the text says why."""
+
+
+def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
+    if facts is None:
+        raise _Impossible("there are none, neither inside nor beside the file")
+    inside = tflite_metadata.read_from(content) is not None
+    if inside and not metadata.payload_matches(facts, content):
+        raise ValueError("payload_sha256 inside is not that of the bytes behind the metadata")
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return "inside the file, the checksum of the rest is right; none beside it"
+    told = loaded.parse(beside.read_bytes(), where=str(beside)).get("file", {}).get("sha256")
+    if told != hashlib.sha256(content).hexdigest():
+        raise ValueError(f"sha256 in {beside} is not that of the file")
+    return ("inside and beside" if inside else "beside") + " the file, the checksums are right"
+
+
+def _postprocessing(content: bytes, described: DescribedExport | None) -> str:
+    if described is None:
+        raise _Impossible("without metadata nobody knows what was asked for")
+    check.require_postprocessing(content, described)
+    if described.options is None:
+        return "left out in every entry point, as asked for"
+    return "the op with all its attributes stands in every entry point"
+
+
+def _delegate(content: bytes) -> str:
+    hidden = check.require_delegate(content)
+    total = {name: len(one.operators) for name, one in flatbuffer.entry_points(content).items()}
+    return "XNNPACK runs at least " + ", ".join(
+        f"{number} of {total[name]} operators of {name}" for name, number in hidden.items()
+    )
+
+
+def _stream(content: bytes, described: DescribedExport | None, frames: int) -> str:
+    """Runs frames with XNNPACK and without, each with its own state carried along."""
+    if described is None:
+        raise _Impossible("without metadata nobody knows which frames it wants")
+    largest = {"lstm_c_out": 0.0, "lstm_h_out": 0.0, "scores": 0.0}
+    steps = [interpreters.step_of(interpreters.make(content, xnnpack=x)) for x in (True, False)]
+    states = [streams.first_state(described)] * 2
+    calls = 0
+    for entry_point, images in streams.stream_of(described, frames):
+        name = references.image_input(described.form)
+        pair = [
+            step(entry_point, **{name: images, **state})
+            for step, state in zip(steps, states, strict=True)
+        ]
+        _require_finite(described, entry_point, pair[0], call=calls)
+        for key in STATE_OUTPUTS:
+            largest[key] = max(largest[key], comparison.differ(pair[1][key], pair[0][key]))
+        largest["scores"] = max(largest["scores"], _score_difference(described, *pair))
+        states = [{key.removesuffix("_out"): one[key] for key in STATE_OUTPUTS} for one in pair]
+        calls += 1
+    worst = max(largest.values())
+    if worst > comparison.TOLERANCE and described.quantization == "none":
+        raise ValueError(f"with XNNPACK and without it differ by {worst:.2g}")
+    return f"{calls} calls, finite; with XNNPACK and without within {worst:.1e}"
+
+
+def _require_finite(
+    described: DescribedExport, entry_point: str, outputs: Mapping[str, np.ndarray], *, call: int
+) -> None:
+    """Raises where a value that counts is not finite, or the count is out of range."""
+    valid = dict(outputs)
+    if described.options is not None:
+        counts = np.asarray(outputs["num_detections"])
+        if not ((counts >= 0) & (counts <= described.options.max_detections)).all():
+            raise ValueError(f"num_detections of {entry_point} is {counts.tolist()} on call {call}")
+        for name in DETECTION_OUTPUTS[:3]:
+            rows = _rows(described, counts)
+            valid[name] = np.concatenate(
+                [frame[:number] for frame, number in zip(outputs[name], rows, strict=True)]
+            )
+    for name, value in valid.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} of {entry_point} is not finite on call {call}")
+
+
+def _rows(described: DescribedExport, counts: np.ndarray) -> list[int]:
+    per_detection = described.options.max_classes_per_detection if described.options else 1
+    return [int(count) * per_detection for count in counts]
+
+
+def _score_difference(
+    described: DescribedExport, one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+) -> float:
+    """Returns how far the scores differ, each list by falling score."""
+    if described.options is None:
+        name = "raw_outputs/class_predictions"
+        return comparison.differ(other[name], one[name])
+    off = 0.0
+    pairs = zip(
+        *(_rows(described, outputs["num_detections"]) for outputs in (one, other)), strict=True
+    )
+    for frame, (first, second) in enumerate(pairs):
+        number = min(first, second)
+        scores = [
+            -np.sort(-outputs["detection_scores"][frame, :number]) for outputs in (one, other)
+        ]
+        off = max(off, comparison.differ(scores[1], scores[0]))
+    return off
+
+
+def _golden(content: bytes, facts: dict[str, Any] | None, described: DescribedExport | None) -> str:
+    """Runs the golden frame of the metadata again."""
+    if facts is None or described is None:
+        raise _Impossible("without metadata there is none")
+    told = facts.get("golden_frame")
+    if not isinstance(told, dict) or "expected" not in told:
+        raise _Impossible("the metadata hold none")
+    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+    again = metadata.golden_frame(described, step)["expected"]
+    if set(again) != set(told["expected"]):
+        raise ValueError(
+            f"it is of the entry points {', '.join(told['expected'])}, the file has "
+            f"{', '.join(again)}"
+        )
+    worst = 0.0
+    for entry_point, outputs in told["expected"].items():
+        for name, value in outputs.items():
+            found = again[entry_point].get(name)
+            off = _golden_difference(value, found)
+            if not off <= comparison.TOLERANCE and described.quantization == "none":
+                raise ValueError(f"{name} of {entry_point} is off by {off:.2g}")
+            worst = max(worst, off)
+    return f"within {worst:.1e}"
+
+
+def _golden_difference(expected: Any, found: Any) -> float:
+    """Returns the largest difference of two values, or of lists of the same shape."""
+    if isinstance(expected, list):
+        if not isinstance(found, list) or len(found) != len(expected):
+            return float("inf")
+        pairs = zip(expected, found, strict=True)
+        return max((_golden_difference(*pair) for pair in pairs), default=0.0)
+    return comparison.differ(np.array(expected, np.float32), np.array(found, np.float32))
+
+
+def _keras(content: bytes, described: DescribedExport | None, model: Any, frames: int) -> str:
+    if model is None:
+        raise _Impossible("no --model was given")
+    if described is None:
+        raise _Impossible("without metadata nobody knows what was asked for")
+    if described.quantization != "none":
+        raise _Impossible(
+            f"the file is quantized ({described.quantization}), so that it may differ"
+        )
+    options = options_for(
+        model,
+        max_detections=described.options.max_detections if described.options else 1,
+        max_classes_per_detection=(
+            described.options.max_classes_per_detection if described.options else 1
+        ),
+        detections_per_class=described.options.detections_per_class if described.options else 1,
+        use_regular_nms=bool(described.options and described.options.use_regular_nms),
+        postprocessing=described.options is not None,
+    )
+    module = ExportModule(
+        model,
+        options=options,
+        schedule=described.facts["schedule"]["default"],
+        form=described.form,
+    )
+    if (module.image_shape, module.state_shape) != (described.image_shape, described.state_shape):
+        raise ValueError(
+            f"the model takes frames {list(module.image_shape)} and a state "
+            f"{list(module.state_shape)}, the file {list(described.image_shape)} and "
+            f"{list(described.state_shape)}"
+        )
+    found = check.check_tflite(content, module, frames=frames)
+    return ", ".join(
+        f"{ran} within {max(differences.values()):.1e}" for ran, differences in found.items()
+    )
