@@ -23,22 +23,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common, export_check, export_model
+from lstd.cli import common, export_check, export_flags, export_model, failures
+from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
     from lstd.config import Config
     from lstd.export.saved_model import ExportReport
 
-_WEIGHTS = ("best", "last", "average")
-_LIMITS = {
-    "max_detections": "Objects returned for a frame at most.",
-    "max_classes_per_detection": "Classes returned for each object, best first.",
-    "detections_per_class": "Boxes kept for one class; only with --use_regular_nms.",
-}
 # Flags of one way to use the command, beside those that all of them take.
 _OF_A_MODEL = (
     "model",
@@ -60,112 +56,8 @@ _WAYS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     values = flags.FlagValues()
-    common.define(values, "config", "model")
-    _define_model_flags(values)
-    common.define(values, "output_directory", "schedule", "config_override", "set")
-    _define_postprocessing_flags(values)
-    _define_form_flags(values)
-    _define_other_ways(values)
+    export_flags.define(values)
     return common.run(_run, values, program="lstd-export", description=__doc__, argv=argv)
-
-
-def _define_model_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "trained_checkpoint_prefix",
-        "",
-        "The same as --model: run folder, weights file, or prefix or .npz of a checkpoint of the "
-        "original.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "weights",
-        None,
-        _WEIGHTS,
-        "Which weights of the run folder. Not given: average or best, as --moving_averages says.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "moving_averages",
-        "auto",
-        ("auto", "true", "false"),
-        "Export the moving averages of the weights; auto: where evaluation.use_moving_averages of "
-        "the config says so.",
-        flag_values=values,
-    )
-
-
-def _define_postprocessing_flags(values: flags.FlagValues) -> None:
-    for name, text in _LIMITS.items():
-        text += f" Not given: export.{name} of the config."
-        flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
-    flags.DEFINE_bool(
-        "use_regular_nms",
-        None,
-        "Suppress overlapping boxes class by class, not all classes together, which is faster.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "add_postprocessing_op",
-        True,
-        "Return detections; without it the raw output and the anchors.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "labels",
-        "",
-        "Class names: a text file, one in a line, a label map (.pbtxt), or a,b,c.",
-        flag_values=values,
-    )
-
-
-def _define_form_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_enum(
-        "signature",
-        "streaming",
-        ("streaming", "clip"),
-        "streaming: one frame and the state; clip: a clip of fixed length, unrolled.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "unroll_length",
-        None,
-        "Frames of a clip. Not given: data.evaluation.unroll_length of the config.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "input_type",
-        "float32",
-        ("float32", "uint8"),
-        "Type of the frames, 0 to 255 in both.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "network",
-        "both",
-        ("both", "large", "small"),
-        "Export both networks, or one alone.",
-        flag_values=values,
-    )
-
-
-def _define_other_ways(values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
-        "check_frames",
-        4,
-        "Frames that the self-check runs with the state carried.",
-        lower_bound=3,
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "saved_model_path", "", "A SavedModel of lstd to convert.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "export_path", "", "The .tflite that --saved_model_path becomes.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "check", "", "A .tflite to look at; nothing is written.", flag_values=values
-    )
 
 
 def _run(values: flags.FlagValues) -> None:
@@ -208,6 +100,8 @@ _WHY = {
 
 
 def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    if not values.check:
+        raise ValueError("--check must name a .tflite")
     path = common.existing_file(values.check, flag="--check")
     source = export_model.path_of(values)
     if source is None:
@@ -227,7 +121,15 @@ def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
 def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     from lstd.export import class_names, conversion
 
-    notify(f"loading {values.saved_model_path}")
+    folder = Path(values.saved_model_path)
+    if not folder.is_dir():
+        close = "; it is a file" if folder.exists() else failures.close_neighbour(folder)
+        raise ValueError(f"--saved_model_path: no folder {folder}{close}")
+    if Path(values.export_path).is_dir():
+        raise ValueError(
+            f"--export_path: {values.export_path} is a folder, expected the name of a .tflite"
+        )
+    notify(f"loading {folder}")
     report = conversion.convert_saved_model(
         values.saved_model_path,
         values.export_path,
@@ -272,7 +174,7 @@ def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
 def _refuse_without_effect(values: flags.FlagValues) -> None:
     """Raises where a flag would change nothing because of another one."""
     if not values.add_postprocessing_op:
-        given = [name for name in (*_LIMITS, "use_regular_nms") if values[name].value]
+        given = [name for name in (*LIMITS, "use_regular_nms") if values[name].value]
         if given:
             raise ValueError(
                 f"--noadd_postprocessing_op and {', '.join(f'--{name}' for name in given)} "
@@ -291,7 +193,7 @@ def _postprocessing(values: flags.FlagValues, config: Config) -> dict[str, Any]:
     Raises:
         ValueError: `--detections_per_class` in the mode that does not look at it.
     """
-    given = {name: values[name].value for name in (*_LIMITS, "use_regular_nms")}
+    given = {name: values[name].value for name in (*LIMITS, "use_regular_nms")}
     options = {
         name: getattr(config.export, name) if value is None else value
         for name, value in given.items()

@@ -52,7 +52,8 @@ def load(path: Path, values: flags.FlagValues) -> Loaded:
     if path.suffix == ".npz" or path.with_name(f"{path.name}.index").is_file():
         return _from_checkpoint(path, values)
     if not path.exists():
-        raise ValueError(f"--model: no file or folder {path}{failures.close_neighbour(path)}")
+        close = failures.close_neighbour(path).replace(".index?", "?")  # a checkpoint's prefix
+        raise ValueError(f"--model: no file or folder {path}{close}")
     if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
         prefix = path.name.rpartition(".")[0]
         raise ValueError(

@@ -15,12 +15,12 @@ xmax) in parts of the frame, not clipped to it. Rows behind the last detection m
 TFLite op leaves there what the frame before wrote.
 
 In the form of a clip there is one entry point, `clip`, whose frames are `input_video_tensor`
-`[T, H, W, C]`; T then stands for the 1 of the outputs, but for the state. docs/export.md tells all of
-it to those who write an app.
+`[T, H, W, C]`; T then stands for the 1 of the outputs, but for the state. docs/export.md
+tells all of it to those who write an app.
 
 Files: `form`, `module`, `clips`, `names` (the entry points), `postprocessing_op` (from raw output
 to detections); `saved_model`, `tflite`, `bundle`, `loaded`, `conversion` (the exporters);
 `reference`, `streams`, `comparison`, `check`, `flatbuffer`, `interpreters` (the self-check);
 `existing`, `own_file`, `foreign_file`, `findings` (of a file that is there); `metadata`,
-`class_names` (the JSON); `staging` (nothing half-written).
+`golden`, `class_names` (the JSON); `staging` (nothing half-written).
 """

@@ -93,7 +93,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         ValueError: it is no SavedModel, or has none.
     """
     if not (folder / "saved_model.pb").is_file():
-        what = "is not a SavedModel: it has no saved_model.pb" if folder.is_dir() else "no folder"
+        what = "not a SavedModel: it has no saved_model.pb" if folder.is_dir() else "no such folder"
         raise ValueError(f"{folder}: {what}")
     path = folder / METADATA
     if not path.is_file():

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from lstd import tflite_metadata
-from lstd.export import check, comparison, flatbuffer, interpreters, loaded, metadata, streams
+from lstd.export import (
+    check,
+    comparison,
+    flatbuffer,
+    golden,
+    interpreters,
+    loaded,
+    metadata,
+    streams,
+)
 from lstd.export import reference as references
 from lstd.export.findings import FAILED, IMPOSSIBLE, OK, Finding, first_line
 from lstd.export.loaded import DescribedExport
@@ -166,7 +175,7 @@ def _golden(content: bytes, facts: dict[str, Any] | None, described: DescribedEx
     if not isinstance(told, dict) or "expected" not in told:
         raise _Impossible("the metadata hold none")
     step = interpreters.step_of(interpreters.make(content, xnnpack=True))
-    again = metadata.golden_frame(described, step)["expected"]
+    again = golden.golden_frame(described, step)["expected"]
     if set(again) != set(told["expected"]):
         raise ValueError(
             f"it is of the entry points {', '.join(told['expected'])}, the file has "

@@ -48,12 +48,12 @@ def beside(path: Path) -> Metadata:
 
 
 def inside(path: Path) -> Metadata:
-    """Returns the metadata inside a `.tflite`, defaults where there are none or it is no such file.
+    """Returns the metadata inside a `.tflite`, defaults where there are none or it is no file.
 
     Raises:
-        ValueError: the metadata are there, but not a JSON object of the expected kind.
+        ValueError: not a `.tflite`, or the metadata are not a JSON object of the expected kind.
     """
-    if path.suffix != ".tflite" or not path.is_file():
+    if not path.is_file():
         return Metadata()
     text = tflite_metadata.read(path)
     return Metadata() if text is None else _parse(text, path)

@@ -374,8 +374,8 @@ def test_two_steps_give_what_one_gives(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder / "missing", "no folder"),
-        (_without_config, "is not a SavedModel: it has no saved_model.pb"),
+        (lambda folder: folder / "missing", "--saved_model_path: no folder "),
+        (_without_config, "not a SavedModel: it has no saved_model.pb"),
         (
             lambda folder: _touched(folder, "saved_model.pb").parent,
             "no model.json in this SavedModel, so it is not one that lstd-export wrote",
@@ -389,6 +389,15 @@ def test_a_saved_model_that_is_not_ours_is_one_sentence(
     assert export.main([f"--saved_model_path={make(tmp_path)}", f"--export_path={path}"]) == 2
     assert message in _only_line(capfd)
     assert not path.parent.exists()
+
+
+def test_a_place_that_is_a_folder_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main([f"--saved_model_path={tmp_path}", f"--export_path={tmp_path}"]) == 2
+    assert "is a folder, expected the name of a .tflite" in _only_line(capfd)
+    assert export.main(["--check="]) == 2
+    assert "--check must name a .tflite" in _only_line(capfd)
 
 
 def test_check_prints_entry_points_and_findings(
@@ -441,6 +450,15 @@ def test_a_real_run_is_exported_with_a_changed_threshold(tmp_path: Path) -> None
     assert list(facts["entry_points"]) == ["step"]
     detections = VideoDetector(output / "model.tflite")(tiny.clip(1)[0, 0])
     assert detections.count == 10
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    weights_file.save(model, elsewhere / "some.weights.h5")
+    flags = [f"--model={elsewhere / 'some.weights.h5'}", f"--output_directory={output}"]
+    assert export.main([*flags, f"--config={tmp_path / 'config.yaml'}"]) == 0
+    again = _facts(output)
+    assert again["golden_frame"]["expected"]["step"]["lstm_h_out_mean"] == pytest.approx(
+        facts["golden_frame"]["expected"]["step"]["lstm_h_out_mean"]
+    )
 
 
 @pytest.mark.slow
