@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lstd import schedule_names
+from lstd.augmentation_config import AugmentationConfig
 
 
 def _require(condition: bool, message: str) -> None:
@@ -323,19 +324,6 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """One augmentation, drawn where a state starts from zero; they run in the order of the list."""
-
-    name: Literal["horizontal_flip", "vertical_flip", "transpose", "ssd_random_crop"] = (
-        "horizontal_flip"
-    )
-    probability: float = 0.5
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.probability <= 1, "probability must be in [0, 1]")
-
-
-@dataclass(frozen=True)
 class DatasetConfig:
     """One split of the data."""
 
@@ -373,6 +361,9 @@ class DatasetConfig:
         )
         _require(0 <= self.reset_probability <= 1, "reset_probability must be in [0, 1]")
         _require(self.max_boxes >= 0, "max_boxes must not be negative")
+        for name in ("time_reversal", "frame_dropping"):
+            times = sum(step.name == name for step in self.augmentation)
+            _require(times <= 1, f"augmentation: {name} may stand once, it stands {times} times")
 
 
 @dataclass(frozen=True)

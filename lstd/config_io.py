@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lstd import config as config_lib
+from lstd.augmentation_config import BY_NAME
 from lstd.config import Config
 from lstd.whole_file import write_whole
 
@@ -111,8 +112,8 @@ def override(config: Config, settings: list[str]) -> Config:
 
 def _refuse_unknown_keys(data: Any, kind: Any, *, place: tuple[str, ...], source: str) -> None:
     """Walks `data` along the dataclass `kind`, so that an unknown key gets its closest match."""
-    kind = _dataclass_in(kind)
-    if kind is None:
+    kinds = _dataclasses_in(kind)
+    if not kinds:
         return
     if isinstance(data, list):
         for index, item in enumerate(data):
@@ -120,6 +121,7 @@ def _refuse_unknown_keys(data: Any, kind: Any, *, place: tuple[str, ...], source
         return
     if not isinstance(data, dict):
         return
+    kind = kinds[0] if len(kinds) == 1 else _named(data, kinds, place=place, source=source)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     for key, value in data.items():
@@ -132,16 +134,36 @@ def _refuse_unknown_keys(data: Any, kind: Any, *, place: tuple[str, ...], source
         _refuse_unknown_keys(value, hints[key], place=(*place, key), source=source)
 
 
-def _dataclass_in(hint: Any) -> type | None:
-    """Returns the dataclass in `X`, `X | None` or `tuple[X, ...]`, if there is one."""
-    for candidate in (hint, *typing.get_args(hint)):
-        if dataclasses.is_dataclass(candidate) and isinstance(candidate, type):
-            return candidate
-    return None
+def _named(data: dict[str, Any], kinds: list[type], *, place: tuple[str, ...], source: str) -> type:
+    """Returns the one of several dataclasses whose `name` the data holds."""
+    where, by_name = ".".join(place), {str(vars(kind)["name"]): kind for kind in kinds}
+    allowed = f"expected one of {', '.join(by_name)}"
+    if "name" not in data:
+        close = difflib.get_close_matches("name", map(str, data), n=1, cutoff=0.5)
+        if close:
+            unknown = f"{where}.{close[0]}"
+            raise ConfigError(f"{source}: unknown key {unknown!r}; did you mean 'name'?")
+        raise ConfigError(f"{source}: {where}: 'name' is missing; {allowed}")
+    name = data["name"]
+    if not isinstance(name, str) or name not in by_name:
+        close = difflib.get_close_matches(str(name), by_name, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else allowed
+        raise ConfigError(f"{source}: {where}.name: unknown name {name!r}; {hint}")
+    return by_name[name]
+
+
+def _dataclasses_in(hint: Any) -> list[type]:
+    """Returns the dataclasses in `X`, `X | None`, `X | Y` or `tuple[X, ...]`."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return [hint]
+    return [kind for part in typing.get_args(hint) for kind in _dataclasses_in(part)]
 
 
 def _explain(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    loc = problem["loc"]
+    # pydantic names the member of a union, too: data.train.augmentation.0.horizontal_flip.
+    tags = {n for n, part in enumerate(loc) if part in BY_NAME and loc[n - 2 : n - 1] == ("augmentation",)}
+    place = ".".join(str(part) for n, part in enumerate(loc) if n not in tags)
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     came = problem["input"]

@@ -239,6 +239,49 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 """Blocks whose presence is itself a value: the first key is the choice, the others come with it."""
 
+AUGMENTATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "random_horizontal_flip": ("horizontal_flip", {"probability": "probability"}),
+    "random_vertical_flip": ("vertical_flip", {"probability": "probability"}),
+    "random_adjust_brightness": ("brightness", {"max_delta": "max_delta"}),
+    "random_adjust_contrast": (
+        "contrast",
+        {"min_delta": "min_factor", "max_delta": "max_factor"},
+    ),
+    "random_adjust_saturation": (
+        "saturation",
+        {"min_delta": "min_factor", "max_delta": "max_factor"},
+    ),
+    "random_adjust_hue": ("hue", {"max_delta": "max_delta"}),
+    "random_rgb_to_gray": ("grayscale", {"probability": "probability"}),
+}
+"""Option of the original -> its name here, and the names of its fields there and here."""
+
+CROP_FIELDS = (
+    "min_object_covered",
+    "min_aspect_ratio",
+    "max_aspect_ratio",
+    "min_area",
+    "max_area",
+    "overlap_thresh",
+    "random_coef",
+)
+
+_STRONG = {"probability": 1.0, "min_factor": 0.5, "max_factor": 1.5}
+_DISTORTION: dict[str, dict[str, Any]] = {
+    "brightness": {"name": "brightness", "probability": 1.0, "max_delta": 32 / 255},
+    "contrast": {"name": "contrast", **_STRONG},
+    "saturation": {"name": "saturation", **_STRONG},
+    "hue": {"name": "hue", "probability": 1.0, "max_delta": 0.2},
+}
+COLOR_ORDERINGS: tuple[tuple[dict[str, Any], ...], ...] = tuple(
+    tuple(_DISTORTION[name] for name in names)
+    for names in (
+        ("brightness", "saturation", "hue", "contrast"),
+        ("brightness", "contrast", "saturation", "hue"),
+    )
+)
+"""What the original's random_distort_color does, by its color_ordering."""
+
 _CONV = (
     "conv_hyperparams",
     "conv_hyperparams.initializer.truncated_normal_initializer",

@@ -383,17 +383,17 @@ _TRAINING: dict[str, dict[str, FieldSpec]] = {
             "random_horizontal_flip": "RandomFlip",
             "random_vertical_flip": "RandomFlip",
             "ssd_random_crop": "SSDRandomCrop",
+            "random_adjust_brightness": "RandomAdjustBrightness",
+            "random_adjust_contrast": "RandomAdjustFactor",
+            "random_adjust_saturation": "RandomAdjustFactor",
+            "random_adjust_hue": "RandomAdjustHue",
+            "random_distort_color": "RandomDistortColor",
+            "random_rgb_to_gray": "RandomRGBtoGray",
         },
         absent=(
             "normalize_image",
             "random_pixel_value_scale",
             "random_image_scale",
-            "random_rgb_to_gray",
-            "random_adjust_brightness",
-            "random_adjust_contrast",
-            "random_adjust_hue",
-            "random_adjust_saturation",
-            "random_distort_color",
             "random_jitter_boxes",
             "random_crop_image",
             "random_pad_image",
@@ -418,11 +418,24 @@ _TRAINING: dict[str, dict[str, FieldSpec]] = {
         "probability": _float(0.5),
         **_unused(NO_COUNTERPART, keypoint_flip_permutation=_int(repeated=True)),
     },
-    "SSDRandomCrop": {
-        "operations": _message(
-            repeated=True, absent="lstd crops with the original's seven built-in operations only"
+    "SSDRandomCrop": {"operations": _message("SSDRandomCropOperation", repeated=True)},
+    "SSDRandomCropOperation": {
+        name: _float(0.0)
+        for name in (
+            "min_object_covered",
+            "min_aspect_ratio",
+            "max_aspect_ratio",
+            "min_area",
+            "max_area",
+            "overlap_thresh",
+            "random_coef",
         )
     },
+    "RandomAdjustBrightness": {"max_delta": _float(0.2)},
+    "RandomAdjustFactor": {"min_delta": _float(0.8), "max_delta": _float(1.25)},
+    "RandomAdjustHue": {"max_delta": _float(0.02)},
+    "RandomDistortColor": {"color_ordering": _int(0, only=(0, 1))},
+    "RandomRGBtoGray": {"probability": _float(0.1)},
     "Optimizer": {
         **_one_of(
             {"rms_prop_optimizer": "RMSProp", "adam_optimizer": "Adam"},

@@ -293,10 +293,25 @@ def _augmentation(scope: _Scope, family: str, settings: dict[str, Setting]) -> d
         name = fields.member(block)
         if not name:
             raise fields.error(block, "names no augmentation")
-        # The crop draws for itself, once in a while, to leave a clip as it is.
-        chance = 1.0 if name == "ssd_random_crop" else fields[f"{block}.{name}.probability"]
-        steps.append({"name": name.removeprefix("random_"), "probability": chance})
+        steps.extend(_augmentation_steps(fields, f"{block}.{name}", name))
     return {"data.train.augmentation": Setting(steps, path)} if steps else {}
+
+
+def _augmentation_steps(fields: Fields, block: str, name: str) -> list[dict[str, Any]]:
+    if name == "random_distort_color":
+        return list(rules.COLOR_ORDERINGS[fields[f"{block}.color_ordering"]])
+    if name == "ssd_random_crop":
+        crop: dict[str, Any] = {"name": name}
+        operations = fields.blocks(f"{block}.operations")
+        if operations:  # without any the original takes seven of its own, and so does lstd
+            crop["operations"] = [
+                {key: fields[f"{operation}.{key}"] for key in rules.CROP_FIELDS}
+                for operation in operations
+            ]
+        return [crop]
+    own, parameters = rules.AUGMENTATIONS[name]
+    values = {key: fields[f"{block}.{source}"] for source, key in parameters.items()}
+    return [{"name": own, "probability": 1.0, **values}]
 
 
 def _readers(scope: _Scope, family: str, settings: dict[str, Setting]) -> dict[str, Setting]:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = (
     (
         "types",
+        "augmentation_config",
         "config",
         "config_io",
         "schedule_names",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lstd import augmentation_config
 from lstd import config as config_lib
 from lstd import config_io
 from lstd.config import Config, ConvConfig, ModelConfig
@@ -53,7 +54,7 @@ data:
     assert config.model.loss.hard_negatives is None
     assert isinstance(config.model.box_scale_factors[0], float)
     (augmentation,) = config.data.train.augmentation
-    assert augmentation == config_lib.AugmentationConfig("vertical_flip", 1.0)
+    assert augmentation == augmentation_config.VerticalFlip(probability=1.0)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -85,6 +86,22 @@ def test_config_opens_with_paper_command_duration_and_result(path: Path) -> None
         (
             "data: {train: {augmentation: [{nam: horizontal_flip}]}}",
             "unknown key 'data.train.augmentation.0.nam'; did you mean 'name'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: horizontal_flp}]}}",
+            "augmentation.0.name: unknown name 'horizontal_flp'; did you mean 'horizontal_flip'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: brightness, max_delt: 0.1}]}}",
+            "unknown key 'data.train.augmentation.0.max_delt'; did you mean 'max_delta'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: brightness, min_factor: 0.1}]}}",
+            "augmentation.0.min_factor'; expected one of name, probability, max_delta",
+        ),
+        (
+            "data: {train: {augmentation: [{probability: 0.1}]}}",
+            "augmentation.0: 'name' is missing; expected one of horizontal_flip, vertical_flip",
         ),
         (
             "model: {loss: {hard_negatives: {iou_treshold: 0.5}}}",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lstd import augmentation_config
 from lstd import config as config_lib
 from lstd import config_io, pipeline_config, pipeline_rules
 from lstd.config import Config
@@ -228,7 +229,8 @@ def test_single_backbone_original_has_the_values_of_its_file() -> None:
     assert config.train.fine_tune.kind == "detection"
     flip, crop = config.data.train.augmentation
     assert (flip.name, flip.probability) == ("horizontal_flip", 0.5)
-    assert crop.name == "ssd_random_crop"
+    assert crop == augmentation_config.SsdRandomCrop(operations=augmentation_config.SSD_OPERATIONS)
+    assert {one.random_coef for one in crop.operations} == {0.15}
 
 
 @needs_reference
@@ -263,14 +265,21 @@ def test_every_known_field_is_mapped_checked_or_explained() -> None:
         "train_config.from_detection_checkpoint",
         "train_config.optimizer.use_moving_average",
         "train_config.optimizer.moving_average_decay",
-        "train_config.data_augmentation_options.random_horizontal_flip.probability",
-        "train_config.data_augmentation_options.random_vertical_flip.probability",
         "eval_config.metrics_set",
     }
     by_hand |= {
         f"{reader}.{name}"
         for reader in ("train_input_reader", "eval_input_reader")
         for name in ("label_map_path", "shuffle", "shuffle_buffer_size")
+    }
+    options = "train_config.data_augmentation_options"
+    by_hand |= {
+        f"{options}.{name}.{field}"
+        for name, (_, fields) in pipeline_rules.AUGMENTATIONS.items()
+        for field in fields
+    }
+    by_hand |= {
+        f"{options}.ssd_random_crop.operations.{name}" for name in pipeline_rules.CROP_FIELDS
     }
     by_hand |= {
         f"{rate}.cosine_decay_learning_rate.{name}"
@@ -457,6 +466,65 @@ def test_augmentations_keep_their_order() -> None:
     augmentation = read(changed("num_steps: 500", options)).data.train.augmentation
     names = [(item.name, item.probability) for item in augmentation]
     assert names == [("ssd_random_crop", 1.0), ("vertical_flip", 0.5), ("horizontal_flip", 0.25)]
+
+
+def augmentation_of(option: str) -> tuple:
+    text = changed("num_steps: 500", f"data_augmentation_options {{ {option} }}")
+    return read(text).data.train.augmentation
+
+
+def test_crop_operations_keep_their_parameters() -> None:
+    (crop,) = augmentation_of(
+        """ssd_random_crop {
+          operations { min_object_covered: 0.25 min_aspect_ratio: 0.75 max_aspect_ratio: 1.5
+            min_area: 0.2 max_area: 0.9 overlap_thresh: 0.5 random_coef: 0.125 }
+          operations { min_aspect_ratio: 1 max_aspect_ratio: 1 min_area: 0.5 max_area: 1 } }"""
+    )
+    assert crop.probability == 1.0
+    assert crop.operations == (
+        augmentation_config.CropOperation(0.25, 0.75, 1.5, 0.2, 0.9, 0.5, 0.125),
+        augmentation_config.CropOperation(0.0, 1.0, 1.0, 0.5, 1.0, 0.0, 0.0),
+    )
+
+
+def test_a_crop_operation_without_bounds_is_refused_with_its_line() -> None:
+    message = refusal(
+        changed(
+            "num_steps: 500",
+            "data_augmentation_options { ssd_random_crop { operations { min_area: 0.5 } } }",
+        )
+    )
+    assert "operations" in message
+    assert "0 < first <= second must hold" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("random_adjust_brightness { }", [augmentation_config.Brightness(max_delta=0.2)]),
+        (
+            "random_adjust_contrast { min_delta: 0.5 }",
+            [augmentation_config.Contrast(min_factor=0.5, max_factor=1.25)],
+        ),
+        (
+            "random_adjust_saturation { max_delta: 2 }",
+            [augmentation_config.Saturation(min_factor=0.8, max_factor=2.0)],
+        ),
+        ("random_adjust_hue { max_delta: 0.1 }", [augmentation_config.Hue(max_delta=0.1)]),
+        ("random_rgb_to_gray { }", [augmentation_config.Grayscale(probability=0.1)]),
+        (
+            "random_distort_color { color_ordering: 1 }",
+            [
+                augmentation_config.Brightness(max_delta=32 / 255),
+                augmentation_config.Contrast(min_factor=0.5, max_factor=1.5),
+                augmentation_config.Saturation(min_factor=0.5, max_factor=1.5),
+                augmentation_config.Hue(max_delta=0.2),
+            ],
+        ),
+    ],
+)
+def test_colour_options_keep_their_parameters(option: str, expected: list) -> None:
+    assert list(augmentation_of(option)) == expected
 
 
 # Data and evaluation.

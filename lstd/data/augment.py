@@ -1,234 +1,223 @@
-"""Augmentation of clips: geometry, the same for all frames, and the boxes follow exactly.
+"""Augmentation of clips: the same for all frames of a run, and the boxes follow exactly.
 
-Every function takes frames `[T, H, W, C]` and boxes `[T, M, 4]` (or `[M, 4]`) in [0, 1] and draws
-nothing but from the seed it is given.
+The augmentations stand in a file for each family: `augment_flips`, `augment_windows`,
+`augment_color`, `augment_cover`, `augment_blur`. Each draws from the seed it is given and from
+nothing else. Time reversal and frame dropping change which frames are taken: see `lanes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from lstd.ops import images
+from lstd import augmentation_config as names
+from lstd.data import augment_blur, augment_color, augment_cover, augment_flips, augment_windows
+from lstd.data.scene import Change, Scene, fitted, sized
 from lstd.types import GroundTruth
 
-_OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
-
-class Window(NamedTuple):
-    """A crop.
+class Step(NamedTuple):
+    """An augmentation and when it is used.
 
     Attributes:
-        begin: int32 `[2]`, y and x of the upper left pixel.
-        size: int32 `[2]`, height and width, pixels.
-        minimum_overlap: float32 scalar; a box stays if this share of its area lies in the window.
+        probability: how often a run gets it.
+        change: what it does.
+        needs: what it is given, and gives out. any: frames of any size and type, which it leaves as
+            they are; window: frames of any size and type, it gives out float32 of the final size;
+            sized: float32 of the final size.
     """
 
-    begin: tf.Tensor
-    size: tf.Tensor
-    minimum_overlap: tf.Tensor
+    probability: float
+    change: Change
+    needs: Literal["any", "window", "sized"]
 
 
-class _Clip(NamedTuple):
-    """Frames, boxes, which boxes are real, and the boxes that crops are drawn by."""
+class _Size(NamedTuple):
+    height: int
+    width: int
 
-    frames: tf.Tensor
-    boxes: tf.Tensor
-    keep: tf.Tensor
-    reference: tf.Tensor
+
+def steps_of(
+    configs: Sequence[names.AugmentationConfig], *, height: int, width: int
+) -> tuple[Step, ...]:
+    """Returns the steps of a config, those of time left out.
+
+    Args:
+        configs: in their order.
+        height: of the frames as they come out, pixels.
+        width: likewise.
+
+    Raises:
+        ValueError: a transposition of frames that are not square.
+    """
+    size = _Size(height, width)
+    steps = []
+    for config in configs:
+        if isinstance(config, names.TimeReversal | names.FrameDropping):
+            continue
+        if isinstance(config, names.Transpose) and height != width:
+            raise ValueError(
+                f"augmentation 'transpose' needs square frames, got {height} x {width} pixels; set "
+                "height and width to one number, or leave it out"
+            )
+        needs, make = _MAKERS[type(config)]
+        steps.append(Step(config.probability, make(config, size), needs))
+    return tuple(steps)
 
 
 def apply(
     frames: tf.Tensor,
     truth: GroundTruth,
     *,
-    steps: Sequence[tuple[str, float]],
+    steps: Sequence[Step],
     seed: tf.Tensor,
     reference_boxes: tf.Tensor,
     height: int,
     width: int,
+    frame_index: tf.Tensor | None = None,
+    still: tf.Tensor | bool = False,
 ) -> tuple[tf.Tensor, GroundTruth]:
     """Returns the clip after the steps, at height x width, with the remaining boxes first.
 
-    Equal seeds, reference boxes and frame sizes give equal transforms, whatever else a clip shows.
-    Frames have their final size before a flip or transposition; a crop that comes first is taken
-    from the frames as they are.
+    Equal seeds, reference boxes, frame numbers and frame sizes give equal transforms, whatever else
+    a clip shows. Flips, crops and scale jitter that come before anything else see the frames as
+    they are stored; all others see them at their final size.
 
     Args:
-        frames: uint8 or float32 `[T, H, W, C]`.
+        frames: uint8 or float32 `[T, H, W, C]`, T static.
         truth: of the frames, `[T, M]`; a padding row has class -1.
-        steps: name and probability of each, in order: horizontal_flip, vertical_flip, transpose,
-            ssd_random_crop.
+        steps: from `steps_of`, for the same height and width.
         seed: int64 `[2]`.
         reference_boxes: float32 `[R, 4]`, which random crops are chosen to cover.
         height: of the result, pixels.
         width: of the result, pixels.
+        frame_index: int32 `[T]`, counts the frames of the run; None: from 0.
+        still: whether the clip is a single picture, T times.
 
     Returns:
-        Frames `[T, height, width, C]`, float32 unless nothing was resized, and the ground truth.
-
-    Raises:
-        ValueError: an unknown name, or a transposition of frames that are not square.
+        Frames `[T, height, width, C]`, float32 unless nothing but flips touched them, and the
+        ground truth.
     """
-    check(steps, height=height, width=width)
-    clip = _Clip(frames, truth.boxes, truth.classes >= 0, reference_boxes)
-    for index, (name, probability) in enumerate(steps):
-        own = tf.random.experimental.stateless_fold_in(seed, index)
-        chosen = tf.random.stateless_uniform([], own) < probability
-        if name == "ssd_random_crop":
-            clip = clip._replace(frames=tf.cast(clip.frames, tf.float32))
-            clip = tf.cond(
-                chosen,
-                lambda clip=clip, own=own: _sized(_random_crop(clip, own), height, width),
-                lambda clip=clip: _sized(clip, height, width),
-            )
-        else:
-            clip = _sized(clip, height, width)
-            clip = tf.cond(
-                chosen, lambda clip=clip, name=name: _flipped(clip, name), lambda clip=clip: clip
-            )
-    clip = _sized(clip, height, width)
-    return clip.frames, _select(truth._replace(boxes=clip.boxes), clip.keep)
-
-
-def check(steps: Sequence[tuple[str, float]], *, height: int, width: int) -> None:
-    """Raises what `apply` would: see there.
-
-    Raises:
-        ValueError: an unknown name, or a transposition of frames that are not square.
-    """
-    for name, _ in steps:
-        if name not in _NAMES:
-            raise ValueError(f"unknown augmentation {name!r}; expected one of {', '.join(_NAMES)}")
-        if name == "transpose" and height != width:
-            raise ValueError(
-                f"augmentation 'transpose' needs square frames, got {height} x {width} pixels; set "
-                "height and width to one number, or leave it out"
-            )
-
-
-def horizontal_flip(frames: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns frames and boxes with left and right exchanged."""
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-    return frames[..., ::-1, :], tf.stack([ymin, 1 - xmax, ymax, 1 - xmin], axis=-1)
-
-
-def vertical_flip(frames: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns frames and boxes upside down."""
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-    return frames[..., ::-1, :, :], tf.stack([1 - ymax, xmin, 1 - ymin, xmax], axis=-1)
-
-
-def transpose(frames: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns frames and boxes with x and y exchanged.
-
-    Raises:
-        ValueError: the frames are not square, as far as their static shape tells.
-    """
-    height, width = frames.shape[1:3]
-    if height != width:
-        raise ValueError(f"transpose needs square frames, got {height} x {width} pixels")
-    return tf.transpose(frames, [0, 2, 1, 3]), tf.gather(boxes, [1, 0, 3, 2], axis=-1)
-
-
-def random_window(
-    boxes: tf.Tensor, *, height: tf.Tensor | int, width: tf.Tensor | int, seed: tf.Tensor
-) -> Window:
-    """Returns a random crop as SSD trains with: it covers a share of some box drawn from a list.
-
-    The aspect ratio is between 0.5 and 2, the area between 0.1 and 1 of the frame; without boxes
-    only these two hold. After 100 vain draws the window is the whole frame.
-
-    Args:
-        boxes: float32 `[R, 4]`, none of them padding.
-        height: of the frame, pixels.
-        width: of the frame, pixels.
-        seed: int64 `[2]`.
-
-    Source: Liu et al., SSD, 2016, section 2.2 (https://arxiv.org/abs/1512.02325), with the values
-        of `ssd_random_crop` of the TF1 Object Detection API.
-    """
-    draw, sample = tf.unstack(tf.random.split(seed, 2))
-    choice = tf.random.stateless_uniform([], draw, maxval=len(_OVERLAPS), dtype=tf.int32)
-    overlap = tf.gather(tf.constant(_OVERLAPS, tf.float32), choice)
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.stack([height, width, 3]),
-        tf.clip_by_value(boxes, 0.0, 1.0)[tf.newaxis],
-        seed=sample,
-        min_object_covered=overlap,
-        aspect_ratio_range=(0.5, 2.0),
-        area_range=(0.1, 1.0),
-        max_attempts=100,
-        use_image_if_no_bounding_boxes=True,
+    scene = Scene(
+        frames=frames,
+        boxes=truth.boxes,
+        keep=truth.classes >= 0,
+        track_ids=tf.fill(tf.shape(truth.classes), -1)
+        if truth.track_ids is None
+        else truth.track_ids,
+        reference=reference_boxes,
+        frame_index=tf.range(frames.shape[0]) if frame_index is None else frame_index,
+        still=tf.convert_to_tensor(still),
     )
-    size = tf.where(size[:2] < 0, tf.stack([height, width]), size[:2])
-    return Window(begin=begin[:2], size=size, minimum_overlap=overlap)
+    for index, step in enumerate(steps):
+        own = tf.random.experimental.stateless_fold_in(seed, index)
+        if step.needs == "sized":
+            scene = fitted(scene, height, width)
+        scene = _used(scene, step, own, height=height, width=width)
+    scene = sized(scene, height, width)
+    return scene.frames, _select(truth._replace(boxes=scene.boxes), scene.keep)
 
 
-def crop(
-    frames: tf.Tensor, boxes: tf.Tensor, window: Window
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the frames' part in the window, the boxes in it, and which boxes stay.
+def _used(scene: Scene, step: Step, seed: tf.Tensor, *, height: int, width: int) -> Scene:
+    """Returns the scene with the step, or without it, as the seed decides."""
 
-    Args:
-        frames: `[T, H, W, C]`.
-        boxes: float32 `[..., 4]`, relative to the frames.
-        window: pixels of the frames.
+    def unchanged() -> Scene:
+        return scene if step.needs == "any" else fitted(scene, height, width)
 
-    Returns:
-        Frames `[T, h, w, C]`; boxes relative to the window, clipped to it; bool `[...]`: the box
-        meets the window, and enough of it lies within.
-    """
-    extent = tf.cast(tf.shape(frames)[1:3], tf.float32)
-    low = tf.cast(window.begin, tf.float32) / extent
-    span = tf.cast(window.size, tf.float32) / extent
-    frames = frames[
-        :,
-        window.begin[0] : window.begin[0] + window.size[0],
-        window.begin[1] : window.begin[1] + window.size[1],
+    if step.probability >= 1:
+        return step.change(scene, seed)
+    if step.probability <= 0:
+        return unchanged()
+    chosen = tf.random.stateless_uniform([], seed) < step.probability
+    return tf.cond(chosen, lambda: step.change(scene, seed), unchanged)
+
+
+def _flip(flip: augment_flips.Flip) -> Callable[[object, _Size], Change]:
+    return lambda config, size: augment_flips.change(flip)
+
+
+def _ssd(config: names.SsdRandomCrop, size: _Size) -> Change:
+    operations = [
+        augment_windows.Operation(
+            min_object_covered=one.min_object_covered,
+            aspect_ratio_range=(one.min_aspect_ratio, one.max_aspect_ratio),
+            area_range=(one.min_area, one.max_area),
+            overlap_thresh=one.overlap_thresh,
+            random_coef=one.random_coef,
+        )
+        for one in config.operations
     ]
-    moved = (boxes - tf.tile(low, [2])) / tf.tile(span, [2])
-    clipped = tf.clip_by_value(moved, 0.0, 1.0)
-    share = tf.math.divide_no_nan(_area(clipped), _area(moved))
-    meets = tf.reduce_all(moved[..., :2] < 1, axis=-1) & tf.reduce_all(moved[..., 2:] > 0, axis=-1)
-    # The share of a box within the window comes out a rounding error below 1.
-    return frames, clipped, meets & (share >= window.minimum_overlap - 1e-5)
+    return augment_windows.ssd_random_crop(operations, **size._asdict())
 
 
-_FLIPS = {
-    "horizontal_flip": horizontal_flip,
-    "vertical_flip": vertical_flip,
-    "transpose": transpose,
+def _scale_jitter(config: names.ScaleJitter, size: _Size) -> Change:
+    return augment_windows.scale_jitter(
+        min_scale=config.min_scale,
+        max_scale=config.max_scale,
+        min_visible=config.min_visible,
+        fill=config.fill,
+        **size._asdict(),
+    )
+
+
+def _crop_and_shift(config: names.CropAndShift, size: _Size) -> Change:
+    return augment_windows.crop_and_shift(
+        min_size=config.min_size,
+        max_size=config.max_size,
+        max_shift=config.max_shift,
+        max_zoom=config.max_zoom,
+        min_visible=config.min_visible,
+        **size._asdict(),
+    )
+
+
+def _factor(make: Callable[[float, float], Change]) -> Callable[[names.Contrast, _Size], Change]:
+    return lambda config, size: make(config.min_factor, config.max_factor)
+
+
+def _erasing(config: names.RandomErasing, size: _Size) -> Change:
+    return augment_cover.random_erasing(
+        max_count=config.max_count,
+        area_range=(config.min_area, config.max_area),
+        aspect_ratio_range=(config.min_aspect_ratio, config.max_aspect_ratio),
+        fill=config.fill,
+        min_visible=config.min_visible,
+    )
+
+
+def _occlusion(config: names.Occlusion, size: _Size) -> Change:
+    return augment_cover.occlusion(
+        object_probability=config.object_probability,
+        share_range=(config.min_share, config.max_share),
+        period=config.period,
+        duration=config.duration,
+        fill=config.fill,
+    )
+
+
+_MAKERS: dict[type, tuple[Literal["any", "window", "sized"], Callable[..., Change]]] = {
+    names.HorizontalFlip: ("any", _flip(augment_flips.horizontal_flip)),
+    names.VerticalFlip: ("any", _flip(augment_flips.vertical_flip)),
+    names.Transpose: ("sized", _flip(augment_flips.transpose)),
+    names.SsdRandomCrop: ("window", _ssd),
+    names.ScaleJitter: ("window", _scale_jitter),
+    names.CropAndShift: ("window", _crop_and_shift),
+    names.Brightness: ("sized", lambda config, size: augment_color.brightness(config.max_delta)),
+    names.Contrast: ("sized", _factor(augment_color.contrast)),
+    names.Saturation: ("sized", _factor(augment_color.saturation)),
+    names.Gamma: ("sized", _factor(augment_color.gamma)),
+    names.Hue: ("sized", lambda config, size: augment_color.hue(config.max_delta)),
+    names.Grayscale: ("sized", lambda config, size: augment_color.grayscale()),
+    names.Noise: ("sized", lambda config, size: augment_color.noise(config.max_stddev)),
+    names.RandomErasing: ("sized", _erasing),
+    names.Occlusion: ("sized", _occlusion),
+    names.MotionBlur: (
+        "sized",
+        lambda config, size: augment_blur.motion_blur(config.min_length_px, config.max_length_px),
+    ),
 }
-_NAMES = (*_FLIPS, "ssd_random_crop")
-
-
-def _flipped(clip: _Clip, name: str) -> _Clip:
-    frames, boxes = _FLIPS[name](clip.frames, clip.boxes)
-    _, reference = _FLIPS[name](clip.frames, clip.reference)
-    return clip._replace(frames=frames, boxes=boxes, reference=reference)
-
-
-def _random_crop(clip: _Clip, seed: tf.Tensor) -> _Clip:
-    extent = tf.shape(clip.frames)
-    window = random_window(clip.reference, height=extent[1], width=extent[2], seed=seed)
-    frames, boxes, stays = crop(clip.frames, clip.boxes, window)
-    _, reference, reference_stays = crop(clip.frames, clip.reference, window)
-    return _Clip(frames, boxes, clip.keep & stays, tf.boolean_mask(reference, reference_stays))
-
-
-def _sized(clip: _Clip, height: int, width: int) -> _Clip:
-    """Returns the clip at height x width; only frames of another, or unknown, size are touched."""
-    if clip.frames.shape[1:3] == (height, width):
-        return clip
-    frames = images.resize(clip.frames, height, width)
-    return clip._replace(frames=tf.ensure_shape(frames, [None, height, width, None]))
-
-
-def _area(boxes: tf.Tensor) -> tf.Tensor:
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def _select(truth: GroundTruth, keep: tf.Tensor) -> GroundTruth:
