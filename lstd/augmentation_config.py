@@ -129,7 +129,7 @@ class ScaleJitter(_Probable):
 
 @dataclass(frozen=True)
 class CropAndShift(_Probable):
-    """A still becomes a clip: a window that moves over it. Videos of several frames are not touched.
+    """A still becomes a clip: a window that moves over it. Longer videos are not touched.
 
     Source: Liu et al., Looking Fast and Slow, 2019, section 4.1 (https://arxiv.org/abs/1903.10172).
     """

@@ -328,7 +328,16 @@ class DatasetConfig:
     """One split of the data."""
 
     input_path: tuple[str, ...] = ()
-    """TFRecord files of SequenceExamples; names may hold * and ?."""
+    """TFRecord files of SequenceExamples, or any data set that `lstd.data.readers` knows, such as a
+    CocoVID JSON or a folder of MOT Challenge; names may hold * and ?."""
+    format: str = ""
+    """Of a data set that is no TFRecord file; empty: found out by its content."""
+    subset: str = ""
+    """A part of such a data set, such as "train"; empty: all of it, or the only one."""
+    images: str = ""
+    """Its pictures, where they do not stand where the format has them."""
+    stills: bool = False
+    """Every picture of such a data set is a video of one frame."""
     batch_size: int = 8
     """Clips in a batch, B."""
     unroll_length: int = 4
@@ -342,10 +351,24 @@ class DatasetConfig:
     """A clip takes every s-th frame; s is drawn where a lane starts with a zero state."""
     reset_probability: float = 0.0
     """How often a clip starts from a zero state although it continues a video."""
+    clips: Literal["carried", "independent"] = "carried"
+    """carried: a place of the batch walks through a video, clip after clip, with its state.
+    independent: every clip starts from a zero state, and may be shuffled and overlap."""
+    overlap: int = 0
+    """Frames that an independent clip shares with the one before it in its video."""
+    random_start: bool = True
+    """Training begins anywhere in each place's first video; false: at its first frame."""
+    shuffle: Literal["buffer", "shards", "videos"] = "buffer"
+    """buffer: see shuffle_buffer. shards: so, and the files are in another order in each epoch.
+    videos: all videos are in another order in each epoch, whatever shuffle_buffer is."""
     shuffle_buffer: int = 32
     """Videos shuffled among each other in training; 0: in order, as evaluation always is."""
+    clip_buffer: int = 0
+    """Independent clips held in memory, encoded, of which a random one goes next; 0: none."""
     max_boxes: int = 30
-    """Boxes kept in a frame; more are cut off with a warning that counts them. 0: no limit."""
+    """Boxes kept in a frame; what is beyond is the problem too_many_boxes. 0: no limit."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """What to do about bad data, such as {corrupt_image: skip}; docs/data.md has the table."""
     augmentation: tuple[AugmentationConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -360,7 +383,19 @@ class DatasetConfig:
             "1 <= min_frame_stride <= max_frame_stride must hold",
         )
         _require(0 <= self.reset_probability <= 1, "reset_probability must be in [0, 1]")
-        _require(self.max_boxes >= 0, "max_boxes must not be negative")
+        for name in ("overlap", "shuffle_buffer", "clip_buffer", "max_boxes"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.overlap < self.unroll_length, "overlap must be below unroll_length")
+        independent = self.clips == "independent"
+        for name in ("overlap", "clip_buffer"):
+            _require(
+                independent or not getattr(self, name),
+                f"{name} needs clips: independent; a carried state sees every frame once, in order",
+            )
+        _require(
+            not (independent and self.reset_probability),
+            "reset_probability has no effect with clips: independent; leave it at 0",
+        )
         for name in ("time_reversal", "frame_dropping"):
             times = sum(step.name == name for step in self.augmentation)
             _require(times <= 1, f"augmentation: {name} may stand once, it stands {times} times")

@@ -162,7 +162,11 @@ def _dataclasses_in(hint: Any) -> list[type]:
 def _explain(problem: Any) -> str:
     loc = problem["loc"]
     # pydantic names the member of a union, too: data.train.augmentation.0.horizontal_flip.
-    tags = {n for n, part in enumerate(loc) if part in BY_NAME and loc[n - 2 : n - 1] == ("augmentation",)}
+    tags = {
+        n
+        for n, part in enumerate(loc)
+        if part in BY_NAME and loc[n - 2 : n - 1] == ("augmentation",)
+    }
     place = ".".join(str(part) for n, part in enumerate(loc) if n not in tags)
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]

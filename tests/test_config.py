@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lstd import augmentation_config
+from lstd import augmentation_config, config_io
 from lstd import config as config_lib
-from lstd import config_io
 from lstd.config import Config, ConvConfig, ModelConfig
 from lstd.config_io import ConfigError
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lstd import augmentation_config
+from lstd import augmentation_config, config_io, pipeline_config, pipeline_rules
 from lstd import config as config_lib
-from lstd import config_io, pipeline_config, pipeline_rules
 from lstd.config import Config
 from lstd.config_io import ConfigError
 from lstd.pipeline_config import PipelineConfigWarning

@@ -121,7 +121,12 @@ def _evaluations(config: Config, *, dry_run: bool) -> list[Any]:
             "train.evaluate is true, but data.evaluation.input_path names no files; give it some, "
             "or --set train.evaluate=false"
         )
-    dataset = pipeline.make_dataset(config.data, "evaluation", num_classes=config.model.num_classes)
+    dataset = pipeline.make_dataset(
+        config.data,
+        "evaluation",
+        num_classes=config.model.num_classes,
+        labels=config.model.labels,
+    )
     two_backbones = len(config.model.depth_multipliers) == 2
     return [
         EvaluationCallback(

@@ -26,9 +26,7 @@ def brightness(max_delta: float) -> Change:
 
 def contrast(low: float, high: float) -> Change:
     """Returns the change that multiplies distances from each frame's mean, channel by channel."""
-    return _painted(
-        lambda frames, seed: tf.image.adjust_contrast(frames, uniform(seed, low, high))
-    )
+    return _painted(lambda frames, seed: tf.image.adjust_contrast(frames, uniform(seed, low, high)))
 
 
 def saturation(low: float, high: float) -> Change:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from lstd.data.scene import Change, Scene, uniform
+from lstd.data.scene import Change, Scene
 
 Fill = Literal["gray", "black", "mean", "noise"]
 _TRACKS = 256

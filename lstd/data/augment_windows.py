@@ -116,7 +116,9 @@ def random_window(
     choice = tf.random.stateless_uniform([], draw, maxval=len(operations), dtype=tf.int32)
     frame_size = tf.stack([height, width])
 
-    def sampled(covered: tf.Tensor, shape: tuple[tuple[float, float], tuple[float, float]]) -> tuple:
+    def sampled(
+        covered: tf.Tensor, shape: tuple[tuple[float, float], tuple[float, float]]
+    ) -> tuple:
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.stack([height, width, 3]),
             tf.clip_by_value(boxes, 0.0, 1.0)[tf.newaxis],

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lstd.data import augment, sequence_example
+from lstd.data import augment, decode
 from lstd.data.lanes import Clip
 from lstd.types import ClipBatch, GroundTruth
 
@@ -24,7 +24,7 @@ class FrameSize(NamedTuple):
 
 
 def decode_clip(
-    clip: Clip, *, steps: Sequence[tuple[str, float]], size: FrameSize, max_boxes: int
+    clip: Clip, *, steps: Sequence[augment.Step], size: FrameSize, max_boxes: int, scale: bool
 ) -> dict[str, tf.Tensor]:
     """Returns one clip of a lane with its frames decoded; runs inside `Dataset.map`.
 
@@ -33,21 +33,33 @@ def decode_clip(
         steps: see `augment.apply`.
         size: of the frames.
         max_boxes: rows of the ground truth; 0: as many as the clip has.
+        scale: frames of another size than their video's are scaled to it, not refused.
 
     Returns:
         `frames` `[T, H, W, 3]`, `start`, `frame_index`, `video_id`, and all of `GroundTruth`.
     """
-    unroll_length = clip.encoded.shape[0]
-    decoded = [sequence_example.decode_image(clip.encoded[t]) for t in range(unroll_length)]
+    unroll_length = clip.images.shape[0]
+    stored = (size.stored_height, size.stored_width)
+    frames = tf.numpy_function(
+        lambda images, sizes, wheres: decode.stacked(
+            images, sizes, wheres, size=stored, scale=scale
+        ),
+        [clip.images, clip.image_sizes, clip.wheres],
+        tf.uint8,
+    )
+    known: list[Any] = [*stored] if all(stored) else [None, None]
+    frames = tf.ensure_shape(frames, [unroll_length, *known, 3])
     truth = GroundTruth(clip.boxes, clip.classes, clip.track_ids, clip.is_crowd)
     frames, truth = augment.apply(
-        _stacked(decoded, clip.video_id, size),
+        frames,
         truth,
         steps=steps,
         seed=clip.seed,
         reference_boxes=clip.reference_boxes,
         height=size.height,
         width=size.width,
+        frame_index=clip.frame_index,
+        still=clip.still,
     )
     return {
         "frames": frames,
@@ -88,24 +100,6 @@ def as_types(batch: dict[str, tf.Tensor], *, with_tracks: bool) -> tuple[ClipBat
             is_crowd=batch["is_crowd"],
         ),
     )
-
-
-def _stacked(decoded: Sequence[tf.Tensor], video_id: tf.Tensor, size: FrameSize) -> tf.Tensor:
-    """Returns the frames as one tensor; raises unless all have the stored size, or one size."""
-    stored = (size.stored_height, size.stored_width)
-    target = tf.constant(stored) if all(stored) else tf.shape(decoded[0])[:2]
-    message = "frames differ in size from what the record or its first frame says, in video"
-    checks = [
-        tf.debugging.Assert(
-            tf.reduce_all(tf.shape(image)[:2] == target),
-            [message, video_id, tf.shape(image)[:2], target],
-        )
-        for image in decoded
-    ]
-    with tf.control_dependencies(checks):
-        decoded = [tf.identity(image) for image in decoded]
-    shape: list[Any] = [*stored, 3] if all(stored) else [None, None, 3]
-    return tf.stack([tf.ensure_shape(image, shape) for image in decoded])
 
 
 def _padded(truth: GroundTruth, max_boxes: int, unroll_length: int) -> dict[str, tf.Tensor]:

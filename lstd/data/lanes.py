@@ -3,22 +3,26 @@
 The clip that lane b shows in one batch is continued by the clip it shows in the next, until the
 video ends and the lane is dealt another one. Every batch takes one clip from every lane, in order,
 so the lanes stay aligned however long their videos are, and an LSTM state per lane can be carried
-along. Only the record that a lane is walking through is in memory, its images still encoded.
+along. Only what the lane is walking through is in memory, its images still encoded.
+
+Which frames make a clip is worked out from the video's length alone, so a video gives the same
+clips from records, however they are cut, and from any other medium.
 """
 
 from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from lstd.data.record_files import Part, Video
+from lstd.data import decode
+from lstd.data.footage import Footage, Reel
 from lstd.data.rows import Row
 
-ReadRows = Callable[[Part], Sequence[Row]]
+_Item = TypeVar("_Item")
 
 
 class Clip(NamedTuple):
@@ -28,7 +32,8 @@ class Clip(NamedTuple):
     by `seed` and `reference_boxes`, which stay the same all through a run.
 
     Attributes:
-        encoded: object `[T]` of bytes.
+        images: object `[T]` of bytes, see `lstd.data.decode`; so are the next.
+        image_sizes: int32 `[T, 2]`.
         boxes: float32 `[T, M, 4]`, padded with 0.
         classes: int32 `[T, M]`, 0-based, padded with -1.
         track_ids: int32 `[T, M]`, padded with -1.
@@ -39,9 +44,12 @@ class Clip(NamedTuple):
         video_id: name of the video.
         seed: int64 `[2]`.
         reference_boxes: float32 `[R, 4]`, the boxes of the run's first frame.
+        still: whether the video is a single frame.
+        wheres: object `[T]` of bytes: names each frame, for messages.
     """
 
-    encoded: np.ndarray
+    images: np.ndarray
+    image_sizes: np.ndarray
     boxes: np.ndarray
     classes: np.ndarray
     track_ids: np.ndarray
@@ -51,53 +59,99 @@ class Clip(NamedTuple):
     video_id: str
     seed: np.ndarray
     reference_boxes: np.ndarray
+    still: bool
+    wheres: np.ndarray
+
+
+class Dropping(NamedTuple):
+    """Frames left out at random; see `lstd.augmentation_config.FrameDropping`."""
+
+    probability: float
+    rate: float
+    max_consecutive: int
 
 
 class Walk(NamedTuple):
-    """How training walks: T, bounds of the frame stride, how often a run ends within a video."""
+    """How training walks through a video.
+
+    Attributes:
+        unroll_length: frames in a clip, T.
+        min_frame_stride: bounds of the stride.
+        max_frame_stride: likewise.
+        reset_probability: how often a run ends within a video.
+        random_start: whether the first pass of a lane begins anywhere in its video.
+        independent: every clip is a run of its own.
+        overlap: frames that an independent clip shares with the one before it.
+        reversal: how often a pass goes from the end to the beginning.
+        dropping: None: no frame is left out.
+    """
 
     unroll_length: int
     min_frame_stride: int = 1
     max_frame_stride: int = 1
     reset_probability: float = 0.0
+    random_start: bool = True
+    independent: bool = False
+    overlap: int = 0
+    reversal: float = 0.0
+    dropping: Dropping | None = None
+
+
+class Shuffle(NamedTuple):
+    """How videos are shuffled, and independent clips.
+
+    Attributes:
+        by: buffer: each video leaves a buffer at random; shards: so, with the files in random
+            order; videos: all of them in random order.
+        buffer: videos that it holds; 0: none is held.
+        clips: clips that are held, to be given out at random.
+    """
+
+    by: Literal["buffer", "shards", "videos"] = "buffer"
+    buffer: int = 0
+    clips: int = 0
 
 
 def training_clips(
-    videos: Sequence[Video],
-    read: ReadRows,
-    *,
-    lanes: int,
-    walk: Walk,
-    shuffle_buffer: int,
-    seed: int,
+    videos: Sequence[Footage], *, lanes: int, walk: Walk, shuffle: Shuffle, seed: int
 ) -> Iterator[Clip]:
-    """Yields clips without end: lane 0, lane 1, ..., lane 0 again.
+    """Yields clips without end: lane 0, lane 1, ..., lane 0 again; a clip buffer mixes them.
 
     A lane's first pass begins anywhere in its video, so that lanes on one long video differ; later
     passes begin within the first stride. Frames that no longer fill a clip are left out; a video
     with fewer than T frames shows its last one until the clip is full. The stride is drawn where a
     run starts, and is smaller where a video is too short for it.
+
+    Raises:
+        ValueError: no video has a frame.
     """
-    dealing, *walking = [
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(lanes + 1)
+    dealing, mixing, *walking = [
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(lanes + 2)
     ]
-    dealer = _Dealer(len(videos), shuffle_buffer=shuffle_buffer, rng=dealing)
+    dealer = _Dealer([video.shard for video in videos], shuffle=shuffle, rng=dealing)
 
     def lane(rng: np.random.Generator) -> Iterator[Clip]:
-        number = dealer.deal(previous=None)
-        yield from _training_pass(videos[number], read, walk=walk, rng=rng, anywhere=True)
+        number, anywhere, vain = dealer.deal(previous=None), walk.random_start, 0
         while True:
+            for clip in _training_pass(videos[number], walk=walk, rng=rng, anywhere=anywhere):
+                yield clip
+                vain, anywhere = -1, False
+            vain += 1
+            if vain > 2 * len(videos):
+                raise ValueError("there is no video with frames that can be shown")
             number = dealer.deal(previous=number)
-            yield from _training_pass(videos[number], read, walk=walk, rng=rng, anywhere=False)
 
-    generators = [lane(rng) for rng in walking]
-    while True:
-        for generator in generators:
-            yield next(generator)
+    def in_turn() -> Iterator[Clip]:
+        generators = [lane(rng) for rng in walking]
+        while True:
+            for generator in generators:
+                yield next(generator)
+
+    return _mixed(in_turn(), held=shuffle.clips, rng=mixing) if shuffle.clips else in_turn()
 
 
 def evaluation_clips(
-    videos: Sequence[Video], read: ReadRows, *, lanes: int, unroll_length: int
+    videos: Sequence[Footage], *, lanes: int, unroll_length: int
 ) -> Iterator[Clip]:
     """Yields every frame of every video once, in order: lane 0, lane 1, ..., lane 0 again.
 
@@ -109,13 +163,14 @@ def evaluation_clips(
 
     def lane() -> Iterator[Clip]:
         for video in queue:
-            rows = _rows(video, read, part=0)
-            position = 0
-            while taken := list(itertools.islice(rows, unroll_length)):
+            reel = video.open()
+            for first in range(0, video.num_frames, unroll_length):
+                numbers = range(first, min(first + unroll_length, video.num_frames))
                 index = np.full(unroll_length, -1, np.int32)
-                index[: len(taken)] = np.arange(position, position + len(taken))
-                yield _clip(taken, video=video, frame_index=index, start=not position)
-                position += len(taken)
+                index[: len(numbers)] = numbers
+                rows = [reel.row(number) for number in numbers]
+                yield _clip(rows, video=video, frame_index=index, start=not first)
+            reel.close()
 
     for clips in itertools.zip_longest(*(lane() for _ in range(lanes))):
         shown = next(clip for clip in clips if clip is not None)
@@ -127,11 +182,16 @@ def evaluation_clips(
 class _Dealer:
     """Deals shuffled videos, never one that is being walked while there is one that is not."""
 
-    def __init__(self, count: int, *, shuffle_buffer: int, rng: np.random.Generator) -> None:
-        """Starts with no lane walking."""
-        self._walking = collections.Counter(dict.fromkeys(range(count), 0))
+    def __init__(
+        self, shards: Sequence[str], *, shuffle: Shuffle, rng: np.random.Generator
+    ) -> None:
+        """Starts with no lane walking; `shards` names the file of each video."""
+        self._walking = collections.Counter(dict.fromkeys(range(len(shards)), 0))
         self._pending: list[int] = []
-        self._shuffle_buffer = shuffle_buffer
+        self._shuffle = shuffle
+        self._shards: dict[str, list[int]] = {}
+        for video, shard in enumerate(shards):
+            self._shards.setdefault(shard, []).append(video)
         self._rng = rng
 
     def deal(self, *, previous: int | None) -> int:
@@ -147,89 +207,127 @@ class _Dealer:
             self._pending.extend(self._epoch())
 
     def _epoch(self) -> Iterator[int]:
-        """Yields every video once; each leaves a buffer of `shuffle_buffer` videos at random."""
-        held: list[int] = []
-        for video in range(len(self._walking)):
-            held.append(video)
-            if len(held) > self._shuffle_buffer:
-                place = self._rng.integers(len(held) - 1) if self._shuffle_buffer else 0
-                yield held.pop(place)
-        yield from self._rng.permutation(held).tolist()
+        """Yields every video once; each leaves a buffer of videos at random."""
+        if self._shuffle.by == "videos":
+            yield from self._rng.permutation(len(self._walking)).tolist()
+            return
+        shards = list(self._shards.values())
+        if self._shuffle.by == "shards":
+            shards = [shards[place] for place in self._rng.permutation(len(shards))]
+        order = itertools.chain.from_iterable(shards)
+        yield from _mixed(order, held=self._shuffle.buffer, rng=self._rng)
+
+
+def _mixed(items: Iterable[_Item], *, held: int, rng: np.random.Generator) -> Iterator[_Item]:
+    """Yields the items in another order: so many are held, of which a random one goes next."""
+    holding: list[_Item] = []
+    for item in items:
+        holding.append(item)
+        if len(holding) > held:
+            yield holding.pop(rng.integers(len(holding) - 1) if held else 0)
+    for place in rng.permutation(len(holding)):
+        yield holding[place]
+
+
+class _Run(NamedTuple):
+    """What is drawn where a run starts; `drops` is how often a gap is widened."""
+
+    seed: np.ndarray
+    stride: int
+    drops: float
 
 
 def _training_pass(
-    video: Video, read: ReadRows, *, walk: Walk, rng: np.random.Generator, anywhere: bool
+    video: Footage, *, walk: Walk, rng: np.random.Generator, anywhere: bool
 ) -> Iterator[Clip]:
-    """Yields the clips of one walk through a video, at least one."""
-    length = walk.unroll_length
-    part = int(rng.choice(_beginnings(video, length))) if anywhere else 0
-    head = read(video.parts[part])
-    frames = max(len(head), video.parts[-1].first_frame - video.parts[part].first_frame + 1)
+    """Yields the clips of one walk through a video, at least one unless it has no frames."""
+    length, frames = walk.unroll_length, video.num_frames
+    if not frames:
+        return
+    backwards = bool(walk.reversal) and rng.random() < walk.reversal
+    run = _draw_run(rng, walk, frames)
+    starts = max(1, frames - (length - 1) * run.stride)  # where a clip can begin
+    first = int(rng.integers(starts if anywhere else min(starts, run.stride)))
+    first = first if walk.random_start else 0
+    keep = walk.overlap * walk.max_frame_stride * _widest(walk)
+    reel = video.open(keep=keep)
+    try:
+        yield from _clips_of_pass(
+            video, reel, walk=walk, rng=rng, run=run, first=first, backwards=backwards
+        )
+    finally:
+        reel.close()
 
-    def stride_of_run() -> int:
-        drawn = int(rng.integers(walk.min_frame_stride, walk.max_frame_stride + 1))
-        return min(drawn, max(1, frames // length))
 
-    stride = stride_of_run()
-    spare = len(head) - (length - 1) * stride  # places where a clip can begin within the record
-    skip = int(rng.integers(max(1, spare if anywhere else min(spare, stride))))
-    rows = itertools.islice(_rows(video, read, part=part, head=head), skip, None)
-    position, seed, reference = 0, _draw_seed(rng), head[skip].boxes
+def _clips_of_pass(
+    video: Footage,
+    reel: Reel,
+    *,
+    walk: Walk,
+    rng: np.random.Generator,
+    run: _Run,
+    first: int,
+    backwards: bool,
+) -> Iterator[Clip]:
+    length, frames = walk.unroll_length, video.num_frames
+    position, reference = 0, np.zeros([0, 4], np.float32)
     for clip_number in itertools.count():
-        reset = clip_number > 0 and rng.random() < walk.reset_probability
+        reset = clip_number > 0 and (walk.independent or rng.random() < walk.reset_probability)
         if reset:
-            position, seed, stride = 0, _draw_seed(rng), stride_of_run()
-        taken = list(itertools.islice(rows, 0, (length - 1) * stride + 1, stride))
-        if clip_number and len(taken) < length:
+            position, run = 0, _draw_run(rng, walk, frames)
+        gaps = _gaps(rng, run, walk)
+        if not clip_number and first + sum(gaps[:-1]) >= frames:
+            gaps = [run.stride] * length
+        numbers = [first, *(first + gap for gap in itertools.accumulate(gaps))]
+        following = numbers.pop()
+        if clip_number and numbers[-1] >= frames:
             return
-        reference = taken[0].boxes if reset else reference
+        rows = [reel.row(_shown(number, frames, backwards)) for number in numbers]
+        reference = reference if position else rows[0].boxes
         yield _clip(
-            taken,
+            rows,
             video=video,
             frame_index=np.arange(position, position + length, dtype=np.int32),
-            start=reset or not clip_number,
-            seed=seed,
+            start=not position,
+            seed=run.seed,
             reference_boxes=reference,
         )
         position += length
-        collections.deque(itertools.islice(rows, stride - 1), maxlen=0)  # up to the next frame
+        first = numbers[-walk.overlap] if walk.overlap else following
 
 
-def _beginnings(video: Video, length: int) -> list[int]:
-    """Returns the parts of a video from which `length` frames are sure to follow, and the first."""
-    last = video.parts[-1].first_frame
-    return [
-        number
-        for number, part in enumerate(video.parts)
-        if number == 0 or last - part.first_frame >= length
-    ]
+def _draw_run(rng: np.random.Generator, walk: Walk, frames: int) -> _Run:
+    drawn = int(rng.integers(walk.min_frame_stride, walk.max_frame_stride + 1))
+    seed = rng.integers(np.iinfo(np.int64).max, size=2, dtype=np.int64)
+    drops = 0.0
+    if walk.dropping is not None and rng.random() < walk.dropping.probability:
+        drops = walk.dropping.rate
+    return _Run(seed, min(drawn, max(1, frames // walk.unroll_length)), drops)
 
 
-def _rows(
-    video: Video, read: ReadRows, *, part: int, head: Sequence[Row] | None = None
-) -> Iterator[Row]:
-    """Yields the frames of a video from a part on, whose rows may have been read already."""
-    expected = video.parts[part].first_frame
-    for number in range(part, len(video.parts)):
-        found = video.parts[number]
-        if found.first_frame != expected:
-            raise ValueError(
-                f"{found.path}: record {found.number} (from 0) of video {video.name!r} begins at "
-                f"frame {found.first_frame}, expected {expected}: frames are missing or there twice"
-            )
-        rows = head if head is not None and number == part else read(found)
-        yield from rows
-        expected += len(rows)
+def _gaps(rng: np.random.Generator, run: _Run, walk: Walk) -> list[int]:
+    """Returns how far it is from each frame of a clip to the next, and to the next clip."""
+    gaps = np.full(walk.unroll_length, run.stride)
+    if run.drops and walk.dropping is not None:
+        dropped = rng.integers(1, walk.dropping.max_consecutive + 1, size=len(gaps))
+        gaps = gaps * (1 + dropped * (rng.random(len(gaps)) < run.drops))
+    return [int(gap) for gap in gaps]
 
 
-def _draw_seed(rng: np.random.Generator) -> np.ndarray:
-    return rng.integers(np.iinfo(np.int64).max, size=2, dtype=np.int64)
+def _widest(walk: Walk) -> int:
+    return 1 + (walk.dropping.max_consecutive if walk.dropping is not None else 0)
+
+
+def _shown(number: int, frames: int, backwards: bool) -> int:
+    """Returns the frame to show; beyond the end the last one."""
+    number = min(number, frames - 1)
+    return frames - 1 - number if backwards else number
 
 
 def _clip(
     rows: Sequence[Row],
     *,
-    video: Video,
+    video: Footage,
     frame_index: np.ndarray,
     start: bool,
     seed: np.ndarray | None = None,
@@ -246,8 +344,10 @@ def _clip(
             result[number, : len(column)] = column
         return result
 
+    packed = [decode.packed(row.image, where=row.where) for row in rows]
     return Clip(
-        encoded=np.array([row.encoded for row in rows], object),
+        images=np.array([data for data, _ in packed], object),
+        image_sizes=np.array([size for _, size in packed], np.int32),
         boxes=stacked([row.boxes for row in rows], 0),
         classes=stacked([row.classes for row in rows], -1),
         track_ids=stacked([row.track_ids for row in rows], -1),
@@ -259,4 +359,6 @@ def _clip(
         reference_boxes=np.zeros([0, 4], np.float32)
         if reference_boxes is None
         else reference_boxes,
+        still=video.num_frames == 1,
+        wheres=np.array([row.where.encode() for row in rows], object),
     )

@@ -1,19 +1,25 @@
-"""From TFRecord files to a `tf.data.Dataset` of `(ClipBatch, GroundTruth)`."""
+"""From files to a `tf.data.Dataset` of `(ClipBatch, GroundTruth)`."""
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import tensorflow as tf
 
+from lstd import label_map
+from lstd.augmentation_config import FrameDropping, TimeReversal
 from lstd.config import DataConfig, DatasetConfig
-from lstd.data import augment, batches, lanes, record_files, sequence_example
+from lstd.data import augment, batches, checked_footage, decode, lanes, problems, record_files
 from lstd.data.batches import FrameSize
+from lstd.data.footage import Footage, RecordFootage, SourceFootage
 from lstd.data.lanes import Clip
-from lstd.data.record_files import Video
-from lstd.data.rows import RowReader
+from lstd.data.problems import ProblemError, Report
+from lstd.data.rows import DEFAULT_ANSWERS, Cleaner, RowReader
+
+_LOG = logging.getLogger(__name__)
 
 
 def make_dataset(
@@ -23,6 +29,8 @@ def make_dataset(
     seed: int = 0,
     num_classes: int | None = None,
     with_tracks: bool | None = None,
+    labels: Sequence[str] = (),
+    report: Report | None = None,
 ) -> tf.data.Dataset:
     """Returns the clips of a split, `(ClipBatch, GroundTruth)` with static B and T.
 
@@ -31,8 +39,8 @@ def make_dataset(
     over a video is one run, or several with `reset_probability`. At a run's first frame `starts` is
     True; `frame_index` counts its frames from 0; the frame stride and the augmentation are drawn
     there and hold until it ends, so that a carried state fits. See `lstd.data.lanes` for how videos
-    are dealt. The order is a function of `seed`, and begins anew with each iterator: another seed
-    continues a training better than the same.
+    are dealt. With `clips: independent` every clip is a run of its own. The order is a function of
+    `seed`, and begins anew with each iterator: another seed continues a training better than the same.
 
     **evaluation** shows every frame once, in order, with a stride of 1, then ends. `frame_index` is
     the frame's number in its video. It is -1 for padding, which is not to be evaluated: the last
@@ -49,16 +57,20 @@ def make_dataset(
         split: train or evaluation.
         seed: of order, strides and augmentation; not negative.
         num_classes: classes in the files must be 1 to this number; None: any.
-        with_tracks: whether `track_ids` is a tensor, or None; None: whether the first record has
-            any.
+        with_tracks: whether `track_ids` is a tensor, or None; None: whether the first video
+            has any.
+        labels: class names in class order, by which data sets that name their classes are read;
+            empty: those of `data.label_map_path`, or else of the data set itself.
+        report: counts what was repaired or left out, while the dataset is iterated over; the first
+            case of each kind is logged in any event.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
             sizes without height and width, a class out of range, settings that evaluation cannot
-            have.
+            have, an unknown problem or answer.
         FileNotFoundError: a pattern matches no file.
 
-    What goes wrong with a later record is raised by the iterator, as
+    What goes wrong with a later frame is raised by the iterator, as
     `tf.errors.InvalidArgumentError`, with the same message.
     """
     if split not in ("train", "evaluation"):
@@ -67,22 +79,28 @@ def make_dataset(
     where = f"data.{split}"
     if split == "evaluation":
         _refuse_training_settings(config)
-    videos = record_files.list_videos(
-        record_files.find(config.input_path, where=f"{where}.input_path")
+    cleaner = _cleaner(config, num_classes, report, where=where)
+    names = tuple(labels) or _labels_of(data.label_map_path)
+    videos = checked_footage.usable(
+        _footages(config, cleaner, names, where=where),
+        policy=cleaner.policy,
+        report=cleaner.report,
     )
-    reader = RowReader(max_boxes=config.max_boxes, num_classes=num_classes)
-    size = _frame_size(config, videos, reader, where=where)
-    steps = [(step.name, step.probability) for step in config.augmentation]
-    augment.check(steps, height=size.height, width=size.width)
+    videos = _not_empty(videos, cleaner, where=where)
+    size = _frame_size(config, videos, where=where)
+    steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:
-        first = record_files.read(videos[0].parts[0])
-        with_tracks = bool(sequence_example.parse(first).has_tracks)
-    dataset = tf.data.Dataset.from_generator(
-        _generator(config, videos, reader, split=split, seed=seed),
-        output_signature=_signature(config),
-    )
+        with_tracks = videos[0].has_tracks
+    clips = _reported(_generator(config, videos, split=split, seed=seed), cleaner.report, where)
+    dataset = tf.data.Dataset.from_generator(clips, output_signature=_signature(config))
     dataset = dataset.map(
-        functools.partial(batches.decode_clip, steps=steps, size=size, max_boxes=config.max_boxes),
+        functools.partial(
+            batches.decode_clip,
+            steps=steps,
+            size=size,
+            max_boxes=config.max_boxes,
+            scale=cleaner.policy["frame_size"] == "repair",
+        ),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -98,6 +116,8 @@ def _refuse_training_settings(config: DatasetConfig) -> None:
         ("reset_probability", 0.0),
         ("min_frame_stride", 1),
         ("max_frame_stride", 1),
+        ("clips", "carried"),
+        ("random_start", True),
     ):
         if getattr(config, name) != neutral:
             raise ValueError(
@@ -106,17 +126,100 @@ def _refuse_training_settings(config: DatasetConfig) -> None:
             )
 
 
-def _frame_size(
-    config: DatasetConfig, videos: Sequence[Video], reader: RowReader, *, where: str
-) -> FrameSize:
-    """Returns the frames' size, by the heads of all records; reads the first record."""
-    first = _first_image(videos[0], reader)
-    seen: dict[tuple[int, int], str] = {tuple(first.shape[:2]): videos[0].name}
+def _cleaner(
+    config: DatasetConfig, num_classes: int | None, report: Report | None, *, where: str
+) -> Cleaner:
+    try:
+        answers = problems.policy({**DEFAULT_ANSWERS, **config.problems})
+    except ValueError as error:
+        raise ValueError(f"{where}.problems: {error}") from None
+    return Cleaner(max_boxes=config.max_boxes, labels=num_classes, answers=answers, report=report)
+
+
+def _labels_of(path: str) -> tuple[str, ...]:
+    """Returns the names of a label map, () without one or where there is no such file."""
+    if not path or not tf.io.gfile.exists(path):
+        return ()
+    return label_map.load(path)
+
+
+def _footages(
+    config: DatasetConfig, cleaner: Cleaner, labels: tuple[str, ...], *, where: str
+) -> list[Footage]:
+    """Returns the videos of all input paths, in the order of their names."""
+    found: list[Footage] = []
+    shards: list[str] = []
+
+    def add_shards() -> None:
+        on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
+        videos = record_files.list_videos(shards, unique=False, on_damage=on_damage)
+        found.extend(RecordFootage(video, RowReader(cleaner)) for video in videos)
+        shards.clear()
+
+    for path in record_files.find(config.input_path, where=f"{where}.input_path"):
+        is_shard = not config.format and not tf.io.gfile.isdir(path)
+        if is_shard and record_files.is_sequence_file(path):
+            shards.append(path)
+        else:
+            add_shards()
+            found.extend(_footages_of_source(path, config, cleaner, labels))
+    add_shards()
+    return found
+
+
+def _footages_of_source(
+    path: str, config: DatasetConfig, cleaner: Cleaner, labels: tuple[str, ...]
+) -> Iterator[Footage]:
+    from lstd.data import readers
+
+    source = readers.open(
+        path,
+        labels=labels,
+        format=config.format,
+        subset=config.subset,
+        images=config.images,
+        stills=config.stills,
+    )
+    for note in source.notes:
+        _LOG.warning("%s: %s", path, note)
+    for video in source.videos:
+        yield SourceFootage(video, name=video.name, cleaner=cleaner)
+
+
+def _left_out(cleaner: Cleaner) -> Callable[[ProblemError], None]:
+    def meet(error: ProblemError) -> None:
+        problems.meet(error.kind, error.message, policy=cleaner.policy, report=cleaner.report)
+        _LOG.warning("%s", error.message)
+
+    return meet
+
+
+def _not_empty(videos: list[Footage], cleaner: Cleaner, *, where: str) -> list[Footage]:
+    """Returns the videos without those at the beginning that have no frames.
+
+    The length of the others is looked at when their turn comes.
+    """
+    while videos and not videos[0].num_frames:
+        message = f"{videos[0].shard}: video {videos[0].name!r} has no frames that can be shown"
+        problems.meet("empty_video", message, policy=cleaner.policy, report=cleaner.report)
+        videos = videos[1:]
+    if not videos:
+        raise ValueError(f"{where}.input_path: there is no video in these files")
+    return videos
+
+
+def _frame_size(config: DatasetConfig, videos: Sequence[Footage], *, where: str) -> FrameSize:
+    """Returns the frames' size, by what the media tell; decodes the first frame."""
+    reel = videos[0].open()
+    row = reel.row(0)
+    first = decode.pixels(*decode.packed(row.image, where=row.where), where=row.where)
+    reel.close()
+    seen: dict[tuple[int, int], str] = {(first.shape[0], first.shape[1]): videos[0].name}
     known = True
     for video in videos:
-        for part in video.parts:
-            if part.height and part.width:
-                seen.setdefault((part.height, part.width), video.name)
+        for size in video.sizes:
+            if all(size):
+                seen.setdefault(size, video.name)
             else:
                 known = False
     if not config.height and len(seen) > 1:
@@ -131,53 +234,69 @@ def _frame_size(
     return FrameSize(config.height or stored[0], config.width or stored[1], *stored)
 
 
-def _first_image(video: Video, reader: RowReader) -> tf.Tensor:
-    part = video.parts[0]
-    try:
-        return sequence_example.decode_image(reader(part)[0].encoded)
-    except tf.errors.InvalidArgumentError as error:
-        raise ValueError(
-            f"{part.path}: record {part.number} (from 0), frame 0: 'image/encoded' is not a JPEG "
-            f"or PNG: {error.message}"
-        ) from None
-
-
 def _generator(
-    config: DatasetConfig,
-    videos: Sequence[Video],
-    reader: RowReader,
-    *,
-    split: str,
-    seed: int,
+    config: DatasetConfig, videos: Sequence[Footage], *, split: str, seed: int
 ) -> Callable[[], Iterator[Clip]]:
     """Returns what makes a fresh iterator over the clips of all lanes, in turn."""
 
     def clips() -> Iterator[Clip]:
         if split == "evaluation":
             return lanes.evaluation_clips(
-                videos, reader, lanes=config.batch_size, unroll_length=config.unroll_length
+                videos, lanes=config.batch_size, unroll_length=config.unroll_length
             )
         return lanes.training_clips(
             videos,
-            reader,
             lanes=config.batch_size,
-            walk=lanes.Walk(
-                config.unroll_length,
-                config.min_frame_stride,
-                config.max_frame_stride,
-                config.reset_probability,
-            ),
-            shuffle_buffer=config.shuffle_buffer,
+            walk=_walk(config),
+            shuffle=lanes.Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
             seed=seed,
         )
 
     return clips
 
 
+def _reported(
+    make: Callable[[], Iterator[Clip]], report: Report, where: str
+) -> Callable[[], Iterator[Clip]]:
+    """Returns the generator that says when it ends what was repaired or left out since it began."""
+
+    def clips() -> Iterator[Clip]:
+        before = dict(report.counts)
+        try:
+            yield from make()
+        finally:
+            if report.counts != before:
+                _LOG.warning("%s, all in all:\n%s", where, "\n".join(report.lines()))
+
+    return clips
+
+
+def _walk(config: DatasetConfig) -> lanes.Walk:
+    steps = config.augmentation
+    reversal = [step.probability for step in steps if isinstance(step, TimeReversal)]
+    dropping = [
+        lanes.Dropping(step.probability, step.rate, step.max_consecutive)
+        for step in steps
+        if isinstance(step, FrameDropping)
+    ]
+    return lanes.Walk(
+        unroll_length=config.unroll_length,
+        min_frame_stride=config.min_frame_stride,
+        max_frame_stride=config.max_frame_stride,
+        reset_probability=config.reset_probability,
+        random_start=config.random_start,
+        independent=config.clips == "independent",
+        overlap=config.overlap,
+        reversal=reversal[0] if reversal else 0.0,
+        dropping=dropping[0] if dropping else None,
+    )
+
+
 def _signature(config: DatasetConfig) -> Clip:
     frames = config.unroll_length
     return Clip(
-        encoded=tf.TensorSpec([frames], tf.string),
+        images=tf.TensorSpec([frames], tf.string),
+        image_sizes=tf.TensorSpec([frames, 2], tf.int32),
         boxes=tf.TensorSpec([frames, None, 4], tf.float32),
         classes=tf.TensorSpec([frames, None], tf.int32),
         track_ids=tf.TensorSpec([frames, None], tf.int32),
@@ -187,4 +306,6 @@ def _signature(config: DatasetConfig) -> Clip:
         video_id=tf.TensorSpec([], tf.string),
         seed=tf.TensorSpec([2], tf.int64),
         reference_boxes=tf.TensorSpec([None, 4], tf.float32),
+        still=tf.TensorSpec([], tf.bool),
+        wheres=tf.TensorSpec([frames], tf.string),
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+
+from lstd.data.problems import ProblemError
 
 _PREFIX_BYTES = 1 << 14  # enough for the context of a record, which stands before its frames
 
@@ -22,6 +24,7 @@ class Part(NamedTuple):
         first_frame: number of its first frame in the video.
         height: of the frames, pixels; 0 unknown.
         width: likewise.
+        num_frames: how many it holds; 0 unknown.
     """
 
     path: str
@@ -29,6 +32,7 @@ class Part(NamedTuple):
     first_frame: int
     height: int
     width: int
+    num_frames: int = 0
 
 
 class Video(NamedTuple):
@@ -56,28 +60,47 @@ def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
     return sorted(found)
 
 
-def list_videos(paths: Iterable[str]) -> list[Video]:
+def list_videos(
+    paths: Iterable[str],
+    *,
+    unique: bool = True,
+    on_damage: Callable[[ProblemError], None] | None = None,
+) -> list[Video]:
     """Returns the videos of the files, in the order of the files.
 
     A record with `video/first_frame` above 0 continues the one before it when both have the same
-    source id. Ids that occur twice get file and record number appended.
+    source id. A video without an id is called by file and record number.
+
+    Args:
+        paths: TFRecord files.
+        unique: ids that occur twice get file and record number appended; otherwise two videos may
+            have one name.
+        on_damage: is told of a file that cannot be read on; what stands before is used. None: an
+            error.
 
     Raises:
-        ValueError: a file that is not a TFRecord file, is empty or cut off, or holds something
+        ProblemError: a file that is not a TFRecord file, is empty or cut off, or holds something
             other than SequenceExamples; the message names file and record.
     """
     groups: list[tuple[str, list[Part]]] = []
     for path in paths:
-        for name, part in _scan(path):
-            continues = bool(groups) and part.first_frame > groups[-1][1][-1].first_frame
-            if continues and groups[-1][0] == name:
-                groups[-1][1].append(part)
-            else:
-                groups.append((name, [part]))
+        try:
+            for name, part in _scan(path):
+                continues = bool(groups) and part.first_frame > groups[-1][1][-1].first_frame
+                if continues and groups[-1][0] == name:
+                    groups[-1][1].append(part)
+                else:
+                    groups.append((name, [part]))
+        except ProblemError as error:
+            if on_damage is None:
+                raise
+            on_damage(error)
     uses = collections.Counter(name for name, _ in groups)
     return [
         Video(
-            name if name and uses[name] == 1 else f"{name}@{parts[0].path}#{parts[0].number}",
+            name
+            if name and (uses[name] == 1 or not unique)
+            else f"{name}@{parts[0].path}#{parts[0].number}",
             tuple(parts),
         )
         for name, parts in groups
@@ -88,16 +111,33 @@ def read(part: Part) -> bytes:
     """Returns the serialized record.
 
     Raises:
-        ValueError: its checksum is wrong, or it is gone; the message names file and record.
+        ProblemError: its checksum is wrong, or it is gone; the message names file and record.
     """
     # Without a buffer, skipping reads the twelve bytes before each record and nothing else.
     records = tf.data.TFRecordDataset(part.path, buffer_size=0).skip(part.number).take(1)
     try:
         return next(records.as_numpy_iterator())
     except (tf.errors.OpError, StopIteration) as error:
-        raise ValueError(
+        raise _damage(
             f"{part.path}: record {part.number} (from 0) is damaged or has changed: {error}"
         ) from None
+
+
+def is_sequence_file(path: str) -> bool:
+    """Returns whether a file begins as a TFRecord file of SequenceExamples does."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        head = file.read(12)
+        if len(head) < 12 or _masked_crc32c(head[:8]) != struct.unpack("<I", head[8:])[0]:
+            return False
+        try:
+            context = _context(file, struct.unpack("<Q", head[:8])[0], where=path)
+        except ProblemError:
+            return True  # to be told of as a damaged one
+    return "image/encoded" not in context.feature  # as in a tf.Example, which looks alike
+
+
+def _damage(message: str) -> ProblemError:
+    return ProblemError("damaged_record", message)
 
 
 def _scan(path: str) -> Iterator[tuple[str, Part]]:
@@ -109,14 +149,14 @@ def _scan(path: str) -> Iterator[tuple[str, Part]]:
             head = file.read(12)
             if len(head) < 12 or _masked_crc32c(head[:8]) != struct.unpack("<I", head[8:])[0]:
                 kind = f"damaged at record {number} (from 0)" if number else "not a TFRecord file"
-                raise ValueError(f"{path}: {kind}; expected uncompressed TFRecords")
+                raise _damage(f"{path}: {kind}; expected uncompressed TFRecords")
             length = struct.unpack("<Q", head[:8])[0]
             if offset + length + 16 > size:
-                raise ValueError(f"{path}: ends within record {number} (from 0); copy it again")
+                raise _damage(f"{path}: ends within record {number} (from 0); copy it again")
             yield _describe(path, number, _context(file, length, where=f"{path}: record {number}"))
             offset, number = offset + length + 16, number + 1
     if not number:
-        raise ValueError(f"{path}: the file has no records")
+        raise _damage(f"{path}: the file has no records")
 
 
 def _context(file: tf.io.gfile.GFile, length: int, *, where: str) -> tf.train.Features:
@@ -128,7 +168,7 @@ def _context(file: tf.io.gfile.GFile, length: int, *, where: str) -> tf.train.Fe
             return tf.train.Features.FromString(data[start:end])
         return tf.train.SequenceExample.FromString(data + file.read(length - len(data))).context
     except DecodeError as error:
-        raise ValueError(f"{where} (from 0) is not a SequenceExample: {error}") from None
+        raise _damage(f"{where} (from 0) is not a SequenceExample: {error}") from None
 
 
 def _field_one(data: bytes) -> tuple[int, int]:
@@ -158,6 +198,7 @@ def _describe(path: str, number: int, context: tf.train.Features) -> tuple[str, 
         first_frame=integer("video/first_frame"),
         height=integer("image/height"),
         width=integer("image/width"),
+        num_frames=integer("record/num_frames"),
     )
     return text("image/source_id") or text("image/filename"), part
 

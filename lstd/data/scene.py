@@ -1,4 +1,4 @@
-"""What an augmentation changes: the frames of a clip and the boxes in them, with what goes along."""
+"""What an augmentation changes: the frames of a clip, their boxes, and what goes along."""
 
 from __future__ import annotations
 

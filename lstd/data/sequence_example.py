@@ -3,9 +3,10 @@
 Context keys: `image/format`, `image/filename`, `image/key/sha256`, `image/source_id`,
 `image/height`, `image/width`. Sequence keys, one entry a frame: `image/encoded`,
 `bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `bbox/label/index` (1-based), `bbox/label/string`, `area`
-(square pixels), `is_crowd`, `difficult`, `group_of`. Two optional keys are ours: the sequence key
+(square pixels), `is_crowd`, `difficult`, `group_of`. Optional keys are ours: the sequence key
 `bbox/track_id` (-1 unknown) and the context key `video/first_frame`: above 0, the record continues
-the one before it in the file.
+the one before it in the file. A third, the context key `record/num_frames`, is the number of frames
+in the record, so that a video's length is known without reading it.
 """
 
 from __future__ import annotations
@@ -240,6 +241,7 @@ def assemble(
         ("image/height", height),
         ("image/width", width),
         ("video/first_frame", first_frame),
+        ("record/num_frames", len(frames)),
     ):
         context[name].int64_list.value.append(number)
     with_tracks = any(truth.track_ids is not None for truth in truths)

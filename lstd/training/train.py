@@ -154,6 +154,7 @@ def _dataset(config: Config, *, step: int) -> Iterable[Any]:
         "train",
         seed=config.train.seed + step,
         num_classes=config.model.num_classes,
+        labels=config.model.labels,
     )
 
 

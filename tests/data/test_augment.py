@@ -21,9 +21,7 @@ def apply(frames: tf.Tensor, truth: GroundTruth, configs: tuple, **changes: obje
     height, width = frames.shape[1:3]
     size = {"height": changes.pop("height", height), "width": changes.pop("width", width)}
     options = {"seed": SEED, "reference_boxes": tf.zeros([0, 4]), **changes}
-    return augment.apply(
-        frames, truth, steps=augment.steps_of(configs, **size), **options, **size
-    )
+    return augment.apply(frames, truth, steps=augment.steps_of(configs, **size), **options, **size)
 
 
 def every_step() -> list:

@@ -160,7 +160,7 @@ def test_scale_jitter_keeps_the_aspect_and_the_boxes_on_their_pixels() -> None:
             box = result.boxes[0, 0].numpy() * [90, 120, 90, 120]
             # The resize blurs an edge by what it magnifies, up to 2 pixels, and never centres.
             np.testing.assert_allclose(box, box_of_pixels(result.frames[0]), atol=2.01)
-            if 2 < box.min() and box[2] < 88 and box[3] < 118:  # whole
+            if box.min() > 2 and box[2] < 88 and box[3] < 118:  # whole
                 scales.append((box[2] - box[0]) / 30)
                 np.testing.assert_allclose((box[3] - box[1]) / 40, scales[-1], rtol=0.03)
     assert min(scales) < 0.75

@@ -7,36 +7,43 @@ import numpy as np
 import pytest
 
 from lstd.data import lanes
-from lstd.data.lanes import Clip, Walk
-from lstd.data.record_files import Part, Video
+from lstd.data.lanes import Clip, Dropping, Shuffle, Walk
 from lstd.data.rows import Row
 
 
-def video_of(name: str, *lengths: int) -> Video:
-    """Returns a video in parts of these lengths, which the part's number hides as its height."""
-    firsts = itertools.accumulate(lengths[:-1], initial=0)
-    return Video(
-        name,
-        tuple(
-            Part(name, i, first, length, 1)
-            for i, (first, length) in enumerate(zip(firsts, lengths, strict=True))
-        ),
-    )
+BUFFER = Shuffle(buffer=8)
 
 
-def read(part: Part) -> list[Row]:
-    """Returns frames whose image is `<video>:<frame>`, with frame % 3 boxes."""
-    rows = []
-    for frame in range(part.first_frame, part.first_frame + part.height):
-        count = frame % 3
-        boxes = np.full([count, 4], frame / 1000, np.float32)
+class Video:
+    """A video whose image is `<video>:<frame>`, with frame % 3 boxes; counts its open reels."""
+
+    has_tracks, sizes = True, frozenset([(0, 0)])
+
+    def __init__(self, name: str, num_frames: int, *, shard: str = "") -> None:
+        self.name, self.num_frames, self.shard = name, num_frames, shard
+        self.open_reels = 0
+
+    def open(self, *, keep: int = 0) -> Video:
+        self.open_reels += 1
+        return self
+
+    def close(self) -> None:
+        self.open_reels -= 1
+
+    def row(self, number: int) -> Row:
+        if not 0 <= number < self.num_frames:
+            raise IndexError(number)
+        count = number % 3
+        boxes = np.full([count, 4], number / 1000, np.float32)
         ones = np.ones(count, np.int32)
-        rows.append(Row(f"{part.path}:{frame}".encode(), boxes, ones, ones, ones > 1))
-    return rows
+        return Row(f"{self.name}:{number}".encode(), boxes, ones, ones, ones > 1, "somewhere")
+
+
+video_of = Video
 
 
 def frames_of(clip: Clip) -> list[int]:
-    return [int(image.decode().partition(":")[2]) for image in clip.encoded]
+    return [int(image.decode().partition(":")[2]) for image in clip.images]
 
 
 def training(
@@ -45,26 +52,24 @@ def training(
     *,
     lanes_: int = 1,
     seed: int = 0,
-    buffer: int = 8,
-    **walk: float,
+    shuffle: Shuffle = BUFFER,
+    **walk: object,
 ) -> list[list[Clip]]:
     """Returns the first `count` clips of each lane."""
     clips = lanes.training_clips(
         videos,
-        read,
         lanes=lanes_,
         walk=Walk(**{"unroll_length": 4, **walk}),
-        shuffle_buffer=buffer,
+        shuffle=shuffle,
         seed=seed,
     )
     taken = list(itertools.islice(clips, count * lanes_))
     return [taken[lane::lanes_] for lane in range(lanes_)]
 
 
-@pytest.mark.parametrize("lengths", [(100,), (30, 30, 40), (7,) * 14 + (2,)])
-def test_a_clip_continues_the_one_before_it(lengths: tuple[int, ...]) -> None:
+def test_a_clip_continues_the_one_before_it() -> None:
     walks = training(
-        [video_of("a", *lengths), video_of("b", *lengths)],
+        [video_of("a", 100), video_of("b", 100)],
         60,
         lanes_=2,
         min_frame_stride=1,
@@ -105,9 +110,7 @@ def test_a_reset_starts_a_run_in_the_middle_of_a_video() -> None:
             resets += 1
             assert clip.frame_index[0] == 0
             assert not (clip.seed == before.seed).all()
-            assert (
-                clip.reference_boxes == read(Part("a", 0, frames_of(clip)[0], 1, 1))[0].boxes
-            ).all()
+            assert (clip.reference_boxes == video_of("a", 4000).row(frames_of(clip)[0]).boxes).all()
     assert 70 <= resets <= 130  # 100 expected, standard deviation 8.7
 
 
@@ -140,7 +143,7 @@ def test_more_lanes_than_videos_share_them_evenly() -> None:
 @pytest.mark.parametrize(("buffer", "ordered"), [(0, True), (2, False), (50, False)])
 def test_each_epoch_shows_every_video_once(buffer: int, ordered: bool) -> None:
     videos = [video_of(f"{number:02d}", 4) for number in range(20)]
-    (walk,) = training(videos, 60, buffer=buffer)
+    (walk,) = training(videos, 60, shuffle=Shuffle(buffer=buffer))
     names = [clip.video_id for clip in walk]
 
     for epoch in range(3):
@@ -186,13 +189,13 @@ def test_boxes_are_padded_within_a_clip() -> None:
 
 @pytest.mark.parametrize("lanes_", [1, 2, 5])
 def test_evaluation_shows_every_frame_once_and_in_order(lanes_: int) -> None:
-    videos = [video_of("a", 5, 5), video_of("b", 4), video_of("c", 1), video_of("d", 6, 1)]
-    clips = list(lanes.evaluation_clips(videos, read, lanes=lanes_, unroll_length=4))
+    videos = [video_of("a", 10), video_of("b", 4), video_of("c", 1), video_of("d", 7)]
+    clips = list(lanes.evaluation_clips(videos, lanes=lanes_, unroll_length=4))
 
     assert len(clips) % lanes_ == 0
     shown = collections.defaultdict(list)
     for number, clip in enumerate(clips):
-        for image, index in zip(clip.encoded, clip.frame_index, strict=True):
+        for image, index in zip(clip.images, clip.frame_index, strict=True):
             if index >= 0:
                 assert image == f"{clip.video_id}:{index}".encode()
                 shown[clip.video_id].append(int(index))
@@ -204,15 +207,127 @@ def test_evaluation_shows_every_frame_once_and_in_order(lanes_: int) -> None:
 
 
 def test_the_last_clip_of_a_video_repeats_its_last_frame_as_padding() -> None:
-    clips = list(lanes.evaluation_clips([video_of("a", 5)], read, lanes=1, unroll_length=4))
+    clips = list(lanes.evaluation_clips([video_of("a", 5)], lanes=1, unroll_length=4))
 
     assert frames_of(clips[1]) == [4, 4, 4, 4]
     assert clips[1].frame_index.tolist() == [4, -1, -1, -1]
 
 
-def test_missing_frames_between_the_parts_of_a_video_are_an_error() -> None:
-    whole = video_of("a", 5, 5, 5)
-    video = whole._replace(parts=(whole.parts[0], whole.parts[2]))
+@pytest.mark.parametrize("shuffle", [Shuffle(by="videos"), Shuffle(by="shards", buffer=0)])
+def test_videos_and_shards_are_shuffled_as_chosen(shuffle: Shuffle) -> None:
+    videos = [video_of(f"{n:02d}", 4, shard=str(n // 4)) for n in range(20)]
+    (walk,) = training(videos, 60, shuffle=shuffle)
+    names = [clip.video_id for clip in walk]
 
-    with pytest.raises(ValueError, match=r"record 2 .* begins at frame 10, expected 5"):
-        list(lanes.evaluation_clips([video], read, lanes=1, unroll_length=4))
+    epochs = [names[first : first + 20] for first in (0, 20, 40)]
+    assert all(sorted(epoch) == [f"{n:02d}" for n in range(20)] for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    together = all(
+        [int(name) // 4 for name in epoch[first : first + 4]] == [int(epoch[first]) // 4] * 4
+        for epoch in epochs
+        for first in range(0, 20, 4)
+    )
+    assert together == (shuffle.by == "shards")
+
+
+def test_without_random_start_every_pass_begins_with_the_first_frame() -> None:
+    walks = training(
+        [video_of("a", 20)],
+        5,
+        lanes_=2,
+        shuffle=Shuffle(),
+        random_start=False,
+        max_frame_stride=3,
+        min_frame_stride=3,
+    )
+    for walk in walks:
+        assert [frames_of(clip)[0] for clip in walk] == [0, 0, 0, 0, 0]
+    (walk,) = training([video_of("a", 12)], 3, random_start=False)
+    assert [frames_of(clip) for clip in walk] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+def test_independent_clips_start_by_themselves_and_overlap() -> None:
+    (walk,) = training([video_of("a", 14)], 5, independent=True, overlap=2, random_start=False)
+
+    assert [frames_of(clip) for clip in walk] == [
+        [0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9], [8, 9, 10, 11]
+    ]  # fmt: skip
+    assert all(clip.start for clip in walk)
+    assert all(clip.frame_index.tolist() == [0, 1, 2, 3] for clip in walk)
+    assert len({tuple(clip.seed) for clip in walk}) == 5
+    for clip in walk:
+        assert len(clip.reference_boxes) == frames_of(clip)[0] % 3
+
+
+def test_a_clip_buffer_mixes_and_loses_nothing() -> None:
+    videos = [video_of(name, 400) for name in "ab"]
+    options = {"independent": True, "random_start": False}
+    plain = training(videos, 60, shuffle=Shuffle(), **options)[0]
+    mixed = training(videos, 50, shuffle=Shuffle(clips=10), **options)[0]
+    shown = [(clip.video_id, *frames_of(clip)) for clip in mixed]
+    order = [(clip.video_id, *frames_of(clip)) for clip in plain]
+
+    assert len(set(shown)) == 50
+    assert set(shown) <= set(order)
+    assert shown != order[:50]
+
+
+def test_a_reversed_pass_goes_from_the_end_to_the_beginning() -> None:
+    (walk,) = training([video_of("a", 12)], 60, reversal=0.5, random_start=False)
+    frames = [frame for clip in walk for frame in frames_of(clip)]
+    passes = [frames[first : first + 12] for first in range(0, len(frames), 12)]
+    forward = list(range(12))
+
+    assert all(shown in (forward, forward[::-1]) for shown in passes)
+    assert 4 <= sum(shown == forward for shown in passes) <= 16  # 10 of 20 expected
+    for clip in walk:
+        assert clip.start == (clip.frame_index[0] == 0)
+
+
+def test_dropped_frames_widen_gaps_and_never_break_the_order() -> None:
+    (walk,) = training(
+        [video_of("a", 4000)],
+        200,
+        min_frame_stride=2,
+        max_frame_stride=2,
+        reset_probability=0.1,
+        random_start=False,
+        dropping=Dropping(0.5, 0.25, 3),
+    )
+    gaps: dict[bytes, list[int]] = collections.defaultdict(list)
+    for before, clip in itertools.pairwise(walk):
+        frames = frames_of(before)
+        between = [] if clip.start else [frames_of(clip)[0] - frames[-1]]
+        gaps[before.seed.tobytes()] += [*np.diff(frames), *between]
+    assert {gap for run in gaps.values() for gap in run} == {2, 4, 6, 8}
+    runs = [np.array(run) for run in gaps.values() if len(run) > 20]
+    dropping = [run for run in runs if (run > 2).any()]
+    assert 0 < len(dropping) < len(runs)
+    share = np.concatenate([run > 2 for run in dropping]).mean()
+    assert 0.15 <= share <= 0.35
+
+
+def test_dropping_never_leaves_a_short_video_without_its_clip() -> None:
+    (walk,) = training([video_of("a", 5)], 20, dropping=Dropping(1.0, 1.0, 3), random_start=False)
+    assert all(frames_of(clip) == [0, 1, 2, 3] for clip in walk)
+
+
+def test_videos_without_frames_are_passed_over() -> None:
+    (walk,) = training([video_of("a", 0), video_of("b", 8)], 6)
+    assert {clip.video_id for clip in walk} == {"b"}
+    with pytest.raises(ValueError, match="no video with frames"):
+        training([video_of("a", 0), video_of("b", 0)], 1)
+
+
+def test_a_still_is_marked() -> None:
+    (walk,) = training([video_of("a", 1), video_of("b", 2)], 8)
+    assert {(clip.video_id, clip.still) for clip in walk} == {("a", True), ("b", False)}
+    assert all(frames_of(clip) == [0] * 4 for clip in walk if clip.still)
+
+
+def test_every_lane_holds_one_open_reel() -> None:
+    videos = [video_of(name, 9) for name in "abcd"]
+    clips = lanes.training_clips(videos, lanes=2, walk=Walk(4), shuffle=Shuffle(buffer=4), seed=0)
+    for _ in range(40):
+        next(clips)
+        assert sum(video.open_reels for video in videos) <= 2

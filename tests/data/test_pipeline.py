@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config import AugmentationConfig, DataConfig, DatasetConfig
+from lstd import augmentation_config as names
+from lstd.config import DataConfig, DatasetConfig
 from lstd.data import pipeline, sequence_example
+from lstd.data.problems import Report
 from lstd.ops import images
 from lstd.types import ClipBatch, GroundTruth
 from tests.data import records
@@ -72,7 +74,7 @@ def test_training_lanes_continue_and_never_end(path: str) -> None:
 
 
 def test_training_repeats_itself_with_the_same_seed_only(path: str) -> None:
-    steps = (AugmentationConfig("horizontal_flip"), AugmentationConfig("ssd_random_crop"))
+    steps = (names.HorizontalFlip(), names.SsdRandomCrop(probability=0.5))
 
     def dataset(seed: int) -> tf.data.Dataset:
         return make(
@@ -102,7 +104,7 @@ def test_training_repeats_itself_with_the_same_seed_only(path: str) -> None:
 
 def test_augmentation_is_the_same_all_through_a_run(tmp_path: Path) -> None:
     path = records.write(tmp_path / "a", records.video_of("a", 60), frames_per_record=60)
-    flip = (AugmentationConfig("horizontal_flip"),)
+    flip = (names.HorizontalFlip(),)
     dataset = make("train", path, augmentation=flip, reset_probability=0.3)
 
     run, known = set(), set()
@@ -166,17 +168,20 @@ def test_without_limit_the_padding_is_what_the_batch_needs(path: str) -> None:
     np.testing.assert_array_equal(truth.track_ids[:, 0], [[10, -1], [10, -1], [10, 11]])
 
 
-def test_too_many_boxes_are_cut_with_one_warning_that_counts(
+def test_too_many_boxes_are_cut_counted_and_told_of(
     path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dataset = make("evaluation", path, max_boxes=1)
+    report = Report()
+    dataset = make("evaluation", path, max_boxes=1, _report=report)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             *_, (_, truth) = dataset
 
     assert truth.classes.shape == (1, 4, 1)
-    (message,) = [record.getMessage() for record in caplog.records]
-    assert "3 boxes in 3 frames are left out, because max_boxes is 1" in message
+    first, summary = [record.getMessage() for record in caplog.records]
+    assert "abc.tfrecord: record 5 (from 0), frame 0: 2 boxes, max_boxes is 1" in first
+    assert "too_many_boxes: 3 x skip" in summary
+    assert report.counts == {("too_many_boxes", "skip"): 3}  # once, however often it is read
 
 
 def test_frames_are_resized_as_the_original_does(path: str) -> None:
@@ -234,14 +239,18 @@ def test_tracks_are_none_unless_the_data_has_them(path: str, tmp_path: Path) -> 
 
 def test_a_class_out_of_range_is_named(path: str, tmp_path: Path) -> None:
     make("train", path, _num_classes=2)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"record 5 .*is 2, expected 1 to 1"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"record 5 .*frame 0, box 1: class '2' .*one of 1 "
+    ):
         list(make("evaluation", path, _num_classes=1))  # the third video has a second class
     zero = tf.train.SequenceExample.FromString(
         next(tf.data.TFRecordDataset(path).as_numpy_iterator())
     )
     zero.feature_lists.feature_list["bbox/label/index"].feature[1].int64_list.value[0] = 0
     sequence_example.write(tmp_path / "zero", [zero.SerializeToString()])
-    with pytest.raises(ValueError, match=r"zero: record 0 .*frame 1: .* is 0, expected 1 or above"):
+    with pytest.raises(
+        ValueError, match=r"zero: record 0 .*frame 1, box 0: class '0 .1 is the first.'"
+    ):
         make("train", str(tmp_path / "zero"))
 
 
@@ -264,7 +273,7 @@ def test_damage_is_named_wherever_it_stands(path: str, tmp_path: Path) -> None:
     data[100] ^= 1
     (tmp_path / "early").write_bytes(data)
 
-    with pytest.raises(ValueError, match=r"early: record 0 \(from 0\) is damaged"):
+    with pytest.raises(ValueError, match=r"early: record 0 \(from 0\) is (damaged|not a)"):
         make("train", str(tmp_path / "early"))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"late: record 5 .* is damaged"):
         list(make("evaluation", str(tmp_path / "late")))
@@ -291,7 +300,7 @@ def test_no_input_path_is_an_error() -> None:
     [
         {"reset_probability": 0.1},
         {"max_frame_stride": 2},
-        {"augmentation": (AugmentationConfig("vertical_flip"),)},
+        {"augmentation": (names.VerticalFlip(),)},
     ],
 )
 def test_evaluation_refuses_settings_it_would_ignore(path: str, setting: dict) -> None:
@@ -301,7 +310,7 @@ def test_evaluation_refuses_settings_it_would_ignore(path: str, setting: dict) -
 
 
 def test_transposition_needs_square_frames(path: str) -> None:
-    steps = (AugmentationConfig("transpose", 1.0),)
+    steps = (names.Transpose(probability=1.0),)
 
     with pytest.raises(ValueError, match="square frames, got 6 x 8"):
         make("train", path, augmentation=steps)

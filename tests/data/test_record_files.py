@@ -21,7 +21,7 @@ def test_parts_of_a_video_are_one_video(tmp_path: Path) -> None:
         (1, 5),
         (2, 10),
     ]
-    assert videos[1].parts == (record_files.Part(path, 3, 0, 6, 8),)
+    assert videos[1].parts == (record_files.Part(path, 3, 0, 6, 8, 3),)
 
 
 def test_a_record_is_read_by_its_number(tmp_path: Path) -> None:
