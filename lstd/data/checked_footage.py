@@ -85,12 +85,16 @@ class CheckedFootage:
             places: list[int | None] = []  # None: to be replaced
             size: tuple[int, int] | None = None
             reel = self._footage.open()
-            for number in range(self._footage.num_frames):
+            number_of_frames = self._footage.num_frames
+            for number in range(number_of_frames):
                 answer, size = self._check(reel.row(number), size)
                 if answer != "skip":
                     places.append(None if answer == "repair" else number)
             reel.close()
             self._shown = _filled(places)
+            if not self._shown and number_of_frames:
+                message = f"{self.shard}: video {self.name!r} has no frames that can be shown"
+                problems.meet("empty_video", message, policy=self._policy, report=self._report)
         return self._shown
 
     def _check(self, row: Row, size: tuple[int, int] | None) -> tuple[str, tuple[int, int] | None]:

@@ -102,6 +102,9 @@ class RecordFootage:
             policy = self._reader.cleaner.policy
             if policy["damaged_record"] != "error":
                 self._parts = tuple(part for part in self._parts if self._is_sound(part))
+                if not self._parts:
+                    message = f"{self.shard}: video {self.name!r} has no record that can be read"
+                    self._meet("empty_video", message)
             else:
                 self._check_order()
             if policy["damaged_record"] != "error" or policy["missing_frame"] != "error":
@@ -116,32 +119,27 @@ class RecordFootage:
         return self._bounds
 
     def _is_sound(self, part: Part) -> bool:
-        cleaner = self._reader.cleaner
         try:
             frames_of(part)
         except problems.ProblemError as error:
-            problems.meet(error.kind, error.message, policy=cleaner.policy, report=cleaner.report)
+            self._meet(error.kind, error.message)
             return False
         return True
 
     def _check_order(self) -> None:
         """Meets frames that are missing between the parts, as far as the records tell."""
-        cleaner = self._reader.cleaner
         expected = 0
         for part in self._parts:
             missing = part.first_frame - expected if expected >= 0 else 0
+            if missing < 0:
+                raise ValueError(_gap(part, self.name, expected))
             if missing:
-                message = _gap(part, self.name, expected)
-                if missing < 0:
-                    raise ValueError(message)
-                problems.meet(
-                    "missing_frame",
-                    message,
-                    policy=cleaner.policy,
-                    report=cleaner.report,
-                    count=missing,
-                )
+                self._meet("missing_frame", _gap(part, self.name, expected), count=missing)
             expected = part.first_frame + part.num_frames if part.num_frames else -1
+
+    def _meet(self, kind: str, message: str, *, count: int = 1) -> None:
+        cleaner = self._reader.cleaner
+        problems.meet(kind, message, policy=cleaner.policy, report=cleaner.report, count=count)
 
 
 def _length_of(part: Part) -> int:

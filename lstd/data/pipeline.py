@@ -40,7 +40,8 @@ def make_dataset(
     True; `frame_index` counts its frames from 0; the frame stride and the augmentation are drawn
     there and hold until it ends, so that a carried state fits. See `lstd.data.lanes` for how videos
     are dealt. With `clips: independent` every clip is a run of its own. The order is a function of
-    `seed`, and begins anew with each iterator: another seed continues a training better than the same.
+    `seed`, and begins anew with each iterator: another seed continues a training better than the
+    same.
 
     **evaluation** shows every frame once, in order, with a stride of 1, then ends. `frame_index` is
     the frame's number in its video. It is -1 for padding, which is not to be evaluated: the last
@@ -86,7 +87,7 @@ def make_dataset(
         policy=cleaner.policy,
         report=cleaner.report,
     )
-    videos = _not_empty(videos, cleaner, where=where)
+    videos = _not_empty(videos, where=where)
     size = _frame_size(config, videos, where=where)
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:
@@ -183,7 +184,11 @@ def _footages_of_source(
     for note in source.notes:
         _LOG.warning("%s: %s", path, note)
     for video in source.videos:
-        yield SourceFootage(video, name=video.name, cleaner=cleaner)
+        if video.num_frames:
+            yield SourceFootage(video, name=video.name, cleaner=cleaner)
+        else:
+            message = f"{video.where}: video {video.name!r} has no frames"
+            problems.meet("empty_video", message, policy=cleaner.policy, report=cleaner.report)
 
 
 def _left_out(cleaner: Cleaner) -> Callable[[ProblemError], None]:
@@ -194,14 +199,12 @@ def _left_out(cleaner: Cleaner) -> Callable[[ProblemError], None]:
     return meet
 
 
-def _not_empty(videos: list[Footage], cleaner: Cleaner, *, where: str) -> list[Footage]:
-    """Returns the videos without those at the beginning that have no frames.
+def _not_empty(videos: list[Footage], *, where: str) -> list[Footage]:
+    """Returns the videos without those at the beginning of which no frame can be shown.
 
-    The length of the others is looked at when their turn comes.
+    The others are looked at when their turn comes.
     """
     while videos and not videos[0].num_frames:
-        message = f"{videos[0].shard}: video {videos[0].name!r} has no frames that can be shown"
-        problems.meet("empty_video", message, policy=cleaner.policy, report=cleaner.report)
         videos = videos[1:]
     if not videos:
         raise ValueError(f"{where}.input_path: there is no video in these files")

@@ -10,7 +10,6 @@ from lstd.data import lanes
 from lstd.data.lanes import Clip, Dropping, Shuffle, Walk
 from lstd.data.rows import Row
 
-
 BUFFER = Shuffle(buffer=8)
 
 

@@ -1,61 +1,171 @@
-"""Real video in CocoVID form, a video file with frame numbers: from file and from shards alike."""
+"""Training from a video file with a CocoVID JSON, as it is and converted: equal batches."""
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from lstd.data import conversion, convert, readers
-from lstd.data.source_images import pixels
-from lstd.data.sources import Source
+from lstd import augmentation_config as names
+from lstd.config import DataConfig, DatasetConfig
+from lstd.data import annotated_video, pipeline, readers, source_images
+from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
+from lstd.types import ClipBatch, GroundTruth
 
-pytest.importorskip("av")
-pytest.importorskip("PIL.Image")
-
-VTEST = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "vtest"
-ANNOTATIONS = VTEST / "annotations_frames_0_599.json"
-FRAMES = 12
-
-pytestmark = pytest.mark.skipif(
-    not ANNOTATIONS.exists(), reason="the video of ../shared/data/vtest is not here"
-)
-
-
-def cut() -> Source:
-    """Returns the first frames only."""
-    source = readers.open(ANNOTATIONS)
-    (video,) = source.videos
-    pictures = dataclasses.replace(
-        video.pictures, numbers=video.pictures.numbers[:FRAMES], length=FRAMES
-    )
-    short = dataclasses.replace(video, pictures=pictures, boxes=video.boxes[:FRAMES])
-    return source._replace(videos=(short,))
+VTEST = Path(__file__).resolve().parents[3] / "shared" / "data" / "vtest"
+LABELS = VTEST / "annotations_frames_0_599.json"
+pytestmark = [
+    pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared"),
+    pytest.mark.slow,
+]
+FRAMES = 120
 
 
-def test_the_reader_gives_all_labelled_frames() -> None:
-    source = readers.open(ANNOTATIONS)
-    (video,) = source.videos
+def taken(split: str, path: str | Path, count: int, **settings: object) -> list:
+    values = {
+        "input_path": (str(path),),
+        "batch_size": 2,
+        "unroll_length": 4,
+        "height": 160,
+        "width": 160,
+        **settings,
+    }
+    config = DataConfig(**{split: DatasetConfig(**values)})
+    return list(pipeline.make_dataset(config, split, seed=3).take(count))
 
-    assert (source.format, source.labels, video.num_frames) == ("coco", ("person",), 600)
-    assert (video.height, video.width, video.has_tracks) == (576, 768, True)
-    assert sum(len(frame.truth.classes) for frame in video.read(images=False)) == 3366
-    assert next(video.read(599, 600)).image.shape == (576, 768, 3)
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Returns the CocoVID file cut to its first frames, beside a link to the video."""
+    import json
+
+    folder = tmp_path_factory.mktemp("vtest")
+    data = json.loads(LABELS.read_text(encoding="utf-8"))
+    data["images"] = [image for image in data["images"] if image["frame_id"] < FRAMES]
+    known = {image["id"] for image in data["images"]}
+    data["annotations"] = [box for box in data["annotations"] if box["image_id"] in known]
+    (folder / "vtest.avi").symlink_to(VTEST / "vtest.avi")
+    (folder / "labels.json").write_text(json.dumps(data), encoding="utf-8")
+    return str(folder / "labels.json")
 
 
-@pytest.mark.parametrize(("image_format", "mean_difference"), [("png", 0.0), ("jpeg", 2.0)])
-def test_shards_hold_what_the_file_holds(
-    tmp_path: Path, image_format: str, mean_difference: float
+@pytest.fixture(scope="module")
+def shards(source: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("shards")
+    opened = readers.open(source)
+
+    def videos() -> list[AnnotatedVideo]:
+        return [
+            AnnotatedVideo(
+                video.name,
+                (
+                    AnnotatedFrame(
+                        source_images.pixels(frame.image, where=frame.where), frame.truth
+                    )
+                    for frame in video.read()
+                ),
+            )
+            for video in opened.videos
+        ]
+
+    paths = {}
+    for image_format in ("png", "jpeg"):
+        paths[image_format] = str(folder / f"{image_format}.tfrecord")
+        annotated_video.write(
+            paths[image_format],
+            videos(),
+            labels=opened.labels,
+            image_format=image_format,
+            frames_per_record=50,
+        )
+    return paths
+
+
+TRAINING = {
+    "max_frame_stride": 3,
+    "reset_probability": 0.2,
+    "augmentation": (
+        names.SsdRandomCrop(),
+        names.HorizontalFlip(),
+        names.Occlusion(),
+        names.FrameDropping(probability=1.0, rate=0.2),
+    ),
+}
+MODES = {
+    "evaluation": ("evaluation", {}),
+    "carried": ("train", TRAINING),
+    "in order": ("train", {"random_start": False, "shuffle_buffer": 0}),
+    "independent": ("train", {"clips": "independent", "overlap": 2, "clip_buffer": 5}),
+    "backwards": ("train", {"augmentation": (names.TimeReversal(probability=1.0),)}),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_video_file_and_png_shards_give_equal_batches(
+    mode: str, source: str, shards: dict[str, str]
 ) -> None:
-    settings = conversion.Settings(image_format=image_format, frames_per_record=5)
-    convert.convert(cut(), tmp_path, settings)
-    stored = [*readers.open(tmp_path).videos[0].read()]
+    split, settings = MODES[mode]
+    direct = taken(split, source, 12, **settings)
+    converted = taken(split, shards["png"], 12, **settings)
 
-    for one, other in zip(cut().videos[0].read(), stored, strict=True):
-        np.testing.assert_array_equal(one.truth.boxes.clip(0, 1), other.truth.boxes)
-        np.testing.assert_array_equal(one.truth.classes, other.truth.classes)
-        np.testing.assert_array_equal(one.truth.track_ids, other.truth.track_ids)
-        shown = pixels(other.image, where="").astype(np.float32)
-        assert np.abs(one.image - shown).mean() <= mean_difference
+    assert len(direct) == len(converted) == 12
+    for one, other in zip(direct, converted, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+    assert any((truth.classes.numpy() >= 0).any() for _, truth in direct)
+
+
+def test_jpeg_shards_differ_by_at_most_two_grey_levels(source: str, shards: dict[str, str]) -> None:
+    settings = {**TRAINING, "augmentation": (names.HorizontalFlip(),)}
+    direct = taken("train", source, 12, **settings)
+    converted = taken("train", shards["jpeg"], 12, **settings)
+
+    for (clip, truth), (other_clip, other_truth) in zip(direct, converted, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, truth, other_truth)
+        plain = clip._replace(frames=tf.zeros([]))
+        tf.nest.map_structure(
+            np.testing.assert_array_equal, plain, other_clip._replace(frames=tf.zeros([]))
+        )
+        difference = np.abs(clip.frames.numpy() - other_clip.frames.numpy())
+        assert difference.mean() <= 2
+
+
+def test_the_boxes_are_those_of_the_json(source: str) -> None:
+    import json
+
+    data = json.loads(Path(source).read_text(encoding="utf-8"))
+    frame_of = {image["id"]: image["frame_id"] for image in data["images"]}
+    expected: dict[int, set[tuple]] = {}
+    for box in data["annotations"]:
+        left, top, width, height = box["bbox"]
+        corners = [top / 576, left / 768, (top + height) / 576, (left + width) / 768]
+        inside = tuple(np.round(np.clip(corners, 0, 1), 4))
+        expected.setdefault(frame_of[box["image_id"]], set()).add((*inside, box["instance_id"]))
+
+    found: dict[int, set[tuple]] = {}
+    batches: list[tuple[ClipBatch, GroundTruth]] = taken("evaluation", source, 99, batch_size=1)
+    for clip, truth in batches:
+        for t, number in enumerate(clip.frame_index.numpy()[0]):
+            if number >= 0:
+                rows = truth.classes.numpy()[0, t] >= 0
+                boxes = np.round(truth.boxes.numpy()[0, t][rows].astype(float), 4)
+                tracks = truth.track_ids.numpy()[0, t][rows]
+                found[int(number)] = {
+                    (*box, int(track)) for box, track in zip(boxes.tolist(), tracks, strict=True)
+                }
+    assert sorted(found) == list(range(FRAMES))
+    assert sum(map(len, found.values())) == sum(map(len, expected.values()))
+    for number, boxes in found.items():
+        near = (
+            sorted(boxes, key=lambda box: box[4]),
+            sorted(expected.get(number, set()), key=lambda box: box[4]),
+        )
+        np.testing.assert_allclose(*near, atol=2e-4)
+
+
+def test_the_first_batches_of_the_whole_data_set_come_soon() -> None:
+    (first, *_), boxes = zip(*taken("train", LABELS, 3), strict=True)
+    assert first.frames.shape == (2, 4, 160, 160, 3)
+    assert list(itertools.chain(*[truth.classes.shape for truth in boxes]))[:2] == [2, 4]
