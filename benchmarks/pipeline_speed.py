@@ -1,0 +1,287 @@
+"""Does the input pipeline keep up: its clips per second against what the training step eats.
+
+    python benchmarks/pipeline_speed.py [--config configs/....yaml] [--size 320] [--turns 5]
+
+In one process and in turns: the pipeline alone on each medium (JPEG shards plain, and augmented as
+the original's MobileNetV1 config does, and with every augmentation there is; the same video as a
+file), the training step alone on one batch, and the step fed by the augmented shards. Then
+`--memory_clips` clips of small frames, with the resident memory of the process on the way. The
+frames are made here: 640 x 480 pixels, textured, with moving boxes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lstd
+
+ROOT = Path(__file__).resolve().parent.parent
+STORED = (480, 640)
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--config", default=ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
+    )
+    parser.add_argument("--size", type=int, default=320, help="of the model's input, pixels")
+    parser.add_argument("--batch_size", type=int, default=2, help="clips in a batch")
+    parser.add_argument("--frames", type=int, default=240, help="of each of the four videos")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=6, help="batches in a turn")
+    parser.add_argument("--memory_clips", type=int, default=10000)
+    arguments = parser.parse_args()
+
+    import tensorflow as tf
+
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"TensorFlow {tf.__version__}; {arguments.turns} turns of {arguments.steps} batches of "
+        f"{arguments.batch_size} clips",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        speed(arguments, Path(folder))
+        memory(arguments, Path(folder))
+
+
+def speed(arguments: argparse.Namespace, folder: Path) -> None:
+    """Prints clips per second of pipeline, step, and both together."""
+    from lstd import config_io
+
+    config = config_io.override(
+        lstd.load_config(arguments.config),
+        [f"model.input_height={arguments.size}", f"model.input_width={arguments.size}"],
+    )
+    length = config.data.train.unroll_length
+    shards, video = make_data(folder, frames=arguments.frames)
+    datasets = {
+        name: dataset_of(path, arguments, length, augmentation)
+        for name, path, augmentation in (
+            ("JPEG shards", shards, ()),
+            ("JPEG shards, flip and crop", shards, original_augmentation()),
+            ("JPEG shards, all augmentations", shards, all_augmentations()),
+            ("video file and JSON", video, ()),
+        )
+    }
+    train, fixed, fed = train_functions(
+        config, arguments.batch_size, datasets["JPEG shards, flip and crop"]
+    )
+    jobs: dict[str, Callable[[], Any]] = {
+        name: lambda batches=iter(dataset): next(batches) for name, dataset in datasets.items()
+    }
+    jobs["training step alone"] = lambda: train(fixed)
+    jobs["training step, fed by flip and crop"] = lambda: train(fed)
+    rates = clips_per_second(jobs, arguments)
+    step = statistics.median(rates["training step alone"])
+    print(f"{'':36} clips/s  (spread)           times the step's {step:.2f}")
+    for name, values in rates.items():
+        rate = statistics.median(values)
+        spread = f"{min(values):.2f} to {max(values):.2f}"
+        print(f"{name:36} {rate:7.2f}  {spread:18} {rate / step:6.2f}", flush=True)
+
+
+def memory(arguments: argparse.Namespace, folder: Path) -> None:
+    """Prints the resident memory while clips of small frames are read."""
+    from lstd.data import annotated_video
+
+    path = folder / "small.tfrecord"
+    videos = [moving(f"small{n}", 60, (48, 64), seed=n) for n in range(40)]
+    annotated_video.write(path, videos, labels=("box",), frames_per_record=25)
+    config = lstd.DataConfig(
+        train=lstd.DatasetConfig(
+            input_path=(str(path),),
+            batch_size=8,
+            unroll_length=4,
+            height=32,
+            width=32,
+            max_frame_stride=2,
+            augmentation=original_augmentation(),
+        )
+    )
+    batches = iter(lstd.make_dataset(config, "train"))
+    total, started = arguments.memory_clips // 8, time.perf_counter()
+    marks: list[tuple[int, float]] = []
+    for number in range(1, total + 1):
+        next(batches)
+        if number % max(1, total // 10) == 0:
+            marks.append((number * 8, resident_mb()))
+    took = time.perf_counter() - started
+    print(f"{total * 8} clips of 4 frames at 32 px in {took:.0f} s; resident memory, MB:")
+    print("  " + ", ".join(f"{value:.0f} at {clips}" for clips, value in marks))
+    if len(marks) > 5:
+        late = marks[len(marks) // 2 :]
+        print(
+            f"  from {late[0][0]} clips on: {late[-1][1] - late[0][1]:+.1f} MB, "
+            f"between {min(v for _, v in late):.0f} and {max(v for _, v in late):.0f}"
+        )
+
+
+def resident_mb() -> float:
+    """Returns what the process holds in memory now (Linux), or held at most (elsewhere)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def original_augmentation() -> tuple:
+    """Returns what the original's MobileNetV1 config does."""
+    from lstd import augmentation_config as names
+
+    return (names.HorizontalFlip(), names.SsdRandomCrop())
+
+
+def all_augmentations() -> tuple:
+    """Returns each augmentation of frames, with its own probability."""
+    from lstd import augmentation_config as names
+
+    return tuple(kind() for name, kind in names.BY_NAME.items() if name != "time_reversal")
+
+
+def dataset_of(path: str, arguments: argparse.Namespace, length: int, augmentation: tuple) -> Any:
+    """Returns the training data of a path."""
+    config = lstd.DatasetConfig(
+        input_path=(path,),
+        batch_size=arguments.batch_size,
+        unroll_length=length,
+        height=arguments.size,
+        width=arguments.size,
+        augmentation=augmentation,
+    )
+    return lstd.make_dataset(lstd.DataConfig(train=config), "train", labels=("box",))
+
+
+def train_functions(config: Any, batch_size: int, dataset: Any) -> tuple[Any, Any, Any]:
+    """Returns the training step, an iterator over one batch again and again, and one that reads."""
+    import tensorflow as tf
+
+    model = lstd.build_model(config.model, stateful=True, batch_size=batch_size)
+    model.compile(
+        optimizer=lstd.build_optimizer(config.train),
+        loss=lstd.DetectionLoss.from_config(config.model),
+    )
+    one = next(iter(dataset))
+    return (
+        model.make_train_function(),
+        iter(tf.data.Dataset.from_tensors(one).repeat()),
+        iter(dataset),
+    )
+
+
+def clips_per_second(
+    jobs: dict[str, Callable[[], Any]], arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Returns the rates of each job, turn by turn; the first turn warms up."""
+    rates: dict[str, list[float]] = {name: [] for name in jobs}
+    for turn in range(arguments.turns + 1):
+        for name, job in jobs.items():
+            # What was prefetched while the others ran must not count: five times the step's
+            # batches, of which the first are thrown away.
+            many = arguments.steps * (1 if name.startswith("training") else 5)
+            for _ in range(many // 3):
+                job()
+            started = time.perf_counter()
+            for _ in range(many):
+                job()
+            took = time.perf_counter() - started
+            if turn:
+                rates[name].append(many * arguments.batch_size / took)
+    return rates
+
+
+def moving(name: str, frames: int, size: tuple[int, int], *, seed: int) -> Any:
+    """Returns a video of textured frames in which three boxes move."""
+    from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
+    from lstd.types import GroundTruth
+
+    generator = np.random.default_rng(seed)
+    height, width = size
+    coarse = generator.integers(40, 216, [height // 8 + 2, width // 8 + 2, 3])
+    ground = np.kron(coarse, np.ones([8, 8, 1]))[:height, :width]
+    ground = np.clip(ground + generator.normal(0, 6, ground.shape), 0, 255).astype(np.uint8)
+
+    def annotated() -> Iterator[AnnotatedFrame]:
+        for number in range(frames):
+            image = np.roll(ground, number, axis=1).copy()
+            boxes = []
+            for row in range(3):
+                top = (row * height // 4 + number) % (height // 2)
+                left = (row * width // 5 + 2 * number) % (width // 2)
+                bottom, right = top + height // 4, left + width // 6
+                image[top:bottom, left:right] = 80 * row
+                boxes.append([top / height, left / width, bottom / height, right / width])
+            truth = GroundTruth(
+                np.float32(boxes), np.zeros(3, np.int32), np.arange(3, dtype=np.int32)
+            )
+            yield AnnotatedFrame(image, truth)
+
+    return AnnotatedVideo(name, annotated())
+
+
+def make_data(folder: Path, *, frames: int) -> tuple[str, str]:
+    """Returns paths of shards, and of a CocoVID JSON with a video file of the same frames."""
+    import json
+
+    from lstd.data import annotated_video
+    from lstd.media.video_writer import VideoWriter
+
+    for number in range(4):
+        video = moving(f"v{number}", frames, STORED, seed=number)
+        annotated_video.write(folder / f"{number}.tfrecord", [video], labels=("box",))
+    data: dict[str, list] = {"videos": [], "images": [], "annotations": [], "categories": []}
+    data["categories"].append({"id": 1, "name": "box"})
+    height, width = STORED
+    for number in range(4):
+        name = f"v{number}.mp4"
+        data["videos"].append({"id": number + 1, "name": name, "width": width, "height": height})
+        with VideoWriter(folder / name, fps=30, width=width, height=height) as writer:
+            for frame, (image, truth) in enumerate(moving(name, frames, STORED, seed=number).frames):
+                writer.write(image)
+                data["images"].append(
+                    {
+                        "id": len(data["images"]) + 1,
+                        "video_id": number + 1,
+                        "frame_id": frame,
+                        "file_name": f"{name}#{frame}",
+                        "width": width,
+                        "height": height,
+                    }
+                )
+                for track, (top, left, bottom, right) in enumerate(truth.boxes.tolist()):
+                    data["annotations"].append(
+                        {
+                            "id": len(data["annotations"]) + 1,
+                            "image_id": len(data["images"]),
+                            "video_id": number + 1,
+                            "category_id": 1,
+                            "instance_id": track,
+                            "bbox": [
+                                left * width,
+                                top * height,
+                                (right - left) * width,
+                                (bottom - top) * height,
+                            ],
+                        }
+                    )
+    path = folder / "labels.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return str(folder / "*.tfrecord"), str(path)
+
+
+if __name__ == "__main__":
+    main()
