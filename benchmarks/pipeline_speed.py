@@ -12,6 +12,7 @@ frames are made here: 640 x 480 pixels, textured, with moving boxes.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import statistics
@@ -79,7 +80,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
         config, arguments.batch_size, datasets["JPEG shards, flip and crop"]
     )
     jobs: dict[str, Callable[[], Any]] = {
-        name: lambda batches=iter(dataset): next(batches) for name, dataset in datasets.items()
+        name: functools.partial(next, iter(dataset)) for name, dataset in datasets.items()
     }
     jobs["training step alone"] = lambda: train(fixed)
     jobs["training step, fed by flip and crop"] = lambda: train(fed)
@@ -238,49 +239,46 @@ def make_data(folder: Path, *, frames: int) -> tuple[str, str]:
     import json
 
     from lstd.data import annotated_video
-    from lstd.media.video_writer import VideoWriter
 
     for number in range(4):
         video = moving(f"v{number}", frames, STORED, seed=number)
         annotated_video.write(folder / f"{number}.tfrecord", [video], labels=("box",))
-    data: dict[str, list] = {"videos": [], "images": [], "annotations": [], "categories": []}
-    data["categories"].append({"id": 1, "name": "box"})
-    height, width = STORED
+    data: dict[str, list] = {"videos": [], "images": [], "annotations": []}
+    data["categories"] = [{"id": 1, "name": "box"}]
     for number in range(4):
-        name = f"v{number}.mp4"
-        data["videos"].append({"id": number + 1, "name": name, "width": width, "height": height})
-        with VideoWriter(folder / name, fps=30, width=width, height=height) as writer:
-            for frame, (image, truth) in enumerate(moving(name, frames, STORED, seed=number).frames):
-                writer.write(image)
-                data["images"].append(
-                    {
-                        "id": len(data["images"]) + 1,
-                        "video_id": number + 1,
-                        "frame_id": frame,
-                        "file_name": f"{name}#{frame}",
-                        "width": width,
-                        "height": height,
-                    }
-                )
-                for track, (top, left, bottom, right) in enumerate(truth.boxes.tolist()):
-                    data["annotations"].append(
-                        {
-                            "id": len(data["annotations"]) + 1,
-                            "image_id": len(data["images"]),
-                            "video_id": number + 1,
-                            "category_id": 1,
-                            "instance_id": track,
-                            "bbox": [
-                                left * width,
-                                top * height,
-                                (right - left) * width,
-                                (bottom - top) * height,
-                            ],
-                        }
-                    )
+        add_video(data, folder, number, frames=frames)
     path = folder / "labels.json"
     path.write_text(json.dumps(data), encoding="utf-8")
     return str(folder / "*.tfrecord"), str(path)
+
+
+def add_video(data: dict[str, list], folder: Path, number: int, *, frames: int) -> None:
+    """Writes a video file, and its boxes into the CocoVID dict."""
+    from lstd.media.video_writer import VideoWriter
+
+    (height, width), name = STORED, f"v{number}.mp4"
+    sides = {"width": width, "height": height}
+    data["videos"].append({"id": number + 1, "name": name, **sides})
+    with VideoWriter(folder / name, fps=30, **sides) as writer:
+        video = moving(name, frames, STORED, seed=number)
+        for frame, (image, truth) in enumerate(video.frames):
+            writer.write(image)
+            place = {"video_id": number + 1, "frame_id": frame}
+            image_id = len(data["images"]) + 1
+            file_name = f"{name}#{frame}"
+            data["images"].append({"id": image_id, "file_name": file_name, **place, **sides})
+            for track, (top, left, bottom, right) in enumerate(truth.boxes.tolist()):
+                box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
+                data["annotations"].append(
+                    {
+                        "id": len(data["annotations"]) + 1,
+                        "image_id": image_id,
+                        "video_id": number + 1,
+                        "category_id": 1,
+                        "instance_id": track,
+                        "bbox": box,
+                    }
+                )
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ class _RunningReel:
     def row(self, number: int) -> Row:
         if number in self._recent:
             return self._recent[number]
-        if self._recent and number == min(self._recent) - 1:
+        if self._recent and number < min(self._recent):
             self._read_chunk(number)
             return self._recent[number]
         if self._running is None or not self._next <= number <= self._next + _GOING_ON:
