@@ -7,6 +7,9 @@ the original's MobileNetV1 config does, and with every augmentation there is; th
 file), the training step alone on one batch, and the step fed by the augmented shards. Then
 `--memory_clips` clips of small frames, with the resident memory of the process on the way. The
 frames are made here: 640 x 480 pixels, textured, with moving boxes.
+
+Beside the rate stands the processor time of a clip, which says the same on a machine that others
+use, too.
 """
 
 from __future__ import annotations
@@ -84,13 +87,18 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     }
     jobs["training step alone"] = lambda: train(fixed)
     jobs["training step, fed by flip and crop"] = lambda: train(fed)
-    rates = clips_per_second(jobs, arguments)
+    rates, costs = measure(jobs, arguments)
     step = statistics.median(rates["training step alone"])
-    print(f"{'':36} clips/s  (spread)           times the step's {step:.2f}")
+    step_cost = statistics.median(costs["training step alone"])
+    print(f"{'':36} clips/s  (spread)            x step's  CPU s/clip  x cheaper")
     for name, values in rates.items():
-        rate = statistics.median(values)
+        rate, cost = statistics.median(values), statistics.median(costs[name])
         spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(f"{name:36} {rate:7.2f}  {spread:18} {rate / step:6.2f}", flush=True)
+        print(
+            f"{name:36} {rate:7.2f}  {spread:18} {rate / step:8.2f} {cost:11.3f} "
+            f"{step_cost / cost:10.2f}",
+            flush=True,
+        )
 
 
 def memory(arguments: argparse.Namespace, folder: Path) -> None:
@@ -184,11 +192,15 @@ def train_functions(config: Any, batch_size: int, dataset: Any) -> tuple[Any, An
     )
 
 
-def clips_per_second(
+def measure(
     jobs: dict[str, Callable[[], Any]], arguments: argparse.Namespace
-) -> dict[str, list[float]]:
-    """Returns the rates of each job, turn by turn; the first turn warms up."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Returns clips per second, and processor seconds per clip, turn by turn; the first warms up.
+
+    The processor time of a job holds what the other pipelines prefetch meanwhile, a batch or two.
+    """
     rates: dict[str, list[float]] = {name: [] for name in jobs}
+    costs: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(arguments.turns + 1):
         for name, job in jobs.items():
             # What was prefetched while the others ran must not count: five times the step's
@@ -196,13 +208,15 @@ def clips_per_second(
             many = arguments.steps * (1 if name.startswith("training") else 5)
             for _ in range(many // 3):
                 job()
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             for _ in range(many):
                 job()
-            took = time.perf_counter() - started
+            took, worked = time.perf_counter() - started, time.process_time() - worked
             if turn:
-                rates[name].append(many * arguments.batch_size / took)
-    return rates
+                clips = many * arguments.batch_size
+                rates[name].append(clips / took)
+                costs[name].append(worked / clips)
+    return rates, costs
 
 
 def moving(name: str, frames: int, size: tuple[int, int], *, seed: int) -> Any:
