@@ -15,7 +15,6 @@ use, too.
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import platform
 import statistics
@@ -28,6 +27,9 @@ from typing import Any
 import numpy as np
 
 import lstd
+
+Job = tuple[Any, Callable[[Any], Any]]
+"""A dataset, and what is done with an iterator over it, again and again."""
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = (480, 640)
@@ -62,6 +64,8 @@ def main() -> None:
 
 def speed(arguments: argparse.Namespace, folder: Path) -> None:
     """Prints clips per second of pipeline, step, and both together."""
+    import tensorflow as tf
+
     from lstd import config_io
 
     config = config_io.override(
@@ -79,14 +83,12 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
             ("video file and JSON", video, ()),
         )
     }
-    train, fixed, fed = train_functions(
-        config, arguments.batch_size, datasets["JPEG shards, flip and crop"]
-    )
-    jobs: dict[str, Callable[[], Any]] = {
-        name: functools.partial(next, iter(dataset)) for name, dataset in datasets.items()
-    }
-    jobs["training step alone"] = lambda: train(fixed)
-    jobs["training step, fed by flip and crop"] = lambda: train(fed)
+    fed = datasets["JPEG shards, flip and crop"]
+    train = train_function(config, arguments.batch_size)
+    one = tf.data.Dataset.from_tensors(next(iter(fed))).repeat()
+    jobs: dict[str, Job] = {name: (dataset, next) for name, dataset in datasets.items()}
+    jobs["training step alone"] = (one, train)
+    jobs["training step, fed by flip and crop"] = (fed, train)
     rates, costs = measure(jobs, arguments)
     step = statistics.median(rates["training step alone"])
     step_cost = statistics.median(costs["training step alone"])
@@ -175,43 +177,37 @@ def dataset_of(path: str, arguments: argparse.Namespace, length: int, augmentati
     return lstd.make_dataset(lstd.DataConfig(train=config), "train", labels=("box",))
 
 
-def train_functions(config: Any, batch_size: int, dataset: Any) -> tuple[Any, Any, Any]:
-    """Returns the training step, an iterator over one batch again and again, and one that reads."""
-    import tensorflow as tf
-
+def train_function(config: Any, batch_size: int) -> Callable[[Any], Any]:
+    """Returns what takes an iterator and does one training step."""
     model = lstd.build_model(config.model, stateful=True, batch_size=batch_size)
     model.compile(
         optimizer=lstd.build_optimizer(config.train),
         loss=lstd.DetectionLoss.from_config(config.model),
     )
-    one = next(iter(dataset))
-    return (
-        model.make_train_function(),
-        iter(tf.data.Dataset.from_tensors(one).repeat()),
-        iter(dataset),
-    )
+    return model.make_train_function()
 
 
 def measure(
-    jobs: dict[str, Callable[[], Any]], arguments: argparse.Namespace
+    jobs: dict[str, Job], arguments: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Returns clips per second, and processor seconds per clip, turn by turn; the first warms up.
 
-    The processor time of a job holds what the other pipelines prefetch meanwhile, a batch or two.
+    Every turn of a job has an iterator of its own, so that none prefetches while another is timed;
+    as many batches as are prefetched are thrown away.
     """
     rates: dict[str, list[float]] = {name: [] for name in jobs}
     costs: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(arguments.turns + 1):
-        for name, job in jobs.items():
-            # What was prefetched while the others ran must not count: five times the step's
-            # batches, of which the first are thrown away.
+        for name, (dataset, work) in jobs.items():
             many = arguments.steps * (1 if name.startswith("training") else 5)
-            for _ in range(many // 3):
-                job()
+            batches = iter(dataset)
+            for _ in range(max(2, many // 2)):
+                work(batches)
             started, worked = time.perf_counter(), time.process_time()
             for _ in range(many):
-                job()
+                work(batches)
             took, worked = time.perf_counter() - started, time.process_time() - worked
+            del batches
             if turn:
                 clips = many * arguments.batch_size
                 rates[name].append(clips / took)

@@ -156,33 +156,15 @@ def _define_output(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues) -> None:
     _check_flags(values)
     common.use_threads(values.threads)
-    path = Path(values.model)
-    if not path.exists():
-        raise ValueError(f"--model: there is no {path}{failures.close_neighbour(path)}")
-    folder = path if path.is_dir() else path.parent
-    config = _config(folder, values)
-    schedules = _schedules(config, values)
-    averages = config.evaluation.use_moving_averages
-    weights: Any = values.weights or ("average" if averages else "best")
-    dataset = pipeline.make_dataset(
-        config.data,
-        "evaluation",
-        num_classes=config.model.num_classes,
-        labels=config.model.labels,
-    )
-    output = common.writable_directory(values.output_directory or str(folder / "evaluation"))
-    model = run_folder.load_model(path, weights=weights)
-    with common.Progress("evaluating", unit="frames") as report:
-        numbers = run.evaluate(model, dataset, schedules=schedules, progress=report.advance)
-    facts = {
-        "model": str(path),
-        "weights": path.name if path.is_file() else weights,
-        "input": list(config.data.evaluation.input_path),
-    }
-    paths = results.save_results(output, numbers, schedules, facts)
-    header, rows = results.table(numbers, schedules)
-    print(results.format_table(header, rows))
-    print(f"{numbers['frames']} frames; written: {paths[0]}, {paths[1]}")
+    options = _options(values)
+    if values.detections:
+        eval_files.score_files(values, options)
+        return
+    path = eval_model.existing(values.model, flag="--model", config=values.config)
+    if values.watch:
+        eval_watch.watch(path, values, options)
+    else:
+        eval_files.score_model(path, values, options)
 
 
 def _check_flags(values: flags.FlagValues) -> None:

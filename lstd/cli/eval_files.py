@@ -45,7 +45,10 @@ def score_model(
     weights = weights or values.weights or ("average" if averages else "best")
     known = bool(values.config) or eval_model.is_run(path)
     dataset = pipeline.make_dataset(
-        config.data, "evaluation", num_classes=config.model.num_classes if known else None
+        config.data,
+        "evaluation",
+        num_classes=config.model.num_classes if known else None,
+        labels=config.model.labels if known else (),
     )
     output = common.writable_directory(values.output_directory or str(_beside(path)))
     labels = options.labels or (tuple(config.model.labels) if known else ())

@@ -241,7 +241,7 @@ def assemble(
         ("image/height", height),
         ("image/width", width),
         ("video/first_frame", first_frame),
-        ("record/num_frames", len(frames)),
+        ("record/num_frames", len(encoded)),
     ):
         context[name].int64_list.value.append(number)
     with_tracks = any(truth.track_ids is not None for truth in truths)
