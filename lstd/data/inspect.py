@@ -193,7 +193,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
         truth = clean(frame, labels=found.source.labels or None, policy=_NOTE_ALL, report=Report())
         total = len(truth.classes)
         boxes = Detections(truth.boxes, np.ones(total, np.float32), truth.classes, total)
-        pictures.append(draw.annotate(image, boxes, found.source.labels))
+        pictures.append(draw.annotate(image, boxes, found.source.labels, with_scores=False))
         captions.append(f"{video.name} {inside}"[-40:])
     if not pictures:
         raise ValueError(f"{found.source.path}: there is no image to show")

@@ -49,6 +49,7 @@ def annotate(
     network: str | None = None,
     min_score: float = 0.5,
     scale: int | None = 1,
+    with_scores: bool = True,
 ) -> np.ndarray:
     """Returns a copy of the frame with boxes, labels with scores, and the network's badge.
 
@@ -59,6 +60,7 @@ def annotate(
         network: "large" or "small", shown in the top left corner; None: no badge.
         min_score: detections below it are not drawn.
         scale: the whole number by which the picture is enlarged; None: `readable_scale`.
+        with_scores: False for true boxes, whose score says nothing.
 
     Returns:
         uint8 RGB `[H * scale, W * scale, 3]`.
@@ -83,7 +85,8 @@ def annotate(
         if score < min_score:
             continue
         class_index = int(detections.classes[row])
-        text = f"{label_of(labels, class_index)} {score:.2f}"
+        label = label_of(labels, class_index)
+        text = f"{label} {score:.2f}" if with_scores else label
         pen.box(np.asarray(detections.boxes[row]), text, color_of(class_index))
     if network is not None:
         pen.badge(network, NETWORK_COLORS.get(network, (90, 90, 90)))

@@ -110,3 +110,15 @@ def test_a_frame_of_another_kind_is_refused(frame: np.ndarray) -> None:
 def test_scale_below_1_is_refused() -> None:
     with pytest.raises(ValueError, match="scale must be"):
         draw.annotate(BLACK, _detections(), [], scale=0)
+
+
+def test_true_boxes_stand_without_a_score() -> None:
+    ones = draw.annotate(
+        BLACK, _detections(([0.5, 0.25, 0.9, 0.75], 1.0, 0)), ["a"], with_scores=False
+    )
+    others = draw.annotate(
+        BLACK, _detections(([0.5, 0.25, 0.9, 0.75], 0.7, 0)), ["a"], with_scores=False
+    )
+    with_scores = draw.annotate(BLACK, _detections(([0.5, 0.25, 0.9, 0.75], 1.0, 0)), ["a"])
+    np.testing.assert_array_equal(ones, others)
+    assert (ones != with_scores).any()
