@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -171,7 +172,8 @@ def test_the_boxes_are_those_of_the_json(source: str) -> None:
 def test_a_model_trains_from_the_video_file_as_it_is(source: str) -> None:
     model = tiny.model(num_classes=1, stateful=True, batch_size=2)
     model.compile(
-        optimizer=keras.optimizers.Adam(1e-3), loss=DetectionLoss.from_config(tiny.CONFIG)
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss=DetectionLoss.from_config(dataclasses.replace(tiny.CONFIG, num_classes=1)),
     )
     config = DatasetConfig(
         input_path=(source,), batch_size=2, height=64, width=64, max_frame_stride=2
