@@ -95,7 +95,7 @@ class ConvLSTMCell(keras.layers.Layer):
     def call(self, bottleneck: tf.Tensor, state: LSTMState) -> tuple[tf.Tensor, LSTMState]:
         i, j, f, o = self.gates(bottleneck)
         cell = state.c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * self._activate(j)
-        cell = self._bounded(cell)
+        cell = self.bounded(cell)
         activated = self._activate(cell)
         hidden = activated * tf.sigmoid(o)
         output = tf.concat([hidden, bottleneck], axis=-1) if self.output_bottleneck else hidden
@@ -121,7 +121,8 @@ class ConvLSTMCell(keras.layers.Layer):
             return tuple(groups[0])
         return tuple(tf.concat(parts, axis=-1) for parts in zip(*groups, strict=True))
 
-    def _bounded(self, cell: tf.Tensor) -> tf.Tensor:
+    def bounded(self, cell: tf.Tensor) -> tf.Tensor:
+        """Returns c' within the limits of the settings, float `[N, h, w, D]`."""
         if self.clip_state:
             return tf.clip_by_value(cell, -6.0, 6.0)
         if self.scale_state:
