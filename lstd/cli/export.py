@@ -33,6 +33,7 @@ from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
     from lstd.config import Config
+    from lstd.export import tflite
     from lstd.export.saved_model import ExportReport
 
 # Flags of one way to use the command, beside those that all of them take.
@@ -47,6 +48,7 @@ _OF_A_MODEL = (
     "moving_averages",
 )
 _OF_ALL = ("check_frames", "help", "version")
+_OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
 _WAYS = {
     "check": ("check", *_OF_A_MODEL),
     "saved_model_path": ("saved_model_path", "export_path", "labels", "schedule"),
@@ -86,6 +88,13 @@ def _refuse_others(values: flags.FlagValues, way: str) -> None:
     allowed = {*_WAYS[way], *_OF_ALL}
     names = {values[name].name for name in values}
     others = sorted(name for name in names if values[name].present and name not in allowed)
+    of_lite = [name for name in _OF_LITE if name in others]
+    if way == "saved_model_path" and others == of_lite and of_lite:
+        raise ValueError(
+            f"--saved_model_path and {', '.join(f'--{name}' for name in of_lite)} contradict each "
+            "other: a SavedModel is converted as it is, in float32 with a separate cell; give "
+            "--model and --output_directory"
+        )
     if others:
         raise ValueError(
             f"--{way} and {', '.join(f'--{name}' for name in others)} contradict each other: "
@@ -144,7 +153,7 @@ def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
 
 def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     from lstd import schedule_names
-    from lstd.export import bundle, class_names
+    from lstd.export import bundle, class_names, quantization
 
     source = export_model.path_of(values)
     missing = [] if source else ["--model"]
@@ -155,6 +164,7 @@ def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     if values.schedule:
         schedule_names.check(values.schedule, where="--schedule")
     _refuse_without_effect(values)
+    quantization.check(values.quantization, values.representative_data or None)
     notify(f"loading {source}")
     model, config = export_model.load(source, values)
     reports = bundle.export_all(
@@ -162,6 +172,7 @@ def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
         values.output_directory,
         **_postprocessing(values, config),
         **_form(values, config),
+        plan=_plan(values, model, config),
         schedule=values.schedule or None,
         labels=labels,
         check_frames=values.check_frames,
@@ -185,6 +196,45 @@ def _refuse_without_effect(values: flags.FlagValues) -> None:
             "--unroll_length is the length of a clip, but --signature=streaming takes one frame; "
             "leave it out, or say --signature=clip"
         )
+    if values.quantization == "int8" and not values.representative_data:
+        raise ValueError(
+            "--quantization=int8 needs --representative_data: TFRecords, a video or a folder of "
+            "images of your own, from which the ranges of all values are measured"
+        )
+    if values["representative_frames"].present and not values.representative_data:
+        raise ValueError(
+            "--representative_frames counts those of --representative_data, which is missing; give "
+            "both, or neither"
+        )
+    if values.signature == "clip":
+        for name, wrong, why in (
+            ("quantization", values.quantization != "none", "a clip stays in float32"),
+            ("cell", values.cell == "fused", "a clip has the memory as the layers are"),
+        ):
+            if wrong:
+                raise ValueError(
+                    f"--{name}={values[name].value} and --signature=clip contradict each other: "
+                    f"{why}; leave one of them out"
+                )
+
+
+def _plan(values: flags.FlagValues, model: Any, config: Config) -> tflite.Plan:
+    """Returns how the `.tflite` is made, with the representative frames read."""
+    from lstd.cli import representative_data
+    from lstd.evaluation.coco import CocoMetric
+    from lstd.export import tflite
+
+    data = None
+    if values.representative_data:
+        data = representative_data.open_data(values.representative_data, model, config.data)
+    return tflite.plan_of(
+        quantization=values.quantization,
+        representative_data=data,
+        representative_frames=values.representative_frames,
+        metric=CocoMetric,
+        cell=values.cell,
+        signature=values.signature,
+    )
 
 
 def _postprocessing(values: flags.FlagValues, config: Config) -> dict[str, Any]:
@@ -233,6 +283,11 @@ def _summarize(reports: Sequence[ExportReport]) -> None:
             worst = max(differences, key=lambda name: differences[name])
             print(f"  {ran}: within {differences[worst]:.1e} of the model ({worst})")
             print("    " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
+        if report.fidelity is not None:
+            print(f"  {report.fidelity.sentence()}")
+        for name, operators in report.outside_delegate.items():
+            if operators:
+                print(f"  {name}: outside XNNPACK, slower: {', '.join(operators)}")
 
 
 if __name__ == "__main__":

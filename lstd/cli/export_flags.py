@@ -21,6 +21,7 @@ def define(values: flags.FlagValues) -> None:
     common.define(values, "output_directory", "schedule", "config_override", "set")
     _define_postprocessing_flags(values)
     _define_form_flags(values)
+    _define_quantization(values)
     _define_other_ways(values)
 
 
@@ -106,6 +107,38 @@ def _define_form_flags(values: flags.FlagValues) -> None:
         "both",
         ("both", "large", "small"),
         "Export both networks, or one alone.",
+        flag_values=values,
+    )
+
+
+def _define_quantization(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "quantization",
+        "none",
+        ("none", "dynamic", "float16", "int8"),
+        "How the .tflite stores and computes numbers; the SavedModel stays in float32.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "representative_data",
+        "",
+        "Your own frames for --quantization: TFRecords (* and ? are allowed), a video file, or a "
+        "folder of images. int8 needs them; with ground truth in them AP is reported.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "representative_frames",
+        100,
+        "How many of these frames are used at most, from the first on.",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "cell",
+        None,
+        ("fused", "separate"),
+        "Form of the memory in the .tflite: fused is the fastest with XNNPACK, separate is for "
+        "runtimes whose grouped convolutions are slow. Not given: fused, in a clip separate.",
         flag_values=values,
     )
 

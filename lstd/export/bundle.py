@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.export import class_names, form, metadata, saved_model, staging, streams, tflite
+from lstd.export import class_names, form, saved_model, staging, streams, tflite
 from lstd.export.module import ExportModule
+from lstd.export.names import CLIP
 from lstd.export.saved_model import ExportReport, Notify
 
 NAMES = ("saved_model", "model.tflite", "model.json")
@@ -26,14 +27,17 @@ def export_all(
     input_type: str = "float32",
     network: str = "both",
     unroll_length: int | None = None,
+    plan: tflite.Plan | None = None,
     schedule: str | None = None,
     labels: tuple[str, ...] = (),
     check_frames: int = streams.FRAMES,
     notify: Notify = lambda line: None,
 ) -> tuple[ExportReport, ExportReport]:
-    """Writes SavedModel, `.tflite` and JSON of a model, traced once, and returns both reports.
+    """Writes SavedModel, `.tflite` and JSON of a model and returns both reports.
 
-    Arguments and errors are those of `export_tflite`; files of an earlier export are replaced.
+    Arguments and errors are those of `export_tflite`, with `tflite.plan_of` for how the `.tflite`
+    is made (None: its defaults); the SavedModel is always in float32. Files of an earlier export
+    are replaced.
     """
     options = saved_model.options_for(
         model,
@@ -52,6 +56,10 @@ def export_all(
         schedule=schedule,
     )
     streams.check_frames(check_frames)
+    if plan is None:
+        plan = tflite.plan_of(signature=signature)
+    if signature == CLIP:
+        tflite.check_clip(plan.quantization, plan.cell)
     labels = class_names.checked(labels or tuple(model.labels), num_classes=model.num_classes)
     folder = Path(output_directory)
     with staging.staged(folder, NAMES) as temporary:
@@ -59,11 +67,11 @@ def export_all(
         saved = saved_model.write(
             module, temporary / NAMES[0], labels=labels, notify=notify, frames=check_frames
         )
-        lite = tflite.write(
+        lite = tflite.write_module(
             module,
-            str(saved.path),
             temporary / NAMES[1],
-            facts=metadata.facts_of(module, labels=labels),
+            plan=plan,
+            labels=labels,
             notify=notify,
             frames=check_frames,
         )

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lstd.export import comparison, flatbuffer, interpreters, postprocessing_op
+from lstd.export import comparison, fidelity, flatbuffer, interpreters, postprocessing_op
+from lstd.export.fidelity import Fidelity
+from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.reference import Described, Reference
+from lstd.export.representative import Frame
 from lstd.export.streams import FRAMES, ExportCheckError, compare_streams, pattern_image
 
 
@@ -91,6 +94,61 @@ def require_delegate(content: bytes) -> dict[str, int]:
             "has that effect"
         )
     return hidden
+
+
+def check_quantized(
+    content: bytes,
+    module: ExportModule,
+    truth: Step,
+    *,
+    quantization: str,
+    frames: list[Frame] | None,
+    metric: fidelity.Metric | None,
+    labels: tuple[str, ...],
+) -> Fidelity:
+    """Returns how far a quantised `.tflite` is from the module.
+
+    Args:
+        content: the file.
+        module: what was exported.
+        truth: see `fidelity.raw_step`.
+        quantization: decides what is too far.
+        frames: the user's own; None: a test pattern, which says little about real frames.
+        metric: see `fidelity.measure`.
+        labels: likewise.
+
+    Raises:
+        ExportCheckError: the post-processing op or the delegate is missing in an entry point, the
+            detections are not those of the file's own raw output, or that is too far from the
+            module's, with XNNPACK or without.
+    """
+    require_postprocessing(content, module)
+    require_delegate(content)
+    if frames is None:
+        frames = fidelity.pattern_frames(
+            [pattern_image(number, module.image_shape) for number in range(4)]
+        )
+    few = frames[:4]
+    if not fidelity.consistent(module, content, few):
+        raise ExportCheckError(
+            "the .tflite: the detections are not what suppression makes of the file's own boxes "
+            "and scores"
+        )
+    found = fidelity.measure(module, truth, content, frames, metric=metric, labels=labels)
+    _require_near(found, quantization, where="with XNNPACK")
+    bare = fidelity.measure(module, truth, content, few, xnnpack=False)
+    _require_near(bare, quantization, where="without XNNPACK")
+    return found
+
+
+def _require_near(found: Fidelity, quantization: str, *, where: str) -> None:
+    limit = fidelity.LIMITS[quantization]
+    if not found.scores <= limit:
+        raise ExportCheckError(
+            f"the .tflite {where}: the scores differ from the model's by {found.scores:.3g} on "
+            f"average, allowed for {quantization} are {limit:g}; give representative_data that "
+            "resembles what the model was trained on, or choose another quantization"
+        )
 
 
 def check_tflite(

@@ -13,7 +13,9 @@ from lstd.export.names import CLIP, DETECTION_OUTPUTS, STATE_INPUTS, STATE_OUTPU
 from lstd.export.reference import Described
 
 
-def golden_frame(reference: Described, step: Step) -> dict[str, Any]:
+def golden_frame(
+    reference: Described, step: Step, *, tolerance: float = comparison.TOLERANCE
+) -> dict[str, Any]:
     """Returns a frame or clip, and what the export makes of it from a zero state."""
     zeros = dict.fromkeys(STATE_INPUTS, np.zeros(reference.state_shape, np.float32))
     name = references.image_input(reference.form)
@@ -36,7 +38,7 @@ def golden_frame(reference: Described, step: Step) -> dict[str, Any]:
         "image": f"{rule} / 2^24, rounded down",
         "first_values": images.reshape(-1)[:8].tolist(),
         "state": "zeros",
-        "tolerance": comparison.TOLERANCE,
+        "tolerance": tolerance,
         "near_ties": "detections whose scores are closer than 1e-5 may come in another order",
         "expected": expected,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,58 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     interpreter = make(content, xnnpack=xnnpack)
     found = {}
     for name, entry_point in flatbuffer.entry_points(content).items():
-        runner = interpreter.get_signature_runner(name)
-        inputs = runner.get_input_details().items()
-        runner(**{key: np.zeros(detail["shape"], detail["dtype"]) for key, detail in inputs})
+        _run_on_zeros(interpreter, name)
         found[name] = _hidden(interpreter, entry_point)
     return found
+
+
+def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
+    """Returns the operators of each entry point that XNNPACK leaves to slower code, by kind.
+
+    One that reads or writes a tensor that nobody can see is inside; see `hidden_operators`. Custom
+    operators, which are always outside, do not count, nor does what makes float of a constant, as
+    of the anchors in float16: that runs once.
+    """
+    interpreter = make(content, xnnpack=True)
+    found = {}
+    for name, (subgraph, operators) in flatbuffer.entry_points(content).items():
+        _run_on_zeros(interpreter, name)
+        made = {tensor for operator in operators for tensor in operator.outputs}
+        found[name] = tuple(
+            operator.name
+            for operator in operators
+            if not operator.options
+            and not (operator.name == "DEQUANTIZE" and not made & set(operator.inputs))
+            and all(
+                _is_allocated(interpreter, tensor, subgraph)
+                for tensor in (*operator.outputs, *(made & set(operator.inputs)))
+            )
+        )
+    return found
+
+
+def raw_step(interpreter: Any, content: bytes, operator: str, names: Sequence[str]) -> Step:
+    """Returns a `Step` that adds to the outputs the first inputs of an operator, under these names.
+
+    Args:
+        interpreter: for the file.
+        content: the file.
+        operator: stands once in each entry point, or in none, which adds nothing.
+        names: of the operator's first inputs.
+    """
+    points = flatbuffer.entry_points(content)
+    step = step_of(interpreter)
+
+    def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = dict(step(entry_point, **inputs))
+        subgraph, operators = points[entry_point]
+        for found in operators:
+            if found.name == operator:
+                for name, tensor in zip(names, found.inputs, strict=False):
+                    outputs[name] = interpreter.get_tensor(tensor, subgraph)
+        return outputs
+
+    return run
 
 
 def hidden_in_main_graph(content: bytes) -> int:
@@ -60,6 +107,12 @@ def hidden_in_main_graph(content: bytes) -> int:
     interpreter = make(content, xnnpack=True)
     interpreter.allocate_tensors()
     return _hidden(interpreter, flatbuffer.main_graph(content))
+
+
+def _run_on_zeros(interpreter: Any, entry_point: str) -> None:
+    runner = interpreter.get_signature_runner(entry_point)
+    inputs = runner.get_input_details().items()
+    runner(**{name: np.zeros(detail["shape"], detail["dtype"]) for name, detail in inputs})
 
 
 def _hidden(interpreter: Any, entry_point: flatbuffer.EntryPoint) -> int:

@@ -75,6 +75,7 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
         "box_scale_factors": {"y": y_scale, "x": x_scale, "height": h_scale, "width": w_scale},
         "boxes": "ymin, xmin, ymax, xmax in parts of the frame, not clipped to [0, 1]",
         "quantization": "none",
+        "cell": "separate",
     }
 
 
@@ -86,6 +87,7 @@ def completed(
     content: bytes | None,
     step: Step,
     differences: dict[str, dict[str, float]],
+    tolerance: float = comparison.TOLERANCE,
 ) -> dict[str, Any]:
     """Returns facts with what is true of one file only.
 
@@ -96,16 +98,17 @@ def completed(
         content: the file, before metadata are embedded; None for a folder.
         step: runs the export's entry points, for the golden frame.
         differences: what the self-check found.
+        tolerance: how far the file may be off, and the golden frame on another machine.
     """
     return {
         **facts,
         "file": {"name": name, **_payload(content)},
         "versions": _versions(),
         "self_check": {
-            "tolerance": comparison.TOLERANCE,
+            "tolerance": tolerance,
             "largest_differences": differences,
         },
-        "golden_frame": golden.golden_frame(reference, step),
+        "golden_frame": golden.golden_frame(reference, step, tolerance=tolerance),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from lstd.export.names import (
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
 from lstd.ops import schedule as schedule_ops
-from lstd.types import LSTMState, Predictions
+from lstd.types import LSTMState, Output, Predictions
 
 
 class ExportModule(tf.Module):
@@ -66,11 +67,12 @@ class ExportModule(tf.Module):
         self.image_shape = tuple(model.input_shape_hwc)
         self.state_shape = tuple(model.initial_state(1).c.shape)
         self._model_of = lambda: model
-        heads = _heads(options)
-        for name, network in self.entry_points.items():
-            raw = _raw_entry_point(model, self._networks(name, network), form)
+        self._writer_of = lru_cache(maxsize=1)(lambda: ExportModule(model, options=options))
+        heads = heads_of(options)
+        for name in self.entry_points:
+            raw = raw_entry_point(model, self.networks_of(name), form, model.step)
             setattr(self, f"raw_{name}", raw)
-            setattr(self, name, _entry_point(raw, heads, _inputs(model, form, form.input_type)))
+            setattr(self, name, entry_point(raw, heads, model, form))
         self.serving_default = clips.entry_point(
             model,
             heads,
@@ -86,6 +88,13 @@ class ExportModule(tf.Module):
     def model(self) -> Any:
         """The model that is exported."""
         return self._model_of()
+
+    def writer(self) -> ExportModule:
+        """Returns the module with the network that writes the state: itself, but for small alone.
+
+        Of small alone it is that of both networks.
+        """
+        return self._writer_of() if list(self.entry_points) == ["small"] else self
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a SavedModel offers: the entry points, and `serving_default` for clips."""
@@ -119,8 +128,9 @@ class ExportModule(tf.Module):
             self.model.networks[number] for number in schedule_ops.networks_of(schedule, numbers)
         )
 
-    def _networks(self, name: str, network: str) -> tuple[str, ...]:
-        return self.clip_networks() if name == CLIP else (network,)
+    def networks_of(self, name: str) -> tuple[str, ...]:
+        """Returns the network of each frame of an entry point."""
+        return self.clip_networks() if name == CLIP else (self.entry_points[name],)
 
     def _variables(self) -> list[tf.Variable]:
         """Returns the model's variables, without those of a network that is left out."""
@@ -178,7 +188,7 @@ def _without_carried_state(model: Any) -> Any:
     return copy
 
 
-def _heads(options: PostprocessingOptions | None) -> clips.Heads | None:
+def heads_of(options: PostprocessingOptions | None) -> clips.Heads | None:
     """Returns the post-processing of one frame (batch 1), None where there is none."""
     if options is None:
         return None
@@ -198,8 +208,17 @@ def raw_outputs_of(predictions: Predictions, model: Any) -> dict[str, tf.Tensor]
     return dict(zip(RAW_OUTPUTS, values, strict=True))
 
 
-def _raw_entry_point(model: Any, networks: tuple[str, ...], form: Form) -> Any:
-    """Returns the tf.function from float32 frames `[T, H, W, C]` and the state to raw outputs."""
+def raw_entry_point(
+    model: Any, networks: tuple[str, ...], form: Form, step: Callable[..., Output]
+) -> Any:
+    """Returns the tf.function from float32 frames `[T, H, W, C]` and the state to raw outputs.
+
+    Args:
+        model: an `LSTMSSD`.
+        networks: the one of each frame.
+        form: of the entry point.
+        step: `model.step`, or what gives the same; a clip goes through the model itself.
+    """
 
     def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
         state = LSTMState(lstm_c, lstm_h)
@@ -207,7 +226,7 @@ def _raw_entry_point(model: Any, networks: tuple[str, ...], form: Form) -> Any:
             output = model(images[tf.newaxis], state=state, networks=networks, training=False)
             predictions = Predictions(*(part[0] for part in output.predictions))
         else:
-            output = model.step(images, state, network=networks[0], training=False)
+            output = step(images, state, network=networks[0])
             predictions = output.predictions
         after = dict(zip(STATE_OUTPUTS, output.state, strict=True))
         return {**raw_outputs_of(predictions, model), **after}
@@ -215,15 +234,22 @@ def _raw_entry_point(model: Any, networks: tuple[str, ...], form: Form) -> Any:
     return _named_function(raw, _inputs(model, form, "float32"))
 
 
-def _entry_point(raw: Any, heads: clips.Heads | None, specs: list[tf.TensorSpec]) -> Any:
-    """Returns the tf.function from frames and the state to the named outputs."""
+def entry_point(raw: Any, heads: clips.Heads | None, model: Any, form: Form) -> Any:
+    """Returns the tf.function from frames and the state to the named outputs.
+
+    Args:
+        raw: of `raw_entry_point`.
+        heads: of `heads_of`.
+        model: an `LSTMSSD`.
+        form: of the entry point.
+    """
 
     def run(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = raw(tf.cast(images, tf.float32), lstm_c, lstm_h)
         after = {name: outputs.pop(name) for name in STATE_OUTPUTS}
         return {**clips.frame_by_frame(heads, outputs), **after}
 
-    return _named_function(run, specs)
+    return _named_function(run, _inputs(model, form, form.input_type))
 
 
 def _named_function(run: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]) -> Any:

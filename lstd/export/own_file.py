@@ -13,6 +13,7 @@ from lstd import tflite_metadata
 from lstd.export import (
     check,
     comparison,
+    fidelity,
     flatbuffer,
     golden,
     interpreters,
@@ -120,7 +121,10 @@ def _stream(content: bytes, described: DescribedExport | None, frames: int) -> s
     worst = max(largest.values())
     if worst > comparison.TOLERANCE and described.quantization == "none":
         raise ValueError(f"with XNNPACK and without it differ by {worst:.2g}")
-    return f"{calls} calls, finite; with XNNPACK and without within {worst:.1e}"
+    found = f"{calls} calls, finite; with XNNPACK and without within {worst:.1e}"
+    if worst > comparison.TOLERANCE:
+        found += f", which has no limit in {described.quantization}"
+    return found
 
 
 def _require_finite(
@@ -181,15 +185,28 @@ def _golden(content: bytes, facts: dict[str, Any] | None, described: DescribedEx
             f"it is of the entry points {', '.join(told['expected'])}, the file has "
             f"{', '.join(again)}"
         )
+    tolerance = fidelity.LIMITS.get(described.quantization, comparison.TOLERANCE)
     worst = 0.0
     for entry_point, outputs in told["expected"].items():
         for name, value in outputs.items():
             found = again[entry_point].get(name)
             off = _golden_difference(value, found)
-            if not off <= comparison.TOLERANCE and described.quantization == "none":
-                raise ValueError(f"{name} of {entry_point} is off by {off:.2g}")
+            if not off <= tolerance and (described.quantization == "none" or _is_steady(name)):
+                raise ValueError(
+                    f"{name} of {entry_point} is off by {off:.2g}, allowed are {tolerance:g}"
+                )
             worst = max(worst, off)
+    if worst > tolerance:
+        return f"scores and state within {tolerance:g}, which {described.quantization} is allowed"
     return f"within {worst:.1e}"
+
+
+def _is_steady(name: str) -> bool:
+    """Returns whether a golden value is off by no more than rounding where another box is chosen.
+
+    Of near-equal scores a quantised file may return another anchor on another machine.
+    """
+    return name == "detection_scores" or name.startswith(("lstm_", "raw_outputs/"))
 
 
 def _golden_difference(expected: Any, found: Any) -> float:
@@ -207,10 +224,6 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
         raise _Impossible("no --model was given")
     if described is None:
         raise _Impossible("without metadata nobody knows what was asked for")
-    if described.quantization != "none":
-        raise _Impossible(
-            f"the file is quantized ({described.quantization}), so that it may differ"
-        )
     options = options_for(
         model,
         max_detections=described.options.max_detections if described.options else 1,
@@ -233,7 +246,33 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
             f"{list(module.state_shape)}, the file {list(described.image_shape)} and "
             f"{list(described.state_shape)}"
         )
+    if described.quantization != "none":
+        return _quantized_keras(content, module, described, frames)
     found = check.check_tflite(content, module, frames=frames)
     return ", ".join(
         f"{ran} within {max(differences.values()):.1e}" for ran, differences in found.items()
     )
+
+
+def _quantized_keras(
+    content: bytes, module: ExportModule, described: DescribedExport, frames: int
+) -> str:
+    """Measures a quantised file on a test pattern, which int8 was not made for."""
+    quantization = described.quantization
+    if quantization not in fidelity.LIMITS:
+        raise _Impossible(f"quantization {quantization!r} is not known to this version")
+    found = fidelity.measure(
+        module,
+        fidelity.raw_step(module),
+        content,
+        fidelity.pattern_frames(
+            [streams.pattern_image(number, module.image_shape) for number in range(frames)]
+        ),
+    )
+    text = f"on a test pattern, {found.sentence()}"
+    limit = fidelity.LIMITS[quantization]
+    if found.scores <= limit:
+        return text
+    if quantization == "int8":
+        raise _Impossible(f"{text}; it may lie outside the ranges of the file's own data")
+    raise ValueError(f"{text}; allowed for {quantization} are {limit:g}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from lstd.export import check, class_names, form, metadata, postprocessing_op, staging, streams
+from lstd.export.fidelity import Fidelity
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import PostprocessingOptions
 
@@ -40,6 +41,8 @@ class ExportReport(NamedTuple):
         differences: the largest differences from the model that the self-check found, by what ran
             and by output; in parts of the largest value where that is over 1.
         operators: of each entry point of a `.tflite`.
+        fidelity: how far a quantised `.tflite` is from the model; None: it is not quantised.
+        outside_delegate: the operators of each entry point that XNNPACK leaves to slower code.
     """
 
     path: Path
@@ -47,6 +50,8 @@ class ExportReport(NamedTuple):
     entry_points: tuple[str, ...]
     differences: dict[str, dict[str, float]]
     operators: dict[str, OperatorCount] = {}  # noqa: RUF012 - never written to
+    fidelity: Fidelity | None = None
+    outside_delegate: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - never written to
 
 
 def export_saved_model(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -13,20 +14,28 @@ from lstd import tflite_metadata
 from lstd.export import (
     check,
     class_names,
+    comparison,
+    fidelity,
     flatbuffer,
     form,
     interpreters,
     metadata,
     postprocessing_op,
+    representative,
     staging,
     streams,
 )
+from lstd.export import quantization as quantizations
+from lstd.export.fidelity import Fidelity, Metric
+from lstd.export.lite_module import LiteModule
 from lstd.export.module import ExportModule
+from lstd.export.names import CLIP
 from lstd.export.reference import Reference
+from lstd.export.representative import Frame
 from lstd.export.saved_model import ExportReport, Notify, OperatorCount, options_for
 from lstd.export.streams import ExportCheckError
-
-QUANTIZATIONS = ("none",)
+from lstd.models import frame_step
+from lstd.models.frame_step import Cell
 
 
 def export_tflite(
@@ -44,12 +53,15 @@ def export_tflite(
     network: str = "both",
     unroll_length: int | None = None,
     representative_data: Any = None,
+    representative_frames: int = 100,
+    metric: Metric | None = None,
+    cell: Cell | None = None,
     schedule: str | None = None,
     labels: tuple[str, ...] = (),
     check_frames: int = streams.FRAMES,
     notify: Notify = lambda line: None,
 ) -> ExportReport:
-    """Writes a model as one float32 `.tflite` with JSON beside it, and checks it against the model.
+    """Writes a model as one `.tflite` with JSON beside it, and checks it against the model.
 
     The file has the entry points of `lstd.export`; they share the weights. The JSON stands inside
     of it (`lstd.tflite_metadata`) and beside it, under the name of the file with `.json` at its
@@ -58,7 +70,8 @@ def export_tflite(
     Args:
         model: an `LSTMSSD`.
         path: the file; one that stands there is replaced, and its JSON too.
-        quantization: "none", the only one in this version.
+        quantization: "none", "float16", "dynamic" or "int8", see `lstd.export.quantization`. A clip
+            stays in float32.
         max_detections: anchors that are returned at most.
         max_classes_per_detection: classes returned for each, in fast mode.
         detections_per_class: boxes kept for one class, in regular mode.
@@ -69,7 +82,17 @@ def export_tflite(
         input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
         network: "both", or the only one to export, "large" or "small".
         unroll_length: frames of a clip; None: 4.
-        representative_data: belongs to quantization, so not in this version.
+        representative_data: frames of the user's own, for a quantisation: a dataset as
+            `make_dataset` gives it, clips `[T, H, W, C]`, or the frames `[H, W, C]` of one video,
+            uint8 or float32 in [0, 255]. They run through the model by the schedule with the state
+            carried: int8 takes the ranges of all values from them, and needs them; and the report
+            says how far the file is from the model on them.
+        representative_frames: how many of them are used at most, from the first on.
+        metric: a factory such as `lstd.evaluation.coco.CocoMetric`. Where the data has ground
+            truth, the report has its numbers, of the model and of the file.
+        cell: "fused" has the memory in few operations, the fastest with XNNPACK; "separate" has it
+            group by group, for runtimes whose grouped convolutions are slow, and in clips. The
+            weights are the same. None: fused, in a clip separate.
         schedule: the schedule that the JSON recommends, and that a clip is unrolled by; None: the
             model's for evaluation.
         labels: class names for the JSON; empty: the model's.
@@ -77,13 +100,20 @@ def export_tflite(
         notify: is told each step.
 
     Raises:
-        ValueError: an option is out of range, not available in this version, or contradicts
-            another; the message names it and the allowed values.
+        ValueError: an option is out of range or contradicts another, or representative data does
+            not fit; the message names it and the allowed values.
         OSError: the place cannot be written.
         ExportCheckError: the file is not equal to the model, lacks the post-processing op, or runs
             without XNNPACK. Nothing was written then.
     """
-    check_available(quantization, representative_data)
+    plan = plan_of(
+        quantization=quantization,
+        representative_data=representative_data,
+        representative_frames=representative_frames,
+        metric=metric,
+        cell=cell,
+        signature=signature,
+    )
     options = options_for(
         model,
         max_detections=max_detections,
@@ -105,19 +135,14 @@ def export_tflite(
     path = Path(path)
     with staging.staged(path.parent, names_of(path)) as temporary:
         module = ExportModule(model, options=options, schedule=schedule, form=shape)
-        notify("tracing the entry points")
-        with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
-            signatures = module.signatures()
-            del signatures["serving_default"]
-            tf.saved_model.save(module, folder, signatures=signatures)
-            report = write(
-                module,
-                folder,
-                temporary / path.name,
-                facts=metadata.facts_of(module, labels=labels),
-                notify=notify,
-                frames=check_frames,
-            )
+        report = write_module(
+            module,
+            temporary / path.name,
+            plan=plan,
+            labels=labels,
+            notify=notify,
+            frames=check_frames,
+        )
     return report._replace(path=path)
 
 
@@ -132,18 +157,105 @@ def names_of(path: Path) -> tuple[str, str]:
     return path.name, path.with_suffix(".json").name
 
 
-def check_available(quantization: str, representative_data: Any) -> None:
-    """Raises for what this version cannot do yet."""
-    if quantization not in QUANTIZATIONS:
-        raise ValueError(
-            f"quantization {quantization!r} is not available in this version; allowed: "
-            + ", ".join(repr(choice) for choice in QUANTIZATIONS)
-        )
+class Plan(NamedTuple):
+    """How a file is made; see `export_tflite`.
+
+    Attributes:
+        quantization: one of `quantization.QUANTIZATIONS`.
+        frames: representative ones; None: none were given.
+        metric: for frames with ground truth.
+        cell: the form of the memory.
+    """
+
+    quantization: str = "none"
+    frames: list[Frame] | None = None
+    metric: Metric | None = None
+    cell: Cell = "fused"
+
+    @property
+    def tolerance(self) -> float:
+        """How far the file may be off."""
+        return fidelity.LIMITS.get(self.quantization, comparison.TOLERANCE)
+
+
+FROM_SAVED_MODEL = Plan(cell="separate")
+"""How a SavedModel of ours is converted, and a clip: as it is."""
+
+
+def plan_of(
+    *,
+    quantization: str = "none",
+    representative_data: Any = None,
+    representative_frames: int = 100,
+    metric: Metric | None = None,
+    cell: Cell | None = None,
+    signature: str = "streaming",
+) -> Plan:
+    """Returns how a file is made, with the frames read.
+
+    Raises:
+        ValueError: see `export_tflite`.
+    """
+    quantizations.check(quantization, representative_data)
+    if cell is not None and cell not in frame_step.CELLS:
+        allowed = ", ".join(map(repr, frame_step.CELLS))
+        raise ValueError(f"cell {cell!r} is not known; allowed: {allowed}")
+    if signature == CLIP:
+        check_clip(quantization, cell)
+        return FROM_SAVED_MODEL
+    frames = None
     if representative_data is not None:
+        frames = representative.read(representative_data, limit=representative_frames)
+    return Plan(quantization, frames, metric, cell or "fused")
+
+
+def check_clip(quantization: str, cell: str | None) -> None:
+    """Raises for what a clip does not have."""
+    if quantization != "none":
         raise ValueError(
-            "representative_data is not available in this version: it belongs to a quantization, "
-            "and only quantization 'none' is allowed"
+            f"quantization {quantization!r} and signature 'clip' contradict each other: a clip "
+            "stays in float32; leave one of them out"
         )
+    if cell == "fused":
+        raise ValueError(
+            "cell 'fused' and signature 'clip' contradict each other: a clip has the memory as the "
+            "layers are, cell 'separate'; leave one of them out"
+        )
+
+
+def write_module(
+    module: ExportModule,
+    path: Path,
+    *,
+    plan: Plan,
+    labels: tuple[str, ...],
+    notify: Notify,
+    frames: int = streams.FRAMES,
+) -> ExportReport:
+    """Converts a module, checks the result and writes it with its JSON; see `write`."""
+    notify("tracing the entry points")
+    with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
+        lite = LiteModule(
+            module, cell=plan.cell, subsampling=quantizations.subsampling(plan.quantization)
+        )
+        tf.saved_model.save(lite, folder, signatures=lite.signatures())
+        notify(_converting(plan))
+        content = convert(folder, module, plan=plan)
+    found = None
+    if plan.quantization != "none":
+        number = len(plan.frames) if plan.frames else 0
+        notify(f"checking the .tflite against the model on {number or 'pattern'} frames")
+        found = check.check_quantized(
+            content,
+            module,
+            fidelity.raw_step(module),
+            quantization=plan.quantization,
+            frames=plan.frames,
+            metric=plan.metric,
+            labels=labels,
+        )
+    facts = metadata.facts_of(module, labels=labels)
+    return _write(content, module, path, facts, plan, found, notify=notify, frames=frames)
 
 
 def write(
@@ -155,7 +267,7 @@ def write(
     notify: Notify,
     frames: int = streams.FRAMES,
 ) -> ExportReport:
-    """Converts a SavedModel, checks the result and writes it with its JSON.
+    """Converts a SavedModel as it is, checks the result and writes it with its JSON.
 
     Args:
         module: what the SavedModel was made from, or is.
@@ -165,18 +277,41 @@ def write(
         notify: is told each step.
         frames: that the self-check runs at least.
     """
-    notify("converting to TFLite")
-    content = convert(saved_model, module)
-    notify("checking the .tflite against the model, with XNNPACK and without")
-    differences = check.check_tflite(content, module, frames=frames)
+    notify(_converting(FROM_SAVED_MODEL))
+    content = convert(saved_model, module, plan=FROM_SAVED_MODEL)
+    return _write(
+        content, module, path, facts, FROM_SAVED_MODEL, None, notify=notify, frames=frames
+    )
+
+
+def _write(
+    content: bytes,
+    module: Reference,
+    path: Path,
+    facts: dict[str, Any],
+    plan: Plan,
+    found: Fidelity | None,
+    *,
+    notify: Notify,
+    frames: int,
+) -> ExportReport:
+    """Checks a converted file, unless that is `found` already, and writes it with its JSON."""
+    differences = {}
+    if found is None:
+        notify("checking the .tflite against the model, with XNNPACK and without")
+        differences = check.check_tflite(content, module, frames=frames)
+    outside = interpreters.outside_delegate(content)
     notify("writing the metadata with a golden frame")
+    # As the file is meant to be run: int8 is not the same to the last bit without the delegate.
+    interpreter = interpreters.make(content, xnnpack=found is not None)
     facts = metadata.completed(
-        facts,
+        {**facts, **_facts_of(plan, found), "outside_delegate": _listed(outside)},
         module,
         name=path.name,
         content=content,
-        step=interpreters.step_of(interpreters.make(content, xnnpack=False)),
+        step=interpreters.step_of(interpreter),
         differences=differences,
+        tolerance=plan.tolerance,
     )
     final = tflite_metadata.embed(content, metadata.as_text(facts))
     hidden = _check_final(final, module, facts)
@@ -186,7 +321,37 @@ def write(
         name: OperatorCount(len(entry_point.operators), hidden[name])
         for name, entry_point in flatbuffer.entry_points(final).items()
     }
-    return ExportReport(path, len(final), tuple(module.entry_points), differences, operators)
+    return ExportReport(
+        path, len(final), tuple(module.entry_points), differences, operators, found, outside
+    )
+
+
+def _facts_of(plan: Plan, found: Fidelity | None) -> dict[str, Any]:
+    """Returns what the metadata say of how a file was made, and how good it is."""
+    facts: dict[str, Any] = {"quantization": plan.quantization, "cell": plan.cell}
+    if found is not None:
+        facts["fidelity"] = {
+            **found._asdict(),
+            "frames_are": "representative data" if plan.frames else "a test pattern",
+            "metrics": {
+                name: {"float32": ours, "file": theirs}
+                for name, (ours, theirs) in found.metrics.items()
+            },
+        }
+    return facts
+
+
+def _listed(outside: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {name: list(operators) for name, operators in outside.items()}
+
+
+def _converting(plan: Plan) -> str:
+    if plan.quantization == "none":
+        return "converting to TFLite"
+    measured = f", ranges from {len(plan.frames or ())} frames"
+    return f"converting to TFLite in {plan.quantization}" + (
+        measured if plan.quantization == "int8" else ""
+    )
 
 
 def _check_final(final: bytes, module: Reference, facts: dict[str, Any]) -> dict[str, int]:
@@ -201,13 +366,26 @@ def _check_final(final: bytes, module: Reference, facts: dict[str, Any]) -> dict
     return check.require_delegate(final)
 
 
-def convert(saved_model: str, module: Reference) -> bytes:
-    """Returns the `.tflite` of the module's entry points, from its SavedModel."""
+def convert(saved_model: str, module: Reference, *, plan: Plan = FROM_SAVED_MODEL) -> bytes:
+    """Returns the `.tflite` of the module's entry points, from a SavedModel of them.
+
+    Args:
+        saved_model: the folder.
+        module: what is exported; for int8 it runs the representative frames, an `ExportModule`.
+        plan: says how.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         saved_model, signature_keys=list(module.entry_points)
     )
     converter.allow_custom_ops = True
-    content = converter.convert()
+    samples = None
+    if plan.quantization == "int8":
+        if not isinstance(module, ExportModule):
+            raise ValueError("int8 needs the model itself, not a SavedModel of it")
+        truth = fidelity.raw_step(module)
+        samples = partial(representative.samples, module, plan.frames or [], truth)
+    quantizations.configure(converter, plan.quantization, samples)
+    content = quantizations.finished(converter.convert(), plan.quantization)
     if module.options is None:
         return content
     # The converter forgets `detections_per_class`; the op would then take 100, whatever was asked.

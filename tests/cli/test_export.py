@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from lstd import config_io
-from lstd.cli import export
-from lstd.config import Config, EvaluationConfig, ExportConfig
-from lstd.export import bundle
+from lstd.cli import export, representative_data
+from lstd.config import Config, DataConfig, EvaluationConfig, ExportConfig
+from lstd.export import bundle, representative
+from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from lstd.training import run_folder, weights_file
 from tests import tiny
-from tests.export.tiny_model import TinyModel
+from tests.data import records
+from tests.export.tiny_model import TinyModel, images
 from tests.golden import reference as golden
 
 
@@ -496,3 +498,100 @@ def test_a_checkpoint_of_the_original_is_exported_with_its_flags(
     flags[1] = f"--model={tmp_path / 'part.npz'}"
     assert export.main([*flags, "--moving_averages=false"]) == 2
     assert "variables of the model are not in it, such as BoxPredictor_2" in _only_line(capfd)
+
+
+def test_quantised_from_a_folder_of_images(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, pixels in enumerate(images(4).astype("uint8")):
+        image.fromarray(pixels).save(folder / f"{number}.png")
+    output = tmp_path / "out"
+    flags = [f"--model={run}", f"--output_directory={output}", "--quantization=int8"]
+    flags += [f"--representative_data={folder}", "--representative_frames=3", "--cell=separate"]
+    assert export.main(flags) == 0
+    facts = _facts(output)
+    assert facts["quantization"] == "int8"
+    assert facts["cell"] == "separate"
+    assert facts["fidelity"]["num_frames"] == 3
+    told = capfd.readouterr().out
+    assert "converting to TFLite in int8, ranges from 3 frames" in told
+    assert "3 frames: scores differ by " in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--quantization=int8"], "--quantization=int8 needs --representative_data"),
+        (["--representative_data=a.mp4"], "representative_data belongs to a quantization"),
+        (
+            ["--quantization=int8", "--representative_data=no/such.mp4"],
+            "--representative_data",
+        ),
+        (
+            ["--quantization=int8", "--representative_data=no/such-*.tfrecord"],
+            "no file matches",
+        ),
+        (["--quantization=int9"], "did you mean int8?"),
+        (["--representative_frames=3"], "--representative_frames counts those of --representa"),
+        (
+            ["--quantization=float16", "--signature=clip"],
+            "--quantization=float16 and --signature=clip contradict each other",
+        ),
+        (["--cell=fused", "--signature=clip"], "--cell=fused and --signature=clip contradict"),
+        (["--cell=fuse"], "did you mean fused?"),
+    ],
+)
+def test_quantisation_that_cannot_be_is_told(
+    flags: list[str], message: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert export.main([f"--model={run}", f"--output_directory={output}", *flags]) == 2
+    told = capfd.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+    assert not output.exists()
+
+
+def test_representative_records_are_read_at_the_models_size_with_their_truth(
+    tmp_path: Path,
+) -> None:
+    path = records.write(tmp_path / "a.tfrecord", records.video_of("a", 3))
+    found = representative_data.open_data(str(path), TinyModel(), DataConfig())
+    frames = representative.read(found, limit=9)
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    for frame in frames:
+        assert frame.image.shape == (32, 64, 3)
+        assert frame.truth is not None
+
+
+def test_a_saved_model_is_converted_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    flags = ["--saved_model_path=a", "--export_path=b.tflite"]
+    assert export.main([*flags, "--quantization=float16", "--cell=fused"]) == 2
+    told = _only_line(capfd)
+    assert "--saved_model_path and --cell, --quantization contradict each other" in told
+    assert "converted as it is" in told
+
+
+@pytest.mark.parametrize("quantization", ["float16", "dynamic", "int8"])
+def test_a_quantised_file_passes_the_check(
+    quantization: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tflite"
+    data = None if quantization != "int8" else [images(6).astype("uint8")]
+    export_tflite(TinyModel(), path, quantization=quantization, representative_data=data)
+    assert export.main([f"--check={path}", f"--model={run}"]) == 0
+    told = capfd.readouterr().out
+    assert "on a test pattern, 4 frames: scores differ by " in told
+    assert "FAILED" not in told.upper().replace("CHECKS", "")
+
+
+def test_a_quantised_file_of_another_model_does_not_pass(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tflite"
+    export_tflite(TinyModel(seed=5), path, quantization="float16")
+    assert export.main([f"--check={path}", f"--model={run}"]) == 2
+    assert "does not pass: Keras" in capfd.readouterr().err

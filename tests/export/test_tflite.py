@@ -51,7 +51,6 @@ def test_steps_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quantization": "int8"}, "quantization 'int8' is not available .*allowed: 'none'"),
         ({"signature": "frame"}, "signature must be one of streaming, clip, got 'frame'"),
         ({"input_type": "int8"}, "input_type must be one of float32, uint8, got 'int8'"),
         ({"network": "step"}, "network must be one of both, large, small, got 'step'"),
@@ -63,7 +62,8 @@ def test_steps_are_told(tmp_path: Path) -> None:
             "schedule 'SKIP3' and network 'small' contradict each other",
         ),
         ({"check_frames": 2}, "check_frames must be a whole number of at least 3, got 2"),
-        ({"representative_data": []}, "representative_data is not available in this version"),
+        ({"signature": "clip", "quantization": "float16"}, "a clip stays in float32"),
+        ({"signature": "clip", "cell": "fused"}, "cell 'fused' and signature 'clip' contradict"),
         ({"max_detections": 0}, "max_detections must be a whole number"),
         ({"schedule": "SKIP"}, "unknown schedule 'SKIP'"),
         ({"labels": ("cat",)}, "1 names given, the model has 3 classes"),

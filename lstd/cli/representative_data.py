@@ -1,0 +1,51 @@
+"""What `--representative_data` names, as frames."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstd.cli import common
+
+if TYPE_CHECKING:
+    from lstd.config import DataConfig
+
+_FLAG = "--representative_data"
+_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
+
+
+def open_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
+    """Returns the clips of TFRecords, or the frames of a video or a folder of images.
+
+    Args:
+        text: what was given.
+        model: says which size its frames have and how many classes there are.
+        data: the data section of the model's config, which says how records are read.
+
+    Raises:
+        FileNotFoundError: nothing has that name.
+        ValueError: it cannot be read.
+    """
+    path = Path(text)
+    if path.is_dir() or path.suffix.lower() in _VIDEO_SUFFIXES:
+        from lstd.media import video
+
+        if not path.is_dir():
+            common.existing_file(text, flag=_FLAG)
+        return video.read_frames(path)
+    return _records(text, model, data)
+
+
+def _records(pattern: str, model: Any, data: DataConfig) -> Iterable[Any]:
+    from lstd.data import pipeline, record_files
+
+    record_files.find([pattern], where=_FLAG)
+    height, width, _ = model.input_shape_hwc
+    split = dataclasses.replace(
+        data.evaluation, input_path=(pattern,), batch_size=1, height=height, width=width
+    )
+    return pipeline.make_dataset(
+        dataclasses.replace(data, evaluation=split), "evaluation", num_classes=model.num_classes
+    )

@@ -1,0 +1,237 @@
+"""Frames of the user's own data, as quantisation and its report want them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from lstd.export.interpreters import Step
+from lstd.export.module import ExportModule
+from lstd.ops import images as image_ops
+from lstd.ops import schedule as schedule_ops
+from lstd.types import ClipBatch, GroundTruth
+
+FORMS = (
+    "a dataset as make_dataset gives it, or clips [T, H, W, C], or frames [H, W, C] of one video"
+)
+_WHERE = "representative_data"
+
+
+class Frame(NamedTuple):
+    """A frame of a stream.
+
+    Attributes:
+        image: uint8 or float32 in [0, 255], `[H, W, C]`.
+        stream: whose state the frame sees; streams may come in turns.
+        starts: the state is zero before it.
+        number: which frame of its video it is; the schedule counts this.
+        truth: `boxes` in pixels, `classes`, and where known `track_ids` and `is_crowd`, without
+            padding; None: not known.
+    """
+
+    image: np.ndarray
+    stream: int
+    starts: bool
+    number: int
+    truth: dict[str, np.ndarray] | None
+
+
+class Sample(NamedTuple):
+    """A frame ready for an entry point.
+
+    Attributes:
+        entry_point: the one that the schedule chose.
+        inputs: what it is given, by name.
+        frame: where it comes from.
+    """
+
+    entry_point: str
+    inputs: dict[str, np.ndarray]
+    frame: Frame
+
+
+def read(data: Any, *, limit: int) -> list[Frame]:
+    """Returns the first frames of representative data, in order.
+
+    A clip of its own starts with a zero state; frames of their own are one video; the clips of a
+    dataset say themselves where a video starts.
+
+    Args:
+        data: see `FORMS`. It may be endless.
+        limit: how many frames are taken at most.
+
+    Raises:
+        ValueError: no frames, or frames that no model takes; the message says which one.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"representative_frames must be a whole number above 0, got {limit!r}")
+    if isinstance(data, (str, bytes, os.PathLike, dict)) or not isinstance(data, Iterable):
+        raise ValueError(f"{_WHERE} must be {FORMS}, got {type(data).__name__}")
+    found: list[Frame] = []
+    for frame in _frames(data):
+        _check(frame.image, where=f"frame {len(found)} of {_WHERE}")
+        found.append(frame)
+        if len(found) == limit:
+            break
+    if not found:
+        raise ValueError(f"{_WHERE} is empty; give {FORMS}")
+    _check_range(found)
+    return found
+
+
+def replay(
+    module: ExportModule, frames: list[Frame], step: Step
+) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
+    """Yields each frame with what a step makes of it, the state carried by the schedule.
+
+    Of the small network alone, it sees every frame, and the model's large one writes the state.
+
+    Args:
+        module: says which entry points there are, and what the schedule is.
+        frames: of any number of streams.
+        step: see `lstd.export.interpreters.Step`.
+
+    Yields:
+        The sample, and the outputs of the step.
+    """
+    zeros = np.zeros(module.state_shape, np.float32)
+    empty = {"lstm_c": zeros, "lstm_h": zeros}
+    states: dict[int, dict[str, np.ndarray]] = {}
+    writer = module.writer()
+    networks = _networks(writer, [frame.number for frame in frames])
+    for frame, network in zip(frames, networks, strict=True):
+        state = empty if frame.starts else states.get(frame.stream, empty)
+        image = prepared(frame.image, module.image_shape)
+        inputs = {"image": _of_type(image, module.form.input_type), **state}
+        entry_point = network if network in module.entry_points else "small"
+        outputs = step(entry_point, **inputs)
+        after = outputs
+        if network != entry_point:
+            after = writer.raw_outputs(network, image=image, **state)
+        states[frame.stream] = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
+        yield Sample(entry_point, inputs, frame), outputs
+
+
+def samples(
+    module: ExportModule, frames: list[Frame], step: Step
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields what the converter is to see: entry point and inputs.
+
+    The state is the one that the schedule leaves behind. Every entry point sees every frame with
+    it: the large network would otherwise be measured on one frame in ten.
+    """
+    for sample, _ in replay(module, frames, step):
+        for entry_point in module.entry_points:
+            yield entry_point, sample.inputs
+
+
+def prepared(image: np.ndarray, shape_hwc: tuple[int, int, int]) -> np.ndarray:
+    """Returns an image as a model's entry points take it, float32 `[1, H, W, C]`."""
+    height, width, channels = shape_hwc
+    batch = image_ops.to_channels(tf.constant(image[np.newaxis]), channels)
+    return image_ops.resize(batch, height, width).numpy()
+
+
+def _of_type(image: np.ndarray, dtype: str) -> np.ndarray:
+    """Returns an image in the type that the entry points take, for uint8 the nearest level."""
+    return np.rint(image).astype(np.uint8) if dtype == "uint8" else image
+
+
+def _networks(module: ExportModule, numbers: list[int]) -> list[str]:
+    names = list(module.entry_points)
+    if len(names) == 1:
+        return names * len(numbers)
+    chosen = schedule_ops.networks_of(module.schedule, np.array(numbers))
+    return [("large", "small")[int(network)] for network in np.asarray(chosen)]
+
+
+def _frames(data: Iterable[Any]) -> Iterator[Frame]:
+    """Yields the frames of all elements, in order."""
+    next_stream, loose = 0, 0
+    for place, element in enumerate(data):
+        if isinstance(element, ClipBatch):
+            yield from _of_batch(element, None)
+            continue
+        if isinstance(element, tuple) and element and isinstance(element[0], ClipBatch):
+            truth = element[1] if len(element) > 1 else None
+            yield from _of_batch(element[0], truth if isinstance(truth, GroundTruth) else None)
+            continue
+        images = _array(element, place)
+        if images.ndim == 3:
+            yield Frame(images, -1, loose == 0, loose, None)
+            loose += 1
+            continue
+        for clip in images if images.ndim == 5 else images[np.newaxis]:
+            for number, image in enumerate(clip):
+                yield Frame(image, next_stream, number == 0, number, None)
+            next_stream += 1
+
+
+def _array(element: Any, place: int) -> np.ndarray:
+    try:
+        images = np.asarray(element)
+    except (ValueError, TypeError):
+        images = np.empty(())
+    if images.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"element {place} of {_WHERE} is {type(element).__name__} of shape {images.shape}; "
+            f"expected {FORMS}"
+        )
+    return images
+
+
+def _of_batch(clip: ClipBatch, truth: GroundTruth | None) -> Iterator[Frame]:
+    """Yields the frames of a batch of clips, lane by lane, without padding."""
+    images = np.asarray(clip.frames)
+    starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
+    height, width = images.shape[2:4]
+    size = np.array([height, width, height, width], np.float64)
+    known = {}
+    if truth is not None:
+        named = truth._asdict().items()
+        known = {name: np.asarray(values) for name, values in named if values is not None}
+    for lane, place in np.ndindex(*numbers.shape):
+        if numbers[lane, place] < 0:
+            continue
+        objects = None
+        if known:
+            rows = known["classes"][lane, place] >= 0
+            objects = {name: values[lane, place][rows] for name, values in known.items()}
+            objects["boxes"] = objects["boxes"] * size
+        yield Frame(
+            images[lane, place],
+            lane,
+            bool(starts[lane, place]),
+            int(numbers[lane, place]),
+            objects,
+        )
+
+
+def _check(image: np.ndarray, *, where: str) -> None:
+    if image.dtype not in (np.uint8, np.float32):
+        raise ValueError(f"{where} must be uint8 or float32 in [0, 255], got {image.dtype}")
+    if image.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{where} must have 1 (grey) or 3 (RGB) channels on the last axis, got shape "
+            f"{image.shape}"
+        )
+    if 0 in image.shape:
+        raise ValueError(f"{where} has no pixels, its shape is {image.shape}")
+    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
+        raise ValueError(
+            f"{where} must hold values from 0 to 255, got {image.min():g} to {image.max():g}; "
+            "the model normalises by itself"
+        )
+
+
+def _check_range(frames: list[Frame]) -> None:
+    """Raises where all frames lie in [0, 1]: such ranges would fit no frame of a camera."""
+    if all(frame.image.dtype == np.float32 and frame.image.max() <= 1 for frame in frames):
+        raise ValueError(
+            f"all values of {_WHERE} lie in [0, 1]; expected raw frames from 0 to 255, which the "
+            "model normalises by itself"
+        )

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.export import representative
+from lstd.types import ClipBatch, GroundTruth
+from tests.export import exports
+from tests.export.tiny_model import TinyModel, images
+
+RED = np.full([4, 6, 3], 200, np.uint8)
+
+
+def _batch(starts: list[list[bool]], numbers: list[list[int]]) -> tuple[ClipBatch, GroundTruth]:
+    lanes, frames = np.shape(starts)
+    boxes = np.tile(np.array([[0.25, 0.5, 0.5, 1.0], [0, 0, 0, 0]]), (lanes, frames, 1, 1))
+    return (
+        ClipBatch(
+            tf.zeros([lanes, frames, 4, 6, 3], tf.uint8),
+            tf.constant(starts),
+            tf.constant(numbers),
+            tf.constant(["video"] * lanes),
+        ),
+        GroundTruth(
+            tf.constant(boxes, tf.float32),
+            tf.constant(np.tile(np.array([2, -1]), (lanes, frames, 1)), tf.int32),
+        ),
+    )
+
+
+def test_frames_are_one_video() -> None:
+    found = representative.read([RED, RED, RED], limit=9)
+    assert [(frame.starts, frame.number) for frame in found] == [(True, 0), (False, 1), (False, 2)]
+    assert len({frame.stream for frame in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.stack([np.stack([RED, RED])] * 2),
+        tf.data.Dataset.from_tensor_slices(np.stack([np.stack([RED, RED])] * 2)),
+        [np.stack([np.stack([RED, RED])] * 2)],
+    ],
+)
+def test_each_clip_is_a_video(data: Any) -> None:
+    found = representative.read(data, limit=9)
+    assert [(frame.starts, frame.number) for frame in found] == [(True, 0), (False, 1)] * 2
+    assert [frame.truth for frame in found] == [None] * 4
+
+
+def test_clips_of_a_dataset_say_where_videos_start_and_padding_is_left_out() -> None:
+    batch = _batch([[True, False], [False, True]], [[0, 1], [7, -1]])
+    found = representative.read([batch], limit=9)
+    told = [(frame.stream, frame.starts, frame.number) for frame in found]
+    assert told == [(0, True, 0), (0, False, 1), (1, False, 7)]
+    for frame in found:
+        assert frame.truth is not None
+        np.testing.assert_allclose(frame.truth["boxes"], [[1, 3, 2, 6]])  # pixels of 4 x 6
+        assert frame.truth["classes"].tolist() == [2]
+    assert representative.read([batch[0]], limit=1)[0].truth is None
+
+
+def test_endless_data_is_read_up_to_the_limit() -> None:
+    assert len(representative.read(itertools.repeat(RED), limit=5)) == 5
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "representative_data is empty; give a dataset"),
+        (iter(()), "representative_data is empty"),
+        ("clips.tfrecord", "representative_data must be a dataset .* got str"),
+        (7, "representative_data must be a dataset .* got int"),
+        ([RED.astype(np.float64)], "frame 0 of representative_data must be uint8 .* got float64"),
+        ([RED, RED.astype(np.int32)], "frame 1 of representative_data must be uint8 .* got int32"),
+        ([np.zeros([4, 6, 4], np.uint8)], r"1 \(grey\) or 3 \(RGB\) channels .* \(4, 6, 4\)"),
+        ([np.zeros([0, 6, 3], np.uint8)], r"has no pixels, its shape is \(0, 6, 3\)"),
+        ([RED[..., 0]], r"element 0 of representative_data is ndarray of shape \(4, 6\)"),
+        ([object()], "element 0 of representative_data is object"),
+        ([RED.astype(np.float32) * 2], "must hold values from 0 to 255, got 400 to 400"),
+        ([RED.astype(np.float32) / 255] * 2, r"lie in \[0, 1\]; expected raw frames"),
+    ],
+)
+def test_data_that_no_model_takes_is_named(data: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        representative.read(data, limit=9)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.0, True])
+def test_a_limit_that_is_no_number_of_frames_is_refused(limit: Any) -> None:
+    with pytest.raises(ValueError, match="representative_frames must be a whole number"):
+        representative.read([RED], limit=limit)
+
+
+def test_schedule_decides_and_the_state_is_carried() -> None:
+    """A step that counts: the state it gets is the number of the stream's frames so far."""
+    module = exports.module(TinyModel(), schedule="SKIP1")
+    seen: list[tuple[str, float]] = []
+
+    def step(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append((entry_point, float(inputs["lstm_c"].max())))
+        return {"lstm_c_out": inputs["lstm_c"] + 1, "lstm_h_out": inputs["lstm_h"]}
+
+    clips = [images(3).astype(np.uint8), images(2).astype(np.uint8)]
+    frames = representative.read(clips, limit=9)
+    assert len(list(representative.replay(module, frames, step))) == 5
+    assert seen == [("large", 0), ("small", 1), ("large", 2), ("large", 0), ("small", 1)]
+
+
+def test_every_entry_point_sees_every_frame_with_the_state_of_the_schedule() -> None:
+    module = exports.module(TinyModel(), schedule="SKIP1")
+    frames = representative.read([images(3).astype(np.uint8)], limit=9)
+    given = list(_copied(representative.samples(module, frames, module.run)))
+    assert [name for name, _ in given] == ["large", "small"] * 3
+    states = [float(inputs["lstm_c"].sum()) for _, inputs in given]
+    assert states[0] == states[1] == 0
+    assert states[2] == states[3] == states[4] == states[5] > 0  # small does not write it
+
+
+def _copied(samples: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, inputs in samples:
+        yield name, {key: np.array(value) for key, value in inputs.items()}
+
+
+def test_frames_come_at_the_models_size_and_channels() -> None:
+    grey = np.full([10, 20, 1], 9, np.uint8)
+    found = representative.prepared(grey, (4, 6, 3))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.full([1, 4, 6, 3], 9))
