@@ -128,7 +128,7 @@ def _is_ours(signatures: Mapping[str, Any]) -> bool:
     """Returns whether a file has entry points that take a state and return detections."""
     return any(
         {"lstm_c_out", "detection_boxes"} <= set(signatures[key]["outputs"])
-        for key in ("large", SINGLE)
+        for key in (*NETWORKS, SINGLE)
         if key in signatures
     )
 
@@ -142,7 +142,7 @@ def _foreign_calls(
         for key in (*NETWORKS, SINGLE)
         if key in signatures and "lstm_c_out" in signatures[key]["outputs"]
     ]
-    if "large" in ours or SINGLE in ours:
+    if ours:
         networks = {"large" if key == SINGLE else key: key for key in ours}
         return {
             network: _signature_call(interpreter.get_signature_runner(key))

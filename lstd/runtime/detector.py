@@ -33,9 +33,10 @@ class VideoDetector:
     Attributes:
         schedule: the interleave schedule, such as SKIP9.
         mode: "sync" or "async".
-        networks: ("large", "small"), or ("large",) for a model with one backbone.
+        networks: ("large", "small"), ("large",) for a model with one backbone, or the one that was
+            exported alone.
         labels: names of the classes; empty where nobody said them (`label_of` always answers).
-        input_shape: (H, W, C) of the large network's input.
+        input_shape: (H, W, C) of the networks' input.
         frame_number: of the next frame, since the last reset.
         last_network: which network answered the last frame; None before the first.
         state_frame: the frame whose state the last answer rests on; None: a state of zeros.
@@ -45,7 +46,8 @@ class VideoDetector:
             into, or an object with the same entry points as attributes (see
             `lstd.runtime.entry_points.from_object`).
         schedule: LARGE, SMALL, RANDOM or SKIPk, counted from the last reset. None: what the JSON
-            beside the file says, else SKIP9. A model with one backbone takes None or LARGE.
+            beside the file says, else SKIP9. A model with one backbone, or the large network alone,
+            takes None or LARGE, the small network alone None or SMALL.
         threads: how many a `.tflite` may use (in async mode each network); TensorFlow itself takes
             what it was given at start.
         labels: names of the classes in order; empty: those of the JSON beside the file.
@@ -84,13 +86,14 @@ class VideoDetector:
         self._points, facts = loading.load(model, threads=threads, separate=mode == "async")
         self.networks = tuple(self._points.by_network)
         self.labels = tuple(labels) or facts.labels
-        self.input_shape = self._points.by_network["large"].inputs["image"].shape[1:]
+        self.input_shape = self._points.first.inputs["image"].shape[1:]
         self.mode = mode
         self._background: BackgroundNetwork | None = None
         if mode == "async":
-            if "small" not in self.networks:
+            if len(self.networks) == 1:
                 raise ValueError(
-                    "async mode needs a large and a small network, but this model has one backbone"
+                    "async mode needs a large and a small network, but this model has "
+                    f"{network_schedule.ONLY[self.networks[0]]}"
                 )
             self._background = BackgroundNetwork(self._points.by_network["large"], delay)
         self._preferred_schedule = facts.schedule

@@ -13,6 +13,8 @@ Fill = Callable[[np.ndarray], None]
 """Writes the image into an array of the shape and dtype of `image`, which is lent for the call."""
 
 NETWORKS = ("large", "small")
+CLIP = "clip"
+"""The entry point for clips of fixed length, which a detector does not run."""
 SINGLE = "step"
 """The entry point of a model with one backbone, which counts as its large network."""
 _RAW_SCALE = 0.5 / 255
@@ -56,16 +58,21 @@ class EntryPoints(NamedTuple):
     """What a detector needs of a model.
 
     Attributes:
-        by_network: "large" and perhaps "small".
+        by_network: "large", "small", or both.
         name: of the model, for messages.
     """
 
     by_network: dict[str, EntryPoint]
     name: str
 
+    @property
+    def first(self) -> EntryPoint:
+        """The large network, or the small one where it is alone."""
+        return next(iter(self.by_network.values()))
+
     def zero_state(self) -> LSTMState:
         """Returns the state before a video."""
-        inputs = self.by_network["large"].inputs
+        inputs = self.first.inputs
         c, h = (
             np.full(inputs[name].shape, inputs[name].zero, inputs[name].dtype)
             for name in INPUTS[1:]
@@ -95,13 +102,18 @@ def choose(available: Iterable[str], *, name: str) -> dict[str, str]:
     """Returns the entry point of each network, {"large": "large", "small": "small"} for two.
 
     Raises:
-        ValueError: neither `large` nor `step` is among them; the message lists those found.
+        ValueError: none of `large`, `small` and `step` is among them, and why that is.
     """
     found = sorted(available)
-    if "large" in found:
+    if set(NETWORKS) & set(found):
         return {network: network for network in NETWORKS if network in found}
     if SINGLE in found:
         return {"large": SINGLE}
+    if CLIP in found:
+        raise ValueError(
+            f"{name}: this was exported with --signature clip, which takes clips of fixed length, "
+            "not the frames of a running video; export it with --signature streaming"
+        )
     raise ValueError(
         f"{name}: no entry points of a video detector; expected large and small, or step, found "
         f"{', '.join(found) or 'none'}. Write such a file with lstd-export"
@@ -114,7 +126,7 @@ def check(points: EntryPoints) -> None:
     Raises:
         ValueError: names the entry point, what was expected and what it has.
     """
-    first = points.by_network["large"].inputs
+    first = points.first.inputs
     for network, point in points.by_network.items():
         where = f"{points.name}, entry point {network}"
         missing = [name for name in INPUTS if name not in point.inputs]

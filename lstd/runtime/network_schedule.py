@@ -7,6 +7,11 @@ import numpy as np
 from lstd import schedule_names
 
 DEFAULT = "SKIP9"
+ONLY = {
+    "large": "one backbone, or only its large network was exported",
+    "small": "only its small network, exported alone",
+}
+"""What a model with one network has, for messages."""
 
 
 def network_of(schedule: str, frame_number: int, *, seed: int) -> str:
@@ -35,20 +40,22 @@ def resolve(schedule: str | None, *, preferred: str | None, networks: tuple[str,
         schedule: what the user asked for; None: `preferred`, else SKIP9. A model with one backbone
             takes None or LARGE (SKIP0).
         preferred: what the model's metadata say, if anything.
-        networks: ("large", "small") or ("large",).
+        networks: ("large", "small"), ("large",) or ("small",), which takes None or SMALL.
 
     Raises:
         ValueError: an unknown schedule, or one that needs a small network that is not there.
     """
     if schedule is not None:
         schedule_names.check(schedule)
-    if "small" in networks:
+    if len(networks) == 2:
         if schedule is None and preferred is not None:
             schedule_names.check(preferred, where="schedule in the model's metadata")
         return schedule or preferred or DEFAULT
-    if schedule is not None and schedule_names.skip_of(schedule) != 0:
+    only = networks[0].upper()
+    is_only = schedule in (None, only) or (only == "LARGE" and schedule == "SKIP0")
+    if not is_only:
         raise ValueError(
-            f"schedule {schedule} needs a large and a small network, but this model has one "
-            "backbone; leave the schedule out, or say LARGE"
+            f"schedule {schedule} needs a large and a small network, but this model has "
+            f"{ONLY[networks[0]]}; leave the schedule out, or say {only}"
         )
-    return "LARGE"
+    return only

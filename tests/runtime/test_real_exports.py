@@ -1,0 +1,81 @@
+"""Every form that lstd-export writes, in the detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.export.saved_model import export_saved_model
+from lstd.export.tflite import export_tflite
+from lstd.runtime.detector import VideoDetector
+from tests.export import exports
+from tests.export.tiny_model import TinyModel, images
+
+FRAMES = images(4).astype(np.uint8)
+ZEROS = np.zeros([1, 1, 2, 4], np.float32)
+
+
+def _scores(name: str, frames: np.ndarray) -> list[np.ndarray]:
+    """Returns the scores of one entry point of the model, frame by frame, its state carried."""
+    module, found = exports.module(max_detections=10), []
+    state = {"lstm_c": ZEROS, "lstm_h": ZEROS}
+    for frame in frames:
+        outputs = module.run(name, image=frame[np.newaxis].astype(np.float32), **state)
+        state = {"lstm_c": outputs["lstm_c_out"], "lstm_h": outputs["lstm_h_out"]}
+        found.append(outputs["detection_scores"][0, : int(outputs["num_detections"][0])])
+    return found
+
+
+@pytest.mark.parametrize("network", ["large", "small"])
+@pytest.mark.parametrize("input_type", ["float32", "uint8"])
+def test_a_network_alone_runs_on_every_frame(network: str, input_type: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    export_tflite(TinyModel(), path, network=network, input_type=input_type)
+    detector = VideoDetector(path)
+    assert detector.networks == (network,)
+    assert detector.schedule == network.upper()
+    assert detector.input_shape == (32, 64, 3)
+    for frame, expected in zip(FRAMES, _scores(network, FRAMES), strict=True):
+        found = detector(frame)
+        np.testing.assert_allclose(found.scores[: int(found.count)], expected, atol=1e-4)
+        assert detector.last_network == network
+    with pytest.raises(
+        ValueError, match=f"SKIP3 needs a large and a small .*say {network.upper()}"
+    ):
+        VideoDetector(path, schedule="SKIP3")
+    with pytest.raises(ValueError, match="async mode needs a large and a small network"):
+        VideoDetector(path, mode="async")
+
+
+@pytest.mark.parametrize("quantization", ["none", "float16", "dynamic", "int8"])
+def test_frames_of_bytes_give_the_detections_of_the_float_file(
+    quantization: str, tmp_path: Path
+) -> None:
+    path, options = tmp_path / "a.tflite", dict[str, Any]()
+    if quantization == "int8":
+        options["representative_data"] = [FRAMES]
+    export_tflite(TinyModel(), path, input_type="uint8", quantization=quantization, **options)
+    off = 1e-4 if quantization == "none" else 0.03
+    detector = VideoDetector(path, schedule="LARGE")
+    for frame, expected in zip(FRAMES, _scores("large", FRAMES), strict=True):
+        found = detector(frame)
+        # The best one: of near-equal boxes a quantised file may suppress others.
+        np.testing.assert_allclose(found.scores[0], expected[0], atol=off)
+    assert VideoDetector(path, mode="async", delay=1)(FRAMES[0]).count > 0
+
+
+def test_small_alone_as_a_saved_model(tmp_path: Path) -> None:
+    export_saved_model(TinyModel(), tmp_path / "a", network="small", input_type="uint8")
+    detector = VideoDetector(tmp_path / "a")
+    expected = _scores("small", FRAMES[:1])[0]
+    found = detector(FRAMES[0])
+    np.testing.assert_allclose(found.scores[: int(found.count)], expected, atol=1e-5)
+
+
+def test_a_clip_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    export_tflite(TinyModel(), tmp_path / "a.tflite", signature="clip", unroll_length=3)
+    with pytest.raises(ValueError, match=r"a\.tflite: this was exported with --signature clip"):
+        VideoDetector(tmp_path / "a.tflite")
