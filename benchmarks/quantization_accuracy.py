@@ -1,0 +1,97 @@
+"""How far each quantised file is from the model, on a trained run: scores, boxes, AP.
+
+    python benchmarks/quantization_accuracy.py --run demo/run \
+        --train demo/data/sowbug_train.tfrecord --unseen demo/data/sowbug_unseen.tfrecord
+
+int8 takes its ranges from the first `--frames` frames of the training records; all numbers are of
+the first `--frames` unseen frames, with the state carried, for each network apart (LARGE, SMALL)
+and under SKIP9. Scores and boxes are compared before suppression, on the ten best anchors of either
+side (`lstd.export.fidelity`); AP is COCO's, after the same suppression. Float32 must agree with the
+model's own TensorFlow within 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import lstd
+
+SCHEDULES = ("LARGE", "SMALL", "SKIP9")
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=Path("demo/run"))
+    parser.add_argument("--weights", default="last")
+    parser.add_argument("--train", default="demo/data/sowbug_train.tfrecord")
+    parser.add_argument("--unseen", default="demo/data/sowbug_unseen.tfrecord")
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--schedules", nargs="+", default=SCHEDULES)
+    arguments = parser.parse_args()
+    if not arguments.run.is_dir():
+        print(f"{arguments.run}: no such run folder; make demo trains one, or give --run")
+        return
+
+    import tensorflow as tf
+
+    from lstd.evaluation.coco import CocoMetric
+    from lstd.export import fidelity, interpreters, representative, saved_model, tflite
+    from lstd.export import quantization as quantizations
+    from lstd.export.lite_module import LiteModule
+    from lstd.export.module import ExportModule
+
+    model = lstd.load_model(arguments.run, weights=arguments.weights)
+    config = lstd.load_config(arguments.run / "config.yaml")
+    seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
+    unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
+    options = saved_model.options_for(
+        model,
+        max_detections=100,
+        max_classes_per_detection=1,
+        detections_per_class=100,
+        use_regular_nms=False,
+        postprocessing=True,
+    )
+    module = ExportModule(model, options=options, schedule="SKIP9")
+    truth = fidelity.raw_step(module)
+    print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")
+    print("file      MB   schedule   scores   worst    boxes    state    AP50 float -> file")
+    for quantization in quantizations.QUANTIZATIONS:
+        plan = tflite.Plan(quantization, seen if quantization == "int8" else None)
+        with tempfile.TemporaryDirectory() as folder:
+            by = quantizations.subsampling(quantization)
+            lite = LiteModule(module, cell="fused", subsampling=by)
+            tf.saved_model.save(lite, folder, signatures=lite.signatures())
+            content = tflite.convert(folder, module, plan=plan)
+        outside = {
+            name: operators
+            for name, operators in interpreters.outside_delegate(content).items()
+            if operators
+        }
+        for schedule in arguments.schedules:
+            module.schedule = schedule
+            found = fidelity.measure(
+                module, truth, content, unseen, metric=CocoMetric, labels=tuple(model.labels)
+            )
+            ours, theirs = (100 * value for value in found.metrics["coco/ap50"])
+            print(
+                f"{quantization:8} {len(content) / 1e6:4.1f}  {schedule:9} {found.scores:8.5f} "
+                f"{found.largest_score:8.5f} {found.boxes:8.5f} {found.state:8.5f}   "
+                f"{ours:6.2f} -> {theirs:6.2f} ({theirs - ours:+.2f})"
+            )
+        module.schedule = "SKIP9"
+        print(f"{'':8} outside the delegate: {outside or 'post-processing only'}", flush=True)
+
+
+def _records(config: Any, pattern: str) -> Any:
+    split = dataclasses.replace(config.data.evaluation, input_path=(pattern,), batch_size=1)
+    return lstd.make_dataset(dataclasses.replace(config.data, evaluation=split), "evaluation")
+
+
+if __name__ == "__main__":
+    main()

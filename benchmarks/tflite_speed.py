@@ -1,0 +1,286 @@
+"""Milliseconds of the full-size interleaved model as `.tflite`, against a plain SSDLite.
+
+    python benchmarks/tflite_speed.py [--quantizations none int8] [--turns 5] [--cache folder]
+
+One thread, one process, LiteRT with XNNPACK, turn by turn: in each turn every file runs some
+frames, so that a change of the machine's pace meets all of them. Weights are random, which does not
+change the speed. Prints for every file and entry point the median, the spread over the turns, and
+the share of the machine's peak (multiply-adds a second over those of a large 1x1 convolution in the
+same runtime, data type and number of threads); then the average of SKIP9, and how many times faster
+that is than the peer, turn by turn. On a machine that is busy with other things, `--clock cpu`
+counts the thread's own time; it fits one thread only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
+FOREIGN_PEER = ROOT.parent / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
+OPTIONS = {
+    "max_detections": 10,
+    "max_classes_per_detection": 1,
+    "detections_per_class": 100,
+    "use_regular_nms": False,
+    "postprocessing": True,
+}
+SKIP = 9
+CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
+PEAK_SIDE, PEAK_CHANNELS = 40, 512
+
+
+class Runner(NamedTuple):
+    """An entry point that can be timed."""
+
+    name: str
+    run: Any
+    inputs: dict[str, np.ndarray]
+    multiply_adds: int
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quantizations", nargs="+", default=["none", "int8"])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=20, help="frames of an entry point in a turn")
+    parser.add_argument("--warm_up", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the converted files")
+    arguments = parser.parse_args()
+
+    print(
+        f"{machine()}; threads {arguments.threads}, {arguments.turns} turns of {arguments.calls} "
+        f"frames, {arguments.warm_up} to warm up, {arguments.clock} clock"
+    )
+    files = _Files(arguments.cache)
+    for quantization in arguments.quantizations:
+        runners = _runners(files, quantization, arguments.threads)
+        times = _timed(runners, arguments)
+        print(f"\n{quantization}")
+        _print(runners, times)
+
+
+def machine() -> str:
+    """Returns the processor and the versions."""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, LiteRT "
+        f"{metadata.version('ai-edge-litert')}, TensorFlow {metadata.version('tensorflow')}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    found = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in found.items()}
+    return f"{named.get('model name', '?')} (family {named.get('cpu family', '?')})"
+
+
+class _Files:
+    """Makes the files, once."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self._cache = cache
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            import lstd
+
+            self._model = lstd.build_model(lstd.load_config(CONFIG).model)
+        return self._model
+
+    def get(self, kind: str, quantization: str) -> bytes:
+        """Returns the file, from the cache where it is there."""
+        path = self._cache / f"{kind}_{quantization}.tflite" if self._cache else None
+        if path is not None and path.is_file():
+            return path.read_bytes()
+        content = self._make(kind, quantization)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return content
+
+    def _make(self, kind: str, quantization: str) -> bytes:
+        import tensorflow as tf
+
+        from lstd.export import quantization as quantizations
+        from lstd.export import representative, saved_model, tflite
+        from lstd.export.lite_module import LiteModule
+        from lstd.export.module import ExportModule
+
+        options = saved_model.options_for(self.model, **OPTIONS)
+        module = ExportModule(self.model, options=options)
+        rng = np.random.default_rng(0)
+        size = self.model.input_shape_hwc
+        clip = rng.integers(0, 256, (4, *size)).astype(np.uint8)
+        frames = representative.read([clip], limit=4)
+        with tempfile.TemporaryDirectory() as folder:
+            if kind in ("fused", "separate"):
+                by = quantizations.subsampling(quantization)
+                lite = LiteModule(module, cell=kind, subsampling=by)
+                tf.saved_model.save(lite, folder, signatures=lite.signatures())
+                plan = tflite.Plan(quantization, frames)
+                return tflite.convert(folder, module, plan=plan)
+            single = _single(self.model, options)
+            tf.saved_model.save(single, folder, signatures={"step": single.step})
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
+            converter.allow_custom_ops = True
+            images = [clip[None, number].astype(np.float32) for number in range(len(clip))]
+            quantizations.configure(
+                converter, quantization, lambda: (("step", {"image": each}) for each in images)
+            )
+            return quantizations.finished(converter.convert(), quantization)
+
+
+def _single(model: Any, options: Any) -> Any:
+    import single_frame
+
+    return single_frame.SingleFrame(model, options)
+
+
+def _peak(quantization: str) -> bytes:
+    """Returns a 1x1 convolution as large as the layers of a network, of the same data type."""
+    import tensorflow as tf
+
+    from lstd.export import quantization as quantizations
+
+    rng = np.random.default_rng(0)
+    kernel = tf.constant(rng.normal(0, 0.05, (1, 1, PEAK_CHANNELS, PEAK_CHANNELS)), tf.float32)
+    image = tf.TensorSpec([1, PEAK_SIDE, PEAK_SIDE, PEAK_CHANNELS], tf.float32, name="image")
+    module = tf.Module()
+    module.peak = tf.function(
+        lambda image: {"output": tf.nn.conv2d(image, kernel, 1, "VALID")},
+        input_signature=[image],
+        autograph=False,
+    )
+    values = rng.uniform(0, 6, image.shape).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"peak": module.peak})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["peak"])
+        quantizations.configure(converter, quantization, lambda: [("peak", {"image": values})])
+        return converter.convert()
+
+
+def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
+    import lstd
+
+    costs = lstd.count(files.model)["multiply_adds"]
+    runners = [
+        Runner(
+            "peak", *_entry(_peak(quantization), threads, "peak"), PEAK_SIDE**2 * PEAK_CHANNELS**2
+        )
+    ]
+    for kind in ("fused", "separate"):
+        content = files.get(kind, quantization)
+        for network in ("large", "small"):
+            entry = _entry(content, threads, network)
+            runners.append(Runner(f"{kind} {network}", *entry, costs[network]))
+    from lstd.export import saved_model
+
+    single = _single(files.model, saved_model.options_for(files.model, **OPTIONS))
+    entry = _entry(files.get("single", quantization), threads, "step")
+    runners.append(Runner("SSDLite, same heads", *entry, single.multiply_adds))
+    if quantization == "none" and FOREIGN_PEER.is_file():
+        runners.append(Runner("SSDLite, COCO file", *_plain(FOREIGN_PEER, threads), 0))
+    return runners
+
+
+def _entry(content: bytes, threads: int, name: str) -> tuple[Any, dict[str, np.ndarray]]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=content, num_threads=threads).get_signature_runner(name)
+    rng = np.random.default_rng(0)
+    inputs = {
+        key: (rng.uniform(0, 255 if key == "image" else 6, detail["shape"])).astype(detail["dtype"])
+        for key, detail in runner.get_input_details().items()
+    }
+    return runner, inputs
+
+
+def _plain(path: Path, threads: int) -> tuple[Any, dict[str, np.ndarray]]:
+    """Returns what runs a file without signatures."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (detail,) = interpreter.get_input_details()
+    outputs = [each["index"] for each in interpreter.get_output_details()]
+
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        interpreter.set_tensor(detail["index"], image)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    image = np.random.default_rng(0).uniform(-1, 1, detail["shape"]).astype(np.float32)
+    return run, {"image": image}
+
+
+def _timed(runners: list[Runner], arguments: argparse.Namespace) -> dict[str, list[list[float]]]:
+    """Returns milliseconds by name, turn and call."""
+    clock = CLOCKS[arguments.clock]
+    times: dict[str, list[list[float]]] = {runner.name: [] for runner in runners}
+    for runner in runners:
+        for _ in range(arguments.warm_up):
+            runner.run(**runner.inputs)
+    for _ in range(arguments.turns):
+        for runner in runners:
+            turn = []
+            for _ in range(arguments.calls):
+                started = clock()
+                runner.run(**runner.inputs)
+                turn.append((clock() - started) * 1e3)
+            times[runner.name].append(turn)
+    return times
+
+
+def _print(runners: list[Runner], times: dict[str, list[list[float]]]) -> None:
+    medians = {name: [statistics.median(turn) for turn in turns] for name, turns in times.items()}
+    pace = {
+        runner.name: runner.multiply_adds / statistics.median(medians[runner.name]) / 1e6
+        for runner in runners
+    }
+    for runner in runners:
+        own = medians[runner.name]
+        every = np.concatenate(times[runner.name])
+        share = (
+            f"{100 * pace[runner.name] / pace['peak']:4.0f} % of peak" if pace[runner.name] else ""
+        )
+        print(
+            f"{runner.name:20} {statistics.median(own):8.2f} ms (turns {min(own):.2f} to "
+            f"{max(own):.2f}, p95 {np.percentile(every, 95):.2f}) "
+            f"{runner.multiply_adds / 1e6:7.0f} M multiply-adds {share}"
+        )
+    for kind in ("fused", "separate"):
+        average = [
+            (large + SKIP * small) / (SKIP + 1)
+            for large, small in zip(medians[f"{kind} large"], medians[f"{kind} small"], strict=True)
+        ]
+        print(f"{kind:9} SKIP{SKIP} average {statistics.median(average):8.2f} ms")
+        for peer in ("SSDLite, same heads", "SSDLite, COCO file"):
+            if peer in medians:
+                ratios = [a / b for a, b in zip(medians[peer], average, strict=True)]
+                print(
+                    f"          {statistics.median(ratios):.2f} times faster than {peer} "
+                    f"({min(ratios):.2f} to {max(ratios):.2f})"
+                )
+
+
+if __name__ == "__main__":
+    main()
