@@ -189,10 +189,7 @@ def _tensors(specs: dict[str, Any]) -> dict[str, Any]:
 def _schedule(module: ExportModule) -> dict[str, str]:
     """Says which entry point runs on which frame."""
     if module.form.signature != CLIP:
-        names = list(module.entry_points)
-        # A file of one network alone can follow no other schedule than that network's.
-        alone = names[0].upper() if names in (["large"], ["small"]) else module.schedule
-        return schedule_facts(alone, single="step" in names)
+        return schedule_facts(module.schedule, single="step" in module.entry_points)
     schedule = clip_schedule(module.form, module.schedule)
     facts = schedule_facts(schedule, single=len(module.model.networks) == 1)
     return {**facts, "rule": f"{facts['rule']}; unrolled in the file, each clip counts from 0"}

@@ -10,7 +10,6 @@ import pytest
 
 import lstd
 from lstd.export import comparison, interpreters, metadata
-from lstd.export.form import Form
 from lstd.export.tflite import export_tflite
 from tests.export import exports
 from tests.export.tiny_model import TinyModel
@@ -116,12 +115,3 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     metadata.write({"labels": ["Fußgänger"]}, tmp_path / "a.json")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert "Fußgänger" in (tmp_path / "a.json").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("network", ["large", "small"])
-def test_a_file_of_one_network_recommends_that_network_alone(network: str) -> None:
-    module = exports.module(form=Form(network=network))
-
-    facts = metadata.facts_of(module, labels=("a", "b", "c"))["schedule"]
-
-    assert facts == {"default": network.upper(), "rule": f"{network} on every frame"}
