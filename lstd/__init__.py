@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
-from lstd import compatibility
+from lstd import compatibility, cpu_allocator
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checkers
     from lstd.checkpoints.keras_applications import load_backbone_weights
@@ -121,6 +122,7 @@ _MODULES = {
 }
 
 compatibility.ensure()
+cpu_allocator.prefer_pool(os.environ)
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ ROWS = (
         "text_proto",
         "label_map",
         "compatibility",
+        "cpu_allocator",
         "whole_file",
         "tflite_metadata",
     ),
