@@ -15,6 +15,7 @@ use, too.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import statistics
@@ -105,14 +106,11 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
 
 def memory(arguments: argparse.Namespace, folder: Path) -> None:
     """Prints the resident memory while clips of small frames are read."""
-    from lstd.data import annotated_video
-
-    path = folder / "small.tfrecord"
-    videos = [moving(f"small{n}", 60, (48, 64), seed=n) for n in range(40)]
-    annotated_video.write(path, videos, labels=("box",), frames_per_record=25)
+    videos = tuple(Moving(f"small{n}", 60, 48, 64, seed=n) for n in range(40))
+    path = convert(videos, folder / "small", frames_per_record=25)
     config = lstd.DataConfig(
         train=lstd.DatasetConfig(
-            input_path=(str(path),),
+            input_path=(path,),
             batch_size=8,
             unroll_length=4,
             height=32,
@@ -215,75 +213,101 @@ def measure(
     return rates, costs
 
 
-def moving(name: str, frames: int, size: tuple[int, int], *, seed: int) -> Any:
-    """Returns a video of textured frames in which three boxes move."""
-    from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
-    from lstd.types import GroundTruth
+@dataclasses.dataclass(frozen=True)
+class Moving:
+    """A `SourceVideo` of textured frames in which three boxes move."""
 
-    generator = np.random.default_rng(seed)
-    height, width = size
-    coarse = generator.integers(40, 216, [height // 8 + 2, width // 8 + 2, 3])
-    ground = np.kron(coarse, np.ones([8, 8, 1]))[:height, :width]
-    ground = np.clip(ground + generator.normal(0, 6, ground.shape), 0, 255).astype(np.uint8)
+    name: str
+    num_frames: int
+    height: int
+    width: int
+    seed: int
+    has_tracks: bool = True
+    random_access: bool = True
+    where: str = "made here"
 
-    def annotated() -> Iterator[AnnotatedFrame]:
-        for number in range(frames):
-            image = np.roll(ground, number, axis=1).copy()
-            boxes = []
-            for row in range(3):
-                top = (row * height // 4 + number) % (height // 2)
-                left = (row * width // 5 + 2 * number) % (width // 2)
-                bottom, right = top + height // 4, left + width // 6
-                image[top:bottom, left:right] = 80 * row
-                boxes.append([top / height, left / width, bottom / height, right / width])
-            truth = GroundTruth(
-                np.float32(boxes), np.zeros(3, np.int32), np.arange(3, dtype=np.int32)
-            )
-            yield AnnotatedFrame(image, truth)
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[Any]:
+        """Yields the frames; see `lstd.data.sources.SourceVideo`."""
+        from lstd.data.sources import SourceFrame
 
-    return AnnotatedVideo(name, annotated())
+        ground = self._ground()
+        for number in range(start, self.num_frames if stop is None else stop):
+            image, truth = self._frame(ground, number)
+            yield SourceFrame(image if images else None, truth, f"{self.name}, frame {number}")
+
+    def _ground(self) -> np.ndarray:
+        generator = np.random.default_rng(self.seed)
+        coarse = generator.integers(40, 216, [self.height // 8 + 2, self.width // 8 + 2, 3])
+        ground = np.kron(coarse, np.ones([8, 8, 1]))[: self.height, : self.width]
+        ground = ground + generator.normal(0, 6, ground.shape)
+        return np.clip(ground, 0, 255).astype(np.uint8)
+
+    def _frame(self, ground: np.ndarray, number: int) -> tuple[np.ndarray, Any]:
+        from lstd.types import GroundTruth
+
+        height, width = self.height, self.width
+        image = np.roll(ground, number, axis=1)
+        boxes = []
+        for row in range(3):
+            top = (row * height // 4 + number) % (height // 2)
+            left = (row * width // 5 + 2 * number) % (width // 2)
+            bottom, right = top + height // 4, left + width // 6
+            image[top:bottom, left:right] = 80 * row
+            boxes.append([top / height, left / width, bottom / height, right / width])
+        tracks = np.arange(3, dtype=np.int32)
+        return image, GroundTruth(np.float32(boxes), np.zeros(3, np.int32), tracks)
+
+
+def convert(videos: tuple[Moving, ...], folder: Path, *, frames_per_record: int = 200) -> str:
+    """Writes videos as `lstd-data convert` does, JPEG of quality 95; returns the shards."""
+    from lstd.data import convert as conversions
+    from lstd.data.conversion import Settings
+    from lstd.data.sources import Source
+
+    settings = Settings(frames_per_record=frames_per_record)
+    conversions.convert(Source("made", "made", ("box",), videos), folder, settings, workers=1)
+    return str(folder / "*.tfrecord")
 
 
 def make_data(folder: Path, *, frames: int) -> tuple[str, str]:
-    """Returns paths of shards, and of a CocoVID JSON with a video file of the same frames."""
+    """Returns shards, and the path of a CocoVID JSON with video files of the same frames."""
     import json
 
-    from lstd.data import annotated_video
-
-    for number in range(4):
-        video = moving(f"v{number}", frames, STORED, seed=number)
-        annotated_video.write(folder / f"{number}.tfrecord", [video], labels=("box",))
+    videos = tuple(Moving(f"v{number}", frames, *STORED, seed=number) for number in range(4))
+    shards = convert(videos, folder / "shards")
     data: dict[str, list] = {"videos": [], "images": [], "annotations": []}
     data["categories"] = [{"id": 1, "name": "box"}]
-    for number in range(4):
-        add_video(data, folder, number, frames=frames)
+    for video in videos:
+        add_video(data, folder, video)
     path = folder / "labels.json"
     path.write_text(json.dumps(data), encoding="utf-8")
-    return str(folder / "*.tfrecord"), str(path)
+    return shards, str(path)
 
 
-def add_video(data: dict[str, list], folder: Path, number: int, *, frames: int) -> None:
+def add_video(data: dict[str, list], folder: Path, video: Moving) -> None:
     """Writes a video file, and its boxes into the CocoVID dict."""
     from lstd.media.video_writer import VideoWriter
 
-    (height, width), name = STORED, f"v{number}.mp4"
+    height, width, name = video.height, video.width, f"{video.name}.mp4"
     sides = {"width": width, "height": height}
-    data["videos"].append({"id": number + 1, "name": name, **sides})
+    video_id = len(data["videos"]) + 1
+    data["videos"].append({"id": video_id, "name": name, **sides})
     with VideoWriter(folder / name, fps=30, **sides) as writer:
-        video = moving(name, frames, STORED, seed=number)
-        for frame, (image, truth) in enumerate(video.frames):
-            writer.write(image)
-            place = {"video_id": number + 1, "frame_id": frame}
+        for number, frame in enumerate(video.read()):
+            writer.write(frame.image)
+            place = {"video_id": video_id, "frame_id": number}
             image_id = len(data["images"]) + 1
-            file_name = f"{name}#{frame}"
+            file_name = f"{name}#{number}"
             data["images"].append({"id": image_id, "file_name": file_name, **place, **sides})
-            for track, (top, left, bottom, right) in enumerate(truth.boxes.tolist()):
+            for track, (top, left, bottom, right) in enumerate(frame.truth.boxes.tolist()):
                 box = [left * width, top * height, (right - left) * width, (bottom - top) * height]
                 data["annotations"].append(
                     {
                         "id": len(data["annotations"]) + 1,
                         "image_id": image_id,
-                        "video_id": number + 1,
+                        "video_id": video_id,
                         "category_id": 1,
                         "instance_id": track,
                         "bbox": box,

@@ -1,7 +1,7 @@
 """How far each quantised file is from the model, on a trained run: scores, boxes, AP.
 
     python benchmarks/quantization_accuracy.py --run demo/run \
-        --train demo/data/sowbug_train.tfrecord --unseen demo/data/sowbug_unseen.tfrecord
+        --train 'demo/data/train/*.tfrecord' --unseen 'demo/data/unseen/*.tfrecord'
 
 int8 takes its ranges from the first `--frames` frames of the training records; all numbers are of
 the first `--frames` unseen frames, with the state carried, for each network apart (LARGE, SMALL)
@@ -28,8 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("demo/run"))
     parser.add_argument("--weights", default="last")
-    parser.add_argument("--train", default="demo/data/sowbug_train.tfrecord")
-    parser.add_argument("--unseen", default="demo/data/sowbug_unseen.tfrecord")
+    parser.add_argument("--train", default="demo/data/train/*.tfrecord")
+    parser.add_argument("--unseen", default="demo/data/unseen/*.tfrecord")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--schedules", nargs="+", default=SCHEDULES)
     arguments = parser.parse_args()

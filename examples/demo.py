@@ -117,17 +117,16 @@ def run(folder: Path, settings: list[str]) -> int:
 
 def prepare(folder: Path, settings: list[str]) -> Config:
     """Returns the config of the run, with the records that it writes."""
-    from lstd.data import video_csv
+    from lstd.data import convert, readers
+    from lstd.data.conversion import Settings
 
+    if (folder / "data").exists():  # an earlier demo's
+        shutil.rmtree(folder / "data")
     records = {}
     for split in ("train", "unseen"):
-        records[split] = folder / "data" / f"sowbug_{split}.tfrecord"
-        video_csv.convert(
-            SOWBUG / f"sowbug_{split}.mp4",
-            SOWBUG / f"sowbug_{split}.csv",
-            records[split],
-            labels=("sowbug",),
-        )
+        source = readers.open(SOWBUG / f"sowbug_{split}.mp4")  # and the CSV file beside it
+        convert.convert(source, folder / "data" / split, Settings())
+        records[split] = folder / "data" / split / "*.tfrecord"
     config = config_io.load_config(ROOT / "configs" / "sowbug_demo.yaml")
     data = dataclasses.replace(
         config.data,

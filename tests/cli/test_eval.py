@@ -13,11 +13,10 @@ import pytest
 from lstd import config_io
 from lstd.cli import eval as eval_command
 from lstd.config import Config, DataConfig, DatasetConfig, EvaluationConfig, ModelConfig
-from lstd.data import annotated_video
-from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
 from lstd.models.build import build_model
 from lstd.training import weights_file
 from lstd.types import GroundTruth
+from tests.data import records
 
 MODEL = ModelConfig(
     num_classes=2,
@@ -47,14 +46,9 @@ def run_folder(folder: Path, model_config: ModelConfig, *, weights: str) -> Path
     # Untrained, the network finds boxes near its anchors: so that some of these are hits.
     boxes = np.clip(np.asarray(model.anchors)[::9], 0, 1).astype(np.float32)
     truth = GroundTruth(boxes, np.ones(len(boxes), np.int32))
-
-    def video(name: str, length: int) -> AnnotatedVideo:
-        images = rng.integers(0, 256, (length, 48, 80, 3), np.uint8)
-        return AnnotatedVideo(name, [AnnotatedFrame(image, truth) for image in images])
-
-    records = folder / "videos.tfrecord"
-    annotated_video.write(records, [video("a", 5), video("b", 3)], labels=MODEL.labels)
-    data = DatasetConfig(input_path=(str(records),), batch_size=1, unroll_length=2)
+    videos = (records.noise_of("a", 5, truth, rng), records.noise_of("b", 3, truth, rng))
+    path = records.write(folder / "videos.tfrecord", *videos, labels=MODEL.labels)
+    data = DatasetConfig(input_path=(path,), batch_size=1, unroll_length=2)
     config = Config(
         model=model_config,
         data=DataConfig(evaluation=data),

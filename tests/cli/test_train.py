@@ -14,12 +14,11 @@ import pytest
 from lstd import config_io
 from lstd.cli import train as train_command
 from lstd.config import Config, DataConfig, DatasetConfig, FineTuneConfig, TrainConfig
-from lstd.data import annotated_video
-from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
 from lstd.training.history import read_history
 from lstd.training.run_folder import load_model
 from lstd.types import GroundTruth
 from tests import tiny
+from tests.data import records
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +26,10 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A config file whose records are two videos, 8 frames that are not square."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-
-    def video(name: str, length: int) -> AnnotatedVideo:
-        truth = GroundTruth(np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.array([1], np.int32))
-        images = rng.integers(0, 256, (length, 48, 80, 3), np.uint8)
-        return AnnotatedVideo(name, [AnnotatedFrame(image, truth) for image in images])
-
-    records = folder / "videos.tfrecord"
-    annotated_video.write(records, [video("a", 5), video("b", 3)], labels=("cat", "dog"))
-    data = DatasetConfig(input_path=(str(records),), batch_size=2, unroll_length=2)
+    truth = GroundTruth(np.array([[0.1, 0.2, 0.6, 0.5]], np.float32), np.array([1], np.int32))
+    videos = (records.noise_of("a", 5, truth, rng), records.noise_of("b", 3, truth, rng))
+    path = records.write(folder / "videos.tfrecord", *videos, labels=("cat", "dog"))
+    data = DatasetConfig(input_path=(path,), batch_size=2, unroll_length=2)
     config = Config(
         model=tiny.FIRST_PAPER,
         train=TrainConfig(steps=2, steps_per_epoch=2),

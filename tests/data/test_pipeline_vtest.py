@@ -13,8 +13,8 @@ import tf_keras as keras
 
 from lstd import augmentation_config as names
 from lstd.config import DataConfig, DatasetConfig
-from lstd.data import annotated_video, pipeline, readers, source_images
-from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
+from lstd.data import convert, pipeline, readers
+from lstd.data.conversion import Settings
 from lstd.losses import DetectionLoss
 from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
@@ -58,33 +58,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def shards(source: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("shards")
-    opened = readers.open(source)
-
-    def videos() -> list[AnnotatedVideo]:
-        return [
-            AnnotatedVideo(
-                video.name,
-                (
-                    AnnotatedFrame(
-                        source_images.pixels(frame.image, where=frame.where), frame.truth
-                    )
-                    for frame in video.read()
-                ),
-            )
-            for video in opened.videos
-        ]
-
     paths = {}
     for image_format in ("png", "jpeg"):
-        paths[image_format] = str(folder / f"{image_format}.tfrecord")
-        annotated_video.write(
-            paths[image_format],
-            videos(),
-            labels=opened.labels,
-            image_format=image_format,
-            frames_per_record=50,
-        )
+        folder = tmp_path_factory.mktemp(image_format)
+        settings = Settings(image_format=image_format, frames_per_record=50)
+        convert.convert(readers.open(source), folder, settings)
+        paths[image_format] = str(folder / "*.tfrecord")
     return paths
 
 

@@ -545,6 +545,43 @@ def test_csv_with_a_video_and_a_line_beyond_its_end(tmp_path: Path) -> None:
     assert frames[4].truth.track_ids is None
 
 
+def test_csv_columns_may_be_in_any_order_and_the_track_missing(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "0.png")
+    text(
+        tmp_path / "a.csv", "\ufefflabel, xmin,ymin,xmax,ymax,note,frame\nbee,10,5,30,25,hello,0\n"
+    )
+
+    assert told(readers.open(tmp_path)) == {"a": [[(0, None, 5, 10, 25, 30)]]}
+
+
+CSV_HEADER = "frame,class,track_id,ymin,xmin,ymax,xmax\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("frame,ymin,xmin,ymax,xmax\n", r"line 1: there is no column class \(or label\)"),
+        ("frame,class,ymin,xmin,ymax\n", "line 1: there is no column xmax; expected frame,"),
+        (CSV_HEADER + "0,ant,1,0,0,1,1\n0,ant,1,0,zero,1,1\n", "line 3: xmin is 'zero', expected"),
+        (CSV_HEADER + "0,ant,1,0,0,1\n", "line 2: xmax is None, expected a number"),
+        (CSV_HEADER + "-1,ant,1,0,0,1,1\n", "line 2: frame is '-1', expected a whole number"),
+        (CSV_HEADER + "0,ant,1.5,0,0,1,1\n", r"line 2: track_id is '1\.5', expected a whole"),
+    ],
+)
+def test_csv_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
+    picture(tmp_path / "a" / "0.png")
+    text(tmp_path / "a.csv", content)
+    with pytest.raises(ValueError, match=rf"a\.csv, {message}"):
+        readers.open(tmp_path)
+
+
+def test_csv_beside_a_file_that_is_no_video(tmp_path: Path) -> None:
+    text(tmp_path / "a.csv", CSV_HEADER)
+    text(tmp_path / "a.mp4", "hello")
+    with pytest.raises((ValueError, OSError), match=r"a\.mp4: this is "):
+        readers.open(tmp_path)
+
+
 def test_csv_without_its_video_says_so(tmp_path: Path) -> None:
     text(tmp_path / "a.csv", "frame,label,ymin,xmin,ymax,xmax\n4,ant,12,16,36,48\n")
     with pytest.raises(ValueError, match=r"a\.csv: expected one video file or folder named a"):
