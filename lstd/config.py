@@ -338,6 +338,8 @@ class DatasetConfig:
     """Its pictures, where they do not stand where the format has them."""
     stills: bool = False
     """Every picture of such a data set is a video of one frame."""
+    folders: bool = False
+    """The pictures of a folder are a video, whatever their names say (YOLO)."""
     batch_size: int = 8
     """Clips in a batch, B."""
     unroll_length: int = 4
@@ -385,6 +387,10 @@ class DatasetConfig:
         _require(0 <= self.reset_probability <= 1, "reset_probability must be in [0, 1]")
         for name in ("overlap", "shuffle_buffer", "clip_buffer", "max_boxes"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(
+            bool(self.max_boxes) or "too_many_boxes" not in self.problems,
+            "problems: too_many_boxes means nothing with max_boxes 0, which is no limit",
+        )
         _require(self.overlap < self.unroll_length, "overlap must be below unroll_length")
         independent = self.clips == "independent"
         for name in ("overlap", "clip_buffer"):

@@ -19,6 +19,7 @@ from lstd.cli import common, data_source
 
 if TYPE_CHECKING:
     from lstd.data.conversion import Plan, Settings
+    from lstd.data.sources import Source
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,13 +85,20 @@ def settings_of(values: flags.FlagValues, *, prefix: str = "") -> Settings:
         frames_per_record=values.frames_per_record,
         frames_per_shard=values.frames_per_shard,
         prefix=prefix or values.prefix,
+        max_boxes=values.max_boxes,
         policy=data_source.policy_of(values),
     )
 
 
-def run(source: Any, directory: str, values: flags.FlagValues, *, prefix: str = "") -> None:
+def source_of(values: flags.FlagValues) -> Source:
+    """Returns the data set of the flags, without damaged records where that is the answer."""
+    policy = data_source.policy_of(values)
+    return data_source.source_of(values, skip_damaged=policy["damaged_record"] == "skip")
+
+
+def run(source: Source, directory: str, values: flags.FlagValues, *, prefix: str = "") -> None:
     """Converts with a line of progress, and prints what was written."""
-    from lstd.data import conversion, convert
+    from lstd.data import convert
 
     report = common.Progress("converting", unit="frames")
 
@@ -111,11 +119,12 @@ def run(source: Any, directory: str, values: flags.FlagValues, *, prefix: str = 
     )
     report.close()
     print_index(index, directory)
-    data_source.print_report(conversion.report_of(index))
 
 
 def print_index(index: dict[str, Any], directory: str) -> None:
-    """Says what a conversion wrote, and how to train with it."""
+    """Says what a conversion wrote, and what it repaired or left out."""
+    from lstd.data import conversion
+
     for note in index["notes"]:
         print(note)
     print(
@@ -123,10 +132,11 @@ def print_index(index: dict[str, Any], directory: str) -> None:
         f"{index['boxes']} boxes in {len(index['shards'])} files; "
         f"{len(index['labels'])} classes in labels.txt"
     )
+    data_source.print_report(conversion.report_of(index))
 
 
 def _convert(values: flags.FlagValues) -> None:
-    source = data_source.source_of(values)
+    source = source_of(values)
     if not values.beam:
         run(source, values.output_directory, values)
         return

@@ -44,7 +44,7 @@ def _inspect(values: flags.FlagValues) -> None:
     model = (
         common.config_of(values) if values.config else common.overridden(Config(), values)
     ).model
-    source = data_source.source_of(values)
+    source = data_source.source_of(values, skip_damaged=True)
     with common.Progress("reading labels", unit="frames") as report:
         found = inspect.inspect(source, on_frames=lambda count: report.advance(count))
     size = (model.input_height, model.input_width)

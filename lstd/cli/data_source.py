@@ -26,6 +26,9 @@ def define(values: flags.FlagValues, *, problems: bool = True) -> None:
         "images", "", "Folder or video with the pictures, if not as usual.", flag_values=values
     )
     flags.DEFINE_bool("stills", False, "Every image is a video of its own.", flag_values=values)
+    flags.DEFINE_bool(
+        "folders", False, "The images of a folder are a video (yolo).", flag_values=values
+    )
     flags.DEFINE_string(
         "label_map",
         "",
@@ -37,23 +40,40 @@ def define(values: flags.FlagValues, *, problems: bool = True) -> None:
         "videos", "", "File with the names of the videos to take, one a line.", flag_values=values
     )
     if problems:
-        flags.DEFINE_multi_string(
-            "on_problem",
-            [],
-            "Answer to a kind of problem, kind=error, kind=repair or kind=skip, such as "
-            "box_inverted=repair; any number of times. docs/data.md lists them.",
-            flag_values=values,
-        )
-        flags.DEFINE_string(
-            "problems",
-            "",
-            "Answer to all other kinds that have it: error, repair or skip. Empty: each its own.",
-            flag_values=values,
-        )
+        define_problems(values)
 
 
-def source_of(values: flags.FlagValues) -> Source:
-    """Returns the data set of the flags."""
+def define_problems(values: flags.FlagValues) -> None:
+    """Adds the flags of the answers to problems."""
+    flags.DEFINE_multi_string(
+        "on_problem",
+        [],
+        "Answer to a kind of problem, kind=error, kind=repair or kind=skip, such as "
+        "box_inverted=repair; any number of times. docs/data.md lists them.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "problems",
+        "",
+        "Answer to all other kinds that have it: error, repair or skip. Empty: each its own.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "max_boxes",
+        0,
+        "Boxes that a frame may have; more are the problem too_many_boxes. 0: any number.",
+        lower_bound=0,
+        flag_values=values,
+    )
+
+
+def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
+    """Returns the data set of the flags.
+
+    Args:
+        values: the flags.
+        skip_damaged: damaged records are left out, and listed in `Source.damaged`.
+    """
     from lstd import label_map
     from lstd.data import readers, source_checks
 
@@ -65,6 +85,8 @@ def source_of(values: flags.FlagValues) -> Source:
         subset=values.subset,
         images=values.images,
         stills=values.stills,
+        folders=values.folders,
+        skip_damaged=skip_damaged,
     )
     if values.videos:
         path = common.existing_file(values.videos, flag="--videos")
@@ -74,10 +96,22 @@ def source_of(values: flags.FlagValues) -> Source:
 
 
 def policy_of(values: flags.FlagValues) -> Policy:
-    """Returns the answers that the flags choose."""
+    """Returns the answers that the flags choose.
+
+    Raises:
+        ValueError: no such problem or answer, or one to a problem that cannot be.
+    """
     from lstd.data import problems
 
-    return problems.policy(values.on_problem, default=values.problems)
+    policy = problems.policy(values.on_problem, default=values.problems)
+    if not values.max_boxes and any(
+        text.partition("=")[0].strip() == "too_many_boxes" for text in values.on_problem
+    ):
+        raise ValueError(
+            "--on_problem: too_many_boxes means nothing without --max_boxes, which says how many "
+            "are too many"
+        )
+    return policy
 
 
 def print_report(report: Report) -> None:

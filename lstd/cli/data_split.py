@@ -44,7 +44,7 @@ def _split(values: flags.FlagValues) -> None:
     from lstd.whole_file import write_whole
 
     shares = split.parse_parts(values.parts)
-    source = data_source.source_of(values)
+    source = data_convert.source_of(values)
     parts = split.split(source.videos, shares, seed=values.seed)
     folder = common.writable_directory(values.output_directory)
     for part, names in parts.items():

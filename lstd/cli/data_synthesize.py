@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from lstd.cli import common, data_convert
+from lstd.cli import common, data_convert, data_source
 
 _HELP = {
     "videos": "How many videos.",
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         flag_values=values,
     )
     data_convert.define_records(values)
-    flags.DEFINE_multi_string("on_problem", [], "As in convert.", flag_values=values)
-    flags.DEFINE_string("problems", "", "As in convert.", flag_values=values)
+    data_source.define_problems(values)
     return common.run(
         _synthesize,
         values,

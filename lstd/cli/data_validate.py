@@ -22,9 +22,6 @@ def main(arguments: Sequence[str]) -> int:
     data_source.define(values)
     flags.DEFINE_bool("check_images", True, "Decode every image.", flag_values=values)
     flags.DEFINE_integer(
-        "max_boxes", 0, "Boxes that a frame may have; 0: any number.", flag_values=values
-    )
-    flags.DEFINE_integer(
         "examples", 20, "Places shown for each kind of problem; 0: all.", flag_values=values
     )
     return common.run(
@@ -41,18 +38,18 @@ def _validate(values: flags.FlagValues) -> int:
     from lstd.data import validate
 
     policy = data_source.policy_of(values)
-    source = data_source.source_of(values)
+    source = data_source.source_of(values, skip_damaged=True)
     with common.Progress("checking", unit="frames") as progress:
         report = validate.validate(
             source,
+            policy=policy,
             images=values.check_images,
             max_boxes=values.max_boxes,
             examples=values.examples or None,
             on_frames=lambda count: progress.advance(count),
         )
-    answered = validate.answered(report, policy)
-    data_source.print_report(answered)
-    errors = sum(n for (_, answer), n in answered.counts.items() if answer == "error")
-    others = sum(answered.counts.values()) - errors
+    data_source.print_report(report)
+    errors = sum(n for (_, answer), n in report.counts.items() if answer == "error")
+    others = sum(report.counts.values()) - errors
     print(f"{errors} problems that are errors, {others} that would be repaired or skipped")
     return 1 if errors else 0

@@ -15,7 +15,12 @@ _ROUNDING = 1e-5
 
 
 def clean(
-    frame: SourceFrame, *, labels: Sequence[str] | int | None, policy: Policy, report: Report
+    frame: SourceFrame,
+    *,
+    labels: Sequence[str] | int | None,
+    policy: Policy,
+    report: Report,
+    max_boxes: int = 0,
 ) -> GroundTruth:
     """Returns the boxes of a frame as ground truth: all in [0, 1] with an area, classes known.
 
@@ -24,6 +29,7 @@ def clean(
         labels: class names, or how many classes there are; empty or None: any from 0 on.
         policy: the answers.
         report: counts what is repaired or skipped.
+        max_boxes: sound boxes that a frame may have; the first ones are kept; 0: any number.
 
     Returns:
         NumPy: float32 `[N, 4]`, int32 `[N]`; track ids and is_crowd as they came, or None.
@@ -46,7 +52,7 @@ def clean(
         keep[row] = answer != "skip"
     if tracks is not None:
         _separate_tracks(frame, tracks, keep, policy, report)
-    rows = np.flatnonzero(keep)
+    rows = _limited(frame, np.flatnonzero(keep), max_boxes, policy, report)
     return GroundTruth(
         boxes=np.clip(boxes[rows], 0, 1).astype(np.float32),
         classes=classes[rows].astype(np.int32),
@@ -139,6 +145,18 @@ def _separate_tracks(
             else:
                 tracks[row] = -1
         seen.add(track)
+
+
+def _limited(
+    frame: SourceFrame, rows: np.ndarray, max_boxes: int, policy: Policy, report: Report
+) -> np.ndarray:
+    """Returns the rows up to the limit."""
+    beyond = len(rows) - max_boxes if max_boxes else 0
+    if beyond > 0:
+        message = f"{frame.where}: {len(rows)} boxes, max_boxes is {max_boxes}"
+        meet("too_many_boxes", message, policy=policy, report=report, count=beyond)
+        return rows[:max_boxes]
+    return rows
 
 
 def place_of(frame: SourceFrame, row: int) -> str:

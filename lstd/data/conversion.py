@@ -41,6 +41,8 @@ class Settings(NamedTuple):
         frames_per_shard: a shard is full with so many; 0: from 200 on, for about 16 shards, at most
             2,000.
         prefix: of the names of the shards.
+        max_boxes: that a frame may have; what is beyond is the problem too_many_boxes; 0: any
+            number.
         policy: the answer to every kind of problem.
     """
 
@@ -49,6 +51,7 @@ class Settings(NamedTuple):
     frames_per_record: int = 200
     frames_per_shard: int = 0
     prefix: str = "data"
+    max_boxes: int = 0
     policy: Policy = problems.policy()
 
 
@@ -91,7 +94,8 @@ class Plan(NamedTuple):
         videos: under names of their own.
         shards: in order.
         settings: see `Settings`.
-        report: problems met so far, of whole videos and of frames that are left out.
+        report: problems met so far, of records, whole videos and frames that are left out.
+        dropped: the frames that are left out, by the name of the video.
     """
 
     source: Source
@@ -100,6 +104,7 @@ class Plan(NamedTuple):
     shards: tuple[Shard, ...]
     settings: Settings
     report: Report
+    dropped: Mapping[str, Sequence[int]]
 
     @property
     def frames(self) -> int:
@@ -117,7 +122,7 @@ def check(settings: Settings) -> None:
         raise ValueError(f"image_format must be keep, jpeg or png, got {settings.image_format!r}")
     if not 1 <= settings.quality <= 100:
         raise ValueError(f"quality must be 1 to 100, got {settings.quality}")
-    for name in ("frames_per_record", "frames_per_shard"):
+    for name in ("frames_per_record", "frames_per_shard", "max_boxes"):
         if getattr(settings, name) < 0:
             raise ValueError(f"{name} must not be negative, got {getattr(settings, name)}")
     if not settings.prefix or "/" in settings.prefix:
@@ -137,12 +142,17 @@ def make_plan(
 
     Raises:
         ProblemError: two videos of one name or one without frames, and that is an error.
-        ValueError: see `check`; no video is left, or none of the frames of one.
+        ValueError: see `check`; no video is left.
     """
     check(settings)
     report = Report()
+    for message in source.damaged:
+        problems.meet("damaged_record", message, policy=settings.policy, report=report)
     videos = source_checks.usable_videos(source, policy=settings.policy, report=report)
     gone = dropped if dropped is not None else _find_dropped(videos, settings.policy, report)
+    videos = [entry for entry in videos if _has_frames(entry, gone, settings.policy, report)]
+    if not videos:
+        raise ValueError(f"{source.path}: no frame of this data set can be used")
     records = [
         record
         for place, entry in enumerate(videos)
@@ -165,7 +175,7 @@ def make_plan(
         )
         for number, group in enumerate(groups)
     )
-    return Plan(source, source.labels, tuple(videos), shards, settings, report)
+    return Plan(source, source.labels, tuple(videos), shards, settings, report, gone)
 
 
 def fingerprint(plan: Plan) -> dict[str, str]:
@@ -287,12 +297,24 @@ def _find_dropped(
 ) -> dict[str, list[int]]:
     if not source_checks.drops_frames(policy):
         return {}
-    return {
+    found = {
         entry.name: source_checks.dropped_frames(
             entry.video, 0, entry.video.num_frames, policy=policy, report=report
         )
         for entry in videos
     }
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def _has_frames(
+    entry: NamedVideo, dropped: Mapping[str, Sequence[int]], policy: Policy, report: Report
+) -> bool:
+    """Returns whether any frame of a video is left; it is counted as empty otherwise."""
+    if len(dropped.get(entry.name, ())) < entry.video.num_frames:
+        return True
+    message = f"{entry.video.where}: no frame of video {entry.name!r} can be used"
+    problems.meet("empty_video", message, policy=policy, report=report)
+    return False
 
 
 def _records(
@@ -301,8 +323,6 @@ def _records(
     """Yields the records of a video."""
     gone = set(dropped)
     kept = [number for number in range(entry.video.num_frames) if number not in gone]
-    if not kept:
-        raise ValueError(f"{entry.video.where}: no frame of video {entry.name!r} can be used")
     size = settings.frames_per_record or len(kept)
     for first in range(0, len(kept), size):
         part = kept[first : first + size]
@@ -331,7 +351,15 @@ def _record(
             raise ValueError(f"{frame.where}: this image has changed since the plan was made")
         shown, image = found
         images.append(_stored(image, settings))
-        truths.append(clean(shown, labels=labels or None, policy=settings.policy, report=report))
+        truths.append(
+            clean(
+                shown,
+                labels=labels or None,
+                policy=settings.policy,
+                report=report,
+                max_boxes=settings.max_boxes,
+            )
+        )
     height, width = opener.size
     serialized = sequence_example.assemble(
         images,

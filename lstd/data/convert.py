@@ -57,7 +57,9 @@ def convert(
     """
     directory = Path(directory)
     work = directory / _WORK
-    _check_folder(directory, resume)
+    if not resume:
+        _check_folder(directory)
+        shutil.rmtree(work, ignore_errors=True)  # of a run that ended before it wrote a shard
     work.mkdir(parents=True, exist_ok=True)
     plan = _plan(source, settings, work)
     _check_fingerprint(directory, work, plan)
@@ -84,10 +86,10 @@ def _useful_workers(shards: Sequence[Shard]) -> int:
     return max(1, min(os.cpu_count() or 1, frames // _FRAMES_WORTH_A_PROCESS))
 
 
-def _check_folder(directory: Path, resume: bool) -> None:
-    held = [name for name in (_WORK, INDEX) if (directory / name).exists()]
-    held += [path.name for path in directory.glob("*.tfrecord")] if directory.is_dir() else []
-    if held and not resume:
+def _check_folder(directory: Path) -> None:
+    held = [path.name for path in (directory / INDEX, *directory.glob("*.tfrecord"))]
+    held = [name for name in held if (directory / name).exists()]
+    if held:
         raise FileExistsError(
             f"{directory} holds a conversion already ({held[0]}): --resume goes on with it, or "
             "name another folder"
@@ -119,23 +121,8 @@ def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:
         if (work / _PLAN).exists():
             return
     report = {"problems": conversion.problems_of(plan.report), "examples": plan.report.examples}
-    content = {"fingerprint": now, "dropped": _dropped(plan), **report}
+    content = {"fingerprint": now, "dropped": plan.dropped, **report}
     write_whole(work / _PLAN, json.dumps(content))
-
-
-def _dropped(plan: Plan) -> dict[str, list[int]]:
-    """Returns the frames that are left out, by video."""
-    result: dict[str, list[int]] = {}
-    kept: dict[str, set[int]] = {}
-    for shard in plan.shards:
-        for record, entry in shard.records:
-            numbers = set(range(record.start, record.stop)) - set(record.dropped)
-            kept.setdefault(entry.name, set()).update(numbers)
-    for entry in plan.videos:
-        gone = sorted(set(range(entry.video.num_frames)) - kept[entry.name])
-        if gone:
-            result[entry.name] = gone
-    return result
 
 
 def _finished(directory: Path, work: Path, plan: Plan) -> dict[str, dict[str, Any]]:

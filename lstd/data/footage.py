@@ -7,15 +7,16 @@ cheap for every reel; what else is cheap depends on the medium.
 from __future__ import annotations
 
 import collections
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from lstd.data import problems
-from lstd.data.record_files import Part, Video
-from lstd.data.rows import Cleaner, Row, RowReader, frames_of
+from lstd.data import problems, record_frames
+from lstd.data.problems import ProblemError
+from lstd.data.record_files import Video
+from lstd.data.record_frames import Span
+from lstd.data.rows import Cleaner, Row
 from lstd.data.sources import SourceVideo
 
 CHUNK = 32
@@ -70,109 +71,75 @@ class RecordFootage:
 
     Args:
         video: where its records are.
-        reader: reads one.
+        cleaner: makes rows of its frames.
     """
 
-    def __init__(self, video: Video, reader: RowReader) -> None:
+    def __init__(self, video: Video, cleaner: Cleaner) -> None:
         self.name = video.name
         self.shard = video.parts[0].path
         self.sizes = frozenset((part.height, part.width) for part in video.parts)
-        self._parts, self._reader = video.parts, reader
-        self._bounds: list[int] | None = None
+        self._parts, self._cleaner = video.parts, cleaner
+        self._found: list[Span] | None = None
 
     @property
     def num_frames(self) -> int:
-        """How many frames; the length of a record that does not tell it is read once."""
-        return self._bounds_of_parts()[-1]
+        """How many frames, those that are missing too; see `record_frames.spans`."""
+        spans = self._spans()
+        return spans[-1].stop if spans else 0
 
     @property
     def has_tracks(self) -> bool:
         """Whether its first frame brings track ids."""
-        self._bounds_of_parts()  # leaves out records that cannot be read, where that is the answer
-        return frames_of(self._parts[0])[0].truth.track_ids is not None if self._parts else False
+        records = [span for span in self._spans() if span.part is not None]
+        return bool(records) and records[0].frames()[0].truth.track_ids is not None
 
     def open(self, *, keep: int = 0) -> Reel:
         """Returns a reel that keeps the last two records."""
-        bounds = self._bounds_of_parts()
-        return _RecordReel(self._parts, bounds, self._reader, self.name)
+        return _RecordReel(self._spans(), self._cleaner)
 
-    def _bounds_of_parts(self) -> list[int]:
-        """Returns where each part begins, and the end after the last one."""
-        if self._bounds is None:
-            policy = self._reader.cleaner.policy
+    def _spans(self) -> list[Span]:
+        if self._found is None:
+            policy, parts = self._cleaner.policy, self._parts
             if policy["damaged_record"] != "error":
-                self._parts = tuple(part for part in self._parts if self._is_sound(part))
-                if not self._parts:
+                parts = tuple(record_frames.sound(parts, self._leave_out))
+                if not parts:
                     message = f"{self.shard}: video {self.name!r} has no record that can be read"
                     self._meet("empty_video", message)
-            else:
-                self._check_order()
-            if policy["damaged_record"] != "error" or policy["missing_frame"] != "error":
-                # What follows a gap moves up to it.
-                lengths = [_length_of(part) for part in self._parts]
-            else:
-                lengths = [
-                    after.first_frame - part.first_frame
-                    for part, after in itertools.pairwise(self._parts)
-                ] + [_length_of(self._parts[-1])]
-            self._bounds = [0, *itertools.accumulate(lengths)]
-        return self._bounds
+            self._found = record_frames.spans(self.name, parts)
+            for span in self._found:
+                if span.part is None and policy["missing_frame"] == "error":
+                    self._meet("missing_frame", span.where)
+        return self._found
 
-    def _is_sound(self, part: Part) -> bool:
-        try:
-            frames_of(part)
-        except problems.ProblemError as error:
-            self._meet(error.kind, error.message)
-            return False
-        return True
+    def _leave_out(self, error: ProblemError) -> None:
+        self._meet(error.kind, error.message)
 
-    def _check_order(self) -> None:
-        """Meets frames that are missing between the parts, as far as the records tell."""
-        expected = 0
-        for part in self._parts:
-            missing = part.first_frame - expected if expected >= 0 else 0
-            if missing < 0:
-                raise ValueError(_gap(part, self.name, expected))
-            if missing:
-                self._meet("missing_frame", _gap(part, self.name, expected), count=missing)
-            expected = part.first_frame + part.num_frames if part.num_frames else -1
-
-    def _meet(self, kind: str, message: str, *, count: int = 1) -> None:
-        cleaner = self._reader.cleaner
-        problems.meet(kind, message, policy=cleaner.policy, report=cleaner.report, count=count)
-
-
-def _length_of(part: Part) -> int:
-    return part.num_frames or len(frames_of(part))
-
-
-def _gap(part: Part, name: str, expected: int) -> str:
-    return (
-        f"{part.path}: record {part.number} (from 0) of video {name!r} begins at frame "
-        f"{part.first_frame}, expected {expected}: frames are missing or there twice"
-    )
+    def _meet(self, kind: str, message: str) -> None:
+        problems.meet(kind, message, policy=self._cleaner.policy, report=self._cleaner.report)
 
 
 class _RecordReel:
-    def __init__(
-        self, parts: Sequence[Part], bounds: Sequence[int], reader: RowReader, name: str
-    ) -> None:
-        self._parts, self._bounds, self._reader, self._name = parts, bounds, reader, name
+    def __init__(self, spans: Sequence[Span], cleaner: Cleaner) -> None:
+        self._spans, self._cleaner = spans, cleaner
+        self._starts = [span.start for span in spans]
         self._recent: collections.OrderedDict[int, list[Row]] = collections.OrderedDict()
 
     def row(self, number: int) -> Row:
-        index = int(np.searchsorted(self._bounds, number, side="right")) - 1
+        index = int(np.searchsorted(self._starts, number, side="right")) - 1
         if index not in self._recent:
             while len(self._recent) > 1:  # a clip may lie across two records
                 self._recent.popitem(last=False)
-            self._recent[index] = self._reader(self._parts[index])
-            found = self._bounds[index] + len(self._recent[index])
-            if found != self._bounds[index + 1]:  # the record does not tell its length
-                raise ValueError(_gap(self._parts[index + 1], self._name, found))
-        return self._recent[index][number - self._bounds[index]]
+            self._recent[index] = self._rows_of(self._spans[index])
+        return self._recent[index][number - self._starts[index]]
 
     def close(self) -> None:
         self._recent.clear()
+
+    def _rows_of(self, span: Span) -> list[Row]:
+        labels = self._cleaner.labels
+        if isinstance(labels, int):
+            labels = tuple(str(number + 1) for number in range(labels))  # as records count them
+        return [*self._cleaner.rows(span.frames(), place=(span.where, 0), labels=labels)]
 
 
 class SourceFootage:

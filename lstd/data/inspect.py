@@ -47,7 +47,7 @@ class Inspection(NamedTuple):
         boxes: all sound ones.
         frames_of: number of frames of each video.
         sizes: height and width of each video, 0, 0 where no image can be read.
-        report: the problems of boxes and videos.
+        report: the problems of records, boxes and videos.
         attributes: values of all boxes, the unsound too, by name; see `SourceFrame`.
     """
 
@@ -62,6 +62,8 @@ class Inspection(NamedTuple):
 def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -> Inspection:
     """Returns what the labels of a data set say; of images only the sizes are read."""
     report = Report()
+    for message in source.damaged:
+        report.add("damaged_record", "skip", message)
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int, int]] = []
     frames_of = []
     attributes: dict[str, list[np.ndarray]] = collections.defaultdict(list)

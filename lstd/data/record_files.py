@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+
+# Documented, not exported: a record by its place. A dataset of one record takes 30 times as long.
+from tensorflow.python.lib.io import tf_record
 
 from lstd.data.problems import ProblemError
 
@@ -21,18 +25,22 @@ class Part(NamedTuple):
     Attributes:
         path: its file.
         number: which record of the file, from 0.
+        offset: where in the file it begins, bytes.
         first_frame: number of its first frame in the video.
         height: of the frames, pixels; 0 unknown.
         width: likewise.
         num_frames: how many it holds; 0 unknown.
+        after_damage: whether a damaged record that stood before it is left out.
     """
 
     path: str
     number: int
+    offset: int
     first_frame: int
     height: int
     width: int
     num_frames: int = 0
+    after_damage: bool = False
 
 
 class Video(NamedTuple):
@@ -65,6 +73,7 @@ def list_videos(
     *,
     unique: bool = True,
     on_damage: Callable[[ProblemError], None] | None = None,
+    check: Callable[[Part], object] | None = None,
 ) -> list[Video]:
     """Returns the videos of the files, in the order of the files.
 
@@ -75,26 +84,32 @@ def list_videos(
         paths: TFRecord files.
         unique: ids that occur twice get file and record number appended; otherwise two videos may
             have one name.
-        on_damage: is told of a file that cannot be read on; what stands before is used. None: an
-            error.
+        on_damage: is told of a record that is left out, and of a file that cannot be read on; None:
+            an error.
+        check: is called with every record, and raises ProblemError for one that is no use.
 
     Raises:
         ProblemError: a file that is not a TFRecord file, is empty or cut off, or holds something
             other than SequenceExamples; the message names file and record.
     """
     groups: list[tuple[str, list[Part]]] = []
+    damaged = False
+
+    def met(error: ProblemError) -> None:
+        nonlocal damaged
+        if on_damage is None:
+            raise error
+        on_damage(error)
+        damaged = True
+
     for path in paths:
-        try:
-            for name, part in _scan(path):
-                continues = bool(groups) and part.first_frame > groups[-1][1][-1].first_frame
-                if continues and groups[-1][0] == name:
-                    groups[-1][1].append(part)
-                else:
-                    groups.append((name, [part]))
-        except ProblemError as error:
-            if on_damage is None:
-                raise
-            on_damage(error)
+        for name, part in _scan(path, met, check):
+            part, damaged = part._replace(after_damage=damaged), False
+            continues = bool(groups) and part.first_frame > groups[-1][1][-1].first_frame
+            if continues and groups[-1][0] == name:
+                groups[-1][1].append(part)
+            else:
+                groups.append((name, [part]))
     uses = collections.Counter(name for name, _ in groups)
     return [
         Video(
@@ -113,54 +128,113 @@ def read(part: Part) -> bytes:
     Raises:
         ProblemError: its checksum is wrong, or it is gone; the message names file and record.
     """
-    # Without a buffer, skipping reads the twelve bytes before each record and nothing else.
-    records = tf.data.TFRecordDataset(part.path, buffer_size=0).skip(part.number).take(1)
-    try:
-        return next(records.as_numpy_iterator())
-    except (tf.errors.OpError, StopIteration) as error:
-        raise _damage(
-            f"{part.path}: record {part.number} (from 0) is damaged or has changed: {error}"
-        ) from None
+    return _read_at(part.path, part.number, part.offset, reader=None)
 
 
-def is_sequence_file(path: str) -> bool:
-    """Returns whether a file begins as a TFRecord file of SequenceExamples does."""
+def read_all(
+    path: str, on_damage: Callable[[ProblemError], None]
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yields number, offset and content of each record that is whole.
+
+    `on_damage` is told of the others, and of a file that is not a TFRecord file, is empty, or
+    cannot be read on.
+    """
+    reader = tf_record.tf_record_random_reader(path)
     with tf.io.gfile.GFile(path, "rb") as file:
-        head = file.read(12)
-        if len(head) < 12 or _masked_crc32c(head[:8]) != struct.unpack("<I", head[8:])[0]:
-            return False
         try:
-            context = _context(file, struct.unpack("<Q", head[:8])[0], where=path)
-        except ProblemError:
-            return True  # to be told of as a damaged one
-    return "image/encoded" not in context.feature  # as in a tf.Example, which looks alike
+            for number, offset, _ in _heads(file, path):
+                try:
+                    content = _read_at(path, number, offset, reader=reader)
+                except ProblemError as error:
+                    on_damage(error)
+                else:
+                    yield number, offset, content
+        except ProblemError as error:
+            on_damage(error)
 
 
-def _damage(message: str) -> ProblemError:
+def kind_of(path: str) -> Literal["sequence", "example", ""]:
+    """Returns what the records of a file are: SequenceExamples, tf.Examples, or no records at all.
+
+    The first record that can be told decides.
+    """
+    kinds: list[Literal["sequence", "example"]] = []
+    with tf.io.gfile.GFile(path, "rb") as file:
+        if _length(file.read(12)) is None:
+            return ""
+        with contextlib.suppress(ProblemError):
+            for number, _, length in _heads(file, path):
+                with contextlib.suppress(ProblemError):
+                    features = _context(file, length, where=f"{path}: record {number}").feature
+                    kinds.append("example" if "image/encoded" in features else "sequence")
+                    break
+    return kinds[0] if kinds else "sequence"  # to be told of as a damaged one
+
+
+def damage(message: str) -> ProblemError:
+    """Returns the problem of a record that is no use; the message names file and record."""
     return ProblemError("damaged_record", message)
 
 
-def _scan(path: str) -> Iterator[tuple[str, Part]]:
-    """Yields source id and part of each record; reads the head of each, and skips the rest."""
+def _read_at(path: str, number: int, offset: int, *, reader: Any) -> bytes:
+    try:
+        reader = reader or tf_record.tf_record_random_reader(path)
+        return reader.read(offset)[0]
+    except (tf.errors.OpError, IndexError) as error:
+        raise damage(
+            f"{path}: record {number} (from 0) is damaged or has changed: {error}"
+        ) from None
+
+
+def _scan(
+    path: str, met: Callable[[ProblemError], None], check: Callable[[Part], object] | None
+) -> Iterator[tuple[str, Part]]:
+    """Yields source id and part of each record; reads the head of each; `met` gets the damage."""
     with tf.io.gfile.GFile(path, "rb") as file:
-        size, offset, number = file.size(), 0, 0
-        while offset < size:
-            file.seek(offset)
-            head = file.read(12)
-            if len(head) < 12 or _masked_crc32c(head[:8]) != struct.unpack("<I", head[8:])[0]:
-                kind = f"damaged at record {number} (from 0)" if number else "not a TFRecord file"
-                raise _damage(f"{path}: {kind}; expected uncompressed TFRecords")
-            length = struct.unpack("<Q", head[:8])[0]
-            if offset + length + 16 > size:
-                raise _damage(f"{path}: ends within record {number} (from 0); copy it again")
-            yield _describe(path, number, _context(file, length, where=f"{path}: record {number}"))
-            offset, number = offset + length + 16, number + 1
+        try:
+            for number, offset, length in _heads(file, path):
+                try:
+                    context = _context(file, length, where=f"{path}: record {number}")
+                    name, part = _describe(path, number, offset, context)
+                    if check is not None:
+                        check(part)
+                except ProblemError as error:
+                    met(error)
+                else:
+                    yield name, part
+        except ProblemError as error:
+            met(error)
+
+
+def _heads(file: tf.io.gfile.GFile, path: str) -> Iterator[tuple[int, int, int]]:
+    """Yields number, offset and length of each record, with the file at its first byte."""
+    size, offset, number = file.size(), 0, 0
+    while offset < size:
+        file.seek(offset)
+        length = _length(file.read(12))
+        if length is None:
+            kind = f"damaged at record {number} (from 0)" if number else "not a TFRecord file"
+            raise damage(f"{path}: {kind}; expected uncompressed TFRecords")
+        if offset + length + 16 > size:
+            raise damage(f"{path}: ends within record {number} (from 0); copy it again")
+        yield number, offset, length
+        offset, number = offset + length + 16, number + 1
     if not number:
-        raise _damage(f"{path}: the file has no records")
+        raise damage(f"{path}: the file has no records")
+
+
+def _length(head: bytes) -> int | None:
+    """Returns the length of the record that begins with these twelve bytes; None: none does."""
+    if len(head) < 12 or _masked_crc32c(head[:8]) != struct.unpack("<I", head[8:])[0]:
+        return None
+    return struct.unpack("<Q", head[:8])[0]
 
 
 def _context(file: tf.io.gfile.GFile, length: int, *, where: str) -> tf.train.Features:
-    """Returns the context of the record that starts at the file's position."""
+    """Returns the context of the SequenceExample at the file's position.
+
+    Of a tf.Example these are all of its features.
+    """
     data = file.read(min(length, _PREFIX_BYTES))
     start, end = _field_one(data)
     try:
@@ -168,7 +242,7 @@ def _context(file: tf.io.gfile.GFile, length: int, *, where: str) -> tf.train.Fe
             return tf.train.Features.FromString(data[start:end])
         return tf.train.SequenceExample.FromString(data + file.read(length - len(data))).context
     except DecodeError as error:
-        raise _damage(f"{where} (from 0) is not a SequenceExample: {error}") from None
+        raise damage(f"{where} (from 0) is not a SequenceExample: {error}") from None
 
 
 def _field_one(data: bytes) -> tuple[int, int]:
@@ -183,7 +257,7 @@ def _field_one(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _describe(path: str, number: int, context: tf.train.Features) -> tuple[str, Part]:
+def _describe(path: str, number: int, offset: int, context: tf.train.Features) -> tuple[str, Part]:
     def integer(key: str) -> int:
         values = context.feature[key].int64_list.value if key in context.feature else ()
         return int(values[0]) if values else 0
@@ -195,6 +269,7 @@ def _describe(path: str, number: int, context: tf.train.Features) -> tuple[str, 
     part = Part(
         path=path,
         number=number,
+        offset=offset,
         first_frame=integer("video/first_frame"),
         height=integer("image/height"),
         width=integer("image/width"),

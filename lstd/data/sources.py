@@ -137,6 +137,7 @@ class Source(NamedTuple):
         labels: class names in class order; empty where neither the data nor the caller names them.
         videos: in the order of the data set; a still is a video of one frame.
         notes: what the format itself says to leave out, counted; for people.
+        damaged: of each damaged record that is left out, where it is and what is wrong with it.
     """
 
     format: str
@@ -144,3 +145,4 @@ class Source(NamedTuple):
     labels: tuple[str, ...]
     videos: tuple[SourceVideo, ...]
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()

@@ -152,6 +152,54 @@ def test_convert_answers_problems_as_told(videos, tmp_path, capsys):
     assert "box_inverted: 1 x skip" in capsys.readouterr().out
 
 
+def test_a_limit_of_boxes_has_its_answer_in_convert_and_validate(videos, tmp_path, capsys):
+    arguments = [f"--input={videos}", "--max_boxes=1", "--on_problem=too_many_boxes=skip"]
+
+    assert data.main(["validate", f"--input={videos}", "--max_boxes=1"]) == 1
+    assert "too_many_boxes" in capsys.readouterr().out
+    assert data.main(["validate", *arguments]) == 0
+    told = capsys.readouterr().out
+    assert data.main(["convert", *arguments, f"--output_directory={tmp_path / 'a'}"]) == 0
+    (line,) = [line for line in told.splitlines() if line.startswith("too_many_boxes: ")]
+    assert line in capsys.readouterr().out
+    assert data.main(["convert", f"--input={videos}", f"--output_directory={tmp_path / 'b'}",
+                      "--max_boxes=1"]) == 2  # fmt: skip
+    assert "boxes, max_boxes is 1 (problem too_many_boxes; skip" in capsys.readouterr().err
+    for verb in ("validate", "convert", "split"):
+        directory = [f"--output_directory={tmp_path / 'c'}"] * (verb != "validate")
+        assert data.main([verb, f"--input={videos}", *directory,
+                          "--on_problem=too_many_boxes=skip"]) == 2  # fmt: skip
+        assert "too_many_boxes means nothing without --max_boxes" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_damaged_record_is_told_of_by_every_verb(videos, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    data.main(["convert", f"--input={videos}", f"--output_directory={shards}"])
+    (path,) = shards.glob("*.tfrecord")
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # in the last of three records
+    path.write_bytes(content)
+    capsys.readouterr()
+    place = f"{path.name}: record 2 (from 0) is damaged"
+    skip = "--on_problem=damaged_record=skip"
+
+    assert data.main(["validate", f"--input={shards}"]) == 1
+    assert place in capsys.readouterr().out
+    assert data.main(["validate", f"--input={shards}", skip]) == 0
+    assert "damaged_record: 1 x skip" in capsys.readouterr().out
+    assert data.main(["inspect", f"--input={shards}"]) == 0
+    assert place in capsys.readouterr().out
+    for verb in ("convert", "split"):
+        arguments = [verb, f"--input={shards}", f"--output_directory={tmp_path / verb}"]
+        assert data.main(arguments) == 2
+        assert place in capsys.readouterr().err
+        assert data.main([*arguments[:2], f"--output_directory={tmp_path / verb}_2", skip]) == 0
+        told = capsys.readouterr().out
+        assert "damaged_record: 1 x skip" in told
+        assert place in told
+
+
 def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
     pytest.importorskip("PIL.Image")
     out = tmp_path / "made"

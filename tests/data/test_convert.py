@@ -27,7 +27,7 @@ from lstd.data import (
 from lstd.data.conversion import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
-from tests.data import go_on
+from tests.data import go_on, records
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -179,6 +179,21 @@ def test_a_folder_that_holds_a_conversion_is_not_touched_without_resume(tmp_path
 
     assert digests(tmp_path) == before
     assert again["frames"] == 21
+
+
+def test_a_run_that_ended_before_its_first_shard_is_in_nobodys_way(
+    folders: Path, tmp_path: Path
+) -> None:
+    (folders / "synthetic_0_00000" / "000000.png").write_bytes(b"no")
+    out = tmp_path / "out"
+    with pytest.raises(ProblemError, match="cannot be decoded"):
+        convert.convert(readers.open(folders), out, Settings())
+    policy = problems.policy({"corrupt_image": "skip"})
+    with pytest.raises(ValueError, match=r"made with other .*setting policy"):
+        convert.convert(readers.open(folders), out, Settings(policy=policy), resume=True)
+
+    index = convert.convert(readers.open(folders), out, Settings(policy=policy))
+    assert index["problems"] == {"corrupt_image=skip": 1}
 
 
 def test_resume_writes_again_what_is_missing_or_damaged(tmp_path: Path) -> None:
@@ -396,6 +411,18 @@ def test_settings_are_checked(tmp_path: Path, bad: dict) -> None:
 # --- damaged shards ------------------------------------------------------------------------------
 
 
+def flip(path: Path, record: int, *, seed: int = 0) -> None:
+    """Flips a bit in the content of a record."""
+    content = bytearray(path.read_bytes())
+    start = 0
+    for _ in range(record):
+        start += int.from_bytes(content[start : start + 8], "little") + 16
+    length = int.from_bytes(content[start : start + 8], "little")
+    rng = random.Random(seed)
+    content[start + rng.randrange(12, 12 + length)] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
 def test_a_cut_off_file_is_named(tmp_path: Path) -> None:
     convert.convert(synthesize.source(SCENE), tmp_path, SETTINGS)
     first = sorted(tmp_path.glob("*.tfrecord"))[0]
@@ -409,14 +436,129 @@ def test_a_cut_off_file_is_named(tmp_path: Path) -> None:
 def test_flipped_bits_are_found_and_the_record_is_named(tmp_path: Path, seed: int) -> None:
     convert.convert(synthesize.source(SCENE), tmp_path, SETTINGS)
     first = sorted(tmp_path.glob("*.tfrecord"))[0]
-    content = bytearray(first.read_bytes())
-    rng = random.Random(seed)
-    length = int.from_bytes(content[:8], "little")
-    content[rng.randrange(12, 12 + length)] ^= 1 << rng.randrange(8)
-    first.write_bytes(content)
+    flip(first, 0, seed=seed)
 
     with pytest.raises(ValueError, match=rf"{first.name}: record 0 \(from 0\)"):
         frames_of(readers.open(tmp_path))
+
+
+def shown(folder: Path) -> list[tuple[str, int]]:
+    """Returns video and first pixel of every frame of records."""
+    return [
+        (video.name, int(tf.io.decode_image(frame.image)[0, 0, 0]))
+        for video in readers.open(folder).videos
+        for frame in video.read()
+    ]
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Videos a, of records of 5, 5 and 2 frames, and b, of 3, in two files; frame n has n."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    records.write(folder / "a.tfrecord", records.video_of("a", 12))
+    records.write(folder / "b.tfrecord", records.video_of("b", 3, base=100, boxes=3))
+    return folder
+
+
+@pytest.mark.parametrize(("place", "left"), [(0, range(5, 12)), (1, [*range(5), 10, 11])])
+def test_a_damaged_record_is_an_error_or_left_out(
+    shards: Path, tmp_path: Path, place: int, left: list[int]
+) -> None:
+    flip(shards / "a.tfrecord", place)
+    with pytest.raises(ProblemError, match=rf"a\.tfrecord: record {place} \(from 0\)") as caught:
+        convert.convert(readers.open(shards), tmp_path / "error", Settings())
+    assert "skip would go on" in str(caught.value)
+
+    policy = problems.policy({"damaged_record": "skip"})
+    source = readers.open(shards, skip_damaged=True)
+    index = convert.convert(source, tmp_path / "out", Settings(policy=policy))
+    assert shown(tmp_path / "out") == [
+        *(("a", value) for value in left),
+        *(("b", value) for value in (100, 101, 102)),
+    ]
+    assert index["problems"] == {"damaged_record=skip": 1}
+    (message,) = index["examples"]["damaged_record"]
+    assert f"a.tfrecord: record {place} (from 0) is damaged" in message
+    firsts = [r["first_frame"] for s in index["shards"] for r in s["records"]]
+    assert firsts == [0, 0]  # what is left is joined
+
+
+def test_a_file_that_cannot_be_read_on_is_left_out_from_there(shards: Path, tmp_path: Path) -> None:
+    path = shards / "a.tfrecord"
+    path.write_bytes(path.read_bytes()[:-10])
+    policy = problems.policy({"damaged_record": "skip"})
+    source = readers.open(shards, skip_damaged=True)
+    index = convert.convert(source, tmp_path / "out", Settings(policy=policy))
+
+    assert [value for name, value in shown(tmp_path / "out") if name == "a"] == [*range(10)]
+    assert index["problems"] == {"damaged_record=skip": 1}
+    assert "a.tfrecord: ends within record 2" in index["examples"]["damaged_record"][0]
+    path.write_bytes(path.read_bytes()[:100])
+    (shards / "b.tfrecord").unlink()
+    with pytest.raises(
+        ValueError, match=r"no video; left out: .*a\.tfrecord: ends within record 0"
+    ):
+        readers.open(shards, skip_damaged=True)
+
+
+def test_a_lost_record_is_missing_frames(shards: Path, tmp_path: Path) -> None:
+    path = shards / "a.tfrecord"
+    content = path.read_bytes()
+    ends = [0]
+    while ends[-1] < len(content):
+        ends.append(ends[-1] + int.from_bytes(content[ends[-1] : ends[-1] + 8], "little") + 16)
+    path.write_bytes(content[: ends[1]] + content[ends[2] :])
+
+    def converted_shards(answer: str) -> dict:
+        policy = problems.policy({"missing_frame": answer})
+        settings = Settings(policy=policy, frames_per_record=4)
+        return convert.convert(readers.open(shards), tmp_path / answer, settings)
+
+    with pytest.raises(ProblemError, match=r"record 1 .*begins at frame 10, expected 5.*, frame 5"):
+        converted_shards("error")
+    assert converted_shards("skip")["problems"] == {"missing_frame=skip": 5}
+    assert [v for n, v in shown(tmp_path / "skip") if n == "a"] == [*range(5), 10, 11]
+    assert converted_shards("repair")["problems"] == {"missing_frame=repair": 5}
+    assert [v for n, v in shown(tmp_path / "repair") if n == "a"] == [
+        *range(5), *[4] * 5, 10, 11
+    ]  # fmt: skip
+
+
+def test_more_boxes_than_the_limit_are_an_error_or_cut_and_counted(
+    shards: Path, tmp_path: Path
+) -> None:
+    assert convert.convert(readers.open(shards), tmp_path / "all", Settings())["boxes"] == 12 + 9
+    with pytest.raises(ProblemError, match=r"b\.tfrecord: .*frame 0: 3 boxes, max_boxes is 2"):
+        convert.convert(readers.open(shards), tmp_path / "error", Settings(max_boxes=2))
+    policy = problems.policy({"too_many_boxes": "skip"})
+    index = convert.convert(
+        readers.open(shards), tmp_path / "cut", Settings(max_boxes=2, policy=policy)
+    )
+
+    assert index["problems"] == {"too_many_boxes=skip": 3}
+    assert index["boxes"] == 12 + 6
+    (_, video) = readers.open(tmp_path / "cut").videos
+    assert [frame.truth.classes.tolist() for frame in video.read()] == [[0, 1]] * 3
+
+
+def test_a_video_of_which_no_frame_can_be_used_is_an_empty_one(
+    folders: Path, tmp_path: Path
+) -> None:
+    for path in (folders / "synthetic_0_00000").iterdir():
+        path.write_bytes(b"no")
+    _as_coco(folders)
+    folders = folders / "coco.json"
+    answers = {"corrupt_image": "skip"}
+    with pytest.raises(ProblemError, match="no frame of video 'synthetic_0_00000' can be used"):
+        converted(folders, tmp_path / "a", **answers)
+    index, _ = converted(folders, tmp_path / "b", **answers, empty_video="skip")
+    assert [video["name"] for video in index["videos"]] == ["synthetic_0_00001"]
+    assert index["problems"] == {"corrupt_image=skip": 6, "empty_video=skip": 1}
+    (tmp_path / "b" / "data-00000-of-00001.tfrecord").unlink()
+    policy = problems.policy({**answers, "empty_video": "skip"})
+    settings = Settings(frames_per_record=2, image_format="png", policy=policy)
+    assert convert.convert(readers.open(folders), tmp_path / "b", settings, resume=True) == index
 
 
 def test_video_frames_at_a_key_frame_boundary_do_not_depend_on_the_start(tmp_path: Path) -> None:

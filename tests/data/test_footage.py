@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd.data import record_files
+from lstd.data import problems, record_files, record_frames
 from lstd.data.footage import CHUNK, RecordFootage, Reel, SourceFootage
+from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part, Video
-from lstd.data.rows import Cleaner, RowReader
+from lstd.data.rows import Cleaner
 from lstd.data.sources import SourceFrame
 from lstd.types import GroundTruth
 from tests.data import records
@@ -98,22 +99,23 @@ def test_a_folder_of_frames_is_read_frame_by_frame() -> None:
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_frames_are_found_in_their_records_whether_these_tell_their_length(
-    tmp_path: Path, tells: bool
+    tmp_path: Path, tells: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
     (video,) = record_files.list_videos([path])
     if not tells:
         video = Video("v", tuple(part._replace(num_frames=0) for part in video.parts))
-    read: list[int] = []
-
-    class Noting(RowReader):
-        def __call__(self, part: Part) -> list:
-            read.append(part.number)
-            return super().__call__(part)
-
-    found = RecordFootage(video, Noting())
+    found = RecordFootage(video, Cleaner())
     assert found.num_frames == 12
     assert found.has_tracks
+    read: list[int] = []
+
+    def noting(part: Part) -> list[SourceFrame]:
+        read.append(part.number)
+        return frames_of(part)
+
+    frames_of = record_frames.frames_of
+    monkeypatch.setattr(record_frames, "frames_of", noting)
     reel = found.open()
     wheres = [reel.row(number).where for number in (0, 4, 5, 4, 11, 10, 5)]
     assert [where.partition(": ")[2] for where in wheres] == [
@@ -122,10 +124,21 @@ def test_frames_are_found_in_their_records_whether_these_tell_their_length(
     assert read == [0, 1, 2]  # the last two stay in memory
 
 
-def test_a_gap_that_only_the_frames_tell_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tells", [True, False])
+def test_frames_that_no_record_holds_are_missing(tmp_path: Path, tells: bool) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
     (video,) = record_files.list_videos([path])
-    parts = (video.parts[0]._replace(num_frames=0), video.parts[2])
-    reel = RecordFootage(Video("v", parts), RowReader()).open()
-    with pytest.raises(ValueError, match=r"record 2 .* begins at frame 10, expected 5"):
-        reel.row(0)
+    first, _, last = video.parts
+    if not tells:
+        first = first._replace(num_frames=0)
+    gap = Video("v", (first, last))
+    with pytest.raises(ProblemError, match=r"record 2 .* begins at frame 10, expected 5"):
+        RecordFootage(gap, Cleaner()).open()
+
+    answers = problems.policy({"missing_frame": "skip"})
+    found = RecordFootage(gap, Cleaner(answers=answers))
+    reel = found.open()
+    assert found.num_frames == 12
+    assert [reel.row(number).image is None for number in range(4, 11)] == [
+        False, True, True, True, True, True, False
+    ]  # fmt: skip

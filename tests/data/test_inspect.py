@@ -116,6 +116,7 @@ def test_validate_finds_every_problem(tmp_path: Path) -> None:
 
     counts = {kind: n for (kind, _), n in report.counts.items()}
     assert counts.pop("too_many_boxes") >= 1
+    assert set(report.counts) >= {("box_empty", "error"), ("box_beyond_edge", "repair")}
     assert counts == {
         "box_empty": 1,
         "box_inverted": 1,
@@ -125,7 +126,8 @@ def test_validate_finds_every_problem(tmp_path: Path) -> None:
         "corrupt_image": 1,
     }
     assert sum(seen) == 12
-    answered = validate.answered(report, problems.policy(default="repair"))
+    policy = problems.policy(default="repair")
+    answered = validate.validate(source, policy=policy)
     assert answered.counts["box_inverted", "repair"] == 1
     assert answered.counts["box_empty", "error"] == 1
     bare = validate.validate(source, images=False)

@@ -231,6 +231,11 @@ def test_a_lost_shard_is_refused_or_stepped_over(tmp_path: Path) -> None:
     shown = Shown(path, problems={"missing_frame": "skip"})
     assert shown.values == [*range(5), 10, 11, 100, 101, 102]
     assert shown.report.counts == {("missing_frame", "skip"): 5}
+    shown = Shown(path, problems={"missing_frame": "repair"})
+    assert shown.values == [*range(5), 4, 4, 4, 4, 4, 10, 11, 100, 101, 102]
+    assert shown.report.counts == {("missing_frame", "repair"): 5}
+    # What damage explains is counted as damage, what it does not is not swallowed by it.
+    assert "expected 5" in refusal(path, problems={"damaged_record": "skip"})
 
 
 def test_a_record_that_is_there_twice_is_refused(tmp_path: Path) -> None:
@@ -242,7 +247,7 @@ def test_a_record_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     first = next(tf.data.TFRecordDataset(path).as_numpy_iterator())
     sequence_example.write(path, [first, example.SerializeToString()])
 
-    assert "begins at frame 3, expected 5: frames are missing or there twice" in refusal(path)
+    assert "begins at frame 3, expected 5: frames are there twice" in refusal(path)
 
 
 def test_two_videos_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.data import record_files, sequence_example
+from lstd.data.problems import ProblemError
 from tests.data import records
 
 
@@ -21,7 +22,10 @@ def test_parts_of_a_video_are_one_video(tmp_path: Path) -> None:
         (1, 5),
         (2, 10),
     ]
-    assert videos[1].parts == (record_files.Part(path, 3, 0, 6, 8, 3),)
+    (part,) = videos[1].parts
+    assert part == record_files.Part(path, 3, part.offset, 0, 6, 8, 3)
+    size = Path(path).stat().st_size
+    assert part.offset + 16 + len(record_files.read(part)) == size  # it stands last
 
 
 def test_a_record_is_read_by_its_number(tmp_path: Path) -> None:
@@ -113,3 +117,25 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     record_files.read(video.parts[0])
     with pytest.raises(ValueError, match=r"a: record 2 \(from 0\) is damaged"):
         record_files.read(video.parts[2])
+
+
+def test_what_stands_behind_damage_is_marked(tmp_path: Path) -> None:
+    paths = [
+        records.write(tmp_path / name, records.video_of(name, 12), frames_per_record=4)
+        for name in "ab"
+    ]
+    data = bytearray(Path(paths[0]).read_bytes())
+    data[-20] ^= 1  # in the last record
+    data[14] = 0xFF  # in the context of the first
+    Path(paths[0]).write_bytes(data)
+    told: list[ProblemError] = []
+    first, other = record_files.list_videos(paths, on_damage=told.append, check=record_files.read)
+
+    assert [error.message.partition(":")[2][:18] for error in told] == [
+        " record 0 (from 0)",
+        " record 2 (from 0)",
+    ]
+    assert [(part.number, part.after_damage) for part in first.parts] == [(1, True)]
+    assert [(part.number, part.after_damage) for part in other.parts] == [
+        (0, True), (1, False), (2, False)
+    ]  # fmt: skip

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from lstd.data import record_files, sequence_example
-from lstd.data.rows import RowReader
+from lstd.data.footage import RecordFootage
+from lstd.data.rows import Cleaner
 from tests.golden.reference import arrays, reference
 
 RECORDS = reference("sequence_examples.tfrecord")
@@ -48,6 +49,8 @@ def test_records_of_the_original_become_rows_without_padding(
     assert [(v.parts[0].height, v.parts[0].width) for v in videos] == [(40, 56), (32, 32)]
     for number, video in enumerate(videos):
         stored = golden[f"example{number}/groundtruth_classes"]
-        for row, classes in zip(RowReader()(video.parts[0]), stored, strict=True):
+        reel = RecordFootage(video, Cleaner()).open()
+        for frame, classes in enumerate(stored):
+            row = reel.row(frame)
             np.testing.assert_array_equal(row.classes, classes[classes > 0] - 1)
             assert (row.track_ids == -1).all()

@@ -16,36 +16,44 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd.data.readers import coco, csv_table, imagenet_vid, mot, records, yolo
+from lstd.data.readers import (
+    coco,
+    csv_table,
+    example_records,
+    imagenet_vid,
+    mot,
+    sequence_records,
+    yolo,
+)
 from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
 
 class Format(NamedTuple):
-    """A format: how it is known, how it is read, and what it looks like on a disk."""
+    """A format: how it is known and read, what it looks like on a disk, and what may be chosen."""
 
     matches: Callable[[Path], bool]
     read: Callable[[Path, Options], Source]
     tree: str
+    takes: tuple[str, ...]
 
 
 FORMATS: Mapping[str, Format] = {
-    imagenet_vid.NAME: Format(imagenet_vid.matches, imagenet_vid.read, imagenet_vid.TREE),
-    mot.NAME: Format(mot.matches, mot.read, mot.TREE),
-    yolo.NAME: Format(yolo.matches, yolo.read, yolo.TREE),
-    coco.NAME: Format(coco.matches, coco.read, coco.TREE),
-    csv_table.NAME: Format(csv_table.matches, csv_table.read, csv_table.TREE),
-    records.SEQUENCE_NAME: Format(
-        lambda path: records.kind_of(path) == records.SEQUENCE_NAME,
-        records.read_sequences,
-        records.TREE,
-    ),
-    records.EXAMPLE_NAME: Format(
-        lambda path: records.kind_of(path) == records.EXAMPLE_NAME,
-        records.read_examples,
-        records.TREE,
-    ),
+    module.NAME: Format(module.matches, module.read, module.TREE, takes)
+    for module, takes in (
+        (imagenet_vid, ("subset", "images")),
+        (mot, ("subset", "images")),
+        (yolo, ("subset", "stills", "folders")),
+        (coco, ("subset", "images", "stills")),
+        (csv_table, ("images",)),
+        (sequence_records, ("subset",)),
+        (example_records, ("subset",)),
+    )
 }
+
+
+WITH_NUMBERS = (sequence_records.NAME, example_records.NAME)
+"""Formats whose files say the numbers of classes; of the others the names give the numbers."""
 
 
 def open(
@@ -56,30 +64,38 @@ def open(
     subset: str = "",
     images: str | os.PathLike[str] = "",
     stills: bool = False,
+    folders: bool = False,
+    skip_damaged: bool = False,
 ) -> Source:
     """Returns the videos of a data set, raw; cheap, no picture is decoded.
 
     Args:
         path: a file or folder, see `FORMATS`.
-        labels: see `Options`; so are subset, images and stills.
+        labels: see `Options`; so are the arguments from subset on.
         format: a name of `FORMATS`; empty: found out by content.
         subset: a part of the data set.
         images: where the pictures are, if not as usual.
         stills: every image is a video of its own.
+        folders: the images of a folder are a video.
+        skip_damaged: damaged records are left out, and listed in `Source.damaged`.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        ValueError: no format fits, or several do, or the reader finds a mistake that leaves it
-            without videos; the message says what was expected, and where.
+        ValueError: no format fits, or several do; a choice that the format does not have; or the
+            reader finds a mistake that leaves it without videos; the message says what was
+            expected, and where.
     """
     place = Path(path)
     if not place.exists() and not (place.parent.is_dir() and any(_glob(place))):
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    options = Options(tuple(labels), subset, str(images), stills)
+    options = Options(tuple(labels), subset, str(images), stills, folders, skip_damaged)
     _check_name(format)
-    source = FORMATS[format or detect(place)].read(place, options)
+    name = format or detect(place)
+    _check_choices(name, options, path)
+    source = FORMATS[name].read(place, options)
     if not source.videos:
-        raise ValueError(f"{path}: this data set holds no video")
+        left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""
+        raise ValueError(f"{path}: this data set holds no video{left_out}")
     return source
 
 
@@ -114,6 +130,19 @@ def _check_name(name: str) -> None:
         close = difflib.get_close_matches(name, FORMATS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
         raise ValueError(f"unknown format {name!r}; {hint}")
+
+
+def _check_choices(name: str, options: Options, path: str | os.PathLike[str]) -> None:
+    """Raises where a choice would silently do nothing."""
+    for choice in ("subset", "images", "stills", "folders"):
+        if getattr(options, choice) and choice not in FORMATS[name].takes:
+            others = [other for other, known in FORMATS.items() if choice in known.takes]
+            raise ValueError(
+                f"{path}: {choice} means nothing for the format {name}, only for "
+                f"{', '.join(others)}; leave it out"
+            )
+    if options.stills and options.folders:
+        raise ValueError(f"{path}: stills and folders exclude one another; leave one out")
 
 
 def _glob(path: Path) -> list[Path]:

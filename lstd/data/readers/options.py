@@ -21,9 +21,14 @@ class Options(NamedTuple):
             of it, or the only one.
         images: the folder or video file with the pictures, where they do not stand as usual.
         stills: every image is a video of one frame, whatever its name says.
+        folders: the images of a folder are a video, whatever their names say.
+        skip_damaged: damaged records are left out, and told of in `Source.damaged`; all are read
+            for it. Otherwise they are an error.
     """
 
     labels: tuple[str, ...] = ()
     subset: str = ""
     images: str = ""
     stills: bool = False
+    folders: bool = False
+    skip_damaged: bool = False

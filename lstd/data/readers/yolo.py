@@ -4,7 +4,8 @@ A line is class, x and y of the centre, width, height, all relative, and perhaps
 with an odd number of at least seven values is an outline, whose box is taken. An image without a
 text file, or with an empty one, shows nothing. Images of a folder whose names differ in their last
 number only (`street_0001.jpg`, `street_0002.jpg`) are a video, named by the folder and what stands
-before the number; with `stills`, every image stands alone.
+before the number; with `folders`, all images of a folder are a video, named by the folder; with
+`stills`, every image stands alone.
 
 Source: https://docs.ultralytics.com/datasets/detect/.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,17 @@ def read(path: Path, options: Options) -> Source:
         known = ", ".join(subset for subset in _SUBSETS if content.get(subset))
         raise ValueError(f"{found[0]}: there is no subset {options.subset!r}; it has {known}")
     subsets = [options.subset] if options.subset else [s for s in _SUBSETS if content.get(s)]
+    grouping: Callable[[str], str] = _without_last_number
+    if options.stills or options.folders:
+        grouping = str if options.stills else lambda stem: ""
     videos: list[LabelledVideo] = []
     for subset in subsets:
         entries = content[subset]
         for entry in entries if isinstance(entries, list) else [entries]:
             base, images = _images(str(entry), content, found[0])
-            groups = _groups(images, base, stills=options.stills)
+            groups = _groups(images, base, grouping)
             videos += [_video(name, files, names, classes) for name, files in groups.items()]
-    return Source(NAME, str(path), classes.labels, tuple(videos))
+    return Source(NAME, str(path), classes.labels, tuple(videos), _notes(videos, options))
 
 
 def _files(path: Path) -> list[Path]:
@@ -135,17 +139,32 @@ def _listed(line: str, listing: Path, root: Path) -> Path:
     return own if line.startswith("./") or own.exists() else root / line
 
 
-def _groups(images: Sequence[Path], base: Path, *, stills: bool) -> dict[str, list[Path]]:
-    """Returns the images of each video."""
+def _groups(
+    images: Sequence[Path], base: Path, grouping: Callable[[str], str]
+) -> dict[str, list[Path]]:
+    """Returns the images of each video; `grouping` makes of an image's name what they share."""
     groups: dict[str, list[Path]] = {}
     for image in images:
         folder = image.parent
         name = str(folder.relative_to(base)) if folder.is_relative_to(base) else str(folder)
         name = "" if name == "." else name
-        stem = image.stem if stills else re.sub(r"[\s_.-]*\d+$", "", image.stem)
-        title = "/".join(part for part in (name, stem) if part) or base.name
+        title = "/".join(part for part in (name, grouping(image.stem)) if part) or base.name
         groups.setdefault(title, []).append(image)
     return groups
+
+
+def _without_last_number(stem: str) -> str:
+    return re.sub(r"[\s_.-]*\d+$", "", stem)
+
+
+def _notes(videos: Sequence[LabelledVideo], options: Options) -> tuple[str, ...]:
+    """Returns what to say where no two images were found to be of one video."""
+    if len(videos) < 2 or options.stills or any(video.num_frames > 1 for video in videos):
+        return ()
+    return (
+        "every image is a video of its own: no two names of a folder differ in their last number "
+        "only; if a folder of images is a video, say so with folders",
+    )
 
 
 def _video(

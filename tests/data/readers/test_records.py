@@ -144,7 +144,7 @@ def test_flipped_bits_in_tf_examples_name_the_record(tmp_path: Path, seed: int) 
     content[random.Random(seed).randrange(second + 12, len(content) - 4)] ^= 4
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"a\.tfrecord: record 1 \(from 0\) is damaged or cut off"):
+    with pytest.raises(ValueError, match=r"a\.tfrecord: record 1 \(from 0\) is damaged"):
         readers.open(path)
 
 

@@ -1,0 +1,179 @@
+"""Reads tf.Examples of single images, each a video of one frame.
+
+They are in the form of the Object Detection API: `image/encoded`,
+`image/object/bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `image/object/class/label` (1-based), and where
+there are, `image/object/class/text`, `image/object/is_crowd`, `image/object/track/label`,
+`image/source_id`, `image/filename`, `image/height`, `image/width`. Without labels of the caller,
+their names are the texts in the records.
+
+Source: the Object Detection API of TensorFlow, "Preparing Inputs".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstd.data import record_files
+from lstd.data.problems import ProblemError
+from lstd.data.readers import record_set
+from lstd.data.readers.options import Options
+from lstd.data.record_files import Part
+from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
+from lstd.types import GroundTruth
+
+NAME = record_set.EXAMPLE_NAME
+TREE = record_set.TREE
+
+
+def matches(path: Path) -> bool:
+    """Whether a path is a TFRecord file of tf.Examples, or a folder or pattern of them."""
+    return record_set.kind_of(path) == NAME
+
+
+def read(path: Path, options: Options) -> Source:
+    """Returns every tf.Example as a video of one frame; all are read once.
+
+    Raises:
+        ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
+            file and record.
+    """
+    damaged: list[str] = []
+
+    def met(error: ProblemError) -> None:
+        if not options.skip_damaged:
+            raise error
+        damaged.append(error.message)
+
+    entries = [
+        entry for file in record_set.files_of(path, options) for entry in _scan(str(file), met)
+    ]
+    labels = options.labels or record_set.names_in(entry.texts for entry in entries)
+    videos = tuple(ExampleVideo(e.name, e.part, e.has_tracks) for e in entries)
+    return Source(NAME, str(path), tuple(labels), videos, damaged=tuple(damaged))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleVideo:
+    """A `SourceVideo` of one frame, a tf.Example."""
+
+    name: str
+    part: Part
+    has_tracks: bool
+    num_frames: int = 1
+    random_access: bool = True
+
+    @property
+    def height(self) -> int:
+        """As the record says, pixels."""
+        return self.part.height
+
+    @property
+    def width(self) -> int:
+        """As the record says, pixels."""
+        return self.part.width
+
+    @property
+    def where(self) -> str:
+        """The file of the record."""
+        return self.part.path
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        """Yields the frame; see `SourceVideo`."""
+        if start > 0 or (stop is not None and stop < 1):
+            return
+        features = _features(record_files.read(self.part), where=_place(self.part))
+        yield _frame(features, where=_place(self.part), images=images, tracks=self.has_tracks)
+
+
+class _Entry(NamedTuple):
+    """A record: its name, its place, class texts by number, and whether it has track ids."""
+
+    name: str
+    part: Part
+    texts: dict[int, str]
+    has_tracks: bool
+
+
+def _scan(path: str, met: Callable[[ProblemError], None]) -> Iterator[_Entry]:
+    """Yields what is to be known of each record; `met` gets the damage."""
+    for number, offset, serialized in record_files.read_all(path, met):
+        try:
+            yield _described(serialized, path, number, offset)
+        except ProblemError as error:
+            met(error)
+
+
+def _described(serialized: bytes, path: str, number: int, offset: int) -> _Entry:
+    where = f"{path}: record {number} (from 0)"
+    features = _features(serialized, where=where)
+    sides = [_values(features, f"image/{side}") for side in ("height", "width")]
+    height, width = (int(side[0]) if side else 0 for side in sides)
+    said = [_values(features, f"image/{key}") for key in ("source_id", "filename")]
+    name = next((v[0].decode(errors="replace") for v in said if v and v[0]), "")
+    texts = _values(features, "image/object/class/text")
+    classes = _values(features, "image/object/class/label")
+    return _Entry(
+        name or f"{Path(path).name}#{number}",
+        Part(path, number, offset, 0, height, width),
+        {int(c): t.decode(errors="replace") for c, t in zip(classes, texts, strict=False)},
+        "image/object/track/label" in features,
+    )
+
+
+def _features(serialized: bytes, *, where: str) -> Any:
+    """Returns the features of a tf.Example by name; raises ProblemError where it is none."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except DecodeError as error:
+        raise record_files.damage(f"{where} is not a tf.Example: {error}") from None
+    if "image/encoded" not in features:
+        raise record_files.damage(f"{where} has no 'image/encoded'")
+    lengths = [len(column) for column in _columns(features)]
+    if len(set(lengths)) > 1:
+        told = ", ".join(map(str, lengths))
+        raise record_files.damage(
+            f"{where}: the lists ymin, xmin, ymax, xmax and class differ in length: {told}"
+        )
+    return features
+
+
+def _columns(features: Any) -> list[list]:
+    """Returns ymin, xmin, ymax, xmax and class of all boxes."""
+    names = [*(f"bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")), "class/label"]
+    return [_values(features, f"image/object/{name}") for name in names]
+
+
+def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFrame:
+    *sides, classes = _columns(features)
+    encoded = _values(features, "image/encoded")
+    track_ids = _values(features, "image/object/track/label") or [-1] * len(classes)
+    crowd = _values(features, "image/object/is_crowd") or [0] * len(classes)
+    truth = GroundTruth(
+        boxes=np.array(sides, np.float32).reshape(4, -1).T,
+        classes=np.array([c - 1 if c >= 1 else UNKNOWN_CLASS for c in classes], np.int32),
+        track_ids=np.array(track_ids, np.int32) if tracks else None,
+        is_crowd=np.array(crowd, np.bool_),
+    )
+    image = encoded[0] if images and encoded and encoded[0] else None
+    return SourceFrame(image, truth, where, class_texts=tuple(f"number {c}" for c in classes))
+
+
+def _values(features: Any, key: str) -> list:
+    if key not in features:
+        return []
+    feature = features[key]
+    return [*getattr(feature, feature.WhichOneof("kind") or "bytes_list").value]
+
+
+def _place(part: Part) -> str:
+    return f"{part.path}: record {part.number} (from 0)"

@@ -1,0 +1,72 @@
+"""What the readers of TFRecord files share: which files, of which kind, and the class names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lstd.data.readers import natural
+from lstd.data.readers.options import Options, WrongTree
+
+SEQUENCE_NAME = "sequence_example"
+EXAMPLE_NAME = "tf_example"
+TREE = """\
+train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded"""
+
+
+def kind_of(path: Path) -> str:
+    """Returns the name of the format of a TFRecord file or a folder of them; empty: none."""
+    from lstd.data import record_files
+
+    files = _files(path)
+    if not files:
+        return ""
+    kind = record_files.kind_of(str(files[0]))
+    if not kind:  # by its name it should, and the reader says what is wrong
+        return SEQUENCE_NAME if "tfrecord" in files[0].name.lower() else ""
+    return SEQUENCE_NAME if kind == "sequence" else EXAMPLE_NAME
+
+
+def files_of(path: Path, options: Options) -> list[Path]:
+    """Returns the files of a subset, whose names begin with it, in order.
+
+    Raises:
+        WrongTree: there are none.
+    """
+    found = _files(path)
+    files = [file for file in found if file.name.startswith(options.subset)]
+    if found and not files:
+        names = ", ".join(file.name for file in found[:3])
+        raise WrongTree(
+            f"{path}: no TFRecord file has a name that begins with {options.subset!r}, such as "
+            f"{names} do"
+        )
+    if not files:
+        raise WrongTree(f"{path}: there are no TFRecord files; expected\n{TREE}")
+    return files
+
+
+def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
+    """Returns names in class order, from those that records give; empty where none has any.
+
+    Args:
+        texts: the name of each class number, from 1, as each record has them.
+    """
+    known: dict[int, str] = {}
+    for found in texts:
+        known.update(found)
+    known = {number: name for number, name in known.items() if number >= 1}
+    if not known:
+        return ()
+    return tuple(known.get(number, f"class {number - 1}") for number in range(1, max(known) + 1))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [p for p in path.iterdir() if p.is_file() and "tfrecord" in p.name.lower()]
+        found = [p for p in found if not p.name.startswith(".")]
+    else:  # a pattern
+        found = [p for p in path.parent.glob(path.name) if p.is_file()] if path.name else []
+    return sorted(found, key=lambda file: natural.key(file.name))
