@@ -2,8 +2,8 @@
 
 An image belongs to the video `video_id`, at the place that `frame_id` gives it; an image without
 one is a video of one frame. `instance_id` or `track_id` of an annotation is its identity. A
-`file_name` such as `street.avi#12` is frame 12, from 0, of a video file. Boxes are x, y, width,
-height in pixels of the image.
+`file_name` such as `street.avi#12` is frame 12, from 0, of a video file; a video may take its
+frames from several files. Boxes are x, y, width, height in pixels of the image.
 
 Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking.
 """
@@ -11,6 +11,7 @@ Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from lstd.data.readers.labelled_video import (
     BoxRow,
     Classes,
     ImageFiles,
+    JoinedPictures,
     LabelledVideo,
     Pictures,
     RawBoxes,
@@ -246,9 +248,20 @@ def _image_folder(path: Path, images: Sequence[Mapping[str, Any]], given: str) -
 
 
 def _pictures(images: Sequence[Mapping[str, Any]], folder: Path) -> Pictures:
-    found = [_FRAME_OF_VIDEO.match(str(image["file_name"])) for image in images]
-    files = {match.group(1) for match in found if match}
-    if images and all(found) and len(files) == 1 and (folder / next(iter(files))).is_file():
-        numbers = [int(match.group(2)) for match in found if match]
-        return video_frames(folder / files.pop(), numbers=numbers)
-    return ImageFiles(tuple(str(folder / str(image["file_name"])) for image in images))
+    """Returns the pictures of a video; each may be a file, or a frame of a video file."""
+    parts: list[Pictures] = []
+    for file, group in itertools.groupby(images, key=lambda image: _video_file(image, folder)):
+        names = [str(image["file_name"]) for image in group]
+        if file is None:
+            parts.append(ImageFiles(tuple(str(folder / name) for name in names)))
+        else:
+            numbers = [int(name.rpartition("#")[2]) for name in names]
+            parts.append(video_frames(file, numbers=numbers))
+    return parts[0] if len(parts) == 1 else JoinedPictures(tuple(parts))
+
+
+def _video_file(image: Mapping[str, Any], folder: Path) -> Path | None:
+    """Returns the video file that an image is a frame of; None for an image of its own."""
+    found = _FRAME_OF_VIDEO.match(str(image["file_name"]))
+    file = folder / found.group(1) if found else None
+    return file if file is not None and file.is_file() else None

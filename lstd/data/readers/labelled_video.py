@@ -229,6 +229,39 @@ class VideoFrames:
         return self.height, self.width
 
 
+@dataclasses.dataclass(frozen=True)
+class JoinedPictures:
+    """Pictures from several places, one after the other."""
+
+    parts: tuple[Pictures, ...]
+
+    @property
+    def random_access(self) -> bool:
+        """Whether all of them are."""
+        return all(part.random_access for part in self.parts)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def read(self, start: int, stop: int) -> Iterator[Image]:
+        """Yields the images from `start` up to `stop`."""
+        for first, part in self._placed():
+            if first < stop and first + len(part) > start:
+                yield from part.read(max(0, start - first), min(stop - first, len(part)))
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Returns what the image's own place says."""
+        first, part = next(
+            (first, part) for first, part in self._placed() if number < first + len(part)
+        )
+        return part.size_of(number - first)
+
+    def _placed(self) -> Iterator[tuple[int, Pictures]]:
+        """Yields the number of its first picture, and each part."""
+        starts = itertools.accumulate((len(part) for part in self.parts), initial=0)
+        return zip(starts, self.parts, strict=False)
+
+
 def video_frames(
     path: Path, *, numbers: Sequence[int] | None = None, at_least: int = 0
 ) -> VideoFrames:

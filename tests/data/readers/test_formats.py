@@ -12,7 +12,7 @@ import pytest
 from lstd.data import problems, readers
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import Report
-from lstd.data.source_images import pixels
+from lstd.data.source_images import MissingImage, pixels
 from lstd.data.sources import UNKNOWN_CLASS, ImageFile, Source
 
 Image = pytest.importorskip("PIL.Image")
@@ -304,6 +304,63 @@ def test_coco_frames_of_a_video_file(coco: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(last.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
 
 
+@pytest.fixture
+def two_files(tmp_path: Path) -> Path:
+    """A COCO file of one video: frames of two video files, an image between, and back again."""
+    pytest.importorskip("av")
+    from lstd.media.video_writer import VideoWriter
+
+    for name, base in (("a.mp4", 0), ("b.mp4", 100)):
+        with VideoWriter(tmp_path / name, width=64, height=48, fps=5) as writer:
+            for number in range(4):
+                writer.write(np.full([48, 64, 3], base + 20 * number, np.uint8))
+    picture(tmp_path / "still.png", value=250, size=(48, 64))
+    names = ["a.mp4#2", "a.mp4#3", "b.mp4#0", "b.mp4#1", "still.png", "a.mp4#0", "b.mp4#3"]
+    content = {
+        "videos": [{"id": 1, "name": "street"}],
+        "images": [
+            {"id": n, "video_id": 1, "frame_id": n, "file_name": name}
+            for n, name in enumerate(names)
+        ],
+        "annotations": [
+            {"image_id": n, "category_id": 1, "instance_id": n, "bbox": [16, 12, 32, 24]}
+            for n in range(len(names))
+        ],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    text(tmp_path / "street.json", json.dumps(content))
+    return tmp_path / "street.json"
+
+
+def test_coco_frames_of_one_video_may_lie_in_several_files(two_files: Path) -> None:
+    source = readers.open(two_files)
+    (video,) = source.videos
+    expected = [40, 60, 100, 120, 250, 0, 160]
+
+    np.testing.assert_allclose(values(source), expected, atol=3)
+    assert not video.random_access
+    for start, stop in ((0, 1), (1, 5), (3, 4), (4, 7), (6, 7)):
+        frames = [*video.read(start, stop)]
+        shown = [int(pixels(frame.image, where="")[0, 0, 0]) for frame in frames]
+        np.testing.assert_allclose(shown, expected[start:stop], atol=3)
+        assert [frame.truth.track_ids.tolist() for frame in frames] == [
+            [number] for number in range(start, stop)
+        ]
+        for frame in frames:
+            np.testing.assert_allclose(frame.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
+
+
+def test_coco_frames_of_a_video_file_that_is_not_there_are_missing(two_files: Path) -> None:
+    (two_files.parent / "b.mp4").unlink()
+    frames = [*readers.open(two_files).videos[0].read()]
+
+    with pytest.raises(MissingImage, match=r"frame .*: there is no image .*b\.mp4#1"):
+        pixels(frames[3].image, where="frame 3")
+    assert [isinstance(frame.image, ImageFile) for frame in frames] == [
+        False, False, True, True, True, False, True
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -477,6 +534,30 @@ def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
         "images/train/hive_10": [[]],
         "images/train/hive_1": [[(UNKNOWN_CLASS, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)]],
     }
+
+
+def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
+    text(tmp_path / "data.yaml", "train: images\nnames: [ant]\n")
+    for name, value in (("a/2_ff0.png", 2), ("a/10_0e1.png", 10), ("b/x.png", 3), ("b/y1.png", 4)):
+        picture(tmp_path / "images" / name, value=value)
+    apart = readers.open(tmp_path)
+    joined = readers.open(tmp_path, folders=True)
+
+    assert [video.num_frames for video in apart.videos] == [1, 1, 1, 1]
+    assert "every image is a video of its own" in apart.notes[0]
+    assert "say so with folders" in apart.notes[0]
+    assert [(video.name, video.num_frames) for video in joined.videos] == [("a", 2), ("b", 2)]
+    assert values(joined) == [2, 10, 3, 4]
+    assert joined.notes == ()
+
+
+def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Path) -> None:
+    with pytest.raises(ValueError, match="stills and folders exclude one another"):
+        readers.open(yolo, stills=True, folders=True, format="yolo")
+    with pytest.raises(ValueError, match="images means nothing for the format yolo, only for "):
+        readers.open(yolo, images="elsewhere", format="yolo")
+    with pytest.raises(ValueError, match="stills means nothing for the format mot, only for yolo"):
+        readers.open(mot, stills=True)
 
 
 def test_yolo_as_roboflow_writes_it(yolo: Path) -> None:
