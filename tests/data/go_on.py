@@ -7,12 +7,12 @@ from multiprocessing.connection import Connection
 from lstd.data import convert, synthesize
 from lstd.data.conversion import Settings
 
-SCENE = synthesize.Scene(videos=20, frames=60, height=320, width=320, noise=4.0)
-SETTINGS = Settings(frames_per_record=25, frames_per_shard=25)
+SCENE = synthesize.Scene(videos=20, frames=30, height=320, width=320, noise=4.0)
+SETTINGS = Settings(frames_per_record=10, frames_per_shard=10)
 
 
 def go_on(directory: str, workers: int, told: Connection) -> None:
-    """Converts with resume; says when the plan is made and the writing begins."""
+    """Converts with resume; says when the plan is made, and then when each shard is done."""
     convert.convert(
         synthesize.source(SCENE),
         directory,
@@ -20,4 +20,5 @@ def go_on(directory: str, workers: int, told: Connection) -> None:
         workers=workers,
         resume=True,
         on_start=lambda plan, done: told.send(done),
+        on_frames=told.send,
     )
