@@ -7,7 +7,7 @@ cheap for every reel; what else is cheap depends on the medium.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +19,15 @@ from lstd.data.record_frames import Span
 from lstd.data.rows import Cleaner, Row
 from lstd.data.sources import SourceVideo
 
-CHUNK = 32
-"""Frames that are decoded at once when a video file is walked through backwards."""
+CHUNK, LARGEST_CHUNK = 32, 256
+"""Frames that are decoded at once when a video file is walked through backwards, at least and most.
+
+Encoders set key frames some 250 frames apart, and each chunk is decoded from the one before it: the
+larger a chunk, the fewer frames are decoded twice.
+"""
+
+_CHUNK_BYTES = 128 << 20
+"""What the frames of a chunk may take in memory, if they are more than `CHUNK`."""
 
 _GOING_ON = 64
 """Frames of a video file that are rather decoded on the way than looked up by a seek."""
@@ -223,7 +230,7 @@ class _RunningReel:
         return self._recent[number]
 
     def _read_chunk(self, last: int) -> None:
-        first = max(0, last + 1 - CHUNK)
+        first = max(0, last + 1 - _chunk_of(self._recent.values()))
         self.close()
         rows = self._rows(first, last + 1)
         self._recent = dict(zip(range(first, last + 1), rows, strict=True))
@@ -232,3 +239,9 @@ class _RunningReel:
         if self._running is not None:
             self._running.close()  # type: ignore[attr-defined]
         self._running, self._recent = None, {}
+
+
+def _chunk_of(rows: Iterable[Row]) -> int:
+    """Returns how many frames like these are decoded at once."""
+    sizes = [row.image.nbytes for row in rows if isinstance(row.image, np.ndarray)]
+    return min(max(CHUNK, _CHUNK_BYTES // max(sizes, default=_CHUNK_BYTES)), LARGEST_CHUNK)

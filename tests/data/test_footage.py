@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstd.data import problems, record_files, record_frames
-from lstd.data.footage import CHUNK, RecordFootage, Reel, SourceFootage
+from lstd.data.footage import CHUNK, LARGEST_CHUNK, RecordFootage, Reel, SourceFootage
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part, Video
 from lstd.data.rows import Cleaner
@@ -23,7 +23,8 @@ class FakeVideo:
 
     name, where, height, width, has_tracks = "v", "v.mp4", 2, 2, True
 
-    def __init__(self, num_frames: int, *, random_access: bool) -> None:
+    def __init__(self, num_frames: int, *, random_access: bool, side: int = 2) -> None:
+        self.side = side
         self.num_frames, self.random_access = num_frames, random_access
         self.opened: list[int] = []
         self.decoded = 0
@@ -37,7 +38,7 @@ class FakeVideo:
             for number in range(start, self.num_frames if stop is None else stop):
                 self.decoded += 1
                 truth = GroundTruth(np.float32([[0, 0, 1, 1]]), np.int32([0]), np.int32([number]))
-                pixels = np.full([2, 2, 3], number, np.uint8)
+                pixels = np.broadcast_to(np.uint8(number), [self.side, self.side, 3])
                 yield SourceFrame(pixels, truth, f"v.mp4, frame {number}")
         finally:
             self.closed += 1
@@ -73,11 +74,16 @@ def test_a_far_frame_of_a_video_file_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-def test_backwards_a_video_file_is_decoded_in_chunks(stride: int) -> None:
-    video = FakeVideo(200, random_access=False)
+@pytest.mark.parametrize(
+    ("side", "chunk"),
+    [(2, LARGEST_CHUNK), (580, 132), (1500, CHUNK)],  # 128 MiB hold 132 frames of 580 x 580
+)
+def test_backwards_a_video_file_is_decoded_in_chunks(stride: int, side: int, chunk: int) -> None:
+    video = FakeVideo(200, random_access=False, side=side)
     reel = footage(video).open()
     shown(reel, list(range(199, -1, -stride)))
-    assert len(video.opened) <= 200 / CHUNK + 2
+    assert len(video.opened) <= -(-199 // chunk) + 1  # the last frame, and the chunks before it
+    assert len(video.opened) >= 199 // (chunk + stride)
     assert video.decoded <= 201
 
 
