@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from lstd.media.video_writer import VideoWriter
 from lstd.types import Detections
 
 
-class SideBySide:
+class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
     """A video in the making that shows each frame under several schedules; a watcher.
 
     Over each panel stands its name; in it the network that ran is marked. The frames of all videos
@@ -47,21 +47,13 @@ class SideBySide:
     ) -> None:
         self._path, self._labels, self._schedules = path, tuple(labels), tuple(schedules)
         self._fps, self._min_score = fps, min_score
+        self._files = contextlib.ExitStack()
         self._writer: VideoWriter | None = None
         self._last = ("", -1)
         self._ended: set[str] = set()
 
-    def __enter__(self) -> SideBySide:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._files.__exit__(*error)
 
     def __call__(self, frame: Frame) -> None:
         """Draws a frame."""
@@ -77,7 +69,9 @@ class SideBySide:
         picture = panels(frame, self._labels, self._schedules, min_score=self._min_score)
         if self._writer is None:
             height, width = picture.shape[:2]
-            self._writer = VideoWriter(self._path, fps=self._fps, width=width, height=height)
+            self._writer = self._files.enter_context(
+                VideoWriter(self._path, fps=self._fps, width=width, height=height)
+            )
         self._writer.write(picture)
 
 

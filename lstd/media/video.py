@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ class Frame(NamedTuple):
     time_s: float
 
 
-class VideoReader:
+class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
     """An open source: `info`, and its frames once, in order. A context manager.
 
     A video's rotation (phones store it beside the frames) is applied when it is a multiple of 90
@@ -84,15 +84,7 @@ class VideoReader:
             self.close()
             raise
 
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from lstd.media import optional
+from lstd.whole_file import whole_file
 
 _QUALITY = {"crf": "20", "preset": "veryfast"}
 
 
-class VideoWriter:
+class VideoWriter(contextlib.AbstractContextManager["VideoWriter"]):
     """An .mp4 in the making; a context manager.
 
     The file appears under its name when the block ends well, and not at all when it ends with an
-    error. H.264 wants even sizes: an odd width or height grows by repeating the last column or row.
+    error, or without a frame, which is one. H.264 wants even sizes: an odd width or height grows by
+    repeating the last column or row.
 
     Args:
         path: the file, of any suffix; its folder must exist. An older file is replaced.
@@ -39,29 +41,17 @@ class VideoWriter:
         if width < 1 or height < 1 or not fps > 0:
             raise ValueError(f"{path}: cannot write {width} x {height} pixels at {fps} frames/s")
         self._path = Path(path)
-        self._temporary = self._path.with_name(f".{self._path.name}.part")
         self._shape = (height, width, 3)
         self.num_frames = 0
-        self._container = self._open()
-        try:
+        with contextlib.ExitStack() as files:
+            temporary = files.enter_context(whole_file(path))
+            self._container = files.enter_context(self._open(temporary))
             self._stream = self._add_stream(fps, width, height)
-        except BaseException:
-            self._discard()
-            raise
+            files.push(self._finish)
+            self._files = files.pop_all()
 
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._discard()
-        else:
-            self.close()
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._files.__exit__(*error)
 
     def write(self, frame: np.ndarray) -> None:
         """Appends a frame, uint8 RGB `[height, width, 3]`.
@@ -84,33 +74,19 @@ class VideoWriter:
         self._container.mux(self._stream.encode(picture))
         self.num_frames += 1
 
-    def close(self) -> None:
-        """Finishes the file and gives it its name.
-
-        Raises:
-            ValueError: no frame was written; then there is no file.
-        """
-        if self._container is None:
+    def _finish(self, *error: Any) -> None:
+        """Encodes what is still held, unless the block ended with an error."""
+        if error[0] is not None:
             return
         if self.num_frames == 0:
-            self._discard()
             raise ValueError(f"{self._path}: no frame was written, so there is no video")
-        try:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-        except BaseException:
-            self._discard()
-            raise
-        self._container = None
-        os.replace(self._temporary, self._path)
+        self._container.mux(self._stream.encode(None))
 
-    def _open(self) -> Any:
+    def _open(self, temporary: Path) -> Any:
         av = optional.load("av")
         try:
-            self._temporary.touch()  # FFmpeg would notice a missing folder only at the first frame.
-            return av.open(
-                str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}
-            )
+            temporary.touch()  # FFmpeg would notice only at the first frame that it cannot write.
+            return av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.error.FFmpegError, OSError) as error:
             raise OSError(f"{self._path}: cannot write this file: {error.strerror}") from None
 
@@ -126,12 +102,3 @@ class VideoWriter:
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         return stream
-
-    def _discard(self) -> None:
-        """Closes and removes the unfinished file."""
-        container, self._container = self._container, None
-        try:
-            if container is not None:
-                container.close()
-        finally:
-            self._temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import numpy as np
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter
 from lstd.runtime.detector import VideoDetector
-from lstd.runtime.json_lines import JsonLinesWriter
+from lstd.runtime.json_lines import json_lines
 from lstd.types import Detections
 
 
@@ -81,7 +81,7 @@ def detect_video(
     seconds: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         stop = stack.enter_context(_interrupts())
-        lines = stack.enter_context(JsonLinesWriter(json_lines_path))
+        write_line = stack.enter_context(json_lines(json_lines_path))
         pictures = stack.enter_context(_video_writer(video_path, reader.info))
         started = time.perf_counter()
         num_frames = 0
@@ -95,7 +95,7 @@ def detect_video(
             if detector.mode == "async":
                 line["state_frame"] = detector.state_frame
             found = _rows(detections, detector, frame.image.shape, min_score=min_score)
-            lines.write({**line, "detections": found})
+            write_line({**line, "detections": found})
             num_frames += 1
             if progress is not None:
                 progress()

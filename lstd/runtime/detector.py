@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ MODES = ("sync", "async")
 Self = TypeVar("Self", bound="VideoDetector")
 
 
-class VideoDetector:
+class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
     """Detects objects frame by frame; one object serves one video at a time.
 
     >>> detector = VideoDetector("model.tflite")          # doctest: +SKIP
@@ -217,15 +217,7 @@ class VideoDetector:
             self._background.close()
         self._closed = True
 
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def label_of(self, class_index: int) -> str:

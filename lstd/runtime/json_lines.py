@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lstd.whole_file import whole_file
 
 
-class JsonLinesWriter:
-    """A JSON Lines file in the making; a context manager.
+@contextlib.contextmanager
+def json_lines(path: str | os.PathLike[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields what appends an object.
 
     The file appears under its name when the block ends well, and not at all when it ends with an
     error.
@@ -21,24 +23,11 @@ class JsonLinesWriter:
 
     Raises:
         OSError: the file cannot be written.
+        ValueError: by what is yielded, a number that JSON does not know.
     """
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._whole = whole_file(path)
-        self._file = self._whole.__enter__().open("w", encoding="utf-8", newline="\n")
+        def append(value: Mapping[str, Any]) -> None:
+            file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def __enter__(self) -> JsonLinesWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-        self._whole.__exit__(kind, error, trace)
-
-    def write(self, value: dict[str, Any]) -> None:
-        """Appends one object."""
-        self._file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        yield append

@@ -82,6 +82,6 @@ def test_a_frame_of_another_kind_is_refused(tmp_path: Path, frame: np.ndarray) -
 def test_impossible_sizes_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 x 16 pixels at 25 frames/s"):
         VideoWriter(tmp_path / "a.mp4", fps=25, width=0, height=16)
-    with pytest.raises(OSError, match="cannot write this file"):
+    with pytest.raises(OSError, match=r"there is no such folder.*none"):
         VideoWriter(tmp_path / "none" / "a.mp4", fps=25, width=16, height=16)
     assert list(tmp_path.iterdir()) == []
