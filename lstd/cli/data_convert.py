@@ -123,7 +123,7 @@ def run(source: Source, directory: str, values: flags.FlagValues, *, prefix: str
 
 def print_index(index: dict[str, Any], directory: str) -> None:
     """Says what a conversion wrote, and what it repaired or left out."""
-    from lstd.data import conversion
+    from lstd.data import shard_files
 
     for note in index["notes"]:
         print(note)
@@ -132,7 +132,7 @@ def print_index(index: dict[str, Any], directory: str) -> None:
         f"{index['boxes']} boxes in {len(index['shards'])} files; "
         f"{len(index['labels'])} classes in labels.txt"
     )
-    data_source.print_report(conversion.report_of(index))
+    data_source.print_report(shard_files.report_of(index))
 
 
 def _convert(values: flags.FlagValues) -> None:

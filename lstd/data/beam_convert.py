@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.data import conversion
+from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.sources import Source
 
@@ -40,10 +40,10 @@ def convert(
         FileExistsError: there is an index already.
         ImportError: Apache Beam is not installed.
         ValueError: see `conversion.make_plan`. What goes wrong on a worker comes as the runner's
-            own error, with the message of `write_shard` in it.
+            own error, with the message of `shard_files.write` in it.
     """
     beam = _beam()
-    if tf.io.gfile.exists(f"{directory}/{conversion.INDEX}"):
+    if tf.io.gfile.exists(f"{directory}/{shard_files.INDEX}"):
         raise FileExistsError(f"{directory} holds a conversion already; name another folder")
     tf.io.gfile.makedirs(directory)
     plan = conversion.make_plan(source, settings)
@@ -64,20 +64,20 @@ def convert(
             | "index" >> beam.Map(functools.partial(_write_index, directory=directory, plan=plan))
         )
         del gathered
-    with tf.io.gfile.GFile(f"{directory}/{conversion.INDEX}", "r") as file:
+    with tf.io.gfile.GFile(f"{directory}/{shard_files.INDEX}", "r") as file:
         return json.loads(file.read())
 
 
 def _write(
     shard: Shard, *, directory: str, labels: tuple[str, ...], settings: Settings
 ) -> dict[str, Any]:
-    return conversion.write_shard(directory, shard, labels=labels, settings=settings)
+    return shard_files.write(directory, shard, labels=labels, settings=settings)
 
 
 def _write_index(entries: list[str], *, directory: str, plan: Plan) -> int:
     """Writes the index when all shards are there; returns how many."""
-    content = conversion.index(plan, [json.loads(entry) for entry in entries])
-    conversion.write_index(directory, content)
+    content = shard_files.index(plan, [json.loads(entry) for entry in entries])
+    shard_files.write_index(directory, content)
     return len(entries)
 
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd.data import conversion
-from lstd.data.conversion import INDEX, Plan, Settings, Shard
+from lstd.data import conversion, shard_files
+from lstd.data.conversion import Plan, Settings, Shard
+from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source
 from lstd.whole_file import write_whole
 
@@ -73,8 +74,8 @@ def convert(
         done[entry["file"]] = entry
         if on_frames is not None:
             on_frames(entry["frames"])
-    content = conversion.index(plan, [*done.values()])
-    conversion.write_index(str(directory), content)
+    content = shard_files.index(plan, [*done.values()])
+    shard_files.write_index(str(directory), content)
     shutil.rmtree(work)
     _remove_leftovers(directory)
     return content
@@ -102,7 +103,7 @@ def _plan(source: Source, settings: Settings, work: Path) -> Plan:
     dropped = known.get("dropped") if known else None
     plan = conversion.make_plan(source, settings, dropped=dropped)
     if dropped is not None:
-        plan = plan._replace(report=conversion.report_of(known))
+        plan = plan._replace(report=shard_files.report_of(known))
     return plan
 
 
@@ -120,7 +121,7 @@ def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:
             )
         if (work / _PLAN).exists():
             return
-    report = {"problems": conversion.problems_of(plan.report), "examples": plan.report.examples}
+    report = {"problems": shard_files.problems_of(plan.report), "examples": plan.report.examples}
     content = {"fingerprint": now, "dropped": plan.dropped, **report}
     write_whole(work / _PLAN, json.dumps(content))
 
@@ -134,7 +135,7 @@ def _finished(directory: Path, work: Path, plan: Plan) -> dict[str, dict[str, An
         entry = _read_json(work / f"{shard.file}.json") or listed.get(shard.file)
         path = directory / shard.file
         whole = entry and path.is_file() and path.stat().st_size == entry["bytes"]
-        if entry and whole and conversion.checksum(str(path))[1] == entry["sha256"]:
+        if entry and whole and shard_files.checksum(str(path))[1] == entry["sha256"]:
             done[shard.file] = entry
     return done
 
@@ -145,7 +146,7 @@ def _written(
     """Yields the entry of every shard when it is written."""
     workers = min(workers, len(shards))
     write = functools.partial(
-        conversion.write_shard, str(directory), labels=plan.labels, settings=plan.settings
+        shard_files.write, str(directory), labels=plan.labels, settings=plan.settings
     )
     if workers <= 1:
         for shard in shards:

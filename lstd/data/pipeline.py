@@ -12,13 +12,12 @@ import tensorflow as tf
 from lstd import label_map
 from lstd.augmentation_config import FrameDropping, TimeReversal
 from lstd.config import DataConfig, DatasetConfig
-from lstd.data import augment, batches, checked_footage, decode, lanes, problems, record_files
+from lstd.data import augment, batches, checked_footage, decode, lanes, open_footage, problems
 from lstd.data.batches import FrameSize
-from lstd.data.footage import Footage, RecordFootage, SourceFootage
+from lstd.data.footage import Footage
 from lstd.data.lanes import Clip
-from lstd.data.problems import ProblemError, Report
+from lstd.data.problems import Report
 from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
-from lstd.data.sources import Source
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ def make_dataset(
     cleaner = _cleaner(config, num_classes, report, where=where)
     names = tuple(labels) or _labels_of(data.label_map_path)
     videos = checked_footage.usable(
-        _footages(config, cleaner, names, where=where),
+        open_footage.open_all(config, cleaner, names, where=where),
         policy=cleaner.policy,
         report=cleaner.report,
     )
@@ -143,83 +142,6 @@ def _labels_of(path: str) -> tuple[str, ...]:
     if not path or not tf.io.gfile.exists(path):
         return ()
     return label_map.load(path)
-
-
-def _footages(
-    config: DatasetConfig, cleaner: Cleaner, labels: tuple[str, ...], *, where: str
-) -> list[Footage]:
-    """Returns the videos of all input paths, in the order of their names.
-
-    Raises:
-        ValueError: data sets that number their classes each in its own way, and no labels.
-    """
-    from lstd.data import readers
-
-    found: list[Footage] = []
-    numbered: dict[tuple[str, ...], str] = {}
-    shards: list[str] = []
-
-    def add_shards() -> None:
-        on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
-        videos = record_files.list_videos(shards, unique=False, on_damage=on_damage)
-        found.extend(RecordFootage(video, cleaner) for video in videos)
-        shards.clear()
-
-    for path in record_files.find(config.input_path, where=f"{where}.input_path"):
-        is_shard = not config.format and not tf.io.gfile.isdir(path)
-        if is_shard and record_files.kind_of(path) == "sequence":
-            shards.append(path)
-        else:
-            add_shards()
-            source = _source(path, config, cleaner, labels)
-            if source.format not in readers.WITH_NUMBERS:
-                numbered.setdefault(source.labels, path)
-            found.extend(_footages_of_source(source, cleaner))
-    add_shards()
-    if len(numbered) > 1:
-        (one, path), (other, other_path), *_ = numbered.items()
-        raise ValueError(
-            f"{where}: {path} has the classes {', '.join(one)}, {other_path} has "
-            f"{', '.join(other)}; say in model.labels (or data.label_map_path) which is which"
-        )
-    return found
-
-
-def _source(path: str, config: DatasetConfig, cleaner: Cleaner, labels: tuple[str, ...]) -> Source:
-    from lstd.data import readers
-
-    source = readers.open(
-        path,
-        labels=labels,
-        format=config.format,
-        subset=config.subset,
-        images=config.images,
-        stills=config.stills,
-        folders=config.folders,
-        skip_damaged=cleaner.policy["damaged_record"] == "skip",
-    )
-    for note in source.notes:
-        _LOG.warning("%s: %s", path, note)
-    for message in source.damaged:
-        _left_out(cleaner)(record_files.damage(message))
-    return source
-
-
-def _footages_of_source(source: Source, cleaner: Cleaner) -> Iterator[Footage]:
-    for video in source.videos:
-        if video.num_frames:
-            yield SourceFootage(video, name=video.name, cleaner=cleaner)
-        else:
-            message = f"{video.where}: video {video.name!r} has no frames"
-            problems.meet("empty_video", message, policy=cleaner.policy, report=cleaner.report)
-
-
-def _left_out(cleaner: Cleaner) -> Callable[[ProblemError], None]:
-    def meet(error: ProblemError) -> None:
-        problems.meet(error.kind, error.message, policy=cleaner.policy, report=cleaner.report)
-        _LOG.warning("%s", error.message)
-
-    return meet
 
 
 def _not_empty(videos: list[Footage], *, where: str) -> list[Footage]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lstd.data import beam_convert, conversion, convert, synthesize
+from lstd.data import beam_convert, convert, shard_files, synthesize
 from lstd.data.conversion import Settings
 
 SCENE = synthesize.Scene(
@@ -56,7 +56,7 @@ def test_beam_writes_the_same_records(tmp_path: Path, mode: str) -> None:
 
 def test_a_folder_that_holds_a_conversion_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("apache_beam")
-    (tmp_path / conversion.INDEX).write_text("{}")
+    (tmp_path / shard_files.INDEX).write_text("{}")
     with pytest.raises(FileExistsError, match="holds a conversion already"):
         beam_convert.convert(
             synthesize.source(synthesize.Scene(videos=1, frames=1)), str(tmp_path), SETTINGS

@@ -19,11 +19,11 @@ from lstd.data.readers import record_set
 from lstd.data.readers.options import Options
 from lstd.data.record_files import Part
 from lstd.data.record_frames import Span
+from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source, SourceFrame
 
 NAME = record_set.SEQUENCE_NAME
 TREE = record_set.TREE
-INDEX = "index.json"
 
 
 def matches(path: Path) -> bool:
