@@ -311,6 +311,9 @@ class TrainConfig:
     """A clip that continues the one before it starts from that one's last state."""
     fine_tune: FineTuneConfig = FineTuneConfig()
     seed: int = 0
+    """Of initial weights, data order, augmentation and the random schedule; not negative."""
+    deterministic: bool = False
+    """Only operations that give the same bits each time: slower, for comparing runs bit by bit."""
     steps_per_epoch: int = 1000
     """Between two checkpoints, and two evaluations if there are any."""
     evaluate: bool = True
@@ -321,6 +324,7 @@ class TrainConfig:
         for name in ("steps", "steps_per_epoch", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")
+        _require(self.seed >= 0, "seed must not be negative")
 
 
 @dataclass(frozen=True)

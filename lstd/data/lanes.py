@@ -11,8 +11,10 @@ clips from records, however they are cut, and from any other medium.
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -96,9 +98,18 @@ class Walk(NamedTuple):
 
 
 def training_clips(
-    videos: Sequence[Footage], *, lanes: int, walk: Walk, shuffle: Shuffle, seed: int
+    videos: Sequence[Footage],
+    *,
+    lanes: int,
+    walk: Walk,
+    shuffle: Shuffle,
+    seed: int,
+    skip: int = 0,
 ) -> Iterator[Clip]:
     """Yields clips without end: lane 0, lane 1, ..., lane 0 again; a clip buffer mixes them.
+
+    With `skip` the first clips are left out, and those that follow are the same as without it. The
+    lanes walk past them without reading a frame; only the lengths of the videos must be known.
 
     A lane's first pass begins anywhere in its video, so that lanes on one long video differ; later
     passes begin within the first stride. Frames that no longer fill a clip are left out; a video
@@ -112,25 +123,43 @@ def training_clips(
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(lanes + 2)
     ]
     dealer = Dealer([video.shard for video in videos], shuffle=shuffle, rng=dealing)
+    is_left_out = _left_out(skip, held=shuffle.clips, rng=copy.deepcopy(mixing))
 
-    def lane(rng: np.random.Generator) -> Iterator[Clip]:
+    def lane(rng: np.random.Generator) -> Iterator[_ReadClip]:
         number, anywhere, vain = dealer.deal(previous=None), walk.random_start, 0
         while True:
-            for clip in _training_pass(videos[number], walk=walk, rng=rng, anywhere=anywhere):
-                yield clip
+            for read in _training_pass(videos[number], walk=walk, rng=rng, anywhere=anywhere):
+                yield read
                 vain, anywhere = -1, False
             vain += 1
             if vain > 2 * len(videos):
                 raise ValueError("there is no video with frames that can be shown")
             number = dealer.deal(previous=number)
 
-    def in_turn() -> Iterator[Clip]:
+    def in_turn() -> Iterator[Clip | None]:
         generators = [lane(rng) for rng in walking]
-        while True:
-            for generator in generators:
-                yield next(generator)
+        for number in itertools.count():
+            read = next(generators[number % lanes])
+            yield None if is_left_out(number) else read()
 
-    return mixed(in_turn(), held=shuffle.clips, rng=mixing) if shuffle.clips else in_turn()
+    clips = mixed(in_turn(), held=shuffle.clips, rng=mixing) if shuffle.clips else in_turn()
+    yield from itertools.islice(clips, skip, None)  # None is left out
+
+
+def _left_out(skip: int, *, held: int, rng: np.random.Generator) -> Callable[[int], bool]:
+    """Returns which of the clips, in the order of the lanes, leave the clip buffer among the first.
+
+    Args:
+        skip: how many leave first.
+        held: by the buffer.
+        rng: which is going to mix them; it is used up here.
+    """
+    if not held:
+        return lambda number: number < skip
+    is_gone = np.zeros(skip + held + 1, bool)  # Later ones do not enter before the last has left.
+    for number in itertools.islice(mixed(itertools.count(), held=held, rng=rng), skip):
+        is_gone[number] = True
+    return lambda number: number < len(is_gone) and bool(is_gone[number])
 
 
 def evaluation_clips(
@@ -170,9 +199,13 @@ class _Run(NamedTuple):
     drops: float
 
 
+_ReadClip = Callable[[], Clip]
+"""Reads a clip's frames. To be called, if at all, before the lane goes on."""
+
+
 def _training_pass(
     video: Footage, *, walk: Walk, rng: np.random.Generator, anywhere: bool
-) -> Iterator[Clip]:
+) -> Iterator[_ReadClip]:
     """Yields the clips of one walk through a video, at least one unless it has no frames."""
     length, frames = walk.unroll_length, video.num_frames
     if not frames:
@@ -201,9 +234,9 @@ def _clips_of_pass(
     run: _Run,
     first: int,
     backwards: bool,
-) -> Iterator[Clip]:
+) -> Iterator[_ReadClip]:
     length, frames = walk.unroll_length, video.num_frames
-    position, reference = 0, np.zeros([0, 4], np.float32)
+    position, opening = 0, _Opening(first)
     for clip_number in itertools.count():
         reset = clip_number > 0 and (walk.independent or rng.random() < walk.reset_probability)
         if reset:
@@ -215,18 +248,37 @@ def _clips_of_pass(
         following = numbers.pop()
         if clip_number and numbers[-1] >= frames:
             return
-        rows = [reel.row(_shown(number, frames, backwards)) for number in numbers]
-        reference = reference if position else rows[0].boxes
-        yield _clip(
-            rows,
-            video=video,
-            frame_index=np.arange(position, position + length, dtype=np.int32),
-            start=not position,
-            seed=run.seed,
-            reference_boxes=reference,
-        )
+        shown = [_shown(number, frames, backwards) for number in numbers]
+        opening = opening if position else _Opening(shown[0])
+        yield functools.partial(_read, video, reel, opening, shown, position=position, run=run)
         position += length
         first = numbers[-walk.overlap] if walk.overlap else following
+
+
+class _Opening:
+    """The frame that starts a run, and its boxes once they have been read."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.boxes: np.ndarray | None = None
+
+
+def _read(
+    video: Footage, reel: Reel, opening: _Opening, shown: list[int], *, position: int, run: _Run
+) -> Clip:
+    if position and opening.boxes is None:  # the clip it stands in was left out
+        opening.boxes = reel.row(opening.number).boxes
+    rows = [reel.row(number) for number in shown]
+    if not position:
+        opening.boxes = rows[0].boxes
+    return _clip(
+        rows,
+        video=video,
+        frame_index=np.arange(position, position + len(shown), dtype=np.int32),
+        start=not position,
+        seed=run.seed,
+        reference_boxes=opening.boxes,
+    )
 
 
 def _draw_run(rng: np.random.Generator, walk: Walk, frames: int) -> _Run:

@@ -31,6 +31,7 @@ def make_dataset(
     with_tracks: bool | None = None,
     labels: Sequence[str] = (),
     report: Report | None = None,
+    skip_batches: int = 0,
 ) -> tf.data.Dataset:
     """Returns the clips of a split, `(ClipBatch, GroundTruth)` with static B and T.
 
@@ -39,9 +40,9 @@ def make_dataset(
     over a video is one run, or several with `reset_probability`. At a run's first frame `starts` is
     True; `frame_index` counts its frames from 0; the frame stride and the augmentation are drawn
     there and hold until it ends, so that a carried state fits. See `lstd.data.lanes` for how videos
-    are dealt. With `clips: independent` every clip is a run of its own. The order is a function of
-    `seed`, and begins anew with each iterator: another seed continues a training better than the
-    same.
+    are dealt. With `clips: independent` every clip is a run of its own. Everything is a function of
+    `seed`, and begins anew with each iterator; `skip_batches` begins later, which continues a
+    training that was interrupted, batch for batch.
 
     **evaluation** shows every frame once, in order, with a stride of 1, then ends. `frame_index` is
     the frame's number in its video. It is -1 for padding, which is not to be evaluated: the last
@@ -64,6 +65,8 @@ def make_dataset(
             empty: those of `data.label_map_path`, or else of the data set itself.
         report: counts what was repaired or left out, while the dataset is iterated over; the first
             case of each kind is logged in any event.
+        skip_batches: so many batches of training are left out at the beginning, without reading
+            their frames; those that follow are the same.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
@@ -80,6 +83,8 @@ def make_dataset(
     where = f"data.{split}"
     if split == "evaluation":
         _refuse_training_settings(config)
+        if skip_batches:
+            raise ValueError(f"skip_batches is for training, got {skip_batches} for evaluation")
     cleaner = _cleaner(config, num_classes, report, where=where)
     names = tuple(labels) or _labels_of(data.label_map_path)
     videos = checked_footage.usable(
@@ -92,7 +97,8 @@ def make_dataset(
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:
         with_tracks = videos[0].has_tracks
-    clips = _reported(_generator(config, videos, split=split, seed=seed), cleaner.report, where)
+    make = _generator(config, videos, split=split, seed=seed, skip_batches=skip_batches)
+    clips = _reported(make, cleaner.report, where)
     dataset = tf.data.Dataset.from_generator(clips, output_signature=_signature(config))
     dataset = dataset.map(
         functools.partial(
@@ -183,7 +189,12 @@ def _frame_size(config: DatasetConfig, videos: Sequence[Footage], *, where: str)
 
 
 def _generator(
-    config: DatasetConfig, videos: Sequence[Footage], *, split: str, seed: int
+    config: DatasetConfig,
+    videos: Sequence[Footage],
+    *,
+    split: str,
+    seed: int,
+    skip_batches: int,
 ) -> Callable[[], Iterator[Clip]]:
     """Returns what makes a fresh iterator over the clips of all lanes, in turn."""
 
@@ -198,6 +209,7 @@ def _generator(
             walk=_walk(config),
             shuffle=lanes.Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
             seed=seed,
+            skip=skip_batches * config.batch_size,
         )
 
     return clips

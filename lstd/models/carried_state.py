@@ -11,7 +11,7 @@ class CarriedState:
     """The LSTM state and the frame counter of one stream of calls, in variables.
 
     A plain object on purpose: Keras and `tf.train.Checkpoint` do not look inside, so the state is
-    never part of a checkpoint.
+    never saved with the weights. What a training resumes from holds it on purpose: `as_module`.
 
     Args:
         shape: (B, h, w, D).
@@ -28,6 +28,12 @@ class CarriedState:
     @property
     def batch_size(self) -> int:
         return int(self.c.shape[0])
+
+    def as_module(self) -> tf.Module:
+        """Returns an object with the same variables that a `tf.train.Checkpoint` looks into."""
+        module = tf.Module(name="carried")
+        module.c, module.h, module.frame = self.c, self.h, self.frame
+        return module
 
     def read(self) -> LSTMState:
         """Returns the state as tensors."""

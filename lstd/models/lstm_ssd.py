@@ -167,6 +167,7 @@ class LSTMSSD(DetectionTraining):
         self.anchors = anchor_generator.for_grids(grids)
         # Not through Keras's own __setattr__, see CarriedState.
         object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
+        object.__setattr__(self, "_coins", _make_coins())
 
     def _make_carried(self, batch_size: int | None) -> dict[bool, CarriedState]:
         """Returns the state of training and the state of inference, which do not mix."""
@@ -252,6 +253,16 @@ class LSTMSSD(DetectionTraining):
         """B of a stateful model, None for one that does not carry its state."""
         return self._carried[True].batch_size if self._carried else None
 
+    @property
+    def training_state(self) -> dict[str, Any]:
+        """What training goes on from besides weights and optimizer, for a `tf.train.Checkpoint`.
+
+        "coins", the generator of the random schedule, and for a stateful model "carried", the LSTM
+        state and the frame counters of the clips. Neither is a weight.
+        """
+        carried = {"carried": self._carried[True].as_module()} if self._carried else {}
+        return {"coins": self._coins, **carried}
+
     def reset_states(self) -> None:
         """Forgets what a stateful model carried, and counts frames from 0 again."""
         for carried in self._carried.values():
@@ -313,6 +324,7 @@ class LSTMSSD(DetectionTraining):
             numbers,
             batch_size=batch_size,
             large_probability=self.large_probability,
+            uniform=self._coins.uniform if training else tf.random.uniform,
         )
 
     def _state_before(self, frames: tf.Tensor, carried: CarriedState | None) -> LSTMState:
@@ -419,6 +431,16 @@ class LSTMSSD(DetectionTraining):
             for name in layers
         }
         return cls(**{**config, **made})
+
+
+def _make_coins() -> tf.random.Generator:
+    """Returns what the random schedule of training is drawn with, seeded by the global seed.
+
+    An operation's own random numbers begin anew in another process; this one can be saved.
+    """
+    with tf.init_scope():
+        seed = tf.random.uniform([], maxval=tf.int64.max, dtype=tf.int64)
+        return tf.random.Generator.from_seed(seed)
 
 
 def _zero_where(starts: tf.Tensor, state: LSTMState) -> LSTMState:

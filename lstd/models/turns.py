@@ -92,7 +92,12 @@ def _from_array(numbers: np.ndarray, available: Sequence[str]) -> Choice:
 
 
 def from_schedule(
-    schedule: str, numbers: Any, *, batch_size: Any, large_probability: float
+    schedule: str,
+    numbers: Any,
+    *,
+    batch_size: Any,
+    large_probability: float,
+    uniform: Callable[[tf.Tensor], tf.Tensor],
 ) -> Choice:
     """Returns what a schedule chooses for frames of these numbers, int `[B or 1, T]`.
 
@@ -101,10 +106,13 @@ def from_schedule(
         numbers: NumPy where they are known when the graph is built.
         batch_size: B, where `numbers` stands for all clips alike but the choice is random.
         large_probability: of a random choice.
+        uniform: what it is drawn with; takes a shape.
     """
     if isinstance(numbers, np.ndarray) and schedule.startswith("RANDOM") and batch_size is not None:
         numbers = tf.tile(tf.constant(numbers, tf.int32), [batch_size, 1])
-    networks = schedule_ops.networks_of(schedule, numbers, large_probability=large_probability)
+    networks = schedule_ops.networks_of(
+        schedule, numbers, large_probability=large_probability, uniform=uniform
+    )
     if isinstance(networks, np.ndarray):
         same = (networks == networks[:1]).all()
         return Choice(networks[0] if same else tf.constant(networks, tf.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,13 @@ LARGE = 0
 SMALL = 1
 
 
-def networks_of(schedule: str, frame_numbers: Any, *, large_probability: float = 0.5) -> Any:
+def networks_of(
+    schedule: str,
+    frame_numbers: Any,
+    *,
+    large_probability: float = 0.5,
+    uniform: Callable[[tf.Tensor], tf.Tensor] = tf.random.uniform,
+) -> Any:
     """Returns the network that a schedule runs on each frame, 0 large and 1 small.
 
     LARGE and SMALL are constant. SKIPk runs the large network where the frame number is divisible
@@ -26,6 +33,7 @@ def networks_of(schedule: str, frame_numbers: Any, *, large_probability: float =
         frame_numbers: whole numbers not below 0, any shape: an int, a list, a NumPy array or a
             tensor.
         large_probability: of the coin; 0.5, a fair one, is the original's.
+        uniform: takes a shape, draws from [0, 1) for the coin.
 
     Returns:
         int32 of the shape of `frame_numbers`. A tensor where `frame_numbers` is one and for a
@@ -38,7 +46,8 @@ def networks_of(schedule: str, frame_numbers: Any, *, large_probability: float =
     if not tf.is_tensor(frame_numbers):
         frame_numbers = np.asarray(frame_numbers)
     if schedule.startswith("RANDOM"):
-        return _random(tf.convert_to_tensor(frame_numbers), large_probability)
+        drawn = uniform(tf.shape(frame_numbers))
+        return tf.where(drawn < large_probability, LARGE, SMALL)
     skipped = schedule_names.skip_of(schedule)
     if tf.is_tensor(frame_numbers):
         if skipped is None:
@@ -47,7 +56,3 @@ def networks_of(schedule: str, frame_numbers: Any, *, large_probability: float =
     if skipped is None:
         return np.full(frame_numbers.shape, SMALL, np.int32)
     return np.where(frame_numbers % (skipped + 1) == 0, LARGE, SMALL).astype(np.int32)
-
-
-def _random(frame_numbers: tf.Tensor, large_probability: float) -> tf.Tensor:
-    return tf.where(tf.random.uniform(tf.shape(frame_numbers)) < large_probability, LARGE, SMALL)

@@ -1,9 +1,12 @@
-"""Checkpoints that a run can go on from: model, optimizer, epoch and averages."""
+"""Checkpoints that a run can go on from, as if it had not been interrupted."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
@@ -13,6 +16,55 @@ from lstd.config import Config, LearningRateConfig
 from lstd.training.averages import Averages
 
 _NAME = "step"
+_PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class DataPlace(NamedTuple):
+    """A place in the training data.
+
+    Attributes:
+        settings: of the config, by dotted key: all that decides which batch comes when.
+        seed: of the data.
+        batches: taken since its beginning.
+    """
+
+    settings: dict[str, Any]
+    seed: int
+    batches: int
+
+
+_NOWHERE = DataPlace({}, 0, 0)
+
+
+def first_place(config: Config) -> DataPlace:
+    """Returns the beginning of the data of a new run."""
+    settings = config_lib.to_dict(config.data.train).items()
+    return DataPlace(
+        {"train.seed": config.train.seed, **{f"data.train.{k}": v for k, v in settings}},
+        seed=config.train.seed,
+        batches=0,
+    )
+
+
+def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
+    """Returns where in the data a run goes on after a checkpoint, and what settings have changed.
+
+    Where any has, the data starts anew, in an order of its own.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, or is not of a run.
+    """
+    try:
+        place = DataPlace(**json.loads(tf.train.load_variable(checkpoint, _PLACE)))
+    except (tf.errors.OpError, ValueError) as error:
+        raise _unreadable(checkpoint, error) from None
+    anew = first_place(config)
+    differences = _differences(place.settings, anew.settings)
+    if not differences:
+        return place, []
+    step = int(checkpoint.rpartition("-")[2])
+    changes = [f"{key} was {old!r}, is {new!r}" for key, old, new in differences]
+    return anew._replace(seed=anew.seed + step), changes
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -20,48 +72,87 @@ class Checkpoints(keras.callbacks.Callback):
 
     Has to be the last callback: what it saves counts as done.
 
+    Attributes:
+        epoch: int64, epochs done.
+
     Args:
         folder: of the checkpoints.
         model: a compiled model.
         averages: of its variables, or None.
         keep: how many checkpoints are kept.
+        place: in the data, from which `fit` takes its batches.
+        state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
     """
 
     def __init__(
-        self, folder: Path, model: keras.Model, *, averages: Averages | None, keep: int
+        self,
+        folder: Path,
+        model: keras.Model,
+        *,
+        averages: Averages | None,
+        keep: int,
+        place: DataPlace = _NOWHERE,
+        state: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        self._place = place
+        self._saved_place = tf.Variable("", trainable=False, name="place")
+        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
+        self._in_epoch = 0
         self._averages = averages
+        self._state = dict(state)
         # The slots have to exist before they can be restored.
         model.optimizer.build(model.trainable_variables)
-        parts = {"model": model, "optimizer": model.optimizer, "epoch": self.epoch}
+        self._parts = {
+            "model": model,
+            "optimizer": model.optimizer,
+            "epoch": self.epoch,
+            "place": self._saved_place,
+        }
         if averages is not None:
-            parts["averages"] = averages
-        self._checkpoint = tf.train.Checkpoint(**parts)
+            self._parts["averages"] = averages
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(folder), max_to_keep=keep, checkpoint_name=_NAME
+            tf.train.Checkpoint(**self._parts, **self._state),
+            str(folder),
+            max_to_keep=keep,
+            checkpoint_name=_NAME,
         )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts anew."""
+        self._in_epoch = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts."""
+        self._in_epoch += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves."""
         self.epoch.assign(epoch + 1)
+        self._place = self._place._replace(batches=self._place.batches + self._in_epoch)
+        self._saved_place.assign(json.dumps(self._place._asdict()))
         self._manager.save(checkpoint_number=self.model.optimizer.iterations)
 
-    def restore(self, path: str) -> None:
+    def restore(self, path: str, *, same_data: bool = True) -> None:
         """Fills everything from a checkpoint.
 
         Averages that the checkpoint lacks (the run had none until now) start at its weights.
+
+        Args:
+            path: prefix of the checkpoint.
+            same_data: False leaves out `state`, which belongs to the data that came before.
 
         Raises:
             ValueError: the checkpoint cannot be read, or was made for another model or optimizer.
         """
         has_averages = _holds(path, "averages/")
+        parts = {**self._parts, **(self._state if same_data else {})}
         try:
-            status = self._checkpoint.restore(path)
+            status = tf.train.Checkpoint(**parts).restore(path)
             if has_averages or self._averages is None:
                 status.assert_existing_objects_matched()
-            status.expect_partial()  # Averages that are no longer asked for are left there.
+            status.expect_partial()  # What is no longer asked for is left there.
         except (tf.errors.OpError, AssertionError, ValueError) as error:
             reason = str(error).strip().splitlines()[0][:300]
             raise ValueError(
@@ -77,18 +168,17 @@ def last_checkpoint(folder: Path) -> str | None:
     return tf.train.latest_checkpoint(str(folder))
 
 
-def step_of(checkpoint: str | None) -> int:
-    """Returns after how many steps a checkpoint was saved; 0 without one."""
-    return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
-
-
 def _holds(path: str, prefix: str) -> bool:
     try:
         names = [name for name, _ in tf.train.list_variables(path)]
     except (tf.errors.OpError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:300]
-        raise ValueError(f"{path}: not a readable checkpoint: {reason}") from None
+        raise _unreadable(path, error) from None
     return any(name.startswith(prefix) for name in names)
+
+
+def _unreadable(path: str, error: Exception) -> ValueError:
+    reason = str(error).strip().splitlines()[0][:300]
+    return ValueError(f"{path}: not a readable checkpoint: {reason}")
 
 
 def apply_constant_rate(optimizer: keras.optimizers.Optimizer, config: LearningRateConfig) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
@@ -25,7 +26,7 @@ from lstd.training.keep_weights import KeepWeights
 from lstd.training.limits import StopAtStep, StopOnNan
 from lstd.training.optimizers import build_optimizer
 from lstd.training.progress import Progress
-from lstd.training.resume import Checkpoints
+from lstd.training.resume import Checkpoints, DataPlace
 from lstd.training.run_folder import RunFolder
 from lstd.training.scalars import WriteScalars
 
@@ -50,10 +51,13 @@ def train(
     Args:
         config: what to train, on what, for how long.
         run_folder: where to; see `lstd.training.run_folder` for what comes to lie there.
-        resume: goes on from the folder's last checkpoint, with the step, the epoch and the
-            optimizer as they were; the data starts anew.
+        resume: goes on from the folder's last checkpoint as if there had been no interruption:
+            weights, optimizer, averages, carried LSTM state, random schedule, and the next batch of
+            the data. With `train.deterministic` the numbers are the same to the last bit. Where
+            `train.seed` or the settings of the training data have changed, the data starts anew.
         dry_run: two steps through everything that a run does, in a temporary folder.
         dataset: endless batches of `(ClipBatch, GroundTruth)`; None: what `config.data.train` says.
+            A given one is taken from its beginning, also by a run that is resumed.
         evaluations: callbacks that measure. At the end of each epoch they see a stateless copy of
             the model with the weights that are saved (the averages, with
             `evaluation.use_moving_averages`), and what they add to the logs decides which epoch is
@@ -71,17 +75,17 @@ def train(
     """
     folder = RunFolder(Path(run_folder))
     check_folder(folder.path, config, resume=resume)
-    checkpoint = resume_lib.last_checkpoint(folder.checkpoints) if resume else None
-    if resume and checkpoint is None:
-        say(f"{folder.path}: no checkpoint yet; starting from the beginning")
+    start = _start_of(folder, config, resume=resume, say=say)
     keras.utils.set_random_seed(config.train.seed)
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
         if dry_run:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-")))
             folder = RunFolder(place)
         if dataset is None:
-            dataset = _dataset(config, step=resume_lib.step_of(checkpoint))
-        run = _assemble(config, folder, evaluations, checkpoint, say)
+            dataset = _dataset(config, start.place)
+        run = _assemble(config, folder, evaluations, start, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
         if step >= last_step:
@@ -145,16 +149,45 @@ class _Run(NamedTuple):
         return int(self.model.optimizer.iterations), int(self.checkpoints.epoch)
 
 
-def _dataset(config: Config, *, step: int) -> Iterable[Any]:
-    """Returns the training data; a run that goes on sees it in another order than at its start."""
+class _Start(NamedTuple):
+    """Where a run starts from.
+
+    Attributes:
+        checkpoint: prefix, None at the very beginning.
+        place: in the data.
+        same_data: the data goes on where it was.
+    """
+
+    checkpoint: str | None
+    place: DataPlace
+    same_data: bool = True
+
+
+def _start_of(
+    folder: RunFolder, config: Config, *, resume: bool, say: Callable[[str], None]
+) -> _Start:
+    checkpoint = resume_lib.last_checkpoint(folder.checkpoints) if resume else None
+    if checkpoint is None:
+        if resume:
+            say(f"{folder.path}: no checkpoint yet; starting from the beginning")
+        return _Start(None, resume_lib.first_place(config))
+    place, changes = resume_lib.place_after(checkpoint, config)
+    if changes:
+        say(f"the data starts anew, in another order: {'; '.join(changes)}")
+    return _Start(checkpoint, place, not changes)
+
+
+def _dataset(config: Config, place: DataPlace) -> Iterable[Any]:
+    """Returns the training data, from the batch on that is due."""
     from lstd.data.pipeline import make_dataset  # here, because a given dataset needs no reader
 
     return make_dataset(
         config.data,
         "train",
-        seed=config.train.seed + step,
+        seed=place.seed,
         num_classes=config.model.num_classes,
         labels=config.model.labels,
+        skip_batches=place.batches,
     )
 
 
@@ -162,7 +195,7 @@ def _assemble(
     config: Config,
     folder: RunFolder,
     evaluations: Sequence[keras.callbacks.Callback],
-    checkpoint: str | None,
+    start: _Start,
     say: Callable[[str], None],
 ) -> _Run:
     """Returns model, optimizer and what saves them, with the weights that the run starts from."""
@@ -175,17 +208,22 @@ def _assemble(
     model.compile(
         optimizer=build_optimizer(train_config), loss=DetectionLoss.from_config(config.model)
     )
-    if checkpoint is None:
+    if start.checkpoint is None:
         load_initial_weights(model, train_config.fine_tune, say=say)
     decay = train_config.moving_average_decay
     averages = Averages(model.weights, decay=decay) if decay else None
     checkpoints = Checkpoints(
-        folder.checkpoints, model, averages=averages, keep=train_config.keep_checkpoints
+        folder.checkpoints,
+        model,
+        averages=averages,
+        keep=train_config.keep_checkpoints,
+        place=start.place,
+        state=model.training_state,
     )
-    if checkpoint is not None:
-        checkpoints.restore(checkpoint)
+    if start.checkpoint is not None:
+        checkpoints.restore(start.checkpoint, same_data=start.same_data)
         resume_lib.apply_constant_rate(model.optimizer, train_config.learning_rate)
-        say(f"going on after step {int(model.optimizer.iterations)}, from {checkpoint}")
+        say(f"going on after step {int(model.optimizer.iterations)}, from {start.checkpoint}")
     keep = KeepWeights(
         folder,
         build_model(config.model),
@@ -209,7 +247,6 @@ def _fit(
     """Calls `fit` with all callbacks, in the order in which they depend on each other."""
     step, epoch = run.position()
     averages = [] if run.averages is None else [UpdateAverages(run.averages)]
-    run.model.reset_states()
     run.model.fit(
         dataset,
         initial_epoch=epoch,

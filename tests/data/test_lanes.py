@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ class Video:
 
     def __init__(self, name: str, num_frames: int, *, shard: str = "") -> None:
         self.name, self.num_frames, self.shard = name, num_frames, shard
-        self.open_reels = 0
+        self.open_reels = self.rows_read = 0
 
     def open(self, *, keep: int = 0) -> Video:
         self.open_reels += 1
@@ -32,6 +33,7 @@ class Video:
     def row(self, number: int) -> Row:
         if not 0 <= number < self.num_frames:
             raise IndexError(number)
+        self.rows_read += 1
         count = number % 3
         boxes = np.full([count, 4], number / 1000, np.float32)
         ones = np.ones(count, np.int32)
@@ -330,3 +332,36 @@ def test_every_lane_holds_one_open_reel() -> None:
     for _ in range(40):
         next(clips)
         assert sum(video.open_reels for video in videos) <= 2
+
+
+LENGTHS = (9, 30, 17, 50, 4, 1)
+
+
+@pytest.mark.parametrize("skip", [1, 2, 7, 60, 301])
+@pytest.mark.parametrize(
+    ("walk", "shuffle"),
+    [
+        (Walk(4, min_frame_stride=1, max_frame_stride=3, reset_probability=0.3), BUFFER),
+        (Walk(4, reversal=0.5, dropping=Dropping(0.5, 0.5, 2)), Shuffle(by="videos")),
+        (Walk(4, independent=True, overlap=2), Shuffle(buffer=2, clips=5)),
+        (Walk(4, independent=True, max_frame_stride=2), Shuffle(by="shards", clips=40)),
+    ],
+)
+def test_clips_after_those_left_out_are_the_same(skip: int, walk: Walk, shuffle: Shuffle) -> None:
+    def clips(skip: int) -> Iterator[Clip]:
+        videos = [video_of("abcdef"[n], length) for n, length in enumerate(LENGTHS)]
+        return lanes.training_clips(videos, lanes=3, walk=walk, shuffle=shuffle, seed=5, skip=skip)
+
+    wanted = itertools.islice(clips(0), skip, skip + 50)
+
+    for clip, same in zip(itertools.islice(clips(skip), 50), wanted, strict=True):
+        for name, ours, theirs in zip(Clip._fields, clip, same, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_frames_of_clips_left_out_are_not_read() -> None:
+    video = video_of("a", 1000)
+
+    next(lanes.training_clips([video], lanes=1, walk=Walk(4), shuffle=BUFFER, seed=0, skip=100))
+
+    assert video.rows_read == 5  # a clip, and the frame whose boxes the augmentation looks at

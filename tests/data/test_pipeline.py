@@ -73,6 +73,25 @@ def test_training_lanes_continue_and_never_end(path: str) -> None:
         before = shown, index
 
 
+def test_batches_after_those_left_out_are_the_same(path: str) -> None:
+    steps = (names.HorizontalFlip(), names.SsdRandomCrop(probability=0.5))
+
+    def dataset(skip: int) -> tf.data.Dataset:
+        settings = {"augmentation": steps, "batch_size": 2, "reset_probability": 0.3}
+        return make("train", path, **settings, _seed=3, _skip_batches=skip)
+
+    wanted = dataset(0).skip(7).take(6)
+
+    for batch, same in zip(dataset(7).take(6), wanted, strict=True):
+        for ours, theirs in zip(tf.nest.flatten(batch), tf.nest.flatten(same), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_evaluation_leaves_no_batch_out(path: str) -> None:
+    with pytest.raises(ValueError, match="skip_batches is for training, got 2"):
+        make("evaluation", path, _skip_batches=2)
+
+
 def test_training_repeats_itself_with_the_same_seed_only(path: str) -> None:
     steps = (names.HorizontalFlip(), names.SsdRandomCrop(probability=0.5))
 

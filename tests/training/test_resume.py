@@ -8,17 +8,27 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import Config, LearningRateConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lstd.config import (
+    Config,
+    DataConfig,
+    DatasetConfig,
+    LearningRateConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
 from lstd.training.averages import Averages, UpdateAverages
 from lstd.training.optimizers import build_optimizer
 from lstd.training.resume import (
     Checkpoints,
     apply_constant_rate,
+    first_place,
     last_checkpoint,
+    place_after,
     refuse_other_model,
-    step_of,
 )
 from tests.training import doubles
 
@@ -35,7 +45,6 @@ def test_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path = last_checkpoint(tmp_path)
     restored.restore(str(path))
 
-    assert step_of(path) == 6
     assert (int(again.optimizer.iterations), int(restored.epoch)) == (6, 3)
     pairs = [*zip(again.weights, model.weights, strict=True)]
     pairs += [*zip(averages_again.values, averages.values, strict=True)]
@@ -101,7 +110,65 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_folder_without_checkpoints_has_no_last_one(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
     assert last_checkpoint(tmp_path / "nowhere") is None
-    assert step_of(None) == 0
+
+
+def _data(batch_size: int = 2, seed: int = 3) -> Config:
+    data = DataConfig(train=DatasetConfig(batch_size=batch_size))
+    return Config(train=TrainConfig(seed=seed), data=data)
+
+
+@pytest.fixture(scope="module")
+def with_place(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint after six batches, of which the run took two before it was interrupted once."""
+    folder, model = tmp_path_factory.mktemp("place"), doubles.line()
+    place = first_place(_data())._replace(batches=2)
+    doubles.fit(
+        model,
+        [Checkpoints(folder, model, averages=None, keep=1, place=place)],
+        epochs=2,
+        steps=2,
+    )
+    return str(last_checkpoint(folder))
+
+
+def test_data_goes_on_after_the_batches_that_were_taken(with_place: str) -> None:
+    place, changes = place_after(with_place, _data())
+
+    assert (place, changes) == (first_place(_data())._replace(batches=6), [])
+
+
+@pytest.mark.parametrize(
+    ("now", "change"),
+    [
+        (_data(batch_size=4), "data.train.batch_size was 2, is 4"),
+        (_data(seed=7), "train.seed was 3, is 7"),
+    ],
+)
+def test_other_data_starts_anew_in_an_order_of_its_own(
+    with_place: str, now: Config, change: str
+) -> None:
+    place, changes = place_after(with_place, now)
+
+    assert changes == [change]
+    assert (place.batches, place.seed) == (0, now.train.seed + 4)  # after four steps of this model
+    assert place.settings == first_place(now).settings
+
+
+def test_state_of_other_data_is_not_restored(tmp_path: Path) -> None:
+    model, state = doubles.line(), tf.Variable([1.0])
+    doubles.fit(
+        model, [Checkpoints(tmp_path, model, averages=None, keep=1, state={"carried": state})]
+    )
+    path = str(last_checkpoint(tmp_path))
+    again, other = doubles.line(), tf.Variable([5.0, 6.0])  # of another batch size
+    checkpoints = Checkpoints(tmp_path, again, averages=None, keep=1, state={"carried": other})
+
+    with pytest.raises(ValueError, match="does not fit this model"):
+        checkpoints.restore(path)
+    checkpoints.restore(path, same_data=False)
+
+    np.testing.assert_array_equal(other, [5.0, 6.0])
+    np.testing.assert_array_equal(again.weights[0], model.weights[0])
 
 
 def test_same_model_may_go_on_with_more_steps_and_another_rate() -> None:

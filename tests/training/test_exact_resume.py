@@ -1,0 +1,127 @@
+"""A run that was interrupted ends with the bits of the one that was not."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow.python.framework import config as tensorflow_config
+
+from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
+from lstd.config import Config, DataConfig, DatasetConfig, TrainConfig
+from lstd.models.lstm_ssd import LSTMSSD
+from lstd.training.train import train
+from tests import tiny
+from tests.data import records
+
+STEPS = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _determinism() -> Iterator[None]:
+    """Takes back at the end what `train.deterministic` switches on in this process."""
+    yield
+    tensorflow_config.disable_op_determinism()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Random lanes, strides, resets and augmentation.
+
+    One backbone, which is traced in less time; tests/end_to_end kills runs with two.
+    """
+    path = records.write(
+        tmp_path_factory.mktemp("data") / "abc.tfrecord",
+        records.video_of("a", 11, base=0),
+        records.video_of("b", 9, base=100),
+        records.video_of("c", 8, base=200, boxes=2),
+    )
+    data = DatasetConfig(
+        input_path=(path,),
+        batch_size=2,
+        unroll_length=2,
+        max_frame_stride=2,
+        reset_probability=0.2,
+        augmentation=(HorizontalFlip(), SsdRandomCrop(probability=0.5)),
+    )
+    return Config(
+        model=dataclasses.replace(tiny.FIRST_PAPER, num_classes=30),
+        train=TrainConfig(
+            steps=STEPS,
+            steps_per_epoch=2,
+            moving_average_decay=0.9,
+            deterministic=True,
+            seed=4,
+            evaluate=False,
+        ),
+        data=DataConfig(train=data),
+    )
+
+
+class _PowerCut(keras.callbacks.Callback):
+    """Copies the run folder as it is after so many steps: what is left where the power fails."""
+
+    def __init__(self, folder: Path, copy: Path, *, after: int) -> None:
+        super().__init__()
+        self.folder, self.copy, self.after = folder, copy, after
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.after -= 1
+        if not self.after:
+            shutil.copytree(self.folder, self.copy)
+
+
+class _Runs(NamedTuple):
+    whole: LSTMSSD
+    interrupted: LSTMSSD
+
+
+@pytest.fixture(scope="module")
+def runs(config: Config, tmp_path_factory: pytest.TempPathFactory) -> _Runs:
+    """An undisturbed run, and one cut off in the midst of its second epoch and resumed."""
+    folder = tmp_path_factory.mktemp("runs")
+    cut = _PowerCut(folder / "whole", folder / "cut", after=3)
+    whole = train(config, folder / "whole", callbacks=[cut], say=lambda text: None)
+    return _Runs(whole, train(config, folder / "cut", resume=True, say=lambda text: None))
+
+
+def test_interrupted_run_has_the_weights_of_the_whole_one(runs: _Runs) -> None:
+    whole, interrupted = runs
+    assert int(interrupted.optimizer.iterations) == STEPS
+    for ours, wanted in zip(interrupted.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(ours, wanted, err_msg=wanted.name)
+
+
+def test_interrupted_run_has_the_optimizer_and_the_state_of_the_whole_one(runs: _Runs) -> None:
+    whole, interrupted = runs
+    pairs = [*zip(interrupted.optimizer.variables, whole.optimizer.variables, strict=True)]
+    ours, wanted = (model.training_state for model in (interrupted, whole))
+    pairs += [*zip(ours["carried"].variables, wanted["carried"].variables, strict=True)]
+    assert np.abs(wanted["carried"].c).max() > 0
+    for our, want in pairs:
+        np.testing.assert_array_equal(our, want, err_msg=want.name)
+
+
+def test_random_schedule_goes_on_where_it_was(tmp_path: Path) -> None:
+    model, again = tiny.model(seed=1), tiny.model(seed=2)
+    clip, _ = tiny.batch(32)
+
+    def drawn(model: LSTMSSD) -> np.ndarray:
+        return np.asarray(model._choose(clip, None, 0, 32, True).networks)
+
+    drawn(model)
+    path = tf.train.Checkpoint(**model.training_state).save(str(tmp_path / "one"))
+    wanted = drawn(model)
+    assert (drawn(again) != wanted).any()
+
+    tf.train.Checkpoint(**again.training_state).restore(path).assert_consumed()
+
+    np.testing.assert_array_equal(drawn(again), wanted)
+    assert (drawn(again) != wanted).any()
