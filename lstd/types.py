@@ -54,12 +54,15 @@ class ClipBatch(NamedTuple):
         frame_index: int32 `[B, T]`, the frame's number in its video, which the schedule counts;
             in training its number since the state was last zero. -1: padding, not to be scored.
         video_id: string `[B]`.
+        where: string `[B, T]`, names each frame's file and place, for messages; None where a data
+            set does not.
     """
 
     frames: tf.Tensor
     starts: tf.Tensor
     frame_index: tf.Tensor
     video_id: tf.Tensor
+    where: tf.Tensor | None = None
 
 
 class GroundTruth(NamedTuple):

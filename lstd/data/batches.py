@@ -36,7 +36,8 @@ def decode_clip(
         scale: frames of another size than their video's are scaled to it, not refused.
 
     Returns:
-        `frames` `[T, H, W, 3]`, `start`, `frame_index`, `video_id`, and all of `GroundTruth`.
+        `frames` `[T, H, W, 3]`, `start`, `frame_index`, `video_id`, `where`, and all of
+        `GroundTruth`.
     """
     unroll_length = clip.images.shape[0]
     stored = (size.stored_height, size.stored_width)
@@ -66,6 +67,7 @@ def decode_clip(
         "start": clip.start,
         "frame_index": clip.frame_index,
         "video_id": clip.video_id,
+        "where": clip.wheres,
         **_padded(truth, max_boxes, unroll_length),
     }
 
@@ -92,6 +94,7 @@ def as_types(batch: dict[str, tf.Tensor], *, with_tracks: bool) -> tuple[ClipBat
             starts=batch["start"][:, tf.newaxis] & first,
             frame_index=index,
             video_id=batch["video_id"],
+            where=batch["where"],
         ),
         GroundTruth(
             boxes=batch["boxes"],

@@ -7,21 +7,29 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.types import GroundTruth, Output
+from lstd.models import variable_names
+from lstd.models.divergence import DivergedError, FiniteGuard
+from lstd.types import ClipBatch, GroundTruth, Output
+
+_PARTS = ("loss", "localization", "classification", "regularization")
 
 
 class DetectionTraining(keras.Model):
     """A model that learns from `(ClipBatch, GroundTruth)` with a `lstd.DetectionLoss`.
 
     Ground truth and output differ in structure, which Keras's own losses and metrics do not expect;
-    so both are replaced here. The metrics are the running means of the loss and its parts.
+    so both are replaced here. The metrics are the running means of the loss and its parts, and in
+    training of the norm of all gradients together, before they are clipped.
+
+    A step whose loss or gradients are not finite changes no weight and ends `fit`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        names = ("loss", "localization", "classification", "regularization")
         # Not through Keras's own __setattr__: running means are no weights of the model.
-        object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in names])
+        object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
+        object.__setattr__(self, "_gradient_norm", keras.metrics.Mean(name="gradient_norm"))
+        object.__setattr__(self, "_guard", FiniteGuard())
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """Configures the model for `fit`, as `keras.Model.compile` does.
@@ -44,29 +52,93 @@ class DetectionTraining(keras.Model):
             # With the slots made here and not in the first step, that step is traced only once.
             self.optimizer.build(self.trainable_variables)
 
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit` does.
+
+        Raises:
+            DivergedError: the loss or a gradient was not finite; says in which step, with which
+                clips, and what broke first.
+        """
+        self._guard.finding = ""
+        try:
+            return super().fit(*args, **kwargs)
+        except tf.errors.InvalidArgumentError:
+            if not self._guard.finding:
+                raise
+        raise DivergedError(self._guard.finding)
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the loss and its parts."""
-        return self._loss_parts
+        """The running means of the loss and its parts, and of the gradients' norm."""
+        return [*self._loss_parts, self._gradient_norm]
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Returns the running means after one update; see `keras.Model.train_step`."""
+        clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            output = self(clip, training=True)
+            losses = self._noted_losses(truth, output)
+        gradients = tape.gradient(losses["loss"], variables)
+        halves = self._half_squares(gradients)
+        self._gradient_norm.update_state(tf.sqrt(2.0 * tf.add_n(list(halves.values()))))
+        with tf.control_dependencies([self._finite(clip, truth, output, losses, halves)]):
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _half_squares(self, gradients: list[tf.Tensor | None]) -> dict[str, tf.Tensor]:
+        """Returns half the square of each gradient's norm, by the name of its variable."""
+        name_of = {id(v): name for name, v in variable_names.names_of(self).items()}
+        return {
+            name_of[id(variable)]: tf.nn.l2_loss(gradient)
+            for gradient, variable in zip(gradients, self.trainable_variables, strict=True)
+            if gradient is not None
+        }
+
+    def _finite(
+        self,
+        clip: ClipBatch,
+        truth: GroundTruth,
+        output: Output,
+        losses: dict[str, tf.Tensor],
+        halves: dict[str, tf.Tensor],
+    ) -> tf.Tensor:
+        """Returns what the update waits for: all numbers of the step are finite."""
+        return self._guard.check(
+            losses,
+            halves,
+            tensors={
+                "frames": clip.frames if isinstance(clip, ClipBatch) else clip,
+                "true boxes": truth.boxes,
+                "numbers in the LSTM state (of a backbone or the memory)": output.state.h,
+                "box encodings": output.predictions.box_encodings,
+                "class logits": output.predictions.class_logits,
+            },
+            clip=clip,
+            step=self.optimizer.iterations + 1,
+        )
 
     def compute_loss(
         self,
         x: Any = None,
-        y: GroundTruth | None = None,
-        y_pred: Output | None = None,
+        y: Any = None,
+        y_pred: Any = None,
         sample_weight: None = None,
     ) -> tf.Tensor:
         """Returns the loss of `compile` plus L2, and notes both in the metrics."""
-        parts = self.loss.components(y, y_pred)
-        regularization = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
-        total = tf.add_n([*parts.values(), regularization])
-        values = {**parts, "regularization": regularization, "loss": total}
+        return self._noted_losses(y, y_pred)["loss"]
+
+    def _noted_losses(self, truth: GroundTruth, output: Output) -> dict[str, tf.Tensor]:
+        """Returns the parts of the loss, then "loss", their sum; notes all in the metrics."""
+        parts = self.loss.components(truth, output)
+        parts["regularization"] = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
+        losses = {**parts, "loss": tf.add_n(list(parts.values()))}
         for metric in self._loss_parts:
-            metric.update_state(values[metric.name])
-        return total
+            metric.update_state(losses[metric.name])
+        return losses
 
     def compute_metrics(
-        self, x: Any, y: GroundTruth, y_pred: Output, sample_weight: None
+        self, x: Any, y: GroundTruth, y_pred: Output, sample_weight: None = None
     ) -> dict[str, tf.Tensor]:
         """Returns the running means; the detections themselves are scored by `lstd.evaluate`."""
         return {metric.name: metric.result() for metric in self._loss_parts}

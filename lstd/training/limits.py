@@ -1,15 +1,14 @@
-"""What ends a run: its last step, or a loss that is no number."""
+"""What ends a run: its last step, or weights that are no numbers."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
 import tf_keras as keras
 
-
-class DivergedError(ValueError):
-    """The loss is not finite; the message says since when and what may help."""
+from lstd.models.divergence import DivergedError
 
 
 class StopAtStep(keras.callbacks.Callback):
@@ -30,36 +29,32 @@ class StopAtStep(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class StopOnNan(keras.callbacks.Callback):
-    """Raises when the loss is not finite, before anything of it is saved.
+class RefuseBrokenWeights(keras.callbacks.Callback):
+    """Raises at the end of an epoch when a weight is not finite, before anything of it is saved.
 
-    The loss in the logs is the mean over the epoch so far, which stays what it is once it is not
-    finite, so it need not be looked at after each step.
+    Stands before the callbacks that save. A loss that is not finite ends training by itself; this
+    is for weights that the last update broke, and for statistics that training does not look at.
 
     Args:
-        every: steps between two looks within an epoch.
+        others: variables that are saved besides those of model and optimizer.
     """
 
-    def __init__(self, every: int = 100) -> None:
+    def __init__(self, others: Sequence[tf.Variable] = ()) -> None:
         super().__init__()
-        self.every = every
-        self._supports_tf_logs = True
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks now and then."""
-        if (batch + 1) % self.every == 0:
-            self._check(logs)
+        self.others = tuple(others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks before the callbacks that save."""
-        self._check(logs)
-
-    def _check(self, logs: dict[str, Any] | None) -> None:
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
-        if bad:
+        """Looks at all of them."""
+        variables = [*self.model.weights, *self.model.optimizer.variables, *self.others]
+        broken = [
+            variable.name.split(":")[0]
+            for variable in variables
+            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable))
+        ]
+        if broken:
+            more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             raise DivergedError(
-                f"training diverged: {', '.join(bad)} not finite at step "
-                f"{int(self.model.optimizer.iterations)}; nothing of this epoch was saved; lower "
-                "train.learning_rate.initial or train.optimizer.clip_norm, or look for broken "
-                "boxes in the data"
+                f"training diverged: after step {int(self.model.optimizer.iterations)} there are "
+                f"numbers that are not finite in {', '.join(broken[:3])}{more}; nothing of this "
+                "epoch was saved; lower train.learning_rate.initial"
             )

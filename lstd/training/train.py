@@ -16,6 +16,7 @@ from lstd import config_io
 from lstd.config import Config
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
+from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training import resume as resume_lib
 from lstd.training import weights_file
@@ -23,7 +24,7 @@ from lstd.training.averages import Averages, UpdateAverages
 from lstd.training.fine_tune import load_initial_weights
 from lstd.training.history import WriteHistory
 from lstd.training.keep_weights import KeepWeights
-from lstd.training.limits import StopAtStep, StopOnNan
+from lstd.training.limits import RefuseBrokenWeights, StopAtStep
 from lstd.training.optimizers import build_optimizer
 from lstd.training.progress import Progress
 from lstd.training.resume import Checkpoints, DataPlace
@@ -93,7 +94,7 @@ def train(
             return run.model
         folder.start(config, command=command, step=step)
         steps_per_epoch = _DRY_STEPS if dry_run else config.train.steps_per_epoch
-        _fit(
+        _fit_or_say_what_is_kept(
             run,
             dataset,
             last_step=last_step,
@@ -234,6 +235,16 @@ def _assemble(
     return _Run(model, folder, checkpoints, keep, averages)
 
 
+def _fit_or_say_what_is_kept(run: _Run, dataset: Iterable[Any], **options: Any) -> None:
+    """Calls `_fit`; when training diverges, the error also says what is left of it."""
+    try:
+        _fit(run, dataset, **options)
+    except DivergedError as error:
+        kept = resume_lib.last_checkpoint(run.folder.checkpoints)
+        left = f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
+        raise DivergedError(f"{error}; {left}") from None
+
+
 def _fit(
     run: _Run,
     dataset: Iterable[Any],
@@ -255,7 +266,7 @@ def _fit(
         verbose=0,
         callbacks=[
             StopAtStep(last_step),
-            StopOnNan(),
+            RefuseBrokenWeights(run.averages.values if run.averages else ()),
             *averages,
             *before,
             run.keep,

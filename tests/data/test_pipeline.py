@@ -49,10 +49,18 @@ def test_shapes_and_types_are_static(path: str) -> None:
     assert clips.starts == tf.TensorSpec([2, 4], tf.bool)
     assert clips.frame_index == tf.TensorSpec([2, 4], tf.int32)
     assert clips.video_id == tf.TensorSpec([2], tf.string)
+    assert clips.where == tf.TensorSpec([2, 4], tf.string)
     assert truth.boxes == tf.TensorSpec([2, 4, 5, 4], tf.float32)
     assert truth.classes == tf.TensorSpec([2, 4, 5], tf.int32)
     assert truth.track_ids == tf.TensorSpec([2, 4, 5], tf.int32)
     assert truth.is_crowd == tf.TensorSpec([2, 4, 5], tf.bool)
+
+
+def test_every_frame_is_named(path: str) -> None:
+    clips, _ = next(iter(make("evaluation", path)))
+
+    names = [name.decode() for name in clips.where[0].numpy()]
+    assert names == [f"{path}: record 0 (from 0), frame {number}" for number in range(4)]
 
 
 def test_training_lanes_continue_and_never_end(path: str) -> None:

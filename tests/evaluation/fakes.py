@@ -41,6 +41,7 @@ def clips(
                     starts=tf.constant(index == 0),
                     frame_index=tf.constant(index),
                     video_id=tf.constant([row[0][0] for row in part]),
+                    where=tf.fill(index.shape, "somewhere"),
                 ),
                 GroundTruth(
                     boxes=tf.broadcast_to(tf.constant([0.1, 0.2, 0.5, 0.5]), (*shape, 4)),

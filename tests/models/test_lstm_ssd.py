@@ -299,7 +299,13 @@ def test_fit_lowers_the_loss(schedule):
         tf.data.Dataset.from_tensors(clip).repeat(), steps_per_epoch=8, epochs=3, verbose=0
     ).history
 
-    assert set(history) == {"loss", "localization", "classification", "regularization"}
+    assert set(history) == {
+        "loss",
+        "localization",
+        "classification",
+        "regularization",
+        "gradient_norm",
+    }
     assert history["loss"][-1] < 0.9 * history["loss"][0]
     np.testing.assert_allclose(
         history["loss"],

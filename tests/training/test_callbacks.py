@@ -12,9 +12,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.models.divergence import DivergedError
 from lstd.training import progress as progress_lib
 from lstd.training.history import WriteHistory, read_history
-from lstd.training.limits import DivergedError, StopAtStep, StopOnNan
+from lstd.training.limits import RefuseBrokenWeights, StopAtStep
 from lstd.training.progress import Progress, readable_time
 from lstd.training.scalars import WriteScalars
 from tests.training import doubles
@@ -32,19 +33,29 @@ def test_fit_ends_at_the_last_step_even_within_an_epoch(last: int, epochs_done: 
     assert len(measure.seen) == epochs_done
 
 
-def test_nan_ends_the_run_before_the_callbacks_that_save() -> None:
-    model, measure = doubles.line(), doubles.Measure([0.0])
+@pytest.mark.parametrize("place", ["weight", "optimizer", "other"])
+def test_broken_numbers_end_the_run_before_the_callbacks_that_save(place: str) -> None:
+    model, measure, other = doubles.line(), doubles.Measure([0.0]), tf.Variable(0.0, name="other")
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    slot = model.optimizer.variables[-1]
+    variable = {"weight": model.weights[1], "optimizer": slot, "other": other}[place]
 
-    with pytest.raises(DivergedError, match="loss not finite at step 4; nothing of this epoch"):
-        doubles.fit(model, [StopOnNan(), measure], target=math.nan)
+    class Break(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            variable.assign(tf.fill(variable.shape, math.nan))
+
+    with pytest.raises(DivergedError, match=r"after step 1 .* not finite in (m/line/|line/|other)"):
+        doubles.fit(model, [Break(), RefuseBrokenWeights([other]), measure], steps=1)
     assert measure.seen == []
 
 
-def test_nan_is_seen_within_an_epoch() -> None:
-    model = doubles.line()
+def test_sound_numbers_pass() -> None:
+    model, measure = doubles.line(), doubles.Measure([0.0])
 
-    with pytest.raises(DivergedError, match="at step 2;"):
-        doubles.fit(model, [StopOnNan(every=2)], steps=4, target=math.inf)
+    doubles.fit(model, [RefuseBrokenWeights(), measure], steps=1)
+
+    assert len(measure.seen) == 1
 
 
 # --- history --------------------------------------------------------------------------------------

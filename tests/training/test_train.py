@@ -16,6 +16,7 @@ import tf_keras as keras
 
 from lstd import config_io
 from lstd.config import Config, DataConfig, DatasetConfig, FineTuneConfig, TrainConfig
+from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training.history import read_history
 from lstd.training.run_folder import RunFolder, load_model
@@ -216,6 +217,22 @@ def test_initial_weights_that_are_missing_stop_the_run_before_it_writes(tmp_path
     with pytest.raises((ValueError, OSError), match=r"none\.ckpt"):
         train(config, tmp_path / "run", dataset=_dataset())
     assert not (tmp_path / "run").exists()
+
+
+def test_diverging_run_keeps_what_was_good(tmp_path: Path) -> None:
+    clip, truth = tiny.batch(T, batch_size=B)
+    broken = truth._replace(boxes=truth.boxes * np.nan)
+    good = tf.data.Dataset.from_tensors((clip, truth)).repeat(2)
+    dataset = good.concatenate(tf.data.Dataset.from_tensors((clip, broken)).repeat())
+
+    with pytest.raises(DivergedError, match=r"at step 3 .*'video 0'.*checkpoints.step-2$"):
+        train(_config(5), tmp_path / "run", dataset=dataset, say=lambda text: None)
+
+    folder = RunFolder(tmp_path / "run")
+    assert [row["step"] for row in read_history(folder.history)] == ["2"]
+    for name in ("best", "last", "average"):
+        for variable in load_model(folder.path, name).weights:
+            assert np.isfinite(variable.numpy()).all(), f"{name}: {variable.name}"
 
 
 def test_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
