@@ -319,12 +319,19 @@ class TrainConfig:
     evaluate: bool = True
     """COCO on the evaluation data after each epoch; the best checkpoint is kept beside the last."""
     keep_checkpoints: int = 2
+    check_frames: int = 200
+    """Frames of the training data that are looked at before the first step; 0: none."""
+    min_anchor_share: float = 0.1
+    """The least share of the true boxes in these frames that must have an anchor of IoU
+    matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "steps_per_epoch", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")
-        _require(self.seed >= 0, "seed must not be negative")
+        for name in ("seed", "check_frames"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(0 <= self.min_anchor_share <= 1, "min_anchor_share must be in [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def make_dataset(
     labels: Sequence[str] = (),
     report: Report | None = None,
     skip_batches: int = 0,
+    examine: Callable[[Sequence[Footage]], None] | None = None,
 ) -> tf.data.Dataset:
     """Returns the clips of a split, `(ClipBatch, GroundTruth)` with static B and T.
 
@@ -67,6 +68,7 @@ def make_dataset(
             case of each kind is logged in any event.
         skip_batches: so many batches of training are left out at the beginning, without reading
             their frames; those that follow are the same.
+        examine: is shown the videos before anything else is made of them, and may raise.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
@@ -93,6 +95,8 @@ def make_dataset(
         report=cleaner.report,
     )
     videos = _not_empty(videos, where=where)
+    if examine is not None:
+        examine(videos)
     size = _frame_size(config, videos, where=where)
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:

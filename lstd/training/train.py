@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.ops import anchors as anchor_ops
 from lstd.training import resume as resume_lib
 from lstd.training import weights_file
 from lstd.training.averages import Averages, UpdateAverages
@@ -70,8 +72,8 @@ def train(
 
     Raises:
         ValueError: the folder holds a run and `resume` is False; there is nothing to resume, or
-            the config does not fit it; data or initial weights cannot be used; the loss is not
-            finite.
+            the config does not fit it; data or initial weights cannot be used.
+        DivergedError: a loss or a gradient is not finite; a ValueError, too.
         OSError: the folder cannot be written.
     """
     folder = RunFolder(Path(run_folder))
@@ -85,7 +87,7 @@ def train(
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-")))
             folder = RunFolder(place)
         if dataset is None:
-            dataset = _dataset(config, start.place)
+            dataset = _dataset(config, start.place, say)
         run = _assemble(config, folder, evaluations, start, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
@@ -178,10 +180,24 @@ def _start_of(
     return _Start(checkpoint, place, not changes)
 
 
-def _dataset(config: Config, place: DataPlace) -> Iterable[Any]:
-    """Returns the training data, from the batch on that is due."""
-    from lstd.data.pipeline import make_dataset  # here, because a given dataset needs no reader
+def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> Iterable[Any]:
+    """Returns the training data, looked over, from the batch on that is due."""
+    # Here, because a given dataset needs no reader.
+    from lstd.data.pipeline import make_dataset
+    from lstd.training import data_check
 
+    check = functools.partial(
+        data_check.check,
+        batch_size=config.data.train.batch_size,
+        unroll_length=config.data.train.unroll_length,
+        num_frames=config.train.check_frames,
+        anchors=data_check.AnchorCheck(
+            anchor_ops.from_config(config.model),
+            config.model.matching.matched_threshold,
+            config.train.min_anchor_share,
+        ),
+        say=say,
+    )
     return make_dataset(
         config.data,
         "train",
@@ -189,6 +205,7 @@ def _dataset(config: Config, place: DataPlace) -> Iterable[Any]:
         num_classes=config.model.num_classes,
         labels=config.model.labels,
         skip_batches=place.batches,
+        examine=check,
     )
 
 

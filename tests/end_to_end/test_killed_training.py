@@ -53,6 +53,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         moving_average_decay=0.99,
         deterministic=True,
         evaluate=False,
+        min_anchor_share=0.0,  # a single box, which no anchor fits
     )
     model = dataclasses.replace(tiny.CONFIG, num_classes=30)
     config_io.save_config(Config(model, train, DataConfig(data)), folder / "config.yaml")

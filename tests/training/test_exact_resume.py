@@ -60,6 +60,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
             deterministic=True,
             seed=4,
             evaluate=False,
+            min_anchor_share=0.0,  # a single box, which no anchor fits
         ),
         data=DataConfig(train=data),
     )

@@ -1,0 +1,107 @@
+"""What is said of the training data before the first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstd.config import DataConfig, DatasetConfig
+from lstd.data import pipeline
+from lstd.data.rows import Row
+from lstd.training.data_check import AnchorCheck, check
+from tests.data import records
+
+WHOLE, LEFT = [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.5]
+ANCHORS = AnchorCheck(np.array([LEFT], np.float32), 0.6, 0.5)
+
+
+class Video:
+    """Frames with the same boxes; notes which of them are read."""
+
+    has_tracks, sizes, name, shard = False, frozenset([(0, 0)]), "a", "a"
+
+    def __init__(self, num_frames: int, boxes: list[list[float]]) -> None:
+        self.num_frames = num_frames
+        self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        self.read: list[int] = []
+
+    def open(self, *, keep: int = 0) -> Video:
+        return self
+
+    def close(self) -> None:
+        return None
+
+    def row(self, number: int) -> Row:
+        self.read.append(number)
+        ones = np.ones(len(self.boxes), np.int32)
+        return Row(b"", self.boxes, ones, ones, ones > 1, "somewhere")
+
+
+def _said(videos: list[Video], **changes: object) -> list[str]:
+    said: list[str] = []
+    settings = {"batch_size": 2, "unroll_length": 4, "num_frames": 8, "anchors": ANCHORS}
+    check(videos, **{**settings, **changes}, say=said.append)
+    return said
+
+
+def test_share_of_boxes_with_an_anchor_is_said() -> None:
+    # The left half overlaps the whole frame with IoU 0.5 and itself with 1.
+    assert _said([Video(20, [LEFT]), Video(20, [LEFT, WHOLE])]) == [
+        "training data: 67% of the 12 boxes in 8 frames looked at have an anchor of IoU 0.6 or more"
+    ]
+
+
+def test_anchors_that_catch_too_few_boxes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"only 33% of the 24 boxes .*min_anchor_share is 0\.5"):
+        _said([Video(20, [LEFT, WHOLE, WHOLE])])
+
+
+def test_frames_are_spread_over_the_videos_and_within_them() -> None:
+    videos = [Video(101, [LEFT]) for _ in range(3)]
+
+    _said(videos, num_frames=9)
+
+    assert [video.read for video in videos] == [[0, 50, 100]] * 3
+
+
+def test_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"a batch has 4 clips of 4 frames, but all the data, 9 frames of 2 video\(s\), makes "
+        "no more than 3",
+    ):
+        _said([Video(6, [LEFT]), Video(3, [LEFT])], batch_size=4)
+    _said([Video(6, [LEFT]), Video(3, [LEFT])], batch_size=3)
+
+
+def test_lengths_are_looked_at_no_longer_than_needed() -> None:
+    class Unread(Video):
+        @property
+        def num_frames(self) -> int:
+            raise AssertionError
+
+        @num_frames.setter
+        def num_frames(self, value: int) -> None:
+            return None
+
+    assert _said([Video(8, [LEFT]), Unread(8, [LEFT])], num_frames=0) == []
+
+
+def test_data_without_boxes_is_said() -> None:
+    assert _said([Video(20, [])]) == ["training data: no boxes at all in the 8 frames looked at"]
+
+
+def test_class_that_the_config_lacks_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    # Only the last of 30 frames has a second box, of class 1.
+    videos = [records.video_of("a", 29), records.video_of("b", 1, boxes=2)]
+    path = records.write(tmp_path / "ab.tfrecord", *videos)
+    data = DataConfig(train=DatasetConfig(input_path=(path,), batch_size=1))
+
+    def examine(videos: list) -> None:
+        _said(videos, anchors=ANCHORS._replace(min_share=0.0), num_frames=20)
+
+    with pytest.raises(ValueError, match=r"class '2' .* expected one of 1 .*do model\.num_classes"):
+        pipeline.make_dataset(data, "train", num_classes=1, examine=examine)
+    pipeline.make_dataset(data, "train", num_classes=2, examine=examine)
