@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models import variable_names
+from lstd.models import keras_3, variable_names
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.types import ClipBatch, GroundTruth, Output
 
@@ -31,21 +32,37 @@ class DetectionTraining(keras.Model):
         object.__setattr__(self, "_gradient_norm", keras.metrics.Mean(name="gradient_norm"))
         object.__setattr__(self, "_guard", FiniteGuard())
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures the model for `fit`, as `keras.Model.compile` does.
 
         Args:
             optimizer: of `tf_keras.optimizers`, or what `lstd.build_optimizer` returns.
             loss: a `lstd.DetectionLoss`.
+            metrics: none; they would have to understand ground truth and predictions.
             **kwargs: as in Keras.
 
         Raises:
-            ValueError: an optimizer of Keras 3.
+            ValueError: an object of Keras 3, another loss, or metrics.
         """
-        if type(optimizer).__module__.split(".")[0] == "keras":
+        for what, given in (("optimizer", optimizer), ("loss", loss), ("metrics", metrics)):
+            keras_3.refuse(what, given)
+        if loss is not None and not hasattr(loss, "components"):
             raise ValueError(
-                f"{type(optimizer).__name__} comes from Keras 3, this model is Keras 2: "
-                "`import tf_keras as keras` and take keras.optimizers from there"
+                f"loss must be a lstd.DetectionLoss, got {loss!r}: "
+                "lstd.DetectionLoss.from_config(config.model)"
+            )
+        metrics = metrics or kwargs.pop("weighted_metrics", None)
+        if metrics:
+            raise ValueError(
+                f"metrics must be left out, got {metrics!r}: fit shows "
+                "the parts of the loss; lstd.evaluation.callback.EvaluationCallback measures "
+                "detections after each epoch"
             )
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         if hasattr(self.optimizer, "build"):
@@ -56,9 +73,12 @@ class DetectionTraining(keras.Model):
         """Trains, as `keras.Model.fit` does.
 
         Raises:
+            ValueError: a callback of Keras 3.
             DivergedError: the loss or a gradient was not finite; says in which step, with which
                 clips, and what broke first.
         """
+        names = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        keras_3.refuse("callbacks", names.get("callbacks"))
         self._guard.finding = ""
         try:
             return super().fit(*args, **kwargs)

@@ -12,9 +12,15 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.models import keras_3
+
 
 class FusedOptimizer(keras.optimizers.Optimizer):
     """An optimizer that clips all gradients in one go, each to its own L2 norm (`clipnorm`)."""
+
+    def _build_learning_rate(self, learning_rate: Any) -> Any:
+        keras_3.refuse("learning_rate", learning_rate)
+        return super()._build_learning_rate(learning_rate)
 
     def _clip_gradients(self, grads: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
         if not self.clipnorm or any(isinstance(g, tf.IndexedSlices) for g in grads):

@@ -343,10 +343,3 @@ def test_training_carries_the_state_from_batch_to_batch_and_validation_does_not_
     assert np.abs(carried[0]).max() > 0.1
     np.testing.assert_array_equal(model._carried[True].c, carried[0])
     assert np.abs(model._carried[False].c.numpy() - carried[0]).max() > 1e-3
-
-
-def test_optimizer_of_keras_3_is_refused_with_the_right_import(model):
-    import keras as keras_3
-
-    with pytest.raises(ValueError, match="import tf_keras as keras"):
-        model.compile(optimizer=keras_3.optimizers.Adam(), loss=None)
