@@ -310,6 +310,9 @@ class TrainConfig:
     carry_state: bool = True
     """A clip that continues the one before it starts from that one's last state."""
     fine_tune: FineTuneConfig = FineTuneConfig()
+    freeze: tuple[str, ...] = ()
+    """Regular expressions; variables whose name one of them is found in keep their values, the
+    statistics of batch norm included. ^large/: the large backbone; /moving_: all statistics."""
     seed: int = 0
     """Of initial weights, data order, augmentation and the random schedule; not negative."""
     deterministic: bool = False

@@ -17,7 +17,14 @@ def l2(weight: float) -> keras.regularizers.Regularizer | None:
 
 
 class _NormalizedConv(keras.layers.Layer):
-    """What the two layers below share: the batch norm and relu6 that follow the convolution."""
+    """What the two layers below share: the batch norm and relu6 that follow the convolution.
+
+    Attributes:
+        frozen_statistics: batch norm normalises with its stored statistics in training too, and
+            leaves them as they are.
+    """
+
+    frozen_statistics = False
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class _NormalizedConv(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        training = training and not self.frozen_statistics
         outputs = self.batch_norm(self.convolution(inputs), training=training)
         return tf.nn.relu6(outputs) if self.activation else outputs
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models import keras_3, variable_names
+from lstd.models import freezing, keras_3, variable_names
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.types import ClipBatch, GroundTruth, Output
 
@@ -26,6 +27,7 @@ class DetectionTraining(keras.Model):
     """
 
     def __init__(self, **kwargs: Any) -> None:
+        object.__setattr__(self, "_frozen", frozenset())
         super().__init__(**kwargs)
         # Not through Keras's own __setattr__: running means are no weights of the model.
         object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
@@ -86,6 +88,42 @@ class DetectionTraining(keras.Model):
             if not self._guard.finding:
                 raise
         raise DivergedError(self._guard.finding)
+
+    def freeze(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Returns the names of the variables that keep their values in training from now on.
+
+        A frozen variable does not change, the statistics of batch norm included: with frozen
+        statistics, a batch norm uses them in training too. L2 of frozen weights stays in the loss.
+
+        Args:
+            patterns: regular expressions, searched for in names such as
+                `large/block_3/expand/kernel`. `^large/` is the whole large backbone, `/moving_` the
+                statistics of every batch norm. They take the place of those of an earlier call.
+
+        Raises:
+            ValueError: a pattern that is no regular expression or matches nothing; nothing is left
+                to train; the model is compiled already.
+        """
+        if self._is_compiled:
+            raise ValueError("freeze: the model is compiled already; freeze first, then compile")
+        names = freezing.matching(self, patterns)
+        variables = variable_names.names_of(self)
+        object.__setattr__(self, "_frozen", {id(variables[name]) for name in names})
+        freezing.freeze_statistics(self, names)
+        if not self.trainable_weights:
+            raise ValueError(f"freeze: {list(patterns)} leaves nothing to train")
+        return names
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """What an optimizer changes: Keras's, without those that are frozen."""
+        return [v for v in super().trainable_weights if id(v) not in self._frozen]
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """All other variables."""
+        frozen = [v for v in super().trainable_weights if id(v) in self._frozen]
+        return [*frozen, *super().non_trainable_weights]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -195,9 +195,13 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     """
     differences = _differences(config_lib.to_dict(before.model), config_lib.to_dict(now.model))
     lines = [f"model.{key} was {old!r}, is {new!r}" for key, old, new in differences]
-    names = before.train.optimizer.name, now.train.optimizer.name
-    if names[0] != names[1]:
-        lines.append(f"train.optimizer.name was {names[0]!r}, is {names[1]!r}")
+    # The checkpoint has slots for the variables that were trained, in their order.
+    for key, old, new in (
+        ("optimizer.name", before.train.optimizer.name, now.train.optimizer.name),
+        ("freeze", before.train.freeze, now.train.freeze),
+    ):
+        if old != new:
+            lines.append(f"train.{key} was {old!r}, is {new!r}")
     if lines:
         raise ValueError(
             f"{where}: cannot resume with another config: {'; '.join(lines)}; leave these keys as "

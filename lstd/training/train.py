@@ -223,6 +223,9 @@ def _assemble(
         stateful=train_config.carry_state,
         batch_size=config.data.train.batch_size,
     )
+    frozen = model.freeze(train_config.freeze)
+    if frozen:
+        say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
     model.compile(
         optimizer=build_optimizer(train_config), loss=DetectionLoss.from_config(config.model)
     )
