@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_list(
         "input",
         [],
-        "TFRecord files, * and ? allowed, with commas between them; default: the config's "
+        "TFRecord files, or data sets as they are (docs/data.md), * and ? allowed, with commas "
+        "between them; default: the config's "
         "data.train.input_path.",
         flag_values=values,
     )

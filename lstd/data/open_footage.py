@@ -70,7 +70,13 @@ def _source(path: str, config: DatasetConfig, cleaner: Cleaner, labels: tuple[st
         folders=config.folders,
         skip_damaged=cleaner.policy["damaged_record"] == "skip",
     )
-    for note in source.notes:
+    notes = [*source.notes]
+    if not labels and source.format not in readers.WITH_NUMBERS:
+        notes.append(
+            "model.labels does not say the order of the classes; taken is that of this data set: "
+            + ", ".join(source.labels)
+        )
+    for note in notes:
         _LOG.warning("%s: %s", path, note)
     for message in source.damaged:
         _left_out(cleaner)(record_files.damage(message))

@@ -364,6 +364,30 @@ def test_shards_and_folders_mix(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert shown.values == [0, 1, 2, 0, 10, 20, 30, 40, 50]
 
 
+def test_data_sets_that_number_their_classes_each_in_its_way_need_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, label in (("a", "bee"), ("b", "ant")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(png(8, 8, 0))
+        (tmp_path / f"{name}.csv").write_text(
+            f"frame,class,ymin,xmin,ymax,xmax\n0,{label},2,2,6,6\n", encoding="utf-8"
+        )
+    tables = str(tmp_path / "*.csv")
+
+    message = refusal(tables)
+    assert "a.csv has the classes bee, " in message
+    assert "b.csv has ant; say in model.labels (or data.label_map_path) which is which" in message
+    with caplog.at_level(logging.WARNING):
+        Shown(str(tmp_path / "a.csv"))
+    assert "taken is that of this data set: bee" in caplog.text
+    config = DataConfig(
+        evaluation=DatasetConfig(input_path=(tables,), batch_size=1, unroll_length=1)
+    )
+    dataset = pipeline.make_dataset(config, "evaluation", num_classes=2, labels=("ant", "bee"))
+    assert [int(truth.classes[0, 0, 0]) for _, truth in dataset] == [1, 0]
+
+
 def test_videos_of_a_folder_that_differ_in_size_need_a_size(tmp_path: Path) -> None:
     folder = mot(tmp_path / "b_walk")
     shards = records.write(tmp_path / "a", records.video_of("v", 3, size=(8, 8)))
