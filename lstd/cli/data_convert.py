@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     data_source.define(values)
     common.define(values, "output_directory", "resume")
     define_records(values)
+    define_prefix(values)
     flags.DEFINE_multi_string(
         "beam",
         [],
@@ -65,7 +66,6 @@ def define_records(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "frames_per_shard", 0, "A file is full with so many; 0: chosen.", flag_values=values
     )
-    flags.DEFINE_string("prefix", "data", "Of the names of the files.", flag_values=values)
     flags.DEFINE_integer(
         "workers",
         0,
@@ -75,8 +75,13 @@ def define_records(values: flags.FlagValues) -> None:
     )
 
 
-def settings_of(values: flags.FlagValues, *, prefix: str = "") -> Settings:
-    """Returns how the flags say that records are made."""
+def define_prefix(values: flags.FlagValues) -> None:
+    """Adds the flag of how files are called."""
+    flags.DEFINE_string("prefix", "data", "Of the names of the files.", flag_values=values)
+
+
+def settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
+    """Returns how the flags say that records are made, and their files called."""
     from lstd.data.conversion import Settings
 
     return Settings(
@@ -84,7 +89,7 @@ def settings_of(values: flags.FlagValues, *, prefix: str = "") -> Settings:
         quality=values.quality,
         frames_per_record=values.frames_per_record,
         frames_per_shard=values.frames_per_shard,
-        prefix=prefix or values.prefix,
+        prefix=prefix,
         max_boxes=values.max_boxes,
         policy=data_source.policy_of(values),
     )
@@ -96,7 +101,7 @@ def source_of(values: flags.FlagValues) -> Source:
     return data_source.source_of(values, skip_damaged=policy["damaged_record"] == "skip")
 
 
-def run(source: Source, directory: str, values: flags.FlagValues, *, prefix: str = "") -> None:
+def run(source: Source, directory: str, values: flags.FlagValues, *, prefix: str) -> None:
     """Converts with a line of progress, and prints what was written."""
     from lstd.data import convert
 
@@ -138,12 +143,13 @@ def print_index(index: dict[str, Any], directory: str) -> None:
 def _convert(values: flags.FlagValues) -> None:
     source = source_of(values)
     if not values.beam:
-        run(source, values.output_directory, values)
+        run(source, values.output_directory, values, prefix=values.prefix)
         return
     if values.resume:
         raise ValueError("--resume is not for --beam: a pipeline is run again as a whole")
     from lstd.data import beam_convert
 
     options = beam_convert.options(values.beam)
-    index = beam_convert.convert(source, values.output_directory, settings_of(values), options)
+    settings = settings_of(values, prefix=values.prefix)
+    index = beam_convert.convert(source, values.output_directory, settings, options)
     print_index(index, values.output_directory)

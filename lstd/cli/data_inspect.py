@@ -41,6 +41,7 @@ def _inspect(values: flags.FlagValues) -> None:
     from lstd.data import inspect
     from lstd.ops import anchors
 
+    sheet = _sheet_path(values.output) if values.output else None
     model = (
         common.config_of(values) if values.config else common.overridden(Config(), values)
     ).model
@@ -50,16 +51,21 @@ def _inspect(values: flags.FlagValues) -> None:
     size = (model.input_height, model.input_width)
     print("\n".join(inspect.lines(found, anchors.from_config(model), input_size=size)))
     print(f"in a config: {inspect.settings_note(source.labels)}")
-    if values.output:
-        _write_sheet(Path(values.output), inspect.sheet(found, count=values.frames))
+    if sheet is not None:
+        _write_sheet(sheet, inspect.sheet(found, count=values.frames))
+
+
+def _sheet_path(text: str) -> Path:
+    path = common.file_to_write(text, flag="--output")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--output: {path} must end in .png")
+    return path
 
 
 def _write_sheet(path: Path, picture: object) -> None:
     from lstd.media import optional
     from lstd.whole_file import whole_file
 
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--output: {path} must end in .png")
     with whole_file(path) as temporary:
         optional.load("PIL.Image").fromarray(picture).save(temporary, format="PNG")
     print(f"written: {path}")

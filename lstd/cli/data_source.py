@@ -91,7 +91,10 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
     if values.videos:
         path = common.existing_file(values.videos, flag="--videos")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-        source = source_checks.select(source, [line.strip() for line in lines if line.strip()])
+        names = [line.strip() for line in lines if line.strip()]
+        if not names:
+            raise ValueError(f"--videos: {path} names no video; one a line is expected")
+        source = source_checks.select(source, names)
     return source
 
 

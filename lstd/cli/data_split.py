@@ -9,7 +9,8 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -41,17 +42,37 @@ def main(arguments: Sequence[str]) -> int:
 
 def _split(values: flags.FlagValues) -> None:
     from lstd.data import source_checks, split
-    from lstd.whole_file import write_whole
 
     shares = split.parse_parts(values.parts)
     source = data_convert.source_of(values)
     parts = split.split(source.videos, shares, seed=values.seed)
     folder = common.writable_directory(values.output_directory)
-    for part, names in parts.items():
-        write_whole(folder / f"{part}.txt", "".join(f"{name}\n" for name in names))
-        print(f"{part}: {len(names)} videos, {folder / part}.txt")
+    _write_lists(folder, parts, resume=values.resume)
     if values.lists_only:
         return
     for part, names in parts.items():
         chosen = source_checks.select(source, names)
         data_convert.run(chosen, str(folder / part), values, prefix=part)
+
+
+def _write_lists(folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool) -> None:
+    """Writes the names of the videos in each part, unless others stand there."""
+    from lstd.whole_file import write_whole
+
+    texts = {
+        folder / f"{part}.txt": "".join(f"{name}\n" for name in names)
+        for part, names in parts.items()
+    }
+    for path, text in texts.items():
+        if path.exists() and not resume:
+            raise FileExistsError(
+                f"{path} is there already: --resume goes on with it, or name another folder"
+            )
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{path}: what is there was divided in another way; go on as it began, or name "
+                "another folder"
+            )
+    for path, text in texts.items():
+        write_whole(path, text)
+        print(f"{path.stem}: {text.count(chr(10))} videos, {path}")

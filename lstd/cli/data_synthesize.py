@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,10 +62,13 @@ def main(arguments: Sequence[str]) -> int:
         "file for each video.",
         flag_values=values,
     )
+    before = set(values)
     data_convert.define_records(values)
+    data_convert.define_prefix(values)
     data_source.define_problems(values)
+    of_shards = sorted(set(values) - before)
     return common.run(
-        _synthesize,
+        functools.partial(_synthesize, of_shards=of_shards),
         values,
         program="lstd-data synthesize",
         description=__doc__,
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     )
 
 
-def _synthesize(values: flags.FlagValues) -> None:
+def _synthesize(values: flags.FlagValues, *, of_shards: Sequence[str]) -> None:
     from lstd.data import synthesize
 
     names = [field.name for field in dataclasses.fields(synthesize.Scene)]
@@ -81,8 +85,11 @@ def _synthesize(values: flags.FlagValues) -> None:
     given["shapes"] = tuple(shape for shape in given["shapes"] if shape)
     made = synthesize.source(synthesize.Scene(**given))
     if values.output_format == "shards":
-        data_convert.run(made, values.output_directory, values)
+        data_convert.run(made, values.output_directory, values, prefix=values.prefix)
         return
+    vain = [f"--{name}" for name in of_shards if values[name].present]
+    if vain:
+        raise ValueError(f"{' and '.join(vain)} means nothing for --output_format=frames")
     folder = common.writable_directory(values.output_directory)
     if any(folder.iterdir()) and not values.resume:
         raise ValueError(f"--output_directory: {folder} is not empty; name another folder")

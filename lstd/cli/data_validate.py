@@ -22,7 +22,11 @@ def main(arguments: Sequence[str]) -> int:
     data_source.define(values)
     flags.DEFINE_bool("check_images", True, "Decode every image.", flag_values=values)
     flags.DEFINE_integer(
-        "examples", 20, "Places shown for each kind of problem; 0: all.", flag_values=values
+        "examples",
+        20,
+        "Places shown for each kind of problem; 0: all.",
+        lower_bound=0,
+        flag_values=values,
     )
     return common.run(
         _validate,

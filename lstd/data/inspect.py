@@ -80,6 +80,8 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
             if on_frames is not None:
                 on_frames(1)
         frames_of.append(count + 1)
+        if count < 0:
+            report.add("empty_video", "skip", f"{video.where}: video {video.name!r} has no frames")
     lengths = [len(row[1]) for row in rows]
     boxes = Boxes(
         sides=np.concatenate([np.zeros([0, 4], np.float32), *(row[0] for row in rows)]),

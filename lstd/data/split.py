@@ -13,8 +13,8 @@ def parse_parts(texts: Sequence[str]) -> dict[str, float]:
     """Returns the shares of the parts from texts such as `train=0.8`.
 
     Raises:
-        ValueError: another form, a share that is not above 0, fewer than two parts, or shares that
-            do not add up to 1.
+        ValueError: another form, a name that is none of a folder, a share that is not above 0,
+            fewer than two parts, or shares that do not add up to 1.
     """
     parts: dict[str, float] = {}
     for text in texts:
@@ -23,13 +23,17 @@ def parse_parts(texts: Sequence[str]) -> dict[str, float]:
             parts[name.strip()] = float(share)
         except ValueError:
             raise ValueError(f"{text!r} is not part=share, such as train=0.8") from None
-    bad = [name for name, share in parts.items() if not share > 0 or not name or "/" in name]
+    bad = [name for name, share in parts.items() if not share > 0 or not _is_folder_name(name)]
     if bad or len(parts) < 2 or abs(sum(parts.values()) - 1) > 1e-6:
         raise ValueError(
-            "parts must be at least two, with shares above 0 that add up to 1, such as "
-            f"train=0.8,val=0.2; got {','.join(texts)}"
+            "parts must be at least two, by names for folders, with shares above 0 that add up to "
+            f"1, such as train=0.8,val=0.2; got {','.join(texts)}"
         )
     return parts
+
+
+def _is_folder_name(name: str) -> bool:
+    return bool(name) and not name.startswith(".") and "/" not in name and "\\" not in name
 
 
 def split(

@@ -14,6 +14,7 @@ import numpy as np
 from lstd.media import optional
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
+_LEAST_SIDE = 8
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -61,15 +62,16 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        for name in ("videos", "frames", "height", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        least = {"videos": 1, "frames": 1, "height": _LEAST_SIDE, "width": _LEAST_SIDE}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ValueError(f"{name} must be at least {number}, got {getattr(self, name)}")
         for name in ("blur", "occlusion", "min_visible"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("objects", "speed", "noise", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number from 0 on, got {getattr(self, name)}")
         if not 0 < self.min_size <= self.max_size <= 1:
             raise ValueError(
                 f"0 < min_size <= max_size <= 1 must hold, got {self.min_size} and {self.max_size}"

@@ -100,6 +100,21 @@ def test_split_writes_each_part(videos, tmp_path, capsys):
     assert f"{len(names['val'])} videos" in capsys.readouterr().out
 
 
+def test_split_touches_no_other_division(videos, tmp_path, capsys):
+    out = tmp_path / "parts"
+    arguments = ["split", f"--input={videos}", f"--output_directory={out}"]
+    data.main(arguments)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    capsys.readouterr()
+
+    assert data.main(arguments) == 2
+    assert "train.txt is there already: --resume goes on with it" in capsys.readouterr().err
+    assert data.main([*arguments, "--resume", "--parts=train=0.1,val=0.9"]) == 2
+    assert "train.txt: what is there was divided in another way" in capsys.readouterr().err
+    assert data.main([*arguments, "--resume"]) == 0
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_split_lists_only_writes_no_shards(videos, tmp_path):
     out = tmp_path / "parts"
     data.main(["split", f"--input={videos}", f"--output_directory={out}", "--lists_only"])
@@ -212,23 +227,58 @@ def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["inspect", "--input=made", "--output=sheet.jpg"], "sheet.jpg must end in .png"),
+        (["inspect", "--input=made", "--output=no/sheet.png"], "--output: there is no folder no"),
+        (["inspect", "--input=made", "--subset=train"], "subset means nothing for the format csv"),
+        (["inspect", "--input=made", "--videos=none.txt"], "none.txt names no video"),
+        (["validate", "--input=.", "--on_problem=box_inverted"], "is not problem=answer"),
+        (["validate", "--input=made", "--problems=ignore"], "'ignore' is no answer to problems"),
+        (["validate", "--input=made", "--examples=-1"], "--examples=-1: -1 is not"),
         (["convert", "--input=nowhere", "--output_directory=out"], "nowhere: there is no such"),
         (["convert", "--input=."], "--output_directory must be given"),
-        (["validate", "--input=.", "--on_problem=box_inverted"], "is not problem=answer"),
         (["convert", "--input=.", "--output_directory=out", "--formt=mot"], "did you mean format"),
+        (
+            ["convert", "--input=made", "--output_directory=out", "--quality=0"],
+            "quality must be 1 ",
+        ),
+        (["convert", "--input=made", "--output_directory=made/a.csv"], "is a file, expected a fo"),
         (["split", "--input=.", "--output_directory=out", "--parts=a=2"], "add up to 1"),
+        (
+            ["split", "--input=made", "--output_directory=out", "--parts=..=0.5,a=0.5"],
+            "by names fo",
+        ),
+        (["split", "--input=made", "--output_directory=out"], "there are 1 videos for 2 parts"),
+        (
+            ["split", "--input=made", "--output_directory=out", "--prefix=a"],
+            "unknown flag --prefix",
+        ),
         (["synthesize", "--output_directory=out", "--blur=3"], "blur must be in [0, 1]"),
+        (["synthesize", "--output_directory=out", "--height=1"], "height must be at least 8"),
+        (["synthesize", "--output_directory=out", "--noise=nan"], "noise must be a number from 0"),
+        (
+            ["synthesize", "--output_directory=out", "--output_format=frames", "--quality=3"],
+            "--quality means nothing for --output_format=frames",
+        ),
     ],
 )
 def test_mistakes_of_the_data_verbs_are_one_sentence(
     arguments, message, capsys, tmp_path, monkeypatch
 ):
+    pytest.importorskip("PIL.Image")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.txt").write_text("\n")
+    data.main(["synthesize", "--output_directory=made", "--output_format=frames", "--videos=1",
+               "--frames=1", "--height=16", "--width=16"])  # fmt: skip
+    (tmp_path / "made" / "a.csv").touch()
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
 
     assert data.main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+    left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
+    assert not [path for path in left if path.is_file()]
 
 
 def test_an_empty_folder_is_answered_with_trees_in_lines(capsys, tmp_path):

@@ -20,10 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from lstd.data.readers import natural
 from lstd.data.readers.labelled_video import (
+    MOST_FRAMES,
     BoxRow,
     Classes,
     ImageFiles,
@@ -120,9 +119,9 @@ def _line(row: Mapping[str, str | None], number: int, class_column: str, where: 
     has_track = (row.get("track_id") or "").strip()
     return Line(
         number=number,
-        frame=_whole(row, "frame", where),
+        frame=_whole(row, "frame", where, most=MOST_FRAMES - 1),
         label=(row[class_column] or "").strip(),
-        track=_whole(row, "track_id", where) if has_track else -1,
+        track=_whole(row, "track_id", where, most=2**31 - 1) if has_track else -1,
         sides_px=sides,  # type: ignore[arg-type]
     )
 
@@ -134,10 +133,12 @@ def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
         raise ValueError(f"{where}: {name} is {row[name]!r}, expected a number") from None
 
 
-def _whole(row: Mapping[str, str | None], name: str, where: str) -> int:
+def _whole(row: Mapping[str, str | None], name: str, where: str, *, most: int) -> int:
     value = _number(row, name, where)
-    if not np.isfinite(value) or value < 0 or value != int(value):
-        raise ValueError(f"{where}: {name} is {row[name]!r}, expected a whole number from 0")
+    if not value.is_integer() or not 0 <= value <= most:
+        raise ValueError(
+            f"{where}: {name} is {row[name]!r}, expected a whole number from 0 to {most}"
+        )
     return int(value)
 
 

@@ -16,6 +16,9 @@ from lstd.data.sources import UNKNOWN_CLASS, Image, ImageFile, SourceFrame
 from lstd.media import numbered_frames, video
 from lstd.types import GroundTruth
 
+MOST_FRAMES = 10_000_000
+"""Of a video, four days at 30 a second; a number above it is a mistake, not a frame."""
+
 
 class RawBoxes(NamedTuple):
     """The boxes of a frame as a file says them; N rows.

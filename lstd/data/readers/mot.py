@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lstd.data.readers import natural
 from lstd.data.readers.labelled_video import (
+    MOST_FRAMES,
     BoxRow,
     Classes,
     ImageFiles,
@@ -105,9 +106,12 @@ def _sequences(path: Path, subset: str) -> list[Path]:
 def _lines(path: Path) -> list[_Line]:
     result = []
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, fields in enumerate(csv.reader(file, skipinitialspace=True), start=1):
-            if any(field.strip() for field in fields):
-                result.append(_line(fields, number, where=f"{path}, line {number}"))
+        try:
+            for number, fields in enumerate(csv.reader(file, skipinitialspace=True), start=1):
+                if any(field.strip() for field in fields):
+                    result.append(_line(fields, number, where=f"{path}, line {number}"))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a table in UTF-8: {error}") from None
     return result
 
 
@@ -123,11 +127,13 @@ def _line(fields: Sequence[str], number: int, *, where: str) -> _Line:
             values.append(float(field))
         except ValueError:
             raise ValueError(f"{where}: {name} is {field!r}, expected a number") from None
-    for place in (0, 1):
-        if values[place] != int(values[place]):
+    for place in [place for place in (0, 1, 7) if place < len(values)]:
+        if not values[place].is_integer():
             raise ValueError(f"{where}: {_COLUMNS[place]} is {fields[place]}, expected whole")
-    if values[0] < 1:
-        raise ValueError(f"{where}: frame is {fields[0]}, but frames count from 1")
+    if not 1 <= values[0] <= MOST_FRAMES:
+        raise ValueError(
+            f"{where}: frame is {fields[0]}, but frames count from 1 (to {MOST_FRAMES})"
+        )
     class_id = int(values[7]) if len(fields) in (8, 9) and values[7] != -1 else 1
     return _Line(
         number=number,
@@ -191,7 +197,9 @@ def _info(path: Path) -> dict[str, str]:
     try:
         parser.read(path, encoding="utf-8-sig")
     except configparser.Error as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text in UTF-8: {error}") from None
     if not parser.has_section("Sequence"):
         return {}
     info = dict(parser["Sequence"])

@@ -88,9 +88,9 @@ def _files(path: Path) -> list[Path]:
 
 def _is_data(path: Path) -> bool:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return False
+        content = _load(path)
+    except ValueError:
+        return path.stem == "data"  # by its name it should be, and the reader says what is wrong
     return (
         isinstance(content, dict)
         and "names" in content
@@ -98,8 +98,11 @@ def _is_data(path: Path) -> bool:
     )
 
 
-def _load(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+def _load(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a YAML file: {error}") from None
 
 
 def _class_names(content: Mapping[str, Any], path: Path) -> dict[int, str]:

@@ -367,7 +367,16 @@ def test_coco_frames_of_a_video_file_that_is_not_there_are_missing(two_files: Pa
         ('"image_id": 10', '"image_id": 77', "annotation 3 is of image 77, which is not"),
         ('"video_id": 2', '"video_id": 9', 'of video 9, which is not in "videos"'),
         ('"id": 12', '"id": 10', "2 images have the id 10"),
-        ('"bbox": [0, 0, 1, 1]', '"bbox": [0, 0]', r"annotation 3 has bbox \[0, 0\], expected"),
+        ('"bbox": [0, 0, 1, 1]', '"bbox": [0, 0]', r"annotations\[2\] has bbox \[0, 0\], expe"),
+        (
+            '"bbox": [0, 0, 1',
+            '"bbox": ["a", 0, 1',
+            r"annotations\[2\] has bbox \['a', 0, 1, 1\], exp",
+        ),
+        ('"image_id": 10', '"image_id": [10]', r"annotations\[2\] has image_id \[10\], expected"),
+        ('{"id": 7, "name": "car"}', "7", r"categories\[0\] is 7, expected an object"),
+        ('"id": 7', '"id": "seven"', r"categories\[0\] has id 'seven', expected a whole"),
+        ('"frame_id": 1', '"frame_id": "one"', r"images\[0\] has frame_id 'one', expected a num"),
         ('"file_name": "two/000000.png", ', "", r"images\[2\] has no file_name"),
         ('"images"', '"pictures"', 'there is no list "images"'),
         ("{", "{{", "not a JSON file"),
@@ -484,11 +493,14 @@ def test_mot_frames_beyond_the_images_have_none(mot: Path) -> None:
         ("1,2,11,six,20,20,1,1,1", "line 6: top is 'six', expected a number"),
         ("0,2,11,6,20,20,1,1,1", "line 6: frame is 0, but frames count from 1"),
         ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected whole"),
+        ("nan,2,11,6,20,20,1,1,1", "line 6: frame is nan, expected whole"),
+        ("99999999999,2,11,6,20,20,1,1,1", r"line 6: frame is 99999999999, .* \(to 10000000\)"),
+        ("\udcff", "not a table in UTF-8"),
     ],
 )
 def test_mot_says_what_is_wrong(mot: Path, line: str, message: str) -> None:
-    text(mot / "gt" / "gt.txt", GT + line + "\n")
-    with pytest.raises(ValueError, match=rf"gt\.txt, {message}"):
+    (mot / "gt" / "gt.txt").write_bytes((GT + line + "\n").encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match=rf"gt\.txt[,:] {message}"):
         readers.open(mot)
 
 
@@ -581,6 +593,12 @@ def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None
         told(readers.open(yolo, subset="train"))
 
 
+def test_yolo_that_is_no_yaml_says_so(yolo: Path) -> None:
+    text(yolo / "data.yaml", "names: [ant\ntrain: x\n")
+    with pytest.raises(ValueError, match=r"data\.yaml: not a YAML file: "):
+        readers.open(yolo)
+
+
 def test_yolo_folders_that_are_not_there_are_named(yolo: Path) -> None:
     text(yolo / "data.yaml", "train: images/trian\nnames: [ant]\n")
     with pytest.raises(ValueError, match=r"data\.yaml: images/trian is not there; looked for"):
@@ -646,6 +664,7 @@ CSV_HEADER = "frame,class,track_id,ymin,xmin,ymax,xmax\n"
         (CSV_HEADER + "0,ant,1,0,0,1,1\n0,ant,1,0,zero,1,1\n", "line 3: xmin is 'zero', expected"),
         (CSV_HEADER + "0,ant,1,0,0,1\n", "line 2: xmax is None, expected a number"),
         (CSV_HEADER + "-1,ant,1,0,0,1,1\n", "line 2: frame is '-1', expected a whole number"),
+        (CSV_HEADER + "99999999,ant,1,0,0,1,1\n", "line 2: frame is '99999999', expected a whole"),
         (CSV_HEADER + "0,ant,1.5,0,0,1,1\n", r"line 2: track_id is '1\.5', expected a whole"),
     ],
 )

@@ -1,0 +1,118 @@
+"""What a COCO JSON file says, every entry checked: the fields that are used, and their types."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lstd.data.readers.options import WrongTree
+
+TREE = """\
+annotations.json with "images", "annotations", "categories" and, for video, "videos"; the images
+  beside it, or in images/, or in the folder above; or --images FOLDER"""
+
+Id = int | str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """An image, or a frame; a size may be missing or wrong."""
+
+    id: Id
+    file_name: str
+    video_id: Id | None = None
+    frame_id: float | None = None
+    height: float | None = None
+    width: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Annotation:
+    """A box: x, y, width, height in pixels, null where it is not known."""
+
+    image_id: Id
+    category_id: Id
+    bbox: tuple[float | None, float | None, float | None, float | None]
+    id: Id | None = None
+    instance_id: Id | None = None
+    track_id: Id | None = None
+    iscrowd: int | None = 0
+
+    @property
+    def track(self) -> Id | None:
+        """Its identity, by either of its names."""
+        return self.track_id if self.instance_id is None else self.instance_id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Category:
+    """A class."""
+
+    id: int
+    name: Id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Video:
+    """A video; without a name it is called by its id."""
+
+    id: Id
+    name: Id | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """A file."""
+
+    images: tuple[Image, ...]
+    annotations: tuple[Annotation, ...]
+    categories: tuple[Category, ...]
+    videos: tuple[Video, ...] = ()
+
+
+def load(path: Path) -> Content:
+    """Returns what a file says; fields that are not used may hold anything.
+
+    Raises:
+        WrongTree: it is not COCO JSON.
+        ValueError: no JSON, or an entry is not as it should be; the message names the entry.
+    """
+    import pydantic  # here, because it costs 0.1 s that the other readers need not pay
+
+    try:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a JSON file: {error}") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
+    try:
+        return pydantic.TypeAdapter(Content).validate_python(content)
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        raise ValueError(f"{path}: {_explained(problem['loc'], problem, content)}") from None
+
+
+def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
+    """Returns what is wrong with a field, in the words of the file."""
+    key, *rest = place
+    entry = f"{key}[{rest[0]}]" if rest else f"{key}"
+    fields = [field for field in rest[1:2] if isinstance(field, str)]
+    if problem["type"] == "missing" and rest[1:] == fields:
+        return f"{entry} has no {fields[0]}"
+    if not fields:
+        return f"{entry} is {problem['input']!r}, expected an object with its fields"
+    value = content[key][rest[0]][fields[0]]
+    usual = "a whole number" if key == "categories" else "a number or a text"
+    expected = _EXPECTED.get(fields[0], usual)
+    return f"{entry} has {fields[0]} {value!r}, expected {expected}"
+
+
+_EXPECTED = {
+    "bbox": "[x, y, width, height]",
+    "file_name": "a text",
+    **dict.fromkeys(("frame_id", "height", "width", "iscrowd"), "a number"),
+}
