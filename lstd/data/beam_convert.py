@@ -14,8 +14,10 @@ Needs `pip install "lstd[beam]"`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -23,6 +25,8 @@ import tensorflow as tf
 from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.sources import Source
+
+_FAILED = "a shard cannot be written: "
 
 
 def convert(
@@ -39,8 +43,8 @@ def convert(
     Raises:
         FileExistsError: there is an index already.
         ImportError: Apache Beam is not installed.
-        ValueError: see `conversion.make_plan`. What goes wrong on a worker comes as the runner's
-            own error, with the message of `shard_files.write` in it.
+        ValueError: see `conversion.make_plan`; or, as a worker says, `shard_files.write`.
+        Exception: the runner's own.
     """
     beam = _beam()
     if tf.io.gfile.exists(f"{directory}/{shard_files.INDEX}"):
@@ -50,7 +54,7 @@ def convert(
     write = functools.partial(
         _write, directory=directory, labels=plan.labels, settings=plan.settings
     )
-    with beam.Pipeline(options=options) as pipeline:
+    with _errors_of_shards(), beam.Pipeline(options=options) as pipeline:
         entries = (
             pipeline
             | "shards" >> beam.Create(list(plan.shards))
@@ -68,10 +72,26 @@ def convert(
         return json.loads(file.read())
 
 
+@contextlib.contextmanager
+def _errors_of_shards() -> Iterator[None]:
+    """Raises what went wrong with a shard as it is, out of what the runner makes of it."""
+    try:
+        yield
+    except Exception as error:
+        _, found, text = str(error).rpartition(_FAILED)
+        if not found:
+            raise
+        raise ValueError(text.partition(" [while running")[0].strip()) from None
+
+
 def _write(
     shard: Shard, *, directory: str, labels: tuple[str, ...], settings: Settings
 ) -> dict[str, Any]:
-    return shard_files.write(directory, shard, labels=labels, settings=settings)
+    try:
+        return shard_files.write(directory, shard, labels=labels, settings=settings)
+    except (ValueError, OSError) as error:
+        # A plain error: runners rebuild it with words of their own in its first argument.
+        raise ValueError(f"{_FAILED}{error}") from None
 
 
 def _write_index(entries: list[str], *, directory: str, plan: Plan) -> int:

@@ -33,7 +33,7 @@ def open_all(
 
     def add_shards() -> None:
         on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
-        videos = record_files.list_videos(shards, unique=False, on_damage=on_damage)
+        videos = record_files.list_videos(shards, on_damage=on_damage)
         found.extend(RecordFootage(video, cleaner) for video in videos)
         shards.clear()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,7 +43,7 @@ class Part(NamedTuple):
 
 
 class Video(NamedTuple):
-    """A video: its id, which no other video has, and the records that hold it, in order."""
+    """A video: its id, which two videos may have, and the records that hold it, in order."""
 
     name: str
     parts: tuple[Part, ...]
@@ -71,7 +70,6 @@ def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
 def list_videos(
     paths: Iterable[str],
     *,
-    unique: bool = True,
     on_damage: Callable[[ProblemError], None] | None = None,
     check: Callable[[Part], object] | None = None,
 ) -> list[Video]:
@@ -82,8 +80,6 @@ def list_videos(
 
     Args:
         paths: TFRecord files.
-        unique: ids that occur twice get file and record number appended; otherwise two videos may
-            have one name.
         on_damage: is told of a record that is left out, and of a file that cannot be read on; None:
             an error.
         check: is called with every record, and raises ProblemError for one that is no use.
@@ -110,15 +106,8 @@ def list_videos(
                 groups[-1][1].append(part)
             else:
                 groups.append((name, [part]))
-    uses = collections.Counter(name for name, _ in groups)
     return [
-        Video(
-            name
-            if name and (uses[name] == 1 or not unique)
-            else f"{name}@{parts[0].path}#{parts[0].number}",
-            tuple(parts),
-        )
-        for name, parts in groups
+        Video(name or f"@{parts[0].path}#{parts[0].number}", tuple(parts)) for name, parts in groups
     ]
 
 

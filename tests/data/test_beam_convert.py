@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lstd.data import beam_convert, convert, shard_files, synthesize
+from lstd.data import beam_convert, conversion, convert, readers, shard_files, synthesize
 from lstd.data.conversion import Settings
 
 SCENE = synthesize.Scene(
@@ -61,6 +61,31 @@ def test_a_folder_that_holds_a_conversion_is_refused(tmp_path: Path) -> None:
         beam_convert.convert(
             synthesize.source(synthesize.Scene(videos=1, frames=1)), str(tmp_path), SETTINGS
         )
+
+
+def test_what_is_wrong_with_the_data_comes_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("apache_beam")
+    synthesize.write_folders(
+        synthesize.source(synthesize.Scene(videos=1, frames=3, height=16, width=16)), tmp_path
+    )
+    (tmp_path / "synthetic_0_00000" / "000001.png").write_bytes(b"no")
+    with pytest.raises(ValueError, match="a shard cannot") as raised:
+        beam_convert._write(
+            conversion.make_plan(readers.open(tmp_path), SETTINGS).shards[0],
+            directory=str(tmp_path / "out"),
+            labels=(),
+            settings=SETTINGS,
+        )
+    told = f"Traceback ...\nValueError: {raised.value} [while running 'write']\n\nand more"
+    with pytest.raises(
+        ValueError, match=r"^\S+synthetic_0_00000\.csv, frame 1, .* or skip would go on\)$"
+    ):
+        fail_as_a_runner_does(told)
+
+
+def fail_as_a_runner_does(told: str) -> None:
+    with beam_convert._errors_of_shards():
+        raise RuntimeError(told)
 
 
 def test_without_beam_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

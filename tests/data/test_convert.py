@@ -390,6 +390,18 @@ def test_two_videos_of_one_name(tmp_path: Path) -> None:
         assert index["problems"] == {f"doubled_video={answer}": 1}
 
 
+def test_two_videos_of_one_name_in_records_that_were_joined(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, name in enumerate(("a.tfrecord", "b.tfrecord")):
+        records.write(folder / name, records.video_of("v", 2, base=10 * number))
+    with pytest.raises(ProblemError, match=r"b\.tfrecord: another video has the name 'v', too"):
+        convert.convert(readers.open(folder), tmp_path / "error", Settings())
+    policy = problems.policy({"doubled_video": "repair"})
+    convert.convert(readers.open(folder), tmp_path / "repair", Settings(policy=policy))
+    assert shown(tmp_path / "repair") == [("v", 0), ("v", 1), ("v~2", 10), ("v~2", 11)]
+
+
 def test_a_video_without_frames(tmp_path: Path) -> None:
     source = synthesize.source(SCENE)
 
