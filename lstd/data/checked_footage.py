@@ -71,6 +71,11 @@ class CheckedFootage:
         return len(self._frames())
 
     @property
+    def known_frames(self) -> int | None:
+        """How many frames are shown; None before they were decoded."""
+        return None if self._shown is None else len(self._shown)
+
+    @property
     def has_tracks(self) -> bool:
         """Whether the video brings track ids."""
         return self._footage.has_tracks

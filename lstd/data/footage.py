@@ -64,6 +64,11 @@ class Footage(Protocol):
         ...
 
     @property
+    def known_frames(self) -> int | None:
+        """How many frames it has, as far as that is known without reading them; else None."""
+        ...
+
+    @property
     def has_tracks(self) -> bool:
         """Whether it brings track ids; may have to read."""
         ...
@@ -93,6 +98,15 @@ class RecordFootage:
         """How many frames, those that are missing too; see `record_frames.spans`."""
         spans = self._spans()
         return spans[-1].stop if spans else 0
+
+    @property
+    def known_frames(self) -> int | None:
+        """How many frames; None where a record does not tell its length, or may be left out."""
+        if self._bounds is not None:
+            return self._bounds[-1]
+        lengths = [part.num_frames for part in self._parts]
+        sure = all(lengths) and self._reader.cleaner.policy["damaged_record"] == "error"
+        return sum(lengths) if sure else None
 
     @property
     def has_tracks(self) -> bool:
@@ -166,6 +180,11 @@ class SourceFootage:
 
     @property
     def num_frames(self) -> int:
+        """How many frames."""
+        return self._video.num_frames
+
+    @property
+    def known_frames(self) -> int | None:
         """How many frames."""
         return self._video.num_frames
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -20,6 +20,19 @@ from lstd.data.problems import Report
 from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
 
 _LOG = logging.getLogger(__name__)
+
+
+class Split(NamedTuple):
+    """A split of the data that has been opened.
+
+    Attributes:
+        dataset: see `make_dataset`.
+        videos: in order; `known_frames` is their length as far as it is known yet, `num_frames` may
+            have to read for it.
+    """
+
+    dataset: tf.data.Dataset
+    videos: tuple[Footage, ...]
 
 
 def make_dataset(
@@ -79,6 +92,31 @@ def make_dataset(
     What goes wrong with a later frame is raised by the iterator, as
     `tf.errors.InvalidArgumentError`, with the same message.
     """
+    return open_split(
+        data,
+        split,
+        seed=seed,
+        num_classes=num_classes,
+        with_tracks=with_tracks,
+        labels=labels,
+        report=report,
+    ).dataset
+
+
+def open_split(
+    data: DataConfig,
+    split: Literal["train", "evaluation"],
+    *,
+    seed: int = 0,
+    num_classes: int | None = None,
+    with_tracks: bool | None = None,
+    labels: Sequence[str] = (),
+    report: Report | None = None,
+) -> Split:
+    """Returns the dataset of a split, and its videos.
+
+    Arguments and errors are those of `make_dataset`.
+    """
     if split not in ("train", "evaluation"):
         raise ValueError(f"split must be 'train' or 'evaluation', got {split!r}")
     config: DatasetConfig = getattr(data, split)
@@ -117,7 +155,7 @@ def make_dataset(
     )
     dataset = batches.batch_lanes(dataset, config.batch_size)
     dataset = dataset.map(functools.partial(batches.as_types, with_tracks=with_tracks))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return Split(dataset.prefetch(tf.data.AUTOTUNE), tuple(videos))
 
 
 def _refuse_training_settings(config: DatasetConfig) -> None:

@@ -351,3 +351,22 @@ def test_the_config_is_not_read_beyond_its_split(path: str) -> None:
     evaluation = dataclasses.replace(config.evaluation, input_path=(path,))
 
     pipeline.make_dataset(dataclasses.replace(config, evaluation=evaluation), "evaluation")
+
+
+def test_an_opened_split_tells_how_long_its_videos_are(path: str, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.tfrecord"  # of a writer that does not tell how long a record is
+    kept = [raw.numpy() for raw in tf.data.TFRecordDataset(path)]
+    examples = [tf.train.SequenceExample.FromString(raw) for raw in kept]
+    for example in examples:
+        del example.context.feature["record/num_frames"]
+    sequence_example.write(silent, [example.SerializeToString() for example in examples])
+
+    def lengths(file: str | Path, **settings: object) -> dict[str, int | None]:
+        values = DatasetConfig(input_path=(str(file),), batch_size=1, **settings)
+        videos = pipeline.open_split(DataConfig(evaluation=values), "evaluation").videos
+        return {video.name: video.known_frames for video in videos}
+
+    assert lengths(path) == {"a": 11, "b": 6, "c": 3}
+    # Only reading tells. The first video has been read: a data set must have a frame to show.
+    assert lengths(path, problems={"corrupt_image": "skip"}) == {"a": 11, "b": None, "c": None}
+    assert lengths(silent) == {"a": 11, "b": None, "c": None}
