@@ -80,6 +80,10 @@ class KeepWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves, evaluates, and keeps the weights if they are the best."""
         logs = {} if logs is None else logs
+        # Before the weights: who waits for these finds then what is said of them.
+        self.folder.update_record(
+            last={"epoch": epoch, "step": int(self.model.optimizer.iterations)}
+        )
         if self.averages is not None:
             _copy(self.averages.values, self.snapshot)
             weights_file.save(self.snapshot, self.folder.weights("average"))

@@ -163,6 +163,21 @@ class Checkpoints(keras.callbacks.Callback):
             self._averages.restart()
 
 
+def restore_model(model: keras.Model, path: str) -> None:
+    """Fills a model from a checkpoint of its run, without what else resuming needs.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, or is of another model.
+    """
+    try:
+        status = tf.train.Checkpoint(model=model).restore(path)
+        status.assert_existing_objects_matched()
+        status.expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:300]
+        raise ValueError(f"{path}: does not fit the model of its run: {reason}") from None
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """Returns the prefix of the newest checkpoint of a folder, or None."""
     return tf.train.latest_checkpoint(str(folder))

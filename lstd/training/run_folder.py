@@ -24,7 +24,7 @@ from lstd import config_io
 from lstd.config import Config
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.training import weights_file
+from lstd.training import resume, weights_file
 from lstd.whole_file import write_whole
 
 Weights = Literal["best", "last", "average"]
@@ -133,7 +133,8 @@ def load_model(
     """Returns the model of a run folder: built as its config says, with its weights.
 
     Args:
-        path: a run folder, or a weights file in one; then `weights` is not looked at.
+        path: a run folder; or a weights file in one, or the prefix of one of its checkpoints: then
+            `weights` is not looked at.
         weights: "best": of the epoch with the best evaluation (without evaluation: with the lowest
             training loss); "last": of the last epoch; "average": the moving averages.
         stateful: see `lstd.build_model`.
@@ -147,18 +148,22 @@ def load_model(
         raise ValueError(f"weights must be one of {', '.join(get_args(Weights))}, got {weights!r}")
     path = Path(path)
     is_file = path.name.endswith(weights_file.SUFFIX)
-    folder = RunFolder(path.parent if is_file else path)
+    is_checkpoint = path.with_name(f"{path.name}.index").is_file()
+    folder = RunFolder(path.parent.parent if is_checkpoint else path.parent if is_file else path)
     if not folder.path.is_dir():
         raise ValueError(f"{folder.path}: no such run folder")
     if not folder.config.exists():
         raise ValueError(f"{folder.path}: not a run folder: it has no {folder.config.name}")
     file = path if is_file else folder.weights(weights)
-    if not file.exists():
+    if not is_checkpoint and not file.exists():
         there = ", ".join(_weights_in(folder)) or "none at all"
         raise ValueError(f"{folder.path}: no weights {file.name}; there are: {there}")
     config = config_io.load_config(folder.config)
     model = build_model(config.model, stateful=stateful, batch_size=batch_size)
-    weights_file.load(model, file)
+    if is_checkpoint:
+        resume.restore_model(model, str(path))
+    else:
+        weights_file.load(model, file)
     return model
 
 

@@ -43,6 +43,7 @@ def test_last_weights_are_those_of_the_last_epoch(tmp_path: Path) -> None:
     folder, model = _train(tmp_path)
 
     assert _saved(folder, "last") == float(model.weights[0].numpy()[0, 0]) == pytest.approx(1.176)
+    assert folder.read_record()["last"] == {"epoch": 2, "step": 3}
 
 
 @pytest.mark.parametrize(

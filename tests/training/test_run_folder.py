@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
@@ -128,6 +129,29 @@ def test_damaged_weights_file_is_named(folder: Path) -> None:
 
     with pytest.raises(ValueError, match=r"last\.weights\.h5: not a readable Keras weights file"):
         load_model(folder, "last")
+
+
+def test_checkpoint_of_a_run_is_loaded_with_the_runs_config(
+    folder: Path, model: keras.Model
+) -> None:
+    prefix = folder / "checkpoints" / "step-7"
+    trained = load_model(folder, "last", stateful=True, batch_size=2)  # as `lstd-train` has it
+    _save_checkpoint(prefix, model=trained, epoch=tf.Variable(3))
+
+    loaded = load_model(prefix)
+
+    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    _save_checkpoint(prefix, model=doubles.line())
+    with pytest.raises(ValueError, match=r"step-7: does not fit the model of its run"):
+        load_model(prefix)
+
+
+def _save_checkpoint(prefix: Path, **parts: object) -> None:
+    name, _, number = prefix.name.rpartition("-")
+    checkpoint = tf.train.Checkpoint(**parts)
+    manager = tf.train.CheckpointManager(checkpoint, str(prefix.parent), 2, checkpoint_name=name)
+    manager.save(checkpoint_number=int(number))
 
 
 def test_failed_save_leaves_the_old_weights(
