@@ -35,13 +35,13 @@ class Scores(NamedTuple):
 
     Attributes:
         rows: (name, AP50, AP).
-        collected: the unseen frames under SKIP9, for the pictures.
         curves: recall and precision at IoU 0.5, for each schedule.
+        by_distance: pictures of AP by distance to the last large frame.
     """
 
     rows: list[tuple[str, float, float]]
-    collected: Any
     curves: dict[str, tuple[np.ndarray, np.ndarray]]
+    by_distance: list[Any]
 
 
 class Clock:
@@ -152,19 +152,19 @@ def train(config: Config, run_folder: Path) -> None:
 
 def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
     """Returns the scores of all schedules and of the two trivial answers."""
-    from lstd.evaluation import baselines
+    from lstd.evaluation import baselines, evaluation_report, results
+    from lstd.evaluation.breakdown import DistanceMetric
     from lstd.evaluation.coco import CocoMetric
-    from lstd.evaluation.collector import Collector
 
     labels = model.labels
-    metrics = {name: [CocoMetric(labels), Collector(labels)] for name in SCHEDULES}
+    metrics = {name: [CocoMetric(labels), DistanceMetric(labels)] for name in SCHEDULES}
     unseen = lstd.make_dataset(config.data, "evaluation")
     numbers = lstd.evaluate(model, unseen, metrics=metrics, schedules=SCHEDULES)
     rows = [
         (NAMES[name], numbers[f"{name}/coco/ap50"], numbers[f"{name}/coco/ap"])
         for name in SCHEDULES
     ]
-    large, skip9 = metrics["LARGE"][1], metrics["SKIP9"][1]
+    large = metrics["LARGE"][0]
     answers = {
         "large network's last boxes held still (9 frames)": baselines.held_still(
             large.detections, "SKIP9"
@@ -177,12 +177,13 @@ def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
         result = baselines.score(CocoMetric(labels), large.ground_truth, detections)
         rows.append((name, result["coco/ap50"], result["coco/ap"]))
     curves = {name: metrics[name][0].precision_recall(0.5) for name in SCHEDULES}
-    return Scores(rows, skip9, curves)
+    by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
+    return Scores(rows, curves, evaluation_report.distances(by_schedule))
 
 
 def _training_objects(config: Config) -> dict[Any, Any]:
     """Returns the true objects of every training frame, in order and without augmentation."""
-    from lstd.evaluation import frames, run
+    from lstd.evaluation import clip_frames, frames
 
     in_order = dataclasses.replace(config.data.evaluation, input_path=config.data.train.input_path)
     dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=in_order), "evaluation")
@@ -192,7 +193,7 @@ def _training_objects(config: Config) -> dict[Any, Any]:
             frame.ground_truth,
             num_classes=config.model.num_classes,
         )
-        for frame in run.true_frames(dataset)
+        for frame in clip_frames.true_frames(dataset)
     }
 
 
@@ -229,14 +230,14 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
     """Draws everything and returns the page."""
     from PIL import Image
 
-    from lstd.evaluation import plots, report
+    from lstd.evaluation import history_plots, plots, report
 
     sheet = folder / "contact_sheet.png"
     Image.fromarray(_contact_sheet(folder)).save(sheet)
-    history = plots.read_history(folder / "run" / "history.csv")
+    history = history_plots.read_history(folder / "run" / "history.csv")
     pictures = {
-        "loss.png": plots.loss_curves(history),
-        "ap.png": plots.ap_curve(history),
+        "loss.png": history_plots.loss_curves(history),
+        "ap.png": history_plots.ap_curve(history),
         "precision_recall.png": plots.precision_recall(scores.curves, iou=0.5),
     }
     for name, content in pictures.items():
@@ -274,8 +275,11 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
             report.Picture(pictures["loss.png"], "Loss over the epochs of training."),
             report.Picture(pictures["ap.png"], "AP on the unseen frames; nothing is chosen by it."),
             report.Picture(pictures["precision_recall.png"], "Precision over recall, IoU 0.5."),
+            *scores.by_distance[:1],  # AP50
         ],
-        pictures=[report.Picture(sheet, "Frames from the annotated video, evenly spread.")],
+        pictures=[
+            report.Picture(sheet, "Frames from the annotated video, evenly spread.", wide=True)
+        ],
         video=folder / "detections.mp4",
         video_caption="model.tflite under SKIP9: the badge says which network saw the frame.",
         notes=(

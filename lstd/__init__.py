@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     )
     from lstd.config_io import ConfigError, load_config, save_config
     from lstd.data.pipeline import make_dataset
-    from lstd.evaluation.run import evaluate
+    from lstd.evaluate_model import evaluate
     from lstd.export.saved_model import export_saved_model
     from lstd.export.tflite import export_tflite
     from lstd.losses import DetectionLoss
@@ -110,7 +110,7 @@ _MODULES = {
     "build_model": "lstd.models.build",
     "build_optimizer": "lstd.training.optimizers",
     "count": "lstd.models.count",
-    "evaluate": "lstd.evaluation.run",
+    "evaluate": "lstd.evaluate_model",
     "export_saved_model": "lstd.export.saved_model",
     "export_tflite": "lstd.export.tflite",
     "load_backbone_weights": "lstd.checkpoints.keras_applications",

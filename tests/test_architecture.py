@@ -36,7 +36,7 @@ ROWS = (
     ("models", "data"),
     ("checkpoints",),
     ("training", "evaluation", "export", "runtime"),
-    ("video_detector",),
+    ("video_detector", "evaluate_model"),
     ("cli",),
 )
 ROW_OF = {part: number for number, row in enumerate(ROWS) for part in row}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,38 +14,62 @@ if TYPE_CHECKING:
     from lstd.config import Config
 
 _WEIGHTS = ".weights.h5"
+_CHECKPOINTS = "checkpoints"  # of a run folder
 
 
-def load(
-    path: Path, values: flags.FlagValues, config: Config, *, weights: str, labels: tuple[str, ...]
-) -> Any:
-    """Returns a ClipDetector, or a Keras model, which `lstd.evaluate` takes as well.
+def existing(path: str, *, flag: str, config: str) -> Path:
+    """Returns the path of a model that is there; a checkpoint's is a prefix of files.
 
-    Args:
-        path: a run folder or a weights file in one, a SavedModel, a `.tflite`, or with --config a
-            checkpoint of the original.
-        values: the command's flags.
-        config: see `config_for`.
-        weights: of a run folder: best, last or average.
-        labels: of a file that does not say them itself.
+    Of a folder of checkpoints it is the newest of them.
 
     Raises:
-        ValueError, OSError, ImportError: it cannot be loaded.
+        ValueError: there is nothing, or it needs a config.
     """
-    from lstd.runtime import saved_model
-    from lstd.training import run_folder
+    found = Path(path)
+    if is_checkpoint_folder(found):
+        newest = newest_checkpoint(found)
+        if newest is None:
+            raise ValueError(f"{flag}: there is no checkpoint in {found}")
+        found = newest
+    if found.name.endswith((".index", ".meta")) or ".data-" in found.name:
+        prefix = found.with_name(found.name.rpartition(".")[0])
+        raise ValueError(
+            f"{flag}: {found} is one file of a checkpoint; give their prefix, {prefix}"
+        )
+    if _is_prefix(found) or found.suffix == ".npz":
+        if not config and not is_run(found):
+            raise ValueError(f"{flag}: {found} is a checkpoint, which needs its --config")
+        return found
+    if not found.exists():
+        raise ValueError(f"{flag}: there is no {found}{failures.close_neighbour(found)}")
+    return found
 
-    if is_run(path):
-        return run_folder.load_model(path, weights=weights)  # type: ignore[arg-type]
-    exported = path.is_file() or saved_model.is_saved_model(path) or _is_export(path)
-    if not exported and values.config:
-        from lstd.checkpoints import tf1
-        from lstd.models.build import build_model
 
-        model = build_model(config.model)
-        tf1.load_tf1_checkpoint(model, str(path))
-        return model
-    return _stream(path, threads=values.threads, labels=labels)
+def is_run(path: Path) -> bool:
+    """Returns whether it is meant as a run folder, or as weights or a checkpoint in one."""
+    if path.is_dir():
+        from lstd.runtime import saved_model
+
+        return not (
+            saved_model.is_saved_model(path) or _is_export(path) or is_checkpoint_folder(path)
+        )
+    return path.name.endswith(_WEIGHTS) or _is_in_run(path)
+
+
+def is_checkpoint_folder(path: Path) -> bool:
+    """Returns whether a folder holds TensorFlow checkpoints: the original's, or those of a run."""
+    if (path / "config.yaml").is_file() or not path.is_dir():
+        return False
+    in_run = path.name == _CHECKPOINTS and (path.parent / "config.yaml").is_file()
+    return in_run or (path / "checkpoint").is_file()
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Returns the prefix of the newest checkpoint in a folder; None: there is none."""
+    import tensorflow as tf
+
+    newest = tf.train.latest_checkpoint(str(folder))
+    return None if newest is None else Path(newest)
 
 
 def config_for(path: Path | None, values: flags.FlagValues) -> Config:
@@ -60,10 +85,15 @@ def config_for(path: Path | None, values: flags.FlagValues) -> Config:
     from lstd.config import Config
 
     if path is not None and is_run(path):
-        folder = path if path.is_dir() else path.parent
+        folder = run_of(path)
         file = folder / "config.yaml"
         if not file.is_file():
             raise ValueError(f"--model: {path} is no run folder: there is no {file}")
+        if values.config:
+            raise ValueError(
+                f"--config: {path} brings its own, {file}; --set overrides what it says of data "
+                "and evaluation"
+            )
         config = config_io.load_config(file)
     elif values.config:
         file, config = Path(values.config), config_io.load_config(values.config)
@@ -82,29 +112,105 @@ def config_for(path: Path | None, values: flags.FlagValues) -> Config:
     return changed
 
 
-def existing(path: str, *, flag: str, config: str) -> Path:
-    """Returns the path of a model that is there; a checkpoint's is a prefix of files.
+def weights_of(path: Path, values: flags.FlagValues, config: Config) -> str:
+    """Returns which weights are meant: best, last or average; "" for a file that has only one.
 
     Raises:
-        ValueError: there is nothing.
+        ValueError: `--weights` where there is nothing to choose.
     """
-    found = Path(path)
-    if found.exists():
-        return found
-    if found.with_name(f"{found.name}.index").is_file():
-        if not config:
-            raise ValueError(f"{flag}: {found} is a checkpoint, which needs its --config")
-        return found
-    raise ValueError(f"{flag}: there is no {found}{failures.close_neighbour(found)}")
+    asked: str = values.weights or ""
+    averages = config.evaluation.use_moving_averages
+    if path.is_dir() and is_run(path):
+        return asked or ("average" if averages else "best")
+    if _is_original(path, values):
+        if asked in ("best", "last"):
+            raise ValueError(
+                f"--weights={asked} chooses among the files of a run folder; of a checkpoint of "
+                "the original there is --weights=average"
+            )
+        return asked or ("average" if averages else "")
+    if asked:
+        raise ValueError(
+            f"--weights={asked} chooses among the files of a run folder; {path} has only its own"
+        )
+    return ""
 
 
-def is_run(path: Path) -> bool:
-    """Returns whether it is meant as a run folder, or as weights in one."""
+def files_of(path: Path, weights: str) -> list[Path]:
+    """Returns the files that hold the weights, in order; they need not be there."""
+    if path.is_dir() and is_run(path):
+        return [path / f"{weights}{_WEIGHTS}"]
     if path.is_dir():
-        from lstd.runtime import saved_model
+        if _is_export(path):
+            return [path / "model.tflite"]
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    if _is_prefix(path):
+        return sorted(path.parent.glob(f"{path.name}.*"))
+    return [path]
 
-        return not (saved_model.is_saved_model(path) or _is_export(path))
-    return path.name.endswith(_WEIGHTS)
+
+def load(
+    path: Path, values: flags.FlagValues, config: Config, *, weights: str, labels: tuple[str, ...]
+) -> Any:
+    """Returns a ClipDetector.
+
+    Args:
+        path: a run folder, or weights or a checkpoint in one, a SavedModel, a `.tflite`, the folder
+            that `lstd-export` wrote them into, or with --config a checkpoint of the original.
+        values: the command's flags.
+        config: see `config_for`.
+        weights: see `weights_of`.
+        labels: of a file that does not say them itself.
+
+    Raises:
+        ValueError, OSError, ImportError: it cannot be loaded.
+    """
+    from lstd.evaluation import streams
+    from lstd.evaluation.detector import as_detector
+    from lstd.runtime.detector import VideoDetector
+    from lstd.training import run_folder
+
+    if is_run(path):
+        return as_detector(run_folder.load_model(path, weights=weights or "best"))  # type: ignore[arg-type]
+    if _is_original(path, values):
+        return as_detector(_of_the_original(path, config, averages=weights == "average"))
+    detector = VideoDetector(path, threads=values.threads or os.cpu_count() or 1, labels=labels)
+    return streams.StreamDetector(detector.stream, labels=labels)
+
+
+def _of_the_original(path: Path, config: Config, *, averages: bool) -> Any:
+    from lstd.checkpoints import tf1
+    from lstd.models.build import build_model
+
+    model = build_model(config.model)
+    report = tf1.load_tf1_checkpoint(model, str(path), moving_averages=averages)
+    if report.missing:
+        raise ValueError(
+            f"{path}: {len(report.missing)} variables of the model are not in it, such as "
+            f"{report.missing[0]}; with random numbers for them a result would say nothing"
+        )
+    return model
+
+
+def _is_original(path: Path, values: flags.FlagValues) -> bool:
+    return bool(values.config) and not is_run(path) and (_is_prefix(path) or path.suffix == ".npz")
+
+
+def _is_prefix(path: Path) -> bool:
+    return path.with_name(f"{path.name}.index").is_file()
+
+
+def _is_in_run(path: Path) -> bool:
+    """Returns whether it is a checkpoint of a run folder."""
+    in_folder = path.parent.name == _CHECKPOINTS and _is_prefix(path)
+    return in_folder and (path.parent.parent / "config.yaml").is_file()
+
+
+def run_of(path: Path) -> Path:
+    """Returns the folder of a run, of weights in one, or of a checkpoint in one."""
+    if path.is_dir():
+        return path
+    return path.parent.parent if _is_in_run(path) else path.parent
 
 
 def _is_export(path: Path) -> bool:
@@ -113,17 +219,3 @@ def _is_export(path: Path) -> bool:
 
 def _built_as(config: Config) -> tuple[Any, Any]:
     return config.model, config.train
-
-
-def _stream(path: Path, *, threads: int, labels: tuple[str, ...]) -> Any:
-    import os
-
-    from lstd.evaluation.streams import StreamDetector
-    from lstd.runtime.detector import VideoDetector
-
-    def make(schedule: str | None) -> VideoDetector:
-        return VideoDetector(
-            path, schedule=schedule, threads=threads or os.cpu_count() or 1, labels=labels
-        )
-
-    return StreamDetector(make, labels=labels)

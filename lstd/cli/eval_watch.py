@@ -1,53 +1,121 @@
-"""`lstd-eval --watch`: a run folder is evaluated again whenever its weights change."""
+"""`lstd-eval --watch`: weights are evaluated again whenever they change."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
-from lstd.cli import eval_files, eval_model
+from lstd.cli import eval_model, eval_score
+from lstd.cli.eval_options import Options
 
 
-def watch(path: Path, values: flags.FlagValues, options: eval_files.Options) -> None:
+class _Version(NamedTuple):
+    """Weights as they are now.
+
+    Attributes:
+        path: what is evaluated.
+        weights: which weights of a run folder; None: there is no choice.
+        stamp: differs from that of other versions.
+        step: of the training; None: nobody says it.
+    """
+
+    path: Path
+    weights: str | None
+    stamp: object
+    step: int | None
+
+
+def watch(folder: Path, values: flags.FlagValues, options: Options) -> None:
     """Evaluates now, and after each change, until Ctrl-C or --watch_stop_minutes without any.
 
-    The points of TensorBoard's curves stand at the number of rows of the run's `history.csv`, the
-    epochs done; without that file they count the evaluations.
+    The folder is that of a run, or one of checkpoints: the `checkpoints` of a run, or with --config
+    those that the original writes. The points of TensorBoard's curves stand at the training's step;
+    where nobody says it they count the evaluations.
 
     Raises:
-        ValueError: not a run folder.
+        ValueError: another kind of folder; or no weights appeared in --watch_stop_minutes.
     """
-    if not path.is_dir() or not eval_model.is_run(path):
-        raise ValueError(f"--watch needs a run folder, {path} is none")
-    if not (path / "config.yaml").is_file():
-        raise ValueError(f"--model: {path} is no run folder: there is no {path / 'config.yaml'}")
-    weights = values.weights or "last"
-    file = path / f"{weights}.weights.h5"
-    seen: int | None = None
+    _check(folder, values)
+    seen: object = None
     evaluations = 0
     idle_since = time.monotonic()
     while True:
-        stamp = file.stat().st_mtime_ns if file.is_file() else None
-        if stamp is not None and stamp != seen:
-            seen, evaluations = stamp, evaluations + 1
-            step = _epochs(path) or evaluations
-            print(f"evaluating {file.name} after {step} epochs", flush=True)
-            eval_files.score_model(path, values, options, weights=weights, step=step)
+        found = _newest(folder, values)
+        if found is not None and found.stamp != seen:
+            seen, evaluations = found.stamp, evaluations + 1
+            name = found.path.name if found.weights is None else f"{found.weights} weights"
+            step = "" if found.step is None else f" of step {found.step}"
+            print(f"evaluating {name}{step}", flush=True)
+            eval_score.score_model(
+                found.path,
+                values,
+                options,
+                weights=found.weights,
+                step=evaluations if found.step is None else found.step,
+            )
             idle_since = time.monotonic()
             continue
         stop = values.watch_stop_minutes
         if stop is not None and time.monotonic() - idle_since >= stop * 60:
             if evaluations == 0:
-                raise ValueError(f"--watch: no {file} appeared in {stop:g} minutes")
+                raise ValueError(f"--watch: no {_awaited(folder, values)} in {stop:g} minutes")
+            print(f"nothing new in {stop:g} minutes; {evaluations} evaluations")
             return
         time.sleep(values.watch_seconds)
 
 
-def _epochs(folder: Path) -> int:
-    try:
-        with (folder / "history.csv").open(encoding="utf-8") as lines:
-            return max(0, sum(1 for line in lines if line.strip()) - 1)
-    except OSError:
-        return 0
+def _check(folder: Path, values: flags.FlagValues) -> None:
+    if not folder.exists():
+        eval_model.existing(str(folder), flag="--model", config="")  # says what is there instead
+    if not folder.is_dir():
+        raise ValueError(f"--watch needs a folder of a run or of checkpoints, {folder} is none")
+    if _is_run(folder) or (folder.name == "checkpoints" and _is_run(folder.parent)):
+        return
+    if not eval_model.is_run(folder) and not eval_model.is_checkpoint_folder(folder):
+        raise ValueError(f"--watch: {folder} is an exported model, which does not change")
+    if not values.config:
+        raise ValueError(
+            f"--watch: {folder} is no run folder: there is no {folder / 'config.yaml'}; "
+            "checkpoints of the original need their --config"
+        )
+
+
+def _newest(folder: Path, values: flags.FlagValues) -> _Version | None:
+    """Returns the weights that are to be evaluated; None: there are none yet."""
+    if _is_run(folder):
+        weights = _weights(values)
+        file = folder / f"{weights}.weights.h5"
+        if not file.is_file():
+            return None
+        return _Version(folder, weights, file.stat().st_mtime_ns, _step_of(folder, weights))
+    newest = eval_model.newest_checkpoint(folder)
+    if newest is None:
+        return None
+    number = newest.name.rpartition("-")[2]
+    return _Version(newest, None, newest, int(number) if number.isdigit() else None)
+
+
+def _step_of(folder: Path, weights: str) -> int | None:
+    """Returns at which step of the training the weights of a run were saved."""
+    from lstd.training.run_folder import RunFolder
+
+    record = RunFolder(folder).read_record()
+    step = record.get("best" if weights == "best" else "last", {}).get("step")
+    return None if step is None else int(step)
+
+
+def _weights(values: flags.FlagValues) -> str:
+    return values.weights or "last"
+
+
+def _awaited(folder: Path, values: flags.FlagValues) -> str:
+    if _is_run(folder):
+        return f"{folder / _weights(values)}.weights.h5 appeared"
+    return f"checkpoint appeared in {folder}"
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()

@@ -102,11 +102,9 @@ class RecordFootage:
     @property
     def known_frames(self) -> int | None:
         """How many frames; None where a record does not tell its length, or may be left out."""
-        if self._bounds is not None:
-            return self._bounds[-1]
-        lengths = [part.num_frames for part in self._parts]
-        sure = all(lengths) and self._reader.cleaner.policy["damaged_record"] == "error"
-        return sum(lengths) if sure else None
+        told = all(part.num_frames for part in self._parts)
+        sure = told and self._cleaner.policy["damaged_record"] == "error"
+        return self.num_frames if sure or self._found is not None else None
 
     @property
     def has_tracks(self) -> bool:

@@ -45,7 +45,6 @@ def make_dataset(
     labels: Sequence[str] = (),
     report: Report | None = None,
     skip_batches: int = 0,
-    examine: Callable[[Sequence[Footage]], None] | None = None,
 ) -> tf.data.Dataset:
     """Returns the clips of a split, `(ClipBatch, GroundTruth)` with static B and T.
 
@@ -81,7 +80,6 @@ def make_dataset(
             case of each kind is logged in any event.
         skip_batches: so many batches of training are left out at the beginning, without reading
             their frames; those that follow are the same.
-        examine: is shown the videos before anything else is made of them, and may raise.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
@@ -100,6 +98,7 @@ def make_dataset(
         with_tracks=with_tracks,
         labels=labels,
         report=report,
+        skip_batches=skip_batches,
     ).dataset
 
 
@@ -112,6 +111,7 @@ def open_split(
     with_tracks: bool | None = None,
     labels: Sequence[str] = (),
     report: Report | None = None,
+    skip_batches: int = 0,
 ) -> Split:
     """Returns the dataset of a split, and its videos.
 
@@ -133,8 +133,6 @@ def open_split(
         report=cleaner.report,
     )
     videos = _not_empty(videos, where=where)
-    if examine is not None:
-        examine(videos)
     size = _frame_size(config, videos, where=where)
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:

@@ -28,6 +28,16 @@ class FrameMetric:
         self._ground_truth: dict[FrameId, Objects] = {}
         self._detections: dict[FrameId, Objects] = {}
 
+    @property
+    def ground_truth(self) -> dict[FrameId, Objects]:
+        """The true objects of each frame, boxes in pixels."""
+        return self._ground_truth
+
+    @property
+    def detections(self) -> dict[FrameId, Objects]:
+        """What was detected in each frame, boxes in pixels."""
+        return self._detections
+
     def __len__(self) -> int:
         """Returns how many frames have been added."""
         return len(self._ground_truth)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tf_keras as keras
 
-from lstd.evaluation import run
+from lstd.evaluation import metric_lists, run
 from lstd.evaluation.coco import CocoMetric
 from lstd.evaluation.detector import ModelDetector
 
@@ -31,7 +31,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self,
         dataset: Iterable[Any],
         *,
-        metrics: run.Metrics | None = None,
+        metrics: metric_lists.Metrics | None = None,
         schedules: Sequence[str] | None = None,
         prefix: str = "val_",
     ) -> None:
@@ -61,10 +61,10 @@ def _coco_summary(labels: tuple[str, ...]) -> CocoMetric:
     return CocoMetric(labels, per_class=False)
 
 
-def _refuse_objects(metrics: run.Metrics) -> None:
+def _refuse_objects(metrics: metric_lists.Metrics) -> None:
     lists = metrics.values() if isinstance(metrics, Mapping) else [metrics]
     for metric in (metric for each in lists for metric in each):
-        if not run.is_factory(metric):
+        if not metric_lists.is_factory(metric):
             raise ValueError(
                 f"a {type(metric).__name__} would count all epochs together; give its class"
             )

@@ -27,6 +27,15 @@ NAMES: dict[str, tuple[str, Callable[..., Any]]] = {
 """Name -> what it is, and what makes it from the labels."""
 
 
+def family(name: str) -> str:
+    """Returns what stands before the slash in the numbers of a metric.
+
+    >>> family("vid_ap50")
+    'vid'
+    """
+    return name.partition("_")[0]
+
+
 def factory(
     name: str,
     *,

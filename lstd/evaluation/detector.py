@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from lstd.evaluation import streams
 from lstd.types import ClipBatch, Detections, LSTMState
 
 
@@ -72,5 +73,17 @@ class ModelDetector:
 
 
 def as_detector(model: Any) -> ClipDetector:
-    """Returns `model` if it is a ClipDetector, else a ModelDetector around it."""
-    return model if hasattr(model, "detect_clip") else ModelDetector(model)
+    """Returns a model in the form that is evaluated.
+
+    Args:
+        model: an `LSTMSSD`; a `VideoDetector`, or what else gives a detector for each `stream`; or
+            a ClipDetector.
+
+    Raises:
+        ValueError: a detector that does not say what its classes are called.
+    """
+    if hasattr(model, "detect_clip"):
+        return model
+    if hasattr(model, "stream"):
+        return streams.StreamDetector(model.stream)
+    return ModelDetector(model)

@@ -12,7 +12,7 @@ FrameId = tuple[str, int]
 
 
 class Objects(NamedTuple):
-    """The objects of one frame, true or detected.
+    """The objects of one frame, true or detected. Nobody writes to the arrays: metrics share them.
 
     Attributes:
         boxes: float64 `[n, 4]`: ymin, xmin, ymax, xmax in pixels.
@@ -68,10 +68,12 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
         classes,
         track_ids=None
         if track_ids is None
-        else _of_length(count, track_ids, np.int64, frame_id, "ground truth track_ids"),
+        else _of_length(
+            count, _own(values, track_ids), np.int64, frame_id, "ground truth track_ids"
+        ),
         is_crowd=np.zeros(count, bool)
         if is_crowd is None
-        else _of_length(count, is_crowd, np.bool_, frame_id, "ground truth is_crowd"),
+        else _of_length(count, _own(values, is_crowd), np.bool_, frame_id, "ground truth is_crowd"),
     )
 
 
@@ -91,7 +93,7 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     scores = _field(values, "scores")
     if scores is None:
         raise ValueError(f"frame {frame_id}: the detections have no scores")
-    scores = _of_length(len(boxes), scores, np.float64, frame_id, "detection scores")
+    scores = _of_length(len(boxes), _own(values, scores), np.float64, frame_id, "detection scores")
     if not np.isfinite(scores).all():
         raise ValueError(f"frame {frame_id}: detection scores are not finite: {scores}")
     network = _field(values, "network")
@@ -117,13 +119,13 @@ def _checked(
             f"frame {frame_id}: the {what} must have `boxes` and `classes`, "
             f"got {type(values).__name__}"
         )
-    boxes = np.array(boxes, np.float64)
+    boxes = _own(values, boxes).astype(np.float64, copy=False)
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
             f"frame {frame_id}: {what} boxes must have the shape [n, 4], got {list(boxes.shape)}"
         )
-    classes = _of_length(len(boxes), classes, np.int64, frame_id, f"{what} classes")
+    classes = _of_length(len(boxes), _own(values, classes), np.int64, frame_id, f"{what} classes")
     for row in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
         raise ValueError(f"frame {frame_id}: {what} box {row} is not finite: {boxes[row]}")
     for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
@@ -143,13 +145,17 @@ def _field(values: object, name: str) -> Any:
     return values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
 
 
+def _own(values: object, part: object) -> np.ndarray:
+    """Returns a part of `values` that its giver cannot change later; of Objects nobody does."""
+    return np.asarray(part) if isinstance(values, Objects) else np.array(part)
+
+
 def _of_length(
-    length: int, values: object, dtype: type[np.generic], frame_id: FrameId, what: str
+    length: int, given: np.ndarray, dtype: type[np.generic], frame_id: FrameId, what: str
 ) -> np.ndarray:
-    given = np.array(values)
     if dtype is np.int64 and given.dtype.kind == "f" and not (given == np.rint(given)).all():
         raise ValueError(f"frame {frame_id}: {what} must be whole numbers, got {given}")
-    array = given.astype(dtype)
+    array = given.astype(dtype, copy=False)
     array = array.reshape(0) if array.size == 0 else array
     if array.shape != (length,):
         raise ValueError(

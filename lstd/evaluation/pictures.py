@@ -3,31 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lstd.evaluation import flat, vid
+from lstd.evaluation import clip_frames, flat, vid
+from lstd.evaluation.accumulator import FrameMetric
 from lstd.evaluation.frames import detections_of, frame_id_of, ground_truth_of
 from lstd.evaluation.store import Frame
 from lstd.media import contact_sheet, draw
 from lstd.media.video_writer import VideoWriter
-from lstd.types import Detections
+from lstd.types import ClipBatch, Detections, GroundTruth
+
+
+def side_by_side(
+    path: str | os.PathLike[str],
+    dataset: Iterable[tuple[ClipBatch, GroundTruth]],
+    found: Mapping[str, FrameMetric],
+    *,
+    columns: int | None = None,
+    fps: float,
+    min_score: float = 0.5,
+) -> None:
+    """Writes a video of what several schedules, or several models, found in the same frames.
+
+    Args:
+        path: of the .mp4; it appears when it is whole.
+        dataset: the frames, as they were evaluated, one video after the other.
+        found: by the panel's name, a metric that has the detections. It ends with the first frame
+            that they do not have.
+        columns: see `SideBySide`, as are the following.
+        fps: frames a second.
+        min_score: detections below it are not drawn.
+
+    Raises:
+        ValueError: as `SideBySide` does.
+        OSError: the file cannot be written.
+    """
+    labels = next(iter(found.values())).labels
+    with SideBySide(
+        path, labels, list(found), columns=columns, fps=fps, min_score=min_score
+    ) as video:
+        for frame in clip_frames.true_frames(dataset):
+            name = frame_id_of(frame.frame_id)
+            if not all(name in metric.detections for metric in found.values()):
+                return
+            drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
+            video(frame._replace(detections=drawn))
 
 
 class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
-    """A video in the making that shows each frame under several schedules; a watcher.
+    """A video in the making that shows each frame in several panels; a watcher.
 
-    Over each panel stands its name; in it the network that ran is marked. The frames of all videos
-    follow one another, so the dataset must show one video after the other (one lane).
+    A panel is a schedule, or a model under a schedule. Over it stands its name; in it the network
+    that ran is marked. The frames of all videos follow one another, so the dataset must show one
+    video after the other (one lane).
 
     Args:
         path: of the .mp4; it appears when the block ends well.
         labels: names of the classes.
-        schedules: panels from left to right.
+        names: of the panels, from left to right, row by row: keys of a frame's detections.
+        columns: panels in a row; None: all.
         fps: frames a second.
         min_score: detections below it are not drawn.
 
@@ -40,13 +78,14 @@ class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
         self,
         path: str | os.PathLike[str],
         labels: Sequence[str],
-        schedules: Sequence[str],
+        names: Sequence[str],
         *,
+        columns: int | None = None,
         fps: float,
         min_score: float = 0.5,
     ) -> None:
-        self._path, self._labels, self._schedules = path, tuple(labels), tuple(schedules)
-        self._fps, self._min_score = fps, min_score
+        self._path, self._labels, self._names = path, tuple(labels), tuple(names)
+        self._columns, self._fps, self._min_score = columns, fps, min_score
         self._files = contextlib.ExitStack()
         self._writer: VideoWriter | None = None
         self._last = ("", -1)
@@ -66,7 +105,9 @@ class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
         if video != self._last[0] and self._last[1] >= 0:
             self._ended.add(self._last[0])
         self._last = (video, index)
-        picture = panels(frame, self._labels, self._schedules, min_score=self._min_score)
+        picture = panels(
+            frame, self._labels, self._names, columns=self._columns, min_score=self._min_score
+        )
         if self._writer is None:
             height, width = picture.shape[:2]
             self._writer = self._files.enter_context(
@@ -79,36 +120,46 @@ class WorstFrames:
     """The frames with the most mistakes, of one schedule; a watcher.
 
     A mistake is a true object that is not found and a detection of at least `min_score` that finds
-    none, by the rules of `vid/ap50`. Equal ones: the first.
+    none, by the rules of `vid/ap50`. Equal ones: the first. Frames that follow one another look
+    alike, so of each stretch of a video there is only the worst.
 
     Args:
         labels: names of the classes.
         schedule: whose detections are looked at.
         count: how many frames to keep.
         min_score: detections below it are neither counted nor drawn.
+        stretch: frames, of which one is shown at most.
     """
 
     def __init__(
-        self, labels: Sequence[str], schedule: str, *, count: int = 12, min_score: float = 0.5
+        self,
+        labels: Sequence[str],
+        schedule: str,
+        *,
+        count: int = 12,
+        min_score: float = 0.5,
+        stretch: int = 15,
     ) -> None:
         self.labels, self.schedule = tuple(labels), schedule
-        self.count, self.min_score = count, min_score
-        self._kept: list[tuple[int, int, Frame]] = []
+        self.count, self.min_score, self.stretch = count, min_score, stretch
+        self._kept: dict[tuple[str, int], tuple[int, int, Frame]] = {}
         self._seen = 0
 
     def __call__(self, frame: Frame) -> None:
         """Looks at a frame."""
         missed, false = mistakes(frame, self.schedule, len(self.labels), min_score=self.min_score)
-        entry = (missed + false, -self._seen, frame)
+        video, index = frame_id_of(frame.frame_id)
+        place, entry = (video, index // self.stretch), (missed + false, -self._seen, frame)
         self._seen += 1
-        if len(self._kept) < self.count:
-            heapq.heappush(self._kept, entry)
-        else:
-            heapq.heappushpop(self._kept, entry)
+        before = self._kept.get(place)
+        if before is None or entry[:2] > before[:2]:
+            self._kept[place] = entry
+        if len(self._kept) > self.count:
+            del self._kept[min(self._kept, key=lambda each: self._kept[each][:2])]
 
     def frames(self) -> list[tuple[Frame, int]]:
         """Returns the frames with at least one mistake, worst first, and how many each has."""
-        ordered = sorted(self._kept, key=lambda entry: (-entry[0], -entry[1]))
+        ordered = sorted(self._kept.values(), key=lambda entry: (-entry[0], -entry[1]))
         return [(frame, number) for number, _, frame in ordered if number]
 
     def sheet(self, *, columns: int = 3) -> np.ndarray | None:
@@ -144,27 +195,29 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
 def panels(
     frame: Frame,
     labels: Sequence[str],
-    schedules: Sequence[str],
+    names: Sequence[str],
     *,
+    columns: int | None = None,
     min_score: float,
     named: bool = True,
 ) -> np.ndarray:
-    """Returns the frame once for each schedule, side by side, uint8 RGB.
+    """Returns the frame once for each name, side by side, uint8 RGB.
 
     Args:
         frame: with its image.
         labels: names of the classes.
-        schedules: from left to right.
+        names: keys of its detections, such as schedules: from left to right, row by row.
+        columns: panels in a row; None: all.
         min_score: detections below it are not drawn.
-        named: whether the schedule stands over each.
+        named: whether the name stands over each.
     """
     image = np.clip(np.rint(np.asarray(frame.image)), 0, 255).astype(np.uint8)
     image = _with_truth(image, frame.ground_truth["boxes"])
     height, width = image.shape[:2]
     scale = draw.readable_scale(height, width)
     parts = []
-    for schedule in schedules:
-        found: dict[str, Any] = frame.detections[schedule]
+    for name in names:
+        found: dict[str, Any] = frame.detections[name]
         boxes = np.asarray(found["boxes"], np.float32) / [height, width, height, width]
         detections = Detections(
             boxes.astype(np.float32),
@@ -180,8 +233,11 @@ def panels(
             min_score=min_score,
             scale=scale,
         )
-        parts.append(_titled(drawn, schedule) if named else drawn)
-    return np.concatenate(parts, axis=1)
+        parts.append(_titled(drawn, name) if named else drawn)
+    columns = columns or len(parts)
+    parts += [np.zeros_like(parts[0])] * (-len(parts) % columns)
+    rows = [np.concatenate(parts[i : i + columns], axis=1) for i in range(0, len(parts), columns)]
+    return np.concatenate(rows)
 
 
 def _with_truth(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -1,236 +1,214 @@
-"""Pictures of numbers, as PNG: the losses, the AP over the epochs, precision over recall."""
+"""Pictures of what an evaluation measured, as PNG; one line for each schedule."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-History = Mapping[str, Sequence[float]]
-"""Columns of equal length, a value for each epoch; NaN where an epoch has none."""
+from lstd.evaluation import figures
 
-_COLOURS = ("#2563a8", "#d1652c", "#3a8f5b", "#8d5aa8", "#a8892b", "#4f6d7a")
-_LOSSES = ("loss", "localization", "classification", "regularization")
-_WIDTH, _HEIGHT, _DPI = 6.4, 3.8, 150  # inches, and pixels per inch
+Curve = tuple[np.ndarray, np.ndarray]
+"""Recall and precision, as `CocoMetric.precision_recall` gives them."""
 
-
-def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """Returns the columns of a history file, a value for each epoch; NaN where one is missing.
-
-    Args:
-        path: `.csv` as Keras's `CSVLogger` writes it; `.json` with a dict of columns or a list of
-            rows; `.jsonl` with one row a line. Columns that hold text are left out.
-
-    Raises:
-        ValueError: the file is of another kind, or not readable as what its name says.
-        OSError: it is not there.
-    """
-    path = Path(path)
-    text = path.read_text(encoding="utf-8")
-    try:
-        if path.suffix == ".csv":
-            rows: Any = list(csv.DictReader(io.StringIO(text)))
-        elif path.suffix == ".json":
-            rows = json.loads(text)
-        elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            raise ValueError("expected a name that ends in .csv, .json or .jsonl")
-        if isinstance(rows, dict):
-            columns = rows
-        else:
-            names = dict.fromkeys(name for row in rows for name in row)
-            columns = {name: [row.get(name) for row in rows] for name in names}
-        numbers = {str(name): _numbers(values) for name, values in columns.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a history of epochs: {error}") from None
-    return {name: values for name, values in numbers.items() if values is not None}
+_PAGE = 2 * figures.WIDTH  # inches, of a plot as wide as the page
+_COLUMNS = 4  # panels in a row
+_PANEL_HEIGHT = 1.9
+_MOST_WRITTEN = 12  # classes, up to which each cell of a confusion matrix has its number
+_CELL, _SMALL_CELL, _LEAST_SIDE = 0.27, 0.17, 2.2  # of a confusion matrix
+_ROOM_FOR_NAMES, _ROOM_FOR_BAR = 1.1, 1.0
 
 
-def loss_curves(history: History) -> bytes:
-    """Returns a PNG of the loss and its parts over the epochs, of training and of validation.
-
-    Args:
-        history: columns `loss`, `localization`, `classification`, `regularization`, and the same
-            with `val_` before them, those that there are. The axis is logarithmic where the values
-            differ by more than a factor of 20.
-
-    Raises:
-        ValueError: there is none of these columns.
-    """
-    curves = [
-        (name, kind, np.asarray(history[prefix + name], float))
-        for name in _LOSSES
-        for prefix, kind in (("", "-"), ("val_", "--"))
-        if prefix + name in history
-    ]
-    if not curves:
-        raise ValueError(f"no loss to plot; the history has {', '.join(history) or 'no columns'}")
-    figure, axes = _axes("epoch", "loss")
-    for name, kind, values in curves:
-        label = name if kind == "-" else f"{name}, validation"
-        _draw(axes, values, label, _COLOURS[_LOSSES.index(name)], kind)
-    values = np.concatenate([values for _, _, values in curves])
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 20 * values.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-    axes.legend(frameon=False, fontsize=8, ncols=2)
-    return _png(figure)
-
-
-def ap_curve(history: History) -> bytes:
-    """Returns a PNG of COCO AP and AP50 on the evaluation data over the epochs.
-
-    Args:
-        history: columns that end in `coco/ap` or `coco/ap50`, such as `val_coco/ap` and
-            `val_SKIP3/coco/ap`. The best epoch of each `coco/ap` is marked.
-
-    Raises:
-        ValueError: there is none of these columns.
-    """
-    names = [name for name in history if name.endswith(("coco/ap", "coco/ap50"))]
-    if not names:
-        raise ValueError(f"no AP to plot; the history has {', '.join(history) or 'no columns'}")
-    figure, axes = _axes("epoch", "average precision")
-    groups = list(dict.fromkeys(name.rsplit("coco/", 1)[0] for name in names))
-    for name in names:
-        group, metric = name.rsplit("coco/", 1)
-        values = np.asarray(history[name], float)
-        values = np.where(values == -1, np.nan, values)  # nothing could be measured
-        colour = _COLOURS[groups.index(group) % len(_COLOURS)]
-        label = f"{group.removeprefix('val_')}coco/{metric}"
-        _draw(axes, values, label, colour, "-" if metric == "ap" else "--")
-        if metric == "ap" and np.isfinite(values).any():
-            best = int(np.nanargmax(values))
-            axes.annotate(
-                f"{values[best]:.3f}",
-                (best + 1, values[best]),
-                textcoords="offset points",
-                xytext=(0, 7),
-                ha="center",
-                fontsize=8,
-                color=colour,
-            )
-    axes.set_ylim(0, 1)
-    axes.legend(frameon=False, fontsize=8)
-    return _png(figure)
-
-
-def precision_recall(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, iou: float = 0.5
-) -> bytes:
+def precision_recall(curves: Mapping[str, Curve], *, iou: float = 0.5) -> bytes:
     """Returns a PNG of precision over recall, one line for each schedule (or other name).
 
     Args:
-        curves: recall and precision, as `CocoMetric.precision_recall` gives them.
-        iou: at which they were computed, for the caption.
+        curves: by name.
+        iou: at which they were computed, for the axis.
 
     Raises:
         ValueError: there is no curve.
     """
     if not curves:
         raise ValueError("no precision-recall curve to plot")
-    figure, axes = _axes("recall", f"precision at IoU {iou:g}")
-    kinds = ("-", "--", "-.", ":")
+    figure, axes = figures.axes("recall", f"precision at IoU {iou:g}")
+    _draw_curves(axes, curves, with_area=True)
+    figures.legend(figure, columns=2)
+    return figures.png(figure)
+
+
+def precision_recall_by_class(
+    curves: Mapping[str, Mapping[str, Curve]],
+) -> bytes:
+    """Returns a PNG with a panel for each class, in it precision over recall for each schedule.
+
+    Args:
+        curves: by class, then by schedule.
+
+    Raises:
+        ValueError: there is no class.
+    """
+    if not curves:
+        raise ValueError("no precision-recall curve to plot")
+    columns = min(_COLUMNS, len(curves))
+    rows = -(-len(curves) // columns)
+    width = _PAGE if columns > 2 else figures.WIDTH
+    figure = figures.new(width=width, height=rows * _PANEL_HEIGHT + 0.7)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for panel, (label, mine) in zip(panels.flat, curves.items(), strict=False):
+        figures.plain(panel)
+        panel.set_title(label, fontsize=10)
+        _draw_curves(panel, mine, with_area=False)
+    for panel in panels.flat[len(curves) :]:
+        panel.set_visible(False)
+    for panel in panels.flat[: len(curves)][-columns:]:  # the last of each column
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("recall", fontsize=9)
+    for panel in panels[:, 0]:
+        panel.set_ylabel("precision", fontsize=9)
+    figures.legend(figure, columns=6 if columns > 2 else 4, axes=panels.flat[0])
+    return figures.png(figure)
+
+
+def over_names(
+    values: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+    *,
+    x_label: str,
+    y_label: str = "AP50",
+) -> bytes:
+    """Returns a PNG of something over what has an order, such as AP over sizes.
+
+    Args:
+        values: by line, a value for each name; -1 is left out, and so is a line without any other,
+            which yet keeps its colour.
+        names: along the axis.
+        x_label: what they are.
+        y_label: what the values are.
+
+    Raises:
+        ValueError: there is no line.
+    """
+    if not values:
+        raise ValueError(f"nothing to plot over {x_label}")
+    figure, axes = figures.axes(x_label, y_label)
+    for number, (line, mine) in enumerate(values.items()):
+        known = [(place, value) for place, value in enumerate(mine) if value != -1]
+        if not known:
+            continue
+        axes.plot(
+            [place for place, _ in known],
+            [value for _, value in known],
+            figures.kind(number),
+            color=figures.colour(number),
+            linewidth=1.6,
+            marker="o",
+            markersize=4,
+            label=line,
+        )
+    axes.set_xticks(range(len(names)), names, fontsize=9)
+    axes.set_xlim(-0.4, len(names) - 0.6)
+    axes.set_ylim(0, 1.02)
+    figures.legend(figure, columns=4)
+    return figures.png(figure)
+
+
+def confusion(matrices: Mapping[str, np.ndarray], labels: Sequence[str]) -> bytes:
+    """Returns a PNG of confusion matrices, a panel for each: true class down, detected across.
+
+    A cell is as dark as its share of the objects of its class. Up to twelve classes have their
+    counts written.
+
+    Args:
+        matrices: counts `[K + 1, K + 1]` by name, as `ConfusionMetric.matrix` gives them.
+        labels: the names of the classes.
+
+    Raises:
+        ValueError: another number of labels, or no matrix.
+    """
+    if not matrices:
+        raise ValueError("no confusion matrix to plot")
+    for matrix in matrices.values():
+        if np.shape(matrix) != (len(labels) + 1, len(labels) + 1):
+            raise ValueError(f"{len(labels)} labels for a matrix of {list(np.shape(matrix))}")
+    columns = min(len(matrices), _matrices_in_a_row(len(labels)))
+    rows = -(-len(matrices) // columns)
+    width = _PAGE if is_wide(len(matrices), len(labels)) else figures.WIDTH
+    figure = figures.new(width=width, height=rows * (_side(len(labels)) + 0.3))
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for panel in panels.flat[len(matrices) :]:
+        panel.set_visible(False)
+    for panel, (name, matrix) in zip(panels.flat, matrices.items(), strict=False):
+        image = _draw_matrix(panel, np.asarray(matrix), labels, title=name)
+    bar = figure.colorbar(
+        image,
+        ax=panels,
+        shrink=0.8 / rows,
+        aspect=20,
+        anchor=(0.0, 1.0),  # beside the first row
+        ticks=[0, 0.5, 1],
+        format="{x:.0%}",
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=9, length=0)
+    bar.set_label("share of the class's objects", fontsize=9)
+    return figures.png(figure)
+
+
+def is_wide(matrices: int, num_classes: int) -> bool:
+    """Returns whether a plot of so many confusion matrices is as wide as a page."""
+    return matrices > 1 or _side(num_classes) > figures.WIDTH - _ROOM_FOR_BAR
+
+
+def _matrices_in_a_row(num_classes: int) -> int:
+    return max(1, int((_PAGE - _ROOM_FOR_BAR) // _side(num_classes)))
+
+
+def _side(num_classes: int) -> float:
+    cell = _CELL if num_classes <= _MOST_WRITTEN else _SMALL_CELL
+    return max(_LEAST_SIDE, cell * (num_classes + 1) + _ROOM_FOR_NAMES)
+
+
+def _draw_matrix(axes: Any, matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Any:
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    share[-1] = 0  # of what is not there nothing can be a share
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.spines[:].set_color("#c9ced6")
+    axes.set_title(title, fontsize=10)
+    places = range(len(matrix))
+    axes.set_xticks(places, [*labels, "(missed)"], rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, [*labels, "(nothing)"])
+    axes.tick_params(labelsize=9 if len(labels) <= _MOST_WRITTEN else 7, length=0)
+    axes.set_xlabel("detected", fontsize=9)
+    if axes.get_subplotspec().is_first_col():
+        axes.set_ylabel("true", fontsize=9)
+    if len(labels) <= _MOST_WRITTEN:
+        for row, column in np.ndindex(*matrix.shape):
+            nothing = row == column == len(labels)  # neither there nor detected: not counted
+            axes.text(
+                column,
+                row,
+                "" if nothing else f"{matrix[row, column]:,}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[row, column] > 0.5 else "black",
+            )
+    return image
+
+
+def _draw_curves(axes: Any, curves: Mapping[str, Curve], *, with_area: bool) -> None:
     for number, (name, (recall, precision)) in enumerate(curves.items()):
         measured = precision[np.isfinite(precision)]
         area = f"{measured.mean():.3f}" if len(measured) else "nothing measured"
         axes.plot(
             recall,
             precision,
-            kinds[number % len(kinds)],
-            color=_COLOURS[number % len(_COLOURS)],
+            figures.kind(number),
+            color=figures.colour(number),
             linewidth=1.6,
-            label=f"{name}, area {area}",
+            label=f"{name}: {area}" if with_area else name,
         )
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
-    return _png(figure)
-
-
-def confusion(matrix: np.ndarray, labels: Sequence[str]) -> bytes:
-    """Returns a PNG of a confusion matrix: true class down, detected class across.
-
-    Args:
-        matrix: counts `[K + 1, K + 1]`, as `ConfusionMetric.matrix` gives them.
-        labels: the names of the classes.
-
-    Raises:
-        ValueError: another number of labels.
-    """
-    matrix = np.asarray(matrix)
-    if matrix.shape != (len(labels) + 1, len(labels) + 1):
-        raise ValueError(f"{len(labels)} labels for a matrix of {list(matrix.shape)}")
-    figure, axes = _axes("detected", "true")
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.grid(visible=False)
-    places = range(len(matrix))
-    axes.set_xticks(places, [*labels, "missed"], rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(places, [*labels, "nothing"], fontsize=8)
-    if len(matrix) <= 12:
-        for row, column in np.ndindex(*matrix.shape):
-            axes.text(
-                column,
-                row,
-                str(matrix[row, column]),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if share[row, column] > 0.5 else "black",
-            )
-    return _png(figure)
-
-
-def _axes(x_label: str, y_label: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # not pyplot: no global state, no display
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(color="#e3e6ea", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if x_label == "epoch":
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    return figure, axes
-
-
-def _draw(axes: Any, values: np.ndarray, label: str, colour: str, kind: str) -> None:
-    epochs = np.arange(1, len(values) + 1)
-    known = np.isfinite(values)  # so that a line goes on over epochs without a value
-    few = known.sum() <= 30
-    axes.plot(
-        epochs[known],
-        values[known],
-        kind,
-        color=colour,
-        label=label,
-        linewidth=1.6,
-        marker="o" if few else None,
-        markersize=3,
-    )
-
-
-def _png(figure: Any) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
-
-
-def _numbers(values: Sequence[Any]) -> list[float] | None:
-    """Returns the values as floats, an empty one as NaN; None for a column of text."""
-    try:
-        return [float("nan") if value in (None, "") else float(value) for value in values]
-    except (TypeError, ValueError):
-        return None

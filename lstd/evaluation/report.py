@@ -22,12 +22,14 @@ class Table(NamedTuple):
         header: the names of the columns.
         rows: as many cells each.
         caption: stands below it: what the numbers are, on which data, with which command.
+        words: how many columns hold words, from the left; the others hold numbers.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    words: int = 1
 
 
 class Picture(NamedTuple):
@@ -36,10 +38,12 @@ class Picture(NamedTuple):
     Attributes:
         content: the bytes of a PNG, JPEG or GIF, or the path of such a file.
         caption: stands below it.
+        wide: as wide as the page, where others stand side by side.
     """
 
     content: bytes | str | os.PathLike[str]
     caption: str = ""
+    wide: bool = False
 
 
 def write_report(
@@ -54,6 +58,7 @@ def write_report(
     video_caption: str = "",
     embed_video_below_mb: float = 20.0,
     notes: Sequence[str] = (),
+    details: Sequence[Table] = (),
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
 
@@ -71,6 +76,7 @@ def write_report(
         video_caption: stands below it.
         embed_video_below_mb: how small a video has to be to stand in the page.
         notes: what a reader should know; a paragraph each.
+        details: tables at the end, folded until somebody opens them.
 
     Raises:
         ValueError: a row with another number of cells than its header; bytes that are no picture.
@@ -79,10 +85,11 @@ def write_report(
     path = Path(path)
     sections = [
         _video(video, video_caption, page=path, below_mb=embed_video_below_mb) if video else "",
-        "".join(_table(table) for table in tables),
+        _tables(tables),
         _gallery("Curves", plots, "wide"),
         _gallery("Frames", pictures, ""),
         _notes(notes),
+        "".join(_folded(table) for table in details),
     ]
     page = _PAGE.format(
         title=html.escape(title),
@@ -95,39 +102,71 @@ def write_report(
     return path
 
 
+def _tables(tables: Sequence[Table]) -> str:
+    """Returns the tables, narrow ones side by side."""
+    if not tables:
+        return ""
+    return f'<div class="cards">{"".join(_table(table) for table in tables)}</div>'
+
+
 def _table(table: Table) -> str:
+    title = f"<h2>{html.escape(table.title)}</h2>" if table.title else ""
+    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
+    kind = "" if narrow else ' class="row"'
+    return f"<section{kind}>{title}{_grid(table)}{_caption(table.caption)}</section>\n"
+
+
+def _folded(table: Table) -> str:
+    return (
+        f"<section><details><summary>{html.escape(table.title)}</summary>"
+        f"{_grid(table)}{_caption(table.caption)}</details></section>\n"
+    )
+
+
+def _grid(table: Table) -> str:
     for row in table.rows:
         if len(row) != len(table.header):
             raise ValueError(
                 f"table {table.title!r}: the row {list(row)} has {len(row)} cells for "
                 f"{len(table.header)} columns"
             )
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    kinds = [' class="word"' if place < table.words else "" for place in range(len(table.header))]
+    many = len(table.header) > _MANY_COLUMNS
+    head = "".join(
+        f'<th scope="col"{kind}>{html.escape(cell).replace("/", "/<br>" if many else "/")}</th>'
+        for kind, cell in zip(kinds, table.header, strict=True)
+    )
     lines = [
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row"{kinds[0]}>{html.escape(row[0])}</th>'
+        + "".join(
+            f"<td{kind}>{html.escape(cell)}</td>"
+            for kind, cell in zip(kinds[1:], row[1:], strict=True)
+        )
         + "</tr>"
         for row in table.rows
     ]
+    kind = "many" if many else "full" if table.words > 1 else ""
     return (
-        "<section>"
-        + (f"<h2>{html.escape(table.title)}</h2>" if table.title else "")
-        + f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        + f"<tbody>{''.join(lines)}</tbody></table></div>{_caption(table.caption)}</section>\n"
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
 def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
     if not pictures:
         return ""
-    figures = "".join(
-        f'<figure><img alt="{html.escape(picture.caption or title)}" '
-        f'src="{_picture_uri(picture.content)}">'
-        + (f"<figcaption>{html.escape(picture.caption)}</figcaption>" if picture.caption else "")
-        + "</figure>"
-        for picture in pictures
-    )
+    figures = "".join(_figure(picture, title) for picture in pictures)
     return f'<section><h2>{title}</h2><div class="gallery {kind}">{figures}</div></section>\n'
+
+
+def _figure(picture: Picture, title: str) -> str:
+    kind = ' class="wide"' if picture.wide else ""
+    text = html.escape(picture.caption)
+    return (
+        f'<figure{kind}><img alt="{text or title}" src="{_picture_uri(picture.content)}">'
+        + (f"<figcaption>{text}</figcaption>" if text else "")
+        + "</figure>"
+    )
 
 
 def _video(video: str | os.PathLike[str], caption: str, *, page: Path, below_mb: float) -> str:
@@ -172,6 +211,9 @@ def _data_uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
+_FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
+_MANY_COLUMNS = 8  # above which it is set smaller
+
 _KINDS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
 
 _PAGE = """<!DOCTYPE html>
@@ -207,17 +249,33 @@ a { color: var(--mark); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 20px 22px; margin-top: 22px; }
 section > p { max-width: 46em; }
+.cards { columns: 2 420px; column-gap: 22px; margin-top: 22px; }
+.cards > section { break-inside: avoid; margin: 0 0 22px; }
+.cards + section { margin-top: 0; }
+.cards > .row { column-span: all; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 6px 18px 6px 0; border-bottom: 1px solid var(--line); text-align: right;
+table.full, table.many { width: 100%; }
+table.many { font-size: .85rem; }
+th, td { padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; font-size: .85rem; }
-th:first-child { text-align: left; font-weight: 500; }
+.many th, .many td { padding-right: 10px; }
+.many thead th { width: 1px; }
+th:last-child, td:last-child { padding-right: 0; }
+thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space: normal;
+  vertical-align: bottom; }
+tbody th { font-weight: 500; white-space: normal; }
+.word { text-align: left; }
+td.word { color: var(--soft); font-size: .9rem; }
 tbody tr:last-child > * { border-bottom: 0; }
 .caption, figcaption { color: var(--soft); font-size: .88rem; margin: 8px 0 0; }
 .gallery { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
+.gallery { grid-auto-flow: dense; align-items: start; }
 .gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
 figure { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
+summary { cursor: pointer; font-weight: 600; }
+details[open] summary { margin-bottom: 14px; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff; }
 .gallery img { width: 100%; }
 .video video, .video img { margin: 0 auto; }

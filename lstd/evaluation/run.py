@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from lstd import schedule_names
-from lstd.evaluation import catalogue
-from lstd.evaluation.coco import CocoMetric
+from lstd.evaluation import clip_frames, frames, metric_lists
+from lstd.evaluation.accumulator import FrameMetric
 from lstd.evaluation.detector import ClipDetector, as_detector
+from lstd.evaluation.metric_lists import Metrics
 from lstd.evaluation.occlusion import OccludedDataset
-from lstd.evaluation.store import Frame as Frame
-from lstd.evaluation.store import FrameStore
+from lstd.evaluation.store import Frame, FrameStore
 from lstd.evaluation.streaming import Latencies
-from lstd.ops import schedule as schedule_ops
-from lstd.types import ClipBatch, Detections, GroundTruth
+from lstd.types import ClipBatch, GroundTruth
 
-Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
 Numbers = dict[str, float]
+
+_ONLY = {"large": ("LARGE", "SKIP0"), "small": ("SMALL",)}  # what a single network can follow
 
 
 def evaluate(
@@ -43,7 +40,8 @@ def evaluate(
     share one pass over the data and one traced graph.
 
     Args:
-        model: an `LSTMSSD`, or anything of the form of `lstd.evaluation.detector.ClipDetector`.
+        model: an `LSTMSSD`; a `VideoDetector`, whose streams share its loaded file; or anything of
+            the form of `lstd.evaluation.detector.ClipDetector`.
         dataset: every frame once, each video's in order, as an evaluation dataset gives them;
             frames with index -1 are padding.
         metrics: a list of metrics. Each is a name of `lstd.evaluation.catalogue` (such as "vid"), a
@@ -72,23 +70,24 @@ def evaluate(
             latencies and fps; a dataset without frames; a frame that comes twice.
     """
     detector = as_detector(model)
-    names = _checked_schedules(detector, schedules)
-    metrics = _named(metrics, latencies=latencies, fps=fps)
+    names = checked_schedules(detector, schedules)
+    metrics = metric_lists.named(metrics, latencies=latencies, fps=fps)
     _check_limits(max_frames, occlusion, metrics)
 
     def score(
         clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]], kept: FrameStore | None
     ) -> Numbers:
-        metrics_of = metrics_by_schedule(metrics, names, detector.labels)
+        metrics_of = metric_lists.metrics_by_schedule(metrics, names, detector.labels)
         count = 0
-        for frames in _first(detect_clips(detector, clips, names, kept), max_frames):
-            for frame in frames:
-                add_frame(metrics_of, frame)
+        batches = clip_frames.detect_clips(detector, clips, names, kept)
+        for batch in _first(batches, max_frames):
+            for frame in batch:
+                add_frame(metrics_of, frame, num_classes=len(detector.labels))
                 for watcher in watching:
                     watcher(frame)
-            count += len(frames)
+            count += len(batch)
             if progress is not None:
-                progress(len(frames))
+                progress(len(batch))
         return {"frames": count, **results_of(metrics_of)}
 
     numbers = score(dataset, watchers, store)
@@ -98,11 +97,18 @@ def evaluate(
     return numbers
 
 
-def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame) -> None:
-    """Adds a frame to the metrics of each schedule."""
-    for name, metrics in metrics_of.items():
+def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame, *, num_classes: int) -> None:
+    """Adds a frame to the metrics of each schedule; ours share the memory that it takes."""
+    name = frames.frame_id_of(frame.frame_id)
+    true = frames.ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
+    for schedule, metrics in metrics_of.items():
+        given = frame.detections[schedule]
+        found = frames.detections_of(name, given, num_classes=num_classes)
         for metric in metrics:
-            metric.add(frame.frame_id, frame.ground_truth, frame.detections[name])
+            if isinstance(metric, FrameMetric):
+                metric.add(name, true, found)
+            else:
+                metric.add(frame.frame_id, frame.ground_truth, given)
 
 
 def results_of(metrics_of: Mapping[str, Sequence[Any]]) -> Numbers:
@@ -127,106 +133,6 @@ def under_schedule(numbers: Numbers, schedules: Sequence[str], prefix: str) -> N
     return renamed
 
 
-def detect_clips(
-    detector: ClipDetector,
-    dataset: Iterable[tuple[ClipBatch, GroundTruth]],
-    schedules: Sequence[str],
-    store: FrameStore | None = None,
-) -> Iterator[list[Frame]]:
-    """Yields the frames of each batch of clips with what `detector` finds under each schedule.
-
-    Args:
-        detector: see `ClipDetector`.
-        dataset: as in `evaluate`.
-        schedules: names; a detector with a single network runs once and ignores them.
-        store: see `evaluate`.
-
-    Raises:
-        ValueError: the number of lanes changes in the midst of a video.
-    """
-    states: dict[str, Any] = {}
-    lanes = 0
-    detectors = {name: _for_schedule(detector, name) for name in schedules}
-    for clip, ground_truth in dataset:
-        if len(clip.frames) != lanes:
-            if states and not np.asarray(clip.starts)[:, 0].all():
-                raise ValueError(
-                    f"the dataset goes from {lanes} to {len(clip.frames)} clips in a batch within "
-                    "a video; the state cannot be carried"
-                )
-            lanes = len(clip.frames)
-            states = {name: detectors[name].initial_state(lanes) for name in schedules}
-        if store is not None and store.has_all(clip):
-            yield store.completed(_frames_of(clip, ground_truth, {}, {}))
-            continue
-        found: dict[str, Detections] = {}
-        ran: dict[str, np.ndarray] = {}
-        for name, each in detectors.items():
-            networks = _networks(detector, name, clip)
-            detections, states[name] = each.detect_clip(clip, states[name], networks)
-            found[name] = Detections(*(np.asarray(part) for part in detections))
-            own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
-            shape = np.asarray(clip.frame_index).shape
-            ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
-        frames = _frames_of(clip, ground_truth, found, ran)
-        yield frames if store is None else store.completed(frames)
-    if store is not None:
-        store.end()
-
-
-def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:
-    """Yields the frames of a dataset without detections."""
-    for clip, ground_truth in dataset:
-        yield from _frames_of(clip, ground_truth, {}, {})
-
-
-def _frames_of(
-    clip: ClipBatch,
-    ground_truth: GroundTruth,
-    found: Mapping[str, Detections],
-    ran: Mapping[str, np.ndarray],
-) -> list[Frame]:
-    height_px, width_px = clip.frames.shape[2:4]
-    size = np.array([height_px, width_px, height_px, width_px], np.float64)
-    index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
-    truth = {
-        name: np.asarray(values)
-        for name, values in ground_truth._asdict().items()
-        if values is not None
-    }
-    images = np.asarray(clip.frames)
-    frames = []
-    for place in zip(*np.nonzero(index >= 0), strict=True):  # the others are padding
-        rows = truth["classes"][place] >= 0
-        true = {name: values[place][rows] for name, values in truth.items()}
-        frames.append(
-            Frame(
-                (video[place[0]], int(index[place])),
-                {**true, "boxes": true["boxes"] * size},
-                {
-                    name: {
-                        **_unpadded(detections, place, size),
-                        "network": ("large", "small")[int(ran[name][place])],
-                    }
-                    for name, detections in found.items()
-                },
-                images[place],
-            )
-        )
-    return frames
-
-
-def _unpadded(
-    detections: Detections, place: tuple[int, int], size: np.ndarray
-) -> dict[str, np.ndarray]:
-    count = int(detections.count[place])
-    return {
-        "boxes": detections.boxes[place][:count] * size,
-        "classes": detections.classes[place][:count],
-        "scores": detections.scores[place][:count],
-    }
-
-
 def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Frame]]:
     """Yields frames until there are `most`; at least one.
 
@@ -234,8 +140,8 @@ def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Fr
         ValueError: there is none.
     """
     count = 0
-    for frames in batches:
-        kept = frames if most is None else frames[: most - count]
+    for batch in batches:
+        kept = batch if most is None else batch[: most - count]
         count += len(kept)
         if kept:
             yield kept
@@ -249,95 +155,26 @@ def _check_limits(max_frames: int | None, occlusion: Sequence[float], metrics: A
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     lists = metrics.values() if isinstance(metrics, Mapping) else [metrics or []]
-    if len(occlusion) and not all(is_factory(metric) for each in lists for metric in each):
+    if len(occlusion) and not all(
+        metric_lists.is_factory(metric) for each in lists for metric in each
+    ):
         raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
     if len(set(occlusion)) < len(occlusion):
         raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
 
 
-def _named(
-    metrics: Metrics | None, *, latencies: Latencies | None, fps: float | None
-) -> Metrics | None:
-    """Returns the metrics with factories in place of names."""
-    if metrics is None:
-        return None
-    if isinstance(metrics, str):
-        raise ValueError(f"metrics must be a list, such as [{metrics!r}]")
-
-    def made(each: Sequence[Any]) -> list[Any]:
-        return [
-            catalogue.factory(metric, latencies=latencies, fps=fps)
-            if isinstance(metric, str)
-            else metric
-            for metric in each
-        ]
-
-    if isinstance(metrics, Mapping):
-        return {name: made(each) for name, each in metrics.items()}
-    return made(metrics)
-
-
-def _for_schedule(detector: Any, schedule: str) -> ClipDetector:
-    """Returns the detector of one schedule, where each needs its own."""
-    chosen = getattr(detector, "for_schedule", None)
-    return detector if chosen is None else chosen(schedule)
-
-
-def _networks(detector: ClipDetector, schedule: str, clip: ClipBatch) -> tf.Tensor | None:
-    """Returns which network runs, int32 `[B, T]`: a tensor, so that no schedule is traced anew."""
-    if len(detector.networks) == 1:
-        return None
-    numbers = np.maximum(np.asarray(clip.frame_index), 0)
-    if detector.schedule_counts == "unroll":
-        numbers = np.broadcast_to(np.arange(numbers.shape[1], dtype=np.int32), numbers.shape)
-    return tf.cast(schedule_ops.networks_of(schedule, tf.constant(numbers)), tf.int32)
-
-
-def _checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -> tuple[str, ...]:
+def checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the schedules that `evaluate` runs; arguments and errors as there."""
     names = (detector.schedule,) if schedules is None else tuple(schedules)
     if isinstance(schedules, str) or not names:
         raise ValueError(f"schedules must be a list of names such as 'SKIP3', got {schedules!r}")
     for name in names:
         schedule_names.check(name, where="schedules")
-        if len(detector.networks) == 1 and schedule_names.skip_of(name) != 0:
+        if len(detector.networks) == 1 and name not in _ONLY[detector.networks[0]]:
             raise ValueError(
                 f"schedule {name}: this model has one backbone, which sees every frame; "
-                "leave the schedule out or use LARGE"
+                f"leave the schedule out or use {_ONLY[detector.networks[0]][0]}"
             )
     if len(set(names)) < len(names):
         raise ValueError(f"schedules holds a name twice: {', '.join(names)}")
     return names
-
-
-def metrics_by_schedule(
-    metrics: Metrics | None, schedules: Sequence[str], labels: Sequence[str]
-) -> dict[str, list[Any]]:
-    """Returns metric objects for each schedule; arguments as in `evaluate`.
-
-    Raises:
-        ValueError: a dict for other schedules, or an object that would count several together.
-    """
-    if isinstance(metrics, Mapping):
-        if set(metrics) != set(schedules):
-            raise ValueError(
-                f"metrics are given for {', '.join(metrics)}; the schedules are "
-                f"{', '.join(schedules)}"
-            )
-        return {name: [_made(metric, labels) for metric in metrics[name]] for name in schedules}
-    wanted = [CocoMetric] if metrics is None else list(metrics)
-    for metric in wanted:
-        if len(schedules) > 1 and not is_factory(metric):
-            raise ValueError(
-                f"one {type(metric).__name__} cannot count {len(schedules)} schedules apart; give "
-                "its class, or a dict with a list of metrics for each schedule"
-            )
-    return {name: [_made(metric, labels) for metric in wanted] for name in schedules}
-
-
-def is_factory(metric: Any) -> bool:
-    """Returns whether `metric` has yet to be called with the labels."""
-    return isinstance(metric, type) or not hasattr(metric, "add")
-
-
-def _made(metric: Any, labels: Sequence[str]) -> Any:
-    return metric(labels) if is_factory(metric) else metric

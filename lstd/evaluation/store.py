@@ -105,12 +105,6 @@ class FrameStore:
         for video in list(self._open):
             self._write(video)
 
-    def clear(self) -> None:
-        """Removes what is kept, when the results are written."""
-        for path in [*self.folder.glob("*.npz"), self.folder / _FACTS]:
-            path.unlink(missing_ok=True)
-        self.folder.rmdir()
-
     def _write(self, video: str) -> None:
         frames = self._open.pop(video)
         arrays: dict[str, np.ndarray] = {
@@ -128,19 +122,39 @@ class FrameStore:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
+def clear(folder: Path) -> None:
+    """Removes a store's folder, when the results are written."""
+    for path in [*folder.glob("*.npz"), folder / _FACTS]:
+        path.unlink(missing_ok=True)
+    folder.rmdir()
+
+
 def _check_same(noted: Path, text: str) -> None:
     before = noted.read_text(encoding="utf-8")
     if before == text:
         return
     try:
-        old, new = json.loads(before), json.loads(text)
-        names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-        told = "; ".join(f"{name} was {old.get(name)}, is {new.get(name)}" for name in names)
+        told = _differences(json.loads(before), json.loads(text))
     except (ValueError, TypeError, AttributeError):
         told = "what it was of cannot be read"
     raise ValueError(
         f"{noted.parent} has another evaluation: {told}; leave out --resume to begin anew"
     )
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Returns what differs, in words: the first three facts, and how many more."""
+    names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    told = [
+        f"{name} was {_short(old.get(name, 'not there'))}, is {_short(new.get(name, 'not there'))}"
+        for name in names[:3]
+    ]
+    return "; ".join(told) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:60]}..."
 
 
 def _read(path: Path) -> tuple[str, dict[int, dict[str, dict[str, Any]]]]:

@@ -29,7 +29,8 @@ class StreamDetector:
     """Frame detectors as a ClipDetector: one for each lane and schedule.
 
     Args:
-        make: makes a new one; its argument is the schedule, or None for its own.
+        make: makes a new one, such as `VideoDetector.stream`, which shares the loaded file; its
+            argument is the schedule, or None for its own.
         labels: the names of the classes; empty: the detector's own.
 
     Raises:
@@ -47,7 +48,10 @@ class StreamDetector:
         one = make(schedule)
         self.labels = tuple(labels) or tuple(one.labels)
         if not self.labels:
-            raise ValueError("this model does not say what its classes are called; give the labels")
+            raise ValueError(
+                "this model does not say what its classes are called; give its labels: "
+                "VideoDetector(path, labels=...), or lstd-eval --labels"
+            )
         self.networks = tuple(one.networks)
         self.schedule = one.schedule
         self.schedule_counts = "video"
@@ -76,9 +80,18 @@ class StreamDetector:
                 continue
             if starts[lane, time]:
                 state[lane].reset()
-            found[lane, time] = state[lane](images[lane, time])
+            found[lane, time] = _relative(state[lane](images[lane, time]))
             self.last_networks[lane, time] = int(state[lane].last_network == "small")
         return _stacked(found, index.shape), state
+
+
+def _relative(found: Any) -> Detections:
+    """Returns detections with boxes in [0, 1], where the detector gives them in pixels."""
+    if not getattr(found, "in_pixels", False):
+        return found
+    height, width = found.frame_size
+    size = np.array([height, width, height, width], np.float32)
+    return found._replace(boxes=found.boxes / size)
 
 
 def _stacked(found: dict[tuple[int, int], Detections], shape: tuple[int, ...]) -> Detections:

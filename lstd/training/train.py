@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -183,11 +182,19 @@ def _start_of(
 def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> Iterable[Any]:
     """Returns the training data, looked over, from the batch on that is due."""
     # Here, because a given dataset needs no reader.
-    from lstd.data.pipeline import make_dataset
+    from lstd.data.pipeline import open_split
     from lstd.training import data_check
 
-    check = functools.partial(
-        data_check.check,
+    split = open_split(
+        config.data,
+        "train",
+        seed=place.seed,
+        num_classes=config.model.num_classes,
+        labels=config.model.labels,
+        skip_batches=place.batches,
+    )
+    data_check.check(
+        split.videos,
         batch_size=config.data.train.batch_size,
         unroll_length=config.data.train.unroll_length,
         num_frames=config.train.check_frames,
@@ -198,15 +205,7 @@ def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> It
         ),
         say=say,
     )
-    return make_dataset(
-        config.data,
-        "train",
-        seed=place.seed,
-        num_classes=config.model.num_classes,
-        labels=config.model.labels,
-        skip_batches=place.batches,
-        examine=check,
-    )
+    return split.dataset
 
 
 def _assemble(

@@ -14,6 +14,8 @@ from lstd.evaluation import (
     StreamingMetric,
     VidMetric,
     bootstrap,
+    units,
+    weighted,
 )
 
 LABELS = ("cat", "dog")
@@ -64,9 +66,9 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
 def test_weights_of_one_give_the_metrics_own_numbers(kind: Any, arguments: Any, more: Any) -> None:
     metric = filled(kind, frames(3, 12, noise=6), *arguments, **more)
-    order, weighted = bootstrap._WEIGHTED[kind](metric)
+    order, numbers_of = weighted.of(metric)
 
-    numbers = weighted(np.ones(len(order)))
+    numbers = numbers_of(np.ones(len(order)))
 
     result = metric.result()
     assert len(numbers) >= 3
@@ -85,8 +87,8 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
         for copy in range(times[video])
     ]
 
-    order, weighted = bootstrap._WEIGHTED[kind](metric)
-    numbers = weighted(np.array([times[video] for video, _ in order], float))
+    order, numbers_of = weighted.of(metric)
+    numbers = numbers_of(np.array([times[video] for video, _ in order], float))
 
     result = filled(kind, again, *arguments, **more).result()
     # One output shown twice has equal scores, whose order differs: not exact there.
@@ -95,10 +97,10 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
 
 
 def test_ten_videos_are_drawn_as_they_are() -> None:
-    units = bootstrap.units_of([(f"v{n}", i) for n in range(10) for i in range(3)], fps=None)
+    drawn = units.units_of([(f"v{n}", i) for n in range(10) for i in range(3)], fps=None)
 
-    assert units.text == "10 videos"
-    assert units.unit_of["v4", 0] == units.unit_of["v4", 2] != units.unit_of["v5", 0]
+    assert drawn.text == "10 videos"
+    assert drawn.unit_of["v4", 0] == drawn.unit_of["v4", 2] != drawn.unit_of["v5", 0]
 
 
 @pytest.mark.parametrize(
@@ -116,18 +118,18 @@ def test_fewer_videos_are_cut_into_blocks_of_five_seconds(
 ) -> None:
     names = [(f"v{n}", i) for n, length in enumerate(lengths) for i in range(length)]
 
-    units = bootstrap.units_of(names, fps=fps)
+    drawn = units.units_of(names, fps=fps)
 
-    assert sorted(np.bincount(list(units.unit_of.values()))) == sorted(sizes)
-    assert units.text.startswith(f"{len(sizes)} blocks of at least 5 s from {len(lengths)} video")
-    assert units.text.endswith("(fewer than ten videos)")
+    assert sorted(np.bincount(list(drawn.unit_of.values()))) == sorted(sizes)
+    assert drawn.text.startswith(f"{len(sizes)} blocks of at least 5 s from {len(lengths)} video")
+    assert drawn.text.endswith("(fewer than ten videos)")
 
 
 def test_single_block_and_blocks_without_fps_are_refused() -> None:
     with pytest.raises(ValueError, match="a single block of at least 5 seconds: no interval"):
-        bootstrap.units_of([("v", i) for i in range(99)], fps=10)
+        units.units_of([("v", i) for i in range(99)], fps=10)
     with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
-        bootstrap.units_of([("v", 0)], fps=None)
+        units.units_of([("v", 0)], fps=None)
 
 
 def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:

@@ -1,24 +1,16 @@
-"""Histories and the plots made of them."""
+"""The plots of an evaluation: what is given is drawn, and changes the picture."""
 
 from __future__ import annotations
 
 import io
-import json
-import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstd.evaluation import plots
 
-HISTORY = {
-    "loss": [30.0, 4.0, 1.0],
-    "localization": [10.0, 1.0, 0.3],
-    "val_loss": [20.0, 5.0, 2.0],
-    "val_coco/ap": [0.1, 0.5, 0.4],
-    "val_SKIP3/coco/ap50": [-1.0, float("nan"), 0.7],
-}
+RECALL = np.linspace(0, 1, 101)
+FALLING, NONE = (RECALL, 1 - RECALL), (RECALL, np.full(101, np.nan))
 
 
 def pixels(content: bytes) -> np.ndarray:
@@ -29,75 +21,68 @@ def pixels(content: bytes) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def test_history_is_the_same_from_csv_and_all_kinds_of_json(tmp_path: Path) -> None:
-    columns = {"epoch": [0.0, 1.0], "loss": [2.5, 1.0], "val_coco/ap": [0.1, 0.2]}
-    rows = [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
-    files = {
-        "a.csv": "epoch,loss,val_coco/ap\n0,2.5,0.1\n1,1.0,0.2\n",
-        "a.json": json.dumps(columns),
-        "b.json": json.dumps(rows),
-        "a.jsonl": "\n".join(json.dumps(row) for row in rows),
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-
-        assert plots.read_history(tmp_path / name) == columns
-
-
-def test_missing_values_are_nan_and_columns_of_text_are_left_out(tmp_path: Path) -> None:
-    (tmp_path / "h.jsonl").write_text(
-        '{"loss": 1, "note": "x"}\n{"val_coco/ap": 0.5, "note": "y"}\n'
-    )
-
-    history = plots.read_history(tmp_path / "h.jsonl")
-
-    assert history.keys() == {"loss", "val_coco/ap"}
-    assert history["loss"][0] == 1
-    assert math.isnan(history["loss"][1])
-    assert math.isnan(history["val_coco/ap"][0])
-
-
-@pytest.mark.parametrize(("name", "text"), [("h.txt", "1"), ("h.json", "{"), ("h.json", "3")])
-def test_file_that_is_no_history_is_named(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-
-    with pytest.raises(ValueError, match=f"{name}: not a history"):
-        plots.read_history(tmp_path / name)
-
-
-def test_each_loss_column_changes_the_plot() -> None:
-    whole = pixels(plots.loss_curves(HISTORY))
-
-    for name in ("loss", "localization", "val_loss"):
-        without = plots.loss_curves({key: v for key, v in HISTORY.items() if key != name})
-        assert (pixels(without) != whole).any()
-    assert whole.shape[1] > whole.shape[0] > 300
-
-
-def test_ap_curve_marks_epochs_and_stands_missing_values() -> None:
-    whole = pixels(plots.ap_curve(HISTORY))
-    one_epoch = pixels(plots.ap_curve({"coco/ap": [0.3]}))
-    nothing_measured = pixels(plots.ap_curve({"coco/ap": [-1.0, float("nan")]}))
-
-    assert whole.shape == one_epoch.shape == nothing_measured.shape
-    assert (whole != one_epoch).any()
+def blue(content: bytes) -> int:
+    """Returns how many pixels have the colour of the first line."""
+    return int((pixels(content) == [0x25, 0x63, 0xA8]).all(axis=2).sum())
 
 
 def test_precision_recall_draws_one_line_for_each_name() -> None:
-    recall = np.linspace(0, 1, 101)
-    falling, none = (recall, 1 - recall), (recall, np.full(101, np.nan))
+    both = pixels(plots.precision_recall({"LARGE": FALLING, "SMALL": NONE}))
 
-    both = pixels(plots.precision_recall({"LARGE": falling, "SMALL": none}))
+    assert (both != pixels(plots.precision_recall({"LARGE": FALLING}))).any()
 
-    assert (both != pixels(plots.precision_recall({"LARGE": falling}))).any()
+
+def test_each_class_has_a_panel_with_a_line_for_each_schedule() -> None:
+    def drawn(classes: int) -> bytes:
+        curves = {f"class {k}": {"LARGE": FALLING, "SMALL": NONE} for k in range(classes)}
+        return plots.precision_recall_by_class(curves)
+
+    one, four, eight = drawn(1), drawn(4), drawn(8)
+
+    assert pixels(four).shape[1] == 2 * pixels(one).shape[1]  # as wide as the page
+    assert pixels(four).shape[0] == pixels(one).shape[0]
+    assert pixels(eight).shape[0] > 1.5 * pixels(four).shape[0]  # four in a row
+    assert blue(eight) > 1.7 * blue(four)
+
+
+def test_line_over_names_leaves_out_what_was_not_measured() -> None:
+    names = ("0-16", "16-32", "32-")
+    whole = plots.over_names({"LARGE": [0.2, 0.5, 0.9]}, names, x_label="size")
+    gap = plots.over_names({"LARGE": [0.2, -1.0, 0.9]}, names, x_label="size")
+    two = plots.over_names({"LARGE": [0.2, 0.5, 0.9], "SMALL": [0, 0, 0]}, names, x_label="size")
+
+    assert pixels(whole).shape == pixels(gap).shape
+    assert blue(gap) < blue(whole)  # a point less
+    assert (pixels(two) != pixels(whole)).any()
+
+
+@pytest.mark.parametrize(
+    ("classes", "wide"),
+    [(1, False), (12, True), (13, False), (40, True)],  # from 13 on smaller
+)
+def test_confusion_has_a_panel_for_each_schedule_and_room_for_the_classes(
+    classes: int, wide: bool
+) -> None:
+    labels = [f"class {k}" for k in range(classes)]
+    counts = np.arange((classes + 1) ** 2).reshape(classes + 1, -1)
+
+    one = pixels(plots.confusion({"LARGE": counts}, labels))
+    four = pixels(plots.confusion({name: counts for name in "ABCD"}, labels))
+
+    assert four.shape[1] == 2080  # as wide as the page
+    assert (one.shape[1] == 2080) == plots.is_wide(1, classes) == wide
+    assert one.shape[0] > 34 * classes  # rows of a sixth of an inch
+    assert four.shape[0] >= one.shape[0]
 
 
 def test_nothing_to_plot_is_said() -> None:
-    with pytest.raises(ValueError, match="no loss to plot; the history has lr"):
-        plots.loss_curves({"lr": [1.0]})
-    with pytest.raises(ValueError, match="no AP to plot; the history has no columns"):
-        plots.ap_curve({})
     with pytest.raises(ValueError, match="no precision-recall curve"):
         plots.precision_recall({})
+    with pytest.raises(ValueError, match="no precision-recall curve"):
+        plots.precision_recall_by_class({})
+    with pytest.raises(ValueError, match="nothing to plot over size"):
+        plots.over_names({}, [], x_label="size")
+    with pytest.raises(ValueError, match=r"2 labels for a matrix of \[2, 2\]"):
+        plots.confusion({"LARGE": np.zeros((2, 2))}, ("cat", "dog"))
+    with pytest.raises(ValueError, match="no confusion matrix"):
+        plots.confusion({}, ("cat", "dog"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.evaluation import run
+from lstd.evaluation import clip_frames, run
 from lstd.evaluation.coco import CocoMetric
 from lstd.evaluation.collector import Collector
 from lstd.evaluation.detector import ModelDetector
@@ -232,7 +232,7 @@ def test_what_cannot_be_is_refused(
 
 
 def test_true_frames_need_no_model() -> None:
-    frames = list(run.true_frames(clips(LANES, unroll=4)))
+    frames = list(clip_frames.true_frames(clips(LANES, unroll=4)))
 
     assert {(frame.frame_id[0].decode(), frame.frame_id[1]) for frame in frames} == ALL
     np.testing.assert_allclose(frames[0].ground_truth["boxes"], [[5, 20, 25, 50]], rtol=1e-6)

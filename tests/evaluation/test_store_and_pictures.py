@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.evaluation import catalogue, plots, run, streams
+from lstd.evaluation import catalogue, run, store, streams
 from lstd.evaluation.collector import Collector
 from lstd.evaluation.pictures import SideBySide, WorstFrames, mistakes
 from lstd.evaluation.store import Frame, FrameStore
@@ -75,7 +75,7 @@ def test_interrupted_run_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, 
     assert third.clips == 0
     fresh = FrameStore(tmp_path / "kept", facts, resume=False)
     assert fresh.videos == []
-    fresh.clear()
+    store.clear(fresh.folder)
     assert not (tmp_path / "kept").exists()
 
 
@@ -268,7 +268,7 @@ def test_worst_frames_are_those_with_the_most_mistakes() -> None:
         frame(3, [one, two], [two, two], [0.9, 0.2]),  # one missed; 0.2 does not show
         frame(4, [], [one, two, one], [0.9, 0.9, 0.9]),  # three false
     ]
-    worst = WorstFrames(LABELS, "LARGE", count=3)
+    worst = WorstFrames(LABELS, "LARGE", count=3, stretch=1)
     for each in frames:
         worst(each)
 
@@ -283,14 +283,12 @@ def test_worst_frames_are_those_with_the_most_mistakes() -> None:
     sheet = worst.sheet()
     assert sheet is not None
     assert sheet.shape[1] == 3 * 320 + 4 * 8
+    apart = WorstFrames(LABELS, "LARGE", count=3, stretch=2)  # frames 0 and 1, 2 and 3, 4
+    for each in frames:
+        apart(each)
+    assert [(each.frame_id[1], count) for each, count in apart.frames()] == [(4, 3), (1, 2), (2, 1)]
+    apart(frame(5, [], [one] * 4, [0.9] * 4))  # beside frame 4, and worse
+    assert [each.frame_id[1] for each, _ in apart.frames()] == [5, 1, 2]
     good = WorstFrames(LABELS, "LARGE")
     good(frames[0])
     assert good.sheet() is None
-
-
-def test_confusion_plot_is_a_picture() -> None:
-    pytest.importorskip("matplotlib")
-    content = plots.confusion(np.arange(9).reshape(3, 3), LABELS)
-    assert content.startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"2 labels for a matrix of \[2, 2\]"):
-        plots.confusion(np.zeros((2, 2)), LABELS)

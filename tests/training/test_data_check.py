@@ -99,9 +99,10 @@ def test_class_that_the_config_lacks_is_refused_wherever_it_stands(tmp_path: Pat
     path = records.write(tmp_path / "ab.tfrecord", *videos)
     data = DataConfig(train=DatasetConfig(input_path=(path,), batch_size=1))
 
-    def examine(videos: list) -> None:
-        _said(videos, anchors=ANCHORS._replace(min_share=0.0), num_frames=20)
+    def check(num_classes: int) -> None:
+        split = pipeline.open_split(data, "train", num_classes=num_classes)
+        _said(split.videos, anchors=ANCHORS._replace(min_share=0.0), num_frames=20)
 
     with pytest.raises(ValueError, match=r"class '2' .* expected one of 1 .*do model\.num_classes"):
-        pipeline.make_dataset(data, "train", num_classes=1, examine=examine)
-    pipeline.make_dataset(data, "train", num_classes=2, examine=examine)
+        check(1)
+    check(2)

@@ -1,0 +1,98 @@
+"""What `lstd-eval` refuses as soon as data and models are known, before a network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from lstd import schedule_names
+from lstd.cli.eval_options import Options
+
+if TYPE_CHECKING:
+    from lstd.config import Config
+    from lstd.data.pipeline import Split
+
+_NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
+
+
+def check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
+    """Raises where the data is not fit for what is asked.
+
+    Raises:
+        ValueError: metrics without the tracks that they need, a video of several lanes, or too
+            little data to compare two models on.
+    """
+    if split.dataset.element_spec[1].track_ids is None:
+        for name, instead in _NEED_TRACKS.items():
+            if name in options.metrics:
+                raise ValueError(
+                    f"--metrics: {name} needs track ids, which the data has not{instead}"
+                )
+    lanes = config.data.evaluation.batch_size
+    if values.video and lanes > 1 and len(split.videos) > 1:
+        raise ValueError(
+            f"--video: data.evaluation.batch_size is {lanes}, so the videos would come in turns; "
+            "add --set data.evaluation.batch_size=1"
+        )
+    if values.against:
+        _check_units(split, lanes=lanes, max_frames=values.max_frames, fps=options.fps)
+
+
+def _check_units(split: Split, *, lanes: int, max_frames: int | None, fps: float | None) -> None:
+    """Raises where no interval could be drawn from the frames that will be scored."""
+    from lstd.evaluation import units
+
+    few = len(split.videos) < units.MIN_VIDEOS
+    if not few and max_frames is None:
+        return
+    if few and fps is None:
+        units.units_of([(video.name, 0) for video in split.videos], fps=None)  # says what it needs
+    frames = [(video.name, index) for video in split.videos for index in range(video.num_frames)]
+    if max_frames is not None and lanes == 1:  # several lanes take frames of all videos in turn
+        frames = frames[:max_frames]
+    units.units_of(frames, fps=fps)
+
+
+def check_latencies(
+    schedules: Sequence[str], networks: Sequence[str], latencies: dict[str, Any] | None
+) -> None:
+    """Raises where a network runs whose latency is not given.
+
+    Args:
+        schedules: that will be evaluated.
+        networks: that the model has.
+        latencies: milliseconds by network; None: sap is not asked for.
+    """
+    if latencies is None:
+        return
+    for schedule in schedules:
+        for network in _networks_of(schedule, networks):
+            if network not in latencies:
+                raise ValueError(
+                    f"--latency: {schedule} runs the {network} network, whose latency is not "
+                    f"given; there is {', '.join(latencies)}"
+                )
+
+
+def check_classes(labels: Sequence[str], other: Sequence[str]) -> None:
+    """Raises where two models do not have the same classes."""
+    if tuple(labels) != tuple(other):
+        raise ValueError(
+            f"--against: its classes are {_listed(other)}; this model's {_listed(labels)}"
+        )
+
+
+def _networks_of(schedule: str, networks: Sequence[str]) -> tuple[str, ...]:
+    if len(networks) == 1:
+        return tuple(networks)
+    if schedule == "SMALL":
+        return ("small",)
+    return ("large",) if schedule_names.skip_of(schedule) == 0 else ("large", "small")
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Returns the first labels, and how many more there are."""
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return ", ".join(labels[:5]) + more

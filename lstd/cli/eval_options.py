@@ -1,0 +1,174 @@
+"""What the flags of `lstd-eval` say: read, and refused where they cannot be."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from lstd import schedule_names
+from lstd.cli import common
+
+REPORT_METRICS = ("coco", "size", "distance", "confusion")
+"""What the report draws, whether or not it stands in --metrics."""
+
+_COMPARABLE = ("coco", "vid", "vid_ap50", "sap", "flicker")
+_OF_A_MODEL = (
+    *("video", "worst_frames", "report", "occlusion", "write_detections", "watch"),
+    *("input", "resume", "max_frames", "weights"),
+)
+_PACKAGES = {"video": ("av", "PIL"), "worst_frames": ("PIL",), "report": ("matplotlib", "PIL")}
+
+
+class Options(NamedTuple):
+    """What the flags say, beyond what stands in them as it is.
+
+    Attributes:
+        metrics: names of `lstd.evaluation.catalogue`; the report's are among them.
+        schedules: empty: those of the config or the model.
+        latencies: milliseconds by network, for sap.
+        fps: frames a second.
+        occlusion: probabilities.
+        labels: names of the classes; empty: the model's.
+    """
+
+    metrics: tuple[str, ...]
+    schedules: tuple[str, ...]
+    latencies: dict[str, Any] | None
+    fps: float | None
+    occlusion: tuple[float, ...]
+    labels: tuple[str, ...]
+
+    def factories(
+        self, *, fps: float | None = None, schedule: str | None = None
+    ) -> list[Callable[..., Any]]:
+        """Returns what makes each metric from the labels; see `catalogue.factory`."""
+        from lstd.evaluation import catalogue
+
+        return [
+            catalogue.factory(
+                name, latencies=self.latencies, fps=fps or self.fps, schedule=schedule
+            )
+            for name in self.metrics
+        ]
+
+
+def read(values: flags.FlagValues) -> Options:
+    """Returns what the flags say.
+
+    Raises:
+        ValueError: flags that cannot be, or do not go together.
+        ImportError: a package is not installed that what is asked for needs.
+    """
+    _check_together(values)
+    for name in values.schedule:
+        schedule_names.check(name, where="--schedule")
+    if len(set(values.schedule)) < len(values.schedule):
+        raise ValueError(f"--schedule holds a name twice: {','.join(values.schedule)}")
+    if values.fps is not None and not 0 < values.fps < float("inf"):
+        raise ValueError(f"--fps must be above 0, got {values.fps}")
+    options = Options(
+        metrics=_metrics(values),
+        schedules=tuple(values.schedule),
+        latencies=_latencies(values.latency),
+        fps=values.fps,
+        occlusion=_probabilities(values.occlusion),
+        labels=_labels(values.labels),
+    )
+    options.factories(fps=options.fps or (1.0 if values.annotations else None))  # a file may say it
+    _check_packages(values)
+    return options
+
+
+def _check_together(values: flags.FlagValues) -> None:
+    """Raises where flags do not go together."""
+    if bool(values.model) == bool(values.detections):
+        given = "both are" if values.model else "none is"
+        raise ValueError(
+            f"--model must be given, or --detections with --annotations: {given} here "
+            "(lstd-eval --help says more)"
+        )
+    if bool(values.detections) != bool(values.annotations):
+        raise ValueError("--detections and --annotations go together")
+    for name in _OF_A_MODEL:
+        if values.detections and values[name].value:
+            raise ValueError(f"--{name} needs a model and its data, which --detections has not")
+    if values.detections and len(values.schedule) > 1:
+        raise ValueError("--schedule: one file of detections is of one schedule")
+    if values.watch and values.against:
+        raise ValueError("--watch and --against do not go together")
+    if values.watch and values.resume:
+        raise ValueError("--watch evaluates from the beginning; leave out --resume")
+
+
+def _metrics(values: flags.FlagValues) -> tuple[str, ...]:
+    if not values.metrics:
+        raise ValueError("--metrics: give at least one")
+    if len(set(values.metrics)) < len(values.metrics):
+        raise ValueError(f"--metrics holds a name twice: {','.join(values.metrics)}")
+    if values.against and not set(values.metrics) & set(_COMPARABLE):
+        from lstd.evaluation import bootstrap
+
+        raise ValueError(f"--against: {bootstrap.NOTHING_TO_COMPARE}")
+    more = REPORT_METRICS if values.report else ()
+    return tuple(dict.fromkeys((*values.metrics, *more)))
+
+
+def _labels(path: str) -> tuple[str, ...]:
+    if not path:
+        return ()
+    from lstd import label_map
+
+    return label_map.load(common.existing_file(path, flag="--labels"))
+
+
+def _latencies(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Returns milliseconds by network, from the flag or the file that it names."""
+    from lstd.evaluation import streaming
+
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        path = common.existing_file(texts[0], flag="--latency")
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"--latency: {path} is not readable as JSON: {error}") from None
+    else:
+        content = {}
+        for text in texts:
+            network, _, value = text.partition("=")
+            if network in content:
+                raise ValueError(f"--latency: {network} is given twice; several go into a file")
+            try:
+                content[network] = float(value)
+            except ValueError:
+                raise ValueError(
+                    f"--latency: expected network=milliseconds such as large=52.1, got {text!r}"
+                ) from None
+    try:
+        return dict(streaming.latency_table(content))
+    except ValueError as error:
+        raise ValueError(f"--latency: {error}") from None
+
+
+def _probabilities(texts: Sequence[str]) -> tuple[float, ...]:
+    try:
+        values = tuple(float(text) for text in texts)
+    except ValueError:
+        raise ValueError(f"--occlusion: expected numbers in [0, 1], got {list(texts)}") from None
+    if not all(0 <= value <= 1 for value in values) or len(set(values)) < len(values):
+        raise ValueError(f"--occlusion: expected different numbers in [0, 1], got {list(texts)}")
+    return values
+
+
+def _check_packages(values: flags.FlagValues) -> None:
+    """Raises where an optional package is missing, which otherwise would show after hours."""
+    for flag, names in _PACKAGES.items():
+        for name in names:
+            if values[flag].value and importlib.util.find_spec(name) is None:
+                raise ImportError(f"--{flag} needs {name}", name=name)

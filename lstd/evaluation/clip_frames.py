@@ -1,0 +1,130 @@
+"""Frames with detections out of clips: the detector is run, the state carried, padding left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from lstd.evaluation.detector import ClipDetector
+from lstd.evaluation.store import Frame, FrameStore
+from lstd.ops import schedule as schedule_ops
+from lstd.types import ClipBatch, Detections, GroundTruth
+
+
+def detect_clips(
+    detector: ClipDetector,
+    dataset: Iterable[tuple[ClipBatch, GroundTruth]],
+    schedules: Sequence[str],
+    store: FrameStore | None = None,
+) -> Iterator[list[Frame]]:
+    """Yields the frames of each batch of clips with what `detector` finds under each schedule.
+
+    Args:
+        detector: see `ClipDetector`.
+        dataset: as in `lstd.evaluate`.
+        schedules: names; a detector with a single network runs once and ignores them.
+        store: see `lstd.evaluate`.
+
+    Raises:
+        ValueError: the number of lanes changes in the midst of a video.
+    """
+    states: dict[str, Any] = {}
+    lanes = 0
+    detectors = {name: _for_schedule(detector, name) for name in schedules}
+    for clip, ground_truth in dataset:
+        if len(clip.frames) != lanes:
+            if states and not np.asarray(clip.starts)[:, 0].all():
+                raise ValueError(
+                    f"the dataset goes from {lanes} to {len(clip.frames)} clips in a batch within "
+                    "a video; the state cannot be carried"
+                )
+            lanes = len(clip.frames)
+            states = {name: detectors[name].initial_state(lanes) for name in schedules}
+        if store is not None and store.has_all(clip):
+            yield store.completed(_frames_of(clip, ground_truth, {}, {}))
+            continue
+        found: dict[str, Detections] = {}
+        ran: dict[str, np.ndarray] = {}
+        for name, each in detectors.items():
+            networks = _networks(detector, name, clip)
+            detections, states[name] = each.detect_clip(clip, states[name], networks)
+            found[name] = Detections(*(np.asarray(part) for part in detections))
+            own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
+            shape = np.asarray(clip.frame_index).shape
+            ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
+        frames = _frames_of(clip, ground_truth, found, ran)
+        yield frames if store is None else store.completed(frames)
+    if store is not None:
+        store.end()
+
+
+def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:
+    """Yields the frames of a dataset without detections."""
+    for clip, ground_truth in dataset:
+        yield from _frames_of(clip, ground_truth, {}, {})
+
+
+def _frames_of(
+    clip: ClipBatch,
+    ground_truth: GroundTruth,
+    found: Mapping[str, Detections],
+    ran: Mapping[str, np.ndarray],
+) -> list[Frame]:
+    height_px, width_px = clip.frames.shape[2:4]
+    size = np.array([height_px, width_px, height_px, width_px], np.float64)
+    index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
+    truth = {
+        name: np.asarray(values)
+        for name, values in ground_truth._asdict().items()
+        if values is not None
+    }
+    images = np.asarray(clip.frames)
+    frames = []
+    for place in zip(*np.nonzero(index >= 0), strict=True):  # the others are padding
+        rows = truth["classes"][place] >= 0
+        true = {name: values[place][rows] for name, values in truth.items()}
+        frames.append(
+            Frame(
+                (video[place[0]], int(index[place])),
+                {**true, "boxes": true["boxes"] * size},
+                {
+                    name: {
+                        **_unpadded(detections, place, size),
+                        "network": ("large", "small")[int(ran[name][place])],
+                    }
+                    for name, detections in found.items()
+                },
+                images[place],
+            )
+        )
+    return frames
+
+
+def _unpadded(
+    detections: Detections, place: tuple[int, int], size: np.ndarray
+) -> dict[str, np.ndarray]:
+    count = int(detections.count[place])
+    return {
+        "boxes": detections.boxes[place][:count] * size,
+        "classes": detections.classes[place][:count],
+        "scores": detections.scores[place][:count],
+    }
+
+
+def _for_schedule(detector: Any, schedule: str) -> ClipDetector:
+    """Returns the detector of one schedule, where each needs its own."""
+    chosen = getattr(detector, "for_schedule", None)
+    return detector if chosen is None else chosen(schedule)
+
+
+def _networks(detector: ClipDetector, schedule: str, clip: ClipBatch) -> tf.Tensor | None:
+    """Returns which network runs, int32 `[B, T]`: a tensor, so that no schedule is traced anew."""
+    if len(detector.networks) == 1:
+        return None
+    numbers = np.maximum(np.asarray(clip.frame_index), 0)
+    if detector.schedule_counts == "unroll":
+        numbers = np.broadcast_to(np.arange(numbers.shape[1], dtype=np.int32), numbers.shape)
+    return tf.cast(schedule_ops.networks_of(schedule, tf.constant(numbers)), tf.int32)

@@ -1,0 +1,263 @@
+"""The report page of an evaluation: which tables and curves stand in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstd.evaluation import plots, report, results
+from lstd.evaluation.coco import CocoMetric
+from lstd.evaluation.confusion import ConfusionMetric
+from lstd.evaluation.meanings import meaning
+from lstd.evaluation.report import Picture, Table
+
+_IN_PLOTS = ("size/", "distance/", "occluded/")
+_NOT_SHOWN = ("vid/classes",)
+_FADES = (
+    "by distance to the last frame that the large network saw, 0 that frame: a falling line is a "
+    "memory that fades."
+)
+_DASH = "A dash: there was nothing to measure."
+
+
+def write(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    summary: str,
+    numbers: Mapping[str, float],
+    metrics: Mapping[str, Sequence[Any]],
+    tables: Sequence[Table] = (),
+    pictures: Sequence[Picture] = (),
+    video: Path | None = None,
+    video_caption: str = "",
+    notes: Sequence[str] = (),
+) -> Path:
+    """Writes the page and returns its path.
+
+    Args:
+        path: of the HTML file.
+        title: of the page.
+        summary: what was evaluated, on what.
+        numbers: of all schedules, as `lstd.evaluate` names them.
+        metrics: of each schedule, from which the curves are drawn.
+        tables: more of them, after the numbers.
+        pictures: such as the worst frames.
+        video: a file.
+        video_caption: stands below it.
+        notes: a paragraph each.
+
+    Raises:
+        ValueError, OSError: as `write_report` does.
+        ImportError: matplotlib is not installed.
+    """
+    schedules = list(metrics)
+    by_schedule = {name: results.of_schedule(numbers, name, schedules) for name in schedules}
+    labels = metrics[schedules[0]][0].labels
+    header, rows = results.table(numbers, schedules)
+    return report.write_report(
+        path,
+        title=title,
+        summary=summary,
+        tables=[overall(by_schedule, labels), per_class(by_schedule, metrics), *tables],
+        plots=curves(by_schedule, metrics),
+        pictures=pictures,
+        video=video,
+        video_caption=video_caption,
+        notes=notes,
+        details=[Table("All numbers", header, rows, _DASH)],
+    )
+
+
+def overall(by_schedule: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Table:
+    """Returns the numbers over all classes, with what they mean.
+
+    Those that are plotted are left out, and those for which there was nothing to measure.
+    """
+    single = {f"{name}/{label}" for name in _of_classes() for label in labels}
+    names = dict.fromkeys(name for mine in by_schedule.values() for name in mine)
+    rows = [
+        [name, meaning(name), *(results.text_of(mine.get(name)) for mine in by_schedule.values())]
+        for name in names
+        if name not in single
+        and not name.startswith(_NOT_SHOWN)
+        and (name == "distance/fade_ap50" or not name.startswith(_IN_PLOTS))
+        and any(mine.get(name, -1) != -1 for mine in by_schedule.values())
+    ]
+    return Table(
+        "Results",
+        ["metric", "what it is", *by_schedule],
+        rows,
+        "A column for each schedule. All numbers, also of what could not be measured here, stand "
+        "at the end of the page.",
+        words=2,
+    )
+
+
+def per_class(
+    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
+) -> Table:
+    """Returns the AP of each class under each schedule, and how many objects it has."""
+    first = next(iter(metrics.values()))[0]
+    counts = np.zeros(len(first.labels), int)
+    for objects in first.ground_truth.values():
+        counts += np.bincount(objects.classes, minlength=len(counts))
+    present = [
+        name
+        for name in _of_classes()
+        if any(f"{name}/{label}" in mine for mine in by_schedule.values() for label in first.labels)
+    ]
+    several = len(by_schedule) > 1
+    columns = [(name, schedule) for schedule in by_schedule for name in present]
+    return Table(
+        "Classes",
+        ["class", "objects", *(f"{s} {n}" if several else n for n, s in columns)],
+        [
+            [
+                label,
+                f"{counts[index]:,}",
+                *(results.text_of(by_schedule[s].get(f"{n}/{label}")) for n, s in columns),
+            ]
+            for index, label in enumerate(first.labels)
+        ],
+        f"Objects are counted frame by frame. {_DASH}",
+    )
+
+
+def curves(
+    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
+) -> list[Picture]:
+    """Returns all that can be drawn of these metrics, for every schedule; wide ones last."""
+    pictures = [
+        *_precision_recall(metrics),
+        *_sizes(by_schedule),
+        *distances(by_schedule),
+        *_occlusion(by_schedule),
+        *_confusion(metrics),
+    ]
+    return sorted(pictures, key=lambda picture: picture.wide)
+
+
+def distances(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+    """Returns AP50 and AP by distance to the last large frame; none where there is one distance."""
+    far = [
+        int(name.split("/")[1])
+        for numbers in by_schedule.values()
+        for name in numbers
+        if name.startswith("distance/") and name.split("/")[1].isdigit()
+    ]
+    if not far or not max(far):
+        return []
+    names = [str(distance) for distance in range(max(far) + 1)]
+    pictures = []
+    for kind, text in (("ap50", "AP50"), ("ap", "AP")):
+        values = {
+            schedule: [numbers.get(f"distance/{name}/{kind}", -1.0) for name in names]
+            for schedule, numbers in by_schedule.items()
+        }
+        picture = plots.over_names(
+            values, names, x_label="frames since the last large one", y_label=text
+        )
+        pictures.append(Picture(picture, f"{text} {_FADES}"))
+    return pictures
+
+
+def _precision_recall(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
+    coco = {name: _one(mine, CocoMetric) for name, mine in metrics.items()}
+    coco = {name: metric for name, metric in coco.items() if metric is not None}
+    if not coco:
+        return []
+    overall = plots.precision_recall({s: m.precision_recall(0.5) for s, m in coco.items()})
+    pictures = [
+        Picture(overall, "Precision over recall at IoU 0.5, mean of all classes; with the area.")
+    ]
+    labels = next(iter(coco.values())).labels
+    by_class = {
+        label: {s: m.precision_recall(0.5, label=label) for s, m in coco.items()}
+        for label in labels
+    }
+    there = {
+        label: mine
+        for label, mine in by_class.items()
+        if any(np.isfinite(precision).any() for _, precision in mine.values())
+    }
+    absent = [label for label in labels if label not in there]
+    if len(labels) > 1 and there:
+        without = f" No object: {', '.join(absent)}." if absent else ""
+        caption = f"Precision over recall at IoU 0.5, class by class.{without}"
+        picture = plots.precision_recall_by_class(there)
+        pictures.append(Picture(picture, caption, wide=len(there) > 2))
+    return pictures
+
+
+def _sizes(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+    names = [
+        name.split("/")[1]
+        for name in next(iter(by_schedule.values()))
+        if name.startswith("size/") and name.endswith("/ap50")
+    ]
+    measured = [
+        place
+        for place, name in enumerate(names)
+        if any(numbers[f"size/{name}/ap50"] != -1 for numbers in by_schedule.values())
+    ]
+    if len(measured) < 2:  # nothing to compare
+        return []
+    names = names[measured[0] : measured[-1] + 1]
+    values = {
+        schedule: [numbers[f"size/{name}/ap50"] for name in names]
+        for schedule, numbers in by_schedule.items()
+    }
+    picture = plots.over_names(values, names, x_label="side of a square as large, pixels")
+    return [Picture(picture, "AP50 by the size of objects. No point: there is none of that size.")]
+
+
+def _occlusion(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+    name = "coco/ap50"
+    probabilities = [
+        each.split("/")[1]
+        for each in next(iter(by_schedule.values()))
+        if each.startswith("occluded/") and each.endswith(f"/{name}")
+    ]
+    if not probabilities:
+        return []
+    values = {
+        schedule: [
+            numbers.get(name, -1.0),
+            *(numbers[f"occluded/{each}/{name}"] for each in probabilities),
+        ]
+        for schedule, numbers in by_schedule.items()
+    }
+    picture = plots.over_names(
+        values, ["0", *probabilities], x_label="probability that an object is partly hidden"
+    )
+    return [Picture(picture, "AP50 when objects are hidden by rectangles, alike for every model.")]
+
+
+def _confusion(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
+    found = {name: _one(mine, ConfusionMetric) for name, mine in metrics.items()}
+    found = {name: metric for name, metric in found.items() if metric is not None}
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    picture = plots.confusion({n: metric.matrix() for n, metric in found.items()}, first.labels)
+    caption = (
+        f"What is taken for what, by detections from a score of {first.min_score:g} at IoU "
+        f"{first.iou:g}. (missed): objects on which none stands; (nothing): detections that stand "
+        "on no object."
+    )
+    return [Picture(picture, caption, wide=plots.is_wide(len(found), len(first.labels)))]
+
+
+def _one(metrics: Sequence[Any], kind: type) -> Any:
+    """Returns the first metric of a kind; None: there is none."""
+    return next((metric for metric in metrics if isinstance(metric, kind)), None)
+
+
+def _of_classes() -> tuple[str, ...]:
+    """Returns the numbers that there are for each class."""
+    return ("coco/ap", "coco/ap50", "vid/ap50")
