@@ -4,7 +4,8 @@
 
 The bottleneck and the cell of the full-size interleaved model, one thread, LiteRT with XNNPACK, in
 turns in one process, with random weights. Prints operators, those outside the delegate, the median
-and spread of each form, and the ratio turn by turn.
+and spread of each form, and the ratio turn by turn. Only the layers are timed: the inputs stand in
+the interpreter's memory.
 """
 
 from __future__ import annotations
@@ -36,33 +37,28 @@ def main() -> None:
     model = lstd.build_model(lstd.load_config(tflite_speed.CONFIG).model)
     print(f"{tflite_speed.machine()}; {arguments.turns} turns of {arguments.calls} calls")
     for quantization in ("none", "int8"):
-        content = _converted(model, quantization)
-        outside = interpreters.outside_delegate(content)
-        interpreter = interpreters.make(content, xnnpack=True)
-        times: dict[str, list[float]] = {}
-        points = flatbuffer.entry_points(content)
-        runners = {name: interpreter.get_signature_runner(name) for name in points}
-        inputs = {
-            name: {
-                key: np.random.default_rng(0).uniform(0, 3, detail["shape"]).astype(np.float32)
-                for key, detail in runner.get_input_details().items()
-            }
-            for name, runner in runners.items()
+        contents = {
+            name: _converted(model, name, function, quantization)
+            for name, function in _functions(model).items()
         }
+        interpreters_of = {name: _ready(content) for name, content in contents.items()}
+        times: dict[str, list[float]] = {}
         for turn in range(arguments.turns + 1):
-            for name, runner in runners.items():
+            for name, interpreter in interpreters_of.items():
                 each = []
                 for _ in range(arguments.calls):
                     started = clock()
-                    runner(**inputs[name])
+                    interpreter.invoke()
                     each.append((clock() - started) * 1e3)
                 if turn:  # the first is for warming up
                     times.setdefault(name, []).append(statistics.median(each))
         print(f"\n{quantization}")
         for name, own in times.items():
+            (point,) = flatbuffer.entry_points(contents[name]).values()
+            (outside,) = interpreters.outside_delegate(contents[name]).values()
             print(
-                f"{name:22} {len(points[name].operators):3} operators, {len(outside[name]):2} "
-                f"outside, {statistics.median(own):.3f} ms ({min(own):.3f} to {max(own):.3f})"
+                f"{name:25} {len(point.operators):3} operators, {len(outside):2} outside, "
+                f"{statistics.median(own):.3f} ms ({min(own):.3f} to {max(own):.3f})"
             )
         for part in ("cell", "large_bottleneck", "small_bottleneck"):
             pairs = zip(times[f"{part}_fused"], times[f"{part}_separate"], strict=True)
@@ -70,8 +66,8 @@ def main() -> None:
             print(f"{part}: fused / separate {statistics.median(ratios):.2f}")
 
 
-def _converted(model: Any, quantization: str) -> bytes:
-    """Returns a file with each part in both forms."""
+def _functions(model: Any) -> dict[str, Any]:
+    """Returns each part in both forms."""
     state = [1, *model.state_grid, model.state_depth]
 
     def cell(run: Any) -> Any:
@@ -101,28 +97,38 @@ def _converted(model: Any, quantization: str) -> bytes:
         fused = bottleneck(_fused_bottleneck(layer), depth)
         functions[f"{network}_bottleneck_fused"] = fused
         functions[f"{network}_bottleneck_separate"] = bottleneck(layer, depth)
+    return functions
+
+
+def _converted(model: Any, name: str, function: Any, quantization: str) -> bytes:
+    """Returns the file of one function."""
     module = tf.Module()
     module.model_variables = list(model.variables)
+    module.function = function
     rng = np.random.default_rng(0)
 
     def samples() -> Any:
-        for name, function in functions.items():
-            for _ in range(3):
-                yield (
-                    name,
-                    {
-                        spec.name: rng.uniform(0, 3, spec.shape).astype(np.float32)
-                        for spec in function.input_signature
-                    },
-                )
+        for _ in range(3):
+            yield name, {spec.name: _noise(rng, spec.shape) for spec in function.input_signature}
 
-    for name, function in functions.items():
-        setattr(module, name, function)
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
-        quantizations.configure(converter, quantization, samples)
-        return converter.convert()
+        tf.saved_model.save(module, folder, signatures={name: function})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
+        return quantizations.converted(converter, quantization, samples)
+
+
+def _ready(content: bytes) -> Any:
+    """Returns an interpreter whose inputs are set; what a runner copies is no part of a layer."""
+    interpreter = interpreters.make(content, xnnpack=True)
+    interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], _noise(rng, detail["shape"]))
+    return interpreter
+
+
+def _noise(rng: np.random.Generator, shape: Any) -> np.ndarray:
+    return rng.uniform(0, 3, shape).astype(np.float32)
 
 
 def _fused_bottleneck(layer: Any) -> Any:

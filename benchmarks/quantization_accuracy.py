@@ -64,8 +64,8 @@ def main() -> None:
     for quantization in quantizations.QUANTIZATIONS:
         plan = tflite.Plan(quantization, seen if quantization == "int8" else None)
         with tempfile.TemporaryDirectory() as folder:
-            by = quantizations.subsampling(quantization)
-            lite = LiteModule(module, cell="fused", subsampling=by)
+            sliced = quantizations.slices(quantization)
+            lite = LiteModule(module, cell="fused", sliced=sliced)
             tf.saved_model.save(lite, folder, signatures=lite.signatures())
             content = tflite.convert(folder, module, plan=plan)
         outside = {

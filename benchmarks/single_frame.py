@@ -14,6 +14,7 @@ import tensorflow as tf
 from lstd.export import postprocessing_op
 from lstd.export.module import center_size_anchors
 from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.models import frame_heads, sliced_backbone
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import images as image_ops
 
@@ -24,9 +25,10 @@ class SingleFrame(tf.Module):
     Args:
         model: an `LSTMSSD` whose input size, feature maps, anchors and heads it has.
         options: of the post-processing.
+        tuned: the layers run as those of an exported model do.
     """
 
-    def __init__(self, model: Any, options: PostprocessingOptions) -> None:
+    def __init__(self, model: Any, options: PostprocessingOptions, *, tuned: bool = False) -> None:
         super().__init__(name="single_frame")
         backbone = MobileNetV2(depth_multiplier=1.0)
         maps = type(model.feature_maps).from_config(model.feature_maps.get_config())
@@ -35,10 +37,14 @@ class SingleFrame(tf.Module):
         suppress = postprocessing_op.make(options)
 
         def predictions(image: tf.Tensor) -> Any:
-            return heads(maps(backbone(image_ops.normalize(image), training=False)))
+            normalized = image_ops.normalize(image)
+            if tuned:
+                feature = sliced_backbone.features(backbone, normalized)
+                return frame_heads.predictions(maps, heads, [feature])
+            return heads(maps(backbone(normalized, training=False)))
 
         image = tf.TensorSpec([1, *model.input_shape_hwc], tf.float32, name="image")
-        predictions(tf.zeros(image.shape))
+        heads(maps(backbone(tf.zeros(image.shape))))  # creates the variables
         self.model_variables = [*backbone.variables, *maps.variables, *heads.variables]
 
         @tf.function(input_signature=[image], autograph=False)

@@ -3,12 +3,14 @@
     python benchmarks/tflite_speed.py [--quantizations none int8] [--turns 5] [--cache folder]
 
 One thread, one process, LiteRT with XNNPACK, turn by turn: in each turn every file runs some
-frames, so that a change of the machine's pace meets all of them. Weights are random, which does not
-change the speed. Prints for every file and entry point the median, the spread over the turns, and
-the share of the machine's peak (multiply-adds a second over those of a large 1x1 convolution in the
-same runtime, data type and number of threads); then the average of SKIP9, and how many times faster
-that is than the peer, turn by turn. On a machine that is busy with other things, `--clock cpu`
-counts the thread's own time; it fits one thread only.
+frames, a few at a time, so that a change of the machine's pace meets all of them. Weights are
+random, which does not change the speed. Prints for every file and entry point the median, the
+spread over the turns, and the share of the machine's peak (multiply-adds a second over those of a
+large 1x1 convolution in the same runtime, data type and number of threads); then the average of
+SKIP9, and how many times faster that is than the peer, turn by turn. The peer comes as its layers
+are converted by themselves, and tuned: with the slices and the float convolution that exported
+files have. On a machine that is busy with other things, `--clock cpu` counts the thread's own time;
+it fits one thread only.
 """
 
 from __future__ import annotations
@@ -35,7 +37,11 @@ OPTIONS = {
     "use_regular_nms": False,
     "postprocessing": True,
 }
+SINGLES = {"single": "SSDLite, same heads", "tuned": "the same, tuned"}
+"""The peer as its layers are, and with all that makes our files faster than that."""
 SKIP = 9
+ROUND = 5
+"""Frames that a file runs before the next one's: a turn goes round and round."""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 PEAK_SIDE, PEAK_CHANNELS = 40, 512
 
@@ -133,33 +139,48 @@ class _Files:
         frames = representative.read([clip], limit=4)
         with tempfile.TemporaryDirectory() as folder:
             if kind in ("fused", "separate"):
-                by = quantizations.subsampling(quantization)
-                lite = LiteModule(module, cell=kind, subsampling=by)
+                sliced = quantizations.slices(quantization)
+                lite = LiteModule(module, cell=kind, sliced=sliced)
                 tf.saved_model.save(lite, folder, signatures=lite.signatures())
                 plan = tflite.Plan(quantization, frames)
                 return tflite.convert(folder, module, plan=plan)
-            single = _single(self.model, options)
+            tuned = kind == "tuned" and quantizations.slices(quantization)
+            single = _single(self.model, options, tuned=tuned)
             tf.saved_model.save(single, folder, signatures={"step": single.step})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
             converter.allow_custom_ops = True
             images = [clip[None, number].astype(np.float32) for number in range(len(clip))]
-            quantizations.configure(
-                converter, quantization, lambda: (("step", {"image": each}) for each in images)
-            )
-            return quantizations.finished(converter.convert(), quantization)
+
+            def samples() -> Any:
+                return (("step", {"image": each}) for each in images)
+
+            if kind == "tuned":
+                return quantizations.converted(converter, quantization, samples)
+            return _plainly(converter, quantization, samples)
 
 
-def _single(model: Any, options: Any) -> Any:
+def _single(model: Any, options: Any, *, tuned: bool = False) -> Any:
     import single_frame
 
-    return single_frame.SingleFrame(model, options)
+    return single_frame.SingleFrame(model, options, tuned=tuned)
+
+
+def _plainly(converter: Any, quantization: str, samples: Any) -> bytes:
+    """Returns the file as the converter makes it by itself."""
+    import tensorflow as tf
+
+    if quantization != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantization == "int8":
+        converter.representative_dataset = samples
+    return converter.convert()
 
 
 def _peak(quantization: str) -> bytes:
     """Returns a 1x1 convolution as large as the layers of a network, of the same data type."""
     import tensorflow as tf
-
-    from lstd.export import quantization as quantizations
 
     rng = np.random.default_rng(0)
     kernel = tf.constant(rng.normal(0, 0.05, (1, 1, PEAK_CHANNELS, PEAK_CHANNELS)), tf.float32)
@@ -174,8 +195,7 @@ def _peak(quantization: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"peak": module.peak})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["peak"])
-        quantizations.configure(converter, quantization, lambda: [("peak", {"image": values})])
-        return converter.convert()
+        return _plainly(converter, quantization, lambda: [("peak", {"image": values})])
 
 
 def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
@@ -195,8 +215,9 @@ def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
     from lstd.export import saved_model
 
     single = _single(files.model, saved_model.options_for(files.model, **OPTIONS))
-    entry = _entry(files.get("single", quantization), threads, "step")
-    runners.append(Runner("SSDLite, same heads", *entry, single.multiply_adds))
+    for kind, name in SINGLES.items():
+        entry = _entry(files.get(kind, quantization), threads, "step")
+        runners.append(Runner(name, *entry, single.multiply_adds))
     if quantization == "none" and FOREIGN_PEER.is_file():
         runners.append(Runner("SSDLite, COCO file", *_plain(FOREIGN_PEER, threads), 0))
     return runners
@@ -240,13 +261,15 @@ def _timed(runners: list[Runner], arguments: argparse.Namespace) -> dict[str, li
         for _ in range(arguments.warm_up):
             runner.run(**runner.inputs)
     for _ in range(arguments.turns):
-        for runner in runners:
-            turn = []
-            for _ in range(arguments.calls):
-                started = clock()
-                runner.run(**runner.inputs)
-                turn.append((clock() - started) * 1e3)
-            times[runner.name].append(turn)
+        turn: dict[str, list[float]] = {runner.name: [] for runner in runners}
+        for first in range(0, arguments.calls, ROUND):
+            for runner in runners:
+                for _ in range(min(ROUND, arguments.calls - first)):
+                    started = clock()
+                    runner.run(**runner.inputs)
+                    turn[runner.name].append((clock() - started) * 1e3)
+        for name, each in turn.items():
+            times[name].append(each)
     return times
 
 
@@ -273,7 +296,7 @@ def _print(runners: list[Runner], times: dict[str, list[list[float]]]) -> None:
             for large, small in zip(medians[f"{kind} large"], medians[f"{kind} small"], strict=True)
         ]
         print(f"{kind:9} SKIP{SKIP} average {statistics.median(average):8.2f} ms")
-        for peer in ("SSDLite, same heads", "SSDLite, COCO file"):
+        for peer in (*SINGLES.values(), "SSDLite, COCO file"):
             if peer in medians:
                 ratios = [a / b for a, b in zip(medians[peer], average, strict=True)]
                 print(

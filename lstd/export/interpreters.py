@@ -62,8 +62,9 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     """
     interpreter = make(content, xnnpack=True)
     found = {}
-    for name, (subgraph, operators) in flatbuffer.entry_points(content).items():
+    for name, point in flatbuffer.entry_points(content).items():
         _run_on_zeros(interpreter, name)
+        operators = point.operators
         made = {tensor for operator in operators for tensor in operator.outputs}
         found[name] = tuple(
             operator.name
@@ -71,7 +72,7 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
             if not operator.options
             and not (operator.name == "DEQUANTIZE" and not made & set(operator.inputs))
             and all(
-                _is_allocated(interpreter, tensor, subgraph)
+                _is_allocated(interpreter, tensor, point.subgraph)
                 for tensor in (*operator.outputs, *(made & set(operator.inputs)))
             )
         )
@@ -92,11 +93,11 @@ def raw_step(interpreter: Any, content: bytes, operator: str, names: Sequence[st
 
     def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         outputs = dict(step(entry_point, **inputs))
-        subgraph, operators = points[entry_point]
-        for found in operators:
+        point = points[entry_point]
+        for found in point.operators:
             if found.name == operator:
                 for name, tensor in zip(names, found.inputs, strict=False):
-                    outputs[name] = interpreter.get_tensor(tensor, subgraph)
+                    outputs[name] = interpreter.get_tensor(tensor, point.subgraph)
         return outputs
 
     return run

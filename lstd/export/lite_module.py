@@ -12,24 +12,23 @@ from lstd.export.module import ExportModule
 from lstd.models import frame_step
 from lstd.models.frame_step import Cell
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.ops.images import Subsampling
 
 
 class LiteModule(tf.Module):
     """What a `.tflite` is converted from: the entry points of an `ExportModule`, made otherwise.
 
     Inputs, outputs and weights are the same, and the numbers up to rounding; clips are those of the
-    `ExportModule`. A module of its own,
-    because TensorFlow itself does not run the fused cell: its optimiser merges a bias into the
-    convolution before it, and merged convolutions in groups do not exist there.
+    `ExportModule`. A module of its own, because TensorFlow itself does not run the fused cell: its
+    optimiser merges a bias into the convolution before it, and merged convolutions in groups do not
+    exist there.
 
     Args:
         module: the export.
         cell: see `frame_step.step`.
-        subsampling: likewise.
+        sliced: likewise.
     """
 
-    def __init__(self, module: ExportModule, *, cell: Cell, subsampling: Subsampling) -> None:
+    def __init__(self, module: ExportModule, *, cell: Cell, sliced: bool) -> None:
         super().__init__(name="lstd_lite")
         if cell not in frame_step.CELLS:
             raise ValueError(
@@ -39,7 +38,7 @@ class LiteModule(tf.Module):
         self.model_variables = module.model_variables
         step = model.step
         if isinstance(model, LSTMSSD):
-            step = partial(frame_step.step, model, cell=cell, subsampling=subsampling)
+            step = partial(frame_step.step, model, cell=cell, sliced=sliced)
         heads = modules.heads_of(module.options)
         for name in module.entry_points:
             raw = modules.raw_entry_point(model, module.networks_of(name), module.form, step)

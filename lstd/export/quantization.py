@@ -8,7 +8,8 @@
 | int8 | int8 | int8 | frames of the user's own data |
 
 Whatever is chosen, the image and the state go in and come out in float32, and so do the detections:
-each entry point has its own scales, and a state handed between them in int8 would drift.
+each entry point has its own scales, and a state handed between them in int8 would drift. The first
+convolution of an int8 file is in float32, see `first_convolution`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.export import flatbuffer
-from lstd.ops.images import Subsampling
+from lstd.export import first_convolution, flatbuffer_edit
 
 QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
 
@@ -50,13 +50,13 @@ def check(quantization: str, representative_data: Any) -> None:
         )
 
 
-def subsampling(quantization: str) -> Subsampling:
-    """Returns how the small network's image is made, whichever is faster."""
-    return "slice" if quantization == "int8" else "convolution"
+def slices(quantization: str) -> bool:
+    """Returns whether wide layers run in slices, see `lstd.models.sliced_backbone`."""
+    return quantization in ("none", "float16")
 
 
-def configure(converter: Any, quantization: str, samples: Samples | None) -> None:
-    """Sets a `TFLiteConverter` to a quantisation.
+def converted(converter: Any, quantization: str, samples: Samples | None) -> bytes:
+    """Returns the `.tflite` of a `TFLiteConverter` in a quantisation.
 
     Args:
         converter: is changed.
@@ -64,20 +64,28 @@ def configure(converter: Any, quantization: str, samples: Samples | None) -> Non
         samples: for int8, what the ranges are measured on.
     """
     if quantization == "none":
-        return
+        return converter.convert()
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantization == "float16":
-        converter.target_spec.supported_types = [tf.float16]
     if quantization == "int8":
         converter.representative_dataset = samples
+        return _in_int8(converter)
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+    # Of weights in int8 beside values in float, XNNPACK runs dense convolutions only. The depthwise
+    # ones, a small part of the weights, get float weights again.
+    return flatbuffer_edit.with_float_weights(converter.convert(), "DEPTHWISE_CONV_2D")
 
 
-def finished(content: bytes, quantization: str) -> bytes:
-    """Returns the converted file as the delegate runs all of it.
+def _in_int8(converter: Any) -> bytes:
+    """Returns the file in int8 but for the first convolution of the image.
 
-    Of weights in int8 beside values in float, XNNPACK runs dense convolutions only. The depthwise
-    ones, a small part of the weights, get float weights again.
+    The converter itself quantises all or nothing; its debugger can leave operations out.
     """
-    if quantization != "dynamic":
-        return content
-    return flatbuffer.with_float_weights(content, "DEPTHWISE_CONV_2D")
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=converter.representative_dataset
+    )
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=first_convolution.names(debugger.calibrated_model)
+    )
+    return debugger.get_nondebug_quantized_model()

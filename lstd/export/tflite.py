@@ -17,6 +17,7 @@ from lstd.export import (
     comparison,
     fidelity,
     flatbuffer,
+    flatbuffer_edit,
     form,
     interpreters,
     metadata,
@@ -235,9 +236,7 @@ def write_module(
     """Converts a module, checks the result and writes it with its JSON; see `write`."""
     notify("tracing the entry points")
     with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
-        lite = LiteModule(
-            module, cell=plan.cell, subsampling=quantizations.subsampling(plan.quantization)
-        )
+        lite = LiteModule(module, cell=plan.cell, sliced=quantizations.slices(plan.quantization))
         tf.saved_model.save(lite, folder, signatures=lite.signatures())
         notify(_converting(plan))
         content = convert(folder, module, plan=plan)
@@ -384,10 +383,9 @@ def convert(saved_model: str, module: Reference, *, plan: Plan = FROM_SAVED_MODE
             raise ValueError("int8 needs the model itself, not a SavedModel of it")
         truth = fidelity.raw_step(module)
         samples = partial(representative.samples, module, plan.frames or [], truth)
-    quantizations.configure(converter, plan.quantization, samples)
-    content = quantizations.finished(converter.convert(), plan.quantization)
+    content = quantizations.converted(converter, plan.quantization, samples)
     if module.options is None:
         return content
     # The converter forgets `detections_per_class`; the op would then take 100, whatever was asked.
     attributes = postprocessing_op.attributes(module.options)
-    return flatbuffer.with_options(content, postprocessing_op.NAME, attributes)
+    return flatbuffer_edit.with_options(content, postprocessing_op.NAME, attributes)

@@ -69,6 +69,19 @@ class _NormalizedConv(keras.layers.Layer):
         outputs = self.batch_norm(self.convolution(inputs), training=training)
         return tf.nn.relu6(outputs) if self.activation else outputs
 
+    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns kernel and bias of the one convolution that the layer is in inference.
+
+        The kernel is `[k, k, C_in, C_out]`, of a depthwise convolution `[k, k, C, 1]`; the bias has
+        a value for each channel of the output.
+        """
+        norm = self.batch_norm
+        factor = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+        return self._scaled_kernel(factor), norm.beta - norm.moving_mean * factor
+
+    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
     def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return self.convolution.compute_output_shape(input_shape)
 
@@ -126,6 +139,9 @@ class ConvBN(_NormalizedConv):
             name="conv",
         )
 
+    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
+        return self.convolution.kernel * factor
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}
 
@@ -152,6 +168,9 @@ class DepthwiseConvBN(_NormalizedConv):
             depthwise_regularizer=l2(self.l2_weight),
             name="conv",
         )
+
+    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
+        return self.convolution.depthwise_kernel * factor[:, tf.newaxis]
 
 
 def _with_defaults(arguments: dict[str, Any]) -> dict[str, Any]:

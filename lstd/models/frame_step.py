@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from lstd.layers import fused_memory
+from lstd.models import frame_heads, sliced_backbone
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.ops import images as image_ops
 from lstd.types import LSTMState, Output
@@ -22,7 +23,7 @@ def step(
     *,
     network: str,
     cell: Cell = "fused",
-    subsampling: image_ops.Subsampling = "convolution",
+    sliced: bool = True,
 ) -> Output:
     """Returns what `model.step(frame, state, network=network)` returns, up to rounding.
 
@@ -34,19 +35,22 @@ def step(
         state: the state before.
         network: "large" or "small".
         cell: "fused", see `lstd.layers.fused_memory`, or "separate", the layers as they are.
-        subsampling: how the small network's image is made, see `images.half_normalized`.
+        sliced: wide layers in slices, see `sliced_backbone`, and the memory's output in parts, see
+            `frame_heads`. That saves time in float, where memory is the limit; in int8 it does not.
     """
     halves = network == "small" and model.low_resolution
     frame = image_ops.to_channels(frame, model.input_shape_hwc[2])
-    image = (
-        image_ops.half_normalized(frame, by=subsampling) if halves else image_ops.normalize(frame)
-    )
-    feature = getattr(model, network)(image, training=False)
+    with tf.name_scope("image"):
+        image = image_ops.half_normalized(frame) if halves else image_ops.normalize(frame)
+    backbone = getattr(model, network)
+    feature = sliced_backbone.features(backbone, image) if sliced else backbone(image)
     bottleneck = getattr(model, f"{network}_bottleneck")
     if cell == "fused":
         joined = fused_memory.bottleneck(bottleneck, feature, state.h)
         memory, new = fused_memory.cell(model.cell, joined, state)
     else:
-        memory, new = model.cell(bottleneck(feature, state.h), state)
-    predictions = model.box_predictor(model.feature_maps(memory, training=False), training=False)
+        joined = bottleneck(feature, state.h)
+        memory, new = model.cell(joined, state)
+    parts = [new.h, joined] if sliced and model.cell.output_bottleneck else [memory]
+    predictions = frame_heads.predictions(model.feature_maps, model.box_predictor, parts)
     return Output(predictions, new if network == "large" else state)

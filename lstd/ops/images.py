@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import tensorflow as tf
-
-Subsampling = Literal["convolution", "slice"]
-"""Ways to take every second pixel."""
 
 
 def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -51,31 +46,23 @@ def half_resolution(images: tf.Tensor) -> tf.Tensor:
     return images[:, ::2, ::2, :]
 
 
-def half_normalized(images: tf.Tensor, *, by: Subsampling) -> tf.Tensor:
+def half_normalized(images: tf.Tensor) -> tf.Tensor:
     """Returns `half_resolution(normalize(images))` in operations that XNNPACK runs.
 
     A slice with steps it leaves to slow general code. A 1x1 convolution of stride 2 scales and
-    shifts on the way, the fastest in float. In int8 a convolution of so few channels is slow, and
-    a slice without steps, of pixels paired in an axis of their own, the fastest.
+    shifts on the way.
 
     Args:
-        images: uint8 or float32 in [0, 255], `[N, H, W, C]`; sizes and channels statically known.
-        by: "convolution" or "slice".
+        images: uint8 or float32 in [0, 255], `[N, H, W, C]`; channels statically known.
 
     Returns:
         float32 `[N, ceil(H / 2), ceil(W / 2), C]`, equal up to rounding.
     """
     images = tf.cast(images, tf.float32)
-    height, width, channels = images.shape[1:]
-    if by == "convolution":
-        kernel = tf.reshape((2.0 / 255.0) * tf.eye(channels), [1, 1, channels, channels])
-        scaled = tf.nn.conv2d(images, kernel, strides=2, padding="VALID")
-        return tf.nn.bias_add(scaled, tf.fill([channels], -1.0))
-    if height % 2 or width % 2:
-        return normalize(half_resolution(images))
-    pairs = tf.reshape(images, [-1, 2, width // 2, 2, channels])  # [N * H / 2, 2, W / 2, 2, C]
-    first = pairs[:, 0:1, :, 0:1, :]
-    return normalize(tf.reshape(first, [-1, height // 2, width // 2, channels]))
+    channels = images.shape[-1]
+    kernel = tf.reshape((2.0 / 255.0) * tf.eye(channels), [1, 1, channels, channels])
+    scaled = tf.nn.conv2d(images, kernel, strides=2, padding="VALID")
+    return tf.nn.bias_add(scaled, tf.fill([channels], -1.0))
 
 
 def to_channels(images: tf.Tensor, channels: int) -> tf.Tensor:

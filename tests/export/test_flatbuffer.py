@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstd.export import flatbuffer, interpreters, postprocessing_op
+from lstd.export import flatbuffer, flatbuffer_edit, interpreters, postprocessing_op
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import NAME
 from tests.export import exports
@@ -30,7 +30,7 @@ def test_entry_points_and_their_operators_are_found(content: bytes) -> None:
 
 
 def test_custom_options_are_replaced_in_every_entry_point(content: bytes) -> None:
-    changed = flatbuffer.with_options(content, NAME, {"a": 3, "b": True, "c": 0.1})
+    changed = flatbuffer_edit.with_options(content, NAME, {"a": 3, "b": True, "c": 0.1})
     for entry_point in flatbuffer.entry_points(changed).values():
         (options,) = (op.options for op in entry_point.operators if op.name == NAME)
         assert options["a"] == 3
@@ -39,7 +39,7 @@ def test_custom_options_are_replaced_in_every_entry_point(content: bytes) -> Non
 
 
 def test_nothing_but_the_pointers_to_the_options_changes_place(content: bytes) -> None:
-    changed = flatbuffer.with_options(content, NAME, {"a": 3})
+    changed = flatbuffer_edit.with_options(content, NAME, {"a": 3})
     old = np.frombuffer(content, np.uint8)
     different = np.flatnonzero(old != np.frombuffer(changed, np.uint8)[: len(old)])
     assert 0 < len(different) <= 2 * 4  # two operators, an offset of four bytes each
@@ -49,7 +49,7 @@ def test_converter_forgets_detections_per_class_and_the_exporter_does_not(
     module: ExportModule, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should this fail because the converter has learnt it, the patch can go."""
-    monkeypatch.setattr(flatbuffer, "with_options", lambda content, name, options: content)
+    monkeypatch.setattr(flatbuffer_edit, "with_options", lambda content, name, options: content)
     forgetful = exports.converted(module)
     for file, missing in ((forgetful, {"detections_per_class"}), (content, set())):
         for entry_point in flatbuffer.entry_points(file).values():

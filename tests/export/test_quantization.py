@@ -12,7 +12,15 @@ import pytest
 import tensorflow as tf
 
 from lstd.evaluation.coco import CocoMetric
-from lstd.export import check, fidelity, flatbuffer, interpreters, saved_model, tflite
+from lstd.export import (
+    check,
+    fidelity,
+    flatbuffer,
+    flatbuffer_edit,
+    interpreters,
+    saved_model,
+    tflite,
+)
 from lstd.export import quantization as quantizations
 from lstd.export.check import ExportCheckError
 from lstd.export.tflite import export_tflite
@@ -193,7 +201,7 @@ def test_garbage_is_refused_and_nothing_written(
 
     def convert(folder: str, exported: Any, **arguments: Any) -> bytes:
         wrong = tflite.ExportModule(other, options=exported.options)
-        lite = tflite.LiteModule(wrong, cell="fused", subsampling="convolution")
+        lite = tflite.LiteModule(wrong, cell="fused", sliced=True)
         tf.saved_model.save(lite, folder, signatures=lite.signatures())
         return real(folder, wrong, plan=arguments["plan"])
 
@@ -214,9 +222,9 @@ def test_detections_must_be_those_of_the_files_own_scores(
 def test_weights_of_depthwise_convolutions_become_float_again() -> None:
     """The file runs as before, and its other weights stay int8."""
     content, converted = _dynamic_file()
-    changed = flatbuffer.with_float_weights(content, "DEPTHWISE_CONV_2D")
+    changed = flatbuffer_edit.with_float_weights(content, "DEPTHWISE_CONV_2D")
     assert len(changed) > len(content)
-    assert flatbuffer.with_float_weights(changed, "DEPTHWISE_CONV_2D") == changed
+    assert flatbuffer_edit.with_float_weights(changed, "DEPTHWISE_CONV_2D") == changed
     image = np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 128)).astype(np.float32)
     expected = converted(image)
     for xnnpack in (True, False):
@@ -292,7 +300,7 @@ def _converted(model: Any, plan: tflite.Plan, folder: Path) -> bytes:
         postprocessing=True,
     )
     module = tflite.ExportModule(model, options=options)
-    by = quantizations.subsampling(plan.quantization)
-    lite = tflite.LiteModule(module, cell=plan.cell, subsampling=by)
+    sliced = quantizations.slices(plan.quantization)
+    lite = tflite.LiteModule(module, cell=plan.cell, sliced=sliced)
     tf.saved_model.save(lite, str(folder), signatures=lite.signatures())
     return tflite.convert(str(folder), module, plan=plan)

@@ -86,7 +86,9 @@ def test_an_op_without_its_attributes_is_not_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The converter drops detections_per_class, so this file would ignore what was asked."""
-    monkeypatch.setattr(tflite.flatbuffer, "with_options", lambda content, name, options: content)
+    monkeypatch.setattr(
+        tflite.flatbuffer_edit, "with_options", lambda content, name, options: content
+    )
     with pytest.raises(ValueError, match="lacks the right detections_per_class"):
         export_tflite(TinyModel(), tmp_path / "tiny.tflite")
     assert list(tmp_path.iterdir()) == []

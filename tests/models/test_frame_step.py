@@ -45,9 +45,9 @@ def test_step_equals_the_models(variant: str) -> None:
         state = tiny.state(model, 1, seed=seed)
         for network in model.networks:
             expected = tf.nest.flatten(model.step(frame, state, network=network))
-            for cell, by in (("fused", "convolution"), ("fused", "slice"), ("separate", "slice")):
+            for cell, sliced in (("fused", True), ("fused", False), ("separate", True)):
                 output = frame_step.step(
-                    model, frame, state, network=network, cell=cell, subsampling=by
+                    model, frame, state, network=network, cell=cell, sliced=sliced
                 )
                 for one, other in zip(expected, tf.nest.flatten(output), strict=True):
                     # Some 200 operations of float32 in another order, on values up to 30.
