@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+DEFAULT = "SKIP9"
+"""Where nothing says which schedule: the second paper's, one large network in ten."""
 _SKIP = re.compile(r"SKIP(\d+)")
 
 

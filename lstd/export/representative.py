@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lstd import schedule_names
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.ops import images as image_ops
@@ -84,16 +85,18 @@ def read(data: Any, *, limit: int) -> list[Frame]:
 
 
 def replay(
-    module: ExportModule, frames: list[Frame], step: Step
+    module: ExportModule, frames: list[Frame], step: Step, *, schedule: str | None = None
 ) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
     """Yields each frame with what a step makes of it, the state carried by the schedule.
 
-    Of the small network alone, it sees every frame, and the model's large one writes the state.
+    Of the small network alone, it sees every frame, and the model's large one writes the state, as
+    in an app that has both in a file each.
 
     Args:
         module: says which entry points there are, and what the schedule is.
         frames: of any number of streams.
         step: see `lstd.export.interpreters.Step`.
+        schedule: another one; None: the module's.
 
     Yields:
         The sample, and the outputs of the step.
@@ -102,7 +105,9 @@ def replay(
     empty = {"lstm_c": zeros, "lstm_h": zeros}
     states: dict[int, dict[str, np.ndarray]] = {}
     writer = module.writer()
-    networks = _networks(writer, [frame.number for frame in frames])
+    if schedule is None:
+        schedule = module.schedule if writer is module else _writing(module.schedule)
+    networks = _networks(writer, schedule, [frame.number for frame in frames])
     for frame, network in zip(frames, networks, strict=True):
         state = empty if frame.starts else states.get(frame.stream, empty)
         image = prepared(frame.image, module.image_shape)
@@ -121,10 +126,11 @@ def samples(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields what the converter is to see: entry point and inputs.
 
-    The state is the one that the schedule leaves behind. Every entry point sees every frame with
-    it: the large network would otherwise be measured on one frame in ten.
+    The state is the one that the schedule leaves behind, or, where that never runs the large
+    network, SKIP9: a range that was measured on zeros would fit no other state. Every entry point
+    sees every frame with it: the large network would otherwise be measured on one frame in ten.
     """
-    for sample, _ in replay(module, frames, step):
+    for sample, _ in replay(module, frames, step, schedule=_writing(module.schedule)):
         for entry_point in module.entry_points:
             yield entry_point, sample.inputs
 
@@ -141,11 +147,16 @@ def _of_type(image: np.ndarray, dtype: str) -> np.ndarray:
     return np.rint(image).astype(np.uint8) if dtype == "uint8" else image
 
 
-def _networks(module: ExportModule, numbers: list[int]) -> list[str]:
+def _writing(schedule: str) -> str:
+    """Returns a schedule that writes the state: itself, unless it is SMALL."""
+    return schedule_names.DEFAULT if schedule == "SMALL" else schedule
+
+
+def _networks(module: ExportModule, schedule: str, numbers: list[int]) -> list[str]:
     names = list(module.entry_points)
     if len(names) == 1:
         return names * len(numbers)
-    chosen = schedule_ops.networks_of(module.schedule, np.array(numbers))
+    chosen = schedule_ops.networks_of(schedule, np.array(numbers))
     return [("large", "small")[int(network)] for network in np.asarray(chosen)]
 
 

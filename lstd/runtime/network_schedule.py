@@ -6,7 +6,6 @@ import numpy as np
 
 from lstd import schedule_names
 
-DEFAULT = "SKIP9"
 ONLY = {
     "large": "one backbone, or only its large network was exported",
     "small": "only its small network, exported alone",
@@ -50,7 +49,7 @@ def resolve(schedule: str | None, *, preferred: str | None, networks: tuple[str,
     if len(networks) == 2:
         if schedule is None and preferred is not None:
             schedule_names.check(preferred, where="schedule in the model's metadata")
-        return schedule or preferred or DEFAULT
+        return schedule or preferred or schedule_names.DEFAULT
     only = networks[0].upper()
     is_only = schedule in (None, only) or (only == "LARGE" and schedule == "SKIP0")
     if not is_only:

@@ -65,6 +65,26 @@ def test_the_second_follows_the_first_ones_schedule_unless_told(
         assert (first["name"] == second["name"]) == (expected == "SKIP3")
 
 
+def test_the_small_network_alone_is_timed_on_every_frame(
+    exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where its JSON recommends a schedule of both networks."""
+    alone = fake_exports.write(tmp_path / "small", names=("small",))[0]
+    assert json.loads(alone.with_suffix(".json").read_text())["schedule"]["default"] == "SKIP1"
+    path = tmp_path / "times.json"
+    arguments = [f"--model={alone}", "--nopeak", *QUICK]
+    assert benchmark.main([*arguments, f"--against={exported[0]}", f"--json={path}"]) == 0
+    ours, other = json.loads(path.read_text())["models"]
+    assert {name: row["frames"] for name, row in ours["rows"].items()} == {"small": 8}
+    assert list(other["rows"]) == ["large", "small", "SKIP1"]
+    assert benchmark.main([*arguments, "--schedule=SMALL"]) == 0
+    assert "small" in capsys.readouterr().out
+    assert benchmark.main([*arguments, "--schedule=SKIP3"]) == 2
+    message = capsys.readouterr().err
+    assert "SKIP3 needs a large and a small network" in message
+    assert "leave the schedule out, or say SMALL" in message
+
+
 @pytest.mark.slow
 def test_peak_is_measured_and_a_saved_model_says_that_it_has_none(
     exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.export import representative
+from lstd.export import fidelity, representative
+from lstd.export.form import Form
 from lstd.types import ClipBatch, GroundTruth
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
@@ -120,6 +121,28 @@ def test_every_entry_point_sees_every_frame_with_the_state_of_the_schedule() -> 
     states = [float(inputs["lstm_c"].sum()) for _, inputs in given]
     assert states[0] == states[1] == 0
     assert states[2] == states[3] == states[4] == states[5] > 0  # small does not write it
+
+
+@pytest.mark.parametrize("network", ["both", "small"])
+@pytest.mark.parametrize("schedule", ["SMALL", "SKIP9", "SKIP1"])
+def test_the_small_network_sees_states_that_the_large_one_wrote(
+    network: str, schedule: str
+) -> None:
+    """Whether both are in the file or not, and also where the schedule never runs the large one."""
+    module = exports.module(TinyModel(), schedule=schedule, form=Form(network=network))
+    frames = representative.read([images(3).astype(np.uint8)], limit=9)
+    given = list(_copied(representative.samples(module, frames, fidelity.raw_step(module))))
+    states = [inputs["lstm_c"] for name, inputs in given if name == "small"]
+    both = exports.module(TinyModel())
+    expected = np.zeros([1, 1, 2, 4], np.float32)
+    state = {"lstm_c": expected, "lstm_h": expected}
+    for number, found in enumerate(states):
+        np.testing.assert_allclose(found, expected, atol=1e-6)  # the same sums, traced twice
+        if number == 0 or (schedule == "SKIP1" and number % 2 == 0):
+            after = both.run("large", image=images(3)[number : number + 1], **state)
+            expected = after["lstm_c_out"]
+            state = {"lstm_c": expected, "lstm_h": after["lstm_h_out"]}
+    assert expected.max() > 0.1
 
 
 def _copied(samples: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
