@@ -24,7 +24,7 @@ def check_data(split: Split, config: Config, values: flags.FlagValues, options: 
         ValueError: metrics without the tracks that they need, a video of several lanes, or too
             little data to compare two models on.
     """
-    if split.dataset.element_spec[1].track_ids is None:
+    if not split.videos[0].has_tracks:  # by which the pipeline decides, too
         for name, instead in _NEED_TRACKS.items():
             if name in options.metrics:
                 raise ValueError(

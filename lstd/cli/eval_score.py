@@ -203,8 +203,18 @@ def _subject(
     options: Options,
     *,
     weights: str | None = None,
+    keeps_to_its_own: bool = False,
 ) -> Subject:
-    """Returns the model, loaded."""
+    """Returns the model, loaded.
+
+    Args:
+        path: of the model.
+        config: that comes with it.
+        values: the command's flags.
+        options: what they say.
+        weights: instead of what the flags say.
+        keeps_to_its_own: a model with one network is not asked to follow other schedules.
+    """
     from lstd.evaluation import run
 
     known = _knows_model(path, values)
@@ -215,7 +225,9 @@ def _subject(
         raise ValueError(
             f"--labels: {len(labels)} names; the model has {len(detector.labels)} classes"
         )
-    schedules = list(run.checked_schedules(detector, _schedules(detector, config, options, known)))
+    asked_for = () if keeps_to_its_own and len(detector.networks) == 1 else options.schedules
+    names = list(asked_for) or _schedules(detector, config, known)
+    schedules = list(run.checked_schedules(detector, names))
     asked = options.latencies if "sap" in options.metrics else None
     eval_checks.check_latencies(schedules, detector.networks, asked)
     facts = eval_fingerprint.facts(
@@ -231,9 +243,13 @@ def _subject(
 def _other(
     path: Path, values: flags.FlagValues, options: Options, *, labels: tuple[str, ...]
 ) -> Subject:
-    """Returns the model of `--against`, loaded."""
+    """Returns the model of `--against`, loaded; with a single network it follows its own schedule.
+
+    Raises:
+        ValueError: it has other classes.
+    """
     config = eval_model.config_for(path, values)
-    found = _subject(path, config, values, options)
+    found = _subject(path, config, values, options, keeps_to_its_own=True)
     eval_checks.check_classes(labels, found.detector.labels)
     return found
 
@@ -246,10 +262,8 @@ def _store(
     return FrameStore(folder, {**subject.facts, **more}, resume=values.resume)
 
 
-def _schedules(detector: Any, config: Config, options: Options, known: bool) -> list[str]:
-    """Returns the schedules asked for; a single network follows only its own."""
-    if options.schedules:
-        return list(options.schedules)
+def _schedules(detector: Any, config: Config, known: bool) -> list[str]:
+    """Returns the schedules where none is asked for; a single network follows only its own."""
     if len(detector.networks) == 1 or not known:
         return [detector.schedule]
     return list(config.evaluation.schedules)
@@ -280,7 +294,7 @@ def _tell_of_unfinished(folder: Path, *, resume: bool) -> None:
     done = len(list(folder.glob("*/*.npz")))
     if done and not resume:
         print(
-            f"{folder}: what an evaluation that did not end had done ({done} videos) is removed; "
+            f"{folder}: what an evaluation that did not end had done (videos: {done}) is removed; "
             "--resume would have gone on with it",
             file=sys.stderr,
         )

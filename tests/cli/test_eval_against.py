@@ -1,0 +1,200 @@
+"""`lstd-eval --against` and what else is refused before a network runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from lstd.cli import eval as eval_command
+from lstd.media.draw import NETWORK_COLORS
+from lstd.runtime.detector import VideoDetector
+from tests.cli import eval_inputs
+from tests.runtime import fake_exports
+
+
+class Inputs(NamedTuple):
+    """Models and records: two networks, one network, other classes; with tracks and without."""
+
+    model: Path
+    single: Path
+    foreign: Path
+    data: Path
+    trackless: Path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("inputs")
+    made = []
+    for name, networks in (("two", ("large", "small")), ("one", ("step",)), ("foreign", ("step",))):
+        (folder / name).mkdir()
+        made.append(fake_exports.write(folder / name, names=networks)[0])
+    facts = {**fake_exports.METADATA, "labels": ["dog", "cat", "yak"]}
+    made[2].with_suffix(".json").write_text(json.dumps(facts))
+    return Inputs(
+        *made,
+        eval_inputs.records(folder / "data.tfrecord", {"a": 12, "b": 8}),
+        eval_inputs.records(folder / "trackless.tfrecord", {"a": 5}, tracks=False),
+    )
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("a network ran")
+
+    monkeypatch.setattr(VideoDetector, "__call__", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        # 20 frames: at 1 frame a second four blocks, at 30 a single one.
+        (["--against={single}", "--fps=30"], "a single block of at least 5 seconds"),
+        (["--against={single}", "--fps=1", "--max_frames=9"], "a single block of at least 5"),
+        (["--against={single}"], "intervals over 2 videos are drawn from blocks"),
+        (["--against={single}", "--metrics=size,confusion"], "nothing to compare: intervals"),
+        (["--against={single}x", "--fps=1"], "--against: there is no "),
+        (["--against={data}", "--fps=1"], "data.tfrecord"),
+        (
+            ["--against={foreign}", "--fps=1"],
+            "--against: its classes are dog, cat, yak; this model's dog, cat, cow",
+        ),
+        (["--input={trackless}", "--metrics=vid"], "vid needs track ids, which the data has not; "),
+        (["--input={trackless}", "--metrics=flicker"], "flicker needs track ids, which the data"),
+        (
+            ["--metrics=sap", "--latency=large=5", "--fps=30", "--schedule=LARGE,SKIP1"],
+            "--latency: SKIP1 runs the small network, whose latency is not given; there is large",
+        ),
+        (
+            ["--video", "--set=data.evaluation.batch_size=2"],
+            "--video: data.evaluation.batch_size is 2, so the videos would come in turns",
+        ),
+        (["--model={single}", "--schedule=SKIP3"], "this model has one backbone"),
+        (["--schedule=LARGE,LARGE"], "--schedule holds a name twice"),
+        (["--metrics=coco,coco"], "--metrics holds a name twice"),
+        (["--latency=large=5,large=6", "--fps=1", "--metrics=sap"], "large is given twice"),
+        (["--weights=best"], "--weights=best chooses among the files of a run folder"),
+        (["--output_directory={data}"], "data.tfrecord is a file, expected a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_network_runs(
+    inputs: Inputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    paths = inputs._asdict()
+    code = eval_command.main(
+        [
+            f"--model={inputs.model}",
+            f"--input={inputs.data}",
+            f"--output_directory={tmp_path / 'out'}",
+            *(argument.format(**paths) for argument in arguments),
+        ]
+    )
+
+    sentence = capsys.readouterr().err.strip()
+    assert code == 2
+    assert message in sentence
+    assert sentence.startswith("lstd-eval: error: ")
+    assert "\n" not in sentence
+    assert not list(tmp_path.glob("out/*.*"))
+
+
+def test_missing_packages_are_told_before_a_network_runs(
+    inputs: Inputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    no_network: None,
+) -> None:
+    from lstd.cli import eval_options
+
+    monkeypatch.setattr(eval_options.importlib.util, "find_spec", lambda name: None)
+    for flag, package in (
+        ("--video", "av"),
+        ("--report", "matplotlib"),
+        ("--worst_frames=2", "PIL"),
+    ):
+        code = eval_command.main([f"--model={inputs.model}", f"--input={inputs.data}", flag])
+
+        assert code == 2
+        assert f"{package} is not installed, which this needs: pip install" in (
+            capsys.readouterr().err
+        )
+
+
+def test_two_models_stand_side_by_side_with_the_network_that_ran(
+    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    av = pytest.importorskip("av")
+
+    code = eval_command.main(
+        [
+            f"--model={inputs.model}",
+            f"--against={inputs.single}",
+            f"--input={inputs.data}",
+            "--schedule=SKIP1",
+            "--fps=1",
+            "--draws=10",
+            "--video",
+            f"--output_directory={tmp_path}",
+        ]
+    )
+
+    assert code == 0, capsys.readouterr().err
+    with av.open(str(tmp_path / "side_by_side.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 20
+    # 48 x 80 pixels enlarged six times, a title of 24 above each.
+    assert frames[0].shape == (24 + 288, 2 * 480, 3)
+    badges = [[badge(frame, left) for left in (0, 480)] for frame in frames[:12]]
+    # SKIP1 on the left, in turns; on the right the model whose one network sees every frame.
+    assert badges == [["large", "large"], ["small", "large"]] * 6
+    assert badge(frames[12], 0) == "large"  # another video begins
+
+
+def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+
+    code = eval_command.main(
+        [
+            f"--model={inputs.model}",
+            f"--against={inputs.model}",
+            f"--input={inputs.data}",
+            "--schedule=LARGE,SMALL",
+            "--fps=1",
+            "--draws=10",
+            "--video",
+            "--max_frames=15",
+            f"--output_directory={tmp_path}",
+        ]
+    )
+
+    assert code == 0
+    with av.open(str(tmp_path / "side_by_side.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 15
+    assert frames[0].shape == (2 * 312, 2 * 480, 3)
+    for top in (0, 312):
+        assert [badge(frames[3], left, top) for left in (0, 480)] == ["large", "small"]
+    compared = json.loads((tmp_path / "comparison.json").read_text())["schedules"]
+    assert compared["SMALL"]["differences"]["coco/ap"] == pytest.approx(
+        {**compared["SMALL"]["differences"]["coco/ap"], "low": 0.0, "high": 0.0}
+    )
+
+
+def badge(frame: np.ndarray, left: int, top: int = 0) -> str:
+    """Returns the network whose colour the upper left corner of a panel has."""
+    corner = frame[top + 26 : top + 29, left + 2 : left + 5].reshape(-1, 3).mean(axis=0)
+    distance = {name: abs(corner - color).max() for name, color in NETWORK_COLORS.items()}
+    name = min(distance, key=lambda each: distance[each])
+    assert distance[name] < 30  # the video is compressed
+    return name
