@@ -307,6 +307,9 @@ class TrainConfig:
     learning_rate: LearningRateConfig = LearningRateConfig()
     moving_average_decay: float = 0.0
     """Averages of all variables, min(decay, (1 + step) / (10 + step)); 0: none."""
+    accumulate_steps: int = 1
+    """Batches for each update, taken one after the other: the update of a batch as large as all of
+    them, in the memory of one. Steps count updates."""
     carry_state: bool = True
     """A clip that continues the one before it starts from that one's last state."""
     fine_tune: FineTuneConfig = FineTuneConfig()
@@ -329,7 +332,7 @@ class TrainConfig:
     matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "steps_per_epoch", "keep_checkpoints"):
+        for name in ("steps", "steps_per_epoch", "keep_checkpoints", "accumulate_steps"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")
         for name in ("seed", "check_frames"):

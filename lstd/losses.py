@@ -5,7 +5,7 @@ Everything broadcasts over leading axes: `[N]` frames and `[B, T]` clips give th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,20 @@ from lstd.config import HardNegativeConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import box_coder, boxes, matching, mining
 from lstd.types import GroundTruth, Output, Predictions, Targets
+
+
+class LossSums(NamedTuple):
+    """What a loss is made of, over some frames; float32 scalars.
+
+    Attributes:
+        localization: weighted, not normalised.
+        classification: likewise.
+        matches: number of matched anchors, before mining.
+    """
+
+    localization: tf.Tensor
+    classification: tf.Tensor
+    matches: tf.Tensor
 
 
 class DetectionLoss:
@@ -122,20 +136,34 @@ class DetectionLoss:
         self, ground_truth: GroundTruth, predictions: Predictions | Output
     ) -> dict[str, tf.Tensor]:
         """Returns {"localization", "classification"}: weighted, normalised, float32 scalars."""
+        return self.normalized(self.sums(ground_truth, predictions))
+
+    def sums(self, ground_truth: GroundTruth, predictions: Predictions | Output) -> LossSums:
+        """Returns the weighted sums before they are divided: those of several batches add up."""
         predictions = self._checked(predictions)
         targets = self.targets(ground_truth)
         localization, classification = self._anchor_losses(targets, predictions)
         selected = self._mine(targets, predictions, localization, classification).selected
-        normalizer = tf.constant(1.0)
-        if self.normalize_by_num_matches:
-            normalizer = tf.maximum(tf.reduce_sum(targets.box_weights), 1.0)
 
         def total(losses: tf.Tensor, weight: float) -> tf.Tensor:
-            return weight * tf.reduce_sum(tf.where(selected, losses, 0.0)) / normalizer
+            return weight * tf.reduce_sum(tf.where(selected, losses, 0.0))
 
+        return LossSums(
+            localization=total(localization, self.localization_weight),
+            classification=total(classification, self.classification_weight),
+            matches=tf.reduce_sum(targets.box_weights),
+        )
+
+    def normalizer(self, sums: LossSums) -> tf.Tensor:
+        """Returns what the sums are to be divided by, a float32 scalar."""
+        return tf.maximum(sums.matches, 1.0) if self.normalize_by_num_matches else tf.constant(1.0)
+
+    def normalized(self, sums: LossSums) -> dict[str, tf.Tensor]:
+        """Returns the `components` of the batch, or of all the batches, that gave these sums."""
+        normalizer = self.normalizer(sums)
         return {
-            "localization": total(localization, self.localization_weight),
-            "classification": total(classification, self.classification_weight),
+            "localization": sums.localization / normalizer,
+            "classification": sums.classification / normalizer,
         }
 
     def targets(self, ground_truth: GroundTruth) -> Targets:

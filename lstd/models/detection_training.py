@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models import freezing, keras_3, variable_names
+from lstd.losses import LossSums
+from lstd.models import accumulation, freezing, keras_3, variable_names
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.types import ClipBatch, GroundTruth, Output
 
 _PARTS = ("loss", "localization", "classification", "regularization")
+
+
+class _Step(NamedTuple):
+    """What a training step has before its update.
+
+    Attributes:
+        losses: "localization", "classification", "regularization", and "loss", their sum.
+        gradients: of the trainable variables, in their order; None where there is none.
+        gradient_norm: of all of them together.
+        finite: what the update waits for; it fails unless all numbers are finite.
+    """
+
+    losses: dict[str, tf.Tensor]
+    gradients: list[tf.Tensor | None]
+    gradient_norm: tf.Tensor
+    finite: tf.Tensor
 
 
 class DetectionTraining(keras.Model):
@@ -28,6 +45,7 @@ class DetectionTraining(keras.Model):
 
     def __init__(self, **kwargs: Any) -> None:
         object.__setattr__(self, "_frozen", frozenset())
+        object.__setattr__(self, "_accumulate_steps", 1)
         super().__init__(**kwargs)
         # Not through Keras's own __setattr__: running means are no weights of the model.
         object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
@@ -39,6 +57,8 @@ class DetectionTraining(keras.Model):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         metrics: Any = None,
+        *,
+        accumulate_steps: int = 1,
         **kwargs: Any,
     ) -> None:
         """Configures the model for `fit`, as `keras.Model.compile` does.
@@ -47,6 +67,9 @@ class DetectionTraining(keras.Model):
             optimizer: of `tf_keras.optimizers`, or what `lstd.build_optimizer` returns.
             loss: a `lstd.DetectionLoss`.
             metrics: none; they would have to understand ground truth and predictions.
+            accumulate_steps: batches for each update. `fit` then takes so many from its dataset for
+                one step; the update is that of one batch as large as all of them, but for the
+                statistics of batch norm, which see one batch at a time.
             **kwargs: as in Keras.
 
         Raises:
@@ -66,6 +89,9 @@ class DetectionTraining(keras.Model):
                 "the parts of the loss; lstd.evaluation.callback.EvaluationCallback measures "
                 "detections after each epoch"
             )
+        if accumulate_steps < 1:
+            raise ValueError(f"accumulate_steps must be at least 1, got {accumulate_steps}")
+        object.__setattr__(self, "_accumulate_steps", accumulate_steps)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         if hasattr(self.optimizer, "build"):
             # With the slots made here and not in the first step, that step is traced only once.
@@ -79,11 +105,13 @@ class DetectionTraining(keras.Model):
             DivergedError: the loss or a gradient was not finite; says in which step, with which
                 clips, and what broke first.
         """
-        names = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
-        keras_3.refuse("callbacks", names.get("callbacks"))
+        arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        keras_3.refuse("callbacks", arguments.get("callbacks"))
+        if self._accumulate_steps > 1:
+            arguments["x"] = accumulation.stacked(arguments.get("x"), self._accumulate_steps)
         self._guard.finding = ""
         try:
-            return super().fit(*args, **kwargs)
+            return super().fit(**{k: v for k, v in arguments.items() if k != "self"})
         except tf.errors.InvalidArgumentError:
             if not self._guard.finding:
                 raise
@@ -133,16 +161,58 @@ class DetectionTraining(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one update; see `keras.Model.train_step`."""
         clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
-        variables = self.trainable_variables
+        take = self._take_batch if self._accumulate_steps == 1 else self._take_batches
+        step = take(clip, truth)
+        self._note(step.losses)
+        self._gradient_norm.update_state(step.gradient_norm)
+        with tf.control_dependencies([step.finite]):
+            pairs = zip(step.gradients, self.trainable_variables, strict=True)
+            self.optimizer.apply_gradients(pairs)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _take_batch(self, clip: ClipBatch, truth: GroundTruth) -> _Step:
+        """Returns what one batch gives."""
         with tf.GradientTape() as tape:
             output = self(clip, training=True)
-            losses = self._noted_losses(truth, output)
-        gradients = tape.gradient(losses["loss"], variables)
+            losses = self._losses_with_l2(self.loss.components(truth, output))
+        gradients = tape.gradient(losses["loss"], self.trainable_variables)
         halves = self._half_squares(gradients)
-        self._gradient_norm.update_state(tf.sqrt(2.0 * tf.add_n(list(halves.values()))))
-        with tf.control_dependencies([self._finite(clip, truth, output, losses, halves)]):
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {metric.name: metric.result() for metric in self.metrics}
+        finite = self._finite(clip, truth, output, losses, halves)
+        return _Step(losses, gradients, _norm(halves), finite)
+
+    def _take_batches(self, clips: ClipBatch, truths: GroundTruth) -> _Step:
+        """Returns what several batches give as if they were one, but for batch norm."""
+        variables = self.trainable_variables
+
+        def of_batch(batch: Any) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
+            clip, truth = batch
+            with tf.GradientTape() as tape:
+                output = self(clip, training=True)
+                sums = self.loss.sums(truth, output)
+                total = sums.localization + sums.classification
+            gradients = tape.gradient(total, variables)
+            losses = {"localization": sums.localization, "classification": sums.classification}
+            halves = self._half_squares(gradients)
+            with tf.control_dependencies([self._finite(clip, truth, output, losses, halves)]):
+                return [tf.identity(value) for value in sums], gradients
+
+        values, totals = accumulation.summed(
+            of_batch,
+            (clips, truths),
+            count=self._accumulate_steps,
+            num_sums=len(LossSums._fields),
+            variables=variables,
+        )
+        sums = LossSums(*values)
+        with tf.GradientTape() as tape:
+            losses = self._losses_with_l2(self.loss.normalized(sums))
+        of_l2 = tape.gradient(losses["regularization"], variables)
+        normalizer = self.loss.normalizer(sums)
+        gradients = [
+            l2 if total is None else total / normalizer + (0.0 if l2 is None else l2)
+            for total, l2 in zip(totals, of_l2, strict=True)
+        ]
+        return _Step(losses, gradients, _norm(self._half_squares(gradients)), finite=values[0])
 
     def _half_squares(self, gradients: list[tf.Tensor | None]) -> dict[str, tf.Tensor]:
         """Returns half the square of each gradient's norm, by the name of its variable."""
@@ -161,7 +231,7 @@ class DetectionTraining(keras.Model):
         losses: dict[str, tf.Tensor],
         halves: dict[str, tf.Tensor],
     ) -> tf.Tensor:
-        """Returns what the update waits for: all numbers of the step are finite."""
+        """Returns what the update waits for: all numbers of the batch are finite."""
         return self._guard.check(
             losses,
             halves,
@@ -184,19 +254,27 @@ class DetectionTraining(keras.Model):
         sample_weight: None = None,
     ) -> tf.Tensor:
         """Returns the loss of `compile` plus L2, and notes both in the metrics."""
-        return self._noted_losses(y, y_pred)["loss"]
+        losses = self._losses_with_l2(self.loss.components(y, y_pred))
+        self._note(losses)
+        return losses["loss"]
 
-    def _noted_losses(self, truth: GroundTruth, output: Output) -> dict[str, tf.Tensor]:
-        """Returns the parts of the loss, then "loss", their sum; notes all in the metrics."""
-        parts = self.loss.components(truth, output)
-        parts["regularization"] = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
-        losses = {**parts, "loss": tf.add_n(list(parts.values()))}
+    def _losses_with_l2(self, components: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the parts of the loss, L2 last, then "loss", their sum."""
+        l2 = tf.add_n(self.losses) if self.losses else tf.constant(0.0)
+        parts = {**components, "regularization": l2}
+        return {**parts, "loss": tf.add_n(list(parts.values()))}
+
+    def _note(self, losses: dict[str, tf.Tensor]) -> None:
         for metric in self._loss_parts:
             metric.update_state(losses[metric.name])
-        return losses
 
     def compute_metrics(
         self, x: Any, y: GroundTruth, y_pred: Output, sample_weight: None = None
     ) -> dict[str, tf.Tensor]:
         """Returns the running means; the detections themselves are scored by `lstd.evaluate`."""
         return {metric.name: metric.result() for metric in self._loss_parts}
+
+
+def _norm(halves: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the norm of all gradients together, from half the squares of each."""
+    return tf.sqrt(2.0 * tf.add_n(list(halves.values())))

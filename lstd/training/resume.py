@@ -81,6 +81,7 @@ class Checkpoints(keras.callbacks.Callback):
         averages: of its variables, or None.
         keep: how many checkpoints are kept.
         place: in the data, from which `fit` takes its batches.
+        batches_per_step: how many it takes for a step.
         state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
     """
 
@@ -92,11 +93,12 @@ class Checkpoints(keras.callbacks.Callback):
         averages: Averages | None,
         keep: int,
         place: DataPlace = _NOWHERE,
+        batches_per_step: int = 1,
         state: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        self._place = place
+        self._place, self._batches_per_step = place, batches_per_step
         self._saved_place = tf.Variable("", trainable=False, name="place")
         self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
         self._in_epoch = 0
@@ -125,7 +127,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts."""
-        self._in_epoch += 1
+        self._in_epoch += self._batches_per_step
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves."""

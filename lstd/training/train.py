@@ -104,7 +104,9 @@ def train(
             before=callbacks,
             progress=Progress(
                 last_step=last_step,
-                frames_per_step=config.data.train.batch_size * config.data.train.unroll_length,
+                frames_per_step=config.train.accumulate_steps
+                * config.data.train.batch_size
+                * config.data.train.unroll_length,
                 stream=stream,
             ),
         )
@@ -226,7 +228,9 @@ def _assemble(
     if frozen:
         say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
     model.compile(
-        optimizer=build_optimizer(train_config), loss=DetectionLoss.from_config(config.model)
+        optimizer=build_optimizer(train_config),
+        loss=DetectionLoss.from_config(config.model),
+        accumulate_steps=train_config.accumulate_steps,
     )
     if start.checkpoint is None:
         load_initial_weights(model, train_config.fine_tune, say=say)
@@ -238,6 +242,7 @@ def _assemble(
         averages=averages,
         keep=train_config.keep_checkpoints,
         place=start.place,
+        batches_per_step=train_config.accumulate_steps,
         state=model.training_state,
     )
     if start.checkpoint is not None:
