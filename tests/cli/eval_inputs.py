@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lstd.data import annotated_video
-from lstd.data.annotated_video import AnnotatedFrame, AnnotatedVideo
 from lstd.types import GroundTruth
+from tests.data import records as record_files
 from tests.runtime import fake_exports
 
 LABELS = fake_exports.LABELS
@@ -24,8 +23,8 @@ def records(
     """
     rng = np.random.default_rng(seed)
 
-    def video(name: str, length: int) -> AnnotatedVideo:
-        frames = []
+    def video(name: str, length: int) -> record_files.Video:
+        images, truths = [], []
         for number in range(length):
             boxes = np.float32([[0.1 + 0.02 * number, 0.25, 1, 0.75], [0.5, 0.5, 0.7, 0.6]])
             truth = GroundTruth(
@@ -34,9 +33,10 @@ def records(
                 np.array([0, 1], np.int32) if tracks else None,
             )
             grey = rng.integers(level, level + 10, (HEIGHT, WIDTH, 1), np.uint8)
-            frames.append(AnnotatedFrame(np.repeat(grey, 3, axis=2), truth))
-        return AnnotatedVideo(name, frames)
+            images.append(np.repeat(grey, 3, axis=2))
+            truths.append(truth)
+        return record_files.Video(name, images, truths)
 
     videos = [video(name, length) for name, length in lengths.items()]
-    annotated_video.write(path, videos, labels=LABELS, image_format="png")
+    record_files.write(path, *videos, labels=LABELS)
     return path
