@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lstd import schedule_names
 from lstd.augmentation_config import AugmentationConfig
+
+Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -310,6 +312,9 @@ class TrainConfig:
     accumulate_steps: int = 1
     """Batches for each update, taken one after the other: the update of a batch as large as all of
     them, in the memory of one. Steps count updates."""
+    precision: Precision = "float32"
+    """What the network computes in while it is trained; all that is saved is float32. float16
+    scales the loss, lest small gradients vanish, and leaves out steps whose gradients overflow."""
     carry_state: bool = True
     """A clip that continues the one before it starts from that one's last state."""
     fine_tune: FineTuneConfig = FineTuneConfig()

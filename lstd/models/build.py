@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import ConvConfig, ModelConfig
+from lstd.config import ConvConfig, ModelConfig, Precision
 from lstd.layers.anchor_generator import AnchorGenerator
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.feature_maps import FeatureMaps
@@ -17,14 +17,34 @@ from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import anchors as anchor_ops
 
 
-def build_model(config: ModelConfig, stateful: bool = False, batch_size: int = 1) -> LSTMSSD:
+def build_model(
+    config: ModelConfig,
+    stateful: bool = False,
+    batch_size: int = 1,
+    *,
+    precision: Precision | None = None,
+) -> LSTMSSD:
     """Returns the model, built: every variable exists.
 
     Args:
         config: the model section of a config.
         stateful: the model carries its state from call to call, as Keras's recurrent layers do.
         batch_size: clips in a batch of a stateful model; not used otherwise.
+        precision: what the network computes in. Its variables, what leaves it in a loss or a
+            detection, and the statistics of batch norm are float32 whatever it is. None: Keras's
+            global policy, which is float32 unless somebody has set another.
     """
+    if precision is None:
+        return _build(config, stateful, batch_size)
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        return _build(config, stateful, batch_size)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def _build(config: ModelConfig, stateful: bool, batch_size: int) -> LSTMSSD:
     conv = _convolution(config.feature_extractor)
     # TF1's MobileNetV1 and its feature maps use the batch norm that stores the biased variance.
     conv["bessel_correction"] = config.backbone == "mobilenet_v2"

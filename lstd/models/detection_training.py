@@ -164,7 +164,10 @@ class DetectionTraining(keras.Model):
         take = self._take_batch if self._accumulate_steps == 1 else self._take_batches
         step = take(clip, truth)
         self._note(step.losses)
-        self._gradient_norm.update_state(step.gradient_norm)
+        # Gradients that overflow float16 make no update.
+        counts = tf.math.is_finite(step.gradient_norm)
+        norm = tf.where(counts, step.gradient_norm, 0.0)
+        self._gradient_norm.update_state(norm, tf.cast(counts, tf.float32))
         with tf.control_dependencies([step.finite]):
             pairs = zip(step.gradients, self.trainable_variables, strict=True)
             self.optimizer.apply_gradients(pairs)
@@ -175,7 +178,8 @@ class DetectionTraining(keras.Model):
         with tf.GradientTape() as tape:
             output = self(clip, training=True)
             losses = self._losses_with_l2(self.loss.components(truth, output))
-        gradients = tape.gradient(losses["loss"], self.trainable_variables)
+            scaled = self._scaled(losses["loss"])
+        gradients = self._unscaled(tape.gradient(scaled, self.trainable_variables))
         halves = self._half_squares(gradients)
         finite = self._finite(clip, truth, output, losses, halves)
         return _Step(losses, gradients, _norm(halves), finite)
@@ -189,8 +193,8 @@ class DetectionTraining(keras.Model):
             with tf.GradientTape() as tape:
                 output = self(clip, training=True)
                 sums = self.loss.sums(truth, output)
-                total = sums.localization + sums.classification
-            gradients = tape.gradient(total, variables)
+                scaled = self._scaled(sums.localization + sums.classification)
+            gradients = self._unscaled(tape.gradient(scaled, variables))
             losses = {"localization": sums.localization, "classification": sums.classification}
             halves = self._half_squares(gradients)
             with tf.control_dependencies([self._finite(clip, truth, output, losses, halves)]):
@@ -214,6 +218,18 @@ class DetectionTraining(keras.Model):
         ]
         return _Step(losses, gradients, _norm(self._half_squares(gradients)), finite=values[0])
 
+    def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """Returns the loss as gradients are to be taken of it: float16 loses small ones."""
+        return self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
+
+    def _unscaled(self, gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
+        return self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients
+
+    @property
+    def _scales_loss(self) -> bool:
+        """Whether Keras has wrapped the optimizer, as it does for float16."""
+        return isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
+
     def _half_squares(self, gradients: list[tf.Tensor | None]) -> dict[str, tf.Tensor]:
         """Returns half the square of each gradient's norm, by the name of its variable."""
         name_of = {id(v): name for name, v in variable_names.names_of(self).items()}
@@ -232,6 +248,9 @@ class DetectionTraining(keras.Model):
         halves: dict[str, tf.Tensor],
     ) -> tf.Tensor:
         """Returns what the update waits for: all numbers of the batch are finite."""
+        if self._scales_loss:  # An overflow only lowers the scale, as long as that is possible.
+            can_fall = self.optimizer.loss_scale > 1.0
+            halves = {name: tf.where(can_fall, 0.0, half) for name, half in halves.items()}
         return self._guard.check(
             losses,
             halves,

@@ -212,9 +212,11 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     """
     differences = _differences(config_lib.to_dict(before.model), config_lib.to_dict(now.model))
     lines = [f"model.{key} was {old!r}, is {new!r}" for key, old, new in differences]
-    # The checkpoint has slots for the variables that were trained, in their order.
+    # The checkpoint has slots for the variables that were trained, in their order; float16 also has
+    # the scale of the loss.
     for key, old, new in (
         ("optimizer.name", before.train.optimizer.name, now.train.optimizer.name),
+        ("precision", before.train.precision, now.train.precision),
         ("freeze", before.train.freeze, now.train.freeze),
     ):
         if old != new:

@@ -223,6 +223,7 @@ def _assemble(
         config.model,
         stateful=train_config.carry_state,
         batch_size=config.data.train.batch_size,
+        precision=train_config.precision,
     )
     frozen = model.freeze(train_config.freeze)
     if frozen:
@@ -251,7 +252,7 @@ def _assemble(
         say(f"going on after step {int(model.optimizer.iterations)}, from {start.checkpoint}")
     keep = KeepWeights(
         folder,
-        build_model(config.model),
+        build_model(config.model, precision="float32"),
         averages=averages,
         prefer_averages=config.evaluation.use_moving_averages,
         evaluations=evaluations,
