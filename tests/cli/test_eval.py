@@ -3,72 +3,29 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lstd import config_io
 from lstd.cli import eval as eval_command
-from lstd.config import Config, DataConfig, DatasetConfig, EvaluationConfig, ModelConfig
-from lstd.models.build import build_model
-from lstd.training import weights_file
-from lstd.types import GroundTruth
-from tests.data import records
-
-MODEL = ModelConfig(
-    num_classes=2,
-    labels=("cat", "dog"),
-    input_height=64,
-    input_width=96,
-    depth_multipliers=(0.35, 0.35),
-    state_depth=16,
-    feature_map_depths=(16, 16, 16, 16),
-)
-
-
-SINGLE = dataclasses.replace(
-    MODEL,
-    backbone="mobilenet_v1",
-    lstm_cell="bottleneck",
-    depth_multipliers=(0.25,),
-    eval_schedule="LARGE",
-)
-
-
-def run_folder(folder: Path, model_config: ModelConfig, *, weights: str) -> Path:
-    """Makes a run folder with untrained weights, whose config names records of 8 frames."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    model = build_model(model_config)
-    # Untrained, the network finds boxes near its anchors: so that some of these are hits.
-    boxes = np.clip(np.asarray(model.anchors)[::9], 0, 1).astype(np.float32)
-    truth = GroundTruth(boxes, np.ones(len(boxes), np.int32))
-    videos = (records.noise_of("a", 5, truth, rng), records.noise_of("b", 3, truth, rng))
-    path = records.write(folder / "videos.tfrecord", *videos, labels=MODEL.labels)
-    data = DatasetConfig(input_path=(path,), batch_size=1, unroll_length=2)
-    config = Config(
-        model=model_config,
-        data=DataConfig(evaluation=data),
-        evaluation=EvaluationConfig(schedules=("LARGE", "SKIP3")),
-    )
-    config_io.save_config(config, folder / "config.yaml")
-    weights_file.save(model, folder / f"{weights}.weights.h5")
-    return folder
+from tests.cli import eval_inputs
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a model with two backbones."""
-    return run_folder(tmp_path_factory.mktemp("runs") / "one", MODEL, weights="best")
+    return eval_inputs.run_folder(
+        tmp_path_factory.mktemp("runs") / "one", eval_inputs.MODEL, weights="best"
+    )
 
 
 @pytest.fixture(scope="module")
 def single_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a model with one backbone, with averages only."""
-    return run_folder(tmp_path_factory.mktemp("runs") / "single", SINGLE, weights="average")
+    return eval_inputs.run_folder(
+        tmp_path_factory.mktemp("runs") / "single", eval_inputs.SINGLE, weights="average"
+    )
 
 
 def test_table_and_files_hold_the_same_numbers(
@@ -224,103 +181,6 @@ def test_everything_that_is_asked_for_is_written(
         assert read[name] == pytest.approx(numbers[f"SKIP1/{name}"], abs=1e-6)  # float32 boxes
 
 
-def truth_files(folder: Path, *, frames: int, tracks: bool = True) -> tuple[Path, Path]:
-    """Writes annotations at 10 frames a second, and detections that are a little off."""
-    truth, found = folder / "truth.json", folder / "found.json"
-    images = [{"id": i + 1, "video_id": 1, "frame_id": i} for i in range(frames)]
-    more = {"instance_id": 4} if tracks else {}
-    truth.write_text(
-        json.dumps(
-            {
-                "videos": [{"id": 1, "name": "v", "fps": 10}],
-                "categories": [{"id": 7, "name": "cat"}],
-                "images": images,
-                "annotations": [
-                    {"id": i, "image_id": i, "category_id": 7, "bbox": [i, 5, 40, 40], **more}
-                    for i in range(1, frames + 1)
-                ],
-            }
-        )
-    )
-    found.write_text(
-        json.dumps(
-            [
-                {"image_id": i, "category_id": 7, "bbox": [i + i % 4, 5, 40, 40], "score": 0.9}
-                for i in range(1, frames + 1)
-            ]
-        )
-    )
-    return truth, found
-
-
-def test_detections_from_elsewhere_are_scored_and_compared(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    truth, found = truth_files(tmp_path, frames=150)
-    worse = tmp_path / "worse.json"
-    worse.write_text(json.dumps(json.loads(found.read_text())[::2]))
-
-    code = eval_command.main(
-        [
-            f"--detections={found}",
-            f"--annotations={truth}",
-            "--metrics=coco,vid,flicker",
-            f"--against={worse}",
-            "--draws=50",
-            f"--output_directory={tmp_path}",
-        ]
-    )
-
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
-    assert (
-        "50 draws of 3 blocks of at least 5 s from 1 video (fewer than ten videos)" in printed.out
-    )
-    line = next(x for x in printed.out.splitlines() if x.startswith("flicker/rate ") and "+" in x)
-    assert line.split()[1:4] == ["0.000", "1.000", "+1.000"]
-    assert line.endswith("differs")
-    saved = json.loads((tmp_path / "results.json").read_text())["results"]
-    assert saved["vid/ap50_medium"] == 1.0  # a pixel a frame, 41 wide
-    assert saved["coco/ap50"] == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "--detections and --annotations go together"),
-        (["--annotations={truth}", "--metrics=vid"], "no track_ids; the motion split needs them"),
-        (["--annotations={truth}", "--metrics=coc"], "unknown metric 'coc'; expected one of coco"),
-        (["--annotations={truth}", "--metrics=sap"], "sap needs latencies"),
-        (["--annotations={truth}", "--latency=big=3"], "expected 'large' or 'small', got 'big'"),
-        (["--annotations={truth}", "--latency=large=fast"], "network=milliseconds such as"),
-        (["--annotations={truth}", "--latency=none.json"], "--latency: no file none.json"),
-        (["--annotations={truth}", "--against={found}"], "a single block of at least 5 seconds"),
-        (["--annotations={truth}", "--schedule=LARGE,SMALL"], "of one schedule"),
-        (["--annotations={truth}", "--video"], "--video needs a model"),
-        (["--annotations={truth}", "--fps=0"], "--fps must be above 0"),
-        (["--annotations={found}"], "found.json: not a COCO annotation file"),
-        (["--annotations={truth}", "--model=x"], "both are here"),
-    ],
-)
-def test_files_that_cannot_be_scored_are_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    truth, found = truth_files(tmp_path, frames=20, tracks=False)
-
-    code = eval_command.main(
-        [
-            f"--detections={found}",
-            *(argument.format(truth=truth, found=found) for argument in arguments),
-        ]
-    )
-
-    errors = capsys.readouterr().err.strip()
-    assert code == 2
-    assert message in errors
-    assert errors.startswith("lstd-eval: error: ")
-    assert "\n" not in errors
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -352,31 +212,6 @@ def test_flags_of_a_model_that_cannot_be_are_one_sentence(
     assert code == 2
     assert message in errors
     assert errors.startswith("lstd-eval: error: ")
-
-
-def test_watching_evaluates_what_is_there_and_ends_when_nothing_changes(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = eval_command.main(
-        [
-            f"--model={run}",
-            "--watch",
-            "--weights=best",
-            "--watch_seconds=0.01",
-            "--watch_stop_minutes=0.001",
-            "--max_frames=2",
-            "--schedule=LARGE",
-            f"--output_directory={tmp_path}",
-        ]
-    )
-
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
-    assert printed.out.count("evaluating best weights") == 1
-    assert (tmp_path / "results.json").exists()
-    absent = ["--watch", "--weights=last", "--watch_seconds=0.01", "--watch_stop_minutes=0.0001"]
-    assert eval_command.main([f"--model={run}", *absent]) == 2
-    assert "appeared in 0.0001 minutes" in capsys.readouterr().err
 
 
 @pytest.mark.slow
