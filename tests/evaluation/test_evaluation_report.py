@@ -1,0 +1,116 @@
+"""The report of an evaluation: what was measured stands in it, for every schedule."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.evaluation import catalogue, evaluation_report, meanings, metric_lists, results, run
+from lstd.evaluation.store import Frame
+
+LABELS = ("cat", "dog", "yak")
+SCHEDULES = ("LARGE", "SKIP1", "SMALL")
+NAMES = ("coco", "vid", "sap", "size", "distance", "confusion", "flicker")
+
+
+def evaluated(names: tuple[str, ...] = NAMES) -> tuple[dict[str, float], dict[str, list[Any]]]:
+    """Returns numbers and metrics: the small network calls a dog a cat, and there is no yak."""
+    named = metric_lists.named(list(names), latencies={"large": 5, "small": 5}, fps=10)
+    metrics = metric_lists.metrics_by_schedule(named, SCHEDULES, LABELS)
+    boxes = np.array([[0, 0, 40, 40], [60, 60, 160, 160]], float)
+    for index in range(6):
+        true = {"boxes": boxes, "classes": [0, 1], "track_ids": [0, 1]}
+        found = {}
+        for schedule in SCHEDULES:
+            large = schedule == "LARGE" or (schedule == "SKIP1" and index % 2 == 0)
+            classes = [0, 1] if large else [0, 0]
+            found[schedule] = {
+                "boxes": boxes,
+                "classes": classes,
+                "scores": [0.9, 0.8],
+                "network": "large" if large else "small",
+            }
+        run.add_frame(
+            metrics, Frame((b"v", index), true, found, np.zeros(0)), num_classes=len(LABELS)
+        )
+    return {"frames": 6, **run.results_of(metrics)}, metrics
+
+
+def test_page_has_every_schedule_in_tables_and_curves(tmp_path: Path) -> None:
+    numbers, metrics = evaluated()
+    numbers.update({f"{s}/occluded/0.5/coco/ap50": 0.5 for s in SCHEDULES})
+
+    path = evaluation_report.write(
+        tmp_path / "report.html", title="T", summary="S", numbers=numbers, metrics=metrics
+    )
+
+    page = path.read_text()
+    assert page.count("data:image/png") == 7
+    for caption in (
+        "Precision over recall at IoU 0.5, mean of all classes",
+        "Precision over recall at IoU 0.5, class by class. No object: yak.",
+        "AP50 by the size of objects",
+        "AP50 by distance to the last frame that the large network saw",
+        "AP by distance to the last frame that the large network saw",
+        "AP50 when objects are hidden",
+        "What is taken for what, by detections from a score of 0.5 at IoU 0.5",
+    ):
+        assert f"<figcaption>{caption}" in page
+    assert "http" not in page
+    folded = page.partition("<details>")[2]
+    assert "size/32-64/ap" in folded
+    assert "size/32-64/ap" not in page.partition("<details>")[0]
+
+
+def test_overall_table_leaves_out_classes_plots_and_what_was_not_measured() -> None:
+    numbers, _ = evaluated()
+    by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
+
+    table = evaluation_report.overall(by_schedule, LABELS)
+
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert table.header == ["metric", "what it is", *SCHEDULES]
+    assert rows["vid/ap50"] == ["ImageNet VID's AP at IoU 0.5", "1.000", "0.750", "0.500"]
+    assert "distance/fade_ap50" not in rows  # distances of 0 and 1 only: nothing to compare
+    assert not any("cat" in name or name.startswith(("size/", "vid/classes")) for name in rows)
+    assert "coco/ap_small" not in rows  # no object is that small
+
+
+def test_class_table_has_each_metric_under_each_schedule() -> None:
+    numbers, metrics = evaluated()
+    by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
+
+    table = evaluation_report.per_class(by_schedule, metrics)
+
+    columns = ["LARGE coco/ap", "LARGE coco/ap50", "LARGE vid/ap50"]
+    assert table.header[:5] == ["class", "objects", *columns]
+    rows = {row[0]: list(row[1:]) for row in table.rows}
+    assert rows["dog"] == ["6", *["1.000"] * 3, *["0.505", "0.505", "0.500"], *["0.000"] * 3]
+    assert rows["yak"] == ["0", *"–" * 9]  # noqa: RUF001 - dashes
+
+
+def test_what_was_not_asked_for_is_not_drawn(tmp_path: Path) -> None:
+    numbers, metrics = evaluated(("flicker",))
+
+    page = evaluation_report.write(
+        tmp_path / "report.html", title="T", summary="S", numbers=numbers, metrics=metrics
+    ).read_text()
+
+    assert "data:image/png" not in page
+    assert "flicker/rate" in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_over_all_classes_has_words(name: str) -> None:
+    numbers, _ = evaluated((name,))
+    family = catalogue.family(name)
+    of_parts = re.compile(rf"({family}/(\d|none)|.*/({'|'.join(LABELS)})$)")
+
+    for full in numbers:
+        short = full.partition("/")[2] if full.startswith("LARGE/") else ""
+        if short and not of_parts.match(short):
+            assert meanings.meaning(short), short
