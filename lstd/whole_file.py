@@ -37,3 +37,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
     """
     with whole_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Removes what killed processes left half written in a folder."""
+    for path in Path(folder).glob(".*.part.*"):
+        path.unlink(missing_ok=True)

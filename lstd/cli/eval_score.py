@@ -291,7 +291,7 @@ def _beside(path: Path) -> Path:
 
 
 def _tell_of_unfinished(folder: Path, *, resume: bool) -> None:
-    done = len(list(folder.glob("*/*.npz")))
+    done = len(list(folder.glob("*/[!.]*.npz")))
     if done and not resume:
         print(
             f"{folder}: what an evaluation that did not end had done (videos: {done}) is removed; "

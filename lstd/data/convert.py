@@ -21,7 +21,7 @@ from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source
-from lstd.whole_file import write_whole
+from lstd.whole_file import remove_leftovers, write_whole
 
 _WORK = ".conversion"
 _PLAN = "plan.json"
@@ -77,7 +77,7 @@ def convert(
     content = shard_files.index(plan, [*done.values()])
     shard_files.write_index(str(directory), content)
     shutil.rmtree(work)
-    _remove_leftovers(directory)
+    remove_leftovers(directory)
     return content
 
 
@@ -181,12 +181,6 @@ def _start_worker(workers: int) -> None:
     threads = max(1, (os.cpu_count() or 1) // workers)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Removes what killed processes left half written."""
-    for path in directory.glob(".*.part.*"):
-        path.unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstd.types import ClipBatch
-from lstd.whole_file import whole_file, write_whole
+from lstd.whole_file import remove_leftovers, whole_file, write_whole
 
 _FACTS = "facts.json"
 
@@ -53,6 +53,7 @@ class FrameStore:
     ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         self._kept: dict[str, dict[int, dict[str, dict[str, Any]]]] = {}
         self._open: dict[str, list[Frame]] = {}
         text = json.dumps(facts, indent=2, sort_keys=True, default=str)

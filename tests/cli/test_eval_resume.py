@@ -266,12 +266,12 @@ def test_killed_process_is_gone_on_with(exported: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([*command, f"--output_directory={output}"])
     kept = output / "unfinished" / "model"
     until = time.monotonic() + 120
-    while not list(kept.glob("*.npz")) and time.monotonic() < until:
+    while not list(kept.glob("[!.]*.npz")) and time.monotonic() < until:
         assert process.poll() is None
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert 0 < len(list(kept.glob("*.npz"))) < 40
+    assert 0 < len(list(kept.glob("[!.]*.npz"))) < 40
     assert not (output / "results.json").exists()
 
     resumed = subprocess.run(

@@ -88,6 +88,17 @@ def test_other_evaluation_and_damaged_files_are_not_resumed(tmp_path: Path) -> N
         FrameStore(tmp_path, {"model": "one"}, resume=True)
 
 
+def test_file_that_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    FrameStore(tmp_path, {}, resume=False)
+    half = tmp_path / ".123.part.x.npz"
+    half.write_bytes(b"PK")
+
+    store = FrameStore(tmp_path, {}, resume=True)
+
+    assert store.videos == []
+    assert not half.exists()
+
+
 def test_part_of_the_data_is_its_first_frames() -> None:
     collector = Collector(LABELS)
 
