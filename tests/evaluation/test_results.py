@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from lstd.evaluation import results
+from lstd.evaluation.bootstrap import Comparison, Difference
 
 TWO = {"frames": 3, "LARGE/coco/ap": 0.5, "LARGE/coco/ap_small": -1.0, "SKIP3/coco/ap": 1 / 3}
 
@@ -46,3 +47,29 @@ def test_files_hold_every_digit_and_the_facts(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert rows[2] == {"schedule": "SKIP3", "metric": "coco/ap", "value": repr(1 / 3)}
     assert sorted(path.name for path in directory.iterdir()) == ["results.csv", "results.json"]
+
+
+def test_interval_that_holds_zero_is_not_told_apart() -> None:
+    nan = float("nan")
+    comparison = Comparison(
+        {
+            "coco/ap": Difference(0.5, 0.6, low=0.05, high=0.15),
+            "coco/ap50": Difference(0.5, 0.6, low=-0.01, high=0.2),
+            "coco/ap75": Difference(0.5, 0.4, low=-0.2, high=-0.01),
+            "coco/ar100": Difference(-1.0, 0.4, low=nan, high=nan),
+        },
+        units="12 videos",
+        confidence=0.95,
+        draws=1000,
+    )
+
+    header, rows = results.comparison_table(comparison)
+
+    assert header == ["metric", "this", "other", "other - this", "95% interval", ""]
+    assert rows[0] == ["coco/ap", "0.500", "0.600", "+0.100", "+0.050 to +0.150", "differs"]
+    assert [row[-1] for row in rows] == [
+        "differs",
+        "not told apart",
+        "differs",
+        "not told apart",
+    ]

@@ -1,0 +1,130 @@
+"""Workers that each saw a part: what they merge is what one would have found in the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.evaluation import (
+    CocoMetric,
+    ConfusionMetric,
+    VidMetric,
+    catalogue,
+    run,
+)
+from lstd.evaluation.occlusion import OccludedDataset
+from tests.evaluation.fakes import FakeModel, clips
+
+LABELS = ("cat", "dog")
+LATENCIES = {"large": [40.0, 90.0], "small": [5.0, 8.0]}
+Part = tuple[tuple[str, int], dict[str, Any], dict[str, Any]]
+
+
+def parts(seed: int) -> list[Part]:
+    """Returns frames of four videos: objects that move, are missed, invented and confused."""
+    rng = np.random.default_rng(seed)
+    result: list[Part] = []
+    for video in range(4):
+        corners = rng.uniform(0, 200, (4, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (4, 2))], axis=1)
+        classes = rng.integers(0, 2, 4)
+        for index in range(9):
+            boxes = boxes + rng.normal(0, 4, (4, 1))
+            there, seen = rng.random(4) < 0.8, rng.random(4) < 0.8
+            near = boxes[seen] + rng.normal(0, 4, (seen.sum(), 4))
+            near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
+            labels = np.where(rng.random(seen.sum()) < 0.2, 1 - classes[seen], classes[seen])
+            result.append(
+                (
+                    (f"v{video}", index),
+                    {
+                        "boxes": boxes[there],
+                        "classes": classes[there],
+                        "track_ids": np.arange(4)[there],
+                        "is_crowd": rng.random(there.sum()) < 0.1,
+                    },
+                    {
+                        "boxes": near,
+                        "classes": labels,
+                        "scores": np.round(rng.random(seen.sum()), 1),  # many ties
+                        "network": "small" if index % 3 else "large",
+                    },
+                )
+            )
+    return result
+
+
+def filled(make: Callable[..., Any], given: list[Part]) -> Any:
+    metric = make(LABELS)
+    for part in given:
+        metric.add(*part)
+    return metric
+
+
+HALVES: dict[str, Callable[[Part], bool]] = {
+    "by video": lambda part: part[0][0] in ("v0", "v3"),
+    "by frame": lambda part: part[0][1] % 2 == 0,  # tracks, distances and streams are torn apart
+    "all and nothing": lambda part: True,
+}
+
+
+@pytest.mark.parametrize("halves", HALVES)
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
+    make = catalogue.factory(name, latencies=LATENCIES, fps=30)
+    frames = parts(seed=list(HALVES).index(halves))
+    whole = filled(make, frames)
+    left = filled(make, [part for part in frames if HALVES[halves](part)])
+    right = filled(make, [part for part in frames if not HALVES[halves](part)])
+    if halves != "all and nothing":
+        left.result(), right.result()  # what they found apart is forgotten
+
+    merged = right.merge(left)
+
+    assert merged.result() == whole.result()
+    assert any(0 < value < 1 for value in whole.result().values())
+    assert len(merged) == len(whole) == 36
+    if isinstance(merged, ConfusionMetric):
+        np.testing.assert_array_equal(merged.matrix(), whole.matrix())
+    if isinstance(merged, CocoMetric):
+        for ours, theirs in zip(
+            merged.precision_recall(0.75), whole.precision_recall(0.75), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    if isinstance(merged, VidMetric):
+        for ours, theirs in zip(
+            merged.precision_recall("dog"), whole.precision_recall("dog"), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_occluded_halves_equal_the_occluded_whole() -> None:
+    class Sees(FakeModel):
+        """Finds objects only in frames without a hidden pixel."""
+
+        def __call__(
+            self, clip: Any, state: Any, networks: Any = None, training: bool = True
+        ) -> Any:
+            output = super().__call__(clip, state, networks, training)
+            dark = tf.reduce_any(clip.frames == 0, axis=[2, 3, 4])
+            ran = tf.where(dark, 1.0, output.predictions.box_encodings)
+            return output._replace(predictions=output.predictions._replace(box_encodings=ran))
+
+    def occluded(*videos: tuple[bytes, int]) -> CocoMetric:
+        data = [
+            (clip._replace(frames=tf.fill(clip.frames.shape, np.uint8(9))), true)
+            for clip, true in clips([list(videos)], unroll=4)
+        ]
+        metric = CocoMetric(("by large", "by small"))
+        run.evaluate(Sees(), OccludedDataset(data, probability=0.5), [metric], ["LARGE"])
+        return metric
+
+    merged = occluded((b"a", 12), (b"b", 8)).merge(occluded((b"c", 20)))
+
+    whole = occluded((b"c", 20), (b"b", 8), (b"a", 12))
+    assert merged.result() == whole.result()
+    assert 0.2 < whole.result()["coco/ap"] < 0.8
