@@ -7,8 +7,8 @@ gradients and update, as `model.fit` does them. Each variant lives in a process 
 its peak memory is its own; they take turns, one runs while the others wait. `coin` draws the large
 network for half of the frames, `quarter` for one in four; `all` runs both backbones on all frames,
 as the original does; `no pool` is `coin` without TensorFlow's memory pool, which lstd asks for. A
-turn's time is the mean of its steps, because the draws differ; the table
-has the median of the turns and their spread, and the ratio to `all` turn by turn.
+turn's time is the mean of its steps, because the draws differ; the table has the median of the
+turns and their spread, and the ratio to `all` turn by turn.
 
 `--profile` prints where the time of `coin` goes instead, by kind of operation.
 """

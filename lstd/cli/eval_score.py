@@ -72,6 +72,7 @@ def score_model(
         step: where the points of TensorBoard stand.
     """
     from lstd.evaluation.occlusion import OccludedDataset
+    from lstd.evaluation.store import FrameStore
 
     config = eval_model.config_for(path, values)
     against = (
@@ -89,7 +90,10 @@ def score_model(
 
     def planned(subject: Subject, name: str, label: str, dataset: Any, **more: float) -> _Pass:
         return _Pass(
-            subject, label, dataset, _store(unfinished / name, subject, config, values, **more)
+            subject,
+            label,
+            dataset,
+            FrameStore(unfinished / name, {**subject.facts, **more}, resume=values.resume),
         )
 
     # All of them at once: what cannot be resumed is refused before anything runs.
@@ -252,14 +256,6 @@ def _other(
     found = _subject(path, config, values, options, keeps_to_its_own=True)
     eval_checks.check_classes(labels, found.detector.labels)
     return found
-
-
-def _store(
-    folder: Path, subject: Subject, config: Config, values: flags.FlagValues, **more: float
-) -> FrameStore:
-    from lstd.evaluation.store import FrameStore
-
-    return FrameStore(folder, {**subject.facts, **more}, resume=values.resume)
 
 
 def _schedules(detector: Any, config: Config, known: bool) -> list[str]:

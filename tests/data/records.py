@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
+from lstd.config import DatasetConfig
 from lstd.data import sequence_example
 from lstd.types import GroundTruth
 
@@ -61,3 +63,22 @@ def write(
         ),
     )
     return str(path)
+
+
+def drawn_data(folder: Path, lengths: tuple[int, int, int]) -> DatasetConfig:
+    """Returns three videos of so many frames, walked with all that is drawn at random."""
+    first, second, third = lengths
+    path = write(
+        folder / "abc.tfrecord",
+        video_of("a", first, base=0),
+        video_of("b", second, base=100),
+        video_of("c", third, base=200, boxes=2),
+    )
+    return DatasetConfig(
+        input_path=(path,),
+        batch_size=2,
+        unroll_length=2,
+        max_frame_stride=2,
+        reset_probability=0.2,
+        augmentation=(HorizontalFlip(), SsdRandomCrop(probability=0.5)),
+    )

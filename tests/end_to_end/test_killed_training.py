@@ -17,8 +17,7 @@ import pytest
 import tensorflow as tf
 
 from lstd import config_io
-from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
-from lstd.config import Config, DataConfig, DatasetConfig, TrainConfig
+from lstd.config import Config, DataConfig, TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records
@@ -33,20 +32,7 @@ KILLS = 3
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two backbones at random, carried state, averages, augmentation; an epoch of ten steps."""
     folder = tmp_path_factory.mktemp("data")
-    path = records.write(
-        folder / "abc.tfrecord",
-        records.video_of("a", 31, base=0),
-        records.video_of("b", 19, base=100),
-        records.video_of("c", 8, base=200, boxes=2),
-    )
-    data = DatasetConfig(
-        input_path=(path,),
-        batch_size=2,
-        unroll_length=2,
-        max_frame_stride=2,
-        reset_probability=0.2,
-        augmentation=(HorizontalFlip(), SsdRandomCrop(probability=0.5)),
-    )
+    data = records.drawn_data(folder, (31, 19, 8))
     train = TrainConfig(
         steps=STEPS,
         steps_per_epoch=10,

@@ -14,8 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow.python.framework import config as tensorflow_config
 
-from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
-from lstd.config import Config, DataConfig, DatasetConfig, TrainConfig
+from lstd.config import Config, DataConfig, TrainConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training.train import train
 from tests import tiny
@@ -37,20 +36,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
     One backbone, which is traced in less time; tests/end_to_end kills runs with two.
     """
-    path = records.write(
-        tmp_path_factory.mktemp("data") / "abc.tfrecord",
-        records.video_of("a", 11, base=0),
-        records.video_of("b", 9, base=100),
-        records.video_of("c", 8, base=200, boxes=2),
-    )
-    data = DatasetConfig(
-        input_path=(path,),
-        batch_size=2,
-        unroll_length=2,
-        max_frame_stride=2,
-        reset_probability=0.2,
-        augmentation=(HorizontalFlip(), SsdRandomCrop(probability=0.5)),
-    )
+    data = records.drawn_data(tmp_path_factory.mktemp("data"), (11, 9, 8))
     return Config(
         model=dataclasses.replace(tiny.FIRST_PAPER, num_classes=30),
         train=TrainConfig(
