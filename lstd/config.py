@@ -301,6 +301,23 @@ class FineTuneConfig:
 
 
 @dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a run ends before its last step."""
+
+    patience: int = 5
+    """Epochs after the best one, of which none was better."""
+    metric: str = ""
+    """A column of history.csv, such as val_coco/ap; empty: what decides which weights are best,
+    COCO's average precision if it is measured, else the loss."""
+    min_delta: float = 0.0
+    """An epoch is better when it is so by more than this."""
+
+    def __post_init__(self) -> None:
+        _require(self.patience >= 1, "patience must be at least 1")
+        _require(self.min_delta >= 0, "min_delta must not be negative")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train."""
 
@@ -330,6 +347,8 @@ class TrainConfig:
     evaluate: bool = True
     """COCO on the evaluation data after each epoch; the best checkpoint is kept beside the last."""
     keep_checkpoints: int = 2
+    early_stopping: EarlyStoppingConfig | None = None
+    """null: all steps are done."""
     check_frames: int = 200
     """Frames of the training data that are looked at before the first step; 0: none."""
     min_anchor_share: float = 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
-from lstd.config import Config
+from lstd.config import Config, EarlyStoppingConfig
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.divergence import DivergedError
@@ -22,6 +23,7 @@ from lstd.ops import anchors as anchor_ops
 from lstd.training import resume as resume_lib
 from lstd.training import weights_file
 from lstd.training.averages import Averages, UpdateAverages
+from lstd.training.early_stopping import StopEarly
 from lstd.training.fine_tune import load_initial_weights
 from lstd.training.history import WriteHistory
 from lstd.training.keep_weights import KeepWeights
@@ -90,6 +92,9 @@ def train(
         run = _assemble(config, folder, evaluations, start, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
+        stop = _early_stopping(config.train.early_stopping, run, say)
+        if not dry_run and stop is not None and stop.is_over():
+            return run.model
         if step >= last_step:
             say(f"{folder.path}: already has {step} of {last_step} steps; nothing to do")
             return run.model
@@ -102,6 +107,7 @@ def train(
             steps_per_epoch=steps_per_epoch,
             epochs=epoch + -(-(last_step - step) // steps_per_epoch),
             before=callbacks,
+            after=[] if stop is None else [stop],
             progress=Progress(
                 last_step=last_step,
                 frames_per_step=config.train.accumulate_steps
@@ -260,6 +266,19 @@ def _assemble(
     return _Run(model, folder, checkpoints, keep, averages)
 
 
+def _early_stopping(
+    config: EarlyStoppingConfig | None, run: _Run, say: Callable[[str], None]
+) -> StopEarly | None:
+    if config is None:
+        return None
+    if config.metric.startswith("val_") and not run.keep.evaluations:
+        raise ValueError(
+            f"train.early_stopping.metric is {config.metric!r}, but nothing is evaluated after an "
+            "epoch; set train.evaluate, or take a metric of training such as loss"
+        )
+    return StopEarly(run.folder.history, **dataclasses.asdict(config), say=say)
+
+
 def _fit_or_say_what_is_kept(run: _Run, dataset: Iterable[Any], **options: Any) -> None:
     """Calls `_fit`; when training diverges, the error also says what is left of it."""
     try:
@@ -278,6 +297,7 @@ def _fit(
     steps_per_epoch: int,
     epochs: int,
     before: Sequence[keras.callbacks.Callback],
+    after: Sequence[keras.callbacks.Callback],
     progress: Progress,
 ) -> None:
     """Calls `fit` with all callbacks, in the order in which they depend on each other."""
@@ -296,6 +316,7 @@ def _fit(
             *before,
             run.keep,
             WriteHistory(run.folder.history),
+            *after,
             WriteScalars(run.folder.tensorboard),
             progress,
             run.checkpoints,

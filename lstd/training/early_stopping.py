@@ -1,0 +1,95 @@
+"""Ends a run that has stopped getting better, by what its history says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tf_keras as keras
+
+from lstd.training.history import read_history
+from lstd.training.keep_weights import Monitor, choose_monitor
+
+_SMALLEST_IS_BEST = ("loss", "localization", "classification", "regularization", "gradient_norm")
+
+
+class StopEarly(keras.callbacks.Callback):
+    """Ends `fit` when the best epoch lies `patience` epochs back.
+
+    Stands behind the callback that writes the history. Nothing is remembered but the history, so a
+    run that was interrupted ends where it would have ended.
+
+    Args:
+        history: the file, see `WriteHistory`.
+        patience: epochs, above 0.
+        metric: a column of it; "": what decides which weights are the best.
+        min_delta: by how much an epoch must be better than the best before it.
+        say: is told that the run ends.
+    """
+
+    def __init__(
+        self,
+        history: Path,
+        *,
+        patience: int,
+        metric: str,
+        min_delta: float,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.history = history
+        self.patience, self.metric, self.min_delta = patience, metric, min_delta
+        self.say = say
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks whether this was the last one."""
+        self.model.stop_training |= self.is_over()
+
+    def is_over(self) -> bool:
+        """Returns whether the epochs so far are enough, and says so if they are."""
+        rows = read_history(self.history)
+        if not rows:
+            return False
+        monitor = monitor_of(self.metric, rows[-1])
+        values = [float(row[monitor.name] or "nan") for row in rows if monitor.name in row]
+        best = best_of(values, monitor, min_delta=self.min_delta)
+        waited = len(values) - 1 - best
+        if waited < self.patience:
+            return False
+        self.say(
+            f"stopping early: {monitor.name} was best in epoch {int(rows[best]['epoch']) + 1} "
+            f"({values[best]:.4g}) and has not improved by more than {self.min_delta:g} in "
+            f"{waited} epochs"
+        )
+        return True
+
+
+def monitor_of(metric: str, row: Mapping[str, Any]) -> Monitor:
+    """Returns the number to look at.
+
+    Args:
+        metric: its name, or "".
+        row: of the history, or logs of an epoch.
+
+    Raises:
+        ValueError: there is no such number.
+    """
+    if not metric:
+        return choose_monitor(dict(row))
+    if metric not in row:
+        raise ValueError(
+            f"train.early_stopping.metric: there is no {metric!r} in an epoch of this run; there "
+            f"are {', '.join(row)}"
+        )
+    return Monitor(metric, largest=metric.removeprefix("val_") not in _SMALLEST_IS_BEST)
+
+
+def best_of(values: Sequence[float], monitor: Monitor, *, min_delta: float) -> int:
+    """Returns the place of the best value; a later one must be better by more than `min_delta`."""
+    best = 0
+    for place, value in enumerate(values):
+        handicapped = value - min_delta if monitor.largest else value + min_delta
+        if place and monitor.is_better(handicapped, values[best]):
+            best = place
+    return best

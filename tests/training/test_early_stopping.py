@@ -1,0 +1,109 @@
+"""A run ends when it has stopped getting better, also when it was interrupted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstd.config import EarlyStoppingConfig, TrainConfig
+from lstd.training.early_stopping import StopEarly, best_of, monitor_of
+from lstd.training.history import WriteHistory
+from lstd.training.keep_weights import Monitor
+from lstd.training.train import train
+from tests.training import doubles
+from tests.training.test_train import _config, _dataset
+
+LARGEST, SMALLEST = Monitor("ap", largest=True), Monitor("loss", largest=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "monitor", "min_delta", "best"),
+    [
+        ([0.1, 0.3, 0.2], LARGEST, 0.0, 1),
+        ([3.0, 1.0, 2.0], SMALLEST, 0.0, 1),
+        ([0.1, 0.1, 0.1], LARGEST, 0.0, 0),
+        ([0.1, 0.15, 0.2], LARGEST, 0.1, 0),
+        ([0.1, 0.15, 0.25], LARGEST, 0.1, 2),
+        ([3.0, 2.5, 1.9], SMALLEST, 1.0, 2),
+        ([math.nan, 0.1, 0.05], LARGEST, 0.0, 1),
+        ([0.1], LARGEST, 0.0, 0),
+    ],
+)
+def test_best_epoch_is_the_last_that_improved_enough(
+    values: list[float], monitor: Monitor, min_delta: float, best: int
+) -> None:
+    assert best_of(values, monitor, min_delta=min_delta) == best
+
+
+def _run(
+    folder: Path, values: list[float], *, initial_epoch: int = 0, epochs: int = 9, **settings: Any
+) -> tuple[int, list[str]]:
+    """Returns how many epochs a run had in all, and what was said."""
+    measure, said = doubles.Measure(values), []
+    stop = StopEarly(
+        folder / "history.csv",
+        **{"patience": 2, "metric": "", "min_delta": 0.0, **settings},
+        say=said.append,
+    )
+    doubles.fit(
+        doubles.line(),
+        [measure, WriteHistory(folder / "history.csv"), stop],
+        initial_epoch=initial_epoch,
+        epochs=epochs,
+        steps=1,
+    )
+    return initial_epoch + len(measure.seen), said
+
+
+VALUES = [0.1, 0.3, 0.2, 0.3, 0.9, 0.9, 0.9, 0.9, 0.9]
+
+
+def test_run_ends_as_many_epochs_after_the_best_as_patience_says(tmp_path: Path) -> None:
+    epochs, said = _run(tmp_path, VALUES)
+
+    assert epochs == 4
+    assert said == [
+        "stopping early: val_coco/ap was best in epoch 2 (0.3) and has not improved by more than 0 "
+        "in 2 epochs"
+    ]
+
+
+def test_interrupted_run_ends_where_it_would_have_ended(tmp_path: Path) -> None:
+    _run(tmp_path, VALUES, epochs=3)
+
+    epochs, _ = _run(tmp_path, VALUES, initial_epoch=3)
+
+    assert epochs == 4
+
+
+def test_metric_of_training_may_decide(tmp_path: Path) -> None:
+    # The loss of the line falls from 9 to 3.24, 1.17 and 0.42: by less than 3 after the second.
+    epochs, said = _run(tmp_path, VALUES, metric="loss", min_delta=3.0)
+
+    assert epochs == 4
+    assert "loss was best in epoch 2 (3.24)" in said[0]
+
+
+def test_patience_outlasts_a_short_run(tmp_path: Path) -> None:
+    assert _run(tmp_path, VALUES, patience=5) == (9, [])
+
+
+def test_unknown_metric_is_refused_with_those_that_are_there() -> None:
+    with pytest.raises(ValueError, match=r"there is no 'val_ap' in an epoch .* are loss, val_coco"):
+        monitor_of("val_ap", {"loss": 1.0, "val_coco/ap": 0.1})
+
+
+def test_metric_of_an_evaluation_that_is_not_made_is_refused_at_once(tmp_path: Path) -> None:
+    stop = EarlyStoppingConfig(metric="val_coco/ap")
+
+    with pytest.raises(ValueError, match="nothing is evaluated after an epoch"):
+        train(_config(early_stopping=stop), tmp_path / "run", dataset=_dataset())
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValueError, match="patience must be at least 1"):
+        EarlyStoppingConfig(patience=0)
+    assert TrainConfig().early_stopping is None
