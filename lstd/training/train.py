@@ -24,6 +24,7 @@ from lstd.training import resume as resume_lib
 from lstd.training import weights_file
 from lstd.training.averages import Averages, UpdateAverages
 from lstd.training.early_stopping import StopEarly
+from lstd.training.events import Events
 from lstd.training.fine_tune import load_initial_weights
 from lstd.training.history import WriteHistory
 from lstd.training.keep_weights import KeepWeights
@@ -32,6 +33,7 @@ from lstd.training.optimizers import build_optimizer
 from lstd.training.progress import Progress
 from lstd.training.resume import Checkpoints, DataPlace
 from lstd.training.run_folder import RunFolder
+from lstd.training.samples import WriteSamples
 from lstd.training.scalars import WriteScalars
 
 _DRY_STEPS = 2
@@ -89,7 +91,7 @@ def train(
             folder = RunFolder(place)
         if dataset is None:
             dataset = _dataset(config, start.place, say)
-        run = _assemble(config, folder, evaluations, start, say)
+        run = _assemble(config, folder, dataset, evaluations, start, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
         stop = _early_stopping(config.train.early_stopping, run, say)
@@ -153,6 +155,8 @@ class _Run(NamedTuple):
     checkpoints: Checkpoints
     keep: KeepWeights
     averages: Averages | None
+    events: Events
+    num_evaluations: int
 
     def position(self) -> tuple[int, int]:
         """Returns the steps and the epochs done so far."""
@@ -219,6 +223,7 @@ def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> It
 def _assemble(
     config: Config,
     folder: RunFolder,
+    dataset: Iterable[Any],
     evaluations: Sequence[keras.callbacks.Callback],
     start: _Start,
     say: Callable[[str], None],
@@ -256,14 +261,31 @@ def _assemble(
         checkpoints.restore(start.checkpoint, same_data=start.same_data)
         resume_lib.apply_constant_rate(model.optimizer, train_config.learning_rate)
         say(f"going on after step {int(model.optimizer.iterations)}, from {start.checkpoint}")
+    events = Events(folder.tensorboard)
+    samples = WriteSamples(
+        _first_batches(evaluations, dataset),
+        events,
+        loss=model.loss,
+        min_score=config.evaluation.min_score_threshold,
+        step=lambda: int(model.optimizer.iterations),
+        say=say,
+    )
     keep = KeepWeights(
         folder,
         build_model(config.model, precision="float32"),
         averages=averages,
         prefer_averages=config.evaluation.use_moving_averages,
-        evaluations=evaluations,
+        evaluations=[*evaluations, samples],
     )
-    return _Run(model, folder, checkpoints, keep, averages)
+    return _Run(model, folder, checkpoints, keep, averages, events, len(evaluations))
+
+
+def _first_batches(
+    evaluations: Sequence[keras.callbacks.Callback], dataset: Iterable[Any]
+) -> Iterable[Any]:
+    """Returns the data that is evaluated, else that of training; none if it is read only once."""
+    evaluated = next((each.dataset for each in evaluations if hasattr(each, "dataset")), dataset)
+    return evaluated if iter(evaluated) is not evaluated else ()
 
 
 def _early_stopping(
@@ -271,7 +293,7 @@ def _early_stopping(
 ) -> StopEarly | None:
     if config is None:
         return None
-    if config.metric.startswith("val_") and not run.keep.evaluations:
+    if config.metric.startswith("val_") and not run.num_evaluations:
         raise ValueError(
             f"train.early_stopping.metric is {config.metric!r}, but nothing is evaluated after an "
             "epoch; set train.evaluate, or take a metric of training such as loss"
@@ -317,7 +339,7 @@ def _fit(
             run.keep,
             WriteHistory(run.folder.history),
             *after,
-            WriteScalars(run.folder.tensorboard),
+            WriteScalars(run.events),
             progress,
             run.checkpoints,
         ],
@@ -332,7 +354,7 @@ def _report_dry_run(run: _Run, folder: RunFolder, say: Callable[[str], None]) ->
     weights_file.load(run.keep.snapshot, folder.weights("best"))
     files = [path for path in folder.path.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
-    evaluated = f"{len(run.keep.evaluations)} evaluation(s), " if run.keep.evaluations else ""
+    evaluated = f"{run.num_evaluations} evaluation(s), " if run.num_evaluations else ""
     say(
         f"dry run: {_DRY_STEPS} steps, {evaluated}checkpoint, weights written and read back "
         f"({len(files)} files, {size:.1f} MB in a temporary folder, now removed); all well"

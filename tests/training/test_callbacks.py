@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
@@ -17,7 +16,6 @@ from lstd.training import progress as progress_lib
 from lstd.training.history import WriteHistory, read_history
 from lstd.training.limits import RefuseBrokenWeights, StopAtStep
 from lstd.training.progress import Progress, readable_time
-from lstd.training.scalars import WriteScalars
 from tests.training import doubles
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -199,61 +197,3 @@ def test_time_between_epochs_is_not_counted(clock: list[float]) -> None:
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert readable_time(seconds) == text
-
-
-# --- curves ---------------------------------------------------------------------------------------
-
-
-def _points(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    points: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.iterdir()):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                assert value.metadata.plugin_data.plugin_name == "scalars"
-                number = float(tf.make_ndarray(value.tensor))
-                points.setdefault(value.tag, []).append((event.step, number))
-    return points
-
-
-def test_curves_are_means_since_the_point_before(tmp_path: Path) -> None:
-    model = doubles.line()
-    scalars = WriteScalars(tmp_path, every=2)
-
-    doubles.fit(model, [doubles.Measure([0.25]), scalars], steps=4)
-
-    points = _points(tmp_path)
-    # The error shrinks by the factor 0.6 with each step: squares 9, 3.24, 1.1664, 0.419904.
-    assert points["train/loss"] == [
-        (2, pytest.approx((9 + 3.24) / 2)),
-        (4, pytest.approx((1.1664 + 0.419904) / 2)),
-    ]
-    assert points["train/learning_rate"] == [(2, pytest.approx(0.1)), (4, pytest.approx(0.1))]
-    assert points["evaluation/coco/ap"] == [(4, 0.25)]
-
-
-def test_curves_begin_anew_with_each_epoch(tmp_path: Path) -> None:
-    doubles.fit(doubles.line(), [WriteScalars(tmp_path, every=1)], epochs=2, steps=1)
-
-    losses = [value for _, value in _points(tmp_path)["train/loss"]]
-    np.testing.assert_allclose(losses, [9.0, 3.24], rtol=1e-5)
-
-
-def test_tensorboard_reads_the_curves(tmp_path: Path) -> None:
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    doubles.fit(doubles.line(), [WriteScalars(tmp_path, every=2)], steps=2)
-
-    reader = accumulators.EventAccumulator(str(tmp_path))
-    reader.Reload()
-
-    assert "train/loss" in reader.Tags()["tensors"]
-
-
-def test_curves_do_not_need_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "tensorboard", None)  # an import now fails
-
-    doubles.fit(doubles.line(), [WriteScalars(tmp_path, every=2)], steps=2)
-
-    assert "train/loss" in _points(tmp_path)

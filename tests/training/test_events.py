@@ -1,0 +1,234 @@
+"""What TensorBoard is given: curves, histograms, pictures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+import lstd
+from lstd.media import draw
+from lstd.training.events import Events
+from lstd.training.samples import WriteSamples
+from lstd.training.scalars import WriteScalars
+from lstd.types import ClipBatch, GroundTruth
+from tests import tiny
+from tests.training import doubles
+
+
+def _written(folder: Path, plugin: str) -> dict[str, list[tuple[int, np.ndarray]]]:
+    """Returns what the event files hold for a plugin: (step, value) by tag."""
+    found: dict[str, list[tuple[int, np.ndarray]]] = {}
+    for path in sorted(folder.iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == plugin:
+                    array = tf.make_ndarray(value.tensor)
+                    found.setdefault(value.tag, []).append((event.step, array))
+    return found
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def test_curves_are_means_since_the_point_before(tmp_path: Path) -> None:
+    model = doubles.line()
+    scalars = WriteScalars(Events(tmp_path), every=2)
+
+    doubles.fit(model, [doubles.Measure([0.25]), scalars], steps=4)
+
+    points = _written(tmp_path, "scalars")
+    # The error shrinks by the factor 0.6 with each step: squares 9, 3.24, 1.1664, 0.419904.
+    assert points["train/loss"] == [
+        (2, pytest.approx((9 + 3.24) / 2)),
+        (4, pytest.approx((1.1664 + 0.419904) / 2)),
+    ]
+    assert points["train/learning_rate"] == [(2, pytest.approx(0.1)), (4, pytest.approx(0.1))]
+    assert points["evaluation/coco/ap"] == [(4, 0.25)]
+
+
+def test_curves_begin_anew_with_each_epoch(tmp_path: Path) -> None:
+    doubles.fit(doubles.line(), [WriteScalars(Events(tmp_path), every=1)], epochs=2, steps=1)
+
+    losses = [value for _, value in _written(tmp_path, "scalars")["train/loss"]]
+    np.testing.assert_allclose(losses, [9.0, 3.24], rtol=1e-5)
+
+
+def test_events_do_not_need_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # an import now fails
+    events = Events(tmp_path)
+
+    events.scalar("curve", 1.0, 0)
+    events.histogram("histogram", np.array([0.5]), 0)
+    events.pictures("picture", [np.zeros([2, 3, 3], np.uint8)], 0)
+    events.close()
+
+    assert set(_written(tmp_path, "scalars")) == {"curve"}
+
+
+# --- TensorBoard's own reader ---------------------------------------------------------------------
+
+
+def _reader(folder: Path) -> Any:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    reader = accumulators.EventAccumulator(str(folder))
+    reader.Reload()
+    return reader
+
+
+def test_tensorboard_reads_all_three_kinds(tmp_path: Path) -> None:
+    events = Events(tmp_path)
+    events.scalar("curve", 0.25, 7)
+    events.histogram("scores", np.array([0.01, 0.02, 0.99, 1.0]), 7)
+    events.pictures("frames", [np.full([2, 3, 3], level, np.uint8) for level in (0, 200)], 7)
+    events.close()
+
+    reader = _reader(tmp_path)
+
+    plugins = {"curve": "scalars", "scores": "histograms", "frames": "images"}
+    assert set(reader.Tags()["tensors"]) == set(plugins)
+    for tag, plugin in plugins.items():
+        assert reader.SummaryMetadata(tag).plugin_data.plugin_name == plugin
+    (histogram,) = reader.Tensors("scores")
+    rows = tf.make_ndarray(histogram.tensor_proto)
+    assert histogram.step == 7
+    assert rows[0].tolist() == pytest.approx([0.0, 1 / 30, 2.0])
+    assert rows[-1].tolist() == pytest.approx([29 / 30, 1.0, 2.0])
+    assert rows[:, 2].sum() == 4
+    width, height, *pictures = tf.make_ndarray(reader.Tensors("frames")[0].tensor_proto)
+    assert (width, height, len(pictures)) == (b"3", b"2", 2)
+    assert tf.io.decode_png(pictures[1]).numpy()[0, 0].tolist() == [200, 200, 200]
+
+
+def test_nothing_written_is_no_file(tmp_path: Path) -> None:
+    events = Events(tmp_path / "none")
+
+    events.flush()
+    events.close()
+
+    assert not (tmp_path / "none").exists()
+
+
+# --- samples --------------------------------------------------------------------------------------
+
+
+class _Detector:
+    """Finds the left half of each frame, of class 1, with a score of 0.95; anchor 0 says so."""
+
+    networks, labels, eval_schedule = ("large", "small"), ("cat", "dog"), "SKIP1"
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def __call__(self, clip: ClipBatch, *, networks: Any, training: bool) -> Any:
+        self.asked.append((clip.frames.shape[:2], networks.tolist()))
+        logits = np.full([1, clip.frames.shape[1], 2, 3], -9.0, np.float32)
+        logits[..., 0, 2] = np.log(19)  # sigmoid 0.95
+        encodings = tf.zeros([1, clip.frames.shape[1], 2, 4])
+        return lstd.Output(lstd.Predictions(encodings, tf.constant(logits)), None)
+
+    def detect(self, predictions: lstd.Predictions) -> lstd.Detections:
+        one = np.ones([1, predictions.class_logits.shape[1], 1], np.float32)
+        boxes = one[..., np.newaxis] * np.array([0.0, 0.0, 1.0, 0.5], np.float32)
+        return lstd.Detections(boxes, 0.95 * one, one.astype(int), one[..., 0].astype(int))
+
+
+LOSS = lstd.DetectionLoss(
+    anchors=np.array([[0.0, 0.0, 1.0, 0.5], [0.4, 0.6, 0.6, 0.8]], np.float32), num_classes=2
+)
+
+
+def _samples(folder: Path, dataset: Any, said: list[str]) -> tuple[WriteSamples, _Detector]:
+    events, model = Events(folder), _Detector()
+    samples = WriteSamples(
+        dataset, events, loss=LOSS, min_score=0.5, step=lambda: 12, say=said.append
+    )
+    samples.model = model
+    return samples, model
+
+
+def _batch() -> tuple[ClipBatch, GroundTruth]:
+    """Returns two clips; in the first, the left half is a cat in all six frames."""
+    clip, truth = tiny.batch(6)
+    boxes = truth.boxes.numpy()
+    boxes[0, :, 0] = [0.0, 0.0, 1.0, 0.5]
+    classes = np.zeros([2, 6, 2], np.int32)
+    classes[..., 1] = -1
+    return clip, GroundTruth(tf.constant(boxes), tf.constant(classes))
+
+
+def test_samples_show_frames_with_boxes_and_how_scores_spread(tmp_path: Path) -> None:
+    reads = []
+
+    class Dataset:
+        def __iter__(self) -> Iterator[Any]:
+            reads.append(1)
+            return iter([_batch(), _batch()])
+
+    samples, model = _samples(tmp_path, Dataset(), [])
+    for epoch in range(2):
+        samples.on_epoch_end(epoch)
+
+    assert len(reads) == 1
+    assert model.asked == [((1, 6), [[0, 1, 0, 1, 0, 1]])] * 2
+    images = _written(tmp_path, "images")
+    assert [len(images[tag]) for tag in ("frames/truth", "frames/detections")] == [1, 2]
+    step, (width, height, *pictures) = images["frames/detections"][0]
+    assert (step, width, height, len(pictures)) == (12, b"512", b"512", 4)
+    picture = tf.io.decode_png(pictures[0]).numpy()
+    assert (picture[200, 1] == draw.color_of(1)).all()  # the edge of a dog's box
+    histograms = _written(tmp_path, "histograms")
+    objects, background = (histograms[f"scores/{part}"][0][1] for part in ("objects", "background"))
+    assert objects[28].tolist() == pytest.approx([28 / 30, 29 / 30, 6])  # anchor 0 in six frames
+    assert background[0, 2] == 6  # anchor 1
+
+
+def test_without_pillow_there_are_histograms_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    said: list[str] = []
+    samples, _ = _samples(tmp_path, [_batch()], said)
+
+    for epoch in range(2):
+        samples.on_epoch_end(epoch)
+
+    assert len(said) == 1
+    assert said[0].startswith("no pictures for TensorBoard: ")
+    assert _written(tmp_path, "images") == {}
+    assert len(_written(tmp_path, "histograms")["scores/objects"]) == 2
+
+
+def test_no_data_is_no_sample(tmp_path: Path) -> None:
+    samples, model = _samples(tmp_path, (), [])
+
+    samples.on_epoch_end(0)
+
+    assert model.asked == []
+
+
+def test_samples_of_a_real_model_are_finite(tmp_path: Path) -> None:
+    events, model = Events(tmp_path), tiny.model(tiny.FIRST_PAPER)
+    samples = WriteSamples(
+        [tiny.batch(2)],
+        events,
+        loss=lstd.DetectionLoss.from_config(tiny.FIRST_PAPER),
+        min_score=0.5,
+        step=lambda: 3,
+        say=print,
+    )
+    samples.set_model(model)
+
+    samples.on_epoch_end(0)
+
+    histograms = _written(tmp_path, "histograms")
+    counted = sum(value[0][1][:, 2].sum() for value in histograms.values())
+    assert counted == 2 * len(model.anchors)
+    assert isinstance(samples, keras.callbacks.Callback)
