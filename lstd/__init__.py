@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.models.build import build_model
     from lstd.models.count import count
     from lstd.models.lstm_ssd import LSTMSSD
+    from lstd.shipped_configs import list_configs
     from lstd.training.optimizers import build_optimizer
     from lstd.training.run_folder import load_model
     from lstd.types import (
@@ -78,6 +79,7 @@ __all__ = [
     "evaluate",
     "export_saved_model",
     "export_tflite",
+    "list_configs",
     "load_backbone_weights",
     "load_config",
     "load_model",
@@ -113,6 +115,7 @@ _MODULES = {
     "evaluate": "lstd.evaluate_model",
     "export_saved_model": "lstd.export.saved_model",
     "export_tflite": "lstd.export.tflite",
+    "list_configs": "lstd.shipped_configs",
     "load_backbone_weights": "lstd.checkpoints.keras_applications",
     "load_config": "lstd.config_io",
     "load_model": "lstd.training.run_folder",

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from lstd import config as config_lib
+from lstd import shipped_configs
 from lstd.augmentation_config import BY_NAME
 from lstd.config import Config
 from lstd.whole_file import write_whole
@@ -26,17 +27,23 @@ class ConfigError(ValueError):
 def load_config(path: str | os.PathLike[str]) -> Config:
     """Returns the config of a YAML file, or of a `.config` (text proto) of the original.
 
-    Sections and keys that the file does not name keep their defaults.
+    A name that `lstd.list_configs` gives is enough for a config that comes with lstd. Sections and
+    keys that the file does not name keep their defaults.
 
     Raises:
         ConfigError: the file is missing or not readable, a key is unknown (with the closest match),
             or a value has the wrong type or is out of range; the message gives file and key.
     """
     path = Path(path)
+    if not path.exists() and str(path) in shipped_configs.list_configs():
+        path = shipped_configs.path_of(str(path))
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from None
+        shipped = ", ".join(shipped_configs.list_configs())
+        raise ConfigError(
+            f"{path}: cannot read the config: {error.strerror}; with lstd come {shipped}"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file") from None
     if path.suffix in (".config", ".pbtxt"):

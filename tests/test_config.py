@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import lstd
 from lstd import augmentation_config, config_io
 from lstd import config as config_lib
 from lstd.config import Config, ConvConfig, ModelConfig
@@ -241,3 +242,18 @@ def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
 def test_labels_default_to_numbers() -> None:
     assert config_lib.labels_of(ModelConfig(num_classes=2)) == ("class 0", "class 1")
     assert config_lib.labels_of(ModelConfig(num_classes=1, labels=("ant",))) == ("ant",)
+
+
+def test_config_that_comes_with_lstd_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lstd.list_configs() == sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    assert lstd.load_config("sowbug_demo") == config_io.load_config(CONFIGS / "sowbug_demo.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sowbug_demo").write_text("train: {steps: 3}")
+    assert lstd.load_config("sowbug_demo").train.steps == 3  # a file of the user's comes first
+
+
+def test_missing_config_is_told_with_those_that_come_with_lstd() -> None:
+    with pytest.raises(ConfigError, match=r"^sowbug: cannot read .*; with lstd come .*sowbug_demo"):
+        lstd.load_config("sowbug")

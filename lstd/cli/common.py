@@ -45,7 +45,8 @@ _COMMON: Mapping[str, tuple[Callable[..., Any], Any, str]] = {
     "config": (
         flags.DEFINE_string,
         "",
-        "Config: YAML, or a .config (text proto) of the original.",
+        "Config: YAML, a .config (text proto) of the original, or the name of one that comes with "
+        "lstd.",
     ),
     "model": (
         flags.DEFINE_string,
@@ -126,6 +127,12 @@ def run(
     arguments = list(sys.argv[1:] if argv is None else argv)
     flags.DEFINE_bool("help", False, "This text.", flag_values=values, short_name="h")
     flags.DEFINE_bool("version", False, "Versions of lstd and TensorFlow.", flag_values=values)
+    flags.DEFINE_bool(
+        "version_report",
+        False,
+        "Versions, machine, devices and settings, for a bug report.",
+        flag_values=values,
+    )
     try:
         parse(values, arguments, program=program, required=required)
         if values["help"].value:
@@ -135,6 +142,11 @@ def run(
             print(version_text(program))
             return OK
         _import_tensorflow_quietly()
+        if values["version_report"].value:
+            from lstd.cli import environment
+
+            print(environment.report())
+            return OK
         code = main(values)
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code or OK
@@ -169,7 +181,7 @@ def parse(
         _, *rest = values([program, *arguments])
     except flags.Error as error:
         raise ValueError(failures.flag_sentence(error, values, program=program)) from None
-    if values["help"].value or values["version"].value:
+    if any(values[name].value for name in ("help", "version", "version_report")):
         return
     if rest:
         raise ValueError(

@@ -47,7 +47,7 @@ _OF_A_MODEL = (
     "weights",
     "moving_averages",
 )
-_OF_ALL = ("check_frames", "help", "version")
+_OF_ALL = ("check_frames", "help", "version", "version_report")
 _OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
 _WAYS = {
     "check": ("check", *_OF_A_MODEL),

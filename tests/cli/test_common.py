@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
@@ -250,7 +251,7 @@ def test_help_names_every_flag_with_its_default_and_does_not_run(
     assert told.startswith("Tries it.\n\n    lstd-try --input a.mp4\n")
     for name in (
         *("config", "pipeline_config_path", "model", "input", "output_directory"),
-        *("schedule", "threads", "resume", "set", "help", "version"),
+        *("schedule", "threads", "resume", "set", "help", "version", "version_report"),
     ):
         assert f"--{name}" in told
     assert "--quantization none|float16\n      How. (default: none)" in told
@@ -262,6 +263,27 @@ def test_version_names_lstd_tensorflow_and_keras(capsys: pytest.CaptureFixture[s
 
     told = capsys.readouterr().out
     assert told.startswith(f"lstd-try {lstd.__version__}, tensorflow {tf.__version__}, tf-keras 2.")
+
+
+def test_version_report_says_what_a_bug_report_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_VAR_password", "secret")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    called: list[object] = []
+
+    assert run("--version_report", main=called.append, required=("model",)) == 0
+
+    told = capsys.readouterr().out
+    rows = dict(line.split(maxsplit=1) for line in told.splitlines() if len(line.split()) > 1)
+    assert not called
+    assert rows["lstd"].startswith(lstd.__version__)
+    assert rows["tensorflow"] == tf.__version__
+    assert rows["numpy"] == np.__version__
+    assert "CPU:0" in rows["devices"]
+    assert rows["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert "cores" in rows
+    assert "secret" not in told
 
 
 def test_define_refuses_names_it_does_not_know() -> None:

@@ -1,0 +1,150 @@
+"""What a bug report should say of the machine and of what is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lstd
+
+# Distributions that decide how lstd behaves, those that one can do without last.
+_PACKAGES = (
+    ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
+    ("tf-keras", "tf-keras-nightly"),
+    ("keras",),
+    ("numpy",),
+    ("ai-edge-litert", "ai-edge-litert-nightly"),
+    ("protobuf",),
+    ("h5py",),
+    ("pydantic",),
+    ("pycocotools",),
+    ("hotcoco",),
+    ("av",),
+    ("pillow",),
+    ("matplotlib",),
+    ("tensorboard",),
+)
+_CPU_FEATURES = (
+    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni"),
+    *("avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "asimddp", "asimdhp", "bf16"),
+    *("i8mm", "sve"),
+)
+# Not all that begins with TF_: Terraform's variables do too, and may hold secrets.
+_VARIABLES = (
+    *("TF_CONFIG", "TF_CPP_", "TF_CUDNN_", "TF_DETERMINISTIC", "TF_ENABLE_", "TF_FORCE_"),
+    *("TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_", "CUDA_", "OMP_", "MKL_", "LSTD_"),
+)
+
+
+def report() -> str:
+    """Returns the report: a line each for versions, machine, devices and settings."""
+    rows = [*_software(), *_machine(), *_tensorflow(), *_settings()]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in rows)
+
+
+def _software() -> Iterator[tuple[str, str]]:
+    yield "lstd", f"{lstd.__version__}{_commit()}"
+    yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
+    for names in _PACKAGES:
+        yield names[0], _version(names)
+
+
+def _version(names: tuple[str, ...]) -> str:
+    for name in names:
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        return found if name == names[0] else f"{found} ({name})"
+    return "not installed"
+
+
+def _commit() -> str:
+    """Returns the commit of a clone, with a mark when files have been changed; "" elsewhere."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=, modified", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return " (a clone; git tells no commit)"
+    return f" (commit {result.stdout.strip()})"
+
+
+def _machine() -> Iterator[tuple[str, str]]:
+    yield "system", platform.platform()
+    told = _cpu_info()
+    name = told.get("model name") or told.get("Model") or platform.processor() or "unknown"
+    yield "CPU", name
+    flags = set((told.get("flags") or told.get("Features") or "").split())
+    known = [feature for feature in _CPU_FEATURES if feature in flags]
+    yield "CPU features", " ".join(known) or "not told by this system"
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    cores = f"{os.cpu_count()} logical"
+    yield "cores", cores if usable is None else f"{cores}, {usable} for this process"
+    yield "memory", _memory()
+
+
+def _cpu_info() -> dict[str, str]:
+    """Returns what Linux says of the first processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return "not told by this system"
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _tensorflow() -> Iterator[tuple[str, str]]:
+    """Yields what TensorFlow says of itself and of the devices that it sees."""
+    if importlib.util.find_spec("tensorflow") is None:
+        return
+    import tensorflow as tf
+
+    yield "TensorFlow build", f"{tf.version.GIT_VERSION}, {tf.version.COMPILER_VERSION}"
+    cuda = tf.sysconfig.get_build_info().get("cuda_version")
+    yield "built with CUDA", str(cuda) if tf.test.is_built_with_cuda() and cuda else "no"
+    yield "devices", ", ".join(map(_device, tf.config.list_physical_devices()))
+    threads = tf.config.threading
+    counts = threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
+    told = ["one for each core" if not count else str(count) for count in counts]
+    yield "threads", f"within an operation {told[0]}, operations side by side {told[1]}"
+
+
+def _device(device: Any) -> str:
+    import tensorflow as tf
+
+    if device.device_type != "GPU":
+        return str(device.name.removeprefix("/physical_device:"))
+    details = tf.config.experimental.get_device_details(device)
+    return f"{details.get('device_name', device.name)} ({details.get('compute_capability')})"
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """Yields the environment variables that matter."""
+    for name in sorted(os.environ):
+        if name.startswith(_VARIABLES):
+            yield name, os.environ[name]
+    yield "interpreter", sys.executable
