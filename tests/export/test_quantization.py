@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd import config_io
 from lstd.evaluation.coco import CocoMetric
 from lstd.export import (
     check,
@@ -24,6 +25,7 @@ from lstd.export import (
 from lstd.export import quantization as quantizations
 from lstd.export.check import ExportCheckError
 from lstd.export.tflite import export_tflite
+from lstd.models.build import build_model
 from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 from tests.export import exports
@@ -261,21 +263,24 @@ def _operators(content: bytes, name: str) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["none", *QUANTIZED])
+@pytest.mark.parametrize("size", [64, 320])
 def test_every_operator_but_post_processing_is_in_the_delegate(
-    quantization: str, tmp_path: Path
+    size: int, quantization: str, tmp_path: Path
 ) -> None:
-    """Of the real network in small, in the form that is the default."""
-    model = tiny.model()
-    data = None if quantization == "none" else [tiny.clip(4)[0]]
+    """Of the real network in small and of the full-size one, in the form that is the default."""
+    model = tiny.model() if size == 64 else _full_size()
+    assert model.input_shape_hwc == (size, size, 3)
     plan = tflite.plan_of(
         quantization=quantization,
-        representative_data=data,
-        representative_frames=4,
-        metric=None,
-        cell="fused",
+        representative_data=None if quantization == "none" else tiny.clip(2, batch=1, size=size),
     )
     content = _converted(model, plan, tmp_path)
     assert interpreters.outside_delegate(content) == {"large": (), "small": ()}
+
+
+def _full_size() -> Any:
+    path = Path(__file__).parents[2] / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
+    return build_model(config_io.load_config(path).model)
 
 
 @pytest.mark.slow
