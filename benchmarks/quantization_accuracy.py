@@ -49,14 +49,7 @@ def main() -> None:
     config = lstd.load_config(arguments.run / "config.yaml")
     seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
     unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
-    options = saved_model.options_for(
-        model,
-        max_detections=100,
-        max_classes_per_detection=1,
-        detections_per_class=100,
-        use_regular_nms=False,
-        postprocessing=True,
-    )
+    options = saved_model.options_for(model, max_detections=100)
     module = ExportModule(model, options=options, schedule="SKIP9")
     truth = fidelity.raw_step(module)
     print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")

@@ -30,13 +30,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
 FOREIGN_PEER = ROOT.parent / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
-OPTIONS = {
-    "max_detections": 10,
-    "max_classes_per_detection": 1,
-    "detections_per_class": 100,
-    "use_regular_nms": False,
-    "postprocessing": True,
-}
 SINGLES = {"single": "SSDLite, same heads", "tuned": "the same, tuned"}
 """The peer as its layers are, and with all that makes our files faster than that."""
 SKIP = 9
@@ -131,7 +124,7 @@ class _Files:
         from lstd.export.lite_module import LiteModule
         from lstd.export.module import ExportModule
 
-        options = saved_model.options_for(self.model, **OPTIONS)
+        options = saved_model.options_for(self.model)
         module = ExportModule(self.model, options=options)
         rng = np.random.default_rng(0)
         size = self.model.input_shape_hwc
@@ -214,7 +207,7 @@ def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
             runners.append(Runner(f"{kind} {network}", *entry, costs[network]))
     from lstd.export import saved_model
 
-    single = _single(files.model, saved_model.options_for(files.model, **OPTIONS))
+    single = _single(files.model, saved_model.options_for(files.model))
     for kind, name in SINGLES.items():
         entry = _entry(files.get(kind, quantization), threads, "step")
         runners.append(Runner(name, *entry, single.multiply_adds))

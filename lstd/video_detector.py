@@ -75,6 +75,5 @@ def entry_points_of(model: LSTMSSD, export: ExportConfig | None = None) -> Any:
         max_classes_per_detection=export.max_classes_per_detection,
         detections_per_class=export.detections_per_class,
         use_regular_nms=export.use_regular_nms,
-        postprocessing=True,
     )
     return ExportModule(model, options=options)

@@ -224,16 +224,16 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
         raise _Impossible("no --model was given")
     if described is None:
         raise _Impossible("without metadata nobody knows what was asked for")
-    options = options_for(
-        model,
-        max_detections=described.options.max_detections if described.options else 1,
-        max_classes_per_detection=(
-            described.options.max_classes_per_detection if described.options else 1
-        ),
-        detections_per_class=described.options.detections_per_class if described.options else 1,
-        use_regular_nms=bool(described.options and described.options.use_regular_nms),
-        postprocessing=described.options is not None,
-    )
+    asked = described.options
+    options = None
+    if asked is not None:
+        options = options_for(
+            model,
+            max_detections=asked.max_detections,
+            max_classes_per_detection=asked.max_classes_per_detection,
+            detections_per_class=asked.detections_per_class,
+            use_regular_nms=asked.use_regular_nms,
+        )
     module = ExportModule(
         model,
         options=options,

@@ -12,6 +12,7 @@ import tensorflow as tf
 from lstd.export import check, class_names, form, metadata, postprocessing_op, staging, streams
 from lstd.export.fidelity import Fidelity
 from lstd.export.module import ExportModule
+from lstd.export.options import ExportOptions
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 METADATA = "model.json"
@@ -76,66 +77,81 @@ def export_saved_model(
 
     Its signatures are the entry points of `lstd.export`, and `serving_default` for clips
     (`frames` `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
-    `model.json`, see `lstd.export.metadata`.
-
-    Args:
-        model: an `LSTMSSD`.
-        path: the folder; a SavedModel that stands there is replaced.
-        max_detections: anchors that are returned at most.
-        max_classes_per_detection: classes returned for each, in fast mode.
-        detections_per_class: boxes kept for one class, in regular mode.
-        use_regular_nms: each class is suppressed by itself, not all together.
-        postprocessing: False: raw output and anchors instead of detections.
-        signature: "streaming": one frame and the state; "clip": `input_video_tensor`, a clip of
-            fixed length, unrolled by the schedule.
-        input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
-        network: "both", or the only one to export, "large" or "small".
-        unroll_length: frames of a clip; None: 4.
-        schedule: which network runs on which frame of a clip; None: the model's for evaluation.
-        labels: class names for the JSON; empty: the model's.
-        check_frames: frames that the self-check runs at least.
-        notify: is told each step.
-
-    Raises:
-        ValueError: an option is out of range; the message names it.
-        OSError: the place cannot be written.
-        ExportCheckError: the file is not equal to the model. Nothing was written then.
+    `model.json`, see `lstd.export.metadata`. `path` is the folder; a SavedModel that stands there
+    is replaced. The other arguments, and the errors, are those of `export_tflite`.
     """
-    options = options_for(
-        model,
+    options = ExportOptions(
         max_detections=max_detections,
         max_classes_per_detection=max_classes_per_detection,
         detections_per_class=detections_per_class,
         use_regular_nms=use_regular_nms,
         postprocessing=postprocessing,
-    )
-    shape = form.checked(
-        model,
         signature=signature,
         input_type=input_type,
         network=network,
         unroll_length=unroll_length,
         schedule=schedule,
+        labels=labels,
+        check_frames=check_frames,
     )
-    labels = class_names.checked(labels or tuple(model.labels), num_classes=model.num_classes)
-    streams.check_frames(check_frames)
+    ready = prepared(model, options)
     path = Path(path)
     with staging.staged(path.parent, [path.name]) as temporary:
-        module = ExportModule(model, options=options, schedule=schedule, form=shape)
-        report = write(
-            module, temporary / path.name, labels=labels, notify=notify, frames=check_frames
-        )
+        report = write(ready, temporary / path.name, notify=notify)
     return report._replace(path=path)
+
+
+class Prepared(NamedTuple):
+    """A model ready to be written.
+
+    Attributes:
+        module: its entry points, in the form that was asked for.
+        labels: one for each class.
+        check_frames: frames that the self-check runs at least.
+    """
+
+    module: ExportModule
+    labels: tuple[str, ...]
+    check_frames: int
+
+
+def prepared(model: Any, options: ExportOptions) -> Prepared:
+    """Returns the module of an `LSTMSSD` that the options ask for, and the names of its classes.
+
+    Raises:
+        ValueError: an option is out of range or contradicts another; the message names it.
+    """
+    suppression = options_for(
+        model,
+        max_detections=options.max_detections,
+        max_classes_per_detection=options.max_classes_per_detection,
+        detections_per_class=options.detections_per_class,
+        use_regular_nms=options.use_regular_nms,
+        postprocessing=options.postprocessing,
+    )
+    shape = form.checked(
+        model,
+        signature=options.signature,
+        input_type=options.input_type,
+        network=options.network,
+        unroll_length=options.unroll_length,
+        schedule=options.schedule,
+    )
+    streams.check_frames(options.check_frames)
+    given = options.labels or tuple(model.labels)
+    labels = class_names.checked(given, num_classes=model.num_classes)
+    module = ExportModule(model, options=suppression, schedule=options.schedule, form=shape)
+    return Prepared(module, labels, options.check_frames)
 
 
 def options_for(
     model: Any,
     *,
-    max_detections: int,
-    max_classes_per_detection: int,
-    detections_per_class: int,
-    use_regular_nms: bool,
-    postprocessing: bool,
+    max_detections: int = 10,
+    max_classes_per_detection: int = 1,
+    detections_per_class: int = 100,
+    use_regular_nms: bool = False,
+    postprocessing: bool = True,
 ) -> PostprocessingOptions | None:
     """Returns the options with the model's own values added, None for raw output.
 
@@ -156,25 +172,21 @@ def options_for(
     return options if postprocessing else None
 
 
-def write(
-    module: ExportModule,
-    path: Path,
-    *,
-    labels: tuple[str, ...],
-    notify: Notify,
-    frames: int = streams.FRAMES,
-) -> ExportReport:
-    """Writes and checks the SavedModel of a module with its JSON; the caller minds the place."""
+def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
+    """Writes and checks the SavedModel of a model with its JSON; the caller minds the place."""
+    module = ready.module
     notify("tracing the entry points and writing the SavedModel")
     tf.saved_model.save(module, str(path), signatures=module.signatures())
     notify("checking the SavedModel against the model")
-    differences = {"SavedModel": check.check_saved_model(module, str(path), frames=frames)}
+    differences = {
+        "SavedModel": check.check_saved_model(module, str(path), frames=ready.check_frames)
+    }
     facts = metadata.describe(
         module,
         name=path.name,
         content=None,
         step=module.run,
-        labels=labels,
+        labels=ready.labels,
         differences=differences,
     )
     metadata.write(facts, path / METADATA)

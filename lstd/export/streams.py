@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from lstd.export import comparison
 from lstd.export import reference as references
+from lstd.export.comparison import Differences
 from lstd.export.interpreters import Step
 from lstd.export.names import CLIP, DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_INPUTS, STATE_OUTPUTS
+from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.export.reference import Described, Reference
 
 FRAMES = 4
@@ -19,6 +22,22 @@ FEWEST_FRAMES = 3
 
 class ExportCheckError(ValueError):
     """The exported file is not what was to be exported; the message says where they differ."""
+
+
+class Call(NamedTuple):
+    """One call of an entry point, on both sides.
+
+    Attributes:
+        entry_point: its name.
+        inputs: what the truth was given.
+        expected: the truth's outputs.
+        actual: the outputs of what is checked.
+    """
+
+    entry_point: str
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    actual: dict[str, np.ndarray]
 
 
 def pattern_image(number: int, shape: tuple[int, int, int]) -> np.ndarray:
@@ -92,13 +111,12 @@ def compare_streams(
         inputs = {image_name: images, **ours}
         expected = module.run(entry_point, **inputs)
         actual = step(entry_point, **{image_name: images, **theirs})
+        call = Call(entry_point, inputs, expected, actual)
         tolerance = comparison.TOLERANCE
-        found = compare_outputs(module, entry_point, inputs, expected, actual, tolerance=tolerance)
+        found = compare_outputs(module, call, tolerance=tolerance)
         if not max(found.values()) <= tolerance:
-            tolerance = max(tolerance, _rounding(module, entry_point, inputs, theirs))
-            found = compare_outputs(
-                module, entry_point, inputs, expected, actual, tolerance=tolerance
-            )
+            tolerance = max(tolerance, _rounding(module, call, state=theirs))
+            found = compare_outputs(module, call, tolerance=tolerance)
         for name, value in found.items():
             if not value <= tolerance:
                 raise ExportCheckError(
@@ -115,25 +133,31 @@ def _unit(module: Described) -> str:
     return "clip" if module.form.signature == CLIP else "frame"
 
 
-def _rounding(
-    module: Reference,
-    entry_point: str,
-    inputs: dict[str, np.ndarray],
-    state: dict[str, np.ndarray],
-) -> float:
-    """Returns how far the model itself is off for a state and an image that rounding has touched.
+def _rounding(module: Reference, call: Call, *, state: dict[str, np.ndarray]) -> float:
+    """Returns how far the model itself is off for an image and a state that rounding has touched.
 
     Most models stay far below the tolerance. One that amplifies every error, as random weights may
     make it, cannot be equal in two runtimes; at more than 1e-2 even that is no excuse.
     """
-    name = references.image_input(module.form)
-    images = inputs[name].astype(np.float32)
-    exact = module.raw_outputs(entry_point, **{**inputs, name: images})
+    name, images = references.image_input(module.form), _float_images(module, call)
+    exact = _raw_outputs(module, call)
     off = 0.0
     for factor in (1 + 2e-6, 1 - 2e-6):
-        touched = module.raw_outputs(entry_point, **{name: images * np.float32(factor), **state})
+        inputs = {name: images * np.float32(factor), **state}
+        touched = module.raw_outputs(call.entry_point, **inputs)
         off = max(off, *(_raw_difference(module, exact, touched)))
     return off if off <= 1e-2 else 0.0
+
+
+def _raw_outputs(module: Reference, call: Call) -> dict[str, np.ndarray]:
+    """Returns the truth of a call before suppression."""
+    name = references.image_input(module.form)
+    inputs = {**call.inputs, name: _float_images(module, call)}
+    return module.raw_outputs(call.entry_point, **inputs)
+
+
+def _float_images(module: Reference, call: Call) -> np.ndarray:
+    return call.inputs[references.image_input(module.form)].astype(np.float32)
 
 
 def _raw_difference(
@@ -151,19 +175,12 @@ def _raw_difference(
         yield comparison.differ(one, other)
 
 
-def compare_outputs(
-    module: Reference,
-    entry_point: str,
-    inputs: dict[str, np.ndarray],
-    expected: dict[str, np.ndarray],
-    actual: dict[str, np.ndarray],
-    *,
-    tolerance: float,
-) -> dict[str, float]:
-    """Returns the difference of each output of one call; infinite where they do not compare."""
+def compare_outputs(module: Reference, call: Call, *, tolerance: float) -> dict[str, float]:
+    """Returns the difference of each output of a call; infinite where they do not compare."""
+    _, _, expected, actual = call
     if set(expected) != set(actual):
         raise ExportCheckError(
-            f"entry point {entry_point} has the outputs {', '.join(sorted(actual))}, expected "
+            f"entry point {call.entry_point} has the outputs {', '.join(sorted(actual))}, expected "
             f"{', '.join(sorted(expected))}"
         )
     found = {name: comparison.differ(expected[name], actual[name]) for name in STATE_OUTPUTS}
@@ -178,47 +195,31 @@ def compare_outputs(
     counts = actual["num_detections"]
     if not ((counts >= 0) & (counts <= module.options.max_detections)).all():
         return {**found, "num_detections": float("inf")}
-    boxes_off, scores_off = _compare_detections(
-        module, entry_point, inputs, expected, actual, tolerance=tolerance
-    )
-    return {**found, "detection_boxes": boxes_off, "detection_scores": scores_off}
+    off = _compare_detections(module, module.options, call, tolerance=tolerance)
+    return {**found, "detection_boxes": off.boxes, "detection_scores": off.scores}
 
 
 def _compare_detections(
-    module: Reference,
-    entry_point: str,
-    inputs: dict[str, np.ndarray],
-    expected: dict[str, np.ndarray],
-    actual: dict[str, np.ndarray],
-    *,
-    tolerance: float,
-) -> tuple[float, float]:
-    """Returns the largest differences of boxes and of scores over the frames of one call."""
-    options = module.options
-    if options is None:
-        raise ValueError("raw outputs have no detections to compare")
+    module: Reference, options: PostprocessingOptions, call: Call, *, tolerance: float
+) -> Differences:
+    """Returns the largest differences over the frames of a call."""
     raw = None
-    boxes_off = scores_off = 0.0
-    for frame in range(len(expected["num_detections"])):
-        rows = comparison.rows_of(_frame(actual, frame), options)
-        differences = comparison.equal(
-            comparison.rows_of(_frame(expected, frame), options), rows, tolerance=tolerance
+    found = [Differences(0.0, 0.0)]
+    for frame in range(len(call.expected["num_detections"])):
+        ours, theirs = (
+            comparison.rows_of(_frame(outputs, frame), options)
+            for outputs in (call.expected, call.actual)
         )
+        differences = comparison.equal(ours, theirs, tolerance=tolerance)
         if differences is None:  # near-equal scores, or an error: only the raw output can tell
-            if raw is None:
-                name = references.image_input(module.form)
-                images = inputs[name].astype(np.float32)
-                raw = references.decoded(
-                    module.raw_outputs(entry_point, **{**inputs, name: images}), options
-                )
+            raw = raw or references.decoded(_raw_outputs(module, call), options)
             differences = comparison.possible(
-                raw.boxes[frame], raw.scores[frame], rows, options, tolerance=tolerance
+                raw.boxes[frame], raw.scores[frame], theirs, options, tolerance=tolerance
             )
         if differences is None:
-            return float("inf"), float("inf")
-        boxes_off = max(boxes_off, differences.boxes)
-        scores_off = max(scores_off, differences.scores)
-    return boxes_off, scores_off
+            return Differences(float("inf"), float("inf"))
+        found.append(differences)
+    return Differences(*(max(values) for values in zip(*found, strict=True)))
 
 
 def _frame(outputs: dict[str, np.ndarray], frame: int) -> dict[str, np.ndarray]:

@@ -13,12 +13,10 @@ import tensorflow as tf
 from lstd import tflite_metadata
 from lstd.export import (
     check,
-    class_names,
     comparison,
     fidelity,
     flatbuffer,
     flatbuffer_edit,
-    form,
     interpreters,
     metadata,
     postprocessing_op,
@@ -31,9 +29,10 @@ from lstd.export.fidelity import Fidelity, Metric
 from lstd.export.lite_module import LiteModule
 from lstd.export.module import ExportModule
 from lstd.export.names import CLIP
+from lstd.export.options import ExportOptions
 from lstd.export.reference import Reference
 from lstd.export.representative import Frame
-from lstd.export.saved_model import ExportReport, Notify, OperatorCount, options_for
+from lstd.export.saved_model import ExportReport, Notify, OperatorCount, Prepared, prepared
 from lstd.export.streams import ExportCheckError
 from lstd.models import frame_step
 from lstd.models.frame_step import Cell
@@ -115,35 +114,24 @@ def export_tflite(
         cell=cell,
         signature=signature,
     )
-    options = options_for(
-        model,
+    options = ExportOptions(
         max_detections=max_detections,
         max_classes_per_detection=max_classes_per_detection,
         detections_per_class=detections_per_class,
         use_regular_nms=use_regular_nms,
         postprocessing=postprocessing,
-    )
-    shape = form.checked(
-        model,
         signature=signature,
         input_type=input_type,
         network=network,
         unroll_length=unroll_length,
         schedule=schedule,
+        labels=labels,
+        check_frames=check_frames,
     )
-    streams.check_frames(check_frames)
-    labels = class_names.checked(labels or tuple(model.labels), num_classes=model.num_classes)
+    ready = prepared(model, options)
     path = Path(path)
     with staging.staged(path.parent, names_of(path)) as temporary:
-        module = ExportModule(model, options=options, schedule=schedule, form=shape)
-        report = write_module(
-            module,
-            temporary / path.name,
-            plan=plan,
-            labels=labels,
-            notify=notify,
-            frames=check_frames,
-        )
+        report = write_module(ready, temporary / path.name, plan=plan, notify=notify)
     return report._replace(path=path)
 
 
@@ -224,16 +212,9 @@ def check_clip(quantization: str, cell: str | None) -> None:
         )
 
 
-def write_module(
-    module: ExportModule,
-    path: Path,
-    *,
-    plan: Plan,
-    labels: tuple[str, ...],
-    notify: Notify,
-    frames: int = streams.FRAMES,
-) -> ExportReport:
-    """Converts a module, checks the result and writes it with its JSON; see `write`."""
+def write_module(ready: Prepared, path: Path, *, plan: Plan, notify: Notify) -> ExportReport:
+    """Converts a model, checks the result and writes it with its JSON; see `write`."""
+    module, labels, frames = ready
     notify("tracing the entry points")
     with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
         lite = LiteModule(module, cell=plan.cell, sliced=quantizations.slices(plan.quantization))

@@ -12,14 +12,6 @@ from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from tests.export.tiny_model import TinyModel
 
-DEFAULTS = {
-    "max_detections": 4,
-    "max_classes_per_detection": 1,
-    "detections_per_class": 100,
-    "use_regular_nms": False,
-    "postprocessing": True,
-}
-
 
 def module(
     model: Any = None,
@@ -30,7 +22,7 @@ def module(
 ) -> ExportModule:
     """Returns the module of a model (None: the tiny one), with these options."""
     model = model or TinyModel()
-    values = saved_model.options_for(model, **{**DEFAULTS, **options})
+    values = saved_model.options_for(model, **{"max_detections": 4, **options})
     return ExportModule(model, options=values, schedule=schedule, form=form)
 
 

@@ -296,14 +296,7 @@ def test_forms_of_the_cell_are_the_model_and_differ_in_their_operators(tmp_path:
 
 
 def _converted(model: Any, plan: tflite.Plan, folder: Path) -> bytes:
-    options = saved_model.options_for(
-        model,
-        max_detections=10,
-        max_classes_per_detection=1,
-        detections_per_class=100,
-        use_regular_nms=False,
-        postprocessing=True,
-    )
+    options = saved_model.options_for(model)
     module = tflite.ExportModule(model, options=options)
     sliced = quantizations.slices(plan.quantization)
     lite = tflite.LiteModule(module, cell=plan.cell, sliced=sliced)
