@@ -206,16 +206,11 @@ def _refuse_without_effect(values: flags.FlagValues) -> None:
             "--representative_frames counts those of --representative_data, which is missing; give "
             "both, or neither"
         )
-    if values.signature == "clip":
-        for name, wrong, why in (
-            ("quantization", values.quantization != "none", "a clip stays in float32"),
-            ("cell", values.cell == "fused", "a clip has the memory as the layers are"),
-        ):
-            if wrong:
-                raise ValueError(
-                    f"--{name}={values[name].value} and --signature=clip contradict each other: "
-                    f"{why}; leave one of them out"
-                )
+    if values.signature == "clip" and values.cell == "fused":
+        raise ValueError(
+            "--cell=fused and --signature=clip contradict each other: a clip has the memory as the "
+            "layers are; leave one of them out"
+        )
 
 
 def _plan(values: flags.FlagValues, model: Any, config: Config) -> tflite.Plan:

@@ -41,8 +41,9 @@ def export_all(
     if plan is None:
         plan = tflite.plan_of(signature=asked.signature)
     if asked.signature == CLIP:
-        tflite.check_clip(plan.quantization, plan.cell)
+        tflite.check_clip(plan.cell)
     ready = saved_model.prepared(model, asked)
+    plan = tflite.fitted(plan, ready.module)
     folder = Path(output_directory)
     with staging.staged(folder, NAMES) as temporary:
         saved = saved_model.write(ready, temporary / NAMES[0], notify=notify)

@@ -124,11 +124,9 @@ def check_quantized(
     """
     require_postprocessing(content, module)
     require_delegate(content)
-    if frames is None:
-        frames = fidelity.pattern_frames(
-            [pattern_image(number, module.image_shape) for number in range(4)]
-        )
-    few = frames[:4]
+    frames = frames or fidelity.pattern_frames(module, FRAMES)
+    length = module.form.unroll_length
+    few = frames[: -(-FRAMES // length) * length]
     if not fidelity.consistent(module, content, few):
         raise ExportCheckError(
             "the .tflite: the detections are not what suppression makes of the file's own boxes "

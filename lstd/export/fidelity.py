@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lstd.export import comparison, interpreters, postprocessing_op, representative
+from lstd.export import comparison, interpreters, postprocessing_op, representative, streams
+from lstd.export import reference as references
 from lstd.export.module import ExportModule, center_size_anchors
-from lstd.export.names import INPUTS, RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.export.names import RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.export.representative import Frame
 
@@ -84,24 +85,24 @@ def measure(
         labels: the class names for it.
         xnnpack: whether the file runs with the delegate.
     """
-    interpreter = interpreters.make(content, xnnpack=xnnpack)
-    step = interpreters.raw_step(
-        interpreter, content, postprocessing_op.NAME, RAW_OUTPUTS[: 2 if module.options else 0]
-    )
+    step = interpreters.raw_step(content, postprocessing_op.NAME, RAW_OUTPUTS[:2], xnnpack=xnnpack)
     theirs = representative.replay(module, frames, step)
     ours = representative.replay(module, frames, truth)
     counted = metric is not None and all(frame.truth is not None for frame in frames)
     metrics = [metric(labels), metric(labels)] if metric is not None and counted else []
     collected = _Collected()
     suppress = _suppression(module)
-    for number, ((sample, expected), (_, actual)) in enumerate(zip(ours, theirs, strict=True)):
+    for (sample, expected), (_, actual) in zip(ours, theirs, strict=True):
         if not all(np.isfinite(actual[name]).all() for name in (*RAW_OUTPUTS[:2], *STATE_OUTPUTS)):
             far = float("inf")
             return Fidelity(len(frames), far, far, far, far, {})
-        collected.add(module, expected, actual)
-        for each, outputs in zip(metrics, (expected, actual), strict=False):
-            size = sample.frame.image.shape[:2]
-            each.add((b"frame", number), sample.frame.truth, suppress(outputs, size))
+        collected.add_state(expected, actual)
+        for place, frame in enumerate(sample.frames):
+            pair = [_raw_frame(outputs, place) for outputs in (expected, actual)]
+            frame_id = (b"frame", len(collected.scores))
+            collected.add(module, *pair)
+            for each, outputs in zip(metrics, pair, strict=False):
+                each.add(frame_id, frame.truth, suppress(outputs, frame.image.shape[:2]))
     results = [each.result() for each in metrics]
     return collected.result(
         {name: (float(results[0][name]), float(results[1][name])) for name in results[0]}
@@ -112,12 +113,17 @@ def measure(
 
 def raw_step(module: ExportModule) -> interpreters.Step:
     """Returns a step of the module that gives raw output and state, in NumPy."""
+    name = references.image_input(module.form)
 
     def step(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        image = inputs[INPUTS[0]].astype(np.float32)
-        return module.raw_outputs(entry_point, **{**inputs, INPUTS[0]: image})
+        return module.raw_outputs(entry_point, **{**inputs, name: inputs[name].astype(np.float32)})
 
     return step
+
+
+def _raw_frame(outputs: dict[str, np.ndarray], place: int) -> dict[str, np.ndarray]:
+    """Returns the raw output `[1, A, n]` of one frame of a clip."""
+    return {name: outputs[name][place : place + 1] for name in RAW_OUTPUTS[:2]}
 
 
 class _Collected:
@@ -140,6 +146,8 @@ class _Collected:
         self.scores.append(float(off.mean()))
         self.largest = max(self.largest, float(off.max()))
         self.boxes.append(float(np.abs(boxes[0] - boxes[1]).mean()))
+
+    def add_state(self, expected: dict[str, np.ndarray], actual: dict[str, np.ndarray]) -> None:
         for name in STATE_OUTPUTS:
             self.state_off += float(np.square(expected[name] - actual[name]).sum())
             self.state += float(np.square(expected[name]).sum())
@@ -197,12 +205,14 @@ def _suppression(module: ExportModule) -> Callable[..., dict[str, np.ndarray]]:
     return suppress
 
 
-def pattern_frames(images: list[np.ndarray]) -> list[Frame]:
-    """Returns images `[1, H, W, C]` as the frames of one stream, for want of the user's own."""
-    return [
-        Frame(image[0].astype(np.float32), 0, number == 0, number, None)
-        for number, image in enumerate(images)
-    ]
+def pattern_frames(module: ExportModule, number: int) -> list[Frame]:
+    """Returns so many frames of one stream, or whole clips of them, for want of the user's own."""
+    length = module.form.unroll_length
+    images = (
+        streams.pattern_image(place, module.image_shape)[0]
+        for place in range(-(-number // length) * length)
+    )
+    return [Frame(image, 0, place == 0, place, None) for place, image in enumerate(images)]
 
 
 def consistent(module: ExportModule, content: bytes, frames: list[Frame]) -> bool:
@@ -210,16 +220,15 @@ def consistent(module: ExportModule, content: bytes, frames: list[Frame]) -> boo
     options = module.options
     if options is None:
         return True
-    step = interpreters.raw_step(
-        interpreters.make(content, xnnpack=True), content, postprocessing_op.NAME, RAW_OUTPUTS
-    )
-    for _, outputs in representative.replay(module, frames, step):
-        # With the file's own anchors, which float16 has rounded too.
-        boxes = decoded(module, outputs[RAW_OUTPUTS[0]], outputs[RAW_OUTPUTS[2]])
-        scores = outputs[RAW_OUTPUTS[1]][0, :, 1:]
-        rows = comparison.rows_of(outputs, options)
-        if comparison.possible(boxes, scores, rows, options) is None:
-            return False
+    step = interpreters.raw_step(content, postprocessing_op.NAME, RAW_OUTPUTS)
+    for sample, outputs in representative.replay(module, frames, step):
+        for place in range(len(sample.frames)):
+            raw = _raw_frame(outputs, place)
+            # With the file's own anchors, which float16 has rounded too.
+            boxes = decoded(module, raw[RAW_OUTPUTS[0]], outputs[RAW_OUTPUTS[2]])
+            rows = comparison.rows_of(streams.frame_of(outputs, place), options)
+            if comparison.possible(boxes, raw[RAW_OUTPUTS[1]][0, :, 1:], rows, options) is None:
+                return False
     return True
 
 

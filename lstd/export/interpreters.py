@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,14 @@ Step = Callable[..., dict[str, np.ndarray]]
 """Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""
 
 
-def make(content: bytes, *, xnnpack: bool) -> Any:
-    """Returns an interpreter for a `.tflite`: LiteRT's where it is installed, else TensorFlow's."""
+def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
+    """Returns an interpreter for a `.tflite`: LiteRT's where it is installed, else TensorFlow's.
+
+    Args:
+        content: the file.
+        xnnpack: whether it runs with the delegate.
+        keep: whether tensors between operators keep their values after a call.
+    """
     try:
         from ai_edge_litert import interpreter as runtime
 
@@ -24,7 +31,15 @@ def make(content: bytes, *, xnnpack: bool) -> Any:
 
         kinds, interpreter = tf.lite.experimental.OpResolverType, tf.lite.Interpreter
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kind)
+    with warnings.catch_warnings():
+        if keep:  # It warns that this takes memory.
+            warnings.simplefilter("ignore")
+        return interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_op_resolver_type=kind,
+            experimental_preserve_all_tensors=keep,
+        )
 
 
 def step_of(interpreter: Any) -> Step:
@@ -79,28 +94,45 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def raw_step(interpreter: Any, content: bytes, operator: str, names: Sequence[str]) -> Step:
+def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bool = True) -> Step:
     """Returns a `Step` that adds to the outputs the first inputs of an operator, under these names.
 
+    Where it stands once for each frame of a clip, inputs `[1, A, n]` come as `[T, A, n]`.
+
     Args:
-        interpreter: for the file.
         content: the file.
-        operator: stands once in each entry point, or in none, which adds nothing.
+        operator: stands in each entry point, or in none, which adds nothing.
         names: of the operator's first inputs.
+        xnnpack: whether the file runs with the delegate.
     """
     points = flatbuffer.entry_points(content)
+    read = {name: [op.inputs for op in _by_frame(one, operator)] for name, one in points.items()}
+    # The memory of what the first of several has read may hold something else at the end.
+    interpreter = make(content, xnnpack=xnnpack, keep=any(len(each) > 1 for each in read.values()))
     step = step_of(interpreter)
 
     def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         outputs = dict(step(entry_point, **inputs))
         point = points[entry_point]
-        for found in point.operators:
-            if found.name == operator:
-                for name, tensor in zip(names, found.inputs, strict=False):
-                    outputs[name] = interpreter.get_tensor(tensor, point.subgraph)
+        inputs_of = read[entry_point]
+        for name, tensors in zip(names, zip(*inputs_of, strict=True), strict=False):
+            values = [interpreter.get_tensor(tensor, point.subgraph) for tensor in tensors]
+            outputs[name] = np.concatenate(values) if values[0].ndim == 3 else values[0]
         return outputs
 
     return run
+
+
+def _by_frame(point: flatbuffer.EntryPoint, name: str) -> list[flatbuffer.Operator]:
+    """Returns the operators of that name in the order in which what they write is joined."""
+    found = [operator for operator in point.operators if operator.name == name]
+    if len(found) < 2:
+        return found
+    written_by = {operator.outputs[0]: operator for operator in found}
+    for joining in point.operators:
+        if set(joining.inputs) == set(written_by):
+            return [written_by[tensor] for tensor in joining.inputs]
+    raise ValueError(f"what the operators {name} write is not joined in one place")
 
 
 def hidden_in_main_graph(content: bytes) -> int:

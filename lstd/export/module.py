@@ -92,9 +92,10 @@ class ExportModule(tf.Module):
     def writer(self) -> ExportModule:
         """Returns the module with the network that writes the state: itself, but for small alone.
 
-        Of small alone it is that of both networks.
+        Of small alone it is that of both networks, frame by frame.
         """
-        return self._writer_of() if list(self.entry_points) == ["small"] else self
+        writes = any("large" in self.networks_of(name) for name in self.entry_points)
+        return self if writes else self._writer_of()
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a SavedModel offers: the entry points, and `serving_default` for clips."""

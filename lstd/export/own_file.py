@@ -265,9 +265,7 @@ def _quantized_keras(
         module,
         fidelity.raw_step(module),
         content,
-        fidelity.pattern_frames(
-            [streams.pattern_image(number, module.image_shape) for number in range(frames)]
-        ),
+        fidelity.pattern_frames(module, frames),
     )
     text = f"on a test pattern, {found.sentence()}"
     limit = fidelity.LIMITS[quantization]

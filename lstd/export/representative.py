@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd import schedule_names
+from lstd.export import reference as references
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.ops import images as image_ops
@@ -42,17 +43,17 @@ class Frame(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A frame ready for an entry point.
+    """A frame, or the frames of a clip, ready for an entry point.
 
     Attributes:
         entry_point: the one that the schedule chose.
         inputs: what it is given, by name.
-        frame: where it comes from.
+        frames: where they come from.
     """
 
     entry_point: str
     inputs: dict[str, np.ndarray]
-    frame: Frame
+    frames: tuple[Frame, ...]
 
 
 def read(data: Any, *, limit: int) -> list[Frame]:
@@ -84,19 +85,53 @@ def read(data: Any, *, limit: int) -> list[Frame]:
     return found
 
 
+def whole_clips(frames: list[Frame], length: int) -> list[Frame]:
+    """Returns the frames that make clips, each one's side by side.
+
+    What is left at the end of a video is too short for another one.
+
+    Args:
+        frames: of any number of streams.
+        length: T, frames of a clip.
+
+    Raises:
+        ValueError: there are no T consecutive frames of a video.
+    """
+    begun: dict[int, list[Frame]] = {}
+    found: list[Frame] = []
+    longest = 0
+    for frame in frames:
+        clip = begun.setdefault(frame.stream, [])
+        if frame.starts:
+            clip.clear()
+        clip.append(frame)
+        longest = max(longest, len(clip))
+        if len(clip) == length:
+            found.extend(clip)
+            clip.clear()
+    if not found:
+        raise ValueError(
+            f"{_WHERE}: a clip has {length} frames, but no video has more than {longest} of the "
+            f"{len(frames)} that are used; give longer ones, or more frames, or a shorter clip"
+        )
+    return found
+
+
 def replay(
     module: ExportModule, frames: list[Frame], step: Step, *, schedule: str | None = None
 ) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
     """Yields each frame with what a step makes of it, the state carried by the schedule.
+
+    In the form of a clip, each clip, from the state after the one before it.
 
     Of the small network alone, it sees every frame, and the model's large one writes the state, as
     in an app that has both in a file each.
 
     Args:
         module: says which entry points there are, and what the schedule is.
-        frames: of any number of streams.
+        frames: of any number of streams; in the form of a clip of `whole_clips`.
         step: see `lstd.export.interpreters.Step`.
-        schedule: another one; None: the module's.
+        schedule: another one; None: the module's. A clip has its own built in.
 
     Yields:
         The sample, and the outputs of the step.
@@ -107,18 +142,22 @@ def replay(
     writer = module.writer()
     if schedule is None:
         schedule = module.schedule if writer is module else _writing(module.schedule)
-    networks = _networks(writer, schedule, [frame.number for frame in frames])
-    for frame, network in zip(frames, networks, strict=True):
-        state = empty if frame.starts else states.get(frame.stream, empty)
-        image = prepared(frame.image, module.image_shape)
-        inputs = {"image": _of_type(image, module.form.input_type), **state}
-        entry_point = network if network in module.entry_points else "small"
+    length = module.form.unroll_length
+    calls = [tuple(frames[start : start + length]) for start in range(0, len(frames), length)]
+    networks = _networks(writer, schedule, [call[0].number for call in calls])
+    for call, network in zip(calls, networks, strict=True):
+        stream = call[0].stream
+        state = empty if call[0].starts else states.get(stream, empty)
+        images = np.concatenate([prepared(frame.image, module.image_shape) for frame in call])
+        given = _of_type(images, module.form.input_type)
+        inputs = {references.image_input(module.form): given, **state}
+        entry_point = network if network in module.entry_points else next(iter(module.entry_points))
         outputs = step(entry_point, **inputs)
         after = outputs
         if network != entry_point:
-            after = writer.raw_outputs(network, image=image, **state)
-        states[frame.stream] = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
-        yield Sample(entry_point, inputs, frame), outputs
+            after = writer.raw_outputs(network, image=images[-1:], **state)
+        states[stream] = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
+        yield Sample(entry_point, inputs, call), outputs
 
 
 def samples(

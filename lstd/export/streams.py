@@ -207,7 +207,7 @@ def _compare_detections(
     found = [Differences(0.0, 0.0)]
     for frame in range(len(call.expected["num_detections"])):
         ours, theirs = (
-            comparison.rows_of(_frame(outputs, frame), options)
+            comparison.rows_of(frame_of(outputs, frame), options)
             for outputs in (call.expected, call.actual)
         )
         differences = comparison.equal(ours, theirs, tolerance=tolerance)
@@ -222,7 +222,7 @@ def _compare_detections(
     return Differences(*(max(values) for values in zip(*found, strict=True)))
 
 
-def _frame(outputs: dict[str, np.ndarray], frame: int) -> dict[str, np.ndarray]:
+def frame_of(outputs: dict[str, np.ndarray], frame: int) -> dict[str, np.ndarray]:
     """Returns the detections of one frame of a clip."""
     return {name: outputs[name][frame : frame + 1] for name in DETECTION_OUTPUTS}
 

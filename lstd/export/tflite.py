@@ -70,8 +70,7 @@ def export_tflite(
     Args:
         model: an `LSTMSSD`.
         path: the file; one that stands there is replaced, and its JSON too.
-        quantization: "none", "float16", "dynamic" or "int8", see `lstd.export.quantization`. A clip
-            stays in float32.
+        quantization: "none", "float16", "dynamic" or "int8", see `lstd.export.quantization`.
         max_detections: anchors that are returned at most.
         max_classes_per_detection: classes returned for each, in fast mode.
         detections_per_class: boxes kept for one class, in regular mode.
@@ -85,8 +84,8 @@ def export_tflite(
         representative_data: frames of the user's own, for a quantisation: a dataset as
             `make_dataset` gives it, clips `[T, H, W, C]`, or the frames `[H, W, C]` of one video,
             uint8 or float32 in [0, 255]. They run through the model by the schedule with the state
-            carried: int8 takes the ranges of all values from them, and needs them; and the report
-            says how far the file is from the model on them.
+            carried, in the form of a clip T at a time: int8 takes the ranges of all values from
+            them, and needs them; and the report says how far the file is from the model on them.
         representative_frames: how many of them are used at most, from the first on.
         metric: a factory such as `lstd.evaluation.coco.CocoMetric`. Where the data has ground
             truth, the report has its numbers, of the model and of the file.
@@ -129,6 +128,7 @@ def export_tflite(
         check_frames=check_frames,
     )
     ready = prepared(model, options)
+    plan = fitted(plan, ready.module)
     path = Path(path)
     with staging.staged(path.parent, names_of(path)) as temporary:
         report = write_module(ready, temporary / path.name, plan=plan, notify=notify)
@@ -168,7 +168,7 @@ class Plan(NamedTuple):
 
 
 FROM_SAVED_MODEL = Plan(cell="separate")
-"""How a SavedModel of ours is converted, and a clip: as it is."""
+"""How a SavedModel of ours is converted: as it is."""
 
 
 def plan_of(
@@ -189,27 +189,34 @@ def plan_of(
     if cell is not None and cell not in frame_step.CELLS:
         allowed = ", ".join(map(repr, frame_step.CELLS))
         raise ValueError(f"cell {cell!r} is not known; allowed: {allowed}")
+    form_of_cell: Cell = cell or ("separate" if signature == CLIP else "fused")
     if signature == CLIP:
-        check_clip(quantization, cell)
-        return FROM_SAVED_MODEL
+        check_clip(form_of_cell)
     frames = None
     if representative_data is not None:
         frames = representative.read(representative_data, limit=representative_frames)
-    return Plan(quantization, frames, metric, cell or "fused")
+    return Plan(quantization, frames, metric, form_of_cell)
 
 
-def check_clip(quantization: str, cell: str | None) -> None:
-    """Raises for what a clip does not have."""
-    if quantization != "none":
-        raise ValueError(
-            f"quantization {quantization!r} and signature 'clip' contradict each other: a clip "
-            "stays in float32; leave one of them out"
-        )
+def check_clip(cell: Cell) -> None:
+    """Raises for the form of the memory that a clip does not have."""
     if cell == "fused":
         raise ValueError(
             "cell 'fused' and signature 'clip' contradict each other: a clip has the memory as the "
             "layers are, cell 'separate'; leave one of them out"
         )
+
+
+def fitted(plan: Plan, module: ExportModule) -> Plan:
+    """Returns the plan for a module: in the form of a clip, its frames are whole clips.
+
+    Raises:
+        ValueError: the frames make no clip.
+    """
+    if module.form.signature != CLIP or plan.frames is None:
+        return plan
+    clips = representative.whole_clips(plan.frames, module.form.unroll_length)
+    return plan._replace(frames=clips)
 
 
 def write_module(ready: Prepared, path: Path, *, plan: Plan, notify: Notify) -> ExportReport:

@@ -511,6 +511,9 @@ def test_quantised_from_a_folder_of_images(
     output = tmp_path / "out"
     flags = [f"--model={run}", f"--output_directory={output}", "--quantization=int8"]
     flags += [f"--representative_data={folder}", "--representative_frames=3", "--cell=separate"]
+    assert export.main([*flags, "--signature=clip", "--unroll_length=4"]) == 2
+    assert "a clip has 4 frames, but no video has more than 3 of" in _only_line(capfd)
+    assert not output.exists()
     assert export.main(flags) == 0
     facts = _facts(output)
     assert facts["quantization"] == "int8"
@@ -536,10 +539,6 @@ def test_quantised_from_a_folder_of_images(
         ),
         (["--quantization=int9"], "did you mean int8?"),
         (["--representative_frames=3"], "--representative_frames counts those of --representa"),
-        (
-            ["--quantization=float16", "--signature=clip"],
-            "--quantization=float16 and --signature=clip contradict each other",
-        ),
         (["--cell=fused", "--signature=clip"], "--cell=fused and --signature=clip contradict"),
         (["--cell=fuse"], "did you mean fused?"),
     ],
@@ -575,13 +574,28 @@ def test_a_saved_model_is_converted_as_it_is(capfd: pytest.CaptureFixture[str]) 
     assert "converted as it is" in told
 
 
-@pytest.mark.parametrize("quantization", ["float16", "dynamic", "int8"])
+@pytest.mark.parametrize(
+    ("quantization", "signature"),
+    [
+        ("float16", "streaming"),
+        ("dynamic", "streaming"),
+        ("int8", "streaming"),
+        ("float16", "clip"),
+        ("int8", "clip"),
+    ],
+)
 def test_a_quantised_file_passes_the_check(
-    quantization: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    quantization: str, signature: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.tflite"
     data = None if quantization != "int8" else [images(6).astype("uint8")]
-    export_tflite(TinyModel(), path, quantization=quantization, representative_data=data)
+    export_tflite(
+        TinyModel(),
+        path,
+        quantization=quantization,
+        signature=signature,
+        representative_data=data,
+    )
     assert export.main([f"--check={path}", f"--model={run}"]) == 0
     told = capfd.readouterr().out
     assert "on a test pattern, 4 frames: scores differ by " in told
