@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format types bench clean
+.PHONY: help demo test test-all lint format types docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: $(INSTALLED)  ## mends what lint can mend
 
 types: $(INSTALLED)  ## mypy over lstd
 	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## the site of docs/ in build/site; a warning or a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(INSTALLED)  ## all benchmarks, one after the other
 	@set -e; for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do \

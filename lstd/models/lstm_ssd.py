@@ -55,14 +55,18 @@ class LSTMSSD(DetectionTraining):
         small: the other, or None.
         state_depth: D.
         groups: of the memory's convolutions.
-        clip_state, scale_state, activate_state, output_bottleneck: see `ConvLSTMCell`.
+        clip_state: see `ConvLSTMCell`, as for the following.
+        scale_state: see there.
+        activate_state: see there.
+        output_bottleneck: see there.
         memory_convolution: `l2_weight` and `initializer_stddev` of the memory.
         feature_maps: the pyramid.
         box_predictor: the heads.
         anchor_generator: the anchors.
         input_shape_hwc: (H, W, C) of the network's input; frames are resized to it.
         low_resolution: the small network sees every second pixel of that.
-        train_schedule, eval_schedule: see `lstd.ops.schedule`.
+        train_schedule: of training, see `lstd.ops.schedule`.
+        eval_schedule: of everything else.
         schedule_counts: "video", or "unroll" to start the schedule anew with every clip.
         large_probability: the large network's share of the frames under the RANDOM schedule.
         train_backbone_frames: "scheduled", or "all": in training both backbones see all frames.
