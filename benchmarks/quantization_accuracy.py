@@ -39,6 +39,7 @@ def main() -> None:
 
     import tensorflow as tf
 
+    from lstd.config import ExportConfig
     from lstd.evaluation.coco import CocoMetric
     from lstd.export import fidelity, interpreters, representative, saved_model, tflite
     from lstd.export import quantization as quantizations
@@ -49,7 +50,7 @@ def main() -> None:
     config = lstd.load_config(arguments.run / "config.yaml")
     seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
     unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
-    options = saved_model.options_for(model, max_detections=100)
+    options = saved_model.options_for(model, ExportConfig(max_detections=100))
     module = ExportModule(model, options=options, schedule="SKIP9")
     truth = fidelity.raw_step(module)
     print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")

@@ -74,20 +74,14 @@ def main() -> None:
 
 def machine() -> str:
     """Returns the processor and the versions."""
+    from lstd import processor
+
+    family = processor.facts().get("cpu family", "?")
     return (
-        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, LiteRT "
-        f"{metadata.version('ai-edge-litert')}, TensorFlow {metadata.version('tensorflow')}"
+        f"{processor.name()} (family {family}), {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, LiteRT {metadata.version('ai-edge-litert')}, "
+        f"TensorFlow {metadata.version('tensorflow')}"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    found = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in found.items()}
-    return f"{named.get('model name', '?')} (family {named.get('cpu family', '?')})"
 
 
 class _Files:

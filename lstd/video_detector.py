@@ -68,12 +68,5 @@ def entry_points_of(model: LSTMSSD, export: ExportConfig | None = None) -> Any:
     from lstd.export import saved_model
     from lstd.export.module import ExportModule
 
-    export = export or ExportConfig()
-    options = saved_model.options_for(
-        model,
-        max_detections=export.max_detections,
-        max_classes_per_detection=export.max_classes_per_detection,
-        detections_per_class=export.detections_per_class,
-        use_regular_nms=export.use_regular_nms,
-    )
+    options = saved_model.options_for(model, export or ExportConfig())
     return ExportModule(model, options=options)

@@ -28,6 +28,7 @@ ROWS = (
         "label_map",
         "compatibility",
         "cpu_allocator",
+        "processor",
         "shipped_configs",
         "whole_file",
         "tflite_metadata",

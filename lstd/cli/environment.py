@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lstd
+from lstd import processor
 
 # Distributions that decide how lstd behaves, those that one can do without last.
 _PACKAGES = (
@@ -38,8 +39,9 @@ _CPU_FEATURES = (
 )
 # Not all that begins with TF_: Terraform's variables do too, and may hold secrets.
 _VARIABLES = (
-    *("TF_CONFIG", "TF_CPP_", "TF_CUDNN_", "TF_DETERMINISTIC", "TF_ENABLE_", "TF_FORCE_"),
-    *("TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_", "CUDA_", "OMP_", "MKL_", "LSTD_"),
+    *("TF_CONFIG", "TF_CPP_", "TF_CPU_", "TF_CUDNN_", "TF_DETERMINISTIC", "TF_ENABLE_"),
+    *("TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_", "CUDA_"),
+    *("OMP_", "MKL_", "LSTD_"),
 )
 
 
@@ -87,9 +89,8 @@ def _commit() -> str:
 
 def _machine() -> Iterator[tuple[str, str]]:
     yield "system", platform.platform()
-    told = _cpu_info()
-    name = told.get("model name") or told.get("Model") or platform.processor() or "unknown"
-    yield "CPU", name
+    yield "CPU", processor.name()
+    told = processor.facts()
     flags = set((told.get("flags") or told.get("Features") or "").split())
     known = [feature for feature in _CPU_FEATURES if feature in flags]
     yield "CPU features", " ".join(known) or "not told by this system"
@@ -97,16 +98,6 @@ def _machine() -> Iterator[tuple[str, str]]:
     cores = f"{os.cpu_count()} logical"
     yield "cores", cores if usable is None else f"{cores}, {usable} for this process"
     yield "memory", _memory()
-
-
-def _cpu_info() -> dict[str, str]:
-    """Returns what Linux says of the first processor."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
-    return {name.strip(): value.strip() for name, value in pairs}
 
 
 def _memory() -> str:

@@ -225,18 +225,9 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
     if described is None:
         raise _Impossible("without metadata nobody knows what was asked for")
     asked = described.options
-    options = None
-    if asked is not None:
-        options = options_for(
-            model,
-            max_detections=asked.max_detections,
-            max_classes_per_detection=asked.max_classes_per_detection,
-            detections_per_class=asked.detections_per_class,
-            use_regular_nms=asked.use_regular_nms,
-        )
     module = ExportModule(
         model,
-        options=options,
+        options=None if asked is None else options_for(model, asked),
         schedule=described.facts["schedule"]["default"],
         form=described.form,
     )

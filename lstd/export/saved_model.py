@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from lstd.config import ExportConfig
 from lstd.export import check, class_names, form, metadata, postprocessing_op, staging, streams
 from lstd.export.fidelity import Fidelity
 from lstd.export.module import ExportModule
@@ -16,6 +17,7 @@ from lstd.export.options import ExportOptions
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 METADATA = "model.json"
+_DEFAULTS = ExportConfig()
 """The JSON in the folder."""
 
 Notify = Callable[[str], None]
@@ -121,14 +123,7 @@ def prepared(model: Any, options: ExportOptions) -> Prepared:
     Raises:
         ValueError: an option is out of range or contradicts another; the message names it.
     """
-    suppression = options_for(
-        model,
-        max_detections=options.max_detections,
-        max_classes_per_detection=options.max_classes_per_detection,
-        detections_per_class=options.detections_per_class,
-        use_regular_nms=options.use_regular_nms,
-        postprocessing=options.postprocessing,
-    )
+    suppression = options_for(model, options)
     shape = form.checked(
         model,
         signature=options.signature,
@@ -140,36 +135,35 @@ def prepared(model: Any, options: ExportOptions) -> Prepared:
     streams.check_frames(options.check_frames)
     given = options.labels or tuple(model.labels)
     labels = class_names.checked(given, num_classes=model.num_classes)
-    module = ExportModule(model, options=suppression, schedule=options.schedule, form=shape)
+    module = ExportModule(
+        model,
+        options=suppression if options.postprocessing else None,
+        schedule=options.schedule,
+        form=shape,
+    )
     return Prepared(module, labels, options.check_frames)
 
 
 def options_for(
-    model: Any,
-    *,
-    max_detections: int = 10,
-    max_classes_per_detection: int = 1,
-    detections_per_class: int = 100,
-    use_regular_nms: bool = False,
-    postprocessing: bool = True,
-) -> PostprocessingOptions | None:
-    """Returns the options with the model's own values added, None for raw output.
+    model: Any, asked: ExportConfig | ExportOptions | PostprocessingOptions = _DEFAULTS
+) -> PostprocessingOptions:
+    """Returns what is asked of the suppression, with the model's own values added.
 
     Raises:
         ValueError: a value is out of range.
     """
     options = PostprocessingOptions(
         num_classes=int(model.num_classes),
-        max_detections=max_detections,
-        max_classes_per_detection=max_classes_per_detection,
-        detections_per_class=detections_per_class,
-        use_regular_nms=use_regular_nms,
+        max_detections=asked.max_detections,
+        max_classes_per_detection=asked.max_classes_per_detection,
+        detections_per_class=asked.detections_per_class,
+        use_regular_nms=asked.use_regular_nms,
         score_threshold=float(model.postprocessing.score_threshold),
         iou_threshold=float(model.postprocessing.iou_threshold),
         scale_factors=tuple(model.box_scale_factors),
     )
     postprocessing_op.check_options(options, num_anchors=int(model.anchors.shape[0]))
-    return options if postprocessing else None
+    return options
 
 
 def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:

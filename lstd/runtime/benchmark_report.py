@@ -6,9 +6,9 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata as packages
-from pathlib import Path
 from typing import Any
 
+from lstd import processor
 from lstd.runtime.benchmark import Ratio, Times
 
 
@@ -161,19 +161,8 @@ def _machine() -> dict[str, Any]:
         except packages.PackageNotFoundError:
             continue
     return {
-        "processor": _processor(),
+        "processor": processor.name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    """Returns the processor's name, as Linux knows it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

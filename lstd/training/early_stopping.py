@@ -51,8 +51,9 @@ class StopEarly(keras.callbacks.Callback):
         rows = read_history(self.history)
         if not rows:
             return False
-        monitor = monitor_of(self.metric, rows[-1])
-        values = [float(row[monitor.name] or "nan") for row in rows if monitor.name in row]
+        measured = {name: value for name, value in rows[-1].items() if value}
+        monitor = monitor_of(self.metric, measured)
+        values = [float(row[monitor.name] or "nan") for row in rows]
         best = best_of(values, monitor, min_delta=self.min_delta)
         waited = len(values) - 1 - best
         if waited < self.patience:

@@ -270,6 +270,7 @@ def test_version_report_says_what_a_bug_report_needs(
 ) -> None:
     monkeypatch.setenv("TF_VAR_password", "secret")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "false")
     called: list[object] = []
 
     assert run("--version_report", main=called.append, required=("model",)) == 0
@@ -282,6 +283,7 @@ def test_version_report_says_what_a_bug_report_needs(
     assert rows["numpy"] == np.__version__
     assert "CPU:0" in rows["devices"]
     assert rows["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert rows["TF_CPU_ALLOCATOR_USE_BFC"] == "false"
     assert "cores" in rows
     assert "secret" not in told
 

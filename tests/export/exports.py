@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lstd.config import ExportConfig
 from lstd.export import saved_model, tflite
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
@@ -18,11 +19,13 @@ def module(
     *,
     schedule: str | None = None,
     form: Form = Form(),  # noqa: B008
+    postprocessing: bool = True,
     **options: Any,
 ) -> ExportModule:
     """Returns the module of a model (None: the tiny one), with these options."""
     model = model or TinyModel()
-    values = saved_model.options_for(model, **{"max_detections": 4, **options})
+    asked = ExportConfig(**{"max_detections": 4, **options})
+    values = saved_model.options_for(model, asked) if postprocessing else None
     return ExportModule(model, options=values, schedule=schedule, form=form)
 
 

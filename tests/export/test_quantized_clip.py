@@ -25,6 +25,20 @@ FRAMES = images(12).astype(np.uint8)
 TOLERANCES = {"float16": 1e-3, "dynamic": 0.01, "int8": 0.02}
 
 
+def _int8_clip(folder: Path, **options: Any) -> bytes:
+    """Returns the file of the tiny model, with ranges from all frames."""
+    path = folder / "a.tflite"
+    export_tflite(
+        TinyModel(),
+        path,
+        quantization="int8",
+        signature="clip",
+        representative_data=[FRAMES],
+        **options,
+    )
+    return path.read_bytes()
+
+
 def _clip_form(network: str = "both") -> Form:
     return Form("clip", unroll_length=LENGTH, network=network)
 
@@ -68,16 +82,8 @@ def test_a_quantised_clip_is_the_float_one_over_clips_with_the_state_carried(
 
 
 def test_state_and_detections_of_an_int8_clip_stay_float(tmp_path: Path) -> None:
-    path = tmp_path / "a.tflite"
-    export_tflite(
-        TinyModel(),
-        path,
-        quantization="int8",
-        signature="clip",
-        input_type="uint8",
-        representative_data=[FRAMES],
-    )
-    runner = interpreters.make(path.read_bytes(), xnnpack=True).get_signature_runner("clip")
+    content = _int8_clip(tmp_path, input_type="uint8")
+    runner = interpreters.make(content, xnnpack=True).get_signature_runner("clip")
     inputs = {name: detail["dtype"] for name, detail in runner.get_input_details().items()}
     assert inputs == {
         "input_video_tensor": np.uint8,
@@ -108,22 +114,13 @@ def test_a_clip_of_the_small_network_is_measured_with_a_state_that_large_wrote(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
     """With zeros only, int8 would have no range for the state."""
-    path = tmp_path / "a.tflite"
-    export_tflite(
-        TinyModel(),
-        path,
-        quantization="int8",
-        signature="clip",
-        unroll_length=LENGTH,
-        representative_data=[FRAMES],
-        **options,
-    )
+    content = _int8_clip(tmp_path, unroll_length=LENGTH, **options)
     streaming = exports.module()
     zeros = np.zeros([1, 1, 2, 4], np.float32)
     after = streaming.run("large", image=images(1), lstm_c=zeros, lstm_h=zeros)
     state = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
     assert state["lstm_c"].max() > 0.1
-    step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
+    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
     clip = images(LENGTH)
     found = step("clip", input_video_tensor=clip, **state)["detection_scores"]
     for number in range(LENGTH):

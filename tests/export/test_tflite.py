@@ -62,7 +62,6 @@ def test_steps_are_told(tmp_path: Path) -> None:
             "schedule 'SKIP3' and network 'small' contradict each other",
         ),
         ({"check_frames": 2}, "check_frames must be a whole number of at least 3, got 2"),
-        ({"signature": "clip", "quantization": "float16"}, "a clip stays in float32"),
         ({"signature": "clip", "cell": "fused"}, "cell 'fused' and signature 'clip' contradict"),
         ({"max_detections": 0}, "max_detections must be a whole number"),
         ({"schedule": "SKIP"}, "unknown schedule 'SKIP'"),

@@ -91,6 +91,18 @@ def test_patience_outlasts_a_short_run(tmp_path: Path) -> None:
     assert _run(tmp_path, VALUES, patience=5) == (9, [])
 
 
+def test_metric_that_is_no_longer_measured_decides_no_more(tmp_path: Path) -> None:
+    """A run may be resumed without its evaluation; its column is then empty."""
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,loss,val_coco/ap\n0,3,0.9\n1,2,\n2,1,\n")
+    said: list[str] = []
+
+    stop = StopEarly(history, patience=2, metric="", min_delta=0.0, say=said.append)
+
+    assert not stop.is_over()
+    assert said == []
+
+
 def test_unknown_metric_is_refused_with_those_that_are_there() -> None:
     with pytest.raises(ValueError, match=r"there is no 'val_ap' in an epoch .* are loss, val_coco"):
         monitor_of("val_ap", {"loss": 1.0, "val_coco/ap": 0.1})
