@@ -30,6 +30,8 @@ _HELP = {
     "speed": "Largest way in one frame, as a share of the frame's shorter side.",
     "blur": "Shutter time as a share of the time between frames.",
     "occlusion": "Share of the frames in which a bar hides a part.",
+    "min_bar": "Width of the thinnest bar, as a share of the side that it cuts.",
+    "max_bar": "The same of the widest.",
     "noise": "Standard deviation of noise, grey levels.",
     "min_visible": "An object of which less than this share is seen has no box.",
     "seed": "Of everything.",

@@ -91,12 +91,12 @@ def _paint(
 
 
 def _occlude(image: np.ndarray, owner: np.ndarray, scene: Scene, rng: np.random.Generator) -> None:
-    """Lays a grey bar over a quarter to a half of the picture's side in some frames, in place."""
+    """Lays a grey bar over the whole height or width of some frames, in place."""
     if rng.uniform() >= scene.occlusion:
         return
     axis = int(rng.integers(2))
     extent = image.shape[axis]
-    width = max(1, round(extent * rng.uniform(0.1, 0.3)))
+    width = max(1, round(extent * rng.uniform(scene.min_bar, scene.max_bar)))
     start = int(rng.integers(0, extent - width + 1))
     window = (slice(None),) * axis + (slice(start, start + width),)
     image[window] = rng.uniform(60, 200)

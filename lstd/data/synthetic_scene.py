@@ -37,6 +37,8 @@ class Scene:
         speed: largest way of an object in one frame, as a share of the shorter side.
         blur: shutter time as a share of the time between frames: objects smear along their way.
         occlusion: share of the frames in which a bar hides a part of the picture.
+        min_bar: width of the thinnest bar, as a share of the side of the frame that it cuts.
+        max_bar: likewise of the widest.
         noise: standard deviation of the noise of the sensor, grey levels.
         min_visible: an object of which less than this share is seen has no box; one that is hidden
             altogether never has.
@@ -56,6 +58,8 @@ class Scene:
     speed: float = 0.03
     blur: float = 0.0
     occlusion: float = 0.0
+    min_bar: float = 0.1
+    max_bar: float = 0.3
     noise: float = 0.0
     min_visible: float = 0.25
     seed: int = 0
@@ -72,10 +76,13 @@ class Scene:
         for name in ("objects", "speed", "noise", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number from 0 on, got {getattr(self, name)}")
-        if not 0 < self.min_size <= self.max_size <= 1:
-            raise ValueError(
-                f"0 < min_size <= max_size <= 1 must hold, got {self.min_size} and {self.max_size}"
-            )
+        for what in ("size", "bar"):
+            least_share, most_share = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if not 0 < least_share <= most_share <= 1:
+                raise ValueError(
+                    f"0 < min_{what} <= max_{what} <= 1 must hold, got {least_share} and "
+                    f"{most_share}"
+                )
         unknown = [shape for shape in self.shapes if shape not in SHAPES]
         if unknown:
             raise ValueError(f"unknown shape {unknown[0]!r}; expected of {', '.join(SHAPES)}")

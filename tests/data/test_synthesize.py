@@ -68,6 +68,15 @@ def test_noise_blur_and_occlusion_change_pictures_and_not_the_boxes(
     assert any(len(frame.truth.classes) == 0 for frame in occluded)
 
 
+def test_a_bar_is_as_wide_as_asked() -> None:
+    bare = dataclasses.replace(PLAIN, objects=0, frames=30)
+    barred = dataclasses.replace(bare, occlusion=1.0, min_bar=0.5, max_bar=0.6)
+    for one, other in zip(frames_of(bare), frames_of(barred), strict=True):
+        covered = (one.image != other.image).any(axis=-1).mean()
+        # A pixel of rounding, and pixels of the background that are as grey as the bar.
+        assert 0.48 <= covered <= 0.6 + 1 / 80
+
+
 def test_cutouts_and_backgrounds_are_the_users(tmp_path: Path) -> None:
     (tmp_path / "cut" / "fish").mkdir(parents=True)
     shown = np.zeros([20, 40, 4], np.uint8)
@@ -122,6 +131,7 @@ def test_folders_are_read_back_equal(tmp_path: Path) -> None:
         {"blur": 2.0},
         {"noise": -1.0},
         {"min_size": 0.5, "max_size": 0.2},
+        {"min_bar": 0.5, "max_bar": 0.2},
         {"shapes": ("blob",)},
         {"shapes": ()},
     ],
