@@ -63,4 +63,4 @@ def _schedule(reference: LoadedExport, schedule: str) -> dict[str, str]:
         raise ValueError(
             f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
         )
-    return metadata.schedule_facts(schedule, single="step" in reference.entry_points)
+    return metadata.schedule_facts(schedule, entry_points=tuple(reference.entry_points))

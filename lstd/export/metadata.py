@@ -189,26 +189,50 @@ def _tensors(specs: dict[str, Any]) -> dict[str, Any]:
 def _schedule(module: ExportModule) -> dict[str, str]:
     """Says which entry point runs on which frame."""
     if module.form.signature != CLIP:
-        return schedule_facts(module.schedule, single="step" in module.entry_points)
+        return schedule_facts(module.schedule, entry_points=tuple(module.entry_points))
     schedule = clip_schedule(module.form, module.schedule)
-    facts = schedule_facts(schedule, single=len(module.model.networks) == 1)
-    return {**facts, "rule": f"{facts['rule']}; unrolled in the file, each clip counts from 0"}
-
-
-def schedule_facts(schedule: str, *, single: bool) -> dict[str, str]:
-    """Says which network runs on which frame; `single`: there is one backbone."""
-    skipped = schedule_names.skip_of(schedule)
-    if single:
-        rule = "step on every frame"
-    elif schedule == "SMALL":
-        rule = "small on every frame"
-    elif skipped is None:
-        rule = "large or small by a fair coin on every frame"
-    elif skipped == 0:
-        rule = "large on every frame"
-    else:
-        rule = f"large on frame 0 of a video and every {skipped + 1} frames after it, else small"
+    rule = "large on every frame" if len(module.model.networks) == 1 else _rule(schedule)
+    rule += "; unrolled in the file, each clip counts from 0"
     return {"default": schedule, "rule": rule}
+
+
+def schedule_facts(schedule: str, *, entry_points: tuple[str, ...]) -> dict[str, str]:
+    """Says which of the entry points runs on which frame.
+
+    A file with one network of two says what an app does that has no other file, and what one does
+    that has the other network in a second file.
+
+    Args:
+        schedule: of both networks.
+        entry_points: of a file whose entry points take one frame.
+    """
+    if entry_points == ("step",):
+        rule = "step on every frame"
+    elif len(entry_points) == 1:
+        rule = _rule_alone(entry_points[0], _rule(schedule))
+    else:
+        rule = _rule(schedule)
+    return {"default": schedule, "rule": rule}
+
+
+def _rule_alone(network: str, rule: str) -> str:
+    other = "small" if network == "large" else "large"
+    zeros = "" if network == "large" else ", with a state that stays zero"
+    return (
+        f"this file alone: {network} on every frame{zeros}; with the {other} network of the same "
+        f"model in a second file, and the state handed from one to the other: {rule}"
+    )
+
+
+def _rule(schedule: str) -> str:
+    skipped = schedule_names.skip_of(schedule)
+    if schedule == "SMALL":
+        return "small on every frame"
+    if skipped is None:
+        return "large or small by a fair coin on every frame"
+    if skipped == 0:
+        return "large on every frame"
+    return f"large on frame 0 of a video and every {skipped + 1} frames after it, else small"
 
 
 def _postprocessing(module: ExportModule) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 import lstd
 from lstd.export import comparison, interpreters, metadata
+from lstd.export.form import Form
 from lstd.export.tflite import export_tflite
 from tests.export import exports
 from tests.export.tiny_model import TinyModel
@@ -95,6 +96,30 @@ def test_golden_frame_can_be_run_again(exported: tuple[bytes, dict[str, Any]]) -
 )
 def test_schedule_is_told_in_words(schedule: str, rule: str) -> None:
     assert _facts(exports.module(schedule=schedule))["schedule"]["rule"] == rule
+
+
+@pytest.mark.parametrize(
+    ("network", "rule"),
+    [
+        (
+            "small",
+            "this file alone: small on every frame, with a state that stays zero; with the large "
+            "network of the same model in a second file, and the state handed from one to the "
+            "other: large on frame 0 of a video and every 4 frames after it, else small",
+        ),
+        (
+            "large",
+            "this file alone: large on every frame; with the small network of the same model in a "
+            "second file, and the state handed from one to the other: large on frame 0 of a video "
+            "and every 4 frames after it, else small",
+        ),
+    ],
+)
+def test_the_rule_of_one_network_says_what_an_app_does_with_this_file(
+    network: str, rule: str
+) -> None:
+    facts = _facts(exports.module(schedule="SKIP3", form=Form(network=network)))
+    assert facts["schedule"] == {"default": "SKIP3", "rule": rule}
 
 
 def test_raw_output_is_explained() -> None:
