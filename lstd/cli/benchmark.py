@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -78,6 +79,9 @@ def _benchmark(values: flags.FlagValues) -> None:
         if given[flag]:
             schedule_names.check(given[flag], where=f"--{flag}")
     path = common.file_to_write(given["json"], flag="--json") if given["json"] else None
+    for flag in ("model", "against"):
+        if path is not None and given[flag] and Path(given[flag]).resolve() == path.resolve():
+            raise ValueError(f"--json: {path} is what --{flag} reads; give another name")
     threads = given["threads"] or os.cpu_count() or 1
     subjects = _subjects(given, threads=threads)
     peaks, unknown = _peaks(subjects, threads=threads) if given["peak"] else ({}, {})
@@ -109,6 +113,10 @@ def _benchmark(values: flags.FlagValues) -> None:
 
 def _subjects(given: Mapping[str, Any], *, threads: int) -> list[Subject]:
     """Returns what is timed, the second one with the first one's schedule where it can have it."""
+    from lstd.cli import detect_model
+
+    models = [given[flag] for flag in ("model", "against") if given[flag]]
+    detect_model.check_config(given["config"], *models)
     first = _subject(given, "model", schedule=given["schedule"] or None, threads=threads)
     if not given["against"]:
         return [first]

@@ -188,6 +188,9 @@ def parse(
             f"unexpected argument {rest[0]!r}; every value follows its flag, as in "
             f"--flag {rest[0]} ({program} --help lists the flags)"
         )
+    not_numbers = [name for name in values if values[name].value != values[name].value]  # NaN
+    if not_numbers:
+        raise ValueError(f"--{not_numbers[0]}=nan: expected a number")
     missing = [f"--{name}" for name in required if not values[name].value]
     if missing:
         raise ValueError(f"{' and '.join(missing)} must be given ({program} --help says more)")

@@ -87,12 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _detect(values: flags.FlagValues) -> int:
+    from lstd.cli import detect_model
     from lstd.media.video import VideoReader
     from lstd.runtime.detect_video import detect_video
 
     given = values.flag_values_dict()
     if given["delay"] is not None and not given["async"]:
         raise ValueError("--delay belongs to --async, which is not given")
+    detect_model.check_config(given["config"], given["model"])
     source = _source(given["input"])
     with VideoReader(source) as reader, _detector(given) as detector:
         folder = common.writable_directory(given["output_directory"])
@@ -114,6 +116,11 @@ def _detect(values: flags.FlagValues) -> int:
                 max_frames=max_frames,
                 progress=report.advance,
             )
+    if total is not None and summary.num_frames < total and not summary.interrupted:
+        print(
+            f"--input: {source} ends after {summary.num_frames} of {total} frames; it may be cut",
+            file=sys.stderr,
+        )
     _print(summary, detector, paths=paths)
     return _INTERRUPTED if summary.interrupted else common.OK
 
@@ -139,6 +146,13 @@ def _detector(given: dict[str, Any]) -> VideoDetector:
         labels = label_map.load(common.existing_file(given["labels"], flag="--labels"))
     threads = given["threads"]
     model, model_labels = detect_model.load(given["model"], config=given["config"], threads=threads)
+    if labels:
+        known = detect_model.labels_of(model, model_labels)
+        if known and len(labels) != len(known):
+            raise ValueError(
+                f"--labels: {given['labels']} names {len(labels)} classes, but the model has "
+                f"{len(known)}"
+            )
     return detector_lib.VideoDetector(
         model,
         schedule=given["schedule"] or None,

@@ -40,11 +40,43 @@ def load(
         return _from_run(path)
     if config and not saved_model.is_saved_model(path):
         return _from_checkpoint(path, config)
+    if path.suffix == ".npz" or path.with_name(f"{path.name}.index").is_file():
+        raise ValueError(f"{flag}: {path} is a checkpoint, which needs its --config")
     if not path.exists():
-        if path.with_name(f"{path.name}.index").is_file():
-            raise ValueError(f"{flag}: {path} is a checkpoint, which needs its --config")
         raise ValueError(f"{flag}: no file or folder {path}{failures.close_neighbour(path)}")
     return path, ()
+
+
+def check_config(config: str, *models: str) -> None:
+    """Raises where `--config` is given, but every model says itself how it is built.
+
+    Args:
+        config: value of `--config`, may be empty.
+        *models: what is run, at least one.
+    """
+    if config and all(_describes_itself(Path(model)) for model in models):
+        raise ValueError(
+            f"--config={config} says how to build a checkpoint of the original, but "
+            f"{' and '.join(models)} {'needs' if len(models) == 1 else 'need'} none; leave it out"
+        )
+
+
+def _describes_itself(path: Path) -> bool:
+    from lstd.runtime import loading, saved_model
+
+    if path.is_file():
+        return path.suffix == ".tflite" or path.name.endswith(_WEIGHTS)
+    is_run = (path / _CONFIG_OF_A_RUN).is_file()
+    return is_run or loading.in_folder(path) != path or saved_model.is_saved_model(path)
+
+
+def labels_of(model: Any, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the class names of what `load` returned, empty where nothing says them."""
+    from lstd.runtime import loading, metadata
+
+    if labels or not isinstance(model, Path):
+        return labels
+    return metadata.beside(loading.in_folder(model)).labels
 
 
 def multiply_adds(model: Any) -> dict[str, int]:

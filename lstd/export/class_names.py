@@ -24,11 +24,13 @@ def read(given: str) -> tuple[str, ...]:
     A file is a text with a name in each line, or a label map of the original (`.pbtxt`).
 
     Raises:
-        ValueError: a name is empty or stands there twice, or the file is not text.
+        ValueError: a name is empty or stands there twice, or the file is not text, or a folder.
     """
     if not given:
         return ()
     path = Path(given)
+    if path.is_dir() and len(path.parts) > 1:  # "cat" is a class, whatever stands in this folder
+        raise ValueError(f"labels: {given} is a folder, expected a file or names")
     if path.suffix == ".pbtxt" and path.is_file():
         return label_map.load(path)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lstd import schedule_names
 from lstd.runtime import (
     frame_resize,
     loading,
@@ -23,6 +24,7 @@ from lstd.runtime.entry_points import NETWORKS, SINGLE, EntryPoint, EntryPoints
 
 RUN = "run"
 """The one row of a file that is not ours."""
+MOST_SKIPPED = 999
 _PEAK_FRAMES = 10
 """Calls of the large convolution in a turn: each takes as long as a large network."""
 
@@ -77,6 +79,11 @@ def of_model(
     else:
         followed = network_schedule.resolve(
             schedule, preferred=facts.schedule, networks=tuple(calls)
+        )
+    if (schedule_names.skip_of(followed) or 0) > MOST_SKIPPED:
+        raise ValueError(
+            f"{name}: a turn is whole periods of the schedule, and one of {followed} is too long; "
+            f"expected SKIP{MOST_SKIPPED} at most"
         )
     known = {key: cost.multiply_adds for key, cost in costs.items()}
     return Subject(

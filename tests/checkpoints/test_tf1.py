@@ -228,6 +228,14 @@ def test_other_shapes_are_refused_with_both_or_skipped(model):
     np.testing.assert_array_equal(variables_by_tf1_name(model)[name], before)
 
 
+def test_a_damaged_npz_is_refused(model, tmp_path):
+    path = tmp_path / "weights.npz"
+    for content in (b"", b"PK\x03\x04" + bytes(100), b"text"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"weights\.npz: cannot be read as an \.npz file"):
+            load_tf1_checkpoint(model, path)
+
+
 @pytest.mark.parametrize(
     ("source", "arguments", "message"),
     [

@@ -34,6 +34,7 @@ def run(*argv: str, main: Main = lambda values: None, required: tuple[str, ...] 
         *("schedule", "threads", "resume", "set"),
     )
     flags.DEFINE_enum("quantization", "none", ["none", "float16"], "How.", flag_values=values)
+    flags.DEFINE_float("least", 0.5, "Least.", lower_bound=0.0, flag_values=values)
     return common.run(
         main,
         values,
@@ -119,6 +120,7 @@ def test_exit_code_is_what_main_returns(returned: int | None, code: int) -> None
         (["--threads=-1"], ["--threads=-1", "non-negative"]),
         (["--quantization=flaot16"], ["none, float16", "did you mean float16?"]),
         (["--quantization=x"], ["--quantization=x", "expected one of none, float16"]),
+        (["--least=nan"], ["--least=nan: expected a number"]),
         (["--input"], ["--input"]),
         (["video.mp4"], ["'video.mp4'", "--flag video.mp4"]),
         (["--resume=perhaps"], ["--resume=perhaps"]),

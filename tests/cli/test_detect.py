@@ -147,6 +147,18 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (_arguments(model, clip, output)[:2], "--output_directory must be given"),
         (_arguments(model, beside, tmp_path), "what this command writes"),
     ]
+    names = tmp_path / "two.txt"
+    names.write_text("one\ntwo\n")
+    config = tmp_path / "a.yaml"
+    weights = tmp_path / "a.npz"
+    weights.write_text("not weights")
+    cases += [
+        (_arguments(model, clip, output, f"--labels={names}"), "names 2 classes, but the model ha"),
+        (_arguments(exported[1], clip, output, f"--labels={names}"), "has 3"),
+        (_arguments(model, clip, output, f"--config={config}"), "needs none; leave it out"),
+        (_arguments(exported[1], clip, output, f"--config={config}"), "needs none; leave it out"),
+        (_arguments(weights, clip, output), "is a checkpoint, which needs its --config"),
+    ]
     before = sorted(tmp_path.rglob("*"))
     for arguments, message in cases:
         assert detect.main(arguments) == 2, arguments
@@ -155,6 +167,26 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         assert message in sentence, arguments
         assert "Traceback" not in errors
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_video_that_ends_early_is_told(
+    exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The head of the file still counts all frames, the pictures of the last ones are lost."""
+    path, whole = tmp_path / "cut.mp4", tmp_path / "whole.mp4"
+    noise = np.random.default_rng(0)
+    with VideoWriter(whole, fps=10, width=64, height=48) as writer:
+        for _ in range(30):
+            writer.write(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    content = whole.read_bytes()
+    index = content.find(b"moov")
+    if index > len(content) // 2:
+        pytest.skip("the index stands at the end of the file and would be lost too")
+    path.write_bytes(content[: len(content) // 2])
+    assert detect.main(_arguments(exported[0], path, tmp_path / "out")) == 0
+    read = len(_lines(tmp_path / "out"))
+    assert read < 30
+    assert f"cut.mp4 ends after {read} of 30 frames; it may be cut" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_the_original_asks_for_its_config(

@@ -36,6 +36,11 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         class_names.read(str(file))
 
 
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder, expected a file or names"):
+        class_names.read(str(tmp_path))
+
+
 def test_classes_without_names_are_numbered() -> None:
     assert class_names.checked((), num_classes=2) == ("class 0", "class 1")
     assert class_names.checked(("a", "b"), num_classes=2) == ("a", "b")
