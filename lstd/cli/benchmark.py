@@ -8,8 +8,9 @@ Examples:
 Frames are noise of the model's size, and the state is carried. With --against, both take turns in
 one process, and the ratio of their average frames is given with its spread over the turns; any
 .tflite will do there, also one without our entry points, which has the single row "run". The share
-of the peak is the multiply-adds per second over those of a large 1x1 convolution in the same data
-type with the same threads, which takes turns with them; TensorFlow makes it.
+of the peak is the multiply-adds per second over those of a large 1x1 convolution in the same
+runtime and data type with the same threads, which takes turns with them; TensorFlow makes it. It is
+known for a .tflite, a run folder and a checkpoint, not for a SavedModel.
 """
 
 from __future__ import annotations

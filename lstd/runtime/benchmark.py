@@ -21,7 +21,8 @@ class Subject(NamedTuple):
         calls: one for each network, or "run" for a file that is not ours. Each does a frame.
         schedule: which of them runs on which frame; "" where there is one only.
         multiply_adds: of each call, as far as it is known.
-        data_type: in which it computes; "" where it is not known.
+        data_type: in which it computes, of a `.tflite` "float32", "int8" and so on, else with "in
+            TensorFlow"; "" where it is not known.
         frames: in a turn, whatever the others have; None: as many as they.
     """
 

@@ -118,7 +118,7 @@ def _why_unknown(times: Times, known: Mapping[str, float], peak_unknown: Mapping
     if len(known) < len(times.timings()):
         return "its multiply-adds are not known"
     if not times.subject.data_type:
-        return "the peak is measured for a .tflite only"
+        return "the data type in which it computes is not known"
     return peak_unknown.get(times.subject.data_type, "the peak was not measured")
 
 

@@ -48,8 +48,8 @@ def of_model(
         name: for the table.
         schedule: None: the model's own, else SKIP9.
         threads: of a `.tflite`.
-        counted: the multiply-adds of each network, where the caller knows them; those of a
-            `.tflite` are read from it.
+        counted: the multiply-adds of each network of a model that TensorFlow runs in float32, where
+            the caller knows them; those of a `.tflite` are read from it.
 
     Raises:
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.
@@ -94,19 +94,28 @@ def of_model(
             **{key: value for key, value in known.items() if value is not None},
             **(counted or {}),
         },
-        data_type=next((cost.data_type for cost in costs.values()), ""),
+        data_type=next(
+            (cost.data_type for cost in costs.values()), peak.IN_TENSORFLOW if counted else ""
+        ),
     )
 
 
 def of_peak(data_type: str, *, threads: int) -> Subject:
     """Returns the large convolution whose speed is the machine's peak.
 
+    Args:
+        data_type: of a subject.
+        threads: of TFLite; TensorFlow has as many as the process gave it.
+
     Raises:
         ValueError: there is none for this data type.
         ImportError: TensorFlow, which makes it, is not installed.
     """
-    interpreter = tflite_file.of_content(peak.convolution(data_type), threads=threads)
-    call = _invoking(interpreter, name="the convolution")
+    if data_type == peak.IN_TENSORFLOW:
+        call = peak.in_tensorflow()
+    else:
+        interpreter = tflite_file.of_content(peak.convolution(data_type), threads=threads)
+        call = _invoking(interpreter, name="the convolution")
     return Subject(
         f"peak {data_type}",
         {RUN: call},

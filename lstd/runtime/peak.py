@@ -1,8 +1,9 @@
-"""The machine's peak: a large 1x1 convolution in TFLite, to hold a network's speed against."""
+"""The machine's peak: a large 1x1 convolution, to hold a network's speed against."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,9 @@ SIDE, DEPTH = 64, 512
 MULTIPLY_ADDS = SIDE * SIDE * DEPTH * DEPTH
 """Of one call: 1.07 thousand millions, as many as a large network has."""
 DATA_TYPES = ("float32", "dynamic", "int8")
+"""Of TFLite."""
+IN_TENSORFLOW = "float32 in TensorFlow"
+"""Of a Keras model, which TensorFlow runs."""
 
 
 def convolution(data_type: str) -> bytes:
@@ -26,17 +30,11 @@ def convolution(data_type: str) -> bytes:
         raise ValueError(f"no peak for {data_type}; expected one of {', '.join(DATA_TYPES)}")
     import tensorflow as tf
 
-    rng = np.random.default_rng(0)
-    weights = tf.constant(rng.normal(0.0, DEPTH**-0.5, (1, 1, DEPTH, DEPTH)), tf.float32)
-    spec = tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)
-
-    @tf.function(input_signature=[spec], autograph=False)
-    def run(values: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(values, weights, strides=1, padding="VALID")
+    run = _function()
 
     def samples() -> Iterator[list[np.ndarray]]:
         for _ in range(2):
-            yield [rng.uniform(0.0, 1.0, spec.shape).astype(np.float32)]
+            yield [_values()]
 
     module = tf.Module()
     module.run = run
@@ -50,3 +48,35 @@ def convolution(data_type: str) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     return bytes(converter.convert())
+
+
+def in_tensorflow() -> Callable[[], Any]:
+    """Returns a call of the same convolution in TensorFlow, in float32, with its result in NumPy.
+
+    Raises:
+        ImportError: TensorFlow is not installed.
+    """
+    import tensorflow as tf
+
+    run, values = _function(), tf.constant(_values())
+    return lambda: run(values).numpy()
+
+
+def _function() -> Any:
+    """Returns the convolution as a tf.function."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = tf.constant(rng.normal(0.0, DEPTH**-0.5, (1, 1, DEPTH, DEPTH)), tf.float32)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)], autograph=False
+    )
+    def run(values: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(values, weights, strides=1, padding="VALID")
+
+    return run
+
+
+def _values() -> np.ndarray:
+    return np.random.default_rng(1).uniform(0.0, 1.0, (1, SIDE, SIDE, DEPTH)).astype(np.float32)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.runtime import benchmark, benchmark_report, benchmark_subjects
+from lstd.runtime import benchmark, benchmark_report, benchmark_subjects, peak, tflite_file
 from lstd.runtime.benchmark import Subject
 from tests.runtime import fake_exports
 from tests.runtime.fake_exports import FakeModule
@@ -92,8 +93,8 @@ def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
     costs = {"large": 500, "small": 20}
     subject = Subject("a", calls, "SKIP1", multiply_adds=costs, data_type="float32")
     reference = Subject("p", {"run": clock.taking("p", 1.0)}, multiply_adds={"run": 100})
-    times, peak = _measure(clock, subject, reference)
-    facts = _facts(times, {"float32": peak})
+    times, reference_times = _measure(clock, subject, reference)
+    facts = _facts(times, {"float32": reference_times})
     rows = facts["models"][0]["rows"]
     shares = [rows[name]["share_of_peak"] for name in ("large", "small", "SKIP1")]
     np.testing.assert_allclose(shares, [0.5, 0.1, 260 / 6 / 100])
@@ -108,7 +109,7 @@ def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
     ("costs", "data_type", "unknown", "reason"),
     [
         ({}, "float32", {}, "its multiply-adds are not known"),
-        ({"run": 5}, "", {}, "the peak is measured for a .tflite only"),
+        ({"run": 5}, "", {}, "the data type in which it computes is not known"),
         ({"run": 5}, "uint8", {"uint8": "no peak for uint8"}, "no peak for uint8"),
         ({"run": 5}, "int8", {}, "the peak was not measured"),
     ],
@@ -228,6 +229,19 @@ def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) ->
     subject = _subject(path, "SKIP1")
     assert list(subject.calls) == ["large", "small"]
     benchmark.measure([subject], turns=1, frames=2, warm_up=0)
+
+
+def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> None:
+    subject = benchmark_subjects.of_peak(peak.IN_TENSORFLOW, threads=1)
+    lite = tflite_file.of_content(peak.convolution("float32"), threads=1)
+    lite.allocate_tensors()
+    (given,), (returned,) = lite.get_input_details(), lite.get_output_details()
+    lite.set_tensor(given["index"], peak._values())
+    lite.invoke()
+    expected = lite.get_tensor(returned["index"])
+    # 512 products of 0 to 1 with numbers of 0.04, summed in another order.
+    np.testing.assert_allclose(subject.calls["run"](), expected, atol=1e-4)
+    assert subject.multiply_adds == {"run": math.prod(expected.shape) * 512}
 
 
 def test_the_peak_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
