@@ -41,7 +41,14 @@ def main() -> None:
 
     from lstd.config import ExportConfig
     from lstd.evaluation.coco import CocoMetric
-    from lstd.export import fidelity, interpreters, representative, saved_model, tflite
+    from lstd.export import (
+        fidelity,
+        interpreters,
+        lite_file,
+        lite_plan,
+        representative,
+        saved_model,
+    )
     from lstd.export import quantization as quantizations
     from lstd.export.lite_module import LiteModule
     from lstd.export.module import ExportModule
@@ -56,12 +63,12 @@ def main() -> None:
     print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")
     print("file      MB   schedule   scores   worst    boxes    state    AP50 float -> file")
     for quantization in quantizations.QUANTIZATIONS:
-        plan = tflite.Plan(quantization, seen if quantization == "int8" else None)
+        plan = lite_plan.Plan(quantization, seen if quantization == "int8" else None)
         with tempfile.TemporaryDirectory() as folder:
             sliced = quantizations.slices(quantization)
             lite = LiteModule(module, cell="fused", sliced=sliced)
             tf.saved_model.save(lite, folder, signatures=lite.signatures())
-            content = tflite.convert(folder, module, plan=plan)
+            content = lite_file.convert(folder, module, plan=plan)
         outside = {
             name: operators
             for name, operators in interpreters.outside_delegate(content).items()

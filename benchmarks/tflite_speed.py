@@ -113,8 +113,8 @@ class _Files:
     def _make(self, kind: str, quantization: str) -> bytes:
         import tensorflow as tf
 
+        from lstd.export import lite_file, lite_plan, representative, saved_model
         from lstd.export import quantization as quantizations
-        from lstd.export import representative, saved_model, tflite
         from lstd.export.lite_module import LiteModule
         from lstd.export.module import ExportModule
 
@@ -129,8 +129,8 @@ class _Files:
                 sliced = quantizations.slices(quantization)
                 lite = LiteModule(module, cell=kind, sliced=sliced)
                 tf.saved_model.save(lite, folder, signatures=lite.signatures())
-                plan = tflite.Plan(quantization, frames)
-                return tflite.convert(folder, module, plan=plan)
+                plan = lite_plan.Plan(quantization, frames)
+                return lite_file.convert(folder, module, plan=plan)
             tuned = kind == "tuned" and quantizations.slices(quantization)
             single = _single(self.model, options, tuned=tuned)
             tf.saved_model.save(single, folder, signatures={"step": single.step})

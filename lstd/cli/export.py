@@ -33,7 +33,7 @@ from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
     from lstd.config import Config
-    from lstd.export import tflite
+    from lstd.export import lite_plan
     from lstd.export.saved_model import ExportReport
 
 # Flags of one way to use the command, beside those that all of them take.
@@ -213,16 +213,16 @@ def _refuse_without_effect(values: flags.FlagValues) -> None:
         )
 
 
-def _plan(values: flags.FlagValues, model: Any, config: Config) -> tflite.Plan:
+def _plan(values: flags.FlagValues, model: Any, config: Config) -> lite_plan.Plan:
     """Returns how the `.tflite` is made, with the representative frames read."""
     from lstd.cli import representative_data
     from lstd.evaluation.coco import CocoMetric
-    from lstd.export import tflite
+    from lstd.export import lite_plan
 
     data = None
     if values.representative_data:
         data = representative_data.open_data(values.representative_data, model, config.data)
-    return tflite.plan_of(
+    return lite_plan.plan_of(
         quantization=values.quantization,
         representative_data=data,
         representative_frames=values.representative_frames,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.export import saved_model, staging, tflite
+from lstd.export import lite_file, lite_plan, saved_model, staging
 from lstd.export.names import CLIP
 from lstd.export.options import ExportOptions
 from lstd.export.saved_model import ExportReport, Notify
@@ -18,7 +18,7 @@ def export_all(
     model: Any,
     output_directory: str | os.PathLike[str],
     *,
-    plan: tflite.Plan | None = None,
+    plan: lite_plan.Plan | None = None,
     notify: Notify = lambda line: None,
     **options: Any,
 ) -> tuple[ExportReport, ExportReport]:
@@ -29,8 +29,8 @@ def export_all(
     Args:
         model: an `LSTMSSD`.
         output_directory: where they go.
-        plan: how the `.tflite` is made, see `tflite.plan_of`; None: its defaults. The SavedModel is
-            always in float32.
+        plan: how the `.tflite` is made, see `lite_plan.plan_of`; None: its defaults. The SavedModel
+            is always in float32.
         notify: is told each step.
         **options: those of `ExportOptions`.
 
@@ -39,13 +39,13 @@ def export_all(
     """
     asked = ExportOptions(**options)
     if plan is None:
-        plan = tflite.plan_of(signature=asked.signature)
+        plan = lite_plan.plan_of(signature=asked.signature)
     if asked.signature == CLIP:
-        tflite.check_clip(plan.cell)
+        lite_plan.check_clip(plan.cell)
     ready = saved_model.prepared(model, asked)
-    plan = tflite.fitted(plan, ready.module)
+    plan = lite_plan.fitted(plan, ready.module)
     folder = Path(output_directory)
     with staging.staged(folder, NAMES) as temporary:
         saved = saved_model.write(ready, temporary / NAMES[0], notify=notify)
-        lite = tflite.write_module(ready, temporary / NAMES[1], plan=plan, notify=notify)
+        lite = lite_file.write_module(ready, temporary / NAMES[1], plan=plan, notify=notify)
     return saved._replace(path=folder / NAMES[0]), lite._replace(path=folder / NAMES[1])

@@ -41,6 +41,8 @@ def read(given: str) -> tuple[str, ...]:
         raise ValueError(f"labels: there is no file {given}")
     names = given.split(",") if text is None else text.rstrip().splitlines()
     labels = tuple(name.strip() for name in names)
+    if not labels:
+        raise ValueError(f"labels: {given} is empty, expected a name in each line")
     if "" in labels:
         raise ValueError(f"labels: name {labels.index('') + 1} of {given} is empty")
     twice = sorted(name for name in set(labels) if labels.count(name) > 1)

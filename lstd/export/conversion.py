@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lstd import schedule_names
-from lstd.export import class_names, loaded, metadata, staging, streams, tflite
+from lstd.export import class_names, lite_file, loaded, metadata, staging, streams
 from lstd.export.loaded import LoadedExport
 from lstd.export.saved_model import ExportReport, Notify
 
@@ -37,7 +37,7 @@ def convert_saved_model(
     """
     streams.check_frames(check_frames)
     path = Path(path)
-    names = tflite.names_of(path)
+    names = lite_file.names_of(path)
     reference = LoadedExport(saved_model)
     facts = reference.facts
     if labels:
@@ -46,7 +46,7 @@ def convert_saved_model(
     if schedule is not None:
         facts = loaded.with_schedule(facts, _schedule(reference, schedule))
     with staging.staged(path.parent, names) as temporary:
-        report = tflite.write(
+        report = lite_file.write(
             reference,
             os.fspath(saved_model),
             temporary / path.name,

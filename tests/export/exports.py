@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from lstd.config import ExportConfig
-from lstd.export import saved_model, tflite
+from lstd.export import lite_file, saved_model
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from tests.export.tiny_model import TinyModel
@@ -34,4 +34,4 @@ def converted(exported: ExportModule) -> bytes:
     signatures = {name: getattr(exported, name) for name in exported.entry_points}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(exported, folder, signatures=signatures)
-        return tflite.convert(folder, exported)
+        return lite_file.convert(folder, exported)

@@ -36,6 +36,12 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         class_names.read(str(file))
 
 
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").touch()
+    with pytest.raises(ValueError, match="is empty, expected a name in each line"):
+        class_names.read(str(tmp_path / "labels.txt"))
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a folder, expected a file or names"):
         class_names.read(str(tmp_path))

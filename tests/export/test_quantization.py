@@ -19,11 +19,14 @@ from lstd.export import (
     flatbuffer,
     flatbuffer_edit,
     interpreters,
+    lite_file,
+    lite_plan,
     saved_model,
-    tflite,
 )
 from lstd.export import quantization as quantizations
 from lstd.export.check import ExportCheckError
+from lstd.export.lite_module import LiteModule
+from lstd.export.module import ExportModule
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
 from lstd.types import ClipBatch, GroundTruth
@@ -199,15 +202,15 @@ def test_garbage_is_refused_and_nothing_written(
     other = TinyModel(seed=5)
     if damage == "constant":
         other.classes.assign(other.classes * 0)
-    real = tflite.convert
+    real = lite_file.convert
 
     def convert(folder: str, exported: Any, **arguments: Any) -> bytes:
-        wrong = tflite.ExportModule(other, options=exported.options)
-        lite = tflite.LiteModule(wrong, cell="fused", sliced=True)
+        wrong = ExportModule(other, options=exported.options)
+        lite = LiteModule(wrong, cell="fused", sliced=True)
         tf.saved_model.save(lite, folder, signatures=lite.signatures())
         return real(folder, wrong, plan=arguments["plan"])
 
-    monkeypatch.setattr(tflite, "convert", convert)
+    monkeypatch.setattr(lite_file, "convert", convert)
     with pytest.raises(ExportCheckError, match="the scores differ from the model's by"):
         export_tflite(TinyModel(), tmp_path / "a.tflite", quantization="float16")
     assert list(tmp_path.iterdir()) == []
@@ -270,7 +273,7 @@ def test_every_operator_but_post_processing_is_in_the_delegate(
     """Of the real network in small and of the full-size one, in the form that is the default."""
     model = tiny.model() if size == 64 else _full_size()
     assert model.input_shape_hwc == (size, size, 3)
-    plan = tflite.plan_of(
+    plan = lite_plan.plan_of(
         quantization=quantization,
         representative_data=None if quantization == "none" else tiny.clip(2, batch=1, size=size),
     )
@@ -295,10 +298,10 @@ def test_forms_of_the_cell_are_the_model_and_differ_in_their_operators(tmp_path:
     assert numbers["fused"] < numbers["separate"] - 20
 
 
-def _converted(model: Any, plan: tflite.Plan, folder: Path) -> bytes:
+def _converted(model: Any, plan: lite_plan.Plan, folder: Path) -> bytes:
     options = saved_model.options_for(model)
-    module = tflite.ExportModule(model, options=options)
+    module = ExportModule(model, options=options)
     sliced = quantizations.slices(plan.quantization)
-    lite = tflite.LiteModule(module, cell=plan.cell, sliced=sliced)
+    lite = LiteModule(module, cell=plan.cell, sliced=sliced)
     tf.saved_model.save(lite, str(folder), signatures=lite.signatures())
-    return tflite.convert(str(folder), module, plan=plan)
+    return lite_file.convert(str(folder), module, plan=plan)

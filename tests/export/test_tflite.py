@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd.export import interpreters, tflite
+from lstd.export import interpreters, lite_file
 from lstd.export.tflite import export_tflite
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
@@ -86,7 +86,7 @@ def test_an_op_without_its_attributes_is_not_exported(
 ) -> None:
     """The converter drops detections_per_class, so this file would ignore what was asked."""
     monkeypatch.setattr(
-        tflite.flatbuffer_edit, "with_options", lambda content, name, options: content
+        lite_file.flatbuffer_edit, "with_options", lambda content, name, options: content
     )
     with pytest.raises(ValueError, match="lacks the right detections_per_class"):
         export_tflite(TinyModel(), tmp_path / "tiny.tflite")
