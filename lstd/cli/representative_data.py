@@ -46,6 +46,13 @@ def _records(pattern: str, model: Any, data: DataConfig) -> Iterable[Any]:
     split = dataclasses.replace(
         data.evaluation, input_path=(pattern,), batch_size=1, height=height, width=width
     )
-    return pipeline.make_dataset(
-        dataclasses.replace(data, evaluation=split), "evaluation", num_classes=model.num_classes
-    )
+    try:
+        return pipeline.make_dataset(
+            dataclasses.replace(data, evaluation=split), "evaluation", num_classes=model.num_classes
+        )
+    except ValueError as error:
+        if not getattr(error, "keep_lines", False):
+            raise
+        raise ValueError(  # instead of a picture of every folder that lstd-data converts
+            f"{_FLAG}: {pattern} is neither TFRecords, nor a video file, nor a folder of images"
+        ) from None

@@ -567,6 +567,32 @@ def test_representative_records_are_read_at_the_models_size_with_their_truth(
         assert frame.truth is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("notes.txt", "neither TFRecords, nor a video file, nor a folder of images"),
+        ("text.tfrecord", "not a TFRecord file"),
+        ("text.mp4", "not a video that FFmpeg can read"),
+        ("folder", "holds no image"),
+        ("none.mp4", "no file"),
+    ],
+)
+def test_representative_data_of_another_kind_is_one_sentence(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    for file in ("notes.txt", "text.tfrecord", "text.mp4"):
+        (tmp_path / file).write_text("hello " * 50)
+
+    def read() -> None:
+        found = representative_data.open_data(str(tmp_path / name), TinyModel(), DataConfig())
+        representative.read(found, limit=9)
+
+    with pytest.raises(ValueError, match=message) as caught:
+        read()
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_saved_model_is_converted_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     flags = ["--saved_model_path=a", "--export_path=b.tflite"]
     assert export.main([*flags, "--quantization=float16", "--cell=fused"]) == 2
