@@ -45,8 +45,8 @@ _COMMON: Mapping[str, tuple[Callable[..., Any], Any, str]] = {
     "config": (
         flags.DEFINE_string,
         "",
-        "Config: YAML, a .config (text proto) of the original, or the name of one that comes with "
-        "lstd.",
+        "Config: a YAML file, a .config of the original, or the name of one that comes with lstd "
+        "(lstd.list_configs()), such as sowbug_demo.",
     ),
     "model": (
         flags.DEFINE_string,
@@ -66,12 +66,12 @@ _COMMON: Mapping[str, tuple[Callable[..., Any], Any, str]] = {
     "config_override": (
         flags.DEFINE_string,
         "",
-        "Override of the config as a fragment of an original pipeline file; --set counts after it.",
+        "Changes of the config as a fragment of a .config of the original; --set counts after it.",
     ),
     "set": (
         flags.DEFINE_multi_string,
         [],
-        "Override of the config, section.key=value, such as train.steps=100; any number of times.",
+        "Change of the config, section.key=value, such as train.steps=100; any number of times.",
     ),
 }
 
@@ -136,7 +136,11 @@ def run(
     try:
         parse(values, arguments, program=program, required=required)
         if values["help"].value:
-            print(help_text(values, program=program, description=description or ""))
+            print(
+                help_text(
+                    values, program=program, description=description or "", required=[*required]
+                )
+            )
             return OK
         if values["version"].value:
             print(version_text(program))

@@ -1,8 +1,9 @@
 r"""Trains a model on annotated video, and puts weights, curves and checkpoints into a run folder.
 
-Example:
-  lstd-train --config configs/interleaved_mobilenet_v2_imagenet_vid.yaml \
-      --input 'data/train-*.tfrecord' --output_directory runs/one
+Examples:
+  lstd-train --config sowbug_demo --input 'data/train/*.tfrecord' --output_directory runs/one \
+      --set 'data.evaluation.input_path=[data/val/*.tfrecord]' \
+      --set model.num_classes=2 --set 'model.labels=[ant,bee]'
   lstd-train --output_directory runs/one --resume
 
 --dry_run tries everything with two batches first. Then lstd-eval --model runs/one measures the
@@ -31,23 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-train`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     values = flags.FlagValues()
-    common.define(
-        values, "config", "output_directory", "resume", "config_override", "set", "threads"
+    common.define(values, "config")
+    flags.DEFINE_list(
+        "input",
+        [],
+        "TFRecord files, or data sets as they are (docs/data.md), * and ? allowed, with commas "
+        "between them; default: the config's data.train.input_path.",
+        flag_values=values,
     )
+    common.define(values, "output_directory", "set", "config_override", "resume")
     flags.DEFINE_bool(
         "dry_run",
         False,
         "Two batches through everything that a training does; leaves nothing behind.",
         flag_values=values,
     )
-    flags.DEFINE_list(
-        "input",
-        [],
-        "TFRecord files, or data sets as they are (docs/data.md), * and ? allowed, with commas "
-        "between them; default: the config's "
-        "data.train.input_path.",
-        flag_values=values,
-    )
+    common.define(values, "threads")
     return common.run(
         lambda values: _train(values, ["lstd-train", *arguments]),
         values,

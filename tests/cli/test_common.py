@@ -260,6 +260,29 @@ def test_help_names_every_flag_with_its_default_and_does_not_run(
     assert max(map(len, told.splitlines())) <= 100
 
 
+def test_help_says_what_is_required_what_else_a_flag_is_called_and_the_exit_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("--help", required=("model",))
+
+    told = capsys.readouterr().out
+    assert "  --config VALUE (also --pipeline_config_path)\n      Config: a YAML file" in told
+    assert "SavedModel, or .tflite file.\n      Required.\n  --input" in told
+    assert told.count("Required.") == 1
+    assert "Alias" not in told
+    assert "repeat this option" not in told
+    assert told.count("Exit codes: 0 done; 2 ") == 1
+
+
+def test_default_list_reads_as_it_would_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    values = flags.FlagValues()
+    flags.DEFINE_list("metrics", ["coco", "vid"], "Which.", flag_values=values)
+
+    common.run(lambda _: None, values, program="lstd-try", argv=["--help"])
+
+    assert "--metrics A,B,...\n      Which. (default: coco,vid)" in capsys.readouterr().out
+
+
 def test_version_names_lstd_tensorflow_and_keras(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
 
