@@ -184,6 +184,19 @@ def test_import_of_lstd_is_quick() -> None:
     assert _run(program).stdout.strip() == "[]"
 
 
+def test_public_names_bring_no_library_that_only_some_need() -> None:
+    program = (
+        "import sys, tensorflow, tf_keras\n"
+        "before = set(sys.modules)\n"  # tf_keras itself imports PIL where it is installed
+        "import lstd\n"
+        "for name in lstd.__all__: getattr(lstd, name)\n"
+        "seldom = {'av', 'cv2', 'PIL', 'matplotlib', 'pycocotools', 'hotcoco', 'ai_edge_litert'}\n"
+        "print(sorted(seldom & set(sys.modules) - before))"
+    )
+
+    assert _run(program).stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", lstd.__all__)
 def test_public_name_resolves(name: str) -> None:
     value = getattr(lstd, name)
