@@ -30,6 +30,9 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     A name that `lstd.list_configs` gives is enough for a config that comes with lstd. Sections and
     keys that the file does not name keep their defaults.
 
+    Args:
+        path: of the file, or a name.
+
     Raises:
         ConfigError: the file is missing or not readable, a key is unknown (with the closest match),
             or a value has the wrong type or is out of range; the message gives file and key.
@@ -66,7 +69,15 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
 
 def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
-    """Returns the config that nested dicts describe; see `load_config` for the errors."""
+    """Returns the config that nested dicts describe.
+
+    Args:
+        data: as YAML gives it.
+        source: where it comes from, for messages.
+
+    Raises:
+        ConfigError: an unknown key, a value of another type or outside its range.
+    """
     import pydantic  # here, because it costs 0.1 s that `import lstd` need not pay
 
     _refuse_unknown_keys(data, Config, place=(), source=source)
@@ -81,7 +92,15 @@ def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
 
 
 def save_config(config: Config, path: str | os.PathLike[str]) -> None:
-    """Writes every value of the config as YAML; `load_config` gives the same config back."""
+    """Writes every value of the config as YAML; `load_config` gives the same config back.
+
+    Args:
+        config: what to write.
+        path: the file; one that stands there is replaced.
+
+    Raises:
+        OSError: the file cannot be written; an older one is then as it was.
+    """
     text = yaml.safe_dump(config_lib.to_dict(config), sort_keys=False, default_flow_style=None)
     write_whole(path, text)
 

@@ -72,7 +72,11 @@ class Fields:
         return self.given[path].line if path else 1
 
     def spec_of(self, path: str) -> FieldSpec:
-        """Returns the table's entry for a path; `[n]` may stand in it."""
+        """Returns the table's entry for a path; `[n]` may stand in it.
+
+        Raises:
+            KeyError: the table has no such path.
+        """
         kind, spec = ROOT, None
         for name in re.sub(r"\[\d+\]", "", path).split("."):
             spec = MESSAGES[kind][name]

@@ -37,7 +37,7 @@ def load_backbone_weights(
     network: Literal["large", "small"],
     source: str | os.PathLike[str],
 ) -> BackboneReport:
-    """Fills one backbone and returns which variables were filled.
+    """Returns which variables of one backbone were filled from a file.
 
     Args:
         model: a built model with three input channels.

@@ -52,7 +52,7 @@ def load_tf1_checkpoint(
     kind: Kind = "lstm",
     on_mismatch: Literal["raise", "skip"] = "raise",
 ) -> CheckpointReport:
-    """Fills the model from the original's weights and returns what was, and was not, used.
+    """Returns what was, and was not, used of the original's weights, which fill the model.
 
     Args:
         model: a built model.

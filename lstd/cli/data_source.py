@@ -73,6 +73,10 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
     Args:
         values: the flags.
         skip_damaged: damaged records are left out, and listed in `Source.damaged`.
+
+    Raises:
+        ValueError: the data set cannot be read, or --videos names no video or one that it lacks.
+        OSError: a file cannot be opened.
     """
     from lstd import label_map
     from lstd.data import readers, source_checks

@@ -64,6 +64,9 @@ def check_latencies(
         schedules: that will be evaluated.
         networks: that the model has.
         latencies: milliseconds by network; None: sap is not asked for.
+
+    Raises:
+        ValueError: names the schedule and the network.
     """
     if latencies is None:
         return
@@ -77,7 +80,11 @@ def check_latencies(
 
 
 def check_classes(labels: Sequence[str], other: Sequence[str]) -> None:
-    """Raises where two models do not have the same classes."""
+    """Refuses two models that do not have the same classes.
+
+    Raises:
+        ValueError: shows the classes of both.
+    """
     if tuple(labels) != tuple(other):
         raise ValueError(
             f"--against: its classes are {_listed(other)}; this model's {_listed(labels)}"

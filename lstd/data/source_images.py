@@ -78,7 +78,12 @@ def bytes_of(image: Image, *, where: str) -> bytes:
 
 
 def size_of(image: Image, *, where: str) -> tuple[int, int]:
-    """Returns height and width in pixels; reads only the head of a file; raises as `encoded`."""
+    """Returns height and width in pixels; reads only the head of a file.
+
+    Raises:
+        MissingImage: there is no such file.
+        CorruptImage: it is no image.
+    """
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1]
     head = image.path if isinstance(image, ImageFile) else None

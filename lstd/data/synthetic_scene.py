@@ -118,7 +118,11 @@ def draw(scene: Scene, *keys: int) -> np.random.Generator:
 
 
 def pictures_in(folder: str, what: str) -> list[Path]:
-    """Returns the pictures of a folder, sorted; raises ValueError where there is none."""
+    """Returns the pictures of a folder, sorted.
+
+    Raises:
+        ValueError: there is none.
+    """
     found = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in _SUFFIXES]
     if not found:
         raise ValueError(f"{what}: {folder} holds no picture; expected {', '.join(_SUFFIXES)}")

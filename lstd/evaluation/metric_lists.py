@@ -40,7 +40,11 @@ def metrics_by_schedule(
 def named(
     metrics: Metrics | None, *, latencies: Latencies | None, fps: float | None
 ) -> Metrics | None:
-    """Returns the metrics with factories in place of names."""
+    """Returns the metrics with factories in place of names.
+
+    Raises:
+        ValueError: a name in place of a list, or an unknown one.
+    """
     if metrics is None:
         return None
     if isinstance(metrics, str):

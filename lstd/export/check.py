@@ -18,7 +18,11 @@ from lstd.export.streams import FRAMES, ExportCheckError, compare_streams, patte
 def check_saved_model(
     module: ExportModule, folder: str, *, frames: int = FRAMES
 ) -> dict[str, float]:
-    """Returns the largest differences of a SavedModel's entry points and of its clips."""
+    """Returns the largest differences of a SavedModel's entry points and of its clips.
+
+    Raises:
+        ExportCheckError: one is too large.
+    """
     import tensorflow as tf
 
     signatures = tf.saved_model.load(folder).signatures
@@ -46,6 +50,9 @@ def require_postprocessing(content: bytes, module: Described) -> None:
     In that of a clip it stands once for each frame.
 
     The converter leaves it out, or attributes of it, without a word.
+
+    Raises:
+        ExportCheckError: names the entry point and what is missing.
     """
     expected = postprocessing_op.attributes(module.options) if module.options else {}
     number = module.form.unroll_length if module.options else 0

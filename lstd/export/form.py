@@ -79,7 +79,11 @@ def checked(
 
 
 def check_schedule(model: Any, schedule: str | None) -> None:
-    """Raises unless the model can run the schedule."""
+    """Refuses a schedule that the model cannot run.
+
+    Raises:
+        ValueError: it is none, or one for two backbones where there is one.
+    """
     if schedule is None:
         return
     schedule_names.check(schedule)

@@ -183,6 +183,9 @@ def convert(saved_model: str, module: Reference, *, plan: Plan = FROM_SAVED_MODE
         saved_model: the folder.
         module: what is exported; for int8 it runs the representative frames, an `ExportModule`.
         plan: says how.
+
+    Raises:
+        ValueError: int8 of a SavedModel.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         saved_model, signature_keys=list(module.entry_points)

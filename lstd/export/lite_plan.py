@@ -67,7 +67,11 @@ def plan_of(
 
 
 def check_clip(cell: Cell) -> None:
-    """Raises for the form of the memory that a clip does not have."""
+    """Refuses the form of the memory that a clip does not have.
+
+    Raises:
+        ValueError: the fused cell.
+    """
     if cell == "fused":
         raise ValueError(
             "cell 'fused' and signature 'clip' contradict each other: a clip has the memory as the "

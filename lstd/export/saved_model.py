@@ -80,7 +80,7 @@ def export_saved_model(
     Its signatures are the entry points of `lstd.export`, and `serving_default` for clips
     (`frames` `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
     `model.json`, see `lstd.export.metadata`. `path` is the folder; a SavedModel that stands there
-    is replaced. The other arguments, and the errors, are those of `export_tflite`.
+    is replaced. The other arguments, what is returned and the errors are those of `export_tflite`.
     """
     options = ExportOptions(
         max_detections=max_detections,

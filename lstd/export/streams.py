@@ -61,7 +61,11 @@ def pattern_input(reference: Described, number: int) -> np.ndarray:
 
 
 def check_frames(frames: int) -> None:
-    """Raises unless so many frames are enough for a check."""
+    """Refuses a number of frames that is too small for a check.
+
+    Raises:
+        ValueError: too small, or no whole number.
+    """
     if isinstance(frames, bool) or not isinstance(frames, int) or frames < FEWEST_FRAMES:
         raise ValueError(
             f"check_frames must be a whole number of at least {FEWEST_FRAMES}, got {frames!r}"
@@ -176,7 +180,11 @@ def _raw_difference(
 
 
 def compare_outputs(module: Reference, call: Call, *, tolerance: float) -> dict[str, float]:
-    """Returns the difference of each output of a call; infinite where they do not compare."""
+    """Returns the difference of each output of a call; infinite where they do not compare.
+
+    Raises:
+        ExportCheckError: there are other outputs than expected.
+    """
     _, _, expected, actual = call
     if set(expected) != set(actual):
         raise ExportCheckError(

@@ -73,6 +73,9 @@ def export_tflite(
         check_frames: frames that the self-check runs at least.
         notify: is told each step.
 
+    Returns:
+        What was written, and how far it is from the model.
+
     Raises:
         ValueError: an option is out of range or contradicts another, or representative data does
             not fit; the message names it and the allowed values.

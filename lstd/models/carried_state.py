@@ -27,6 +27,7 @@ class CarriedState:
 
     @property
     def batch_size(self) -> int:
+        """How many clips the state is of."""
         return int(self.c.shape[0])
 
     def as_module(self) -> tf.Module:

@@ -15,6 +15,9 @@ from lstd.types import LSTMState
 def count(model: LSTMSSD) -> dict[str, Any]:
     """Returns how large and how costly a model is.
 
+    Args:
+        model: a built one.
+
     Returns:
         parameters: numbers in all variables, batch norm's moving statistics included.
         trainable: numbers in the trainable ones.

@@ -44,7 +44,11 @@ class RefuseBrokenWeights(keras.callbacks.Callback):
         self.others = tuple(others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks at all of them."""
+        """Looks at all of them.
+
+        Raises:
+            DivergedError: names the first that are broken, and what may help.
+        """
         variables = [*self.model.weights, *self.model.optimizer.variables, *self.others]
         broken = [
             variable.name.split(":")[0]

@@ -74,7 +74,11 @@ class RunFolder:
         return self.config.exists() or self.checkpoints.exists()
 
     def read_record(self) -> dict[str, Any]:
-        """Returns what `run.json` says; nothing where there is none."""
+        """Returns what `run.json` says; nothing where there is none.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
         if not self.record.exists():
             return {}
         try:

@@ -1,0 +1,157 @@
+"""Docstrings say what a signature and a body say: arguments by name, and the errors raised."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import lstd
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Keras calls these by name; what goes in and out stands in the docstring of the class.
+OF_KERAS = {"build", "call", "get_config", "from_config"}
+REFERENCE = re.compile(r"raises as|see `\w+` for the errors|errors (are those of|as)")
+ENTRY = re.compile(r"    (\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*)(?: \(.*?\))?:(?: |$)")
+
+
+class Function(NamedTuple):
+    """A public function or method; `of` is the docstring of its class, "" outside one."""
+
+    where: str
+    node: ast.FunctionDef
+    of: str
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.node) or ""
+
+
+def functions_in(path: Path) -> Iterator[Function]:
+    """Yields the public functions of a file, and the public methods of its public classes."""
+    place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    waiting: list[tuple[ast.Module | ast.ClassDef, str]] = [(ast.parse(path.read_text()), "")]
+    for owner, name in waiting:
+        of = (ast.get_docstring(owner) or "") if isinstance(owner, ast.ClassDef) else ""
+        for node in owner.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                waiting.append((node, f"{name}{node.name}."))
+            elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                yield Function(f"{place}:{node.lineno} {name}{node.name}", node, of)
+
+
+def section(docstring: str, title: str) -> list[str]:
+    """Returns the names that a section of a Google docstring explains, in order."""
+    found = re.search(rf"^{title}:\n((?: +.*\n?|\n)+)", docstring, re.MULTILINE)
+    entries = (ENTRY.match(line) for line in found[1].splitlines()) if found else ()
+    return [name for entry in entries if entry for name in entry[1].split(", ")]
+
+
+def arguments_of(node: ast.FunctionDef) -> list[str]:
+    given = node.args
+    names = [a.arg for a in (*given.posonlyargs, *given.args)]
+    names += [f"*{given.vararg.arg}"] if given.vararg else []
+    names += [a.arg for a in given.kwonlyargs]
+    names += [f"**{given.kwarg.arg}"] if given.kwarg else []
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def raised_in(node: ast.AST) -> set[str]:
+    """Returns the exceptions that a body raises by their class; not those of functions in it."""
+    found: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(child, ast.Raise) and child.exc is not None:
+            error = child.exc.func if isinstance(child.exc, ast.Call) else child.exc
+            name = ast.unparse(error).rpartition(".")[2]
+            found |= {name} if name[0].isupper() else set()  # `raise error` may be anything
+        found |= raised_in(child)
+    return found
+
+
+def ancestors() -> dict[str, list[str]]:
+    """Returns the bases of each class of lstd, by name."""
+    found = {}
+    for path in (ROOT / "lstd").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+    return found
+
+
+def line_of(name: str, bases: dict[str, list[str]]) -> set[str]:
+    """Returns an exception's name and those of all its bases."""
+    known = getattr(builtins, name, None)
+    if isinstance(known, type):
+        return {base.__name__ for base in known.__mro__} - {"object", "BaseException", "Exception"}
+    return {name}.union(*(line_of(base, bases) for base in bases.get(name, ())))
+
+
+def offences_in(path: Path, bases: dict[str, list[str]]) -> list[str]:
+    """Returns what the docstrings of a file leave out, or say that is not so."""
+    found = []
+    for function in functions_in(path):
+        docstring, name = function.docstring, function.node.name
+        if not docstring and not (function.of and name in OF_KERAS):
+            found.append(f"{function.where}: no docstring")
+        told, actual = section(docstring, "Args"), arguments_of(function.node)
+        if told and told != actual:
+            found.append(f"{function.where}: Args are {told}, the signature has {actual}")
+        said = {*section(docstring, "Raises"), *section(function.of, "Raises")}
+        for error in sorted(raised_in(function.node) - {"NotImplementedError"}):
+            if not line_of(error, bases) & said and not REFERENCE.search(docstring):
+                found.append(f"{function.where}: raises {error}, Raises does not say so")
+    return found
+
+
+def test_docstrings_agree_with_signatures_and_raise_statements() -> None:
+    bases = ancestors()
+
+    offences = [
+        o for path in sorted((ROOT / "lstd").rglob("*.py")) for o in offences_in(path, bases)
+    ]
+
+    assert not offences, "\n".join(offences)
+
+
+def test_offences_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(
+        "def bare(): pass\n"
+        'def wrong(a, *, b):\n    """Returns.\n\n    Args:\n        a: one.\n    """\n'
+        'def silent():\n    """Returns."""\n    if 1:\n        raise FileNotFoundError("a")\n'
+        'def told():\n    """Returns.\n\n    Raises:\n        OSError: b.\n    """\n'
+        '    raise FileNotFoundError("a")\n'
+    )
+
+    found = offences_in(path, {})
+
+    assert [offence.partition(": ")[2] for offence in found] == [
+        "no docstring",
+        "Args are ['a'], the signature has ['a', 'b']",
+        "raises FileNotFoundError, Raises does not say so",
+    ]
+
+
+PUBLIC = [name for name in lstd.__all__ if inspect.isfunction(getattr(lstd, name))]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_function_explains_every_argument_and_what_it_returns(name: str) -> None:
+    function = getattr(lstd, name)
+    docstring = inspect.getdoc(function) or ""
+    signature = inspect.signature(function)
+
+    if "The other arguments, what is returned and the errors are those of" in docstring:
+        return
+    assert [name.lstrip("*") for name in section(docstring, "Args")] == list(signature.parameters)
+    if signature.return_annotation != "None":
+        assert docstring.startswith("Returns ") or "\nReturns:" in docstring
