@@ -5,14 +5,25 @@ PYTHON ?= python3
 # Processes that run tests side by side.
 JOBS ?= 2
 
+# The Python of make test-oldest: the one in requires-python.
+OLDEST_PYTHON ?= python3.10
+
 BIN := .venv/bin
+OLDEST := build/oldest/bin
 INSTALLED := .venv/.installed
 
+# What the other jobs rest on; the rest of lstd is tested through commands in processes of their own.
+COVERED := ops losses layers models export
+COVERED_TESTS := $(addprefix tests/,ops test_losses.py layers conformance models export) \
+	$(addprefix lstd/,ops losses.py layers models export)
+OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance test_config.py \
+	test_pipeline_config.py test_compatibility.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format types docs bench clean
+.PHONY: help demo test test-all test-oldest coverage lint format types docs bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## trains, evaluates, exports and runs a small detector on real video; see demo/
 	$(BIN)/python examples/demo.py --output_directory demo
@@ -22,6 +33,21 @@ test: $(INSTALLED)  ## all tests but the slow ones
 
 test-all: $(INSTALLED)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-oldest:  ## tests on the oldest Python and the oldest versions that pyproject.toml allows
+	$(OLDEST_PYTHON) -m venv --clear build/oldest
+	$(OLDEST)/python -m pip install --quiet uv
+	$(OLDEST)/python -m uv pip install --python $(OLDEST)/python --resolution lowest-direct \
+		--editable ".[video,plots,fast,litert,test]"
+	$(OLDEST)/python -m pytest -m "not slow" $(OLDEST_TESTS)
+
+coverage: $(INSTALLED)  ## lines that tests run; fails where a part of COVERED has less than 90 %
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report= $(COVERED_TESTS)
+	@failed=0; for part in $(COVERED); do \
+		echo "== lstd/$$part"; \
+		$(BIN)/python -m coverage report --include="lstd/$$part/*,lstd/$$part.py" --fail-under=90 \
+			|| failed=1; \
+	done; exit $$failed
 
 lint: $(INSTALLED)  ## mistakes and format, changes nothing
 	$(BIN)/ruff check .
