@@ -20,7 +20,7 @@ OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance test_co
 	test_pipeline_config.py test_compatibility.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest coverage lint format types docs bench clean
+.PHONY: help demo test test-all test-oldest coverage lint format types docs notebooks bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ types: $(INSTALLED)  ## mypy over lstd
 
 docs: $(INSTALLED)  ## the site of docs/ in build/site; a warning or a dead link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+notebooks: $(INSTALLED)  ## runs all notebooks, and stops at the first error; they stay as they are
+	$(BIN)/jupyter-execute --timeout=1800 $(sort $(wildcard notebooks/*.ipynb))
 
 bench: $(INSTALLED)  ## all benchmarks, one after the other
 	@set -e; for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do \
