@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.types import (
         ClipBatch,
         Detections,
+        Gates,
         GroundTruth,
         LSTMState,
         Output,
@@ -64,6 +65,7 @@ __all__ = [
     "Detections",
     "EvaluationConfig",
     "ExportConfig",
+    "Gates",
     "GroundTruth",
     "LSTMState",
     "ModelConfig",
@@ -100,6 +102,7 @@ _MODULES = {
     "DetectionLoss": "lstd.losses",
     "EvaluationConfig": "lstd.config",
     "ExportConfig": "lstd.config",
+    "Gates": "lstd.types",
     "GroundTruth": "lstd.types",
     "LSTMSSD": "lstd.models.lstm_ssd",
     "LSTMState": "lstd.types",

@@ -21,6 +21,22 @@ class LSTMState(NamedTuple):
     h: tf.Tensor
 
 
+class Gates(NamedTuple):
+    """What the gates of the memory let through for a frame, each float32 `[B, H / 32, W / 32, D]`.
+
+    Attributes:
+        input: share of the candidate that is written, in [0, 1].
+        candidate: what the frame offers to be remembered.
+        forget: share of the old cell state that stays, in [0, 1]: 1 keeps, 0 forgets.
+        output: share of the new cell state that is shown to the heads, in [0, 1].
+    """
+
+    input: tf.Tensor
+    candidate: tf.Tensor
+    forget: tf.Tensor
+    output: tf.Tensor
+
+
 class Predictions(NamedTuple):
     """Raw network output for every anchor.
 

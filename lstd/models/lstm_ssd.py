@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from lstd.config import PostprocessingConfig
 from lstd.layers.anchor_generator import AnchorGenerator
-from lstd.layers.bottleneck import Bottleneck
+from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
@@ -20,7 +20,7 @@ from lstd.models.detection_training import DetectionTraining
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
-from lstd.types import ClipBatch, Detections, LSTMState, Output, Predictions
+from lstd.types import ClipBatch, Detections, Gates, LSTMState, Output, Predictions
 
 
 @keras.saving.register_keras_serializable(package="lstd")
@@ -292,6 +292,29 @@ class LSTMSSD(DetectionTraining):
     def features(self, frames: tf.Tensor, network: str, training: bool = False) -> tf.Tensor:
         """Returns what a backbone sees in frames `[N, H, W, C]`: `[N, H / 32, W / 32, depth]`."""
         return self._backbone(self._preprocess(frames), network, training)
+
+    def gates(self, frame: tf.Tensor, state: LSTMState, network: str = "large") -> Gates:
+        """Returns what the gates of the memory do with one frame, for looking inside.
+
+        The new cell state of `step` is c * forget + input * candidate, within the cell's limits.
+
+        Args:
+            frame: uint8 or float32 in [0, 255], `[B, H, W, C]`.
+            state: the state before.
+            network: "large" or "small"; what the small one would write is thrown away by `step`.
+
+        Raises:
+            ValueError: unknown network, or "small" in a single-backbone model.
+        """
+        frame = tf.convert_to_tensor(frame)
+        self._check_frames(frame, rank=4)
+        turns.from_user(network, num_frames=1, available=self.networks)
+        features = self.features(frame, network)
+        joined = self._bottleneck(network)(features, tf.cast(state.h, features.dtype))
+        i, j, f, o = self.cell.gates(joined)
+        candidate = activation_of(self.cell.activation)(j)
+        values = (tf.sigmoid(i), candidate, tf.sigmoid(f + 1.0), tf.sigmoid(o))
+        return Gates(*(tf.cast(value, tf.float32) for value in values))
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -117,6 +117,29 @@ def test_large_network_changes_the_state_and_the_small_one_sees_it(model):
     assert np.abs(with_memory.class_logits - without.class_logits).max() > 0.01
 
 
+def test_gates_say_how_a_step_makes_the_state(model):
+    frame, state = tiny.clip(1)[:, 0], tiny.state(model)
+
+    gates = model.gates(frame, state)
+
+    cell = state.c * gates.forget + gates.input * gates.candidate
+    cell = np.clip(cell, 0, 6)  # the limits of clip_state, and relu6
+    assert_same(model.step(frame, state).state, LSTMState(cell, cell * gates.output))
+
+
+def test_gates_of_the_two_networks_differ(model):
+    frame, state = tiny.clip(1)[:, 0], tiny.state(model)
+
+    large, small = (model.gates(frame, state, network) for network in ("large", "small"))
+
+    assert all(np.abs(a - b).max() > 0.01 for a, b in zip(large, small, strict=True))
+
+
+def test_gates_of_an_unknown_network_are_refused(model):
+    with pytest.raises(ValueError, match="unknown network 'medium'"):
+        model.gates(tiny.clip(1)[:, 0], tiny.state(model), "medium")
+
+
 @pytest.mark.parametrize("network", ["large", "small"])
 def test_step_runs_the_convolutions_of_one_backbone(model, network):
     step = tf.function(lambda frame, c, h: model.step(frame, LSTMState(c, h), network=network))
