@@ -72,7 +72,7 @@ bench: $(INSTALLED)  ## all benchmarks, one after the other
 	done
 
 clean:  ## removes all that make has made, .venv too
-	rm -rf .venv demo dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv demo dist build notebooks/made .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is older than pyproject.toml when the dependencies may have changed.
