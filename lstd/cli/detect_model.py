@@ -48,11 +48,14 @@ def load(
 
 
 def check_config(config: str, *models: str) -> None:
-    """Raises where `--config` is given, but every model says itself how it is built.
+    """Refuses `--config` where every model says itself how it is built.
 
     Args:
         config: value of `--config`, may be empty.
         *models: what is run, at least one.
+
+    Raises:
+        ValueError: so it is.
     """
     if config and all(_describes_itself(Path(model)) for model in models):
         raise ValueError(

@@ -254,7 +254,7 @@ def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
         ),
         (["synthesize", "--output_directory=out", "--blur=3"], "blur must be in [0, 1]"),
         (["synthesize", "--output_directory=out", "--height=1"], "height must be at least 8"),
-        (["synthesize", "--output_directory=out", "--noise=nan"], "noise must be a number from 0"),
+        (["synthesize", "--output_directory=out", "--noise=nan"], "--noise=nan: expected a number"),
         (
             ["synthesize", "--output_directory=out", "--output_format=frames", "--quality=3"],
             "--quality means nothing for --output_format=frames",
