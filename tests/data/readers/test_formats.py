@@ -552,6 +552,7 @@ def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnames: [ant]\n")
     for name, value in (("a/2_ff0.png", 2), ("a/10_0e1.png", 10), ("b/x.png", 3), ("b/y1.png", 4)):
         picture(tmp_path / "images" / name, value=value)
+    text(tmp_path / "labels" / "b" / "y1.txt", "")
     apart = readers.open(tmp_path)
     joined = readers.open(tmp_path, folders=True)
 
@@ -605,6 +606,60 @@ def test_yolo_folders_that_are_not_there_are_named(yolo: Path) -> None:
         readers.open(yolo)
     with pytest.raises(ValueError, match=r"no subset 'test'; it has train"):
         readers.open(yolo, subset="test")
+
+
+@pytest.mark.parametrize("names", ["classes.txt", "obj.names"])
+def test_yolo_without_data_yaml_takes_the_names_of_a_text_file(tmp_path: Path, names: str) -> None:
+    text(tmp_path / names, "ant\nbee\n\n")
+    picture(tmp_path / "street" / "a_1.png", value=1)
+    picture(tmp_path / "street" / "a_2.png", value=2)
+    text(tmp_path / "street" / "a_2.txt", "1 0.2 0.3 0.2 0.4\n")
+    source = readers.open(tmp_path)
+
+    assert (source.format, source.labels, source.notes) == ("yolo", ("ant", "bee"), ())
+    assert told(source) == {"street/a": [[], [(1, None, 5, 10, 25, 30)]]}
+
+
+def test_yolo_without_any_names_takes_those_of_the_caller(yolo: Path) -> None:
+    (yolo / "data.yaml").unlink()
+    source = readers.open(yolo, format="yolo", labels=["ant", "bee"])
+
+    assert source.labels == ("ant", "bee")
+    assert told(source)["train/hive"][0] == [(1, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)]
+    with pytest.raises(ValueError, match=r"neither data\.yaml nor classes\.txt; expected\n"):
+        readers.open(yolo, format="yolo")
+    with pytest.raises(ValueError, match=r"there is no data\.yaml, which would say what is val"):
+        readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="val")
+    text(yolo / "classes.txt", "\n")
+    with pytest.raises(ValueError, match=r"no name in classes\.txt; expected"):
+        readers.open(yolo)
+
+
+def test_yolo_labels_beside_images_are_found_below_a_folder_named_images(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "mine"
+    text(folder / "classes.txt", "ant\n")
+    picture(folder / "1.png")
+    text(folder / "1.txt", "0 0.2 0.3 0.2 0.4\n")
+
+    assert told(readers.open(folder)) == {"mine": [[(0, None, 5, 10, 25, 30)]]}
+
+
+def test_yolo_says_that_no_image_has_boxes(yolo: Path) -> None:
+    (yolo / "labels").rename(yolo / "annotations")
+    source = readers.open(yolo)
+
+    assert told(source)["hive"] == [[], [], []]
+    assert "none of the 4 images has a text file with boxes; looked for " in source.notes[0]
+    assert "labels/train/hive_1.txt" in source.notes[0]
+
+
+def test_yolo_takes_an_image_that_train_and_val_name_once(yolo: Path) -> None:
+    text(yolo / "data.yaml", "train: images/train\nval: images/train\nnames: [ant, bee]\n")
+    source = readers.open(yolo)
+
+    assert [video.name for video in source.videos] == ["hive"]
+    assert "3 images are named more than once by train, val" in source.notes[0]
+    assert values(readers.open(yolo, subset="val")) == [1, 2, 10]
 
 
 # --- CSV -----------------------------------------------------------------------------------------
