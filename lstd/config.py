@@ -380,7 +380,7 @@ class DatasetConfig:
     stills: bool = False
     """Every picture of such a data set is a video of one frame."""
     folders: bool = False
-    """The pictures of a folder are a video, whatever their names say (YOLO)."""
+    """The pictures of a folder are a video, whatever their names say (YOLO, COCO)."""
     batch_size: int = 8
     """Clips in a batch, B."""
     unroll_length: int = 4

@@ -27,7 +27,7 @@ def define(values: flags.FlagValues, *, problems: bool = True) -> None:
     )
     flags.DEFINE_bool("stills", False, "Every image is a video of its own.", flag_values=values)
     flags.DEFINE_bool(
-        "folders", False, "The images of a folder are a video (yolo).", flag_values=values
+        "folders", False, "The images of a folder are a video (yolo, coco).", flag_values=values
     )
     flags.DEFINE_string(
         "label_map",

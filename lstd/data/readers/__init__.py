@@ -44,7 +44,7 @@ FORMATS: Mapping[str, Format] = {
         (imagenet_vid, ("subset", "images")),
         (mot, ("subset", "images")),
         (yolo, ("subset", "stills", "folders")),
-        (coco, ("subset", "images", "stills")),
+        (coco, ("subset", "images", "stills", "folders")),
         (csv_table, ("images",)),
         (sequence_records, ("subset",)),
         (example_records, ("subset",)),

@@ -1,9 +1,11 @@
 """Reads COCO JSON: with videos (CocoVID, as mmtracking writes it), and of single images.
 
 An image belongs to the video `video_id`, at the place that `frame_id` gives it; an image without
-one is a video of one frame. `instance_id` or `track_id` of an annotation is its identity. A
-`file_name` such as `street.avi#12` is frame 12, from 0, of a video file; a video may take its
-frames from several files. Boxes are x, y, width, height in pixels of the image.
+one is a video of one frame. With `folders`, the images of a folder, or the frames of a video file,
+are a video, in the order of their names, whatever their `video_id`. `instance_id` or `track_id` of
+an annotation is its identity. A `file_name` such as `street.avi#12` is frame 12, from 0, of a video
+file; a video may take its frames from several files. Boxes are x, y, width, height in pixels of the
+image.
 
 Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking.
 """
@@ -17,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd.data.readers import coco_file
+from lstd.data.readers import coco_file, natural
 from lstd.data.readers.coco_file import Annotation, Category, Content, Id, Image
 from lstd.data.readers.labelled_video import (
     BoxRow,
@@ -58,8 +60,9 @@ def read(path: Path, options: Options) -> Source:
         entry.id: str(entry.name) for entry in sorted(content.categories, key=_id)
     }
     classes = Classes(list(names.values()), options.labels)
+    _check_ids(content, file)
     boxes = _boxes(content, names, classes, file)
-    groups = _videos(content, file, stills=options.stills)
+    groups = _folders(content) if options.folders else _videos(content, file, stills=options.stills)
     folder = _image_folder(file, content.images, options.images)
     has_tracks = any(entry.track is not None for entry in content.annotations)
     videos = tuple(
@@ -76,7 +79,7 @@ def read(path: Path, options: Options) -> Source:
         )
         for name, images in groups
     )
-    return Source(NAME, str(path), classes.labels, videos)
+    return Source(NAME, str(path), classes.labels, videos, _notes(content, options))
 
 
 def _id(category: Category) -> int:
@@ -165,9 +168,6 @@ def _videos(content: Content, path: Path, *, stills: bool) -> list[tuple[str, li
     }
     groups: dict[Any, list[Image]] = {} if stills else {key: [] for key in named}
     names: dict[Any, str] = {} if stills else dict(named)
-    doubled = collections.Counter(image.id for image in content.images).most_common(1)
-    if doubled and doubled[0][1] > 1:
-        raise ValueError(f"{path}: {doubled[0][1]} images have the id {doubled[0][0]}")
     for number, image in enumerate(content.images):
         owner = image.video_id
         if stills or owner is None or owner == -1:
@@ -184,6 +184,36 @@ def _videos(content: Content, path: Path, *, stills: bool) -> list[tuple[str, li
     for images in groups.values():
         images.sort(key=lambda image: image.frame_id or 0)
     return [(names[key], images) for key, images in groups.items()]
+
+
+def _check_ids(content: Content, path: Path) -> None:
+    doubled = collections.Counter(image.id for image in content.images).most_common(1)
+    if doubled and doubled[0][1] > 1:
+        raise ValueError(f"{path}: {doubled[0][1]} images have the id {doubled[0][0]}")
+
+
+def _folders(content: Content) -> list[tuple[str, list[Image]]]:
+    """Returns name and images, in order, of every folder and every video file."""
+    groups: dict[str, list[Image]] = {}
+    for image in content.images:
+        found = _FRAME_OF_VIDEO.match(image.file_name)
+        folder = found.group(1) if found else image.file_name.rpartition("/")[0]
+        groups.setdefault(folder or "images", []).append(image)
+    for images in groups.values():
+        images.sort(key=lambda image: natural.key(image.file_name))
+    return [*groups.items()]
+
+
+def _notes(content: Content, options: Options) -> tuple[str, ...]:
+    """Returns what to say where no two images are of one video, and nobody wanted that."""
+    if options.stills or options.folders or len(content.images) < 2:
+        return ()
+    if any(image.video_id not in (None, -1) for image in content.images):
+        return ()
+    return (
+        "every image is a video of its own: none has a video_id; if a folder of images is a video, "
+        "say so with folders, if they are single images, with stills",
+    )
 
 
 def _one_of(said: Sequence[float | None]) -> int:

@@ -276,6 +276,25 @@ def test_coco_without_videos_is_stills(tmp_path: Path) -> None:
     }
 
 
+def test_coco_folders_are_videos_in_the_order_of_the_names(tmp_path: Path) -> None:
+    names = ("b/10.png", "a/1.png", "b/9.png", "2.png")
+    for value, name in enumerate(names):
+        picture(tmp_path / name, value=value)
+    content = {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(names)],
+        "annotations": [{"image_id": 0, "category_id": 1, "bbox": [10, 5, 20, 20]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    text(tmp_path / "labels.json", json.dumps(content))
+    apart = readers.open(tmp_path)
+    joined = readers.open(tmp_path, folders=True)
+
+    assert "every image is a video of its own: none has a video_id" in apart.notes[0]
+    assert readers.open(tmp_path, stills=True).notes == joined.notes == ()
+    assert told(joined) == {"b": [[], [(0, None, 5, 10, 25, 30)]], "a": [[]], "images": [[]]}
+    assert values(joined) == [2, 0, 1, 3]
+
+
 def test_coco_frames_of_a_video_file(coco: Path, tmp_path: Path) -> None:
     pytest.importorskip("av")
     from lstd.media.video_writer import VideoWriter
