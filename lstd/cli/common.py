@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -205,6 +207,7 @@ def config_of(values: flags.FlagValues) -> Config:
 
     Raises:
         ConfigError: the config cannot be read, or a setting does not fit.
+        ValueError: `--config_override` is what `--set` takes.
     """
     from lstd import config_io
 
@@ -216,10 +219,16 @@ def overridden(config: Config, values: flags.FlagValues) -> Config:
 
     Raises:
         ConfigError: a setting does not fit.
+        ValueError: `--config_override` is what `--set` takes.
     """
     from lstd import config_io, pipeline_config
 
     if "config_override" in values and values.config_override:
+        if re.match(r"\s*\w+(\.\w+)+\s*=", values.config_override):
+            raise ValueError(
+                "--config_override takes a fragment of a .config of the original, such as "
+                "'train_config { num_steps: 9 }'; say --set " + shlex.quote(values.config_override)
+            )
         config = pipeline_config.apply_override(config, values.config_override)
     settings = values.set
     return config_io.override(config, settings) if settings else config

@@ -60,7 +60,7 @@ def steps_of(
         if isinstance(config, names.Transpose) and height != width:
             raise ValueError(
                 f"augmentation 'transpose' needs square frames, got {height} x {width} pixels; set "
-                "height and width to one number, or leave it out"
+                "data.train.height and data.train.width to one number, or leave it out"
             )
         needs, make = _MAKERS[type(config)]
         steps.append(Step(config.probability, make(config, size), needs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -286,9 +287,10 @@ def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def settings_note(names: Sequence[str]) -> str:
-    """Returns how to say the labels in a config.
+    """Returns how to say the labels in a config, quoted for a shell.
 
     >>> settings_note(["ant", "bee"])
-    '--set model.num_classes=2 --set model.labels=[ant,bee]'
+    "--set model.num_classes=2 --set 'model.labels=[ant,bee]'"
     """
-    return f"--set model.num_classes={len(names)} --set model.labels=[{','.join(names)}]"
+    labels = shlex.quote(f"model.labels=[{','.join(names)}]")
+    return f"--set model.num_classes={len(names)} --set {labels}"

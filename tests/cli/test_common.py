@@ -334,6 +334,23 @@ def test_config_comes_with_the_settings_applied(tmp_path: Path) -> None:
     assert (config.train.steps, config.train.seed, config.model.num_classes) == (9, 3, 2)
 
 
+def test_setting_given_to_config_override_is_told_to_be_one_of_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    values = flags.FlagValues()
+    common.define(values, "set", "config_override")
+
+    code = common.run(
+        lambda values: common.overridden(Config(), values),
+        values,
+        program="lstd-train",
+        argv=["--config_override=train.steps=9"],
+    )
+
+    assert code == 2
+    assert "'train_config { num_steps: 9 }'; say --set train.steps=9" in capsys.readouterr().err
+
+
 def test_no_settings_leave_the_config_as_it_is() -> None:
     config = Config()
     seen = []

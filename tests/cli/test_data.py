@@ -129,7 +129,7 @@ def test_inspect_tells_and_draws(videos, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "videos 3, frames 12" in text
     assert "320 x 320 pixels against its 534 anchors" in text
-    assert "--set model.num_classes=2 --set model.labels=[circle,square]" in text
+    assert "--set model.num_classes=2 --set 'model.labels=[circle,square]'" in text
     assert sheet.read_bytes().startswith(b"\x89PNG")
     data.main(["inspect", f"--input={videos}", "--set=model.input_height=256",
                "--set=model.input_width=256"])  # fmt: skip

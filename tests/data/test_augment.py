@@ -36,7 +36,7 @@ def test_transpose_refuses_frames_that_are_not_square() -> None:
 
     with pytest.raises(ValueError, match="square frames, got 8 x 9"):
         augment_flips.transpose(frames, truth.boxes)
-    with pytest.raises(ValueError, match="square frames, got 8 x 9"):
+    with pytest.raises(ValueError, match=r"got 8 x 9 pixels; set data\.train\.height and data"):
         augment.steps_of([names.Transpose(probability=0.0)], height=8, width=9)
 
 
