@@ -197,7 +197,7 @@ class ModelConfig:
         _require(self.num_classes >= 1, "num_classes must be at least 1")
         _require(
             len(self.labels) in (0, self.num_classes),
-            f"labels has {len(self.labels)} names for num_classes {self.num_classes}",
+            f"labels has {len(self.labels)} names for num_classes {self.num_classes}; set both",
         )
         _require(len(set(self.labels)) == len(self.labels), "labels holds a name twice")
         for name in ("input_height", "input_width"):

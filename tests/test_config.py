@@ -164,7 +164,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ({"scale_state": True}, "clip_state and scale_state exclude each other"),
         ({"input_height": 300}, "input_height must be a multiple of 32, at least 64.*got 300"),
         ({"input_width": 32}, "input_width must be a multiple of 32, at least 64.*got 32"),
-        ({"labels": ("ant",)}, "labels has 1 names for num_classes 30"),
+        ({"labels": ("ant",)}, "labels has 1 names for num_classes 30; set both"),
         ({"labels": ("ant", "ant"), "num_classes": 2}, "labels holds a name twice"),
         ({"depth_multipliers": (1.0, 0.5, 0.25)}, "depth_multipliers needs one or two numbers"),
         ({"lstm_cell": "bottleneck"}, "lstm_cell 'bottleneck' serves a single backbone"),

@@ -121,7 +121,7 @@ def _detect(values: flags.FlagValues) -> int:
             f"--input: {source} ends after {summary.num_frames} of {total} frames; it may be cut",
             file=sys.stderr,
         )
-    _print(summary, detector, paths=paths)
+    _print(summary, detector, paths=paths, min_score=given["min_score"])
     return _INTERRUPTED if summary.interrupted else common.OK
 
 
@@ -163,7 +163,9 @@ def _detector(given: dict[str, Any]) -> VideoDetector:
     )
 
 
-def _print(summary: Summary, detector: VideoDetector, *, paths: tuple[Path, Path]) -> None:
+def _print(
+    summary: Summary, detector: VideoDetector, *, paths: tuple[Path, Path], min_score: float
+) -> None:
     """Says on stdout what was done, how fast, and where it is."""
     if summary.interrupted:
         print(f"stopped by Ctrl-C after {summary.num_frames} frames")
@@ -176,7 +178,18 @@ def _print(summary: Summary, detector: VideoDetector, *, paths: tuple[Path, Path
         print(f"  {network}: {count} frames, {speed:.1f} frames/s in the detector alone")
     if detector.mode == "async":
         print(f"  {_background_text(detector)}")
+    print(_found_text(summary, min_score))
     print(f"written: {paths[0]}, {paths[1]}")
+
+
+def _found_text(summary: Summary, min_score: float) -> str:
+    """Returns how much was found, and where nothing was, how far the best was from it."""
+    if summary.num_detections or not summary.best_score:
+        return f"{summary.num_detections} detections"
+    return (
+        f"no detection has a score of {min_score:g} or more, the best has "
+        f"{summary.best_score:.3g}; --min_score lists and draws those from another score on"
+    )
 
 
 def _background_text(detector: VideoDetector) -> str:

@@ -64,6 +64,10 @@ def flag_sentence(error: flags.Error, values: flags.FlagValues, *, program: str)
     choices = getattr(values[name].parser, "enum_values", None)
     if choices:
         problem = f"expected one of {', '.join(choices)}{_close(value, choices)}"
+    elif problem.startswith("invalid literal for int()"):
+        problem = "expected a whole number"
+    elif problem.startswith("could not convert string to float"):
+        problem = "expected a number"
     return _one_line(f"--{name}={value}: {problem}")
 
 

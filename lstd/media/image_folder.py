@@ -33,7 +33,11 @@ def images_in(folder: Path) -> tuple[list[Path], int, int]:
         key=lambda path: _natural(path.name),
     )
     if not paths:
-        raise ValueError(f"{folder}: this folder holds no image; expected {', '.join(SUFFIXES)}")
+        inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        close = f"; it holds folders, name one of them: {', '.join(inner[:5])}" if inner else ""
+        raise ValueError(
+            f"{folder}: this folder holds no image; expected {', '.join(SUFFIXES)}{close}"
+        )
     width, height = _size_of(paths[0])
     for path in paths[1:]:
         size = _size_of(path)

@@ -30,6 +30,8 @@ class Summary(NamedTuple):
         frames_by_network: how many frames each network saw.
         frames_per_second_by_network: of the detector alone (resize and network), from the median
             over its frames.
+        num_detections: drawn and listed, in all frames.
+        best_score: the highest of any detection, also of those below `min_score`; 0 without any.
         interrupted: Ctrl-C ended the run; the results hold the frames until then.
     """
 
@@ -37,6 +39,8 @@ class Summary(NamedTuple):
     frames_per_second: float
     frames_by_network: dict[str, int]
     frames_per_second_by_network: dict[str, float]
+    num_detections: int
+    best_score: float
     interrupted: bool
 
 
@@ -84,7 +88,8 @@ def detect_video(
         write_line = stack.enter_context(json_lines(json_lines_path))
         pictures = stack.enter_context(_video_writer(video_path, reader.info))
         started = time.perf_counter()
-        num_frames = 0
+        num_frames = num_detections = 0
+        best_score = 0.0
         for frame in islice(reader, max_frames):
             before = time.perf_counter()
             detections = detector(frame.image)
@@ -97,6 +102,8 @@ def detect_video(
             found = _rows(detections, detector, frame.image.shape, min_score=min_score)
             write_line({**line, "detections": found})
             num_frames += 1
+            num_detections += len(found)
+            best_score = max(best_score, *detections.scores[: int(detections.count)].tolist(), 0.0)
             if progress is not None:
                 progress()
             if stop.is_set():
@@ -109,6 +116,8 @@ def detect_video(
         frames_per_second_by_network={
             name: 1.0 / max(float(np.median(times)), 1e-9) for name, times in seconds.items()
         },
+        num_detections=num_detections,
+        best_score=best_score,
         interrupted=stop.is_set(),
     )
 

@@ -115,6 +115,18 @@ def test_split_touches_no_other_division(videos, tmp_path, capsys):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_split_that_is_refused_leaves_nothing(tmp_path, capsys):
+    for name in ("train/hive_1.png", "val/hive_1.png", "val/sky_1.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [ant]\n")
+    out = tmp_path / "out"
+
+    assert data.main(["split", f"--input={tmp_path}", f"--output_directory={out}"]) == 2
+    assert "another video has the name 'hive', too" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_split_lists_only_writes_no_shards(videos, tmp_path):
     out = tmp_path / "parts"
     data.main(["split", f"--input={videos}", f"--output_directory={out}", "--lists_only"])

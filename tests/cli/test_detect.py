@@ -111,6 +111,26 @@ def test_async_needs_two_networks_and_a_delay_needs_async(
     assert not list(tmp_path.glob("detections*"))
 
 
+@pytest.mark.parametrize(
+    ("min_score", "told"),
+    [
+        ("0.2", "12 detections"),
+        ("0.95", "no detection has a score of 0.95 or more, the best has 0.75; --min_score"),
+    ],
+)
+def test_how_much_was_found_is_told(
+    exported: tuple[Path, Path],
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    min_score: str,
+    told: str,
+) -> None:
+    more = ("--schedule=LARGE", f"--min_score={min_score}")
+    assert detect.main(_arguments(exported[0], clip, tmp_path / "out", *more)) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_labels_threads_and_min_score_are_used(
     exported: tuple[Path, Path], clip: Path, tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ def test_sources_that_cannot_be_read_are_refused_in_one_sentence(tmp_path: Path)
     empty = tmp_path / "empty.mp4"
     empty.touch()
     (tmp_path / "folder").mkdir()
+    (tmp_path / "videos" / "street").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "1.png").write_text("not an image")
     cases: list[tuple[str, type[Exception], str]] = [
@@ -124,6 +125,7 @@ def test_sources_that_cannot_be_read_are_refused_in_one_sentence(tmp_path: Path)
         (str(plain), ValueError, "not a video"),
         (str(empty), ValueError, "empty"),
         (str(tmp_path / "folder"), ValueError, "holds no image"),
+        (str(tmp_path / "videos"), ValueError, "no image.*folders, name one of them: street"),
         (str(tmp_path / "broken"), ValueError, "not an image"),
         ("file:///there/is/none.mp4", OSError, "cannot open"),
         ("nosuchthing://host/stream", OSError, "cannot open"),

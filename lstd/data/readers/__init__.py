@@ -80,7 +80,7 @@ def open(
         skip_damaged: damaged records are left out, and listed in `Source.damaged`.
 
     Raises:
-        FileNotFoundError: there is nothing at the path.
+        FileNotFoundError: there is nothing at the path, or at `images`.
         ValueError: no format fits, or several do; a choice that the format does not have; or the
             reader finds a mistake that leaves it without videos; the message says what was
             expected, and where.
@@ -92,6 +92,8 @@ def open(
     _check_name(format)
     name = format or detect(place)
     _check_choices(name, options, path)
+    if options.images and not Path(options.images).exists():
+        raise FileNotFoundError(f"{path}: images: there is no file or folder {options.images}")
     source = FORMATS[name].read(place, options)
     if not source.videos:
         left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""

@@ -224,10 +224,8 @@ def _one_of(said: Sequence[float | None]) -> int:
 
 def _image_folder(path: Path, images: Sequence[Image], given: str) -> Path:
     """Returns the folder that `file_name` starts from."""
-    if given:
-        return Path(given)
     above = path.parent.parent
-    places = [
+    usual = [
         path.parent,
         path.parent / "images",
         path.parent / path.stem,
@@ -237,12 +235,13 @@ def _image_folder(path: Path, images: Sequence[Image], given: str) -> Path:
         above / path.stem.rpartition("_")[2],
         *(above / "Data" / "VID" / part for part in ("train", "val")),
     ]
+    places = [Path(given)] if given else usual
     files = [_FRAME_OF_VIDEO.sub(r"\1", i.file_name) for i in images[:_LOOKED_AT]]
     for place in places:
         if any((place / name).exists() for name in dict.fromkeys(files)):
             return place
     if not files:
-        return path.parent
+        return places[0]
     looked = ", ".join(str(place) for place in dict.fromkeys(places))
     raise ValueError(
         f"{path}: none of its images is found, such as {files[0]}; looked in {looked}; say where "

@@ -423,6 +423,17 @@ def test_coco_without_its_images_says_where_it_looked(coco: Path, tmp_path: Path
     assert values(readers.open(path, images=tmp_path / "elsewhere" / "VID")) == [1, 2, 3]
 
 
+def test_images_that_are_not_in_the_folder_that_is_said_are_told(
+    coco: Path, tmp_path: Path
+) -> None:
+    path = coco / "annotations" / "vid_val.json"
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ValueError, match=r"none of its images .* looked in .*bare; say where"):
+        readers.open(path, images=tmp_path / "bare")
+    with pytest.raises(FileNotFoundError, match=r"images: there is no file or folder .*nowhere"):
+        readers.open(path, images=tmp_path / "nowhere")
+
+
 def test_of_several_coco_files_the_subset_chooses(coco: Path) -> None:
     text(coco / "annotations" / "vid_train.json", COCO_VID)
     with pytest.raises(ValueError, match=r"2 of its COCO .*vid_train\.json, vid_val\.json"):
