@@ -1,0 +1,80 @@
+"""README.md can be followed word for word."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtime import fake_exports
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/index.md", "docs/data.md")
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def _commands(page: str) -> list[list[str]]:
+    """Returns the words of every lstd command of a page."""
+    lines = "\n".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("lstd-")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", text)
+    links = [link for link in found if "://" not in link]
+    missing = [link for link in links if not ((ROOT / page).parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_that_is_shown_is_one_of_its_command(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = _commands(page)
+    assert commands
+    for program, *words in commands:
+        module = importlib.import_module(f"lstd.cli.{program.removeprefix('lstd-')}")
+        verb = words[:1] if program == "lstd-data" else []
+        assert module.main([*verb, "--help"]) == 0
+        known = set(re.findall(r"--(?:\[no\])?(\w+)", capsys.readouterr().out))
+        used = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
+        assert used <= known, program
+
+
+def test_the_loop_of_an_app_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    image = pytest.importorskip("PIL.Image")
+    (block,) = [text for text in _blocks("README.md", "python") if "Interpreter(" in text]
+    lite, _ = fake_exports.write(tmp_path / "exported")
+    facts = {
+        "labels": list(fake_exports.LABELS),
+        "input": {"height": fake_exports.HEIGHT, "width": fake_exports.WIDTH},
+        "state": {"shape": list(fake_exports.STATE_SHAPE)},
+    }
+    lite.with_suffix(".json").write_text(json.dumps(facts))
+    (tmp_path / "frames").mkdir()
+    for number in range(12):
+        frame = image.fromarray(np.full((9, 7, 3), 51, np.uint8))
+        frame.save(tmp_path / "frames" / f"{number:02}.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    made: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), made)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [f"{number:02}.jpg" for number in range(12)]
+    # the fake network adds level / 255 to c in large frames, which are two: 0 and 10
+    np.testing.assert_allclose(made["c"], 2 * 51 / 255, atol=0.02)  # JPEG, of one level
