@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -23,13 +24,15 @@ def open_all(
     """Returns the videos of all input paths, in the order of their names.
 
     Raises:
-        ValueError: data sets that number their classes each in its own way, and no labels.
+        ValueError: data sets that number their classes each in its own way, and no labels; or
+            labels that give a class another number than the index of records.
     """
     from lstd.data import readers
 
     found: list[Footage] = []
     numbered: dict[tuple[str, ...], str] = {}
     shards: list[str] = []
+    folders: set[Path] = set()
 
     def add_shards() -> None:
         on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
@@ -39,6 +42,10 @@ def open_all(
 
     for path in record_files.find(config.input_path, where=f"{where}.input_path"):
         is_shard = not config.format and not tf.io.gfile.isdir(path)
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        if folder not in folders:
+            _check_numbers(folder, labels, where=where)
+            folders.add(folder)
         if is_shard and record_files.kind_of(path) == "sequence":
             shards.append(path)
         else:
@@ -55,6 +62,19 @@ def open_all(
             f"{', '.join(other)}; say in model.labels (or data.label_map_path) which is which"
         )
     return found
+
+
+def _check_numbers(folder: Path, labels: tuple[str, ...], *, where: str) -> None:
+    """Raises where records number a class otherwise than the labels; records hold only numbers."""
+    from lstd.data.readers import sequence_records
+
+    for number, name in enumerate(sequence_records.indexed_labels(folder)):
+        if name in labels and labels[number : number + 1] != (name,):
+            raise ValueError(
+                f"{where}: in the records of {folder} {name} is class {number}, in model.labels "
+                f"(or data.label_map_path) class {labels.index(name)}; take the order of "
+                "labels.txt there"
+            )
 
 
 def _source(path: str, config: DatasetConfig, cleaner: Cleaner, labels: tuple[str, ...]) -> Source:

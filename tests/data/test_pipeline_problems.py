@@ -364,6 +364,17 @@ def test_shards_and_folders_mix(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert shown.values == [0, 1, 2, 0, 10, 20, 30, 40, 50]
 
 
+def test_labels_in_another_order_than_that_of_records_are_refused(tmp_path: Path) -> None:
+    path = records.write(tmp_path / "a.tfrecord", records.video_of("a", 2))
+    (tmp_path / "index.json").write_text('{"labels": ["ant", "bee"]}')
+    config = DataConfig(evaluation=DatasetConfig(input_path=(path,)))
+
+    with pytest.raises(ValueError, match=r"ant is class 0, in model\.labels .* class 1; take the"):
+        pipeline.make_dataset(config, "evaluation", num_classes=2, labels=("bee", "ant"))
+    for labels in (("ant", "bee"), ("ant", "wasp"), ("x", "y"), ("ant", "bee", "fly")):
+        pipeline.make_dataset(config, "evaluation", num_classes=len(labels), labels=labels)
+
+
 def test_data_sets_that_number_their_classes_each_in_its_way_need_labels(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

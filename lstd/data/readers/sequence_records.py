@@ -49,7 +49,7 @@ def read(path: Path, options: Options) -> Source:
         on_damage=leave_out if options.skip_damaged else None,
         check=record_frames.frames_of if options.skip_damaged else None,
     )
-    labels = options.labels or _indexed_labels(files[0].parent)
+    labels = options.labels or indexed_labels(files[0].parent)
     if not labels:
         labels = record_set.names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
@@ -134,7 +134,8 @@ def _texts(part: Part) -> dict[int, str]:
     }
 
 
-def _indexed_labels(folder: Path) -> tuple[str, ...]:
+def indexed_labels(folder: Path) -> tuple[str, ...]:
+    """Returns the class names that an index in a folder of records gives; empty: there is none."""
     try:
         return tuple(json.loads((folder / INDEX).read_text())["labels"])
     except (OSError, ValueError, KeyError, TypeError):
