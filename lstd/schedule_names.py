@@ -6,7 +6,7 @@ import re
 
 DEFAULT = "SKIP9"
 """Where nothing says which schedule: the second paper's, one large network in ten."""
-_SKIP = re.compile(r"SKIP(\d+)")
+_SKIP = re.compile(r"SKIP([0-9]{1,9})")  # nine digits fit in the int32 of a frame number
 
 
 def check(name: str, *, where: str = "schedule") -> None:
@@ -22,7 +22,7 @@ def check(name: str, *, where: str = "schedule") -> None:
         return
     raise ValueError(
         f"{where}: unknown schedule {name!r}; expected LARGE, SMALL, RANDOM or SKIPk with a number "
-        "k, such as SKIP3"
+        "k of at most nine digits, such as SKIP3"
     )
 
 

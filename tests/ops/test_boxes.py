@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lstd.ops import boxes
 
@@ -80,3 +82,58 @@ def test_clip_cuts_to_the_window() -> None:
 
 def test_clip_of_no_boxes_is_no_boxes() -> None:
     assert boxes.clip(tf.zeros([0, 4])).shape == (0, 4)
+
+
+numbers = st.integers(-2, 10)
+grid_boxes = st.lists(st.tuples(*[numbers] * 4), min_size=4, max_size=4)  # many are empty, equal
+GRID = np.arange(-2, 10)
+
+
+def _cells(corners: list[tuple[int, ...]]) -> np.ndarray:
+    """Returns which cells of a grid each box covers, bool `[N, 12, 12]`; none if inside out."""
+    ymin, xmin, ymax, xmax = np.array(corners)[:, :, np.newaxis].transpose(1, 0, 2)
+    rows, columns = (ymin <= GRID) & (ymax > GRID), (xmin <= GRID) & (xmax > GRID)
+    return rows[:, :, np.newaxis] & columns[:, np.newaxis]
+
+
+def _floats(corners: list[tuple[int, ...]]) -> tf.Tensor:
+    return tf.constant(corners, tf.float32)
+
+
+@settings(max_examples=50)
+@given(grid_boxes, grid_boxes)
+def test_iou_equals_counting_the_cells_of_a_grid(
+    first: list[tuple[int, ...]], second: list[tuple[int, ...]]
+) -> None:
+    cells_a, cells_b = _cells(first)[:, np.newaxis], _cells(second)
+    shared = (cells_a & cells_b).sum(axis=(-2, -1))
+    either = (cells_a | cells_b).sum(axis=(-2, -1))
+    expected = (shared / np.maximum(either, 1)).astype(np.float32)
+    # Whole numbers are exact in float32, and so is the rounding of their quotient.
+    np.testing.assert_array_equal(boxes.iou(_floats(first), _floats(second)), expected)
+
+
+@settings(max_examples=25)
+@given(grid_boxes, numbers, numbers, st.sampled_from([0.125, 1.0, 8.0]))
+def test_iou_depends_neither_on_place_nor_scale_nor_on_which_axis_is_which(
+    corners: list[tuple[int, ...]], down: int, right: int, scale: float
+) -> None:
+    given = _floats(corners)
+    moved = (given + tf.constant([down, right, down, right], tf.float32)) * scale  # exact
+    transposed = tf.gather(given, [1, 0, 3, 2], axis=-1)
+    mirrored = tf.gather(given, [2, 1, 0, 3], axis=-1) * [-1.0, 1.0, -1.0, 1.0]
+    expected = boxes.iou(given, given)
+    for other in (moved, transposed, mirrored):
+        np.testing.assert_array_equal(boxes.iou(other, other), expected)
+
+
+@settings(max_examples=25)
+@given(grid_boxes, st.tuples(numbers, numbers), st.tuples(numbers, numbers))
+def test_clip_leaves_the_cells_in_the_window_and_once_is_enough(
+    corners: list[tuple[int, ...]], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    window = (float(min(rows)), float(min(columns)), float(max(rows)), float(max(columns)))
+    left = _cells(corners) & _cells([window])
+    clipped = boxes.clip(_floats(corners), window)
+    np.testing.assert_array_equal(boxes.area(clipped), left.sum(axis=(1, 2)))
+    np.testing.assert_array_equal(boxes.clip(clipped, window), clipped)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from lstd.ops import matching
 
@@ -81,6 +86,7 @@ def _one_frame(
     *,
     matched_threshold: float,
     unmatched_threshold: float,
+    force_match: bool = True,
 ) -> list[int]:
     rows = np.flatnonzero(valid)
     matches = [-1] * similarity.shape[1]
@@ -92,6 +98,67 @@ def _one_frame(
             matches[anchor] = best
         elif similarity[best, anchor] >= unmatched_threshold:
             matches[anchor] = -2
-    for row in reversed(rows):
+    for row in reversed(rows) if force_match else ():
         matches[int(similarity[row].argmax())] = row
     return matches
+
+
+eighths = st.integers(0, 8).map(lambda whole: whole / 8)  # many are equal, and equal a threshold
+similarities = arrays.arrays(np.float64, (3, 5), elements=eighths)
+validities = arrays.arrays(bool, 3)
+rule_sets = st.builds(
+    lambda low, high, force: {
+        "matched_threshold": max(low, high),
+        "unmatched_threshold": min(low, high),
+        "force_match": force,
+    },
+    eighths,
+    eighths,
+    st.booleans(),
+)
+
+
+@settings(max_examples=50)
+@given(similarities, validities, rule_sets)
+def test_all_rules_equal_a_loop_over_anchors_and_objects(
+    similarity: np.ndarray, valid: np.ndarray, rules: dict[str, Any]
+) -> None:
+    expected = _one_frame(similarity, valid, **rules)
+    np.testing.assert_array_equal(_match(similarity, valid, **rules), expected)
+
+
+@settings(max_examples=25)
+@given(similarities, validities, rule_sets, st.integers(0, 3))
+def test_a_padding_row_more_only_moves_the_rows_behind_it(
+    similarity: np.ndarray, valid: np.ndarray, rules: dict[str, Any], place: int
+) -> None:
+    before = _match(similarity, valid, **rules)
+    after = _match(
+        np.insert(similarity, place, 1.0, axis=0), np.insert(valid, place, False), **rules
+    )
+    np.testing.assert_array_equal(after, np.where(before >= place, before + 1, before))
+
+
+@settings(max_examples=25)
+@given(similarities, validities, rule_sets)
+def test_force_gives_every_object_an_anchor_unless_an_earlier_one_took_it(
+    similarity: np.ndarray, valid: np.ndarray, rules: dict[str, Any]
+) -> None:
+    matches = _match(similarity, valid, **{**rules, "force_match": True})
+    for row in np.flatnonzero(valid):
+        assert valid[matches[similarity[row].argmax()]]
+        assert 0 <= matches[similarity[row].argmax()] <= row
+    unforced = _match(similarity, valid, **{**rules, "force_match": False})
+    assert (matches != unforced).sum() <= valid.sum()  # all else stays as it is
+
+
+@settings(max_examples=25)
+@given(similarities, validities, rule_sets, eighths)
+def test_a_higher_threshold_only_takes_matches_away(
+    similarity: np.ndarray, valid: np.ndarray, rules: dict[str, Any], more: float
+) -> None:
+    strict = {**rules, "matched_threshold": rules["matched_threshold"] + more}
+    before, after = _match(similarity, valid, **rules), _match(similarity, valid, **strict)
+    changed = before != after
+    assert (before[changed] >= 0).all()
+    assert (after[changed] == matching.IGNORED).all()
