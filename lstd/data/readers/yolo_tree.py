@@ -78,7 +78,11 @@ def find(path: Path, options: Options) -> Tree:
 
 
 def images(tree: Tree, entry: str) -> tuple[Path, list[Path]]:
-    """Returns the folder of an entry, and its images in natural order."""
+    """Returns the folder of an entry, and its images in natural order.
+
+    Raises:
+        WrongTree: the entry is in none of the places where tools put it.
+    """
     root = tree.file.parent
     places = [root / tree.start / entry, root / entry]
     places.append(root / entry.lstrip("./"))  # as some tools write: ../train/images
