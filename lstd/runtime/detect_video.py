@@ -170,13 +170,14 @@ def _rows(
 def _interrupts() -> Iterator[threading.Event]:
     """Yields an event that the first Ctrl-C sets; the next one interrupts as usual.
 
-    Only the main thread may do so; elsewhere the event stays unset.
+    Only the main thread may do so; elsewhere, and where a shell lets the program ignore Ctrl-C
+    because it runs in the background, the event stays unset.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual == signal.SIG_IGN:
         yield asked
         return
-    usual = signal.getsignal(signal.SIGINT)
     if usual is None:  # Set outside of Python; it cannot be put back.
         usual = signal.default_int_handler
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,15 @@ def test_progress_is_called_for_every_frame(frames: Path, tmp_path: Path) -> Non
     assert len(calls) == 5
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where the tests run in the background, which ignores it."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_after_the_frame_and_keeps_both_files(frames: Path, tmp_path: Path) -> None:
     usual = signal.getsignal(signal.SIGINT)
     calls = []
@@ -117,6 +127,14 @@ def test_ctrl_c_ends_after_the_frame_and_keeps_both_files(frames: Path, tmp_path
     assert signal.getsignal(signal.SIGINT) is usual
 
 
+def test_in_the_background_ctrl_c_stays_ignored(frames: Path, tmp_path: Path, ctrl_c: None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    summary, _ = _run(frames, tmp_path, progress=lambda: signal.raise_signal(signal.SIGINT))
+    assert not summary.interrupted
+    assert summary.num_frames == 5
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_aborts_and_leaves_nothing(frames: Path, tmp_path: Path) -> None:
     def interrupt_twice() -> None:
         for _ in range(2):
