@@ -184,6 +184,9 @@ class ModelConfig:
     train_backbone_frames: Literal["scheduled", "all"] = "scheduled"
     """all: in training both backbones see every frame, as in the original, which matters for batch
     norm; far slower."""
+    large_frames: int = 0
+    """Above 0: in training so many frames of each clip, drawn anew each time, see the large
+    network, and no coin is tossed. All shapes of a step are then static, as a TPU needs."""
     feature_extractor: ConvConfig = ConvConfig()
     box_predictor: BoxPredictorConfig = BoxPredictorConfig()
     anchors: AnchorConfig = AnchorConfig()
@@ -221,6 +224,7 @@ class ModelConfig:
         )
         _require(self.state_depth > 0, "state_depth must be above 0")
         _require(0 < self.large_probability < 1, "large_probability must be in (0, 1)")
+        self._check_large_frames()
         _require(
             self.lstm_cell != "grouped" or max(self.min_depth, self.state_depth) % self.groups == 0,
             f"state_depth {max(self.min_depth, self.state_depth)} is not divisible by groups "
@@ -241,6 +245,26 @@ class ModelConfig:
         )
         for name in ("train_schedule", "eval_schedule"):
             schedule_names.check(getattr(self, name), where=name)
+
+    def _check_large_frames(self) -> None:
+        """Raises unless a fixed number of large frames can be what it says."""
+        if self.large_frames == 0:
+            return
+        _require(self.large_frames > 0, f"large_frames must not be negative: {self.large_frames}")
+        _require(
+            len(self.depth_multipliers) == 2,
+            f"large_frames {self.large_frames} needs two backbones; with one, it sees all frames",
+        )
+        _require(
+            self.train_schedule.startswith("RANDOM"),
+            f"large_frames {self.large_frames} needs train_schedule RANDOM, of which it fixes the "
+            f"number; {self.train_schedule} chooses by the frame's number",
+        )
+        _require(
+            self.large_probability == 0.5,
+            f"large_frames {self.large_frames} and large_probability {self.large_probability} "
+            "exclude each other: a fixed number leaves nothing to chance; take one",
+        )
 
 
 @dataclass(frozen=True)
@@ -494,6 +518,14 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+
+    def __post_init__(self) -> None:
+        large, length = self.model.large_frames, self.data.train.unroll_length
+        _require(
+            large < length or not large,
+            f"model.large_frames is {large}, but clips have {length} frames "
+            "(data.train.unroll_length): at least one has to be left to the small network",
+        )
 
 
 def labels_of(model: ModelConfig) -> tuple[str, ...]:

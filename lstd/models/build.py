@@ -87,6 +87,7 @@ def _build(config: ModelConfig, stateful: bool, batch_size: int) -> LSTMSSD:
         schedule_counts=config.schedule_counts,
         large_probability=config.large_probability,
         train_backbone_frames=config.train_backbone_frames,
+        large_frames=config.large_frames,
         box_scale_factors=config.box_scale_factors,
         postprocessing={
             "score_threshold": config.postprocessing.score_threshold,

@@ -70,6 +70,8 @@ class LSTMSSD(DetectionTraining):
         schedule_counts: "video", or "unroll" to start the schedule anew with every clip.
         large_probability: the large network's share of the frames under the RANDOM schedule.
         train_backbone_frames: "scheduled", or "all": in training both backbones see all frames.
+        large_frames: above 0: in training under the RANDOM schedule, so many frames of each clip
+            see the large network, and all shapes are static; 0: chance decides how many.
         box_scale_factors: of the box coder.
         postprocessing: values for `detect`.
         labels: class names, or none.
@@ -104,6 +106,7 @@ class LSTMSSD(DetectionTraining):
         schedule_counts: str = "video",
         large_probability: float = 0.5,
         train_backbone_frames: str = "scheduled",
+        large_frames: int = 0,
         box_scale_factors: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0),
         postprocessing: dict[str, Any] | None = None,
         labels: tuple[str, ...] = (),
@@ -127,6 +130,7 @@ class LSTMSSD(DetectionTraining):
             "schedule_counts": schedule_counts,
             "large_probability": large_probability,
             "train_backbone_frames": train_backbone_frames,
+            "large_frames": large_frames,
             "box_scale_factors": tuple(box_scale_factors),
             "postprocessing": dict(postprocessing or {}),
             "labels": tuple(labels),
@@ -160,6 +164,7 @@ class LSTMSSD(DetectionTraining):
         self.schedule_counts = schedule_counts
         self.large_probability = large_probability
         self.train_backbone_frames = train_backbone_frames
+        self.large_frames = large_frames
         self.box_scale_factors = box_scale_factors
         self.postprocessing = PostprocessingConfig(**(postprocessing or {}))
         self.labels = tuple(labels)
@@ -197,7 +202,7 @@ class LSTMSSD(DetectionTraining):
         frames = tf.convert_to_tensor(clip.frames if clip is not None else inputs)
         self._check_frames(frames, rank=5)
         carried = self._carried.get(training) if state is None else None
-        choice = self._choose(clip, networks, first_frame, frames.shape[1], training)
+        choice = self._choose(frames, clip, networks, first_frame, training)
         if state is None:
             state = self._state_before(frames, carried)
         starts = None if clip is None else clip.starts
@@ -329,12 +334,13 @@ class LSTMSSD(DetectionTraining):
 
     def _choose(
         self,
+        frames: tf.Tensor,
         clip: ClipBatch | None,
         networks: Any,
         first_frame: Any,
-        num_frames: int,
         training: bool,
     ) -> turns.Choice:
+        num_frames = int(frames.shape[1])
         if networks is not None or len(self.networks) == 1:
             return turns.from_user(networks, num_frames=num_frames, available=self.networks)
         schedule = self.train_schedule if training else self.eval_schedule
@@ -345,12 +351,12 @@ class LSTMSSD(DetectionTraining):
         else:
             counted = self._carried[training].frame if self._carried else None
             numbers = turns.frame_numbers(first_frame, counted, num_frames=num_frames)
-        batch_size = tf.shape(clip.frames)[0] if clip is not None else None
         return turns.from_schedule(
             schedule,
             numbers,
-            batch_size=batch_size,
+            batch_size=tf.shape(frames)[0],
             large_probability=self.large_probability,
+            large_frames=self.large_frames if training else 0,
             uniform=self._coins.uniform if training else tf.random.uniform,
         )
 

@@ -19,10 +19,14 @@ class Choice:
     Args:
         networks: a NumPy int `[T]`, the same for all clips of the batch, or an int tensor `[B, T]`;
             0 large, 1 small.
+        large_frames: how many frames of each clip of an int tensor are large, where that is known.
     """
 
-    def __init__(self, networks: np.ndarray | tf.Tensor) -> None:
+    def __init__(
+        self, networks: np.ndarray | tf.Tensor, *, large_frames: int | None = None
+    ) -> None:
         self.networks = networks
+        self.large_frames = large_frames
         self.known = isinstance(networks, np.ndarray)
 
     def static(self, frame: int) -> str | None:
@@ -98,18 +102,26 @@ def from_schedule(
     batch_size: Any,
     large_probability: float,
     uniform: Callable[[tf.Tensor], tf.Tensor],
+    large_frames: int = 0,
 ) -> Choice:
     """Returns what a schedule chooses for frames of these numbers, int `[B or 1, T]`.
 
     Args:
         schedule: see `lstd.ops.schedule`.
         numbers: NumPy where they are known when the graph is built.
-        batch_size: B, where `numbers` stands for all clips alike but the choice is random.
+        batch_size: B: `numbers` may stand for all clips alike, but a random choice does not.
         large_probability: of a random choice.
         uniform: what it is drawn with; takes a shape.
+        large_frames: of each clip of a random choice; 0: any number.
+
+    Raises:
+        ValueError: the schedule is unknown; a clip has not more frames than `large_frames`.
     """
-    if isinstance(numbers, np.ndarray) and schedule.startswith("RANDOM") and batch_size is not None:
-        numbers = tf.tile(tf.constant(numbers, tf.int32), [batch_size, 1])
+    if isinstance(numbers, np.ndarray) and schedule.startswith("RANDOM"):
+        clips = batch_size if numbers.shape[0] == 1 else 1
+        numbers = tf.tile(tf.constant(numbers, tf.int32), [clips, 1])
+    if large_frames and schedule.startswith("RANDOM"):
+        return _fixed_number(numbers, large_frames, uniform)
     networks = schedule_ops.networks_of(
         schedule, numbers, large_probability=large_probability, uniform=uniform
     )
@@ -119,6 +131,21 @@ def from_schedule(
     if schedule in ("LARGE", "SMALL"):  # The same for every number.
         return Choice(np.full(numbers.shape[-1], NAMES.index(schedule.lower()), np.int32))
     return Choice(networks)
+
+
+def _fixed_number(
+    numbers: tf.Tensor, large_frames: int, uniform: Callable[[tf.Tensor], tf.Tensor]
+) -> Choice:
+    """Returns `large_frames` large frames in each clip, all sets of so many alike probable."""
+    num_frames = numbers.shape[-1]
+    if not 0 < large_frames < num_frames:
+        raise ValueError(
+            f"large_frames is {large_frames}, but the clip has {num_frames} frames: from 1 to "
+            f"{num_frames - 1} can be large, at least one is left to the small network"
+        )
+    order = tf.argsort(tf.ensure_shape(uniform(tf.shape(numbers)), numbers.shape), axis=-1)
+    ranks = tf.argsort(order, axis=-1)
+    return Choice(tf.where(ranks < large_frames, 0, 1), large_frames=large_frames)
 
 
 def frame_numbers(first_frame: Any, counted: tf.Variable | None, *, num_frames: int) -> Any:
@@ -165,6 +192,9 @@ def scheduled(
     if choice.known:
         return _scheduled_known(run, images, choice.networks, num_frames=num_frames)
     flat = fold(choice.networks)
+    if choice.large_frames is not None:
+        share = choice.large_frames, num_frames
+        return unfold(_scheduled_fixed(run, images, flat, share=share), num_frames)
     rows, results = [], []
     for number, name in enumerate(NAMES):
         mine = tf.where(tf.equal(flat, number))[:, 0]
@@ -196,6 +226,24 @@ def _scheduled_known(
         order.append(mine)
         parts.append(unfold(run(fold(tf.gather(clip, mine, axis=1)), name), len(mine)))
     return tf.gather(tf.concat(parts, axis=1), np.argsort(np.concatenate(order)), axis=1)
+
+
+def _scheduled_fixed(
+    run: Callable[[tf.Tensor, str], tf.Tensor],
+    images: tf.Tensor,
+    flat: tf.Tensor,
+    *,
+    share: tuple[int, int],
+) -> tf.Tensor:
+    """Returns `[T * B, ...]`; `share` of the int `[T * B]` is 0, so all shapes are static."""
+    large, of = share
+    total = images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
+    order = tf.argsort(flat, stable=True)  # The large ones first, each in the order of `fold`.
+    parts = tf.split(order, [total * large // of, total - total * large // of])
+    results = [run(tf.gather(images, mine), name) for mine, name in zip(parts, NAMES, strict=True)]
+    together = tf.concat(results, axis=0)
+    # Not a gather by the inverse: its gradient would be sparse, and taken apart by its values.
+    return tf.scatter_nd(order[:, tf.newaxis], together, tf.shape(together))
 
 
 def fold(clip: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,164 @@
+"""Which network sees which frame, where the number of large frames of a clip is fixed."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+import lstd
+from lstd.models import turns
+from tests import tiny
+
+
+def drawn(*, clips, frames, large_frames, seed=0):
+    generator = tf.random.Generator.from_seed(seed)
+    return turns.from_schedule(
+        "RANDOM",
+        np.arange(frames)[np.newaxis],
+        batch_size=clips,
+        large_probability=0.5,
+        uniform=generator.uniform,
+        large_frames=large_frames,
+    )
+
+
+@pytest.mark.parametrize("large_frames", [1, 2, 3])
+def test_every_clip_has_so_many_large_frames(large_frames):
+    networks = drawn(clips=50, frames=4, large_frames=large_frames).networks.numpy()
+
+    assert networks.shape == (50, 4)
+    np.testing.assert_array_equal((networks == 0).sum(axis=1), large_frames)
+
+
+def test_all_sets_of_frames_are_drawn_alike():
+    networks = drawn(clips=6000, frames=4, large_frames=2).networks.numpy()
+
+    counts = collections.Counter(map(tuple, networks))
+    assert len(counts) == 6
+    # 1000 each; the standard deviation is sqrt(6000 * 1/6 * 5/6) = 29, and five of them are 145.
+    assert all(abs(count - 1000) < 145 for count in counts.values())
+
+
+def test_each_network_sees_its_frames_in_the_order_in_which_it_does_without_a_fixed_number():
+    choice = drawn(clips=3, frames=4, large_frames=1)
+    images = tf.reshape(tf.range(12.0), [12, 1, 1, 1])
+    seen = []
+
+    def run(images, name):
+        seen.append((name, images.numpy().ravel().tolist()))
+        return images * (10.0 if name == "large" else -1.0)
+
+    results = [
+        turns.scheduled(
+            run, images, each, num_frames=4, result_shape=(1, 1, 1), dtype=tf.float32
+        ).numpy()
+        for each in (choice, turns.Choice(choice.networks))
+    ]
+
+    assert [len(images) for _, images in seen[:2]] == [3, 9]
+    assert seen[:2] == seen[2:]
+    np.testing.assert_array_equal(*results)
+    numbers = turns.unfold(images, 4).numpy()
+    large = choice.networks.numpy()[..., np.newaxis, np.newaxis, np.newaxis] == 0
+    np.testing.assert_array_equal(results[0], np.where(large, 10 * numbers, -numbers))
+
+
+@pytest.mark.parametrize("large_frames", [4, 7])
+def test_a_number_that_leaves_no_frame_to_the_small_network_is_refused(large_frames):
+    with pytest.raises(ValueError, match=f"large_frames is {large_frames}.*from 1 to 3 can be"):
+        drawn(clips=2, frames=4, large_frames=large_frames)
+
+
+def test_bare_frames_of_several_clips_are_drawn_for_each_clip():
+    model = tiny.model(train_schedule="RANDOM")
+
+    output = model(tiny.clip(4, batch=3), training=True)
+
+    assert output.predictions.class_logits.shape[:2] == (3, 4)
+
+
+def test_validation_follows_its_own_schedule():
+    frames = tiny.clip(4)
+    fixed = tiny.model(large_frames=1, eval_schedule="LARGE")
+    free = tiny.model(eval_schedule="LARGE")
+
+    for one, other in zip(
+        tf.nest.flatten(fixed(frames)), tf.nest.flatten(free(frames)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def training_step(**changes):
+    """Returns the graph of a training step on a batch of 2 clips of 4 frames."""
+    model = tiny.model(stateful=True, batch_size=2, **changes)
+    model.compile(
+        keras.optimizers.SGD(0.01, jit_compile=False), lstd.DetectionLoss.from_config(tiny.CONFIG)
+    )
+    return tf.function(model.train_step).get_concrete_function(tiny.batch()).graph
+
+
+def open_shapes(graph):
+    """Returns the tensors whose shapes depend on values, but for what batch norm keeps for itself.
+
+    The last output of a fused batch norm is scratch space of its kernel, of unknown shape.
+    """
+    return [
+        tensor.name
+        for operation in graph.get_operations()
+        for tensor in operation.outputs
+        if tensor.shape.rank is not None and not tensor.shape.is_fully_defined()
+    ]
+
+
+def test_all_shapes_of_a_training_step_are_static():
+    assert open_shapes(training_step(large_frames=2)) == []
+    assert open_shapes(training_step(train_schedule="RANDOM"))  # So the test would see it.
+
+
+def test_fit_trains_both_networks_with_a_fixed_number():
+    model = tiny.model(stateful=True, batch_size=2, large_frames=1)
+    model.compile(
+        keras.optimizers.Adam(0.003, jit_compile=False),
+        lstd.DetectionLoss.from_config(tiny.CONFIG),
+    )
+    before = [model.large.weights[0].numpy(), model.small.weights[0].numpy()]
+
+    losses = model.fit(
+        tf.data.Dataset.from_tensors(tiny.batch()).repeat(), steps_per_epoch=6, epochs=2, verbose=0
+    ).history["loss"]
+
+    assert losses[1] < losses[0]
+    assert (model.large.weights[0].numpy() != before[0]).any()
+    assert (model.small.weights[0].numpy() != before[1]).any()
+
+
+def test_number_is_saved_with_the_model():
+    model = tiny.model(large_frames=3)
+
+    assert lstd.LSTMSSD.from_config(model.get_config()).large_frames == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"large_frames": -1}, "large_frames must not be negative: -1"),
+        ({"large_frames": 1, "train_schedule": "SKIP3"}, "needs train_schedule RANDOM"),
+        ({"large_frames": 1, "large_probability": 0.3}, "exclude each other"),
+        ({"large_frames": 1, "depth_multipliers": (1.0,)}, "needs two backbones"),
+    ],
+)
+def test_config_refuses_what_contradicts_a_fixed_number(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tiny.CONFIG, **changes)
+
+
+def test_config_refuses_a_number_that_does_not_fit_the_clips():
+    model = dataclasses.replace(tiny.CONFIG, large_frames=4)
+
+    with pytest.raises(ValueError, match=r"large_frames is 4, but clips have 4 frames \(data"):
+        lstd.Config(model=model)
