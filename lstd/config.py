@@ -356,6 +356,10 @@ class TrainConfig:
     precision: Precision = "float32"
     """What the network computes in while it is trained; all that is saved is float32. float16
     scales the loss, lest small gradients vanish, and leaves out steps whose gradients overflow."""
+    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    """mirrored: on all GPUs of this machine. multi_worker: on those of all machines that the
+    environment variable TF_CONFIG names. data.train.batch_size counts the clips of all of them
+    together, each takes its share. See docs/distribution.md."""
     carry_state: bool = True
     """A clip that continues the one before it starts from that one's last state."""
     fine_tune: FineTuneConfig = FineTuneConfig()

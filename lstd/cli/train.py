@@ -48,6 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         flag_values=values,
     )
     common.define(values, "threads")
+    flags.DEFINE_enum(
+        "distribution",
+        None,
+        ["none", "mirrored", "multi_worker"],
+        "Devices to train on: mirrored, all GPUs of this machine; multi_worker, those of all "
+        "machines that TF_CONFIG names, on each of which this command is started; default: the "
+        "config's train.distribution.",
+        flag_values=values,
+    )
     return common.run(
         lambda values: _train(values, ["lstd-train", *arguments]),
         values,
@@ -59,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(values: flags.FlagValues, command: list[str]) -> None:
+    from lstd.training import distribution
     from lstd.training import train as training
 
     common.use_threads(values.threads)
@@ -66,6 +76,7 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     config = _config(folder, values)
     common.writable_directory(str(_nearest_existing(folder)))
     training.check_folder(folder, config, resume=values.resume)
+    strategy = distribution.strategy_of(config.train.distribution)
     training.train(
         config,
         folder,
@@ -73,13 +84,14 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
         dry_run=values.dry_run,
         evaluations=_evaluations(config, dry_run=values.dry_run),
         command=command,
+        strategy=strategy,
     )
-    if not values.dry_run:
+    if not values.dry_run and distribution.is_chief(strategy):
         print(f"done: {folder}; measure it with lstd-eval --model {folder}")
 
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
-    """Returns the config with `--set` and `--input` applied; a run that goes on knows its own.
+    """Returns the config with the flags applied; a run that goes on knows its own.
 
     Raises:
         ValueError: no config is known, or it cannot be used.
@@ -95,6 +107,9 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
         raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
     else:
         raise ValueError("--config must be given (lstd-train --help says more)")
+    if values.distribution:
+        train = dataclasses.replace(config.train, distribution=values.distribution)
+        config = dataclasses.replace(config, train=train)
     if not values.input:
         return config
     split = dataclasses.replace(config.data.train, input_path=tuple(values.input))

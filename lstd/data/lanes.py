@@ -105,11 +105,14 @@ def training_clips(
     shuffle: Shuffle,
     seed: int,
     skip: int = 0,
+    own: range | None = None,
 ) -> Iterator[Clip]:
     """Yields clips without end: lane 0, lane 1, ..., lane 0 again; a clip buffer mixes them.
 
-    With `skip` the first clips are left out, and those that follow are the same as without it. The
-    lanes walk past them without reading a frame; only the lengths of the videos must be known.
+    With `skip` the first clips are left out, and with `own` those of all other lanes; those that
+    are left are the same as without it. The lanes walk past the others without reading a frame;
+    only the lengths of the videos must be known. A clip buffer can give any clip to any lane: with
+    one, what the others are given is read, too.
 
     A lane's first pass begins anywhere in its video, so that lanes on one long video differ; later
     passes begin within the first stride. Frames that no longer fill a clip are left out; a video
@@ -123,7 +126,11 @@ def training_clips(
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(lanes + 2)
     ]
     dealer = Dealer([video.shard for video in videos], shuffle=shuffle, rng=dealing)
-    is_left_out = _left_out(skip, held=shuffle.clips, rng=copy.deepcopy(mixing))
+    own = range(lanes) if own is None else own
+    is_skipped = _left_out(skip, held=shuffle.clips, rng=copy.deepcopy(mixing))
+
+    def is_left_out(number: int) -> bool:
+        return is_skipped(number) or (not shuffle.clips and number % lanes not in own)
 
     def lane(rng: np.random.Generator) -> Iterator[_ReadClip]:
         number, anywhere, vain = dealer.deal(previous=None), walk.random_start, 0
@@ -143,7 +150,9 @@ def training_clips(
             yield None if is_left_out(number) else read()
 
     clips = mixed(in_turn(), held=shuffle.clips, rng=mixing) if shuffle.clips else in_turn()
-    yield from itertools.islice(clips, skip, None)  # None is left out
+    for number, clip in enumerate(clips):
+        if number >= skip and number % lanes in own and clip is not None:
+            yield clip
 
 
 def _left_out(skip: int, *, held: int, rng: np.random.Generator) -> Callable[[int], bool]:

@@ -45,6 +45,7 @@ def make_dataset(
     labels: Sequence[str] = (),
     report: Report | None = None,
     skip_batches: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Returns the clips of a split, `(ClipBatch, GroundTruth)` with static B and T.
 
@@ -80,6 +81,9 @@ def make_dataset(
             case of each kind is logged in any event.
         skip_batches: so many batches of training are left out at the beginning, without reading
             their frames; those that follow are the same.
+        input_context: of one of several workers that train together: it gets its share of each
+            batch, and reads the frames of no other. Worker i of n has lanes i * B / n to
+            (i + 1) * B / n. None: whole batches.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
@@ -99,6 +103,7 @@ def make_dataset(
         labels=labels,
         report=report,
         skip_batches=skip_batches,
+        input_context=input_context,
     ).dataset
 
 
@@ -112,6 +117,7 @@ def open_split(
     labels: Sequence[str] = (),
     report: Report | None = None,
     skip_batches: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> Split:
     """Returns the dataset of a split, and its videos.
 
@@ -125,6 +131,9 @@ def open_split(
         _refuse_training_settings(config)
         if skip_batches:
             raise ValueError(f"skip_batches is for training, got {skip_batches} for evaluation")
+        if input_context is not None:
+            raise ValueError("input_context is for training; evaluation is not divided")
+    own = _own_lanes(config.batch_size, input_context, where=where)
     cleaner = _cleaner(config, num_classes, report, where=where)
     names = tuple(labels) or _labels_of(data.label_map_path)
     videos = checked_footage.usable(
@@ -137,7 +146,7 @@ def open_split(
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
     if with_tracks is None:
         with_tracks = videos[0].has_tracks
-    make = _generator(config, videos, split=split, seed=seed, skip_batches=skip_batches)
+    make = _generator(config, videos, split=split, seed=seed, skip_batches=skip_batches, own=own)
     clips = _reported(make, cleaner.report, where)
     dataset = tf.data.Dataset.from_generator(clips, output_signature=_signature(config))
     dataset = dataset.map(
@@ -151,9 +160,23 @@ def open_split(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    dataset = batches.batch_lanes(dataset, config.batch_size)
+    dataset = batches.batch_lanes(dataset, len(own))
     dataset = dataset.map(functools.partial(batches.as_types, with_tracks=with_tracks))
     return Split(dataset.prefetch(tf.data.AUTOTUNE), tuple(videos))
+
+
+def _own_lanes(lanes: int, context: tf.distribute.InputContext | None, *, where: str) -> range:
+    """Returns the lanes of one of the workers."""
+    if context is None:
+        return range(lanes)
+    workers, number = context.num_input_pipelines, context.input_pipeline_id
+    if lanes % workers:
+        raise ValueError(
+            f"{where}.batch_size {lanes} cannot be divided among {workers} workers: it counts the "
+            f"clips of all of them together, so take a multiple of {workers}"
+        )
+    each = lanes // workers
+    return range(number * each, (number + 1) * each)
 
 
 def _refuse_training_settings(config: DatasetConfig) -> None:
@@ -235,6 +258,7 @@ def _generator(
     split: str,
     seed: int,
     skip_batches: int,
+    own: range,
 ) -> Callable[[], Iterator[Clip]]:
     """Returns what makes a fresh iterator over the clips of all lanes, in turn."""
 
@@ -250,6 +274,7 @@ def _generator(
             shuffle=lanes.Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
             seed=seed,
             skip=skip_batches * config.batch_size,
+            own=own,
         )
 
     return clips

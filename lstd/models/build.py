@@ -29,7 +29,8 @@ def build_model(
     Args:
         config: the model section of a config.
         stateful: the model carries its state from call to call, as Keras's recurrent layers do.
-        batch_size: clips in a batch of a stateful model; not used otherwise.
+        batch_size: clips in a batch of a stateful model, of all replicas together where the model
+            is built in the scope of a `tf.distribute.Strategy`; not used otherwise.
         precision: what the network computes in. Its variables, what leaves it in a loss or a
             detection, and the statistics of batch norm are float32 whatever it is. None: Keras's
             global policy, which is float32 unless somebody has set another.
@@ -105,9 +106,8 @@ def _build(config: ModelConfig, stateful: bool, batch_size: int) -> LSTMSSD:
 
 def _create_variables(model: LSTMSSD) -> None:
     """Runs every part of the model once, so that all its variables exist."""
-    frames = tf.zeros([model.carried_batch_size or 1, len(model.networks), *model.input_shape_hwc])
-    model(frames, networks=list(model.networks))
-    model.reset_states()
+    frames = tf.zeros([1, len(model.networks), *model.input_shape_hwc])
+    model(frames, model.initial_state(1), networks=list(model.networks))
 
 
 def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.Layer]:

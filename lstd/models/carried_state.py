@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lstd.models import replicas
 from lstd.types import LSTMState
 
 
@@ -13,28 +14,69 @@ class CarriedState:
     A plain object on purpose: Keras and `tf.train.Checkpoint` do not look inside, so the state is
     never saved with the weights. What a training resumes from holds it on purpose: `as_module`.
 
+    Replicas of the current strategy have variables of their own, for their part of the batch.
+
     Args:
-        shape: (B, h, w, D).
+        shape: (B, h, w, D), B of all replicas together.
+
+    Raises:
+        ValueError: B cannot be divided among the replicas.
     """
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        self._strategy = tf.distribute.get_strategy()
+        self._module = tf.Module(name="carried")
+        own = (replicas.part_of(shape[0]), *shape[1:])
         with tf.init_scope():
-            self.c = tf.Variable(tf.zeros(shape), trainable=False, name="carried_c")
-            self.h = tf.Variable(tf.zeros(shape), trainable=False, name="carried_h")
-            self.frame = tf.Variable(
-                tf.zeros(shape[0], tf.int32), trainable=False, name="carried_frame"
-            )
+            self.c = _variable(tf.zeros(own), "carried_c")
+            self.h = _variable(tf.zeros(own), "carried_h")
+            self.frame = _variable(tf.zeros(own[0], tf.int32), "carried_frame")
+            if own == shape:
+                everyone = (self.c, self.h, self.frame)
+            else:
+                zeros = (tf.zeros(shape), tf.zeros(shape), tf.zeros(shape[0], tf.int32))
+                everyone = tuple(tf.Variable(value, trainable=False) for value in zeros)
+            self._module.c, self._module.h, self._module.frame = everyone
 
     @property
     def batch_size(self) -> int:
-        """How many clips the state is of."""
+        """How many clips the state is of, all replicas together."""
+        return int(self._module.c.shape[0])
+
+    @property
+    def own_batch_size(self) -> int:
+        """How many clips the state of one replica is of."""
         return int(self.c.shape[0])
 
     def as_module(self) -> tf.Module:
-        """Returns an object with the same variables that a `tf.train.Checkpoint` looks into."""
-        module = tf.Module(name="carried")
-        module.c, module.h, module.frame = self.c, self.h, self.frame
-        return module
+        """Returns an object that a `tf.train.Checkpoint` looks into, for the whole batch.
+
+        With several replicas it is a copy: `collect` fills it, `spread` takes over what it has.
+        """
+        return self._module
+
+    def collect(self) -> None:
+        """Copies the state of all replicas to `as_module`; all workers have to call it."""
+        if self.own_batch_size == self.batch_size:
+            return
+        for own, everyone in self._pairs():
+            values = self._strategy.run(own.read_value)
+            everyone.assign(self._strategy.gather(values, axis=0))
+
+    def spread(self) -> None:
+        """Copies `as_module` to the replicas."""
+        if self.own_batch_size == self.batch_size:
+            return
+
+        def take() -> None:
+            for own, everyone in self._pairs():
+                own.assign(replicas.own_rows(everyone.read_value()))
+
+        self._strategy.run(take)
+
+    def _pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
+        module = self._module
+        return [(self.c, module.c), (self.h, module.h), (self.frame, module.frame)]
 
     def read(self) -> LSTMState:
         """Returns the state as tensors."""
@@ -48,5 +90,18 @@ class CarriedState:
 
     def reset(self) -> None:
         """Forgets everything: zeros."""
-        for variable in (self.c, self.h, self.frame):
-            variable.assign(tf.zeros_like(variable))
+
+        def zero() -> None:
+            for variable in (self.c, self.h, self.frame):
+                variable.assign(tf.zeros_like(variable))
+
+        self._strategy.run(zero)
+
+
+def _variable(value: tf.Tensor, name: str) -> tf.Variable:
+    return tf.Variable(
+        value,
+        trainable=False,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
 
 from lstd.losses import LossSums
-from lstd.models import accumulation, freezing, keras_3, variable_names
+from lstd.models import accumulation, freezing, keras_3, replicas, variable_names
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.types import ClipBatch, GroundTruth, Output
 
@@ -41,6 +41,9 @@ class DetectionTraining(keras.Model):
     training of the norm of all gradients together, before they are clipped.
 
     A step whose loss or gradients are not finite changes no weight and ends `fit`.
+
+    In the scope of a `tf.distribute.Strategy` a batch is that of all replicas together: the loss is
+    normalised, and gradients are clipped, over all of them. Batch norm sees its replica's part.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -51,6 +54,7 @@ class DetectionTraining(keras.Model):
         object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
         object.__setattr__(self, "_gradient_norm", keras.metrics.Mean(name="gradient_norm"))
         object.__setattr__(self, "_guard", FiniteGuard())
+        self.distribute_reduction_method = "first"  # Of replicas: their metrics agree already.
 
     def compile(
         self,
@@ -95,7 +99,8 @@ class DetectionTraining(keras.Model):
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         if hasattr(self.optimizer, "build"):
             # With the slots made here and not in the first step, that step is traced only once.
-            self.optimizer.build(self.trainable_variables)
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does.
@@ -107,15 +112,27 @@ class DetectionTraining(keras.Model):
         """
         arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         keras_3.refuse("callbacks", arguments.get("callbacks"))
-        if self._accumulate_steps > 1:
-            arguments["x"] = accumulation.stacked(arguments.get("x"), self._accumulate_steps)
-        self._guard.finding = ""
+        arguments["x"] = self._for_replicas(arguments.get("x"))
+        self._guard.reset()
         try:
             return super().fit(**{k: v for k, v in arguments.items() if k != "self"})
-        except tf.errors.InvalidArgumentError:
+        except tf.errors.OpError:  # Replicas that are told to stop say that they were cancelled.
             if not self._guard.finding:
                 raise
         raise DivergedError(self._guard.finding)
+
+    def _for_replicas(self, data: Any) -> Any:
+        """Returns what `fit` reads: batches to accumulate as one element, dealt to the replicas."""
+        count = self._accumulate_steps
+
+        def prepare(dataset: tf.data.Dataset) -> tf.data.Dataset:
+            return accumulation.stacked(dataset, count) if count > 1 else dataset
+
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return prepare(data)
+        return replicas.distributed(
+            data, self.distribute_strategy, prepare=prepare, axis=int(count > 1)
+        )
 
     def freeze(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Returns the names of the variables that keep their values in training from now on.
@@ -161,8 +178,10 @@ class DetectionTraining(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one update; see `keras.Model.train_step`."""
         clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
+        clip, truth = replicas.packed(clip, ClipBatch), replicas.packed(truth, GroundTruth)
+        several = replicas.count() > 1
         take = self._take_batch if self._accumulate_steps == 1 else self._take_batches
-        step = take(clip, truth)
+        step = (self._take_part if several else take)(clip, truth)
         self._note(step.losses)
         # Gradients that overflow float16 make no update.
         counts = tf.math.is_finite(step.gradient_norm)
@@ -170,7 +189,9 @@ class DetectionTraining(keras.Model):
         self._gradient_norm.update_state(norm, tf.cast(counts, tf.float32))
         with tf.control_dependencies([step.finite]):
             pairs = zip(step.gradients, self.trainable_variables, strict=True)
-            self.optimizer.apply_gradients(pairs)
+            # Those of several replicas are summed already.
+            summed = {"experimental_aggregate_gradients": False} if several else {}
+            self.optimizer.apply_gradients(pairs, **summed)
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _take_batch(self, clip: ClipBatch, truth: GroundTruth) -> _Step:
@@ -186,37 +207,79 @@ class DetectionTraining(keras.Model):
 
     def _take_batches(self, clips: ClipBatch, truths: GroundTruth) -> _Step:
         """Returns what several batches give as if they were one, but for batch norm."""
-        variables = self.trainable_variables
 
         def of_batch(batch: Any) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
             clip, truth = batch
-            with tf.GradientTape() as tape:
-                output = self(clip, training=True)
-                sums = self.loss.sums(truth, output)
-                scaled = self._scaled(sums.localization + sums.classification)
-            gradients = self._unscaled(tape.gradient(scaled, variables))
+            output, sums, gradients = self._unnormalized(clip, truth)
             losses = {"localization": sums.localization, "classification": sums.classification}
             halves = self._half_squares(gradients)
             with tf.control_dependencies([self._finite(clip, truth, output, losses, halves)]):
                 return [tf.identity(value) for value in sums], gradients
 
+        sums, totals = self._accumulated(of_batch, clips, truths)
+        losses, gradients = self._normalized(sums, totals)
+        norm = _norm(self._half_squares(gradients))
+        return _Step(losses, gradients, norm, finite=sums.matches)
+
+    def _take_part(self, clips: ClipBatch, truths: GroundTruth) -> _Step:
+        """Returns what the batches of all replicas give together, but for batch norm.
+
+        One number is not finite on all replicas or on none, so all of them go on, or none.
+        """
+        output: Output | None = None
+        if self._accumulate_steps == 1:
+            output, own_sums, own_gradients = self._unnormalized(clips, truths)
+        else:
+
+            def of_batch(batch: Any) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
+                _, sums, gradients = self._unnormalized(*batch)
+                return list(sums), gradients
+
+            own_sums, own_gradients = self._accumulated(of_batch, clips, truths)
+        together = replicas.summed([*own_sums, *own_gradients])
+        sums = LossSums(*together[: len(own_sums)])
+        losses, gradients = self._normalized(sums, together[len(own_sums) :])
+        halves = self._half_squares(gradients)
+        finite = self._finite(
+            clips, truths, output, losses, halves, own=[*own_sums, *own_gradients]
+        )
+        return _Step(losses, gradients, _norm(halves), finite)
+
+    def _unnormalized(
+        self, clip: ClipBatch, truth: GroundTruth
+    ) -> tuple[Output, LossSums, list[tf.Tensor | None]]:
+        """Returns output, sums of the loss, and their gradients, without L2, of one batch."""
+        with tf.GradientTape() as tape:
+            output = self(clip, training=True)
+            sums = self.loss.sums(truth, output)
+            scaled = self._scaled(sums.localization + sums.classification)
+        return output, sums, self._unscaled(tape.gradient(scaled, self.trainable_variables))
+
+    def _accumulated(
+        self, of_batch: Callable[[Any], Any], clips: ClipBatch, truths: GroundTruth
+    ) -> tuple[LossSums, list[tf.Tensor | None]]:
+        """Returns the sums and gradients of several batches."""
         values, totals = accumulation.summed(
             of_batch,
             (clips, truths),
             count=self._accumulate_steps,
             num_sums=len(LossSums._fields),
-            variables=variables,
+            variables=self.trainable_variables,
         )
-        sums = LossSums(*values)
+        return LossSums(*values), totals
+
+    def _normalized(
+        self, sums: LossSums, totals: Sequence[tf.Tensor | None]
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
+        """Returns the losses and their gradients, with L2, from sums over all clips of a step."""
         with tf.GradientTape() as tape:
             losses = self._losses_with_l2(self.loss.normalized(sums))
-        of_l2 = tape.gradient(losses["regularization"], variables)
+        of_l2 = tape.gradient(losses["regularization"], self.trainable_variables)
         normalizer = self.loss.normalizer(sums)
-        gradients = [
+        return losses, [
             l2 if total is None else total / normalizer + (0.0 if l2 is None else l2)
             for total, l2 in zip(totals, of_l2, strict=True)
         ]
-        return _Step(losses, gradients, _norm(self._half_squares(gradients)), finite=values[0])
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
         """Returns the loss as gradients are to be taken of it: float16 loses small ones."""
@@ -243,26 +306,35 @@ class DetectionTraining(keras.Model):
         self,
         clip: ClipBatch,
         truth: GroundTruth,
-        output: Output,
+        output: Output | None,
         losses: dict[str, tf.Tensor],
         halves: dict[str, tf.Tensor],
+        own: Sequence[tf.Tensor | None] = (),
     ) -> tf.Tensor:
-        """Returns what the update waits for: all numbers of the batch are finite."""
+        """Returns what the update waits for: all numbers of the batch are finite.
+
+        `losses` and `halves` may be those of several replicas together, `own` this one's part.
+        """
         if self._scales_loss:  # An overflow only lowers the scale, as long as that is possible.
             can_fall = self.optimizer.loss_scale > 1.0
             halves = {name: tf.where(can_fall, 0.0, half) for name, half in halves.items()}
-        return self._guard.check(
-            losses,
-            halves,
-            tensors={
-                "frames": clip.frames if isinstance(clip, ClipBatch) else clip,
-                "true boxes": truth.boxes,
+        tensors = {
+            "frames": clip.frames if isinstance(clip, ClipBatch) else clip,
+            "true boxes": truth.boxes,
+        }
+        if output is not None:
+            tensors |= {
                 "numbers in the LSTM state (of a backbone or the memory)": output.state.h,
                 "box encodings": output.predictions.box_encodings,
                 "class logits": output.predictions.class_logits,
-            },
+            }
+        return self._guard.check(
+            losses,
+            halves,
+            tensors=tensors,
             clip=clip,
             step=self.optimizer.iterations + 1,
+            own=[tensor for tensor in own if tensor is not None],
         )
 
     def compute_loss(
@@ -273,7 +345,8 @@ class DetectionTraining(keras.Model):
         sample_weight: None = None,
     ) -> tf.Tensor:
         """Returns the loss of `compile` plus L2, and notes both in the metrics."""
-        losses = self._losses_with_l2(self.loss.components(y, y_pred))
+        sums = LossSums(*replicas.summed(self.loss.sums(y, y_pred)))
+        losses = self._losses_with_l2(self.loss.normalized(sums))
         self._note(losses)
         return losses["loss"]
 

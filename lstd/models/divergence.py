@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from lstd.types import ClipBatch
 
 _SHOWN_CLIPS = 8
+_PATIENCE = 3.0  # Seconds in which another replica of this process may say which clips it was.
 _ADVICE = (
     "No weight was changed by this step. Lower train.learning_rate.initial or "
     "train.optimizer.clip_norm, or look for broken boxes or frames in these clips"
@@ -30,6 +32,12 @@ class FiniteGuard:
 
     def __init__(self) -> None:
         self.finding = ""
+        self._told = threading.Event()
+
+    def reset(self) -> None:
+        """Forgets what was found."""
+        self.finding = ""
+        self._told.clear()
 
     def check(
         self,
@@ -39,6 +47,7 @@ class FiniteGuard:
         tensors: Mapping[str, tf.Tensor],
         clip: ClipBatch,
         step: tf.Tensor,
+        own: Sequence[tf.Tensor] = (),
     ) -> tf.Tensor:
         """Returns what the update has to wait for; it fails unless losses and gradients are finite.
 
@@ -49,14 +58,26 @@ class FiniteGuard:
             tensors: what is looked at first, in the order of the computation; any shapes.
             clip: of the step, or frames alone.
             step: its number, from 1.
+            own: with several replicas, of which losses and gradients are those of all together:
+                what this one has added to them. Where it is finite, another one is to blame.
         """
         values, sizes = tf.stack(list(losses.values())), tf.stack(list(gradients.values()))
         finite = tf.reduce_all(tf.math.is_finite(values)) & tf.reduce_all(tf.math.is_finite(sizes))
 
         def refuse() -> tf.Tensor:
             flags = tf.stack([_all_finite(tensor) for tensor in tensors.values()])
+            innocent = tf.reduce_all([_all_finite(tensor) for tensor in own] or [False])
 
-            def say(values: Any, sizes: Any, flags: Any, step: Any, *names: Any) -> np.ndarray:
+            def say(
+                values: Any, sizes: Any, flags: Any, innocent: Any, step: Any, *names: Any
+            ) -> np.ndarray:
+                if innocent:
+                    self._told.wait(_PATIENCE)
+                    self.finding = self.finding or (
+                        f"training diverged at step {int(step)}, on the clips of another worker, "
+                        "whose message names them. No weight was changed by this step"
+                    )
+                    raise DivergedError(self.finding)
                 culprit = _culprit(
                     dict(zip(tensors, flags, strict=True)),
                     dict(zip(losses, values, strict=True)),
@@ -67,9 +88,11 @@ class FiniteGuard:
                     f"training diverged at step {int(step)} ({shown}): {culprit}"
                     f"{_clips(*names)}. {_ADVICE}"
                 )
+                self._told.set()
                 raise DivergedError(self.finding)
 
-            return tf.numpy_function(say, [values, sizes, flags, step, *_names(clip)], tf.bool)
+            inputs = [values, sizes, flags, innocent, step, *_names(clip)]
+            return tf.numpy_function(say, inputs, tf.bool)
 
         return tf.cond(finite, lambda: tf.constant(True), refuse)
 
@@ -87,7 +110,8 @@ def _names(clip: ClipBatch | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     where = clip.where
     if where is None:
         where = tf.strings.join(["frame ", tf.strings.as_string(clip.frame_index)])
-    return tf.convert_to_tensor(clip.video_id), where
+    videos = tf.convert_to_tensor(clip.video_id)  # With accumulated batches [N, B].
+    return tf.reshape(videos, [-1]), tf.reshape(where, [-1, where.shape[-1]])
 
 
 def _culprit(

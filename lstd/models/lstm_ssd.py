@@ -14,8 +14,9 @@ from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
-from lstd.models import turns
+from lstd.models import replicas, turns
 from lstd.models.carried_state import CarriedState
+from lstd.models.coins import Coins
 from lstd.models.detection_training import DetectionTraining
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
@@ -176,7 +177,7 @@ class LSTMSSD(DetectionTraining):
         self.anchors = anchor_generator.for_grids(grids)
         # Not through Keras's own __setattr__, see CarriedState.
         object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
-        object.__setattr__(self, "_coins", _make_coins())
+        object.__setattr__(self, "_coins", Coins())
 
     def _make_carried(self, batch_size: int | None) -> dict[bool, CarriedState]:
         """Returns the state of training and the state of inference, which do not mix."""
@@ -259,7 +260,7 @@ class LSTMSSD(DetectionTraining):
 
     @property
     def carried_batch_size(self) -> int | None:
-        """B of a stateful model, None for one that does not carry its state."""
+        """B of a stateful model, all replicas together; None for one that carries no state."""
         return self._carried[True].batch_size if self._carried else None
 
     @property
@@ -271,6 +272,16 @@ class LSTMSSD(DetectionTraining):
         """
         carried = {"carried": self._carried[True].as_module()} if self._carried else {}
         return {"coins": self._coins, **carried}
+
+    def collect_training_state(self) -> None:
+        """Brings `training_state` up to date before it is saved; all workers have to call it."""
+        if self._carried:
+            self._carried[True].collect()
+
+    def spread_training_state(self) -> None:
+        """Lets all replicas go on from `training_state`, after it was restored."""
+        if self._carried:
+            self._carried[True].spread()
 
     def reset_states(self) -> None:
         """Forgets what a stateful model carried, and counts frames from 0 again."""
@@ -363,9 +374,10 @@ class LSTMSSD(DetectionTraining):
     def _state_before(self, frames: tf.Tensor, carried: CarriedState | None) -> LSTMState:
         if carried is None:
             return self.initial_state(tf.shape(frames)[0])
-        if frames.shape[0] not in (None, carried.batch_size):
+        if frames.shape[0] not in (None, carried.own_batch_size):
             raise ValueError(
-                f"this stateful model was built for batch_size {carried.batch_size}, "
+                f"this stateful model was built for batch_size {carried.own_batch_size}"
+                f"{'' if replicas.count() == 1 else ' on each replica'}, "
                 f"got a batch of {frames.shape[0]}"
             )
         return carried.read()
@@ -464,16 +476,6 @@ class LSTMSSD(DetectionTraining):
             for name in layers
         }
         return cls(**{**config, **made})
-
-
-def _make_coins() -> tf.random.Generator:
-    """Returns what the random schedule of training is drawn with, seeded by the global seed.
-
-    An operation's own random numbers begin anew in another process; this one can be saved.
-    """
-    with tf.init_scope():
-        seed = tf.random.uniform([], maxval=tf.int64.max, dtype=tf.int64)
-        return tf.random.Generator.from_seed(seed)
 
 
 def _zero_where(starts: tf.Tensor, state: LSTMState) -> LSTMState:

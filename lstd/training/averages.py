@@ -31,14 +31,24 @@ class Averages(tf.Module):
         self.decay = decay
         self._variables = _Untracked(variables)
         self.values = [
-            tf.Variable(variable, trainable=False, name=f"average_{index}")
+            tf.Variable(
+                variable,
+                trainable=False,
+                name=f"average_{index}",
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=_aggregation_of(variable),
+            )
             for index, variable in enumerate(variables)
         ]
-        self._update = tf.function(self._update_eagerly)
+        self._update = tf.function(self._update_everywhere)
 
     def update(self, step: tf.Tensor) -> None:
         """Moves the averages after update number `step` (from 1) of the variables."""
         self._update(tf.cast(step, tf.float32))
+
+    def _update_everywhere(self, step: tf.Tensor) -> None:
+        """Lets each replica average what it has: nothing has to be exchanged before it is read."""
+        tf.distribute.get_strategy().run(self._update_eagerly, args=(step,))
 
     def _update_eagerly(self, step: tf.Tensor) -> None:
         rest = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
@@ -49,6 +59,13 @@ class Averages(tf.Module):
         """Sets the averages to what the variables are now."""
         for average, variable in zip(self.values, self._variables.items, strict=True):
             average.assign(variable)
+
+
+def _aggregation_of(variable: tf.Variable) -> tf.VariableAggregation:
+    """Returns how the averages of replicas become one: as the variable itself does."""
+    if variable.synchronization == tf.VariableSynchronization.ON_READ:
+        return variable.aggregation
+    return tf.VariableAggregation.ONLY_FIRST_REPLICA  # The others are the same.
 
 
 class _Untracked:

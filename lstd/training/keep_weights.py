@@ -57,6 +57,8 @@ class KeepWeights(keras.callbacks.Callback):
         prefer_averages: the averages are evaluated, and the best weights are averages.
         evaluations: callbacks that see the snapshot as their model, at the end of each epoch, and
             add to the logs what they find.
+        writes: False for all workers but one. They take part, because values that replicas keep for
+            themselves have to be brought together, and neither write nor evaluate.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class KeepWeights(keras.callbacks.Callback):
         averages: Averages | None = None,
         prefer_averages: bool = False,
         evaluations: Sequence[keras.callbacks.Callback] = (),
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.folder = folder
         self.snapshot = snapshot
         self.averages = averages
+        self.writes = writes
         self.prefer_averages = prefer_averages and averages is not None
         self.evaluations = tuple(evaluations)
         for evaluation in self.evaluations:
@@ -80,17 +84,21 @@ class KeepWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves, evaluates, and keeps the weights if they are the best."""
         logs = {} if logs is None else logs
+        averages = None if self.averages is None else _read(self.averages.values)
+        last = _read(self.model.weights)
+        if not self.writes:
+            return
         # Before the weights: who waits for these finds then what is said of them.
         self.folder.update_record(
             last={"epoch": epoch, "step": int(self.model.optimizer.iterations)}
         )
-        if self.averages is not None:
-            _copy(self.averages.values, self.snapshot)
+        if averages is not None:
+            _fill(self.snapshot, averages)
             weights_file.save(self.snapshot, self.folder.weights("average"))
-        _copy(self.model.weights, self.snapshot)
+        _fill(self.snapshot, last)
         weights_file.save(self.snapshot, self.folder.weights("last"))
-        if self.prefer_averages and self.averages is not None:
-            _copy(self.averages.values, self.snapshot)
+        if self.prefer_averages and averages is not None:
+            _fill(self.snapshot, averages)
         for evaluation in self.evaluations:
             evaluation.on_epoch_end(epoch, logs)
         self._keep_best(epoch, logs)
@@ -111,6 +119,11 @@ class KeepWeights(keras.callbacks.Callback):
         )
 
 
-def _copy(values: Sequence[tf.Variable], model: keras.Model) -> None:
+def _read(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
+    """Returns the values; those that replicas keep for themselves are brought together here."""
+    return [tf.convert_to_tensor(variable) for variable in variables]
+
+
+def _fill(model: keras.Model, values: Sequence[tf.Tensor]) -> None:
     for variable, value in zip(model.weights, values, strict=True):
         variable.assign(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -83,6 +84,8 @@ class Checkpoints(keras.callbacks.Callback):
         place: in the data, from which `fit` takes its batches.
         batches_per_step: how many it takes for a step.
         state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
+        writes: False for all workers but one. They take part, because values that replicas keep for
+            themselves have to be brought together, and leave no file.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Checkpoints(keras.callbacks.Callback):
         place: DataPlace = _NOWHERE,
         batches_per_step: int = 1,
         state: Mapping[str, Any] = MappingProxyType({}),
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
@@ -104,6 +108,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._in_epoch = 0
         self._averages = averages
         self._state = dict(state)
+        self._model, self._writes = model, writes
         # The slots have to exist before they can be restored.
         model.optimizer.build(model.trainable_variables)
         self._parts = {
@@ -134,7 +139,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.epoch.assign(epoch + 1)
         self._place = self._place._replace(batches=self._place.batches + self._in_epoch)
         self._saved_place.assign(json.dumps(self._place._asdict()))
-        self._manager.save(checkpoint_number=self.model.optimizer.iterations)
+        _call(self._model, "collect_training_state")
+        if self._writes:
+            self._manager.save(checkpoint_number=self.model.optimizer.iterations)
+            return
+        with tempfile.TemporaryDirectory(prefix="lstd-worker-") as folder:
+            self._manager.checkpoint.write(f"{folder}/{_NAME}")
 
     def restore(self, path: str, *, same_data: bool = True) -> None:
         """Fills everything from a checkpoint.
@@ -161,8 +171,15 @@ class Checkpoints(keras.callbacks.Callback):
                 f"{path}: does not fit this model and optimizer; resume with the config of the "
                 f"run: {reason}"
             ) from None
+        if same_data:
+            _call(self._model, "spread_training_state")
         if self._averages is not None and not has_averages:
             self._averages.restart()
+
+
+def _call(model: keras.Model, method: str) -> None:
+    """Calls a method of a detector; other models have no such state."""
+    getattr(model, method, lambda: None)()
 
 
 def restore_model(model: keras.Model, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +21,10 @@ from lstd.models.build import build_model
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.ops import anchors as anchor_ops
+from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training import weights_file
 from lstd.training.averages import Averages, UpdateAverages
+from lstd.training.distribution import StopTogether
 from lstd.training.early_stopping import StopEarly
 from lstd.training.events import Events
 from lstd.training.fine_tune import load_initial_weights
@@ -51,6 +53,7 @@ def train(
     command: Sequence[str] = (),
     say: Callable[[str], None] = print,
     stream: TextIO | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> LSTMSSD:
     """Returns the trained model; everything else is in the run folder.
 
@@ -72,15 +75,21 @@ def train(
         command: what the user called, for the record.
         say: is told what happens.
         stream: where the progress goes; None: standard error.
+        strategy: of several devices or workers; None: what `config.train.distribution` names. With
+            several workers, each calls this with the same arguments; the first one writes.
 
     Raises:
         ValueError: the folder holds a run and `resume` is False; there is nothing to resume, or
-            the config does not fit it; data or initial weights cannot be used.
+            the config does not fit it; data or initial weights cannot be used; another worker has
+            gone.
         DivergedError: a loss or a gradient is not finite; a ValueError, too.
         OSError: the folder cannot be written.
     """
     folder = RunFolder(Path(run_folder))
     check_folder(folder.path, config, resume=resume)
+    strategy = strategy or distribution.strategy_of(config.train.distribution)
+    if not distribution.is_chief(strategy):
+        say, stream = _say_nothing, io.StringIO()
     start = _start_of(folder, config, resume=resume, say=say)
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
@@ -90,8 +99,11 @@ def train(
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-")))
             folder = RunFolder(place)
         if dataset is None:
-            dataset = _dataset(config, start.place, say)
-        run = _assemble(config, folder, dataset, evaluations, start, say)
+            dataset = _dataset(config, start.place, strategy, say)
+            data = _dealt(dataset, strategy)
+        else:
+            data = dataset
+        run = _assemble(config, folder, dataset, evaluations, start, strategy, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
         stop = _early_stopping(config.train.early_stopping, run, say)
@@ -100,11 +112,12 @@ def train(
         if step >= last_step:
             say(f"{folder.path}: already has {step} of {last_step} steps; nothing to do")
             return run.model
-        folder.start(config, command=command, step=step)
+        if run.is_chief:
+            folder.start(config, command=command, step=step)
         steps_per_epoch = _DRY_STEPS if dry_run else config.train.steps_per_epoch
         _fit_or_say_what_is_kept(
             run,
-            dataset,
+            data,
             last_step=last_step,
             steps_per_epoch=steps_per_epoch,
             epochs=epoch + -(-(last_step - step) // steps_per_epoch),
@@ -118,7 +131,7 @@ def train(
                 stream=stream,
             ),
         )
-        if dry_run:
+        if dry_run and run.is_chief:
             _report_dry_run(run, folder, say)
     return run.model
 
@@ -157,6 +170,12 @@ class _Run(NamedTuple):
     averages: Averages | None
     events: Events
     num_evaluations: int
+    strategy: tf.distribute.Strategy
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker is the one that writes."""
+        return distribution.is_chief(self.strategy)
 
     def position(self) -> tuple[int, int]:
         """Returns the steps and the epochs done so far."""
@@ -191,8 +210,26 @@ def _start_of(
     return _Start(checkpoint, place, not changes)
 
 
-def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> Iterable[Any]:
-    """Returns the training data, looked over, from the batch on that is due."""
+def _say_nothing(message: str) -> None:
+    """Leaves it to the first worker."""
+
+
+def _dealt(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
+    """Returns a worker's batches in the form in which `fit` takes them."""
+    if strategy.num_replicas_in_sync == 1:
+        return dataset
+    # They never end: said so, since otherwise all workers ask each other before each step.
+    endless = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return keras.utils.experimental.DatasetCreator(lambda context: endless)
+
+
+def _dataset(
+    config: Config,
+    place: DataPlace,
+    strategy: tf.distribute.Strategy,
+    say: Callable[[str], None],
+) -> Iterable[Any]:
+    """Returns this worker's training data, looked over, from the batch on that is due."""
     # Here, because a given dataset needs no reader.
     from lstd.data.pipeline import open_split
     from lstd.training import data_check
@@ -204,6 +241,7 @@ def _dataset(config: Config, place: DataPlace, say: Callable[[str], None]) -> It
         num_classes=config.model.num_classes,
         labels=config.model.labels,
         skip_batches=place.batches,
+        input_context=distribution.input_context(strategy),
     )
     data_check.check(
         split.videos,
@@ -226,28 +264,18 @@ def _assemble(
     dataset: Iterable[Any],
     evaluations: Sequence[keras.callbacks.Callback],
     start: _Start,
+    strategy: tf.distribute.Strategy,
     say: Callable[[str], None],
 ) -> _Run:
     """Returns model, optimizer and what saves them, with the weights that the run starts from."""
     train_config = config.train
-    model = build_model(
-        config.model,
-        stateful=train_config.carry_state,
-        batch_size=config.data.train.batch_size,
-        precision=train_config.precision,
-    )
-    frozen = model.freeze(train_config.freeze)
-    if frozen:
-        say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
-    model.compile(
-        optimizer=build_optimizer(train_config),
-        loss=DetectionLoss.from_config(config.model),
-        accumulate_steps=train_config.accumulate_steps,
-    )
-    if start.checkpoint is None:
-        load_initial_weights(model, train_config.fine_tune, say=say)
-    decay = train_config.moving_average_decay
-    averages = Averages(model.weights, decay=decay) if decay else None
+    is_chief = distribution.is_chief(strategy)
+    with strategy.scope():
+        model = _compiled(config, say)
+        if start.checkpoint is None:
+            load_initial_weights(model, train_config.fine_tune, say=say)
+        decay = train_config.moving_average_decay
+        averages = Averages(model.weights, decay=decay) if decay else None
     checkpoints = Checkpoints(
         folder.checkpoints,
         model,
@@ -256,6 +284,7 @@ def _assemble(
         place=start.place,
         batches_per_step=train_config.accumulate_steps,
         state=model.training_state,
+        writes=is_chief,
     )
     if start.checkpoint is not None:
         checkpoints.restore(start.checkpoint, same_data=start.same_data)
@@ -276,8 +305,28 @@ def _assemble(
         averages=averages,
         prefer_averages=config.evaluation.use_moving_averages,
         evaluations=[*evaluations, samples],
+        writes=is_chief,
     )
-    return _Run(model, folder, checkpoints, keep, averages, events, len(evaluations))
+    return _Run(model, folder, checkpoints, keep, averages, events, len(evaluations), strategy)
+
+
+def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
+    """Returns the model, ready for `fit`."""
+    model = build_model(
+        config.model,
+        stateful=config.train.carry_state,
+        batch_size=config.data.train.batch_size,
+        precision=config.train.precision,
+    )
+    frozen = model.freeze(config.train.freeze)
+    if frozen:
+        say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
+    model.compile(
+        optimizer=build_optimizer(config.train),
+        loss=DetectionLoss.from_config(config.model),
+        accumulate_steps=config.train.accumulate_steps,
+    )
+    return model
 
 
 def _first_batches(
@@ -306,9 +355,21 @@ def _fit_or_say_what_is_kept(run: _Run, dataset: Iterable[Any], **options: Any) 
     try:
         _fit(run, dataset, **options)
     except DivergedError as error:
-        kept = resume_lib.last_checkpoint(run.folder.checkpoints)
-        left = f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
-        raise DivergedError(f"{error}; {left}") from None
+        raise DivergedError(f"{error}; {_what_is_kept(run)}") from None
+    except distribution.GONE as error:
+        number, workers = distribution.workers_of(run.strategy)
+        if workers == 1:
+            raise
+        raise ValueError(
+            f"worker {number} of {workers} cannot go on, another one has gone: "
+            f"{str(error).splitlines()[0][:200]}; {_what_is_kept(run)}. Look at the messages of "
+            "the others, then start all of them again with --resume (resume=True)"
+        ) from None
+
+
+def _what_is_kept(run: _Run) -> str:
+    kept = resume_lib.last_checkpoint(run.folder.checkpoints)
+    return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
 
 
 def _fit(
@@ -325,6 +386,8 @@ def _fit(
     """Calls `fit` with all callbacks, in the order in which they depend on each other."""
     step, epoch = run.position()
     averages = [] if run.averages is None else [UpdateAverages(run.averages)]
+    writing = [WriteHistory(run.folder.history), *after, WriteScalars(run.events), progress]
+    together = [StopTogether()] if distribution.workers_of(run.strategy)[1] > 1 else []
     run.model.fit(
         dataset,
         initial_epoch=epoch,
@@ -337,10 +400,8 @@ def _fit(
             *averages,
             *before,
             run.keep,
-            WriteHistory(run.folder.history),
-            *after,
-            WriteScalars(run.events),
-            progress,
+            *(writing if run.is_chief else []),
+            *together,
             run.checkpoints,
         ],
     )

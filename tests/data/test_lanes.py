@@ -359,6 +359,34 @@ def test_clips_after_those_left_out_are_the_same(skip: int, walk: Walk, shuffle:
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
+@pytest.mark.parametrize("shuffle", [BUFFER, Shuffle(buffer=2, clips=5)])
+@pytest.mark.parametrize("own", [range(0, 2), range(2, 4), range(3, 4)])
+def test_own_lanes_are_the_same_as_among_all(own: range, shuffle: Shuffle) -> None:
+    def clips(own: range | None) -> Iterator[Clip]:
+        videos = [video_of("abcdef"[n], length) for n, length in enumerate(LENGTHS)]
+        walk = Walk(4, independent=bool(shuffle.clips), max_frame_stride=2)
+        return lanes.training_clips(
+            videos, lanes=4, walk=walk, shuffle=shuffle, seed=5, skip=8, own=own
+        )
+
+    wanted = [clip for n, clip in enumerate(itertools.islice(clips(None), 80)) if n % 4 in own]
+
+    for clip, same in zip(itertools.islice(clips(own), len(wanted)), wanted, strict=True):
+        for name, ours, theirs in zip(Clip._fields, clip, same, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_frames_of_the_lanes_of_others_are_not_read() -> None:
+    video = video_of("a", 1000)
+    clips = lanes.training_clips(
+        [video], lanes=50, walk=Walk(4), shuffle=BUFFER, seed=0, own=range(49, 50)
+    )
+
+    next(clips)
+
+    assert video.rows_read <= 5  # a clip, and the frame after it where there is one
+
+
 def test_frames_of_clips_left_out_are_not_read() -> None:
     video = video_of("a", 1000)
 

@@ -95,6 +95,32 @@ def test_batches_after_those_left_out_are_the_same(path: str) -> None:
             np.testing.assert_array_equal(ours, theirs)
 
 
+def worker(number: int, *, of: int) -> tf.distribute.InputContext:
+    return tf.distribute.InputContext(of, number, num_replicas_in_sync=of)
+
+
+def test_workers_share_a_batch(path: str) -> None:
+    settings = {"batch_size": 4, "reset_probability": 0.3, "_seed": 3}
+    shares = [
+        make("train", path, **settings, _input_context=worker(number, of=2)) for number in range(2)
+    ]
+
+    for whole, *parts in zip(make("train", path, **settings).take(5), *shares, strict=False):
+        for wanted, *own in zip(tf.nest.flatten(whole), *map(tf.nest.flatten, parts), strict=True):
+            assert [len(part) for part in own] == [2, 2]
+            np.testing.assert_array_equal(np.concatenate(own), wanted)
+
+
+def test_batch_that_workers_cannot_share_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="batch_size 3 cannot be divided among 2 workers"):
+        make("train", path, batch_size=3, _input_context=worker(0, of=2))
+
+
+def test_evaluation_is_not_divided(path: str) -> None:
+    with pytest.raises(ValueError, match="input_context is for training"):
+        make("evaluation", path, _input_context=worker(0, of=2))
+
+
 def test_evaluation_leaves_no_batch_out(path: str) -> None:
     with pytest.raises(ValueError, match="skip_batches is for training, got 2"):
         make("evaluation", path, _skip_batches=2)
