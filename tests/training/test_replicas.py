@@ -23,7 +23,7 @@ BY_REPLICA = "batch norm by replica"
 
 
 def _start(
-    kind: str, output: Path, variants: list[str], tf_config: str = ""
+    kind: str, output: Path, variants: list[str], tf_config: str = "{}"
 ) -> subprocess.Popen[str]:
     environment = {**os.environ, "TF_CONFIG": tf_config}
     command = [sys.executable, "-m", replica_steps.__name__, "--kind", kind]
