@@ -36,9 +36,9 @@ class WriteHistory(keras.callbacks.Callback):
         """Writes the file with one row more."""
         row: dict[str, Any] = {
             "epoch": epoch,
-            "step": int(self.model.optimizer.iterations),
+            "step": int(self.model.optimizer.iterations.numpy()),
             "seconds": round(time.monotonic() - self._began, 3),
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         rows = [old for old in read_history(self.path) if int(old["epoch"]) < epoch]

@@ -90,7 +90,7 @@ class KeepWeights(keras.callbacks.Callback):
             return
         # Before the weights: who waits for these finds then what is said of them.
         self.folder.update_record(
-            last={"epoch": epoch, "step": int(self.model.optimizer.iterations)}
+            last={"epoch": epoch, "step": int(self.model.optimizer.iterations.numpy())}
         )
         if averages is not None:
             _fill(self.snapshot, averages)
@@ -111,7 +111,7 @@ class KeepWeights(keras.callbacks.Callback):
         if not monitor.is_better(value, best):
             return
         weights_file.save(self.snapshot, self.folder.weights("best"))
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         # JSON has no NaN, which COCO gives where there is nothing to find.
         noted = None if math.isnan(value) else value
         self.folder.update_record(

@@ -25,7 +25,7 @@ class StopAtStep(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stops if this was the last step."""
-        if int(self.model.optimizer.iterations) >= self.step:
+        if int(self.model.optimizer.iterations.numpy()) >= self.step:
             self.model.stop_training = True
 
 
@@ -57,8 +57,9 @@ class RefuseBrokenWeights(keras.callbacks.Callback):
         ]
         if broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+            step = int(self.model.optimizer.iterations.numpy())
             raise DivergedError(
-                f"training diverged: after step {int(self.model.optimizer.iterations)} there are "
+                f"training diverged: after step {step} there are "
                 f"numbers that are not finite in {', '.join(broken[:3])}{more}; nothing of this "
                 "epoch was saved; lower train.learning_rate.initial"
             )

@@ -67,7 +67,7 @@ class Progress(keras.callbacks.Callback):
         self._print(f"epoch {epoch + 1}: {self._line(logs)}{measured}", final=True)
 
     def _line(self, logs: dict[str, Any]) -> str:
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         words = [f"step {step}/{self.last_step}"]
         if self._clock.seconds_per_step:
             words.append(f"{self.frames_per_step / self._clock.seconds_per_step:.1f} frames/s")

@@ -108,7 +108,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._in_epoch = 0
         self._averages = averages
         self._state = dict(state)
-        self._model, self._writes = model, writes
+        self._model = model
+        # Every worker saves in the same way, since all take part in making what is saved.
+        self._scratch = None if writes else tempfile.TemporaryDirectory(prefix="lstd-worker-")
         # The slots have to exist before they can be restored.
         model.optimizer.build(model.trainable_variables)
         self._parts = {
@@ -121,8 +123,8 @@ class Checkpoints(keras.callbacks.Callback):
             self._parts["averages"] = averages
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(**self._parts, **self._state),
-            str(folder),
-            max_to_keep=keep,
+            str(folder) if self._scratch is None else self._scratch.name,
+            max_to_keep=keep if self._scratch is None else 1,
             checkpoint_name=_NAME,
         )
 
@@ -140,11 +142,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._place = self._place._replace(batches=self._place.batches + self._in_epoch)
         self._saved_place.assign(json.dumps(self._place._asdict()))
         _call(self._model, "collect_training_state")
-        if self._writes:
-            self._manager.save(checkpoint_number=self.model.optimizer.iterations)
-            return
-        with tempfile.TemporaryDirectory(prefix="lstd-worker-") as folder:
-            self._manager.checkpoint.write(f"{folder}/{_NAME}")
+        self._manager.save(checkpoint_number=self.model.optimizer.iterations)
 
     def restore(self, path: str, *, same_data: bool = True) -> None:
         """Fills everything from a checkpoint.

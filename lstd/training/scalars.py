@@ -39,7 +39,7 @@ class WriteScalars(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes what the epoch measured."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         for name, value in (logs or {}).items():
             if name.startswith("val_"):
                 self.events.scalar("evaluation/" + name.removeprefix("val_"), value, step)
@@ -51,7 +51,7 @@ class WriteScalars(keras.callbacks.Callback):
 
     def _write_losses(self, count: int, logs: dict[str, Any]) -> None:
         """Writes means since the point before, from means since the beginning of the epoch."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         before, old = self._before
         means = {name: float(value) for name, value in logs.items()}
         for name, mean in means.items():

@@ -179,7 +179,7 @@ class _Run(NamedTuple):
 
     def position(self) -> tuple[int, int]:
         """Returns the steps and the epochs done so far."""
-        return int(self.model.optimizer.iterations), int(self.checkpoints.epoch)
+        return int(self.model.optimizer.iterations.numpy()), int(self.checkpoints.epoch.numpy())
 
 
 class _Start(NamedTuple):
@@ -289,14 +289,15 @@ def _assemble(
     if start.checkpoint is not None:
         checkpoints.restore(start.checkpoint, same_data=start.same_data)
         resume_lib.apply_constant_rate(model.optimizer, train_config.learning_rate)
-        say(f"going on after step {int(model.optimizer.iterations)}, from {start.checkpoint}")
+        step = int(model.optimizer.iterations.numpy())
+        say(f"going on after step {step}, from {start.checkpoint}")
     events = Events(folder.tensorboard)
     samples = WriteSamples(
         _first_batches(evaluations, dataset),
         events,
         loss=model.loss,
         min_score=config.evaluation.min_score_threshold,
-        step=lambda: int(model.optimizer.iterations),
+        step=lambda: int(model.optimizer.iterations.numpy()),
         say=say,
     )
     keep = KeepWeights(

@@ -99,7 +99,7 @@ def test_a_killed_worker_ends_the_job_and_a_resumed_one_ends_as_if_nothing_had_b
     other.wait()
 
     # The chief says so, and where the run can go on; no traceback.
-    assert chief.wait(300) == 1
+    assert chief.wait(300) == 2
     said = _output(killed, 0).read_text()
     assert "worker 0 of 2 cannot go on, another one has gone" in said
     assert "start all of them again with --resume" in said
