@@ -54,6 +54,21 @@ def summed(tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
     return [None if tensor is None else next(sums) for tensor in tensors]
 
 
+def share_means(variables: Sequence[tf.Variable]) -> None:
+    """Gives all replicas the mean of those variables of which each has a value of its own.
+
+    That is what is saved of them, such as batch norm's statistics; replicas that went on with their
+    own would round otherwise than those that start from what was saved. All workers have to call
+    it.
+    """
+    on_read = tf.VariableSynchronization.ON_READ
+    for variable in variables:
+        replicated = isinstance(variable, tf.distribute.DistributedValues)
+        if replicated and variable.synchronization == on_read:
+            with variable.distribute_strategy.scope():
+                variable.assign(variable.read_value())
+
+
 def distributed(
     data: Any,
     strategy: tf.distribute.Strategy,
