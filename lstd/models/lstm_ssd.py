@@ -274,8 +274,7 @@ class LSTMSSD(DetectionTraining):
         return {"coins": self._coins, **carried}
 
     def collect_training_state(self) -> None:
-        """Makes replicas agree on what is going to be saved; all workers have to call it."""
-        replicas.share_means(self.non_trainable_weights)
+        """Brings `training_state` up to date before it is saved; all workers have to call it."""
         if self._carried:
             self._carried[True].collect()
 

@@ -61,10 +61,10 @@ def share_means(variables: Sequence[tf.Variable]) -> None:
     own would round otherwise than those that start from what was saved. All workers have to call
     it.
     """
-    on_read = tf.VariableSynchronization.ON_READ
+    mean = tf.VariableSynchronization.ON_READ, tf.VariableAggregation.MEAN
     for variable in variables:
         replicated = isinstance(variable, tf.distribute.DistributedValues)
-        if replicated and variable.synchronization == on_read:
+        if replicated and (variable.synchronization, variable.aggregation) == mean:
             with variable.distribute_strategy.scope():
                 variable.assign(variable.read_value())
 

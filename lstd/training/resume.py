@@ -14,6 +14,7 @@ import tf_keras as keras
 
 from lstd import config as config_lib
 from lstd.config import Config, LearningRateConfig
+from lstd.models import replicas
 from lstd.training.averages import Averages
 
 _NAME = "step"
@@ -141,6 +142,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.epoch.assign(epoch + 1)
         self._place = self._place._replace(batches=self._place.batches + self._in_epoch)
         self._saved_place.assign(json.dumps(self._place._asdict()))
+        averages = [] if self._averages is None else self._averages.values
+        replicas.share_means([*self._model.weights, *averages])
         _call(self._model, "collect_training_state")
         self._manager.save(checkpoint_number=self.model.optimizer.iterations)
 
