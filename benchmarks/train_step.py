@@ -6,9 +6,10 @@ The full-size interleaved model, 2 clips of 4 frames that stay in memory: forwar
 gradients and update, as `model.fit` does them. Each variant lives in a process of its own, so that
 its peak memory is its own; they take turns, one runs while the others wait. `coin` draws the large
 network for half of the frames, `quarter` for one in four; `all` runs both backbones on all frames,
-as the original does; `no pool` is `coin` without TensorFlow's memory pool, which lstd asks for. A
-turn's time is the mean of its steps, because the draws differ; the table has the median of the
-turns and their spread, and the ratio to `all` turn by turn.
+as the original does; `no pool` is `coin` without TensorFlow's memory pool, which lstd asks for;
+`fixed` is two large frames in each clip of four, and `checkpointing` the same with
+`train.gradient_checkpointing`. A turn's time is the mean of its steps, because the draws differ;
+the table has the median of the turns and their spread, and the ratio to `all` turn by turn.
 
 `--profile` prints where the time of `coin` goes instead, by kind of operation.
 """
@@ -37,6 +38,8 @@ VARIANTS = {
     "coin": ["model.large_probability=0.5"],
     "quarter": ["model.large_probability=0.25"],
     "no pool": ["model.large_probability=0.5"],
+    "fixed": ["model.large_frames=2"],
+    "checkpointing": ["model.large_frames=2", "train.gradient_checkpointing=true"],
 }
 LIMITS = {"coin": (0.65, 0.85), "quarter": (0.45, 0.7)}  # time, memory
 
@@ -66,7 +69,7 @@ def main() -> None:
     times, memory = in_turns(arguments)
     for name, values in times.items():
         line = (
-            f"{name:8} {1000 * statistics.median(values):7.0f} ms a step "
+            f"{name:13} {1000 * statistics.median(values):7.0f} ms a step "
             f"({1000 * min(values):.0f} to {1000 * max(values):.0f}), peak {memory[name]:.2f} GB"
         )
         if name != "all":

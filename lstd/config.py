@@ -353,6 +353,9 @@ class TrainConfig:
     accumulate_steps: int = 1
     """Batches for each update, taken one after the other: the update of a batch as large as all of
     them, in the memory of one. Steps count updates."""
+    gradient_checkpointing: bool = False
+    """The backbones keep only what enters each of their blocks, and compute the rest again for the
+    gradient: less memory for long clips and large batches, more time, the same update."""
     precision: Precision = "float32"
     """What the network computes in while it is trained; all that is saved is float32. float16
     scales the loss, lest small gradients vanish, and leaves out steps whose gradients overflow."""

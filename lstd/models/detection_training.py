@@ -63,6 +63,7 @@ class DetectionTraining(keras.Model):
         metrics: Any = None,
         *,
         accumulate_steps: int = 1,
+        gradient_checkpointing: bool = False,
         **kwargs: Any,
     ) -> None:
         """Configures the model for `fit`, as `keras.Model.compile` does.
@@ -74,6 +75,8 @@ class DetectionTraining(keras.Model):
             accumulate_steps: batches for each update. `fit` then takes so many from its dataset for
                 one step; the update is that of one batch as large as all of them, but for the
                 statistics of batch norm, which see one batch at a time.
+            gradient_checkpointing: the backbones keep only what enters each of their blocks, and
+                compute the rest again for the gradient: less memory, more time, the same numbers.
             **kwargs: as in Keras.
 
         Raises:
@@ -96,6 +99,9 @@ class DetectionTraining(keras.Model):
         if accumulate_steps < 1:
             raise ValueError(f"accumulate_steps must be at least 1, got {accumulate_steps}")
         object.__setattr__(self, "_accumulate_steps", accumulate_steps)
+        for module in self.submodules:
+            if hasattr(module, "recomputes_activations"):
+                module.recomputes_activations = gradient_checkpointing
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         if hasattr(self.optimizer, "build"):
             # With the slots made here and not in the first step, that step is traced only once.

@@ -432,6 +432,13 @@ class LSTMSSD(DetectionTraining):
         if training and self.train_backbone_frames == "all" and len(self.networks) == 2:
             both = [turns.unfold(run(images, network), num_frames) for network in turns.NAMES]
             return turns.select(choice.is_large_where(both[0]), *both)
+        if training and not choice.sizes_known and self.large.recomputes_activations:
+            # TensorFlow cannot build the gradient of what is computed again inside of a tf.cond.
+            raise ValueError(
+                "gradient_checkpointing needs to know how many frames each network sees: set "
+                "model.large_frames, or let model.train_schedule be LARGE or SMALL, or SKIPk with "
+                f"model.schedule_counts unroll; train_schedule is {self.train_schedule}"
+            )
         return turns.scheduled(
             run,
             images,

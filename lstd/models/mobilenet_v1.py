@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.layers import recompute
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 
 # Channels and stride of the depthwise-pointwise pairs. Source: Howard et al., 2017
@@ -46,8 +47,14 @@ class MobileNetV1(keras.layers.Layer):
         convolution: arguments of all convolutions alike. `l2_weight` does not reach the depthwise
             kernels, as in the original.
 
+    Attributes:
+        recomputes_activations: in training only what enters and leaves a pair is kept, see
+            `lstd.layers.recompute`.
+
     Source: Howard et al., 2017 (https://arxiv.org/abs/1704.04861); as in TF1 slim.
     """
+
+    recomputes_activations = False
 
     def __init__(
         self,
@@ -97,9 +104,11 @@ class MobileNetV1(keras.layers.Layer):
             yield f"Conv2d_{number}_pointwise", outputs
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        outputs = self.first(inputs, training=training)
-        for depthwise, pointwise in zip(self.depthwises, self.pointwises, strict=True):
-            outputs = pointwise(depthwise(outputs, training=training), training=training)
+        outputs = inputs
+        for block in ((self.first,), *zip(self.depthwises, self.pointwises, strict=True)):
+            outputs = recompute.apply(
+                block, outputs, training=training, recompute=self.recomputes_activations
+            )
         return outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.layers import recompute
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 
 # Expansion, channels, repeats, stride of the first. Source: Sandler et al., 2018
@@ -110,8 +111,14 @@ class MobileNetV2(keras.layers.Layer):
             size.
         convolution: arguments of all convolutions alike.
 
+    Attributes:
+        recomputes_activations: in training only what enters and leaves a block is kept, see
+            `lstd.layers.recompute`.
+
     Source: Sandler et al., 2018 (https://arxiv.org/abs/1801.04381); as in TF1 slim.
     """
+
+    recomputes_activations = False
 
     def __init__(
         self,
@@ -167,9 +174,11 @@ class MobileNetV2(keras.layers.Layer):
             yield f"layer_{number}", outputs
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        outputs = self.first(inputs, training=training)
-        for block in self.blocks:
-            outputs = block(outputs, training=training)
+        outputs = inputs
+        for block in (self.first, *self.blocks):
+            outputs = recompute.apply(
+                [block], outputs, training=training, recompute=self.recomputes_activations
+            )
         return outputs
 
     def get_config(self) -> dict[str, Any]:

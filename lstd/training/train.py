@@ -326,6 +326,7 @@ def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
         optimizer=build_optimizer(config.train),
         loss=DetectionLoss.from_config(config.model),
         accumulate_steps=config.train.accumulate_steps,
+        gradient_checkpointing=config.train.gradient_checkpointing,
     )
     return model
 
