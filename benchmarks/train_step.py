@@ -55,6 +55,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--steps", type=int, default=6, help="in a turn")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="beside all"
+    )
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     if arguments.profile:
@@ -88,13 +91,14 @@ def in_turns(arguments: argparse.Namespace) -> tuple[dict[str, list[float]], dic
     """Returns seconds a step, turn by turn, and the peak memory in GB, of each variant."""
     context = multiprocessing.get_context("spawn")
     workers: dict[str, tuple[Any, Connection]] = {}
-    for name in VARIANTS:
+    names = dict.fromkeys(["all", *arguments.variants])
+    for name in names:
         here, there = context.Pipe()
         process = context.Process(target=work, args=(there, name, arguments), daemon=True)
         process.start()
         here.recv()  # It has warmed up.
         workers[name] = process, here
-    times: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(arguments.turns):
         for name, (_, pipe) in workers.items():
             pipe.send(arguments.steps)
@@ -147,6 +151,7 @@ def step_function(name: str, arguments: argparse.Namespace) -> Any:
     model.compile(
         optimizer=lstd.build_optimizer(config.train),
         loss=lstd.DetectionLoss.from_config(config.model),
+        gradient_checkpointing=config.train.gradient_checkpointing,
     )
     train = model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch(arguments)).cache().repeat())

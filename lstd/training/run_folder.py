@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -122,6 +123,7 @@ def _start(command: Sequence[str], step: int) -> dict[str, Any]:
             "lstd": getattr(lstd, "__version__", "unknown"),
             "tensorflow": tf.__version__,
             "tf_keras": keras.__version__,
+            "numpy": np.__version__,
             "python": platform.python_version(),
         },
     }

@@ -57,5 +57,6 @@ class WriteScalars(keras.callbacks.Callback):
         for name, mean in means.items():
             recent = (mean * count - old.get(name, 0.0) * before) / (count - before)
             self.events.scalar("train/" + name, recent, step)
-        self.events.scalar("train/learning_rate", self.model.optimizer.learning_rate, step)
+        rate = float(self.model.optimizer.learning_rate.numpy())
+        self.events.scalar("train/learning_rate", rate, step)
         self._before = (count, means)

@@ -191,7 +191,13 @@ def test_start_writes_the_config_and_notes_every_start(tmp_path: Path) -> None:
     record = json.loads(folder.record.read_text())
     assert [start["step"] for start in record["starts"]] == [0, 20]
     assert record["starts"][0]["command"] == ["lstd-train", "--x"]
-    assert set(record["starts"][0]["versions"]) == {"lstd", "tensorflow", "tf_keras", "python"}
+    assert set(record["starts"][0]["versions"]) == {
+        "lstd",
+        "tensorflow",
+        "tf_keras",
+        "numpy",
+        "python",
+    }
     assert record["best"] == {"epoch": 3}
 
 
