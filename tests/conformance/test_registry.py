@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +13,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+import lstd.layers
+import lstd.models
 from lstd.layers.anchor_generator import AnchorGenerator
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
@@ -108,6 +113,34 @@ def entry(request):
     return REGISTRY[request.param]
 
 
+def test_every_layer_is_registered():
+    layers = set()
+    for package in (lstd.layers, lstd.models):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for name, value in vars(importlib.import_module(module.name)).items():
+                layer = inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+                if layer and value.__module__ == module.name and not issubclass(value, keras.Model):
+                    layers.add(name)
+
+    registered = {type(entry.make()).__name__ for entry in REGISTRY.values()}
+    assert {name for name in layers if not name.startswith("_")} == {
+        *registered,
+        AnchorGenerator.__name__,  # It has no weights and takes maps, and has its own test below.
+    }
+
+
+def test_weights_survive_saving(entry, tmp_path):
+    layer, other = made(entry), entry.make()
+    inputs = inputs_of(entry, 2)
+    entry.call(other, *inputs)
+    wanted = entry.call(layer, *inputs)
+    path = tf.train.Checkpoint(layer=layer).save(str(tmp_path / "layer"))
+
+    tf.train.Checkpoint(layer=other).restore(path).assert_consumed()
+
+    assert_close(entry.call(other, *inputs), wanted, 1e-6)
+
+
 def test_config_makes_the_same_layer_again(entry):
     layer = made(entry)
 
@@ -178,6 +211,39 @@ def test_model_is_made_again_from_its_config(name):
     again(clip)
     again.set_weights(model.get_weights())
     assert_close(again(clip), model(clip), 1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_graph_of_a_model_equals_eager(name):
+    model, clip = tiny.model(MODELS[name]), tf.constant(tiny.clip(2, batch=2))
+    assert_close(tf.function(model)(clip), model(clip))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_batch_of_a_model_equals_one_by_one(name):
+    model, clip = tiny.model(MODELS[name]), tiny.clip(2, batch=3)
+    together = model(clip)
+    for one in range(3):
+        alone = model(clip[one : one + 1])
+        assert_close(tf.nest.map_structure(lambda a, i=one: a[i : i + 1], together), alone)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_in_mixed_precision_stays_close(name):
+    model, clip = tiny.model(MODELS[name]), tiny.clip(2, batch=1)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        half = tiny.model(MODELS[name])
+        half.set_weights(model.get_weights())
+        ours = half(clip)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+    assert {weight.dtype for weight in half.weights} == {tf.float32}
+    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(model(clip)), strict=True):
+        a, b = np.asarray(tf.cast(a, tf.float32)), np.asarray(b)
+        assert np.isfinite(a).all()
+        assert np.abs(a - b).mean() < 0.1 * np.abs(b).mean() + 1e-3
 
 
 @pytest.mark.parametrize("name", MODELS)
