@@ -14,6 +14,7 @@ from lstd import schedule_names
 from lstd.augmentation_config import AugmentationConfig
 
 Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Distribution: TypeAlias = Literal["none", "mirrored", "multi_worker"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -359,7 +360,7 @@ class TrainConfig:
     precision: Precision = "float32"
     """What the network computes in while it is trained; all that is saved is float32. float16
     scales the loss, lest small gradients vanish, and leaves out steps whose gradients overflow."""
-    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    distribution: Distribution = "none"
     """mirrored: on all GPUs of this machine. multi_worker: on those of all machines that the
     environment variable TF_CONFIG names. data.train.batch_size counts the clips of all of them
     together, each takes its share. See docs/distribution.md."""

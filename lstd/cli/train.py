@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.DEFINE_enum(
         "distribution",
         None,
-        ["none", "mirrored", "multi_worker"],
+        ["none", "mirrored", "multi_worker"],  # config.Distribution, which would import TensorFlow
         "Devices to train on: mirrored, all GPUs of this machine; multi_worker, those of all "
         "machines that TF_CONFIG names, on each of which this command is started; default: the "
         "config's train.distribution.",

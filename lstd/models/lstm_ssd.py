@@ -273,6 +273,35 @@ class LSTMSSD(DetectionTraining):
         carried = {"carried": self._carried[True].as_module()} if self._carried else {}
         return {"coins": self._coins, **carried}
 
+    def compile(self, *args: Any, gradient_checkpointing: bool = False, **kwargs: Any) -> None:
+        """Configures the model for `fit`; see `DetectionTraining.compile`.
+
+        Args:
+            *args: as there.
+            gradient_checkpointing: as there. TensorFlow cannot build the gradient of what is
+                computed again inside of a `tf.cond`, so each step has to know beforehand how many
+                frames each network sees.
+            **kwargs: as there.
+
+        Raises:
+            ValueError: `gradient_checkpointing`, and the schedule decides that within the step.
+        """
+        if gradient_checkpointing and not self._knows_network_sizes():
+            raise ValueError(
+                "gradient_checkpointing needs to know how many frames each network sees: set "
+                "model.large_frames, or let model.train_schedule be LARGE or SMALL, or SKIPk with "
+                f"model.schedule_counts unroll; train_schedule is {self.train_schedule}"
+            )
+        super().compile(*args, gradient_checkpointing=gradient_checkpointing, **kwargs)
+
+    def _knows_network_sizes(self) -> bool:
+        """Whether a training step knows beforehand how many frames each network sees."""
+        if len(self.networks) == 1 or self.train_backbone_frames == "all" or self.large_frames:
+            return True
+        if self.train_schedule in ("LARGE", "SMALL"):
+            return True
+        return self.schedule_counts == "unroll" and self.train_schedule.startswith("SKIP")
+
     def collect_training_state(self) -> None:
         """Brings `training_state` up to date before it is saved; all workers have to call it."""
         if self._carried:
@@ -432,13 +461,6 @@ class LSTMSSD(DetectionTraining):
         if training and self.train_backbone_frames == "all" and len(self.networks) == 2:
             both = [turns.unfold(run(images, network), num_frames) for network in turns.NAMES]
             return turns.select(choice.is_large_where(both[0]), *both)
-        if training and not choice.sizes_known and self.large.recomputes_activations:
-            # TensorFlow cannot build the gradient of what is computed again inside of a tf.cond.
-            raise ValueError(
-                "gradient_checkpointing needs to know how many frames each network sees: set "
-                "model.large_frames, or let model.train_schedule be LARGE or SMALL, or SKIPk with "
-                f"model.schedule_counts unroll; train_schedule is {self.train_schedule}"
-            )
         return turns.scheduled(
             run,
             images,

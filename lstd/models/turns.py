@@ -29,11 +29,6 @@ class Choice:
         self.large_frames = large_frames
         self.known = isinstance(networks, np.ndarray)
 
-    @property
-    def sizes_known(self) -> bool:
-        """Whether it is known when the graph is built how many frames each network sees."""
-        return self.known or self.large_frames is not None
-
     def static(self, frame: int) -> str | None:
         """Returns the name of the frame's network, None if only the graph will know."""
         return NAMES[int(self.networks[frame])] if self.known else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-Distribution = Literal["none", "mirrored", "multi_worker"]
+from lstd.config import Distribution
 
 # What the collective operations of a worker say when another one has gone.
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)

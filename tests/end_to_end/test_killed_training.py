@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,6 +20,7 @@ from lstd.config import Config, DataConfig, TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records
+from tests.end_to_end import same_weights
 
 pytestmark = pytest.mark.slow
 
@@ -78,17 +78,6 @@ def _killed_after_a_checkpoint(config: Path, folder: Path, *, resume: bool, rest
     assert process.wait() == -signal.SIGKILL
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 def test_killed_run_ends_with_the_bits_of_the_undisturbed_one(config: Path, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
@@ -102,11 +91,8 @@ def test_killed_run_ends_with_the_bits_of_the_undisturbed_one(config: Path, tmp_
 
     starts = (killed / "run.json").read_text().count('"time"')
     assert starts == KILLS + 1
-    for name in ("last.weights.h5", "average.weights.h5", "best.weights.h5"):
-        ours, wanted = _arrays(killed / name), _arrays(whole / name)
-        assert ours.keys() == wanted.keys()
-        for place, array in wanted.items():
-            np.testing.assert_array_equal(ours[place], array, err_msg=f"{name} {place}")
+    names = ("last.weights.h5", "average.weights.h5", "best.weights.h5")
+    same_weights.assert_same_weights(killed, whole, names)
     _assert_same_checkpoint(killed, whole)
 
 

@@ -10,8 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 
 from lstd import config_io
@@ -19,6 +17,7 @@ from lstd.config import Config, DataConfig, TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records
+from tests.end_to_end import same_weights
 from tests.training.test_replicas import tf_configs
 
 pytestmark = pytest.mark.slow
@@ -72,17 +71,6 @@ def _finish(processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
         assert process.wait(600) == 0, _output(folder, number).read_text()
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 def test_a_killed_worker_ends_the_job_and_a_resumed_one_ends_as_if_nothing_had_been(
     config: Path, tmp_path: Path
 ) -> None:
@@ -106,10 +94,7 @@ def test_a_killed_worker_ends_the_job_and_a_resumed_one_ends_as_if_nothing_had_b
     assert "Traceback" not in said
     _finish(_start(config, killed, resume=True), killed)
 
-    for name in ("last.weights.h5", "average.weights.h5"):
-        ours, wanted = _arrays(killed / name), _arrays(whole / name)
-        assert ours.keys() == wanted.keys()
-        for place, array in wanted.items():
-            np.testing.assert_array_equal(ours[place], array, err_msg=f"{name} {place}")
+    names = ("last.weights.h5", "average.weights.h5")
+    same_weights.assert_same_weights(killed, whole, names)
     assert "done: " in _output(whole, 0).read_text()  # Only the first one reports.
     assert "done: " not in _output(whole, 1).read_text()
