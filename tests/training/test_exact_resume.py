@@ -1,4 +1,4 @@
-"""A run that was interrupted ends with the bits of the one that was not."""
+"""An interrupted run, and `model.fit` by hand, end with the bits of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow.python.framework import config as tensorflow_config
 
+import lstd
 from lstd.config import Config, DataConfig, TrainConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training.train import train
@@ -94,6 +95,21 @@ def test_interrupted_run_has_the_optimizer_and_the_state_of_the_whole_one(runs: 
     assert np.abs(wanted["carried"].c).max() > 0
     for our, want in pairs:
         np.testing.assert_array_equal(our, want, err_msg=want.name)
+
+
+def test_fit_by_hand_has_the_weights_of_the_run(config: Config, runs: _Runs) -> None:
+    keras.utils.set_random_seed(config.train.seed)
+    model = lstd.build_model(config.model, stateful=True, batch_size=config.data.train.batch_size)
+    model.compile(
+        optimizer=lstd.build_optimizer(config.train),
+        loss=lstd.DetectionLoss.from_config(config.model),
+    )
+    dataset = lstd.make_dataset(config.data, "train", seed=config.train.seed)
+
+    model.fit(dataset, steps_per_epoch=STEPS, verbose=0)
+
+    for ours, wanted in zip(model.weights, runs.whole.weights, strict=True):
+        np.testing.assert_array_equal(ours, wanted, err_msg=wanted.name)
 
 
 def test_random_schedule_goes_on_where_it_was(tmp_path: Path) -> None:
