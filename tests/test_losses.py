@@ -331,9 +331,9 @@ def test_loss_of_no_frames_is_zero() -> None:
 
 
 def test_a_loss_that_does_not_fit_the_model_says_so() -> None:
-    with pytest.raises(ValueError, match=r"class_logits must have shape .* 4, 3"):
+    with pytest.raises(ValueError, match=r"class_logits must have shape .* 4, 3\] .*background"):
         _loss()(ONE_OBJECT, Predictions(tf.zeros([1, 4, 4]), tf.zeros([1, 4, 5])))
-    with pytest.raises(ValueError, match="box_encodings must have shape"):
+    with pytest.raises(ValueError, match=r"box_encodings must have shape .*codes"):
         _loss()(ONE_OBJECT, Predictions(tf.zeros([1, 5, 4]), tf.zeros([1, 5, 3])))
     with pytest.raises(ValueError, match="'sigmoid' or 'focal'"):
         _loss(classification="softmax")
@@ -374,6 +374,16 @@ def test_from_config_takes_every_setting() -> None:
         "normalize_by_num_matches": False,
         "hard_negatives": None,
     }
+
+
+def test_defaults_are_those_of_the_config_but_for_mining() -> None:
+    config = ModelConfig()
+    ours = vars(DetectionLoss(anchors=anchor_ops.from_config(config), num_classes=30))
+    wanted = vars(DetectionLoss.from_config(config))
+    assert ours.pop("hard_negatives") is None
+    assert wanted.pop("hard_negatives") == HardNegativeConfig()
+    np.testing.assert_array_equal(ours.pop("anchors"), wanted.pop("anchors"))
+    assert ours == wanted
 
 
 def test_compile_accepts_the_loss() -> None:

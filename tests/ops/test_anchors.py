@@ -59,6 +59,12 @@ def test_explicit_scales_replace_the_range() -> None:
     assert specs == (((0.1, 1.0), (0.25, 2.0), (0.25, 0.5)), ((0.5, 1.0), (math.sqrt(0.5), 1.0)))
 
 
+def test_scales_go_from_the_least_to_the_largest_in_equal_steps() -> None:
+    specs = anchors.box_specs(4, min_scale=0.2, max_scale=0.8, aspect_ratios=(1.0,))
+    scales = [layer[0][0] for layer in specs[1:]]
+    np.testing.assert_allclose([specs[0][1][0], *scales], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)
+
+
 def test_explicit_scales_of_another_number_are_refused() -> None:
     with pytest.raises(ValueError, match="each of 3 layers"):
         anchors.box_specs(3, scales=(0.1, 0.2), aspect_ratios=(1.0,))

@@ -199,3 +199,26 @@ def test_predictions_for_other_anchors_are_refused() -> None:
         postprocess.detect(_random(np.random.default_rng(0), 1), ANCHORS[:8], **SETTINGS)
     with pytest.raises(ValueError, match="background and a class"):
         postprocess.detect(Predictions(tf.zeros([9, 4]), tf.zeros([9, 1])), ANCHORS, **SETTINGS)
+
+
+def test_number_of_classes_must_be_known() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 9, None])])
+    def detect(logits: tf.Tensor) -> Detections:
+        return postprocess.detect(Predictions(tf.zeros([1, 9, 4]), logits), ANCHORS, **SETTINGS)
+
+    with pytest.raises(ValueError, match="must be known"):
+        detect(tf.zeros([1, 9, 3]))
+
+
+def test_number_of_predictions_need_not_be_known() -> None:
+    predictions = _random(np.random.default_rng(0), 1)
+    shapes = [tf.TensorSpec([None, None, size]) for size in (4, predictions.class_logits.shape[-1])]
+
+    @tf.function(input_signature=shapes)
+    def detect(encodings: tf.Tensor, logits: tf.Tensor) -> Detections:
+        return postprocess.detect(Predictions(encodings, logits), ANCHORS, **SETTINGS)
+
+    for ours, wanted in zip(
+        detect(*predictions), postprocess.detect(predictions, ANCHORS, **SETTINGS), strict=True
+    ):
+        np.testing.assert_allclose(ours, wanted, atol=1e-6)
