@@ -68,13 +68,17 @@ def trained(
         )
     names = variable_names.names_of(model)
     before = {name: np.asarray(variable) for name, variable in names.items()}
-    history = model.fit(dataset(), steps_per_epoch=STEPS, verbose=0).history
+    history = model.fit(
+        dataset(), steps_per_epoch=STEPS, validation_data=dataset().take(2), verbose=0
+    ).history
+    scores = model.evaluate(dataset().take(2), return_dict=True, verbose=0)
     model.collect_training_state()
     carried = model.training_state["carried"]
     return {
         **{f"before:{name}": value for name, value in before.items()},
         **{f"after:{name}": np.asarray(variable) for name, variable in names.items()},
         **{f"log:{name}": np.asarray(values) for name, values in history.items()},
+        **{f"log:evaluate {name}": np.asarray([value]) for name, value in scores.items()},
         "carried:h": np.asarray(carried.h),
         "carried:frame": np.asarray(carried.frame),
     }
