@@ -118,7 +118,11 @@ class DetectionTraining(keras.Model):
         """
         arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         keras_3.refuse("callbacks", arguments.get("callbacks"))
-        arguments["x"] = self._for_replicas(arguments.get("x"))
+        arguments["x"] = self._for_replicas(arguments.get("x"), self._accumulate_steps)
+        validation = self._for_workers(
+            arguments.get("validation_data"), arguments.get("validation_steps")
+        )
+        arguments["validation_data"], arguments["validation_steps"] = validation
         self._guard.reset()
         try:
             return super().fit(**{k: v for k, v in arguments.items() if k != "self"})
@@ -127,9 +131,28 @@ class DetectionTraining(keras.Model):
                 raise
         raise DivergedError(self._guard.finding)
 
-    def _for_replicas(self, data: Any) -> Any:
-        """Returns what `fit` reads: batches to accumulate as one element, dealt to the replicas."""
-        count = self._accumulate_steps
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the loss and its parts, as `keras.Model.evaluate` does.
+
+        Several workers have to be told `steps` where the dataset does not know how many it has;
+        the same holds for `validation_steps` of `fit`.
+        """
+        arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
+        more = arguments.pop("kwargs", {})
+        read = self._for_workers(arguments.get("x"), arguments.get("steps"))
+        arguments["x"], arguments["steps"] = read
+        return super().evaluate(**{k: v for k, v in arguments.items() if k != "self"}, **more)
+
+    def _for_workers(self, data: Any, steps: int | None) -> tuple[Any, int | None]:
+        """Returns what is evaluated, and how much of it; several workers each read their rows."""
+        several = isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or not isinstance(data, tf.data.Dataset):
+            return data, steps
+        count = int(data.cardinality())
+        return self._for_replicas(data), count if steps is None and count > 0 else steps
+
+    def _for_replicas(self, data: Any, count: int = 1) -> Any:
+        """Returns what is read: `count` batches as one element, dealt to the replicas."""
 
         def prepare(dataset: tf.data.Dataset) -> tf.data.Dataset:
             return accumulation.stacked(dataset, count) if count > 1 else dataset
@@ -199,6 +222,12 @@ class DetectionTraining(keras.Model):
             summed = {"experimental_aggregate_gradients": False} if several else {}
             self.optimizer.apply_gradients(pairs, **summed)
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Returns the running means after one batch; see `keras.Model.test_step`."""
+        clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
+        parts = replicas.packed(clip, ClipBatch), replicas.packed(truth, GroundTruth)
+        return super().test_step(parts)
 
     def _take_batch(self, clip: ClipBatch, truth: GroundTruth) -> _Step:
         """Returns what one batch gives."""
