@@ -19,25 +19,20 @@ from lstd import compatibility, cpu_allocator
 if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checkers
     from lstd.checkpoints.keras_applications import load_backbone_weights
     from lstd.checkpoints.tf1 import load_tf1_checkpoint
-    from lstd.config import (
-        Config,
-        DataConfig,
-        DatasetConfig,
-        EvaluationConfig,
-        ExportConfig,
-        ModelConfig,
-        TrainConfig,
-    )
+    from lstd.config import Config, EvaluationConfig, ExportConfig
     from lstd.config_io import ConfigError, load_config, save_config
     from lstd.data.pipeline import make_dataset
+    from lstd.data_config import DataConfig, DatasetConfig
     from lstd.evaluate_model import evaluate
     from lstd.export.saved_model import export_saved_model
     from lstd.export.tflite import export_tflite
     from lstd.losses import DetectionLoss
+    from lstd.model_config import ModelConfig
     from lstd.models.build import build_model
     from lstd.models.count import count
     from lstd.models.lstm_ssd import LSTMSSD
     from lstd.shipped_configs import list_configs
+    from lstd.train_config import TrainConfig
     from lstd.training.optimizers import build_optimizer
     from lstd.training.run_folder import load_model
     from lstd.types import (
@@ -96,8 +91,8 @@ _MODULES = {
     "ClipBatch": "lstd.types",
     "Config": "lstd.config",
     "ConfigError": "lstd.config_io",
-    "DataConfig": "lstd.config",
-    "DatasetConfig": "lstd.config",
+    "DataConfig": "lstd.data_config",
+    "DatasetConfig": "lstd.data_config",
     "Detections": "lstd.types",
     "DetectionLoss": "lstd.losses",
     "EvaluationConfig": "lstd.config",
@@ -106,11 +101,11 @@ _MODULES = {
     "GroundTruth": "lstd.types",
     "LSTMSSD": "lstd.models.lstm_ssd",
     "LSTMState": "lstd.types",
-    "ModelConfig": "lstd.config",
+    "ModelConfig": "lstd.model_config",
     "Output": "lstd.types",
     "Predictions": "lstd.types",
     "Targets": "lstd.types",
-    "TrainConfig": "lstd.config",
+    "TrainConfig": "lstd.train_config",
     "VideoDetector": "lstd.video_detector",
     "build_model": "lstd.models.build",
     "build_optimizer": "lstd.training.optimizers",

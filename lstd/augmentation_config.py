@@ -10,14 +10,11 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+from lstd.config_check import require
 
 
 def _range(low: float, high: float, names: str, *, above: float, at_most: float = 1e9) -> None:
-    _require(above < low <= high <= at_most, f"{names}: {_bounds(above, at_most)} must hold")
+    require(above < low <= high <= at_most, f"{names}: {_bounds(above, at_most)} must hold")
 
 
 def _bounds(above: float, at_most: float) -> str:
@@ -32,7 +29,7 @@ class _Probable:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(0 <= self.probability <= 1, "probability must be in [0, 1]")
+        require(0 <= self.probability <= 1, "probability must be in [0, 1]")
         self._check()
 
     def _check(self) -> None:
@@ -79,7 +76,7 @@ class CropOperation:
 
     def __post_init__(self) -> None:
         for name in ("min_object_covered", "overlap_thresh", "random_coef"):
-            _require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
+            require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
         _range(
             self.min_aspect_ratio,
             self.max_aspect_ratio,
@@ -106,7 +103,7 @@ class SsdRandomCrop(_Probable):
     operations: tuple[CropOperation, ...] = SSD_OPERATIONS
 
     def _check(self) -> None:
-        _require(bool(self.operations), "operations needs at least one")
+        require(bool(self.operations), "operations needs at least one")
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,8 @@ class ScaleJitter(_Probable):
 
     def _check(self) -> None:
         _range(self.min_scale, self.max_scale, "min_scale, max_scale", above=0)
-        _require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
-        _require(0 <= self.fill <= 255, "fill must be in [0, 255]")
+        require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
+        require(0 <= self.fill <= 255, "fill must be in [0, 255]")
 
 
 @dataclass(frozen=True)
@@ -148,9 +145,9 @@ class CropAndShift(_Probable):
 
     def _check(self) -> None:
         _range(self.min_size, self.max_size, "min_size, max_size", above=0, at_most=1)
-        _require(self.max_shift >= 0, "max_shift must not be negative")
-        _require(self.max_zoom >= 1, "max_zoom must be at least 1")
-        _require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
+        require(self.max_shift >= 0, "max_shift must not be negative")
+        require(self.max_zoom >= 1, "max_zoom must be at least 1")
+        require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ class Brightness(_Probable):
     """The constant is at most this share of 255, up or down."""
 
     def _check(self) -> None:
-        _require(0 <= self.max_delta <= 1, "max_delta must be in [0, 1]")
+        require(0 <= self.max_delta <= 1, "max_delta must be in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,7 @@ class Hue(_Probable):
     """Share of half a turn."""
 
     def _check(self) -> None:
-        _require(0 <= self.max_delta <= 1, "max_delta must be in [0, 1]")
+        require(0 <= self.max_delta <= 1, "max_delta must be in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -227,7 +224,7 @@ class Noise(_Probable):
     """In grey values of 255."""
 
     def _check(self) -> None:
-        _require(0 < self.max_stddev <= 255, "max_stddev must be in (0, 255]")
+        require(0 < self.max_stddev <= 255, "max_stddev must be in (0, 255]")
 
 
 Fill = Literal["gray", "black", "mean", "noise"]
@@ -251,7 +248,7 @@ class RandomErasing(_Probable):
     """An object stays if at least this share of its box is not painted over; 0: all stay."""
 
     def _check(self) -> None:
-        _require(self.max_count >= 1, "max_count must be at least 1")
+        require(self.max_count >= 1, "max_count must be at least 1")
         _range(self.min_area, self.max_area, "min_area, max_area", above=0, at_most=1)
         _range(
             self.min_aspect_ratio,
@@ -259,7 +256,7 @@ class RandomErasing(_Probable):
             "min_aspect_ratio, max_aspect_ratio",
             above=0,
         )
-        _require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
+        require(0 <= self.min_visible <= 1, "min_visible must be in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -283,9 +280,9 @@ class Occlusion(_Probable):
     fill: Fill = "gray"
 
     def _check(self) -> None:
-        _require(0 <= self.object_probability <= 1, "object_probability must be in [0, 1]")
+        require(0 <= self.object_probability <= 1, "object_probability must be in [0, 1]")
         _range(self.min_share, self.max_share, "min_share, max_share", above=0, at_most=1)
-        _require(1 <= self.duration <= self.period, "1 <= duration <= period must hold")
+        require(1 <= self.duration <= self.period, "1 <= duration <= period must hold")
 
 
 @dataclass(frozen=True)
@@ -299,7 +296,7 @@ class MotionBlur(_Probable):
 
     def _check(self) -> None:
         _range(self.min_length_px, self.max_length_px, "min_length_px, max_length_px", above=0)
-        _require(self.max_length_px <= 63, "max_length_px must be at most 63")
+        require(self.max_length_px <= 63, "max_length_px must be at most 63")
 
 
 @dataclass(frozen=True)
@@ -323,8 +320,8 @@ class FrameDropping(_Probable):
     """1 to this many at a time."""
 
     def _check(self) -> None:
-        _require(0 <= self.rate <= 1, "rate must be in [0, 1]")
-        _require(self.max_consecutive >= 1, "max_consecutive must be at least 1")
+        require(0 <= self.rate <= 1, "rate must be in [0, 1]")
+        require(self.max_consecutive >= 1, "max_consecutive must be at least 1")
 
 
 _Union = (

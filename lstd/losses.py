@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lstd.config import HardNegativeConfig, ModelConfig
+from lstd.model_config import HardNegativeConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import box_coder, boxes, matching, mining
 from lstd.types import GroundTruth, Output, Predictions, Targets

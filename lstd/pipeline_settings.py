@@ -5,11 +5,11 @@ from __future__ import annotations
 import typing
 from typing import Any, NamedTuple
 
-from lstd import config as config_lib
 from lstd import pipeline_rules as rules
 from lstd import schedule_names
 from lstd.pipeline_fields import Fields, PipelineError, possible
 from lstd.pipeline_rules import FOCAL, INTERLEAVED, MINER, OPTIMIZER, SSD
+from lstd.train_config import FineTuneConfig
 
 _MOVING_AVERAGE_DECAY = 0.9999
 """What the original's trainer always uses, whatever the file says."""
@@ -273,7 +273,7 @@ def _fine_tuning(scope: _Scope) -> dict[str, Setting]:
     paths = [path.strip() for path in fields[source].split(",") if path.strip()]
     if source in fields:
         found["train.fine_tune.checkpoints"] = Setting(paths, source)
-    kinds = typing.get_args(typing.get_type_hints(config_lib.FineTuneConfig)["kind"])
+    kinds = typing.get_args(typing.get_type_hints(FineTuneConfig)["kind"])
     if fields[kind]:
         if fields[kind] not in kinds:
             raise fields.error(kind, f"{fields[kind]!r} is unknown; possible: {', '.join(kinds)}")

@@ -8,7 +8,8 @@ import pytest
 
 from lstd import augmentation_config, config_io
 from lstd.augmentation_config import BY_NAME
-from lstd.config import Config, DataConfig, DatasetConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig, DatasetConfig
 
 
 @pytest.mark.parametrize("name", BY_NAME)

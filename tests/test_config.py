@@ -9,9 +9,9 @@ import pytest
 
 import lstd
 from lstd import augmentation_config, config_io
-from lstd import config as config_lib
-from lstd.config import Config, ConvConfig, ModelConfig
+from lstd.config import Config
 from lstd.config_io import ConfigError
+from lstd.model_config import ConvConfig, HardNegativeConfig, ModelConfig, labels_of
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -212,7 +212,7 @@ def test_override_reads_lists_null_and_text() -> None:
 def test_override_opens_a_section_that_was_null() -> None:
     without = config_io.override(Config(), ["model.loss.hard_negatives=null"])
     config = config_io.override(without, ["model.loss.hard_negatives.iou_threshold=0.5"])
-    assert config.model.loss.hard_negatives == config_lib.HardNegativeConfig(iou_threshold=0.5)
+    assert config.model.loss.hard_negatives == HardNegativeConfig(iou_threshold=0.5)
 
 
 def test_empty_override_changes_nothing() -> None:
@@ -240,8 +240,8 @@ def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
 
 
 def test_labels_default_to_numbers() -> None:
-    assert config_lib.labels_of(ModelConfig(num_classes=2)) == ("class 0", "class 1")
-    assert config_lib.labels_of(ModelConfig(num_classes=1, labels=("ant",))) == ("ant",)
+    assert labels_of(ModelConfig(num_classes=2)) == ("class 0", "class 1")
+    assert labels_of(ModelConfig(num_classes=1, labels=("ant",))) == ("ant",)
 
 
 def test_config_that_comes_with_lstd_is_found_by_its_name(

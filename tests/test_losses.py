@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config import HardNegativeConfig, LossConfig, MatchingConfig, ModelConfig
 from lstd.losses import DetectionLoss, focal, huber, sigmoid_cross_entropy
+from lstd.model_config import HardNegativeConfig, LossConfig, MatchingConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.types import GroundTruth, LSTMState, Output, Predictions
 

@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from lstd import augmentation_config, config_io, pipeline_config, pipeline_rules
+from lstd import (
+    augmentation_config,
+    config_io,
+    pipeline_config,
+    pipeline_rules,
+)
 from lstd import config as config_lib
-from lstd.config import Config
+from lstd.config import Config, EvaluationConfig
 from lstd.config_io import ConfigError
+from lstd.model_config import ConvConfig, HardNegativeConfig, PostprocessingConfig
 from lstd.pipeline_config import PipelineConfigWarning
 from lstd.pipeline_schema import MESSAGES
+from lstd.train_config import LearningRateConfig, OptimizerConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
@@ -202,19 +209,19 @@ def test_interleaved_original_has_the_values_of_its_file() -> None:
     assert (model.train_schedule, model.eval_schedule) == ("RANDOM_SKIP_SMALL", "SKIP3")
     assert (model.clip_state, model.scale_state, model.low_resolution) == (True, False, True)
     assert model.anchors.aspect_ratios == (1.0, 2.0, 0.5, 3.0, 0.3333)
-    assert model.loss.hard_negatives == config_lib.HardNegativeConfig(3000, 0.99)
+    assert model.loss.hard_negatives == HardNegativeConfig(3000, 0.99)
     assert (model.loss.classification_weight, model.loss.localization_weight) == (1.0, 4.0)
-    assert model.postprocessing == config_lib.PostprocessingConfig(-20.0, 0.5, 100, 100)
-    assert model.feature_extractor == config_lib.ConvConfig(4e-5, 0.03, 0.9997, 0.001)
+    assert model.postprocessing == PostprocessingConfig(-20.0, 0.5, 100, 100)
+    assert model.feature_extractor == ConvConfig(4e-5, 0.03, 0.9997, 0.001)
     assert model.feature_extractor == model.box_predictor.conv
-    assert train.optimizer == config_lib.OptimizerConfig(clip_norm=10.0)
-    assert train.learning_rate == config_lib.LearningRateConfig("exponential", 0.002, 200000, 0.95)
+    assert train.optimizer == OptimizerConfig(clip_norm=10.0)
+    assert train.learning_rate == LearningRateConfig("exponential", 0.002, 200000, 0.95)
     assert train.moving_average_decay == 0.9999
     assert config.data.train.input_path == ("/data/lstm_detection/tfrecords/test.tfrecord",)
     assert (config.data.train.batch_size, config.data.train.shuffle_buffer) == (8, 32)
     assert (config.data.train.height, config.data.train.width) == (320, 320)
     assert config.data.train.max_boxes == 30
-    assert config.evaluation == config_lib.EvaluationConfig(("SKIP3",), True, 0.5)
+    assert config.evaluation == EvaluationConfig(("SKIP3",), True, 0.5)
 
 
 @needs_reference
@@ -306,7 +313,7 @@ def test_each_field_reaches_its_key() -> None:
     assert model.depth_multipliers == (0.5, 0.35)
     assert model.feature_map_depth_multiplier == 0.25
     assert model.box_scale_factors == (10.0, 9.0, 5.0, 5.0)
-    conv = config_lib.ConvConfig(0.0001, 0.02, 0.99, 0.01)
+    conv = ConvConfig(0.0001, 0.02, 0.99, 0.01)
     assert (model.feature_extractor, model.box_predictor.conv) == (conv, conv)
     data = read(INTERLEAVED).data
     assert (data.train.unroll_length, data.evaluation.unroll_length) == (6, 8)
@@ -315,7 +322,7 @@ def test_each_field_reaches_its_key() -> None:
 
 def test_what_is_left_out_gets_the_default_of_the_original_not_ours() -> None:
     config = read(INTERLEAVED)
-    assert config.model.postprocessing == config_lib.PostprocessingConfig(0.0, 0.6, 100, 100)
+    assert config.model.postprocessing == PostprocessingConfig(0.0, 0.6, 100, 100)
     assert config.model.matching.force_match is False
     assert config.model.loss.localization_weight == 1.0
     assert config.model.loss.hard_negatives is None
@@ -330,7 +337,7 @@ def test_what_is_left_out_gets_the_default_of_the_original_not_ours() -> None:
 
 def test_empty_miner_block_switches_mining_on_with_the_defaults_of_the_original() -> None:
     text = changed("loss {\n", "loss { hard_example_miner { }\n")
-    expected = config_lib.HardNegativeConfig(64, 0.7, "both", 0.0, 0)
+    expected = HardNegativeConfig(64, 0.7, "both", 0.0, 0)
     assert read(text).model.loss.hard_negatives == expected
 
 
@@ -392,7 +399,7 @@ def test_learning_rates_become_schedules() -> None:
     assert read(INTERLEAVED).train.learning_rate.schedule == "constant"
     assert read(INTERLEAVED).train.learning_rate.initial == 0.1
     text = changed(RATE, "exponential_decay_learning_rate { decay_steps: 7 staircase: false }")
-    expected = config_lib.LearningRateConfig("exponential", 0.002, 7, 0.95, staircase=False)
+    expected = LearningRateConfig("exponential", 0.002, 7, 0.95, staircase=False)
     assert read(text).train.learning_rate == expected
 
 
@@ -762,7 +769,7 @@ def test_override_with_another_choice_brings_its_defaults(config: Config) -> Non
     fragment = f"train_config {{ optimizer {{ adam_optimizer {{ {EXPONENTIAL} }} }} }}"
     train = pipeline_config.apply_override(warmed, fragment).train
     assert (train.optimizer.name, train.optimizer.epsilon) == ("adam", 1e-8)
-    assert train.learning_rate == config_lib.LearningRateConfig("exponential", 0.5, 4000000, 0.95)
+    assert train.learning_rate == LearningRateConfig("exponential", 0.5, 4000000, 0.95)
 
 
 def test_override_opens_mining_that_was_off(config: Config) -> None:
@@ -771,7 +778,7 @@ def test_override_opens_mining_that_was_off(config: Config) -> None:
     assert other.model.loss.hard_negatives is None
     fragment = "model { ssd { loss { hard_example_miner { iou_threshold: 0.5 } } } }"
     mined = pipeline_config.apply_override(off, fragment).model.loss.hard_negatives
-    assert mined == config_lib.HardNegativeConfig(64, 0.5, "both", 0.0, 0)
+    assert mined == HardNegativeConfig(64, 0.5, "both", 0.0, 0)
 
 
 def test_override_of_a_yaml_value_that_a_file_cannot_say_is_kept(config: Config) -> None:

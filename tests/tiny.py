@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import ModelConfig
+from lstd.model_config import ModelConfig
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.types import ClipBatch, GroundTruth, LSTMState

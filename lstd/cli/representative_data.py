@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lstd.cli import common
 
 if TYPE_CHECKING:
-    from lstd.config import DataConfig
+    from lstd.data_config import DataConfig
 
 _FLAG = "--representative_data"
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")

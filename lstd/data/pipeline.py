@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from lstd import label_map
 from lstd.augmentation_config import FrameDropping, TimeReversal
-from lstd.config import DataConfig, DatasetConfig
 from lstd.data import augment, batches, checked_footage, decode, lanes, open_footage, problems
 from lstd.data.batches import FrameSize
 from lstd.data.footage import Footage
 from lstd.data.lanes import Clip
 from lstd.data.problems import Report
 from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
+from lstd.data_config import DataConfig, DatasetConfig
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def make_dataset(
     or what the batch needs where that is 0.
 
     Args:
-        data: see `lstd.config.DatasetConfig`. The evaluation split is never shuffled, whatever
+        data: see `lstd.DatasetConfig`. The evaluation split is never shuffled, whatever
             `shuffle_buffer` says.
         split: train or evaluation.
         seed: of order, strides and augmentation; not negative.

@@ -7,14 +7,15 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import ConvConfig, ModelConfig, Precision
 from lstd.layers.anchor_generator import AnchorGenerator
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.feature_maps import FeatureMaps
+from lstd.model_config import ConvConfig, ModelConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import anchors as anchor_ops
+from lstd.train_config import Precision
 
 
 def build_model(

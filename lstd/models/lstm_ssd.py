@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import PostprocessingConfig
 from lstd.layers.anchor_generator import AnchorGenerator
 from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
+from lstd.model_config import PostprocessingConfig
 from lstd.models import replicas, turns
 from lstd.models.carried_state import CarriedState
 from lstd.models.coins import Coins

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd.config import AnchorConfig, ModelConfig
+from lstd.model_config import AnchorConfig, ModelConfig
 
 OUTPUT_STRIDE = 32
 """Pixels of the model's input for one cell of the first grid."""

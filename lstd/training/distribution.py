@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import Distribution
+from lstd.train_config import Distribution
 
 # What the collective operations of a worker say when another one has gone.
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)

@@ -13,8 +13,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config as config_lib
-from lstd.config import Config, LearningRateConfig
+from lstd.config import Config
 from lstd.models import replicas
+from lstd.train_config import LearningRateConfig
 from lstd.training.averages import Averages
 
 _NAME = "step"

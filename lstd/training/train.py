@@ -15,12 +15,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
-from lstd.config import Config, EarlyStoppingConfig
+from lstd.config import Config
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.ops import anchors as anchor_ops
+from lstd.train_config import EarlyStoppingConfig
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
 from lstd.training.averages import Averages, UpdateAverages

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lstd import config_io
-from lstd.config import Config, DataConfig, DatasetConfig, EvaluationConfig, ModelConfig
+from lstd.config import Config, EvaluationConfig
+from lstd.data_config import DataConfig, DatasetConfig
+from lstd.model_config import ModelConfig
 from lstd.models.build import build_model
 from lstd.training import weights_file
 from lstd.types import GroundTruth

@@ -15,7 +15,9 @@ import pytest
 
 from lstd.cli import eval as eval_command
 from lstd.cli import eval_fingerprint
-from lstd.config import Config, DataConfig, DatasetConfig, ModelConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig, DatasetConfig
+from lstd.model_config import ModelConfig
 from lstd.runtime.detector import VideoDetector
 from tests.cli import eval_inputs
 from tests.runtime import fake_exports

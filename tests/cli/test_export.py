@@ -12,7 +12,8 @@ import pytest
 
 from lstd import config_io
 from lstd.cli import export, representative_data
-from lstd.config import Config, DataConfig, EvaluationConfig, ExportConfig
+from lstd.config import Config, EvaluationConfig, ExportConfig
+from lstd.data_config import DataConfig
 from lstd.export import bundle, representative
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector

@@ -13,7 +13,9 @@ import pytest
 
 from lstd import config_io
 from lstd.cli import train as train_command
-from lstd.config import Config, DataConfig, DatasetConfig, FineTuneConfig, TrainConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig, DatasetConfig
+from lstd.train_config import FineTuneConfig, TrainConfig
 from lstd.training.history import read_history
 from lstd.training.run_folder import load_model
 from lstd.types import GroundTruth

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
-from lstd.config import DatasetConfig
 from lstd.data import sequence_example
+from lstd.data_config import DatasetConfig
 from lstd.types import GroundTruth
 
 LABELS = ("ant", "bee", "cat")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config import DataConfig, DatasetConfig
 from lstd.data import (
     conversion,
     convert,
@@ -29,6 +28,7 @@ from lstd.data import (
 from lstd.data.conversion import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
+from lstd.data_config import DataConfig, DatasetConfig
 from tests.data import go_on, records
 
 Image = pytest.importorskip("PIL.Image")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config import DataConfig, DatasetConfig
 from lstd.data import pipeline, sequence_example
 from lstd.data.problems import Report
+from lstd.data_config import DataConfig, DatasetConfig
 from lstd.types import GroundTruth
 from tests.data import records
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import augmentation_config as names
-from lstd.config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
 from lstd.data.conversion import Settings
+from lstd.data_config import DataConfig, DatasetConfig
 from lstd.losses import DetectionLoss
 from lstd.types import ClipBatch, GroundTruth
 from tests import tiny

@@ -16,7 +16,9 @@ import pytest
 import tensorflow as tf
 
 from lstd import config_io
-from lstd.config import Config, DataConfig, TrainConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig
+from lstd.train_config import TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from lstd import config_io
-from lstd.config import Config, DataConfig, TrainConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig
+from lstd.train_config import TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records

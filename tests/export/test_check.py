@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config import PostprocessingConfig
 from lstd.export import (
     check,
     comparison,
@@ -18,6 +17,7 @@ from lstd.export import (
 )
 from lstd.export.module import ExportModule
 from lstd.export.streams import ExportCheckError
+from lstd.model_config import PostprocessingConfig
 from tests.export import exports
 from tests.export.tiny_model import TinyModel
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import PostprocessingConfig
+from lstd.model_config import PostprocessingConfig
 from lstd.types import LSTMState, Output, Predictions
 
 HEIGHT, WIDTH, CHANNELS = 32, 64, 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstd.config import HardNegativeConfig
 from lstd.losses import DetectionLoss, huber, sigmoid_cross_entropy
+from lstd.model_config import HardNegativeConfig
 from lstd.types import GroundTruth, Predictions
 from tests.golden.reference import arrays, reference, reference_names
 

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 import lstd
-from lstd.config import LearningRateConfig, TrainConfig
 from lstd.models import accumulation
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.train_config import LearningRateConfig, TrainConfig
 from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 

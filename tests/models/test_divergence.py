@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 import lstd
-from lstd.config import TrainConfig
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.variable_names import names_of
+from lstd.train_config import TrainConfig
 from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 

@@ -9,9 +9,9 @@ import pytest
 import tf_keras as keras
 
 import lstd
-from lstd.config import TrainConfig
 from lstd.models import keras_3
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.train_config import TrainConfig
 from lstd.training.fused import AdamW
 from lstd.training.optimizers import RMSProp
 from tests import tiny

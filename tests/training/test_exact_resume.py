@@ -15,8 +15,10 @@ import tf_keras as keras
 from tensorflow.python.framework import config as tensorflow_config
 
 import lstd
-from lstd.config import Config, DataConfig, TrainConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.train_config import TrainConfig
 from lstd.training.train import train
 from tests import tiny
 from tests.data import records

@@ -15,9 +15,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
-from lstd.config import Config, DataConfig, DatasetConfig, FineTuneConfig, TrainConfig
+from lstd.config import Config
+from lstd.data_config import DataConfig, DatasetConfig
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.train_config import FineTuneConfig, TrainConfig
 from lstd.training.history import read_history
 from lstd.training.run_folder import RunFolder, load_model
 from lstd.training.train import train
