@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from lstd.data import augment, decode
-from lstd.data.lanes import Clip
+from lstd.data.clip import Clip
 from lstd.types import ClipBatch, GroundTruth
 
 _PADDING = {"boxes": 0, "classes": -1, "track_ids": -1, "is_crowd": 0}

@@ -13,10 +13,12 @@ from lstd import label_map
 from lstd.augmentation_config import FrameDropping, TimeReversal
 from lstd.data import augment, batches, checked_footage, decode, lanes, open_footage, problems
 from lstd.data.batches import FrameSize
+from lstd.data.clip import Clip, clip_signature
+from lstd.data.dealing import Shuffle
 from lstd.data.footage import Footage
-from lstd.data.lanes import Clip
 from lstd.data.problems import Report
 from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
+from lstd.data.walk import Dropping, Walk
 from lstd.data_config import DataConfig, DatasetConfig
 
 _LOG = logging.getLogger(__name__)
@@ -148,7 +150,9 @@ def open_split(
         with_tracks = videos[0].has_tracks
     make = _generator(config, videos, split=split, seed=seed, skip_batches=skip_batches, own=own)
     clips = _reported(make, cleaner.report, where)
-    dataset = tf.data.Dataset.from_generator(clips, output_signature=_signature(config))
+    dataset = tf.data.Dataset.from_generator(
+        clips, output_signature=clip_signature(config.unroll_length)
+    )
     dataset = dataset.map(
         functools.partial(
             batches.decode_clip,
@@ -271,7 +275,7 @@ def _generator(
             videos,
             lanes=config.batch_size,
             walk=_walk(config),
-            shuffle=lanes.Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
+            shuffle=Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
             seed=seed,
             skip=skip_batches * config.batch_size,
             own=own,
@@ -296,15 +300,15 @@ def _reported(
     return clips
 
 
-def _walk(config: DatasetConfig) -> lanes.Walk:
+def _walk(config: DatasetConfig) -> Walk:
     steps = config.augmentation
     reversal = [step.probability for step in steps if isinstance(step, TimeReversal)]
     dropping = [
-        lanes.Dropping(step.probability, step.rate, step.max_consecutive)
+        Dropping(step.probability, step.rate, step.max_consecutive)
         for step in steps
         if isinstance(step, FrameDropping)
     ]
-    return lanes.Walk(
+    return Walk(
         unroll_length=config.unroll_length,
         min_frame_stride=config.min_frame_stride,
         max_frame_stride=config.max_frame_stride,
@@ -314,23 +318,4 @@ def _walk(config: DatasetConfig) -> lanes.Walk:
         overlap=config.overlap,
         reversal=reversal[0] if reversal else 0.0,
         dropping=dropping[0] if dropping else None,
-    )
-
-
-def _signature(config: DatasetConfig) -> Clip:
-    frames = config.unroll_length
-    return Clip(
-        images=tf.TensorSpec([frames], tf.string),
-        image_sizes=tf.TensorSpec([frames, 2], tf.int32),
-        boxes=tf.TensorSpec([frames, None, 4], tf.float32),
-        classes=tf.TensorSpec([frames, None], tf.int32),
-        track_ids=tf.TensorSpec([frames, None], tf.int32),
-        is_crowd=tf.TensorSpec([frames, None], tf.bool),
-        frame_index=tf.TensorSpec([frames], tf.int32),
-        start=tf.TensorSpec([], tf.bool),
-        video_id=tf.TensorSpec([], tf.string),
-        seed=tf.TensorSpec([2], tf.int64),
-        reference_boxes=tf.TensorSpec([None, 4], tf.float32),
-        still=tf.TensorSpec([], tf.bool),
-        wheres=tf.TensorSpec([frames], tf.string),
     )

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from lstd.data import lanes
-from lstd.data.lanes import Clip, Dropping, Shuffle, Walk
+from lstd.data.clip import Clip
+from lstd.data.dealing import Shuffle
 from lstd.data.rows import Row
+from lstd.data.walk import Dropping, Walk
 
 BUFFER = Shuffle(buffer=8)
 
