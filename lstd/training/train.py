@@ -9,34 +9,26 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
 from lstd.config import Config
-from lstd.losses import DetectionLoss
-from lstd.models.build import build_model
 from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.ops import anchors as anchor_ops
 from lstd.train_config import EarlyStoppingConfig
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training.averages import Averages, UpdateAverages
+from lstd.training.averages import UpdateAverages
 from lstd.training.distribution import StopTogether
 from lstd.training.early_stopping import StopEarly
-from lstd.training.events import Events
-from lstd.training.fine_tune import load_initial_weights
 from lstd.training.history import WriteHistory
-from lstd.training.keep_weights import KeepWeights
 from lstd.training.limits import RefuseBrokenWeights, StopAtStep
-from lstd.training.optimizers import build_optimizer
 from lstd.training.progress import Progress
-from lstd.training.resume import Checkpoints, DataPlace
 from lstd.training.run_folder import RunFolder
-from lstd.training.samples import WriteSamples
+from lstd.training.run_parts import Run, assemble, dealt, open_dataset, start_of
 from lstd.training.scalars import WriteScalars
 
 _DRY_STEPS = 2
@@ -91,7 +83,7 @@ def train(
     strategy = strategy or distribution.strategy_of(config.train.distribution)
     if not distribution.is_chief(strategy):
         say, stream = _say_nothing, io.StringIO()
-    start = _start_of(folder, config, resume=resume, say=say)
+    start = start_of(folder, config, resume=resume, say=say)
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -100,11 +92,11 @@ def train(
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-")))
             folder = RunFolder(place)
         if dataset is None:
-            dataset = _dataset(config, start.place, strategy, say)
-            data = _dealt(dataset, strategy)
+            dataset = open_dataset(config, start.place, strategy, say)
+            data = dealt(dataset, strategy)
         else:
             data = dataset
-        run = _assemble(config, folder, dataset, evaluations, start, strategy, say)
+        run = assemble(config, folder, dataset, evaluations, start, strategy, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
         stop = _early_stopping(config.train.early_stopping, run, say)
@@ -161,187 +153,12 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
     resume_lib.refuse_other_model(before, config, where=str(folder.path))
 
 
-class _Run(NamedTuple):
-    """The parts of a run."""
-
-    model: LSTMSSD
-    folder: RunFolder
-    checkpoints: Checkpoints
-    keep: KeepWeights
-    averages: Averages | None
-    events: Events
-    num_evaluations: int
-    strategy: tf.distribute.Strategy
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this worker is the one that writes."""
-        return distribution.is_chief(self.strategy)
-
-    def position(self) -> tuple[int, int]:
-        """Returns the steps and the epochs done so far."""
-        return int(self.model.optimizer.iterations.numpy()), int(self.checkpoints.epoch.numpy())
-
-
-class _Start(NamedTuple):
-    """Where a run starts from.
-
-    Attributes:
-        checkpoint: prefix, None at the very beginning.
-        place: in the data.
-        same_data: the data goes on where it was.
-    """
-
-    checkpoint: str | None
-    place: DataPlace
-    same_data: bool = True
-
-
-def _start_of(
-    folder: RunFolder, config: Config, *, resume: bool, say: Callable[[str], None]
-) -> _Start:
-    checkpoint = resume_lib.last_checkpoint(folder.checkpoints) if resume else None
-    if checkpoint is None:
-        if resume:
-            say(f"{folder.path}: no checkpoint yet; starting from the beginning")
-        return _Start(None, resume_lib.first_place(config))
-    place, changes = resume_lib.place_after(checkpoint, config)
-    if changes:
-        say(f"the data starts anew, in another order: {'; '.join(changes)}")
-    return _Start(checkpoint, place, not changes)
-
-
 def _say_nothing(message: str) -> None:
     """Leaves it to the first worker."""
 
 
-def _dealt(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
-    """Returns a worker's batches in the form in which `fit` takes them."""
-    if strategy.num_replicas_in_sync == 1:
-        return dataset
-    # They never end: said so, since otherwise all workers ask each other before each step.
-    endless = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return keras.utils.experimental.DatasetCreator(lambda context: endless)
-
-
-def _dataset(
-    config: Config,
-    place: DataPlace,
-    strategy: tf.distribute.Strategy,
-    say: Callable[[str], None],
-) -> Iterable[Any]:
-    """Returns this worker's training data, looked over, from the batch on that is due."""
-    # Here, because a given dataset needs no reader.
-    from lstd.data.pipeline import open_split
-    from lstd.training import data_check
-
-    split = open_split(
-        config.data,
-        "train",
-        seed=place.seed,
-        num_classes=config.model.num_classes,
-        labels=config.model.labels,
-        skip_batches=place.batches,
-        input_context=distribution.input_context(strategy),
-    )
-    data_check.check(
-        split.videos,
-        batch_size=config.data.train.batch_size,
-        unroll_length=config.data.train.unroll_length,
-        num_frames=config.train.check_frames,
-        anchors=data_check.AnchorCheck(
-            anchor_ops.from_config(config.model),
-            config.model.matching.matched_threshold,
-            config.train.min_anchor_share,
-        ),
-        say=say,
-    )
-    return split.dataset
-
-
-def _assemble(
-    config: Config,
-    folder: RunFolder,
-    dataset: Iterable[Any],
-    evaluations: Sequence[keras.callbacks.Callback],
-    start: _Start,
-    strategy: tf.distribute.Strategy,
-    say: Callable[[str], None],
-) -> _Run:
-    """Returns model, optimizer and what saves them, with the weights that the run starts from."""
-    train_config = config.train
-    is_chief = distribution.is_chief(strategy)
-    with strategy.scope():
-        model = _compiled(config, say)
-        if start.checkpoint is None:
-            load_initial_weights(model, train_config.fine_tune, say=say)
-        decay = train_config.moving_average_decay
-        averages = Averages(model.weights, decay=decay) if decay else None
-    checkpoints = Checkpoints(
-        folder.checkpoints,
-        model,
-        averages=averages,
-        keep=train_config.keep_checkpoints,
-        place=start.place,
-        batches_per_step=train_config.accumulate_steps,
-        state=model.training_state,
-        writes=is_chief,
-    )
-    if start.checkpoint is not None:
-        checkpoints.restore(start.checkpoint, same_data=start.same_data)
-        resume_lib.apply_constant_rate(model.optimizer, train_config.learning_rate)
-        step = int(model.optimizer.iterations.numpy())
-        say(f"going on after step {step}, from {start.checkpoint}")
-    events = Events(folder.tensorboard)
-    samples = WriteSamples(
-        _first_batches(evaluations, dataset),
-        events,
-        loss=model.loss,
-        min_score=config.evaluation.min_score_threshold,
-        step=lambda: int(model.optimizer.iterations.numpy()),
-        say=say,
-    )
-    keep = KeepWeights(
-        folder,
-        build_model(config.model, precision="float32"),
-        averages=averages,
-        prefer_averages=config.evaluation.use_moving_averages,
-        evaluations=[*evaluations, samples],
-        writes=is_chief,
-    )
-    return _Run(model, folder, checkpoints, keep, averages, events, len(evaluations), strategy)
-
-
-def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
-    """Returns the model, ready for `fit`."""
-    model = build_model(
-        config.model,
-        stateful=config.train.carry_state,
-        batch_size=config.data.train.batch_size,
-        precision=config.train.precision,
-    )
-    frozen = model.freeze(config.train.freeze)
-    if frozen:
-        say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
-    model.compile(
-        optimizer=build_optimizer(config.train),
-        loss=DetectionLoss.from_config(config.model),
-        accumulate_steps=config.train.accumulate_steps,
-        gradient_checkpointing=config.train.gradient_checkpointing,
-    )
-    return model
-
-
-def _first_batches(
-    evaluations: Sequence[keras.callbacks.Callback], dataset: Iterable[Any]
-) -> Iterable[Any]:
-    """Returns the data that is evaluated, else that of training; none if it is read only once."""
-    evaluated = next((each.dataset for each in evaluations if hasattr(each, "dataset")), dataset)
-    return evaluated if iter(evaluated) is not evaluated else ()
-
-
 def _early_stopping(
-    config: EarlyStoppingConfig | None, run: _Run, say: Callable[[str], None]
+    config: EarlyStoppingConfig | None, run: Run, say: Callable[[str], None]
 ) -> StopEarly | None:
     if config is None:
         return None
@@ -353,7 +170,7 @@ def _early_stopping(
     return StopEarly(run.folder.history, **dataclasses.asdict(config), say=say)
 
 
-def _fit_or_say_what_is_kept(run: _Run, dataset: Iterable[Any], **options: Any) -> None:
+def _fit_or_say_what_is_kept(run: Run, dataset: Iterable[Any], **options: Any) -> None:
     """Calls `_fit`; when training diverges, the error also says what is left of it."""
     try:
         _fit(run, dataset, **options)
@@ -370,13 +187,13 @@ def _fit_or_say_what_is_kept(run: _Run, dataset: Iterable[Any], **options: Any) 
         ) from None
 
 
-def _what_is_kept(run: _Run) -> str:
+def _what_is_kept(run: Run) -> str:
     kept = resume_lib.last_checkpoint(run.folder.checkpoints)
     return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
 
 
 def _fit(
-    run: _Run,
+    run: Run,
     dataset: Iterable[Any],
     *,
     last_step: int,
@@ -413,7 +230,7 @@ def _fit(
         raise ValueError("the training dataset gave no batch; check data.train")
 
 
-def _report_dry_run(run: _Run, folder: RunFolder, say: Callable[[str], None]) -> None:
+def _report_dry_run(run: Run, folder: RunFolder, say: Callable[[str], None]) -> None:
     """Reads the weights back, and says what has been tried."""
     weights_file.load(run.keep.snapshot, folder.weights("best"))
     files = [path for path in folder.path.rglob("*") if path.is_file()]
