@@ -7,9 +7,10 @@ gradients and update, as `model.fit` does them. Each variant lives in a process 
 its peak memory is its own; they take turns, one runs while the others wait. `coin` draws the large
 network for half of the frames, `quarter` for one in four; `all` runs both backbones on all frames,
 as the original does; `no pool` is `coin` without TensorFlow's memory pool, which lstd asks for;
-`fixed` is two large frames in each clip of four, and `checkpointing` the same with
-`train.gradient_checkpointing`. A turn's time is the mean of its steps, because the draws differ;
-the table has the median of the turns and their spread, and the ratio to `all` turn by turn.
+`bfloat16` is `coin` with `train.precision: mixed_bfloat16`; `fixed` is two large frames in each
+clip, and `checkpointing` the same with `train.gradient_checkpointing`; `fixed quarter` is one in
+each clip of four. A turn's time is the mean of its steps, because the draws differ; the table has
+the median of the turns and their spread, and the ratio to `all` turn by turn.
 
 `--profile` prints where the time of `coin` goes instead, by kind of operation.
 """
@@ -38,10 +39,16 @@ VARIANTS = {
     "coin": ["model.large_probability=0.5"],
     "quarter": ["model.large_probability=0.25"],
     "no pool": ["model.large_probability=0.5"],
+    "bfloat16": ["model.large_probability=0.5", "train.precision=mixed_bfloat16"],
     "fixed": ["model.large_frames=2"],
+    "fixed quarter": ["model.large_frames=1"],
     "checkpointing": ["model.large_frames=2", "train.gradient_checkpointing=true"],
 }
-LIMITS = {"coin": (0.65, 0.85), "quarter": (0.45, 0.7)}  # time, memory
+LIMITS = {
+    "coin": (0.65, 0.85),
+    "quarter": (0.45, 0.7),
+    "fixed quarter": (0.45, 0.7),
+}  # time, memory
 
 
 def main() -> None:
@@ -72,7 +79,7 @@ def main() -> None:
     times, memory = in_turns(arguments)
     for name, values in times.items():
         line = (
-            f"{name:13} {1000 * statistics.median(values):7.0f} ms a step "
+            f"{name:14} {1000 * statistics.median(values):7.0f} ms a step "
             f"({1000 * min(values):.0f} to {1000 * max(values):.0f}), peak {memory[name]:.2f} GB"
         )
         if name != "all":
@@ -147,7 +154,7 @@ def step_function(name: str, arguments: argparse.Namespace) -> Any:
             *VARIANTS[name],
         ],
     )
-    model = lstd.build_model(config.model)
+    model = lstd.build_model(config.model, precision=config.train.precision)
     model.compile(
         optimizer=lstd.build_optimizer(config.train),
         loss=lstd.DetectionLoss.from_config(config.model),
