@@ -20,13 +20,14 @@ from tests.golden.reference import arrays, reference, reference_names
 VARIANTS = [name.removesuffix("_train.npz") for name in reference_names("*_train.npz")]
 
 
-# Noise floors: reference/README.md, "Comparing", and train_noise_floor.json. Without oneDNN, as the
-# golden numbers were made and these tests run (tests/conftest.py), a CPU with AVX-512 stays far
-# below them: forward 2e-6, gradients 6e-6 (interleaved) and 3e-5 (MobileNetV1), changes 3e-4. A CPU
-# with AVX2 alone adds up in another order: forward 3e-5. A relu6 input that close to 0 or 6 is then
-# on the other side, and the gradients of all layers before it jump. How far, `step` finds out by
-# itself: it takes the gradients again for frames that are off by their last bit. (One such jump of
-# 3.4 % was seen against the golden numbers and, to three digits, between two runs of ours.)
+# Noise floors: reference/README.md, "Comparing", and train_noise_floor.json. All without oneDNN, as
+# the golden numbers were made and these tests run (tests/conftest.py). Where a CPU adds up in the
+# order of the golden numbers, we are far below them: forward 2e-6, gradients 6e-6 (interleaved) and
+# 3e-5 (MobileNetV1), changes 3e-4. Where it adds up in another, the forward pass is off by 3e-5. A
+# relu6 input that close to 0 or 6 is then on the other side, and the gradients of all layers before
+# it jump. How far, `step` finds out by itself: it takes the gradients again for frames that are off
+# by their last bit. (One such jump of 3.4 % was seen against the golden numbers and, to three
+# digits, between two runs of ours.)
 FORWARD = 1e-4  # relative L2
 # After update k: mining and relu6 are not continuous, so that a bit grows into percents in no time.
 CURVE = (1e-5, 1e-3, 1e-2, 1e-1, 1e-1)
@@ -181,17 +182,19 @@ def test_gradients(variant):
     golden = arrays(reference(f"{variant}_train_grads.npz"))
     gradients, moved = step(variant)["gradients"], step(variant)["moved"]
     assert set(golden) == set(gradients)
-    differences = []
+    differences = {}
     for name, theirs in golden.items():
         mine = gradients[name].numpy()
         if is_rounding_noise(theirs):
             assert np.abs(mine).max() < NOISE, name
         else:
-            differences.append(relative(mine, theirs))
+            differences[name] = relative(mine, theirs)
             floor = max(gradient_tolerance(variant, name), 1.5 * moved[name])
-            assert differences[-1] < floor, name
-    # Jumps are few: on a CPU with AVX2 alone 2e-4 (MobileNetV1) and 5e-5 (interleaved).
-    assert np.median(differences) < 1e-3
+            assert differences[name] < floor, name
+    # Not all may jump as far as the worst does. Seen on three CPUs: MobileNetV1 up to 2e-4 (4e-3
+    # between two runs of ours), interleaved up to 1.6e-3 (4e-3).
+    ours = np.median([moved[name] for name in differences])
+    assert np.median(list(differences.values())) < max(1e-3, ours)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
