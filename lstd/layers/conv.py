@@ -66,8 +66,11 @@ class _NormalizedConv(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         training = training and not self.frozen_statistics
-        outputs = self.batch_norm(self.convolution(inputs), training=training)
+        outputs = self.batch_norm(self._convolved(inputs), training=training)
         return tf.nn.relu6(outputs) if self.activation else outputs
+
+    def _convolved(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.convolution(inputs)
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns kernel and bias of the one convolution that the layer is in inference.
@@ -168,6 +171,19 @@ class DepthwiseConvBN(_NormalizedConv):
             depthwise_regularizer=l2(self.l2_weight),
             name="conv",
         )
+
+    def _convolved(self, inputs: tf.Tensor) -> tf.Tensor:
+        if inputs.dtype != tf.bfloat16 or self.strides == 1 or inputs.shape[2] != 1:
+            return self.convolution(inputs)
+        # In bfloat16, oneDNN's gradient of the kernel is memory that nobody has written wherever
+        # the kernel sees nothing of a map so narrow (TensorFlow 2.21); in float32 it is 0.
+        outputs = tf.nn.depthwise_conv2d(
+            tf.cast(inputs, tf.float32),
+            tf.cast(self.convolution.depthwise_kernel, tf.float32),
+            strides=(1, self.strides, self.strides, 1),
+            padding="SAME",
+        )
+        return tf.cast(outputs, tf.bfloat16)
 
     def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
         return self.convolution.depthwise_kernel * factor[:, tf.newaxis]

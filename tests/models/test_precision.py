@@ -19,9 +19,11 @@ TRAIN = TrainConfig(learning_rate=LearningRateConfig(schedule="constant", initia
 HALF = ("mixed_bfloat16", "mixed_float16")
 
 
-def _model(precision: Any) -> LSTMSSD:
+def _model(precision: Any, *, freeze: tuple[str, ...] = ()) -> LSTMSSD:
     model = lstd.build_model(tiny.FIRST_PAPER, precision=precision)
     model.set_weights(tiny.model(tiny.FIRST_PAPER).get_weights())
+    if freeze:
+        model.freeze(freeze)
     model.compile(
         optimizer=lstd.build_optimizer(TRAIN),
         loss=lstd.DetectionLoss.from_config(tiny.FIRST_PAPER),
@@ -45,13 +47,31 @@ def models() -> dict[str, tuple[LSTMSSD, dict[str, list[float]]]]:
 
 
 @pytest.mark.parametrize("precision", HALF)
-def test_losses_and_gradients_are_close_to_those_of_float32(models: Any, precision: str) -> None:
+def test_losses_are_close_to_those_of_float32(models: Any, precision: str) -> None:
     (_, ours), (_, wanted) = models[precision], models["float32"]
 
-    # bfloat16 has 8 bits, 0.4 %; the gradients pass some fifty layers there and back.
+    # bfloat16 has 8 bits, 0.4 %; the frames pass some fifty layers.
     assert ours["loss"][0] == pytest.approx(wanted["loss"][0], rel=0.05)
     assert ours["regularization"][0] == pytest.approx(wanted["regularization"][0], rel=1e-4)
-    assert ours["gradient_norm"][0] == pytest.approx(wanted["gradient_norm"][0], rel=0.3)
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_gradients_are_close_to_those_of_float32(precision: str) -> None:
+    # With the statistics of so few frames, gradients are 100 times as large, and chaotic.
+    frozen = {name: _model(name, freeze=("/moving_",)) for name in ("float32", precision)}
+    before = frozen["float32"].get_weights()
+
+    norms = {name: _fit(model)["gradient_norm"][0] for name, model in frozen.items()}
+    wanted, found = (
+        np.concatenate(
+            [np.ravel(new - old) for new, old in zip(model.get_weights(), before, strict=True)]
+        )
+        for model in frozen.values()
+    )
+
+    # Measured: 0.0008 and 0.014, the same for both precisions.
+    assert norms[precision] == pytest.approx(norms["float32"], rel=0.01)
+    assert np.linalg.norm(found - wanted) < 0.05 * np.linalg.norm(wanted)
 
 
 @pytest.mark.parametrize("precision", HALF)
