@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOWBUG = ROOT / "examples" / "sowbug"
 SCHEDULES = ("LARGE", "SKIP3", "SKIP9", "SMALL")
 STAGES = ("data", "train", "evaluate", "export", "detect", "report")
+MARK = "made_by_the_demo.txt"
 
 
 class Scores(NamedTuple):
@@ -80,10 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(folder: Path, settings: list[str]) -> int:
     """Goes through the stages; everything it makes lies in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    config = config_of(folder, settings)
+    claim(folder)
     clock = Clock()
     clock.stage("data", "writing the two videos as TFRecords of SequenceExamples")
-    config = prepare(folder, settings)
+    write_records(folder)
     clock.done("data")
 
     steps = config.train.steps
@@ -115,36 +117,46 @@ def run(folder: Path, settings: list[str]) -> int:
     return 0
 
 
-def prepare(folder: Path, settings: list[str]) -> Config:
-    """Returns the config of the run, with the records that it writes."""
-    from lstd.data import convert, readers
-    from lstd.data.conversion import Settings
-
-    if (folder / "data").exists():  # an earlier demo's
-        shutil.rmtree(folder / "data")
-    records = {}
-    for split in ("train", "unseen"):
-        source = readers.open(SOWBUG / f"sowbug_{split}.mp4")  # and the CSV file beside it
-        convert.convert(source, folder / "data" / split, Settings())
-        records[split] = folder / "data" / split / "*.tfrecord"
+def config_of(folder: Path, settings: list[str]) -> Config:
+    """Returns the config of the run, which reads the records in `folder`."""
     config = config_io.load_config(ROOT / "configs" / "sowbug_demo.yaml")
-    data = dataclasses.replace(
-        config.data,
-        train=dataclasses.replace(config.data.train, input_path=(str(records["train"]),)),
-        evaluation=dataclasses.replace(
-            config.data.evaluation, input_path=(str(records["unseen"]),)
-        ),
+    train, unseen = (
+        dataclasses.replace(part, input_path=(str(folder / "data" / split / "*.tfrecord"),))
+        for part, split in ((config.data.train, "train"), (config.data.evaluation, "unseen"))
     )
+    data = dataclasses.replace(config.data, train=train, evaluation=unseen)
     return config_io.override(dataclasses.replace(config, data=data), settings)
 
 
+def claim(folder: Path) -> None:
+    """Removes an earlier demo's data and run; a folder with anything else in it is refused."""
+    mark = folder / MARK
+    folder.mkdir(parents=True, exist_ok=True)
+    if not mark.exists() and any(folder.iterdir()):
+        raise ValueError(
+            f"--output_directory {folder}: expected a new or empty folder, or an earlier demo's "
+            f"(with {MARK} in it), because data and run in it are removed; name another folder"
+        )
+    mark.write_text("The next demo removes data and run beside this file.\n")
+    for name in ("data", "run"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def write_records(folder: Path) -> None:
+    """Writes the two videos as records."""
+    from lstd.data import convert, readers
+    from lstd.data.conversion import Settings
+
+    for split in ("train", "unseen"):
+        source = readers.open(SOWBUG / f"sowbug_{split}.mp4")  # and the CSV file beside it
+        convert.convert(source, folder / "data" / split, Settings())
+
+
 def train(config: Config, run_folder: Path) -> None:
-    """Trains from scratch; an earlier demo's run is removed."""
+    """Trains from scratch."""
     from lstd.evaluation.callback import EvaluationCallback
     from lstd.training import train as training
 
-    if run_folder.exists():
-        shutil.rmtree(run_folder)
     unseen = lstd.make_dataset(config.data, "evaluation")
     callback = EvaluationCallback(unseen, schedules=config.evaluation.schedules)
     training.train(config, run_folder, evaluations=[callback], command=["make", "demo"])

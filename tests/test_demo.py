@@ -1,0 +1,55 @@
+"""examples/demo.py removes what an earlier demo made, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "demo.py"
+
+
+@pytest.fixture(scope="module")
+def demo() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("demo", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_folder_with_other_files_is_left_as_it_is(
+    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.csv").write_text("mine")
+
+    assert demo.main(["--output_directory", str(tmp_path)]) == 2
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["data", "mine.csv"]
+    assert "name another folder" in capsys.readouterr().err
+
+
+def test_an_earlier_demo_gives_way(demo: ModuleType, tmp_path: Path) -> None:
+    demo.claim(tmp_path / "demo")
+    for name in ("data", "run", "export"):
+        (tmp_path / "demo" / name).mkdir()
+
+    demo.claim(tmp_path / "demo")
+
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["export", demo.MARK]
+
+
+def test_a_wrong_setting_removes_nothing(
+    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.claim(tmp_path)
+    (tmp_path / "run").mkdir()
+
+    assert demo.main(["--output_directory", str(tmp_path), "--set", "train.stepps=3"]) == 2
+
+    assert (tmp_path / "run").exists()
+    assert "steps" in capsys.readouterr().err
