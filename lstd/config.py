@@ -7,6 +7,7 @@ everything else is given plain values.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 
 from lstd import schedule_names
@@ -26,8 +27,13 @@ class EvaluationConfig:
     """Below this a detection is not drawn; metrics see all of them."""
 
     def __post_init__(self) -> None:
+        require(bool(self.schedules), "schedules needs at least one")
         for name in self.schedules:
             schedule_names.check(name, where="schedules")
+        require(
+            not math.isnan(self.min_score_threshold),
+            "min_score_threshold must be a number, not nan",
+        )
 
 
 @dataclass(frozen=True)

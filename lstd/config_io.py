@@ -60,6 +60,8 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{path}{line}: not valid YAML: {problem}") from None
+    except ValueError as error:  # such as 2001-99-99, which looks like a date
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -121,7 +123,7 @@ def override(config: Config, settings: list[str]) -> Config:
             raise ConfigError(f"--set {setting}: expected section.key=value")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: 2001-99-99, which looks like a date
             raise ConfigError(f"--set {setting}: {text!r} is not valid YAML") from None
         *parents, last = name.split(".")
         place: Any = data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +72,12 @@ class AnchorConfig:
             bool(self.aspect_ratios) and all(ratio > 0 for ratio in self.aspect_ratios),
             "aspect_ratios needs values above 0",
         )
+        require(
+            self.interpolated_scale_aspect_ratio >= 0,
+            "interpolated_scale_aspect_ratio must not be negative",
+        )
+        for name in ("base_anchor_height", "base_anchor_width"):
+            require(getattr(self, name) > 0, f"{name} must be above 0")
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,8 @@ class HardNegativeConfig:
     def __post_init__(self) -> None:
         require(self.num_hard_examples > 0, "num_hard_examples must be above 0")
         require(0 < self.iou_threshold <= 1, "iou_threshold must be in (0, 1]")
+        for name in ("max_negatives_per_positive", "min_negatives_per_image"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,12 @@ class LossConfig:
     hard_negatives: HardNegativeConfig | None = HardNegativeConfig()
     """null switches mining off: every anchor counts."""
 
+    def __post_init__(self) -> None:
+        require(0 <= self.focal_alpha <= 1, "focal_alpha must be in [0, 1]")
+        for name in ("focal_gamma", "classification_weight", "localization_weight"):
+            require(0 <= getattr(self, name) < math.inf, f"{name} must be finite and not negative")
+        require(0 < self.huber_delta < math.inf, "huber_delta must be finite and above 0")
+
 
 @dataclass(frozen=True)
 class PostprocessingConfig:
@@ -134,6 +149,7 @@ class PostprocessingConfig:
         require(0 < self.iou_threshold <= 1, "iou_threshold must be in (0, 1]")
         require(self.max_detections_per_class > 0, "max_detections_per_class must be above 0")
         require(self.max_total_detections > 0, "max_total_detections must be above 0")
+        require(not math.isnan(self.score_threshold), "score_threshold must be a number, not nan")
 
 
 @dataclass(frozen=True)
@@ -199,7 +215,8 @@ class ModelConfig:
                 f"got {value}",
             )
         require(
-            len(self.depth_multipliers) in (1, 2) and all(m > 0 for m in self.depth_multipliers),
+            len(self.depth_multipliers) in (1, 2)
+            and all(0 < multiplier < math.inf for multiplier in self.depth_multipliers),
             "depth_multipliers needs one or two numbers above 0",
         )
         require(
@@ -211,6 +228,8 @@ class ModelConfig:
             "backbone 'mobilenet_v1' has no low-resolution twin; give one depth multiplier",
         )
         require(self.state_depth > 0, "state_depth must be above 0")
+        require(self.groups >= 1, "groups must be at least 1")
+        require(self.min_depth >= 0, "min_depth must not be negative")
         require(0 < self.large_probability < 1, "large_probability must be in (0, 1)")
         self._check_large_frames()
         require(
@@ -221,6 +240,14 @@ class ModelConfig:
         require(
             not (self.clip_state and self.scale_state),
             "clip_state and scale_state exclude each other; switch one off",
+        )
+        require(
+            all(depth >= 1 for depth in self.feature_map_depths),
+            "feature_map_depths must be at least 1",
+        )
+        require(
+            0 < self.feature_map_depth_multiplier < math.inf,
+            "feature_map_depth_multiplier must be finite and above 0",
         )
         require(
             len(self.feature_map_depths) + 1 == self.anchors.num_layers,

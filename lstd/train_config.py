@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -26,7 +27,8 @@ class LearningRateConfig:
     """cosine: the share of the run before the rate begins to fall."""
 
     def __post_init__(self) -> None:
-        require(self.initial > 0, "initial must be above 0")
+        require(0 < self.initial < math.inf, "initial must be finite and above 0")
+        require(0 < self.decay_factor < math.inf, "decay_factor must be finite and above 0")
         require(self.decay_steps > 0, "decay_steps must be above 0")
         require(0 <= self.hold_fraction < 1, "hold_fraction must be in [0, 1)")
         require(self.warmup_steps >= 0, "warmup_steps must not be negative")
@@ -49,6 +51,10 @@ class OptimizerConfig:
     """Each variable's gradient is clipped to this L2 norm by itself; 0 means no clipping."""
 
     def __post_init__(self) -> None:
+        require(0 <= self.decay <= 1, "decay must be in [0, 1]")
+        for name in ("momentum", "beta_1", "beta_2"):
+            require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
+        require(0 <= self.weight_decay < math.inf, "weight_decay must be finite and not negative")
         require(self.epsilon > 0, "epsilon must be above 0")
         require(self.clip_norm >= 0, "clip_norm must not be negative")
 

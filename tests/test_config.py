@@ -146,6 +146,7 @@ def test_number_that_yaml_reads_as_text_is_explained(tmp_path: Path) -> None:
         ("a: [1\nb: 2", "line 2: not valid YAML"),
         ("- 1\n- 2", "expected sections such as `model:`, found list"),
         ("just text", "expected sections such as `model:`, found str"),
+        ("train: {seed: 2001-99-99}", "not valid YAML: month must be in 1..12"),
     ],
 )
 def test_file_that_is_no_config_is_refused(tmp_path: Path, text: str, problem: str) -> None:
@@ -228,8 +229,40 @@ def test_empty_override_changes_nothing() -> None:
         ("trian.steps=3", "unknown key 'trian'; did you mean 'train'?"),
         ("train.steps.more=3", "steps is a value, not a section"),
         ("train.steps=[", "is not valid YAML"),
+        ("train.seed=2001-99-99", "train.seed=2001-99-99: '2001-99-99' is not valid YAML"),
         ("train.steps=1e3", "train.steps"),
         ("model.state_depth=30", "is not divisible by groups"),
+        ("model.groups=0", "model: groups must be at least 1"),
+        ("model.groups=-4", "model: groups must be at least 1"),
+        ("model.min_depth=-5", "model: min_depth must not be negative"),
+        ("model.feature_map_depths=[0, 0, 0, 0]", "model: feature_map_depths must be at least 1"),
+        ("model.feature_map_depth_multiplier=-1", "feature_map_depth_multiplier must be finite"),
+        ("model.depth_multipliers=[.inf]", "depth_multipliers needs one or two numbers"),
+        ("model.anchors.base_anchor_height=-1", "base_anchor_height must be above 0"),
+        ("model.anchors.base_anchor_width=0", "base_anchor_width must be above 0"),
+        ("model.anchors.interpolated_scale_aspect_ratio=-1", "ratio must not be negative"),
+        ("model.loss.huber_delta=0", "model.loss: huber_delta must be finite and above 0"),
+        ("model.loss.huber_delta=.inf", "huber_delta must be finite and above 0"),
+        ("model.loss.focal_gamma=-2", "focal_gamma must be finite and not negative"),
+        ("model.loss.focal_alpha=3", "focal_alpha must be in [0, 1]"),
+        ("model.loss.localization_weight=-1", "localization_weight must be finite and not"),
+        ("model.loss.classification_weight=-1", "classification_weight must be finite and not"),
+        (
+            "model.loss.hard_negatives.max_negatives_per_positive=-3",
+            "model.loss.hard_negatives: max_negatives_per_positive must not be negative",
+        ),
+        ("model.loss.hard_negatives.min_negatives_per_image=-3", "image must not be negative"),
+        ("model.postprocessing.score_threshold=.nan", "score_threshold must be a number"),
+        ("train.optimizer.momentum=2", "train.optimizer: momentum must be in [0, 1)"),
+        ("train.optimizer.decay=5", "train.optimizer: decay must be in [0, 1]"),
+        ("train.optimizer.decay=.nan", "train.optimizer: decay must be in [0, 1]"),
+        ("train.optimizer.beta_1=1", "beta_1 must be in [0, 1)"),
+        ("train.optimizer.beta_2=-0.1", "beta_2 must be in [0, 1)"),
+        ("train.optimizer.weight_decay=-1", "weight_decay must be finite and not negative"),
+        ("train.learning_rate.decay_factor=-1", "decay_factor must be finite and above 0"),
+        ("train.learning_rate.initial=.inf", "initial must be finite and above 0"),
+        ("evaluation.schedules=[]", "evaluation: schedules needs at least one"),
+        ("evaluation.min_score_threshold=.nan", "min_score_threshold must be a number"),
     ],
 )
 def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
@@ -237,6 +270,25 @@ def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
         config_io.override(Config(), [setting])
     assert str(caught.value).startswith("--set ")
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "model.min_depth=0",
+        "model.anchors.interpolated_scale_aspect_ratio=0",
+        "model.loss.localization_weight=0",
+        "model.loss.focal_gamma=0",
+        "model.loss.hard_negatives.max_negatives_per_positive=0",
+        "model.postprocessing.score_threshold=-.inf",
+        "train.optimizer.momentum=0",
+        "train.optimizer.decay=1",
+        "train.optimizer.clip_norm=0",
+        "train.learning_rate.decay_factor=1",
+    ],
+)
+def test_values_at_the_edge_of_what_means_something_are_accepted(setting: str) -> None:
+    config_io.override(Config(), [setting])
 
 
 def test_labels_default_to_numbers() -> None:
