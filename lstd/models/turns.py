@@ -252,17 +252,22 @@ def fold(clip: tf.Tensor) -> tf.Tensor:
     Batch norm in training sums over this axis, and batch norm without the fused kernel is sensitive
     to the order: time-major, as in the original, gives its numbers to the last bit.
     """
-    rest = clip.shape[2:]
     if clip.shape[1] == 1:
         return clip[:, 0]
-    return tf.reshape(_swap(clip), [-1, *rest])
+    return tf.reshape(_swap(clip), [-1, *_sizes(clip)[2:]])
 
 
 def unfold(images: tf.Tensor, num_frames: int) -> tf.Tensor:
     """Returns `[T * B, ...]`, time-major, as `[B, T, ...]`, T = `num_frames`."""
     if num_frames == 1:
         return images[:, tf.newaxis]
-    return _swap(tf.reshape(images, [num_frames, -1, *images.shape[1:]]))
+    return _swap(tf.reshape(images, [num_frames, -1, *_sizes(images)[1:]]))
+
+
+def _sizes(tensor: tf.Tensor) -> list[int | tf.Tensor]:
+    """Returns the shape: numbers where they are known when the graph is built, else tensors."""
+    sizes = tf.shape(tensor)
+    return [sizes[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
 def _swap(clip: tf.Tensor) -> tf.Tensor:

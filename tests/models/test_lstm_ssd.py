@@ -248,6 +248,31 @@ def test_frames_of_another_size_are_resized_as_one_by_one(model):
     assert output.predictions.box_encodings.shape == (2, 2, len(model.anchors), 4)
 
 
+def test_graph_that_knows_no_size_of_the_frames_equals_eager(model):
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, None, None, 3], tf.uint8)])
+    def call(clip):
+        return model(clip, networks=["large", "small"])
+
+    for size in (64, 96):
+        clip = tiny.clip(2, size=size)
+        assert_same(call(clip), model(clip, networks=["large", "small"]))
+
+
+def test_evaluate_takes_frames_of_one_size_after_another():
+    model = compiled(tiny.model())
+    clip, truth = tiny.batch(2)
+    large = clip._replace(frames=tf.repeat(tf.repeat(clip.frames, 2, axis=2), 2, axis=3))
+
+    losses = [
+        model.evaluate(tf.data.Dataset.from_tensors((each, truth)), verbose=0)
+        for each in (clip, large, clip)
+    ]
+
+    # The resize of TF1 takes every second pixel of the doubled ones: the same frames again.
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    np.testing.assert_allclose(losses[2], losses[0], rtol=1e-5)
+
+
 def test_image_that_is_not_square():
     model = tiny.model(input_height=64, input_width=128)
     clip = np.concatenate([tiny.clip(2), tiny.clip(2, seed=1)], axis=3)

@@ -27,6 +27,22 @@ def drawn(*, clips, frames, large_frames, seed=0):
     )
 
 
+def test_unfold_undoes_fold_where_the_graph_knows_no_size():
+    @tf.function(input_signature=[tf.TensorSpec([None, 3, None, None, 2], tf.int32)])
+    def there_and_back(clip):
+        images = turns.fold(clip)
+        assert images.shape.as_list() == [None, None, None, 2]
+        result = turns.unfold(images, 3)
+        assert result.shape.as_list() == [None, 3, None, None, 2]
+        return images, result
+
+    clip = np.arange(2 * 3 * 4 * 5 * 2, dtype=np.int32).reshape(2, 3, 4, 5, 2)
+    images, result = there_and_back(clip)
+
+    np.testing.assert_array_equal(images[1], clip[1, 0])  # time-major: the next is the next clip
+    np.testing.assert_array_equal(result, clip)
+
+
 @pytest.mark.parametrize("large_frames", [1, 2, 3])
 def test_every_clip_has_so_many_large_frames(large_frames):
     networks = drawn(clips=50, frames=4, large_frames=large_frames).networks.numpy()
