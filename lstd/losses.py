@@ -133,17 +133,44 @@ class DetectionLoss:
         return tf.add_n(list(self.components(ground_truth, predictions).values()))
 
     def components(
-        self, ground_truth: GroundTruth, predictions: Predictions | Output
+        self,
+        ground_truth: GroundTruth,
+        predictions: Predictions | Output,
+        *,
+        real: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns {"localization", "classification"}: weighted, normalised, float32 scalars."""
-        return self.normalized(self.sums(ground_truth, predictions))
+        """Returns {"localization", "classification"}: weighted, normalised, float32 scalars.
 
-    def sums(self, ground_truth: GroundTruth, predictions: Predictions | Output) -> LossSums:
-        """Returns the weighted sums before they are divided: those of several batches add up."""
+        Args:
+            ground_truth: see the class.
+            predictions: likewise.
+            real: see `sums`.
+        """
+        return self.normalized(self.sums(ground_truth, predictions, real=real))
+
+    def sums(
+        self,
+        ground_truth: GroundTruth,
+        predictions: Predictions | Output,
+        *,
+        real: tf.Tensor | None = None,
+    ) -> LossSums:
+        """Returns the weighted sums before they are divided: those of several batches add up.
+
+        Args:
+            ground_truth: see the class.
+            predictions: likewise.
+            real: bool `[...]`, False for frames of padding, which are left out of every sum, the
+                number of matched anchors included; None: all frames are real.
+        """
         predictions = self._checked(predictions)
         targets = self.targets(ground_truth)
         localization, classification = self._anchor_losses(targets, predictions)
         selected = self._mine(targets, predictions, localization, classification).selected
+        matched = targets.box_weights
+        if real is not None:
+            selected &= real[..., tf.newaxis]
+            matched = tf.where(real[..., tf.newaxis], matched, 0.0)
 
         def total(losses: tf.Tensor, weight: float) -> tf.Tensor:
             return weight * tf.reduce_sum(tf.where(selected, losses, 0.0))
@@ -151,7 +178,7 @@ class DetectionLoss:
         return LossSums(
             localization=total(localization, self.localization_weight),
             classification=total(classification, self.classification_weight),
-            matches=tf.reduce_sum(targets.box_weights),
+            matches=tf.reduce_sum(matched),
         )
 
     def normalizer(self, sums: LossSums) -> tf.Tensor:

@@ -68,7 +68,8 @@ class ClipBatch(NamedTuple):
         frames: uint8 or float32 in [0, 255], `[B, T, H, W, C]`.
         starts: bool `[B, T]`; the state is zero before a frame that starts something new.
         frame_index: int32 `[B, T]`, the frame's number in its video, which the schedule counts;
-            in training its number since the state was last zero. -1: padding, not to be scored.
+            in training its number since the state was last zero. -1: padding, not to be scored,
+            and in no loss.
         video_id: string `[B]`.
         where: string `[B, T]`, names each frame's file and place, for messages; None where a data
             set does not.

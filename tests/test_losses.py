@@ -226,6 +226,46 @@ def test_normaliser_is_one_number_over_all_frames() -> None:
     np.testing.assert_allclose(_loss()(truth, predictions), 24 * LN2 / 3, rtol=1e-6)
 
 
+@pytest.mark.parametrize("hard_negatives", [None, HardNegativeConfig()])
+def test_frames_of_padding_are_in_no_sum(hard_negatives: HardNegativeConfig | None) -> None:
+    loss = _loss(hard_negatives=hard_negatives)
+    truth, predictions = _random(3, 2, 4)
+    real = tf.constant([[True, True, False, False], [False] * 4])
+
+    def shown(values: tf.Tensor) -> tf.Tensor:
+        return values[:1, :2]
+
+    alone = loss.sums(GroundTruth(*map(shown, truth[:2])), Predictions(*map(shown, predictions)))
+    padded = loss.sums(truth, predictions, real=real)
+
+    assert float(alone.matches) > 0
+    for ours, wanted, all_frames in zip(padded, alone, loss.sums(truth, predictions), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-6)
+        assert float(all_frames) > 1.5 * float(wanted)
+    for name, value in loss.components(truth, predictions, real=real).items():
+        np.testing.assert_allclose(value, loss.normalized(alone)[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("hard_negatives", [None, HardNegativeConfig()])
+def test_without_padding_the_sums_are_the_same_to_the_last_bit(
+    hard_negatives: HardNegativeConfig | None,
+) -> None:
+    loss = _loss(hard_negatives=hard_negatives)
+    truth, predictions = _random(3, 2, 4)
+    for ours, wanted in zip(
+        loss.sums(truth, predictions, real=tf.ones([2, 4], tf.bool)),
+        loss.sums(truth, predictions),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_loss_of_nothing_but_padding_is_zero() -> None:
+    truth, predictions = _random(3, 2, 4)
+    parts = _mining().components(truth, predictions, real=tf.zeros([2, 4], tf.bool))
+    assert [float(part) for part in parts.values()] == [0.0, 0.0]
+
+
 def test_normaliser_counts_positives_that_mining_suppresses() -> None:
     # Both anchors predict the same box: one is suppressed, but two are counted.
     truth = _truth([[QUARTERS[0], QUARTERS[1]]], [[0, 0]])

@@ -13,7 +13,7 @@ from lstd.losses import LossSums
 from lstd.models import freezing, keras_3, replica_batches, replicas, variable_names
 from lstd.models.divergence import DivergedError, FiniteGuard
 from lstd.models.replica_batches import packed
-from lstd.models.training_step import TrainingStep, with_l2
+from lstd.models.training_step import TrainingStep, real_frames, with_l2
 from lstd.types import ClipBatch, GroundTruth, Output
 
 _PARTS = ("loss", "localization", "classification", "regularization")
@@ -25,6 +25,9 @@ class DetectionTraining(keras.Model):
     Ground truth and output differ in structure, which Keras's own losses and metrics do not expect;
     so both are replaced here. The metrics are the running means of the loss and its parts, and in
     training of the norm of all gradients together, before they are clipped.
+
+    Frames of padding, whose `ClipBatch.frame_index` is below 0, count in no loss, neither in
+    training nor in validation.
 
     A step whose loss or gradients are not finite changes no weight and ends `fit`.
 
@@ -207,8 +210,8 @@ class DetectionTraining(keras.Model):
         y_pred: Any = None,
         sample_weight: None = None,
     ) -> tf.Tensor:
-        """Returns the loss of `compile` plus L2, and notes both in the metrics."""
-        sums = LossSums(*replicas.summed(self.loss.sums(y, y_pred)))
+        """Returns the loss of `compile` over the real frames, plus L2, and notes both."""
+        sums = LossSums(*replicas.summed(self.loss.sums(y, y_pred, real=real_frames(x))))
         losses = with_l2(self, self.loss.normalized(sums))
         self._note(losses)
         return losses["loss"]

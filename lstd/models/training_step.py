@@ -52,7 +52,8 @@ class TrainingStep:
         """Returns what one batch gives."""
         with tf.GradientTape() as tape:
             output = self._model(clip, training=True)
-            losses = with_l2(self._model, self._model.loss.components(truth, output))
+            components = self._model.loss.components(truth, output, real=real_frames(clip))
+            losses = with_l2(self._model, components)
             scaled = self._scaled(losses["loss"])
         gradients = self._unscaled(tape.gradient(scaled, self._model.trainable_variables))
         halves = self._half_squares(gradients)
@@ -105,7 +106,7 @@ class TrainingStep:
         """Returns output, sums of the loss, and their gradients, without L2, of one batch."""
         with tf.GradientTape() as tape:
             output = self._model(clip, training=True)
-            sums = self._model.loss.sums(truth, output)
+            sums = self._model.loss.sums(truth, output, real=real_frames(clip))
             scaled = self._scaled(sums.localization + sums.classification)
         return output, sums, self._unscaled(tape.gradient(scaled, self._model.trainable_variables))
 
@@ -194,6 +195,11 @@ class TrainingStep:
             step=self._model.optimizer.iterations + 1,
             own=[tensor for tensor in own if tensor is not None],
         )
+
+
+def real_frames(clip: Any) -> tf.Tensor | None:
+    """Returns bool `[B, T]`, False for padding, which no loss counts; None for bare frames."""
+    return clip.frame_index >= 0 if isinstance(clip, ClipBatch) else None
 
 
 def with_l2(model: keras.Model, components: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

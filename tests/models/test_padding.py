@@ -1,0 +1,67 @@
+"""Frames of padding change no loss and no gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import lstd
+from lstd.models.lstm_ssd import LSTMSSD
+from lstd.types import ClipBatch, GroundTruth
+from tests import tiny
+
+# One clip or two at a time take other kernels, whose sums differ in the last bits.
+RELATIVE = 1e-5
+
+
+def _padded() -> tuple[ClipBatch, GroundTruth]:
+    """Returns a clip whose last two frames are padding, and a lane of nothing else."""
+    clip, truth = tiny.batch(4)
+    return clip._replace(frame_index=tf.constant([[0, 1, -1, -1], [-1] * 4])), truth
+
+
+def _real() -> tuple[ClipBatch, GroundTruth]:
+    """Returns the two frames of `_padded` that are not padding."""
+    clip, truth = tiny.batch(4)
+    return (
+        ClipBatch(*(part[:1, :2] for part in clip[:3]), clip.video_id[:1]),
+        GroundTruth(*(part[:1, :2] for part in truth[:2])),
+    )
+
+
+def _compiled(accumulate_steps: int = 1, *, run_eagerly: bool = False) -> LSTMSSD:
+    """Returns a model whose batch norm, which does see padding in training, looks away."""
+    model = tiny.model(tiny.FIRST_PAPER)
+    model.freeze(["/moving_"])
+    model.compile(
+        lstd.build_optimizer(lstd.TrainConfig()),
+        lstd.DetectionLoss.from_config(tiny.FIRST_PAPER),
+        accumulate_steps=accumulate_steps,
+        run_eagerly=run_eagerly,
+    )
+    return model
+
+
+def test_evaluate_gives_the_loss_of_the_real_frames_alone() -> None:
+    model = _compiled(run_eagerly=True)  # A graph wants clips of one length.
+    padded, real, all_frames = (
+        model.evaluate(tf.data.Dataset.from_tensors(batch), verbose=0, return_dict=True)
+        for batch in (_padded(), _real(), tiny.batch(4))
+    )
+    for name in ("loss", "localization", "classification", "regularization"):
+        np.testing.assert_allclose(padded[name], real[name], rtol=RELATIVE, err_msg=name)
+    assert abs(all_frames["localization"] / real["localization"] - 1) > 0.01
+
+
+@pytest.mark.parametrize("accumulate_steps", [1, 2])
+def test_fit_takes_the_step_of_the_real_frames_alone(accumulate_steps: int) -> None:
+    padded, real = (
+        _compiled(accumulate_steps)
+        .fit(tf.data.Dataset.from_tensors(batch).repeat(accumulate_steps), verbose=0)
+        .history
+        for batch in (_padded(), _real())
+    )
+    assert set(padded) >= {"loss", "gradient_norm"}
+    for name, value in real.items():
+        np.testing.assert_allclose(padded[name], value, rtol=RELATIVE, err_msg=name)
