@@ -46,7 +46,8 @@ class LSTMSSD(DetectionTraining):
         networks: which network runs: "large", "small", a sequence of T such names, or an int array
             `[B, T]` (0 large, 1 small). None: the schedule decides.
         first_frame: number of the clip's first frame in its video, an int or int `[B]`, added to
-            what a stateful model counted. A ClipBatch brings its own numbers instead.
+            what a stateful model counted, unless a state is given. A ClipBatch brings its own
+            numbers instead.
         training: batch norm in training mode, and the training schedule.
 
     Returns Output: predictions float32 `[B, T, A, ...]`, and the state after the last frame.
@@ -203,7 +204,7 @@ class LSTMSSD(DetectionTraining):
         frames = tf.convert_to_tensor(clip.frames if clip is not None else inputs)
         self._check_frames(frames, rank=5)
         carried = self._carried.get(training) if state is None else None
-        choice = self._choose(frames, clip, networks, first_frame, training)
+        choice = self._choose(frames, clip, networks, first_frame, carried, training)
         if state is None:
             state = self._state_before(frames, carried)
         starts = None if clip is None else clip.starts
@@ -378,6 +379,7 @@ class LSTMSSD(DetectionTraining):
         clip: ClipBatch | None,
         networks: Any,
         first_frame: Any,
+        carried: CarriedState | None,
         training: bool,
     ) -> turns.Choice:
         num_frames = int(frames.shape[1])
@@ -389,7 +391,7 @@ class LSTMSSD(DetectionTraining):
         elif clip is not None:
             numbers = clip.frame_index
         else:
-            counted = self._carried[training].frame if self._carried else None
+            counted = None if carried is None else carried.frame
             numbers = turns.frame_numbers(first_frame, counted, num_frames=num_frames)
         return turns.from_schedule(
             schedule,

@@ -195,6 +195,22 @@ def test_call_with_a_state_leaves_the_carried_one_alone():
     np.testing.assert_array_equal(model._carried[False].c, carried)
 
 
+def test_call_with_a_state_counts_no_frames_of_the_carried_one():
+    model = tiny.model(stateful=True, batch_size=2, eval_schedule="SKIP1")
+    clip, state = tiny.clip(3), tiny.state(model)
+    model(clip)  # The carried counter stands at 3, an odd number.
+
+    output = model(clip, state=state)
+
+    assert_same(output, model(clip, state=state, networks=["large", "small", "large"]))
+    one = LSTMState(*(part[:1] for part in state))  # Not the batch size of the carried state.
+    assert_same(
+        model(clip[:1], state=one, first_frame=1),
+        model(clip[:1], state=one, networks=["small", "large", "small"]),
+    )
+    np.testing.assert_array_equal(model._carried[False].frame, [3, 3])
+
+
 def test_carried_state_is_in_no_weights_and_no_checkpoint(tmp_path):
     stateless, stateful = tiny.model(), tiny.model(stateful=True, batch_size=3)
 
