@@ -242,7 +242,7 @@ class LSTMSSD(DetectionTraining):
             state = self._state_before(frame, carried)
         choice = turns.from_user(
             network if isinstance(network, str) else tf.convert_to_tensor(network)[:, tf.newaxis],
-            num_frames=1,
+            clip=frame[:, tf.newaxis],
             available=self.networks,
         )
         output = self._run(frame[:, tf.newaxis], state, choice, None, training)
@@ -354,7 +354,7 @@ class LSTMSSD(DetectionTraining):
         """
         frame = tf.convert_to_tensor(frame)
         self._check_frames(frame, rank=4)
-        turns.from_user(network, num_frames=1, available=self.networks)
+        turns.check_name(network, self.networks)
         features = self.features(frame, network)
         joined = self._bottleneck(network)(features, tf.cast(state.h, features.dtype))
         i, j, f, o = self.cell.gates(joined)
@@ -384,7 +384,7 @@ class LSTMSSD(DetectionTraining):
     ) -> turns.Choice:
         num_frames = int(frames.shape[1])
         if networks is not None or len(self.networks) == 1:
-            return turns.from_user(networks, num_frames=num_frames, available=self.networks)
+            return turns.from_user(networks, clip=frames, available=self.networks)
         schedule = self.train_schedule if training else self.eval_schedule
         if self.schedule_counts == "unroll":
             numbers = np.arange(num_frames)[np.newaxis]

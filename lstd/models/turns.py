@@ -42,49 +42,72 @@ class Choice:
         return tf.broadcast_to(tf.equal(self.networks, 0), tf.shape(clip)[:2])
 
 
-def from_user(networks: Any, *, num_frames: int, available: Sequence[str]) -> Choice:
+def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Choice:
     """Returns the choice that a caller named.
 
     Args:
-        networks: a name, a sequence of T names, or an int array `[B, T]`. None: "large".
-        num_frames: T.
+        networks: a name, a sequence of T names, or an int array `[B or 1, T]`. None: "large".
+        clip: `[B, T, ...]`, which they are for; T statically known.
         available: the model's networks.
 
     Raises:
-        ValueError: an unknown name or number, a network that the model has not, or another number
-            of frames than T.
+        ValueError: an unknown name or number, a network that the model has not, or other numbers of
+            clips or frames than B and T.
+        tf.errors.InvalidArgumentError: the same, where only the running graph can know.
     """
+    num_frames = clip.shape[1]
     if networks is None:
         networks = "large"
     if isinstance(networks, str):
         networks = (networks,) * num_frames
     if isinstance(networks, (list, tuple)) and all(isinstance(name, str) for name in networks):
-        choice = Choice(_numbers_of(networks, available))
-    elif tf.is_tensor(networks) and tf.get_static_value(networks) is None:
-        if len(available) == 1:
-            raise ValueError("a model with one backbone takes networks=None or 'large'")
-        choice = Choice(tf.cast(networks, tf.int32))
-    else:
-        choice = _from_array(np.asarray(networks), available)
-    length = choice.networks.shape[-1]
-    if length != num_frames:
-        raise ValueError(f"networks names {length} frames, the clip has {num_frames}")
-    return choice
+        for name in networks:
+            check_name(name, available)
+        numbers = np.array([NAMES.index(name) for name in networks], dtype=np.int32)
+        _check_sizes((1, len(numbers)), clip)
+        return Choice(numbers)
+    if tf.is_tensor(networks):
+        networks = tf.convert_to_tensor(networks)
+        known = tf.get_static_value(networks)
+        if known is None:
+            return _from_tensor(networks, clip, available)
+        networks = known
+    return _from_array(np.asarray(networks), clip, available)
 
 
-def _numbers_of(names: Sequence[str], available: Sequence[str]) -> np.ndarray:
-    for name in names:
-        if name not in available:
-            raise ValueError(f"unknown network {name!r}; this model has {', '.join(available)}")
-    return np.array([NAMES.index(name) for name in names], dtype=np.int32)
+def check_name(network: Any, available: Sequence[str]) -> None:
+    """Raises unless a model has the network.
+
+    Raises:
+        ValueError: says which networks it has.
+    """
+    if not isinstance(network, str) or network not in available:
+        raise ValueError(f"unknown network {network!r}; this model has {', '.join(available)}")
 
 
-def _from_array(numbers: np.ndarray, available: Sequence[str]) -> Choice:
-    if numbers.dtype.kind not in "iu" or numbers.ndim != 2 or not numbers.shape[0]:
+def _check_sizes(sizes: Sequence[int | None], clip: tf.Tensor) -> None:
+    """Raises unless networks of this shape can be those of the clip; None fits everything."""
+    clips, num_frames = clip.shape[:2]
+    if sizes[1] not in (num_frames, None):
+        raise ValueError(f"networks names {sizes[1]} frames, the clip has {num_frames}")
+    if sizes[0] not in (1, clips, None) and clips is not None:
         raise ValueError(
-            "networks must be a name, T names, or an int array [B, T], got an array of "
-            f"{numbers.dtype} with shape {list(numbers.shape)}"
+            f"networks is for {sizes[0]} clips, the batch has {clips}: give one row for each, or "
+            "one for all of them"
         )
+
+
+def _refuse_form(dtype: Any, shape: Sequence[int | None] | str) -> None:
+    raise ValueError(
+        "networks must be a name, T names, or an int array [B, T], got an array of "
+        f"{dtype} with shape {shape}"
+    )
+
+
+def _from_array(numbers: np.ndarray, clip: tf.Tensor, available: Sequence[str]) -> Choice:
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 2 or not numbers.shape[0]:
+        _refuse_form(numbers.dtype, list(numbers.shape))
+    _check_sizes(numbers.shape, clip)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= len(available)):
         raise ValueError(
             f"networks holds {numbers.min()} to {numbers.max()}; this model knows 0 to "
@@ -92,7 +115,37 @@ def _from_array(numbers: np.ndarray, available: Sequence[str]) -> Choice:
         )
     if (numbers == numbers[:1]).all():
         return Choice(numbers[0].astype(np.int32))
-    return Choice(tf.constant(numbers, tf.int32))
+    return Choice(_for_all_clips(tf.constant(numbers, tf.int32), clip))
+
+
+def _from_tensor(networks: tf.Tensor, clip: tf.Tensor, available: Sequence[str]) -> Choice:
+    """Returns the choice of a tensor whose numbers only the running graph knows."""
+    if len(available) == 1:
+        raise ValueError("a model with one backbone takes networks=None or 'large'")
+    if not networks.dtype.is_integer or networks.shape.rank != 2:
+        _refuse_form(networks.dtype.name, str(networks.shape))
+    _check_sizes(networks.shape.as_list(), clip)
+    networks = tf.cast(networks, tf.int32)
+    known = tf.debugging.Assert(
+        tf.reduce_all((networks >= 0) & (networks < len(available))),
+        [f"networks: this model knows 0 to {len(available) - 1}, got", networks],
+    )
+    with tf.control_dependencies([] if known is None else [known]):
+        networks = tf.ensure_shape(networks, [None, clip.shape[1]])
+    return Choice(_for_all_clips(networks, clip))
+
+
+def _for_all_clips(networks: tf.Tensor, clip: tf.Tensor) -> tf.Tensor:
+    """Returns int `[B, T]` from int `[B or 1, T]`."""
+    if networks.shape[0] is not None and networks.shape[0] == clip.shape[0]:
+        return networks
+    rows, clips = tf.shape(networks)[0], tf.shape(clip)[0]
+    fits = tf.debugging.Assert(
+        tf.equal(rows, 1) | tf.equal(rows, clips),
+        ["networks needs one row for each clip, or one for all; rows and clips are", rows, clips],
+    )
+    with tf.control_dependencies([] if fits is None else [fits]):
+        return tf.broadcast_to(networks, [clips, networks.shape[1]])
 
 
 def from_schedule(

@@ -338,11 +338,15 @@ def test_frames_of_a_wrong_form_are_refused(model, frames, message):
         (["large"], "names 1 frames, the clip has 2"),
         (np.array([[0, 2]]), "holds 0 to 2"),
         (np.array([0, 1]), r"int array \[B, T\]"),
+        (np.array([[0, 1]] * 3), "is for 3 clips, the batch has 2"),
+        (np.array([[0, 1], [1, 0], [0, 1]]), "is for 3 clips, the batch has 2"),
+        (tf.constant([[0, 1]] * 3), "is for 3 clips, the batch has 2"),
+        (tf.constant([[0.0, 1.0]] * 2), "got an array of float32"),
     ],
 )
 def test_networks_of_a_wrong_form_are_refused(model, networks, message):
     with pytest.raises(ValueError, match=message):
-        model(tiny.clip(2, batch=1), networks=networks)
+        model(tiny.clip(2), networks=networks)
 
 
 def compiled(model, config=tiny.CONFIG, rate=1e-3):

@@ -27,6 +27,76 @@ def drawn(*, clips, frames, large_frames, seed=0):
     )
 
 
+TWO_CLIPS = tf.TensorSpec([2, 3, 4, 4, 3], tf.uint8)
+ANY_CLIPS = tf.TensorSpec([None, 3, 4, 4, 3], tf.uint8)
+
+
+def chosen(networks, *, clips, clip_spec, networks_spec):
+    """Returns the networks of each frame, as a graph of these specifications finds them."""
+
+    @tf.function(input_signature=[networks_spec, clip_spec])
+    def graph(networks, clip):
+        return turns.from_user(networks, clip=clip, available=turns.NAMES).networks
+
+    frames = np.zeros((clips, *clip_spec.shape[1:]), np.uint8)
+    return graph(tf.constant(networks, networks_spec.dtype), frames).numpy()
+
+
+@pytest.mark.parametrize("clip_spec", [TWO_CLIPS, ANY_CLIPS])
+@pytest.mark.parametrize("rows", [1, 2, None])
+def test_networks_that_the_graph_does_not_know_are_of_all_clips(clip_spec, rows):
+    networks = [[0, 1, 0], [1, 1, 0]][: rows or 2]
+    spec = tf.TensorSpec([rows, None], tf.int64)
+
+    found = chosen(networks, clips=2, clip_spec=clip_spec, networks_spec=spec)
+
+    np.testing.assert_array_equal(found, np.broadcast_to(networks, [2, 3]))
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        ([[0, 2, 0], [0, 1, 0]], "this model knows 0 to 1"),
+        ([[0, -1, 0], [0, 1, 0]], "this model knows 0 to 1"),
+        ([[0, 1, 0]] * 3, "one row for each clip"),
+        ([[0, 1]] * 2, "is not compatible with expected shape"),
+    ],
+)
+def test_wrong_networks_that_only_the_running_graph_knows_are_refused(networks, message):
+    spec = tf.TensorSpec([None, None], tf.int32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        chosen(networks, clips=2, clip_spec=ANY_CLIPS, networks_spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (tf.TensorSpec([3, 3], tf.int32), "is for 3 clips, the batch has 2"),
+        (tf.TensorSpec([2, 2], tf.int32), "names 2 frames, the clip has 3"),
+        (tf.TensorSpec([2, 3], tf.float32), "got an array of float32"),
+        (tf.TensorSpec([3], tf.int32), r"int array \[B, T\], got .* with shape \(3,\)"),
+        (tf.TensorSpec(None, tf.int32), r"int array \[B, T\], got .* with shape <unknown>"),
+    ],
+)
+def test_networks_whose_form_is_wrong_are_refused_when_the_graph_is_built(spec, message):
+    with pytest.raises(ValueError, match=message):
+        tf.function(
+            lambda networks, clip: (
+                turns.from_user(networks, clip=clip, available=turns.NAMES).networks
+            )
+        ).get_concrete_function(spec, TWO_CLIPS)
+
+
+def test_networks_that_the_graph_holds_as_a_constant_are_known_to_it():
+    @tf.function
+    def graph():
+        networks = tf.constant([[0, 1, 0]] * 2)
+        choice = turns.from_user(networks, clip=tf.zeros([2, 3, 1]), available=turns.NAMES)
+        assert [choice.static(frame) for frame in range(3)] == ["large", "small", "large"]
+
+    graph()
+
+
 def test_unfold_undoes_fold_where_the_graph_knows_no_size():
     @tf.function(input_signature=[tf.TensorSpec([None, 3, None, None, 2], tf.int32)])
     def there_and_back(clip):
