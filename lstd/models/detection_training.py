@@ -101,10 +101,12 @@ class DetectionTraining(keras.Model):
         """Trains, as `keras.Model.fit` does.
 
         Raises:
-            ValueError: a callback of Keras 3.
+            ValueError: a callback of Keras 3, a model compiled without a loss, or a dataset with
+                sample weights.
             DivergedError: the loss or a gradient was not finite; says in which step, with which
                 clips, and what broke first.
         """
+        self._check_loss("fit")
         arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         keras_3.refuse("callbacks", arguments.get("callbacks"))
         strategy = self.distribute_strategy
@@ -131,13 +133,24 @@ class DetectionTraining(keras.Model):
 
         Several workers have to be told `steps` where the dataset does not know how many it has;
         the same holds for `validation_steps` of `fit`.
+
+        Raises:
+            ValueError: a model compiled without a loss, or a dataset with sample weights.
         """
+        self._check_loss("evaluate")
         arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
         more = arguments.pop("kwargs", {})
         arguments["x"], arguments["steps"] = replica_batches.for_evaluation(
             arguments.get("x"), self.distribute_strategy, steps=arguments.get("steps")
         )
         return super().evaluate(**{k: v for k, v in arguments.items() if k != "self"}, **more)
+
+    def _check_loss(self, caller: str) -> None:
+        if self._is_compiled and not self.loss:  # Keras makes {} of none
+            raise ValueError(
+                f"{caller} needs a loss, and the model was compiled without one: "
+                "model.compile(optimizer, loss=lstd.DetectionLoss.from_config(config.model))"
+            )
 
     def freeze(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Returns the names of the variables that keep their values in training from now on.
@@ -182,8 +195,7 @@ class DetectionTraining(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one update; see `keras.Model.train_step`."""
-        clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
-        clip, truth = packed(clip, ClipBatch), packed(truth, GroundTruth)
+        clip, truth = _unpacked(data)
         steps = TrainingStep(self, self._guard, accumulate_steps=self._accumulate_steps)
         step = steps.of(clip, truth)
         self._note(step.losses)
@@ -200,8 +212,7 @@ class DetectionTraining(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one batch; see `keras.Model.test_step`."""
-        clip, truth, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return super().test_step((packed(clip, ClipBatch), packed(truth, GroundTruth)))
+        return super().test_step(_unpacked(data))
 
     def compute_loss(
         self,
@@ -225,3 +236,14 @@ class DetectionTraining(keras.Model):
     ) -> dict[str, tf.Tensor]:
         """Returns the running means; the detections themselves are scored by `lstd.evaluate`."""
         return {metric.name: metric.result() for metric in self._loss_parts}
+
+
+def _unpacked(data: Any) -> tuple[Any, Any]:
+    """Returns clips and ground truth of an element of the dataset."""
+    clip, truth, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError(
+            "a dataset of (ClipBatch, GroundTruth) is expected, got one with sample weights, which "
+            "a detection loss does not know: leave them out"
+        )
+    return packed(clip, ClipBatch), packed(truth, GroundTruth)
