@@ -336,7 +336,24 @@ class LSTMSSD(DetectionTraining):
         )
 
     def features(self, frames: tf.Tensor, network: str, training: bool = False) -> tf.Tensor:
-        """Returns what a backbone sees in frames `[N, H, W, C]`: `[N, H / 32, W / 32, depth]`."""
+        """Returns what a backbone sees in frames.
+
+        Args:
+            frames: uint8 or float32 in [0, 255], `[N, H, W, C]`.
+            network: "large" or "small".
+            training: batch norm in training mode.
+
+        Returns:
+            `[N, H / 32, W / 32, depth]`, H and W of the model's input, in the dtype that the
+            network computes in.
+
+        Raises:
+            ValueError: unknown network, or "small" in a single-backbone model; frames of another
+                rank or dtype.
+        """
+        frames = tf.convert_to_tensor(frames)
+        self._check_frames(frames, rank=4)
+        turns.check_name(network, self.networks)
         return self._backbone(self._preprocess(frames), network, training)
 
     def gates(self, frame: tf.Tensor, state: LSTMState, network: str = "large") -> Gates:
@@ -352,9 +369,6 @@ class LSTMSSD(DetectionTraining):
         Raises:
             ValueError: unknown network, or "small" in a single-backbone model.
         """
-        frame = tf.convert_to_tensor(frame)
-        self._check_frames(frame, rank=4)
-        turns.check_name(network, self.networks)
         features = self.features(frame, network)
         joined = self._bottleneck(network)(features, tf.cast(state.h, features.dtype))
         i, j, f, o = self.cell.gates(joined)

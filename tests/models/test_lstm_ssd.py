@@ -140,6 +140,17 @@ def test_gates_of_an_unknown_network_are_refused(model):
         model.gates(tiny.clip(1)[:, 0], tiny.state(model), "medium")
 
 
+@pytest.mark.parametrize("network", ["medium", "cell", None, 0])
+def test_features_of_an_unknown_network_are_refused(model, network):
+    with pytest.raises(ValueError, match=f"unknown network {network!r}; this model has large, "):
+        model.features(tiny.clip(1)[:, 0], network)
+
+
+def test_features_of_a_clip_are_refused(model):
+    with pytest.raises(ValueError, match=r"frames must be \[B, H, W, C\]"):
+        model.features(tiny.clip(1), "large")
+
+
 @pytest.mark.parametrize("network", ["large", "small"])
 def test_step_runs_the_convolutions_of_one_backbone(model, network):
     step = tf.function(lambda frame, c, h: model.step(frame, LSTMState(c, h), network=network))
