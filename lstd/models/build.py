@@ -14,6 +14,7 @@ from lstd.model_config import ConvConfig, ModelConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import MobileNetV2
+from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
 from lstd.train_config import Precision
 
@@ -35,15 +36,15 @@ def build_model(
         precision: what the network computes in. Its variables, what leaves it in a loss or a
             detection, and the statistics of batch norm are float32 whatever it is. None: Keras's
             global policy, which is float32 unless somebody has set another.
+
+    Returns:
+        The model, with new weights.
+
+    Raises:
+        ValueError: `batch_size` is below 1, or cannot be divided among the replicas of the scope.
     """
-    if precision is None:
+    with made_in(precision):
         return _build(config, stateful, batch_size)
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(precision)
-    try:
-        return _build(config, stateful, batch_size)
-    finally:
-        keras.mixed_precision.set_global_policy(before)
 
 
 def _build(config: ModelConfig, stateful: bool, batch_size: int) -> LSTMSSD:

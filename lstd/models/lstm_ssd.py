@@ -18,6 +18,7 @@ from lstd.models import replicas, turns
 from lstd.models.carried_state import CarriedState
 from lstd.models.coins import Coins
 from lstd.models.detection_training import DetectionTraining
+from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
@@ -509,6 +510,7 @@ class LSTMSSD(DetectionTraining):
         layers = ("large", "small", "feature_maps", "box_predictor", "anchor_generator")
         return {
             "name": self.name,
+            "precision": self.dtype_policy.name,
             **self._settings,
             **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in layers},
         }
@@ -516,11 +518,13 @@ class LSTMSSD(DetectionTraining):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LSTMSSD:
         layers = ("large", "small", "feature_maps", "box_predictor", "anchor_generator")
-        made = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in layers
-        }
-        return cls(**{**config, **made})
+        settings = dict(config)
+        with made_in(settings.pop("precision", None)):
+            made = {
+                name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+                for name in layers
+            }
+            return cls(**{**settings, **made})
 
 
 def _zero_where(starts: tf.Tensor, state: LSTMState) -> LSTMState:

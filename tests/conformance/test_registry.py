@@ -22,6 +22,7 @@ from lstd.layers.conv import ConvBN, DepthwiseConvBN
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
 from lstd.layers.normalized_bottleneck import NormalizedBottleneck
+from lstd.models.build import build_model
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import InvertedResidual, MobileNetV2
 from lstd.types import LSTMState
@@ -203,14 +204,26 @@ def test_anchor_generator_makes_anchors_for_the_maps_it_sees():
 MODELS = {"second paper": tiny.CONFIG, "first paper": tiny.FIRST_PAPER}
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", MODELS)
-def test_model_is_made_again_from_its_config(name):
-    model = tiny.model(MODELS[name])
+def test_model_is_made_again_from_its_config(name, precision):
+    model = build_model(MODELS[name], precision=precision)
+    tiny.scramble(model)
     again = type(model).from_config(model.get_config())
     clip = tiny.clip(2, batch=1)
     again(clip)
     again.set_weights(model.get_weights())
     assert_close(again(clip), model(clip), 1e-6)
+    assert again.get_config() == model.get_config()
+    assert all(
+        ours.dtype_policy.name == theirs.dtype_policy.name
+        for ours, theirs in zip(_layers_of(again), _layers_of(model), strict=True)
+    )
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def _layers_of(model):
+    return [part for part in model.submodules if isinstance(part, keras.layers.Layer)]
 
 
 @pytest.mark.parametrize("name", MODELS)
