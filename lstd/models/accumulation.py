@@ -19,11 +19,11 @@ def stacked(dataset: Any, count: int) -> tf.data.Dataset:
     the end are dropped.
 
     Args:
-        dataset: of `(ClipBatch, GroundTruth)`.
+        dataset: of `(ClipBatch, GroundTruth)`, B and T statically known.
         count: above 0.
 
     Raises:
-        ValueError: it is another kind of dataset.
+        ValueError: it is another kind of dataset, or its batches may differ in size.
     """
     spec = getattr(dataset, "element_spec", None)
     if not (
@@ -35,6 +35,11 @@ def stacked(dataset: Any, count: int) -> tf.data.Dataset:
         raise ValueError(
             f"accumulate_steps {count} needs a tf.data.Dataset of (ClipBatch, GroundTruth), got "
             f"{type(dataset).__name__}"
+        )
+    if None in spec[0].frames.shape[:2].as_list():
+        raise ValueError(
+            f"accumulate_steps {count} needs batches of one known size, got frames of shape "
+            f"{spec[0].frames.shape}: batch with drop_remainder=True"
         )
     flat = dataset.map(_as_dict)
     dtypes = {name: part.dtype for name, part in flat.element_spec.items()}

@@ -103,6 +103,24 @@ def test_batches_are_stacked_and_their_boxes_padded() -> None:
     np.testing.assert_array_equal(truths.classes[1, ..., 1], -1)
 
 
+@pytest.mark.parametrize("axis", ["clips", "frames"])
+def test_batches_that_may_differ_in_size_are_refused(axis: str) -> None:
+    if axis == "clips":
+        dataset = tf.data.Dataset.from_tensors(tiny.batch(2, batch_size=3)).unbatch().batch(2)
+        shape = r"\(None, 2, 64, 64, 3\)"
+    else:
+        dataset = tf.data.Dataset.from_tensors(tiny.batch(2, batch_size=1)).map(
+            lambda clip, truth: (clip._replace(frames=_of_unknown_length(clip.frames)), truth)
+        )
+        shape = r"\(1, None, 64, 64, 3\)"
+    with pytest.raises(ValueError, match=rf"{shape}: batch with drop_remainder=True"):
+        accumulation.stacked(dataset, 2)
+
+
+def _of_unknown_length(frames: tf.Tensor) -> tf.Tensor:
+    return tf.boolean_mask(frames, tf.random.uniform([2]) < 2.0, axis=1)
+
+
 def test_other_data_is_refused() -> None:
     with pytest.raises(ValueError, match=r"needs a tf\.data\.Dataset of .*, got list"):
         accumulation.stacked([tiny.batch(2)], 2)
