@@ -81,17 +81,13 @@ class Bottleneck(keras.layers.Layer):
     def input_part(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns what x contributes, bias included: float `[N, h, w, D]`."""
         split = self.input_depth
-        parts = [
-            tf.nn.bias_add(
-                separable.pointwise(
-                    separable.depthwise(inputs, [kernel.depthwise[:, :, :split]]),
-                    kernel.pointwise[:, :, :split],
-                ),
-                tf.cast(kernel.bias, inputs.dtype),
+        kernels = [
+            separable.SeparableKernel(
+                kernel.depthwise[:, :, :split], kernel.pointwise[:, :, :split], kernel.bias
             )
             for kernel in self.kernels
         ]
-        return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
+        return separable.grouped([inputs] * self.groups, kernels)
 
     def state_part(self, hidden: tf.Tensor) -> tf.Tensor:
         """Returns what h contributes: float `[N, h, w, D]`."""

@@ -105,14 +105,7 @@ class ConvLSTMCell(keras.layers.Layer):
         """Returns the pre-activations i, j, f, o, float `[N, h, w, D]` each."""
         filtered = separable.depthwise(bottleneck, [kernel.depthwise for kernel in self.kernels])
         groups = [
-            tf.split(
-                tf.nn.bias_add(
-                    separable.pointwise(part, kernel.pointwise),
-                    tf.cast(kernel.bias, bottleneck.dtype),
-                ),
-                4,
-                axis=-1,
-            )
+            tf.split(separable.projected(part, kernel), 4, axis=-1)
             for part, kernel in zip(
                 tf.split(filtered, self.groups, axis=-1), self.kernels, strict=True
             )

@@ -92,8 +92,8 @@ class NormalizedBottleneck(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
         slices = tf.split(hidden, self.groups, axis=-1)
-        projected = _convolved([inputs] * self.groups, self.input_kernels)
-        recalled = _convolved(slices, self.hidden_kernels)
+        projected = separable.grouped([inputs] * self.groups, self.input_kernels)
+        recalled = separable.grouped(slices, self.hidden_kernels)
         return self.input_norm(projected, training=training) + self.hidden_norm(
             recalled, training=training
         )
@@ -108,15 +108,3 @@ class NormalizedBottleneck(keras.layers.Layer):
             "l2_weight": self.l2_weight,
             "initializer_stddev": self.initializer_stddev,
         }
-
-
-def _convolved(groups: list[tf.Tensor], kernels: list[separable.SeparableKernel]) -> tf.Tensor:
-    """Returns the separable convolution of each group with its kernel, side by side."""
-    parts = [
-        tf.nn.bias_add(
-            separable.pointwise(separable.depthwise(part, [kernel.depthwise]), kernel.pointwise),
-            tf.cast(kernel.bias, part.dtype),
-        )
-        for part, kernel in zip(groups, kernels, strict=True)
-    ]
-    return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -48,6 +49,29 @@ def add_kernel(
         kernel("pointwise", (1, 1, channels_in, channels_out)),
         layer.add_weight(name=f"{name}/bias", shape=(channels_out,), initializer="zeros"),
     )
+
+
+def grouped(parts: Sequence[tf.Tensor], kernels: Sequence[SeparableKernel]) -> tf.Tensor:
+    """Returns the separable convolution of each part with its kernel, side by side.
+
+    Args:
+        parts: float `[N, H, W, C_i]` each.
+        kernels: as many.
+
+    Returns:
+        Float `[N, H, W, sum(C_out)]`.
+    """
+    outputs = [
+        projected(depthwise(part, [kernel.depthwise]), kernel)
+        for part, kernel in zip(parts, kernels, strict=True)
+    ]
+    return tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+
+
+def projected(filtered: tf.Tensor, kernel: SeparableKernel) -> tf.Tensor:
+    """Returns the second half of the convolution, 1x1 with bias, of float `[N, H, W, C_in]`."""
+    outputs = pointwise(filtered, kernel.pointwise)
+    return tf.nn.bias_add(outputs, tf.cast(kernel.bias, filtered.dtype))
 
 
 def depthwise(inputs: tf.Tensor, kernels: list[Any]) -> tf.Tensor:

@@ -12,7 +12,7 @@ from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.feature_maps import FeatureMaps
 from lstd.model_config import ConvConfig, ModelConfig
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.models.mobilenet_v1 import MobileNetV1
+from lstd.models.mobilenet_v1 import MobileNetV1, truncated
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
@@ -145,5 +145,5 @@ def _convolution(config: ConvConfig) -> dict[str, Any]:
 
 
 def _depth(depth: int, config: ModelConfig) -> int:
-    """Returns a feature map's channels: scaled, truncated, at least the minimum."""
-    return max(int(depth * config.feature_map_depth_multiplier), config.min_depth)
+    """Returns a feature map's channels."""
+    return truncated(depth, config.feature_map_depth_multiplier, minimum=config.min_depth)

@@ -31,6 +31,15 @@ PAIRS = (
 )
 
 
+def truncated(channels: int, multiplier: float, *, minimum: int) -> int:
+    """Returns channels scaled by a multiplier: truncated, at least the minimum.
+
+    >>> truncated(32, 0.7, minimum=16), truncated(32, 0.25, minimum=16)
+    (22, 16)
+    """
+    return max(int(channels * multiplier), minimum)
+
+
 @keras.saving.register_keras_serializable(package="lstd")
 class MobileNetV1(keras.layers.Layer):
     """Backbone of 13 depthwise-pointwise pairs with a total stride of 32.
@@ -83,7 +92,7 @@ class MobileNetV1(keras.layers.Layer):
         ]
 
     def _depth(self, channels: int) -> int:
-        return max(int(channels * self.depth_multiplier), self.min_depth)
+        return truncated(channels, self.depth_multiplier, minimum=self.min_depth)
 
     @property
     def output_depth(self) -> int:
