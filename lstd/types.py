@@ -106,7 +106,8 @@ class Targets(NamedTuple):
         box_weights: float32 `[..., A]`, 1 for matched anchors.
         class_targets: float32 `[..., A, K + 1]`, one-hot; background is index 0.
         class_weights: float32 `[..., A, K + 1]`.
-        matches: int32 `[..., A]`, the row of the ground truth, -1 for background.
+        matches: int32 `[..., A]`, the row of the ground truth, -1 for background, -2 for anchors
+            that are ignored, between the thresholds.
     """
 
     box_encodings: tf.Tensor
@@ -124,7 +125,8 @@ class Detections(NamedTuple):
         scores: float32 `[..., N]`, after the sigmoid. Boxes that clipping left without area have
             -1 and stand before the padding.
         classes: int32 `[..., N]`, 0-based.
-        count: int32 `[...]`, how many rows are not padding (the original's `num_detections`).
+        count: int32 `[...]`, how many rows have a score not below 0, which come first (the
+            original's `num_detections`).
     """
 
     boxes: tf.Tensor

@@ -81,7 +81,8 @@ class LSTMSSD(DetectionTraining):
         stateful_batch_size: B of a stateful model; None: state goes in and comes out.
 
     Raises:
-        ValueError: a single-backbone model asked for "small"; both backbones' grids differ.
+        ValueError: a single-backbone model asked for "small"; a backbone's grid would not be the
+            state's.
 
     Source: Liu and Zhu, 2018 (https://arxiv.org/abs/1711.06368); Liu et al., 2019
     (https://arxiv.org/abs/1903.10172).
@@ -174,12 +175,24 @@ class LSTMSSD(DetectionTraining):
         height, width, _ = self.input_shape_hwc
         grids = anchor_ops.grids_of(height, width, len(box_predictor.anchors_per_location))
         self.state_grid = grids[0]
+        self._check_grids()
         for network in self.networks:
             self._bottleneck(network).build((None, *grids[0], getattr(self, network).output_depth))
         self.anchors = anchor_generator.for_grids(grids)
         # Not through Keras's own __setattr__, see CarriedState.
         object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
         object.__setattr__(self, "_coins", Coins())
+
+    def _check_grids(self) -> None:
+        """Raises unless each backbone's grid is the state's, as far as a backbone tells."""
+        for network in self.networks:
+            halved = network == "small" and self.low_resolution
+            if getattr(getattr(self, network), "low_resolution", halved) != halved:
+                raise ValueError(
+                    f"the {network} backbone has low_resolution={not halved}, but sees frames of "
+                    f"{'half' if halved else 'full'} size, so its grid is not the state's: make it "
+                    f"with low_resolution={halved}"
+                )
 
     def _make_carried(self, batch_size: int | None) -> dict[bool, CarriedState]:
         """Returns the state of training and the state of inference, which do not mix."""
@@ -323,7 +336,14 @@ class LSTMSSD(DetectionTraining):
         """Returns the detections: decoded, per-class non-maximum suppression, by falling score.
 
         Args:
-            predictions: leading axes as you like, such as `[B, T]`.
+            predictions: float `[..., A, 4]` and `[..., A, K + 1]`, leading axes as you like, such
+                as `[B, T]`.
+
+        Returns:
+            Detections `[..., N]`, float32 and int32; N is `max_total_detections` of the model.
+
+        Raises:
+            ValueError: the numbers of anchors or classes are not the model's, or not known.
         """
         values = self.postprocessing
         return postprocess.detect(

@@ -29,6 +29,11 @@ LOW_RESOLUTION_STRIDE_1 = 5  # The row of BLOCKS that keeps its resolution in a 
 def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:
     """Returns `value` rounded to a multiple of `divisor`, at least 90 % of it.
 
+    Args:
+        value: above 0.
+        divisor: above 0.
+        minimum: the result is not below it; None or 0: not below `divisor`.
+
     >>> make_divisible(24 * 1.4), make_divisible(16 * 0.35, minimum=16)
     (32, 16)
     """

@@ -34,8 +34,8 @@ class Choice:
         return NAMES[int(self.networks[frame])] if self.known else None
 
     def is_large(self, frame: int) -> tf.Tensor:
-        """Returns bool `[B]` (or `[]` when known): the large network sees this frame."""
-        return tf.equal(self.networks[frame] if self.known else self.networks[:, frame], 0)
+        """Returns bool `[B]`: the large network sees this frame; for networks in a tensor."""
+        return tf.equal(self.networks[:, frame], 0)
 
     def is_large_where(self, clip: tf.Tensor) -> tf.Tensor:
         """Returns bool `[B, T]` for a clip `[B, T, ...]`."""

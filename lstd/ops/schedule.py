@@ -30,8 +30,8 @@ def networks_of(
 
     Args:
         schedule: LARGE, SMALL, SKIPk, or any name that starts with RANDOM.
-        frame_numbers: whole numbers not below 0, any shape: an int, a list, a NumPy array or a
-            tensor.
+        frame_numbers: whole numbers, any shape: an int, a list, a NumPy array or a tensor. Below 0,
+            where padding is, SKIPk goes on backwards: -1 is small unless k is 0.
         large_probability: of the coin; 0.5, a fair one, is the original's.
         uniform: takes a shape, draws from [0, 1) for the coin.
 

@@ -49,6 +49,12 @@ def test_a_tensor_of_unknown_shape_is_served_in_a_graph() -> None:
     np.testing.assert_array_equal(small, [[1, 1]])
 
 
+def test_padding_is_small_unless_every_frame_is_large() -> None:
+    for numbers in (np.array([-1]), tf.constant([-1])):
+        np.testing.assert_array_equal(schedule.networks_of("SKIP3", numbers), [1])
+        np.testing.assert_array_equal(schedule.networks_of("SKIP0", numbers), [0])
+
+
 def test_an_int_and_a_list_are_known_numbers() -> None:
     assert schedule.networks_of("SKIP3", 4) == 0
     np.testing.assert_array_equal(schedule.networks_of("SKIP3", [3, 4]), [1, 0])
