@@ -10,6 +10,7 @@ No TensorFlow, and a reader touches only the few bytes that it needs.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import struct
@@ -17,6 +18,9 @@ from typing import Union
 
 NAME = "lstd.json"
 """The name of our metadata."""
+
+FORMAT = "lstd"
+"""What the JSON says of itself under the key `format`."""
 
 IDENTIFIER = b"TFL3"
 _HEADER = 8  # where the root is, and the identifier
@@ -66,6 +70,15 @@ def read_from(content: Content, name: str = NAME) -> str | None:
     except (struct.error, IndexError):
         raise ValueError("this TFLite file is damaged") from None
     return None
+
+
+def is_ours(text: str | bytes) -> bool:
+    """Returns whether a text is metadata of our export, and not any other JSON."""
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(facts, dict) and facts.get("format") == FORMAT
 
 
 def embed(content: bytes, text: str, name: str = NAME) -> bytes:

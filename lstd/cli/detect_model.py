@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lstd.cli import common, failures
+from lstd.cli import common, model_kind
 
-_CONFIG_OF_A_RUN = "config.yaml"
-_WEIGHTS = ".weights.h5"
+_TRAINED = (*model_kind.OF_A_RUN, "original")
 
 
 def load(
@@ -16,8 +15,10 @@ def load(
 ) -> tuple[Any, tuple[str, ...]]:
     """Returns a model that `VideoDetector` takes, and its labels where the detector cannot know.
 
-    A run folder, a weights file in one, or, with a config, a checkpoint of the original become the
-    same entry points that `lstd-export` writes; anything else is left to the detector.
+    A run folder, weights or a checkpoint in one, or, with a config, a checkpoint of the original
+    become the same entry points that `lstd-export` writes; anything else is left to the detector.
+    Of a run folder or a checkpoint of the original it is the moving averages where
+    `evaluation.use_moving_averages` says so.
 
     Args:
         model: value of `--model`.
@@ -26,25 +27,14 @@ def load(
         flag: that was used, for messages.
 
     Raises:
-        ValueError: there is nothing at that place, or it is not what it looks like.
+        ValueError: there is nothing at that place, it is not what it looks like, or it lacks
+            variables of the model.
     """
-    from lstd.runtime import loading, saved_model
-
-    path = Path(model)
-    if path.suffix == ".tflite" and path.is_file():
-        return path, ()
-    if loading.in_folder(path) != path and not (path / _CONFIG_OF_A_RUN).is_file():
+    path = model_kind.existing(model, flag=flag, config=config)
+    if model_kind.kind_of(path) not in _TRAINED:
         return path, ()
     common.use_threads(threads)
-    if (path / _CONFIG_OF_A_RUN).is_file() or path.name.endswith(_WEIGHTS):
-        return _from_run(path)
-    if config and not saved_model.is_saved_model(path):
-        return _from_checkpoint(path, config)
-    if path.suffix == ".npz" or path.with_name(f"{path.name}.index").is_file():
-        raise ValueError(f"{flag}: {path} is a checkpoint, which needs its --config")
-    if not path.exists():
-        raise ValueError(f"{flag}: no file or folder {path}{failures.close_neighbour(path)}")
-    return path, ()
+    return _trained(path, config)
 
 
 def check_config(config: str, *models: str) -> None:
@@ -65,12 +55,10 @@ def check_config(config: str, *models: str) -> None:
 
 
 def _describes_itself(path: Path) -> bool:
-    from lstd.runtime import loading, saved_model
-
-    if path.is_file():
-        return path.suffix == ".tflite" or path.name.endswith(_WEIGHTS)
-    is_run = (path / _CONFIG_OF_A_RUN).is_file()
-    return is_run or loading.in_folder(path) != path or saved_model.is_saved_model(path)
+    kind = model_kind.kind_of(path)
+    if kind == "checkpoints":
+        return model_kind.config_of(path.parent).is_file()
+    return kind in (*model_kind.OF_A_RUN, "tflite", "export", "saved_model")
 
 
 def labels_of(model: Any, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,7 +67,7 @@ def labels_of(model: Any, labels: tuple[str, ...]) -> tuple[str, ...]:
 
     if labels or not isinstance(model, Path):
         return labels
-    return metadata.beside(loading.in_folder(model)).labels
+    return metadata.of_model(loading.in_folder(model)).labels
 
 
 def multiply_adds(model: Any) -> dict[str, int]:
@@ -92,28 +80,14 @@ def multiply_adds(model: Any) -> dict[str, int]:
     return {network: counted[network] for network in model.model.networks}
 
 
-def _from_run(path: Path) -> tuple[Any, tuple[str, ...]]:
+def _trained(path: Path, given: str) -> tuple[Any, tuple[str, ...]]:
     from lstd import config_io
-    from lstd.training import run_folder
+    from lstd.cli import trained_model
+    from lstd.config import Config
     from lstd.video_detector import entry_points_of
 
-    model = run_folder.load_model(path)
-    folder = path if path.is_dir() else path.parent
-    config = config_io.load_config(folder / _CONFIG_OF_A_RUN)
-    return entry_points_of(model, config.export), _labels(model)
-
-
-def _from_checkpoint(path: Path, config_path: str) -> tuple[Any, tuple[str, ...]]:
-    from lstd import config_io
-    from lstd.checkpoints import tf1
-    from lstd.models.build import build_model
-    from lstd.video_detector import entry_points_of
-
-    config = config_io.load_config(config_path)
-    model = build_model(config.model)
-    tf1.load_tf1_checkpoint(model, str(path))
-    return entry_points_of(model, config.export), _labels(model)
-
-
-def _labels(model: Any) -> tuple[str, ...]:
-    return tuple(model.labels)
+    is_original = model_kind.kind_of(path) == "original"
+    file = Path(given) if is_original else model_kind.config_of(path)
+    config = config_io.load_config(file) if is_original or file.is_file() else Config()
+    model = trained_model.load(path, config, weights=trained_model.preferred(config))
+    return entry_points_of(model, config.export), tuple(model.labels)

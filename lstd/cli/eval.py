@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lstd.cli import common, eval_files, eval_model, eval_options, eval_score, eval_watch
+from lstd.cli import common, eval_files, eval_options, eval_score, eval_watch, model_kind
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,7 +167,7 @@ def _evaluate(values: flags.FlagValues) -> None:
     elif values.watch:
         eval_watch.watch(Path(values.model), values, options)
     else:
-        path = eval_model.existing(values.model, flag="--model", config=values.config)
+        path = model_kind.existing(values.model, flag="--model", config=values.config)
         eval_score.score_model(path, values, options)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import common, eval_checks, eval_fingerprint, eval_model, eval_output
+from lstd.cli import common, eval_checks, eval_fingerprint, eval_model, eval_output, model_kind
 from lstd.cli.eval_options import Options
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def score_model(
 
     config = eval_model.config_for(path, values)
     against = (
-        eval_model.existing(values.against, flag="--against", config=values.config)
+        model_kind.existing(values.against, flag="--against", config=values.config)
         if values.against
         else None
     )
@@ -282,7 +282,7 @@ def _num_frames(split: Split, most: int | None) -> int | None:
 def _beside(path: Path) -> Path:
     """Returns where results go if nobody says."""
     if eval_model.is_run(path):
-        return eval_model.run_of(path) / "evaluation"
+        return model_kind.run_of(path) / "evaluation"
     return (path if path.is_dir() else path.parent) / "evaluation"
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from lstd.cli import eval_model, eval_score
+from lstd.cli import eval_model, eval_score, model_kind
 from lstd.cli.eval_options import Options
 
 
@@ -39,11 +39,12 @@ def watch(folder: Path, values: flags.FlagValues, options: Options) -> None:
         ValueError: another kind of folder; or no weights appeared in --watch_stop_minutes.
     """
     _check(folder, values)
+    weights = _weights(folder, values) if _is_run(folder) else ""
     seen: object = None
     evaluations = 0
     idle_since = time.monotonic()
     while True:
-        found = _newest(folder, values)
+        found = _newest(folder, weights)
         if found is not None and found.stamp != seen:
             seen, evaluations = found.stamp, evaluations + 1
             name = found.path.name if found.weights is None else f"{found.weights} weights"
@@ -61,7 +62,7 @@ def watch(folder: Path, values: flags.FlagValues, options: Options) -> None:
         stop = values.watch_stop_minutes
         if stop is not None and time.monotonic() - idle_since >= stop * 60:
             if evaluations == 0:
-                raise ValueError(f"--watch: no {_awaited(folder, values)} in {stop:g} minutes")
+                raise ValueError(f"--watch: no {_awaited(folder, weights)} in {stop:g} minutes")
             print(f"nothing new in {stop:g} minutes; {evaluations} evaluations")
             return
         time.sleep(values.watch_seconds)
@@ -69,29 +70,28 @@ def watch(folder: Path, values: flags.FlagValues, options: Options) -> None:
 
 def _check(folder: Path, values: flags.FlagValues) -> None:
     if not folder.exists():
-        eval_model.existing(str(folder), flag="--model", config="")  # says what is there instead
+        model_kind.existing(str(folder), flag="--model", config="")  # says what is there instead
     if not folder.is_dir():
         raise ValueError(f"--watch needs a folder of a run or of checkpoints, {folder} is none")
-    if _is_run(folder) or (folder.name == "checkpoints" and _is_run(folder.parent)):
-        return
-    if not eval_model.is_run(folder) and not eval_model.is_checkpoint_folder(folder):
+    kind = model_kind.kind_of(folder)
+    if kind in ("export", "saved_model"):
         raise ValueError(f"--watch: {folder} is an exported model, which does not change")
-    if not values.config:
+    of_a_run = kind == "checkpoints" and model_kind.config_of(folder.parent).is_file()
+    if kind != "run" and not of_a_run and not values.config:
         raise ValueError(
             f"--watch: {folder} is no run folder: there is no {folder / 'config.yaml'}; "
             "checkpoints of the original need their --config"
         )
 
 
-def _newest(folder: Path, values: flags.FlagValues) -> _Version | None:
-    """Returns the weights that are to be evaluated; None: there are none yet."""
-    if _is_run(folder):
-        weights = _weights(values)
+def _newest(folder: Path, weights: str) -> _Version | None:
+    """Returns what is to be evaluated: those weights of a run, or a checkpoint; None: not yet."""
+    if weights:
         file = folder / f"{weights}.weights.h5"
         if not file.is_file():
             return None
         return _Version(folder, weights, file.stat().st_mtime_ns, _step_of(folder, weights))
-    newest = eval_model.newest_checkpoint(folder)
+    newest = model_kind.newest_checkpoint(folder)
     if newest is None:
         return None
     number = newest.name.rpartition("-")[2]
@@ -107,15 +107,19 @@ def _step_of(folder: Path, weights: str) -> int | None:
     return None if step is None else int(step)
 
 
-def _weights(values: flags.FlagValues) -> str:
-    return values.weights or "last"
+def _weights(folder: Path, values: flags.FlagValues) -> str:
+    """Returns which weights of a run are watched: the newest, as the config wants them."""
+    if values.weights:
+        return str(values.weights)
+    config = eval_model.config_for(folder, values)
+    return "average" if config.evaluation.use_moving_averages else "last"
 
 
-def _awaited(folder: Path, values: flags.FlagValues) -> str:
-    if _is_run(folder):
-        return f"{folder / _weights(values)}.weights.h5 appeared"
+def _awaited(folder: Path, weights: str) -> str:
+    if weights:
+        return f"{folder / weights}.weights.h5 appeared"
     return f"checkpoint appeared in {folder}"
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "config.yaml").is_file()
+    return model_kind.kind_of(folder) == "run"

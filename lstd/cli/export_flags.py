@@ -29,8 +29,8 @@ def _define_model_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         "",
-        "Run folder, weights file, or prefix or .npz of a checkpoint of the original, which needs "
-        "--config.",
+        "Run folder, weights file or checkpoint of one, or prefix or .npz of a checkpoint of the "
+        "original, which needs --config.",
         flag_values=values,
     )
     flags.DEFINE_string(

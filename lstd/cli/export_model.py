@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import common, failures
+from lstd.cli import common, model_kind, trained_model
 
 if TYPE_CHECKING:
     from lstd.config import Config
 
-_WEIGHTS_SUFFIX = ".weights.h5"
 _AVERAGE = "average"
 
 
@@ -39,35 +38,26 @@ def path_of(values: flags.FlagValues) -> Path | None:
 
 
 def load(path: Path, values: flags.FlagValues) -> Loaded:
-    """Returns the model of a run folder, of a weights file, or of a checkpoint of the original.
+    """Returns the model of a run folder, of weights or a checkpoint in one, or of the original.
 
     Raises:
         ValueError: nothing is there, it is something else, it does not fit the config, or the
             averages that were asked for are not in it.
     """
-    if path.is_dir() and not (path / "saved_model.pb").exists():
-        return _from_run(path, path, values)
-    if path.name.endswith(_WEIGHTS_SUFFIX) and path.is_file():
-        return _from_run(path, path.parent, values)
-    if path.suffix == ".npz" or path.with_name(f"{path.name}.index").is_file():
+    path = model_kind.existing(str(path), flag="--model", config=values.config)
+    kind = model_kind.kind_of(path)
+    if kind == "original":
         return _from_checkpoint(path, values)
-    if not path.exists():
-        close = failures.close_neighbour(path).replace(".index?", "?")  # a checkpoint's prefix
-        raise ValueError(f"--model: no file or folder {path}{close}")
-    if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
-        prefix = path.name.rpartition(".")[0]
-        raise ValueError(
-            f"--model: {path} is one file of a checkpoint; give their prefix, "
-            f"{path.with_name(prefix)}"
-        )
+    if kind in (*model_kind.OF_A_RUN, "folder"):
+        return _from_run(path, model_kind.run_of(path), values)
     hint = ""
     if path.is_dir():
         hint = "; --saved_model_path converts a SavedModel of lstd"
-    elif path.suffix == ".tflite":
+    elif kind == "tflite":
         hint = "; --check looks at a .tflite"
     raise ValueError(
-        f"--model: {path} is no run folder, weights file ({_WEIGHTS_SUFFIX}) or checkpoint of the "
-        f"original (prefix or .npz){hint}"
+        f"--model: {path} is no run folder, weights file ({model_kind.WEIGHTS_SUFFIX}) or "
+        f"checkpoint (of the original: prefix or .npz){hint}"
     )
 
 
@@ -120,26 +110,27 @@ def _weights(path: Path, config: Config, values: flags.FlagValues) -> Any:
         ValueError: flags that contradict each other, or averages that are not there.
     """
     asked, named = values.moving_averages, values.weights
-    if path.is_file():
-        is_average = path.name == f"{_AVERAGE}{_WEIGHTS_SUFFIX}"
+    is_folder = path.is_dir()
+    if not is_folder:
+        is_average = path.name == f"{_AVERAGE}{model_kind.WEIGHTS_SUFFIX}"
         named = _AVERAGE if is_average else path.name
-        if values.weights and path.name != f"{values.weights}{_WEIGHTS_SUFFIX}":
+        if values.weights and path.name != f"{values.weights}{model_kind.WEIGHTS_SUFFIX}":
             raise ValueError(
                 f"--weights={values.weights} and --model={path} contradict each other; leave "
                 "--weights out, or give the folder"
             )
     if named and asked != "auto" and (named == _AVERAGE) != (asked == "true"):
-        flag = f"--model={path}" if path.is_file() else f"--weights={named}"
+        flag = f"--weights={named}" if is_folder else f"--model={path}"
         raise ValueError(
             f"--moving_averages={asked} and {flag} contradict each other; leave one of them out"
         )
-    if path.is_file() or named:
-        return "best" if path.is_file() else named
+    if not is_folder or named:
+        return named if is_folder else "best"
     if not _wants_averages(config, values):
         return "best"
-    if not (path / f"{_AVERAGE}{_WEIGHTS_SUFFIX}").is_file():
+    if not (path / f"{_AVERAGE}{model_kind.WEIGHTS_SUFFIX}").is_file():
         raise ValueError(
-            f"{_why_averages(values)}, but {path} has no {_AVERAGE}{_WEIGHTS_SUFFIX}; "
+            f"{_why_averages(values)}, but {path} has no {_AVERAGE}{model_kind.WEIGHTS_SUFFIX}; "
             "--moving_averages=false exports without"
         )
     return _AVERAGE
@@ -162,10 +153,6 @@ def _why_averages(values: flags.FlagValues) -> str:
 def _from_checkpoint(path: Path, values: flags.FlagValues) -> Loaded:
     from lstd.checkpoints import sources, tf1
 
-    if not values.config:
-        raise ValueError(
-            f"--config must be given: the checkpoint {path} does not say what to build"
-        )
     if values.weights:
         raise ValueError(
             f"--weights={values.weights} chooses among the files of a run folder, but {path} is a "
@@ -179,11 +166,5 @@ def _from_checkpoint(path: Path, values: flags.FlagValues) -> Loaded:
             f"{_why_averages(values)}, but {path} holds none; --moving_averages=false exports "
             "without"
         )
-    model = _built(config)
-    report = tf1.load_tf1_checkpoint(model, path, moving_averages=averages)
-    if report.missing:
-        raise ValueError(
-            f"{path}: {len(report.missing)} variables of the model are not in it, such as "
-            f"{report.missing[0]}; a file with random numbers for them would be of no use"
-        )
-    return Loaded(model, config)
+    weights = _AVERAGE if averages else ""
+    return Loaded(trained_model.load(path, config, weights=weights), config)

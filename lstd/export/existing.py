@@ -78,8 +78,9 @@ def _looks_like_ours(interpreter: Any, names: list[str]) -> bool:
 def _facts(path: Path, content: bytes) -> dict[str, Any] | None:
     """Returns the metadata inside the file, else those beside it, else None."""
     text = tflite_metadata.read_from(content)
+    if text is not None:
+        return loaded.parse(text, where=str(path))
     beside = path.with_suffix(".json")
-    if text is None and beside.is_file() and beside != path:
-        text = beside.read_text(encoding="utf-8")
-        return loaded.parse(text, where=str(beside))
-    return None if text is None else loaded.parse(text, where=str(path))
+    if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
+        return None
+    return loaded.parse(beside.read_bytes(), where=str(beside))

@@ -13,7 +13,7 @@ import platform
 from importlib import metadata as packages
 from typing import Any
 
-from lstd import schedule_names
+from lstd import schedule_names, tflite_metadata
 from lstd.export import comparison, golden, postprocessing_op
 from lstd.export import reference as references
 from lstd.export.form import clip_schedule
@@ -51,7 +51,7 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
     """Returns what is true of every file that is made of a module."""
     y_scale, x_scale, h_scale, w_scale = module.model.box_scale_factors
     return {
-        "format": "lstd",
+        "format": tflite_metadata.FORMAT,
         "format_version": FORMAT_VERSION,
         "labels": list(labels),
         "class_offset": 0,

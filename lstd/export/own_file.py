@@ -73,7 +73,7 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     if inside and not metadata.payload_matches(facts, content):
         raise ValueError("payload_sha256 inside is not that of the bytes behind the metadata")
     beside = path.with_suffix(".json")
-    if not beside.is_file():
+    if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
         return "inside the file, the checksum of the rest is right; none beside it"
     told = loaded.parse(beside.read_bytes(), where=str(beside)).get("file", {}).get("sha256")
     if told != hashlib.sha256(content).hexdigest():

@@ -55,13 +55,13 @@ def _load(model: Any, *, threads: int, separate: bool) -> tuple[EntryPoints, met
     path = in_folder(path)
     if not path.is_dir():
         points = tflite_file.load(path, threads=threads, separate=separate)
-        return points, metadata.beside(path)
+        return points, metadata.of_model(path)
     if not saved_model.is_saved_model(path):
         raise ValueError(
             f"{path}: this folder is neither a SavedModel (saved_model.pb) nor one that "
             f"lstd-export wrote ({_IN_EXPORT_FOLDER})"
         )
-    return saved_model.load(path), metadata.beside(path)
+    return saved_model.load(path), metadata.of_model(path)
 
 
 def _is_keras(model: Any) -> bool:

@@ -25,15 +25,16 @@ class Metadata(NamedTuple):
     rows_per_detection: int = 1
 
 
-def beside(path: Path) -> Metadata:
-    """Returns the metadata beside a model, else those inside of it, defaults where there are none.
+def of_model(path: Path) -> Metadata:
+    """Returns the metadata inside a model, else those beside it, defaults where there are none.
 
-    They stand in `name.json` beside `name.tflite`; for a SavedModel in `model.json` in its folder,
-    or in `name.json` beside the folder `name`; a folder called `saved_model` shares the JSON of the
-    `model.tflite` beside it. A `.tflite` also carries them inside.
+    A `.tflite` carries them inside; beside it they stand in `name.json`. For a SavedModel they
+    stand in `model.json` in its folder, or in `name.json` beside the folder `name`; a folder called
+    `saved_model` shares the JSON of the `model.tflite` beside it. A JSON that is not of our export
+    is not looked at.
 
     Raises:
-        ValueError: the metadata are there, but not a JSON object of the expected kind.
+        ValueError: not a `.tflite`, or the metadata are not a JSON object of the expected kind.
     """
     candidates = [path.with_suffix(".json")]
     if path.is_dir():
@@ -41,22 +42,13 @@ def beside(path: Path) -> Metadata:
         candidates = [path / "model.json", path.with_name(f"{path.name}.json")]
         if path.name == "saved_model":
             candidates.append(path.with_name("model.json"))
+    text = tflite_metadata.read(path) if path.is_file() else None
+    if text is not None:
+        return _parse(text, path)
     for candidate in candidates:
-        if candidate.is_file():
+        if candidate.is_file() and tflite_metadata.is_ours(candidate.read_bytes()):
             return _parse(candidate.read_text(encoding="utf-8"), candidate)
-    return inside(path)
-
-
-def inside(path: Path) -> Metadata:
-    """Returns the metadata inside a `.tflite`, defaults where there are none or it is no file.
-
-    Raises:
-        ValueError: not a `.tflite`, or the metadata are not a JSON object of the expected kind.
-    """
-    if not path.is_file():
-        return Metadata()
-    text = tflite_metadata.read(path)
-    return Metadata() if text is None else _parse(text, path)
+    return Metadata()
 
 
 def _parse(text: str, path: Path) -> Metadata:

@@ -102,7 +102,7 @@ def test_model_that_is_no_run_folder_is_named(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert eval_command.main([f"--model={run.parent}/onne"]) == 2
-    assert f"there is no {run.parent}/onne; did you mean {run}?" in capsys.readouterr().err
+    assert f"no file or folder {run.parent}/onne; did you mean {run}?" in capsys.readouterr().err
     assert eval_command.main([f"--model={tmp_path}"]) == 2
     assert f"no run folder: there is no {tmp_path}/config.yaml" in capsys.readouterr().err
     assert eval_command.main([]) == 2

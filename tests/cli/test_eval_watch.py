@@ -92,6 +92,18 @@ def test_weights_that_nobody_dates_are_counted(run: Path, evaluated: Evaluated) 
     assert evaluated == [(run, "best", 1)]
 
 
+def test_the_averages_are_watched_where_the_config_wants_them(
+    run: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "config.yaml").write_text("evaluation:\n  use_moving_averages: true\n")
+    save(run, "last", step=10)
+    when_idle(monkeypatch, lambda: save(run, "average", step=20))
+
+    assert eval_command.main([f"--model={run}", *QUICK]) == 0
+
+    assert evaluated == [(run, "average", 20)]
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_newest_checkpoint_of_a_folder_is_evaluated(
     run: Path, tmp_path: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, own: bool
@@ -126,7 +138,7 @@ def test_watch_in_vain_and_what_cannot_be_watched_are_told(
     assert refused(f"--model={run}").endswith("last.weights.h5 appeared in 0.002 minutes")
     (run / "checkpoints").mkdir()
     assert "no checkpoint appeared in " in refused(f"--model={run / 'checkpoints'}")
-    assert "there is no " in refused(f"--model={run}x")
+    assert "no file or folder " in refused(f"--model={run}x")
     assert "is no run folder: there is no " in refused(f"--model={tmp_path}")
     file = run / "last.weights.h5"
     file.touch()

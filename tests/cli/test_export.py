@@ -339,7 +339,7 @@ def _touched(folder: Path, name: str) -> Path:
         ("model.tflite", "--check looks at a .tflite"),
         ("model.ckpt.index", "is one file of a checkpoint; give their prefix, "),
         ("picture.png", "is no run folder, weights file (.weights.h5) or checkpoint"),
-        ("weights.npz", "--config must be given: the checkpoint"),
+        ("weights.npz", "weights.npz is a checkpoint, which needs its --config"),
         ("lost.weights.h5", "it has no config.yaml"),
     ],
 )

@@ -93,6 +93,20 @@ def test_json_beside_of_another_file_is_found_out(lite: Path, original: Path) ->
     assert "is not that of the file" in finding.detail
 
 
+def test_another_json_beside_is_none_of_ours(lite: Path) -> None:
+    lite.with_suffix(".json").write_text('{"images": []}')
+    assert "none beside it" in existing.inspect(lite).findings[0].detail
+
+
+def test_a_foreign_file_with_a_json_beside_stays_foreign(tmp_path: Path) -> None:
+    path = tmp_path / "plain.tflite"
+    plain = tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec([1, 4])])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([plain.get_concrete_function()])
+    path.write_bytes(converter.convert())
+    path.with_suffix(".json").write_text('{"labels": ["a"]}')
+    assert _verdicts(existing.inspect(path))["metadata"] == "not possible"
+
+
 def test_attributes_other_than_the_metadata_say_are_found(lite: Path) -> None:
     facts = json.loads(tflite_metadata.read(lite) or "")
     _with_facts(lite, postprocessing={**facts["postprocessing"], "nms_iou_threshold": 0.3})

@@ -21,6 +21,7 @@ METADATA = {
     "labels": list(LABELS),
     "schedule": {"default": "SKIP1", "rule": "..."},
     "postprocessing": {"max_classes_per_detection": 1},
+    "format": "lstd",
 }
 
 

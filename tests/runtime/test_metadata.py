@@ -23,24 +23,36 @@ def lite(tmp_path: Path) -> Path:
 
 
 def test_file_alone_is_enough(lite: Path) -> None:
-    assert metadata.beside(lite) == Metadata(fake_exports.LABELS, "SKIP1", 1)
+    assert metadata.of_model(lite) == Metadata(fake_exports.LABELS, "SKIP1", 1)
     detector = VideoDetector(lite)
     assert detector.labels == fake_exports.LABELS
     assert detector.schedule == "SKIP1"
 
 
-def test_json_beside_counts_before_the_one_inside(lite: Path) -> None:
-    lite.with_suffix(".json").write_text('{"labels": ["other"]}')
-    assert metadata.beside(lite).labels == ("other",)
+def test_metadata_inside_count_before_those_beside(lite: Path) -> None:
+    beside = {"format": "lstd", "labels": ["of", "another", "file"]}
+    lite.with_suffix(".json").write_text(json.dumps(beside))
+    assert metadata.of_model(lite).labels == fake_exports.LABELS
+
+
+@pytest.mark.parametrize(
+    "text", ['{"labels": ["a"]}', '{"format": "coco"}', "[1]", "not JSON", "\udcff"]
+)
+def test_any_other_json_beside_is_not_looked_at(tmp_path: Path, text: str) -> None:
+    lite, saved = fake_exports.write(tmp_path)
+    assert metadata.of_model(lite) == metadata.of_model(saved)
+    assert metadata.of_model(lite).labels == fake_exports.LABELS
+    lite.with_suffix(".json").write_bytes(text.encode(errors="surrogateescape"))
+    assert metadata.of_model(lite) == metadata.of_model(saved) == Metadata()
 
 
 def test_bad_metadata_inside_are_named(lite: Path) -> None:
     other = lite.with_name("other.tflite")
     other.write_bytes(lite.read_bytes().replace(b'{"labels"', b'["labels"', 1))
     with pytest.raises(ValueError, match=r"other\.tflite: not valid JSON"):
-        metadata.beside(other)
+        metadata.of_model(other)
 
 
 def test_no_file_has_no_metadata(tmp_path: Path) -> None:
-    assert metadata.inside(tmp_path / "model.tflite") == Metadata()
-    assert metadata.inside(tmp_path) == Metadata()
+    assert metadata.of_model(tmp_path / "model.tflite") == Metadata()
+    assert metadata.of_model(tmp_path) == Metadata()
