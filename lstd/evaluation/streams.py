@@ -19,7 +19,10 @@ class FrameDetector(Protocol):
     last_network: str | None
 
     def __call__(self, frame: np.ndarray) -> Detections:
-        """Returns the detections of the next frame, uint8 `[H, W, C]`."""
+        """Returns the detections of the next frame, uint8 `[H, W, C]`.
+
+        Boxes are in [0, 1], or the detections have a method `relative` that makes them so.
+        """
 
     def reset(self) -> None:
         """Forgets the video."""
@@ -80,18 +83,11 @@ class StreamDetector:
                 continue
             if starts[lane, time]:
                 state[lane].reset()
-            found[lane, time] = _relative(state[lane](images[lane, time]))
+            frame_detections = state[lane](images[lane, time])
+            relative = getattr(frame_detections, "relative", None)  # where they may be in pixels
+            found[lane, time] = frame_detections if relative is None else relative()
             self.last_networks[lane, time] = int(state[lane].last_network == "small")
         return _stacked(found, index.shape), state
-
-
-def _relative(found: Any) -> Detections:
-    """Returns detections with boxes in [0, 1], where the detector gives them in pixels."""
-    if not getattr(found, "in_pixels", False):
-        return found
-    height, width = found.frame_size
-    size = np.array([height, width, height, width], np.float32)
-    return found._replace(boxes=found.boxes / size)
 
 
 def _stacked(found: dict[tuple[int, int], Detections], shape: tuple[int, ...]) -> Detections:

@@ -95,6 +95,7 @@ def detect_video(
             detections = detector(frame.image)
             network = str(detector.last_network)
             seconds[network].append(time.perf_counter() - before)
+            detections = detections.relative()
             pictures.write(_picture(frame.image, detections, detector, min_score=min_score))
             line = {"frame": num_frames, "time_s": round(frame.time_s, 4), "network": network}
             if detector.mode == "async":

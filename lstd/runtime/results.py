@@ -27,6 +27,15 @@ class FrameDetections(Detections):
         """The name of each detection's class, `count` of them, `"class 7"` where unknown."""
         return [name_of(int(index), self.labels) for index in self.classes[: int(self.count)]]
 
+    def relative(self) -> FrameDetections:
+        """Returns these detections with boxes in [0, 1] of the frame, from pixels if need be."""
+        if not self.in_pixels:
+            return self
+        height, width = self.frame_size
+        result = self._replace(boxes=self.boxes / np.array([height, width] * 2, np.float32))
+        result.frame_size, result.labels = self.frame_size, self.labels
+        return result
+
     def to_supervision(self, *, min_score: float = 0.0) -> Any:
         """Returns the detections as `supervision.Detections`, to draw, count or track with it.
 
@@ -48,8 +57,8 @@ class FrameDetections(Detections):
             ) from None
         count = int(self.count)
         kept = np.flatnonzero(self.scores[:count] >= min_score)
-        height, width = (1, 1) if self.in_pixels else self.frame_size
-        boxes = self.boxes[kept] * np.array((height, width, height, width), np.float32)
+        height, width = self.frame_size
+        boxes = self.relative().boxes[kept] * np.array((height, width, height, width), np.float32)
         names = self.names
         return supervision.Detections(
             xyxy=boxes[:, [1, 0, 3, 2]],

@@ -29,8 +29,10 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
-def _run(source: Path, output: Path, **arguments: Any) -> tuple[Summary, list[dict[str, Any]]]:
-    detector = VideoDetector(FakeModule(), "SKIP1", labels=LABELS)
+def _run(
+    source: Path, output: Path, *, pixels: bool = False, **arguments: Any
+) -> tuple[Summary, list[dict[str, Any]]]:
+    detector = VideoDetector(FakeModule(), "SKIP1", labels=LABELS, pixels=pixels)
     detector(np.full((9, 9, 3), 255, np.uint8))  # Another video, whose state must not stay.
     with video.VideoReader(source) as reader:
         summary = detect_video(
@@ -68,6 +70,20 @@ def test_every_frame_is_a_line_with_its_time_network_and_detections(
     assert summary.num_frames == 5
     assert not summary.interrupted
     assert min(summary.frames_per_second_by_network.values()) > 0
+
+
+def test_boxes_of_a_detector_that_counts_pixels_are_the_same(frames: Path, tmp_path: Path) -> None:
+    both = [tmp_path / "relative", tmp_path / "pixels"]
+    for output in both:
+        output.mkdir()
+    expected = _run(frames, both[0])[1]
+    found = _run(frames, both[1], pixels=True)[1]
+    for ours, wanted in zip(found, expected, strict=True):
+        for row, wanted_row in zip(ours["detections"], wanted["detections"], strict=True):
+            assert row["box"] == pytest.approx(wanted_row["box"], abs=2e-6)
+            assert row["box_px"] == pytest.approx(wanted_row["box_px"], abs=0.011)
+    shown = [list(video.read_frames(output / "a.mp4")) for output in both]
+    np.testing.assert_array_equal(shown[0], shown[1])
 
 
 def test_the_video_shows_boxes_and_badges_enlarged(frames: Path, tmp_path: Path) -> None:

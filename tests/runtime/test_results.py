@@ -56,3 +56,11 @@ def test_without_supervision_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(ImportError, match=r"pip install \"lstd\[tracking\]\""):
         _found().to_supervision()
+
+
+def test_relative_boxes_of_pixels_keep_the_frame_and_the_names() -> None:
+    relative = _found(in_pixels=True).relative()
+    np.testing.assert_allclose(relative.boxes, _found().boxes, atol=1e-7)
+    assert (relative.frame_size, relative.in_pixels) == ((100, 200), False)
+    assert relative.names == ["cat", "class 7"]
+    assert relative.relative() is relative
