@@ -106,19 +106,29 @@ def load(
         values: the command's flags.
         config: see `config_for`.
         weights: see `weights_of`.
-        labels: of a file that does not say them itself.
+        labels: names of the classes; empty: the model's own.
 
     Raises:
-        ValueError, OSError, ImportError: it cannot be loaded.
+        ValueError, OSError, ImportError: it cannot be loaded, or has another number of classes.
     """
+    from lstd.cli import detect_model
     from lstd.evaluation import streams
-    from lstd.evaluation.detector import as_detector
+    from lstd.evaluation.detector import ModelDetector
     from lstd.runtime.detector import VideoDetector
 
     if is_run(path) or model_kind.kind_of(path) == "original":
-        return as_detector(trained_model.load(path, config, weights=weights))
+        model = trained_model.load(path, config, weights=weights)
+        _check_labels(labels, model.num_classes)
+        return ModelDetector(model, labels=labels)
+    _check_labels(labels, len(detect_model.labels_of(path, ())))
     detector = VideoDetector(path, threads=values.threads or os.cpu_count() or 1, labels=labels)
     return streams.StreamDetector(detector.stream, labels=labels)
+
+
+def _check_labels(labels: tuple[str, ...], num_classes: int) -> None:
+    """Raises where names are given and their number is known to be wrong."""
+    if labels and num_classes and len(labels) != num_classes:
+        raise ValueError(f"--labels: {len(labels)} names; the model has {num_classes} classes")
 
 
 def _built_as(config: Config) -> tuple[Any, Any]:

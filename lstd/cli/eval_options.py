@@ -19,7 +19,7 @@ REPORT_METRICS = ("coco", "size", "distance", "confusion")
 _COMPARABLE = ("coco", "vid", "vid_ap50", "sap", "flicker")
 _OF_A_MODEL = (
     *("video", "worst_frames", "report", "occlusion", "write_detections", "watch"),
-    *("input", "resume", "max_frames", "weights"),
+    *("input", "resume", "max_frames", "weights", "labels", "config", "set"),
 )
 _PACKAGES = {"video": ("av", "PIL"), "worst_frames": ("PIL",), "report": ("matplotlib", "PIL")}
 

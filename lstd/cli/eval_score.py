@@ -225,10 +225,6 @@ def _subject(
     weights = weights or eval_model.weights_of(path, values, config)
     labels = options.labels or (tuple(config.model.labels) if known else ())
     detector = eval_model.load(path, values, config, weights=weights, labels=labels)
-    if len(detector.labels) != len(labels or detector.labels):
-        raise ValueError(
-            f"--labels: {len(labels)} names; the model has {len(detector.labels)} classes"
-        )
     asked_for = () if keeps_to_its_own and len(detector.networks) == 1 else options.schedules
     names = list(asked_for) or _schedules(detector, config, known)
     schedules = list(run.checked_schedules(detector, names))

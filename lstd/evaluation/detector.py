@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -45,11 +46,19 @@ class ModelDetector:
 
     Args:
         model: an `LSTMSSD`.
+        labels: names of its classes; empty: the model's own, or `class 0` and so on.
+
+    Raises:
+        ValueError: the number of the labels is not that of the classes.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, labels: Sequence[str] = ()) -> None:
+        classes = model.num_classes
+        if labels and len(labels) != classes:
+            raise ValueError(f"{len(labels)} labels given, the model has {classes} classes")
         self._model = model
-        self.labels = tuple(model.labels) or tuple(f"class {k}" for k in range(model.num_classes))
+        names = tuple(labels) or tuple(model.labels)
+        self.labels = names or tuple(f"class {k}" for k in range(classes))
         self.networks = tuple(model.networks)
         self.schedule = model.eval_schedule if len(self.networks) == 2 else "LARGE"
         self.schedule_counts = model.schedule_counts

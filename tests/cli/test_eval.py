@@ -181,6 +181,23 @@ def test_everything_that_is_asked_for_is_written(
         assert read[name] == pytest.approx(numbers[f"SKIP1/{name}"], abs=1e-6)  # float32 boxes
 
 
+def test_labels_name_the_classes_of_a_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tmp_path / "names.txt"
+    common = [f"--model={run}", f"--labels={names}", f"--output_directory={tmp_path}"]
+    names.write_text("lion\nwolf\n")
+
+    assert eval_command.main([*common, "--schedule=LARGE"]) == 0
+
+    results = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert results["coco/ap50/wolf"] > 0
+    assert "coco/ap50/dog" not in results
+    names.write_text("lion\n")
+    assert eval_command.main(common) == 2
+    assert "--labels: 1 names; the model has 2 classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -188,7 +205,10 @@ def test_everything_that_is_asked_for_is_written(
         (["--occlusion=a"], "--occlusion: expected numbers"),
         (["--watch", "--resume"], "leave out --resume"),
         (["--watch", "--against={run}"], "do not go together"),
-        (["--against={run}x", "--max_frames=2", "--schedule=LARGE"], "--against: there is no"),
+        (
+            ["--against={run}x", "--max_frames=2", "--schedule=LARGE"],
+            "--against: no file or folder",
+        ),
         (["--labels=absent.txt"], "--labels: no file absent.txt"),
         (["--metrics="], "--metrics"),
     ],

@@ -59,7 +59,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--against={single}", "--fps=1", "--max_frames=9"], "a single block of at least 5"),
         (["--against={single}"], "intervals over 2 videos are drawn from blocks"),
         (["--against={single}", "--metrics=size,confusion"], "nothing to compare: intervals"),
-        (["--against={single}x", "--fps=1"], "--against: there is no "),
+        (["--against={single}x", "--fps=1"], "--against: no file or folder "),
         (["--against={data}", "--fps=1"], "data.tfrecord"),
         (
             ["--against={foreign}", "--fps=1"],
