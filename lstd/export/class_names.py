@@ -21,28 +21,22 @@ def checked(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
 def read(given: str) -> tuple[str, ...]:
     """Returns class names: those in a file of that name, else names between commas.
 
-    A file is a text with a name in each line, or a label map of the original (`.pbtxt`).
+    Args:
+        given: a file that `label_map.load` reads, or names such as `"cat,dog"`; may be empty.
 
     Raises:
-        ValueError: a name is empty or stands there twice, or the file is not text, or a folder.
+        ValueError: a name is empty or stands there twice, or the file is no label map, or a folder.
     """
     if not given:
         return ()
     path = Path(given)
     if path.is_dir() and len(path.parts) > 1:  # "cat" is a class, whatever stands in this folder
         raise ValueError(f"labels: {given} is a folder, expected a file or names")
-    if path.suffix == ".pbtxt" and path.is_file():
+    if path.is_file():
         return label_map.load(path)
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else None
-    except UnicodeDecodeError:
-        raise ValueError(f"labels: {given} is not a text file with a name in each line") from None
-    if text is None and "," not in given and path.suffix:
+    if "," not in given and path.suffix:
         raise ValueError(f"labels: there is no file {given}")
-    names = given.split(",") if text is None else text.rstrip().splitlines()
-    labels = tuple(name.strip() for name in names)
-    if not labels:
-        raise ValueError(f"labels: {given} is empty, expected a name in each line")
+    labels = tuple(name.strip() for name in given.split(","))
     if "" in labels:
         raise ValueError(f"labels: name {labels.index('') + 1} of {given} is empty")
     twice = sorted(name for name in set(labels) if labels.count(name) > 1)

@@ -16,6 +16,14 @@ def test_names_come_from_a_list_or_from_the_lines_of_a_file(tmp_path: Path) -> N
     assert class_names.read("") == ()
 
 
+def test_a_byte_order_mark_is_no_letter_and_a_label_map_has_any_name(tmp_path: Path) -> None:
+    marked, mapped = tmp_path / "labels.txt", tmp_path / "label_map"
+    marked.write_text("cat\ndog\n", encoding="utf-8-sig")
+    mapped.write_text("item { id: 2 name: 'dog' }\nitem { id: 1 name: 'cat' }\n")
+    assert class_names.read(str(marked)) == ("cat", "dog")
+    assert class_names.read(str(mapped)) == ("cat", "dog")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -32,13 +40,13 @@ def test_names_that_cannot_be_are_refused(given: str, message: str) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="is not a text file"):
+    with pytest.raises(ValueError, match="not a text file"):
         class_names.read(str(file))
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").touch()
-    with pytest.raises(ValueError, match="is empty, expected a name in each line"):
+    with pytest.raises(ValueError, match="is empty; expected at least one class"):
         class_names.read(str(tmp_path / "labels.txt"))
 
 
