@@ -21,6 +21,8 @@ FORMS = (
     "a dataset as make_dataset gives it, or clips [T, H, W, C], or frames [H, W, C] of one video"
 )
 _WHERE = "representative_data"
+_SEED = 0
+"""Of the coins of a random schedule: what is compared has to see the same networks."""
 
 
 class Frame(NamedTuple):
@@ -195,7 +197,12 @@ def _networks(module: ExportModule, schedule: str, numbers: list[int]) -> list[s
     names = list(module.entry_points)
     if len(names) == 1:
         return names * len(numbers)
-    chosen = schedule_ops.networks_of(schedule, np.array(numbers))
+    coin = np.random.default_rng(_SEED)
+    chosen = schedule_ops.networks_of(
+        schedule,
+        np.array(numbers),
+        uniform=lambda shape: tf.constant(coin.random(shape.numpy(), np.float32)),
+    )
     return [("large", "small")[int(network)] for network in np.asarray(chosen)]
 
 

@@ -113,6 +113,17 @@ def test_schedule_decides_and_the_state_is_carried() -> None:
     assert seen == [("large", 0), ("small", 1), ("large", 2), ("large", 0), ("small", 1)]
 
 
+def test_a_random_schedule_falls_alike_whoever_replays_it() -> None:
+    module = exports.module(TinyModel(), schedule="RANDOM")
+    frames = representative.read([images(3).astype(np.uint8)] * 7, limit=21)
+    first, second = (
+        [sample.entry_point for sample, _ in representative.replay(module, frames, module.run)]
+        for _ in range(2)
+    )
+    assert first == second
+    assert set(first) == {"large", "small"}
+
+
 def test_every_entry_point_sees_every_frame_with_the_state_of_the_schedule() -> None:
     module = exports.module(TinyModel(), schedule="SKIP1")
     frames = representative.read([images(3).astype(np.uint8)], limit=9)
