@@ -72,21 +72,31 @@ def read_detections(
         raise ValueError(f"{path}: not a COCO results file: expected a list of detections")
     frame_of = {image: frame for frame, image in annotations.image_ids.items()}
     class_of = {category: k for k, category in enumerate(annotations.category_ids)}
-    rows: dict[FrameId, list[tuple[Any, int, Any, Any]]] = {}
+    rows: dict[FrameId, list[tuple[Any, int, float, str | None]]] = {}
     for number, entry in enumerate(content):
         try:
             image, category = entry["image_id"], entry["category_id"]
-            row = (entry["bbox"], entry["score"], entry.get("network"))
+            box, score, network = entry["bbox"], entry["score"], entry.get("network")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: entry {number} is no detection: missing {error}") from None
-        if image not in frame_of:
+        if not _is_key(image, frame_of):
             raise ValueError(f"{path}: entry {number} is of image {image!r}, which is unknown")
-        if category not in class_of:
+        if not _is_key(category, class_of):
             raise ValueError(
                 f"{path}: entry {number} has category {category!r}; the annotations have "
                 f"{', '.join(map(str, annotations.category_ids))}"
             )
-        rows.setdefault(frame_of[image], []).append((row[0], class_of[category], row[1], row[2]))
+        if network not in (None, "large", "small"):
+            raise ValueError(
+                f"{path}: entry {number}: network must be 'large' or 'small', got {network!r}"
+            )
+        try:
+            row = (box, class_of[category], float(score), network)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(
+                f"{path}: entry {number}: score must be a number, got {score!r}"
+            ) from None
+        rows.setdefault(frame_of[image], []).append(row)
     try:
         return {frame: _found(frame, each, len(annotations.labels)) for frame, each in rows.items()}
     except ValueError as error:
@@ -230,7 +240,9 @@ def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int]) -> Objec
     )
 
 
-def _found(frame: FrameId, rows: list[tuple[Any, int, Any, Any]], num_classes: int) -> Objects:
+def _found(
+    frame: FrameId, rows: list[tuple[Any, int, float, str | None]], num_classes: int
+) -> Objects:
     networks = {row[3] for row in rows}
     return frames.detections_of(
         frame,
@@ -242,6 +254,11 @@ def _found(frame: FrameId, rows: list[tuple[Any, int, Any, Any]], num_classes: i
         },
         num_classes=num_classes,
     )
+
+
+def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
+    """Returns whether a value is a key; a list or an object, which JSON may hold, never is."""
+    return isinstance(value, (int, float, str)) and value in known
 
 
 def _corners(bbox: Any) -> list[float]:

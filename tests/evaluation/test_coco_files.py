@@ -139,11 +139,16 @@ def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, me
     [
         ({"image_id": 9}, "entry 0 is of image 9, which is unknown"),
         ({"category_id": 1}, "entry 0 has category 1; the annotations have 3, 18"),
-        ({"score": "high"}, "could not convert string"),
+        ({"image_id": [1]}, r"entry 0 is of image \[1\], which is unknown"),
+        ({"category_id": {}}, "entry 0 has category {}; the annotations have 3, 18"),
+        ({"score": "high"}, "entry 0: score must be a number, got 'high'"),
+        ({"score": {}}, "entry 0: score must be a number, got {}"),
+        ({"score": None}, "entry 0: score must be a number, got None"),
         ({"score": float("nan")}, "detection scores are not finite"),
         ({"bbox": [0, 0, float("nan"), 1]}, r"detection box 0 is not finite"),
         ({"bbox": None}, "a bbox must be x, y, width, height"),
         ({"network": "big"}, "'large' or 'small', got 'big'"),
+        ({"network": ["large"]}, r"entry 0: network must be .*, got \['large'\]"),
     ],
 )
 def test_detections_that_cannot_be_are_refused(
