@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lstd import compatibility, cpu_allocator
@@ -122,7 +123,11 @@ _MODULES = {
     "save_config": "lstd.config_io",
 }
 
-compatibility.ensure()
+try:
+    compatibility.ensure()
+except ImportError as error:
+    compatibility.end_command(error, sys.argv)
+    raise
 cpu_allocator.prefer_pool(os.environ)
 
 

@@ -9,8 +9,9 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from importlib import metadata
+from pathlib import PurePath
 from typing import Any
 
 # The packages that bring the module, by falling likelihood.
@@ -20,6 +21,8 @@ _LITERT = ("ai-edge-litert", "ai-edge-litert-nightly")
 
 _LEGACY = "TF_USE_LEGACY_KERAS"
 _YES = ("1", "true", "True")  # what TensorFlow takes for yes; anything else means Keras 3
+
+_COMMANDS = ("train", "eval", "export", "detect", "data", "benchmark")
 
 KERAS_3_WARNING = (
     "tf.keras is Keras 3 in this process, but lstd's models are Keras 2: take optimizers, "
@@ -72,6 +75,25 @@ def check_versions(*, tensorflow: str | None, tf_keras: str | None) -> None:
             f"lstd needs TensorFlow and tf_keras of the same minor version, but TensorFlow is "
             f"{tensorflow} and tf_keras is {tf_keras}: {command}"
         )
+
+
+def end_command(error: ImportError, argv: Sequence[str]) -> None:
+    """Ends the process in one sentence where it is one of our commands; else returns.
+
+    A command imports lstd before it can catch anything.
+
+    Args:
+        error: of `ensure`.
+        argv: `sys.argv`.
+
+    Raises:
+        SystemExit: code 2, as for everything that a command cannot do; not with LSTD_DEBUG=1.
+    """
+    program = PurePath(argv[0]).stem if argv else ""
+    if program not in [f"lstd-{name}" for name in _COMMANDS] or os.environ.get("LSTD_DEBUG") == "1":
+        return
+    print(f"{program}: error: {error}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def use_legacy_keras(environment: MutableMapping[str, str], modules: Mapping[str, Any]) -> bool:

@@ -155,6 +155,38 @@ def test_installed_versions_pass_without_a_warning() -> None:
         compatibility.ensure()
 
 
+@pytest.mark.parametrize(
+    ("name", "debug", "code"), [("lstd-train", "0", 2), ("lstd-train", "1", 1), ("mine.py", "0", 1)]
+)
+def test_a_command_tells_versions_that_do_not_fit_in_one_sentence(
+    tmp_path: Path, name: str, debug: str, code: int
+) -> None:
+    script = tmp_path / name
+    script.write_text(
+        "import sys\n"
+        "from importlib import metadata\n"
+        "metadata.version = lambda name: '2.20.0' if 'keras' in name else '2.21.0'\n"
+        "from lstd.cli.train import main\n"
+        "sys.exit(main())\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, str(script), "--config=sowbug_demo"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LSTD_DEBUG": debug},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert "TensorFlow is 2.21.0 and tf_keras is 2.20.0: pip install" in done.stderr
+    if code == 2:
+        assert done.stderr.startswith("lstd-train: error: lstd needs TensorFlow and tf_keras of")
+        assert done.stderr.count("\n") == 1
+    else:
+        assert "Traceback" in done.stderr
+
+
 def test_real_tf_keras_becomes_keras_2_when_lstd_comes_after_tensorflow() -> None:
     program = (
         "import tensorflow as tf, lstd, tf_keras\n"
