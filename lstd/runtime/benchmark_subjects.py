@@ -68,6 +68,8 @@ def of_model(
             calls = _calls(points)
         else:
             calls = _foreign_calls(interpreter, signatures, name=name)
+            if RUN not in calls:
+                facts = metadata.of_model(path)
         costs = _costs(path, calls)
     if RUN in calls:
         if schedule is not None:

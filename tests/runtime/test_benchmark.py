@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd import tflite_metadata
 from lstd.runtime import benchmark, benchmark_report, benchmark_subjects, peak, tflite_file
 from lstd.runtime.benchmark import Subject
 from tests.runtime import fake_exports
@@ -226,9 +228,12 @@ def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) ->
     )
     path = tmp_path / "raw.tflite"
     path.write_bytes(converter.convert())
-    subject = _subject(path, "SKIP1")
+    subject = _subject(path, "SKIP2")
     assert list(subject.calls) == ["large", "small"]
+    assert subject.schedule == "SKIP2"
     benchmark.measure([subject], turns=1, frames=2, warm_up=0)
+    path.write_bytes(tflite_metadata.embed(path.read_bytes(), json.dumps(fake_exports.METADATA)))
+    assert _subject(path).schedule == "SKIP1"  # as the file says
 
 
 def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> None:
