@@ -6,8 +6,8 @@
 int8 takes its ranges from the first `--frames` frames of the training records; all numbers are of
 the first `--frames` unseen frames, with the state carried, for each network apart (LARGE, SMALL)
 and under SKIP9. Scores and boxes are compared before suppression, on the ten best anchors of either
-side (`lstd.export.fidelity`); AP is COCO's, after the same suppression. Float32 must agree with the
-model's own TensorFlow within 1e-4.
+side (`lstd.export.fidelity`); AP is COCO's, after the same suppression. The row `none` is float32:
+how far TFLite itself is from the model in TensorFlow.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from lstd.types import ClipBatch, Detections, LSTMState
 
 
 class ClipDetector(Protocol):
-    """What `lstd.evaluate` needs; anything of this form can be evaluated, a `.tflite` as well."""
+    """A detector of clips: the one form that evaluation knows, and `as_detector` gives."""
 
     labels: tuple[str, ...]
     """The names of the classes."""

@@ -29,12 +29,13 @@ class FrameDetector(Protocol):
 
 
 class StreamDetector:
-    """Frame detectors as a ClipDetector: one for each lane and schedule.
+    """Frame detectors of one schedule as a ClipDetector: each lane has one of its own.
 
     Args:
         make: makes a new one, such as `VideoDetector.stream`, which shares the loaded file; its
             argument is the schedule, or None for its own.
         labels: the names of the classes; empty: the detector's own.
+        schedule: of all detectors; None: their own.
 
     Raises:
         ValueError: neither says what the classes are called.

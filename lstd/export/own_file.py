@@ -1,4 +1,4 @@
-"""The checks of a `.tflite` of ours, which may be as old as it likes."""
+"""The checks of a `.tflite` of ours: does it still do what it says of itself?"""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from lstd.export.options import ExportOptions
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 METADATA = "model.json"
-_DEFAULTS = ExportConfig()
 """The JSON in the folder."""
+_DEFAULTS = ExportConfig()
 
 Notify = Callable[[str], None]
 """Told each step of an export, one line."""
