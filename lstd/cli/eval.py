@@ -45,8 +45,8 @@ def _define_data(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "input",
         [],
-        "TFRecord files, * and ? allowed, with commas between them; default: the config's "
-        "data.evaluation.input_path.",
+        "TFRecord files, or data sets as they are (docs/data.md), * and ? allowed, with commas "
+        "between them; default: the config's data.evaluation.input_path.",
         flag_values=values,
     )
     flags.DEFINE_list(

@@ -234,6 +234,11 @@ def test_flags_of_a_model_that_cannot_be_are_one_sentence(
     assert errors.startswith("lstd-eval: error: ")
 
 
+def test_help_names_every_kind_of_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert eval_command.main(["--help"]) == 0
+    assert "data sets as they are" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.slow
 def test_exported_file_is_a_model_too(run: Path, tmp_path: Path) -> None:
     from lstd.export import bundle
