@@ -1,6 +1,8 @@
 """What VideoDetector costs on top of the bare signature runner, frames already at model size.
 
-    python benchmarks/detector_overhead.py --model exported/model.tflite [--turns 41] [--threads 1]
+    python benchmarks/detector_overhead.py [--model exported/model.tflite] [--turns 41]
+
+Without --model it is the file that `make demo` exports.
 
 The runner is given a float image that is ready and the state of the call before; the detector gets
 the frame as bytes, converts it, follows the schedule and returns sorted detections. Both take turns
@@ -17,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,17 +27,21 @@ import numpy as np
 from lstd.runtime import tflite_file
 from lstd.runtime.detector import VideoDetector
 
+DEMO = Path("demo/export/model.tflite")
 LIMIT_PERCENT, LIMIT_MS = 5.0, 0.1
 
 
 def main() -> int:
-    """Prints the table; returns 1 where the detector costs more than it may."""
+    """Prints the table; returns 1 where the detector costs more than it may, 2 without a file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help=".tflite of lstd-export")
+    parser.add_argument("--model", type=Path, default=DEMO, help=".tflite of lstd-export")
     parser.add_argument("--turns", type=int, default=41)
     parser.add_argument("--calls", type=int, default=5, help="calls in a turn")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    if not arguments.model.is_file():
+        print(f"{arguments.model}: no such file; make demo exports one, or give --model")
+        return 2
 
     interpreter = tflite_file.open_file(arguments.model, threads=arguments.threads)
     print(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ import lstd
 SCHEDULES = ("LARGE", "SMALL", "SKIP9")
 
 
-def main() -> None:
-    """Prints the table."""
+def main() -> int:
+    """Prints the table; returns 2 without a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("demo/run"))
     parser.add_argument("--weights", default="last")
@@ -35,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.run.is_dir():
         print(f"{arguments.run}: no such run folder; make demo trains one, or give --run")
-        return
+        return 2
 
     import tensorflow as tf
 
@@ -87,6 +88,7 @@ def main() -> None:
             )
         module.schedule = "SKIP9"
         print(f"{'':8} outside the delegate: {outside or 'post-processing only'}", flush=True)
+    return 0
 
 
 def _records(config: Any, pattern: str) -> Any:
@@ -95,4 +97,4 @@ def _records(config: Any, pattern: str) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -27,6 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.whole_file import write_whole
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
 FOREIGN_PEER = ROOT.parent / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
@@ -107,7 +109,7 @@ class _Files:
         content = self._make(kind, quantization)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            write_whole(path, content)
         return content
 
     def _make(self, kind: str, quantization: str) -> bytes:

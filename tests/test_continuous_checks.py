@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +80,26 @@ def test_tests_that_make_names_exist() -> None:
     for folder, names in re.findall(r"\$\(addprefix (\w+)/,(.*?)\)", text):
         missing = [name for name in names.split() if not (ROOT / folder / name).exists()]
         assert not missing, f"{folder}/: {missing}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_benchmark_that_fails_does_not_stop_the_others_and_is_named(tmp_path: Path) -> None:
+    for folder in ("benchmarks", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".venv" / ".installed").touch()
+    for name, line in (("a", "raise SystemExit(2)"), ("b", "print('b ran')")):
+        text = f"if __name__ == '__main__':\n    {line}\n"
+        (tmp_path / "benchmarks" / f"{name}.py").write_text(text)
+    (tmp_path / "benchmarks" / "module.py").write_text("print('a module ran')\n")
+
+    done = subprocess.run(
+        ["make", "bench"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert "b ran" in done.stdout
+    assert "module" not in done.stdout
+    assert "these did not end well: benchmarks/a.py" in done.stderr
