@@ -1,4 +1,4 @@
-"""Reads the names of the classes, in order, from a label map or a plain list."""
+"""The names of the classes, in order: read from a label map or a plain list, and looked up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import filterfalse, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,17 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     if doubled:
         raise ValueError(f"{path}: names that stand for two classes: {', '.join(doubled)}")
     return names
+
+
+def name_of(labels: Sequence[str], class_index: int) -> str:
+    """Returns the name of a class, `"class 7"` where the labels do not say it."""
+    known = 0 <= class_index < len(labels)
+    return labels[class_index] if known else f"class {class_index}"
+
+
+def or_numbers(labels: Sequence[str], *, num_classes: int) -> tuple[str, ...]:
+    """Returns the labels, `"class 0"` and so on where there are none."""
+    return tuple(labels) or tuple(name_of((), index) for index in range(num_classes))
 
 
 def _names_of_lines(text: str, source: str) -> tuple[str, ...]:

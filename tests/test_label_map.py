@@ -128,3 +128,10 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ValueError, match="not a text file"):
         label_map.load(path)
+
+
+def test_a_class_without_a_name_is_called_by_its_number() -> None:
+    names = [label_map.name_of(["a", "b"], index) for index in (1, 2, -1)]
+    assert names == ["b", "class 2", "class -1"]
+    assert label_map.or_numbers((), num_classes=2) == ("class 0", "class 1")
+    assert label_map.or_numbers(["a", "b"], num_classes=2) == ("a", "b")

@@ -32,7 +32,6 @@ from absl import flags
 from lstd.cli import failures
 from lstd.cli.help_text import help_text, version_text
 from lstd.cli.progress import Progress as Progress
-from lstd.cli.progress import progress as progress
 
 if TYPE_CHECKING:
     from lstd.config import Config

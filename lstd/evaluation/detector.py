@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from lstd import label_map
 from lstd.evaluation import streams
 from lstd.types import ClipBatch, Detections, LSTMState
 
@@ -57,8 +58,7 @@ class ModelDetector:
         if labels and len(labels) != classes:
             raise ValueError(f"{len(labels)} labels given, the model has {classes} classes")
         self._model = model
-        names = tuple(labels) or tuple(model.labels)
-        self.labels = names or tuple(f"class {k}" for k in range(classes))
+        self.labels = label_map.or_numbers(labels or model.labels, num_classes=classes)
         self.networks = tuple(model.networks)
         self.schedule = model.eval_schedule if len(self.networks) == 2 else "LARGE"
         self.schedule_counts = model.schedule_counts

@@ -10,7 +10,6 @@ import numpy as np
 
 from lstd.types import ClipBatch, GroundTruth
 
-PROBABILITIES = (0.25, 0.5, 0.75)
 _SIDES = (0.5, 0.75)  # of the box
 
 

@@ -15,7 +15,7 @@ def checked(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
     """
     if labels and len(labels) != num_classes:
         raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
-    return labels or tuple(f"class {index}" for index in range(num_classes))
+    return label_map.or_numbers(labels, num_classes=num_classes)
 
 
 def read(given: str) -> tuple[str, ...]:

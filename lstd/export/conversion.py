@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lstd import schedule_names
-from lstd.export import class_names, lite_file, loaded, metadata, staging, streams
+from lstd.export import class_names, form, lite_file, loaded, metadata, staging, streams
 from lstd.export.loaded import LoadedExport
 from lstd.export.saved_model import ExportReport, Notify
 
@@ -44,7 +43,9 @@ def convert_saved_model(
         labels = class_names.checked(labels, num_classes=len(facts["labels"]))
         facts = {**facts, "labels": list(labels)}
     if schedule is not None:
-        facts = loaded.with_schedule(facts, _schedule(reference, schedule))
+        form.check_schedule(schedule, backbones=1 if "step" in reference.entry_points else 2)
+        rule = metadata.schedule_facts(schedule, entry_points=tuple(reference.entry_points))
+        facts = loaded.with_schedule(facts, rule)
     with staging.staged(path.parent, names) as temporary:
         report = lite_file.write(
             reference,
@@ -55,12 +56,3 @@ def convert_saved_model(
             frames=check_frames,
         )
     return report._replace(path=path)
-
-
-def _schedule(reference: LoadedExport, schedule: str) -> dict[str, str]:
-    schedule_names.check(schedule)
-    if "step" in reference.entry_points and schedule_names.skip_of(schedule) != 0:
-        raise ValueError(
-            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
-        )
-    return metadata.schedule_facts(schedule, entry_points=tuple(reference.entry_points))

@@ -62,7 +62,7 @@ def checked(
             "network: 'small' was asked for, but this model has one backbone, which counts as "
             "large; leave it out"
         )
-    check_schedule(model, schedule)
+    check_schedule(schedule, backbones=len(model.networks))
     if signature == "streaming":
         if unroll_length is not None:
             raise ValueError(
@@ -78,16 +78,16 @@ def checked(
     return form
 
 
-def check_schedule(model: Any, schedule: str | None) -> None:
-    """Refuses a schedule that the model cannot run.
+def check_schedule(schedule: str | None, *, backbones: int) -> None:
+    """Refuses a schedule that a model with so many backbones cannot run.
 
     Raises:
-        ValueError: it is none, or one for two backbones where there is one.
+        ValueError: it is no schedule, or one for two backbones where there is one.
     """
     if schedule is None:
         return
     schedule_names.check(schedule)
-    if len(model.networks) == 1 and schedule_names.skip_of(schedule) != 0:
+    if backbones == 1 and schedule_names.skip_of(schedule) != 0:
         raise ValueError(
             f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
         )

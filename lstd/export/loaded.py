@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.export import reference
 from lstd.export.form import Form
 from lstd.export.names import CLIP
 from lstd.export.postprocessing_op import PostprocessingOptions
@@ -79,11 +80,11 @@ class LoadedExport(DescribedExport):
 
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs of one entry point in NumPy."""
-        return _in_numpy(self._loaded.signatures[entry_point], inputs)
+        return reference.in_numpy(self._loaded.signatures[entry_point], inputs)
 
     def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs without post-processing in NumPy; frames are float32."""
-        return _in_numpy(getattr(self._loaded, f"raw_{entry_point}"), inputs)
+        return reference.in_numpy(getattr(self._loaded, f"raw_{entry_point}"), inputs)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -146,8 +147,3 @@ def _options(facts: dict[str, Any]) -> PostprocessingOptions | None:
         iou_threshold=values["nms_iou_threshold"],
         scale_factors=tuple(values[f"{side}_scale"] for side in "yxhw"),
     )
-
-
-def _in_numpy(function: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
-    return {name: value.numpy() for name, value in outputs.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -104,20 +104,11 @@ class ExportModule(tf.Module):
 
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs of one entry point in NumPy."""
-        return _in_numpy(getattr(self, entry_point), inputs)
+        return reference.in_numpy(getattr(self, entry_point), inputs)
 
     def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs without post-processing in NumPy; frames are float32."""
-        return _in_numpy(getattr(self, f"raw_{entry_point}"), inputs)
-
-    def raw_frame(self, entry_point: str, **inputs: np.ndarray) -> RawFrame:
-        """Returns what suppression sees of one frame, and the state after it, in NumPy."""
-        outputs = self.raw_outputs(entry_point, **inputs)
-        options = self.options or PostprocessingOptions(
-            self.model.num_classes, scale_factors=tuple(self.model.box_scale_factors)
-        )
-        boxes, scores = reference.decoded(outputs, options)
-        return RawFrame(boxes[0], scores[0], *(outputs[name] for name in STATE_OUTPUTS))
+        return reference.in_numpy(getattr(self, f"raw_{entry_point}"), inputs)
 
     def clip_networks(self) -> tuple[str, ...]:
         """Returns the network of each frame of the entry point `clip`."""
@@ -141,22 +132,6 @@ class ExportModule(tf.Module):
         traced = (function.get_concrete_function() for function in self.signatures().values())
         used = {id(variable) for function in traced for variable in function.graph.variables}
         return [variable for variable in variables if id(variable) in used]
-
-
-class RawFrame(NamedTuple):
-    """A frame before suppression.
-
-    Attributes:
-        boxes: decoded, float32 `[A, 4]`.
-        scores: float32 `[A, K]`, without background.
-        c: cell state after the frame.
-        h: hidden state after the frame.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    c: np.ndarray
-    h: np.ndarray
 
 
 def entry_points_of(model: Any, form: Form = Form()) -> dict[str, str]:  # noqa: B008
@@ -273,8 +248,3 @@ def _inputs(model: Any, form: Form, dtype: str) -> list[tf.TensorSpec]:
     images = tf.TensorSpec(shape, dtype, name=reference.image_input(form))
     state = model.initial_state(1).c.shape
     return [images, *(tf.TensorSpec(state, tf.float32, name=name) for name in STATE_INPUTS)]
-
-
-def _in_numpy(function: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
-    return {name: value.numpy() for name, value in outputs.items()}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from lstd.export import postprocessing_op
 from lstd.export.form import Form
-from lstd.export.names import CLIP_INPUT, INPUTS, RAW_OUTPUTS, STATE_INPUTS
+from lstd.export.names import CLIP_INPUT, INPUTS, RAW_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 
@@ -62,14 +62,15 @@ def image_input(form: Form) -> str:
     return CLIP_INPUT if form.signature == "clip" else INPUTS[0]
 
 
-def input_names(form: Form) -> tuple[str, str, str]:
-    """Returns the names of all inputs."""
-    return (image_input(form), *STATE_INPUTS)
-
-
 def input_shape(reference: Described) -> tuple[int, int, int, int]:
     """Returns the shape of the input for frames, one or a clip of them."""
     return (reference.form.unroll_length, *reference.image_shape)
+
+
+def in_numpy(function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns what a tf.function makes of arrays, by name."""
+    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in outputs.items()}
 
 
 def decoded(outputs: Mapping[str, np.ndarray], options: PostprocessingOptions) -> RawFrames:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstd import label_map
 from lstd.media import optional
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ def color_of(class_index: int) -> Color:
     lightness = (0.5, 0.38, 0.62)[class_index // 12 % 3]
     red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.9)
     return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def label_of(labels: Sequence[str], class_index: int) -> str:
-    """Returns the name of a class, `"class 7"` where the labels do not reach."""
-    if 0 <= class_index < len(labels):
-        return labels[class_index]
-    return f"class {class_index}"
 
 
 def readable_scale(height: int, width: int) -> int:
@@ -85,7 +79,7 @@ def annotate(
         if score < min_score:
             continue
         class_index = int(detections.classes[row])
-        label = label_of(labels, class_index)
+        label = label_map.name_of(labels, class_index)
         text = f"{label} {score:.2f}" if with_scores else label
         pen.box(np.asarray(detections.boxes[row]), text, color_of(class_index))
     if network is not None:

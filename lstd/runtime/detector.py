@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lstd import label_map
 from lstd.runtime import frame_resize, loading, network_schedule, results
 from lstd.runtime.background import BackgroundNetwork, Delay
 from lstd.runtime.results import FrameDetections
@@ -222,7 +223,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
     def label_of(self, class_index: int) -> str:
         """Returns the name of a class, `"class 7"` where the labels do not say it."""
-        return results.name_of(class_index, self.labels)
+        return label_map.name_of(self.labels, class_index)
 
     def _exchange(
         self, background: BackgroundNetwork, frame: np.ndarray, *, is_large_turn: bool

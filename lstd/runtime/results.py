@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lstd import label_map
 from lstd.types import Detections
 
 
@@ -25,7 +26,8 @@ class FrameDetections(Detections):
     @property
     def names(self) -> list[str]:
         """The name of each detection's class, `count` of them, `"class 7"` where unknown."""
-        return [name_of(int(index), self.labels) for index in self.classes[: int(self.count)]]
+        classes = self.classes[: int(self.count)]
+        return [label_map.name_of(self.labels, int(index)) for index in classes]
 
     def relative(self) -> FrameDetections:
         """Returns these detections with boxes in [0, 1] of the frame, from pixels if need be."""
@@ -66,12 +68,6 @@ class FrameDetections(Detections):
             class_id=self.classes[kept].astype(np.int64),
             data={"class_name": np.array([names[row] for row in kept], dtype=str)},
         )
-
-
-def name_of(class_index: int, labels: tuple[str, ...]) -> str:
-    """Returns the name of a class, `"class 7"` where the labels do not say it."""
-    known = 0 <= class_index < len(labels)
-    return labels[class_index] if known else f"class {class_index}"
 
 
 def of_frame(

@@ -93,14 +93,6 @@ def test_grey_frames_and_frames_smaller_than_the_text_are_drawn() -> None:
     assert draw.annotate(np.zeros((3, 2, 1), np.uint8), detections, []).shape == (3, 2, 3)
 
 
-def test_labels_that_are_missing_are_numbers() -> None:
-    assert [draw.label_of(["a", "b"], index) for index in (1, 2, -1)] == [
-        "b",
-        "class 2",
-        "class -1",
-    ]
-
-
 @pytest.mark.parametrize("frame", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
 def test_a_frame_of_another_kind_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
