@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from lstd.cli import common, eval_output
+from lstd.cli import common, eval_numbers
 from lstd.cli.eval_options import Options
 
 
@@ -29,17 +29,17 @@ def score_files(values: flags.FlagValues, options: Options) -> None:
     for metric in metrics:
         numbers.update(metric.result())
     names = [schedule or "detections"]
-    eval_output.print_numbers(numbers, names)
+    eval_numbers.print_numbers(numbers, names)
     if other is not None:
         theirs = _scored(other, annotations, factories)
-        compared = eval_output.compare(
+        compared = eval_numbers.compare(
             {names[0]: metrics}, {names[0]: theirs}, fps=fps, draws=values.draws
         )
         if output:
-            eval_output.save_comparison(output, compared, values.against)
+            eval_numbers.save_comparison(output, compared, values.against)
     if output:
         facts = {"detections": values.detections, "annotations": values.annotations}
-        paths = eval_output.save_numbers(output, numbers, names, facts)
+        paths = eval_numbers.save_numbers(output, numbers, names, facts)
         print(f"{numbers['frames']:.0f} frames; written: {', '.join(map(str, paths))}")
 
 

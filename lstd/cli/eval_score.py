@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import common, eval_checks, eval_fingerprint, eval_model, eval_output, model_kind
+from lstd.cli import (
+    common,
+    eval_checks,
+    eval_fingerprint,
+    eval_model,
+    eval_output,
+    eval_pictures,
+    model_kind,
+)
+from lstd.cli.eval_numbers import Result
 from lstd.cli.eval_options import Options
 
 if TYPE_CHECKING:
@@ -123,12 +132,12 @@ def _run_all(
     config: Config,
     values: flags.FlagValues,
     options: Options,
-) -> eval_output.Result:
+) -> Result:
     """Returns what came out of all passes."""
     from lstd.evaluation import run
 
     one = main.subject
-    worst = eval_output.worst_watchers(
+    worst = eval_pictures.worst_watchers(
         values, one.detector.labels, one.schedules, config.evaluation.min_score_threshold
     )
     numbers, metrics = _run(main, split, values, options, watchers=[*worst.values()])
@@ -136,7 +145,7 @@ def _run_all(
     for probability, each in hidden.items():
         found, _ = _run(each, split, values, options)
         numbers.update(run.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
-    return eval_output.Result(
+    return Result(
         model=one.path,
         weights=one.weights,
         schedules=one.schedules,
