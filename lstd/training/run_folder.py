@@ -154,7 +154,7 @@ def load_model(
         raise ValueError(f"weights must be one of {', '.join(get_args(Weights))}, got {weights!r}")
     path = Path(path)
     is_file = path.name.endswith(weights_file.SUFFIX)
-    is_checkpoint = path.with_name(f"{path.name}.index").is_file()
+    is_checkpoint = Path(f"{path}.index").is_file()
     folder = RunFolder(path.parent.parent if is_checkpoint else path.parent if is_file else path)
     if not folder.path.is_dir():
         raise ValueError(f"{folder.path}: no such run folder")

@@ -50,6 +50,17 @@ def test_weights_file_knows_its_run_folder(folder: Path, model: keras.Model) -> 
     np.testing.assert_array_equal(loaded.weights[0].numpy(), model.weights[0].numpy())
 
 
+@pytest.mark.parametrize("here", [".", "./"])
+def test_run_folder_may_be_the_current_one(
+    folder: Path, model: keras.Model, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    loaded = load_model(here, "last")
+
+    np.testing.assert_array_equal(loaded.weights[0].numpy(), model.weights[0].numpy())
+
+
 def test_weights_of_a_compiled_model_load_too(tmp_path: Path) -> None:
     # What a user saves with `save_weights` after `fit` holds the optimizer and metrics as well.
     trained, fresh = doubles.line(), doubles.line()
