@@ -29,6 +29,9 @@ from lstd.types import GroundTruth
 NAME = record_set.EXAMPLE_NAME
 TREE = record_set.TREE
 
+_COLUMNS = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax", "class/label")
+_OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
+
 
 def matches(path: Path) -> bool:
     """Whether a path is a TFRecord file of tf.Examples, or a folder or pattern of them."""
@@ -138,23 +141,17 @@ def _features(serialized: bytes, *, where: str) -> Any:
         raise record_files.damage(f"{where} is not a tf.Example: {error}") from None
     if "image/encoded" not in features:
         raise record_files.damage(f"{where} has no 'image/encoded'")
-    lengths = [len(column) for column in _columns(features)]
-    if len(set(lengths)) > 1:
-        told = ", ".join(map(str, lengths))
-        raise record_files.damage(
-            f"{where}: the lists ymin, xmin, ymax, xmax and class differ in length: {told}"
-        )
+    columns = {name: _values(features, f"image/object/{name}") for name in _COLUMNS}
+    optional = {name: _values(features, f"image/object/{name}") for name in _OPTIONAL_COLUMNS}
+    columns |= {name: values for name, values in optional.items() if values}
+    if len({len(values) for values in columns.values()}) > 1:
+        told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
+        raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
     return features
 
 
-def _columns(features: Any) -> list[list]:
-    """Returns ymin, xmin, ymax, xmax and class of all boxes."""
-    names = [*(f"bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")), "class/label"]
-    return [_values(features, f"image/object/{name}") for name in names]
-
-
 def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFrame:
-    *sides, classes = _columns(features)
+    *sides, classes = (_values(features, f"image/object/{name}") for name in _COLUMNS)
     encoded = _values(features, "image/encoded")
     track_ids = _values(features, "image/object/track/label") or [-1] * len(classes)
     crowd = _values(features, "image/object/is_crowd") or [0] * len(classes)

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.data import readers
+from lstd.data.problems import ProblemError
 from lstd.data.source_images import pixels
 from lstd.data.sources import UNKNOWN_CLASS
 
@@ -124,10 +125,41 @@ def test_a_tf_example_without_its_image_says_so(tmp_path: Path) -> None:
         readers.open(path)
 
 
-def test_lists_of_several_lengths_are_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tfrecord", example(**{"image/object/bbox/xmin": feature(0.5)}))
-    with pytest.raises(ValueError, match=r"a\.tfrecord: record 0 \(from 0\): the lists .* 2, 1, 2"):
-        [*readers.open(path).videos[0].read()]
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("bbox/xmin", (0.5,)),
+        ("class/label", (2, 1, 1)),
+        ("is_crowd", (0,)),
+        ("track/label", (4, 5, 6)),
+    ],
+)
+def test_lists_of_several_lengths_are_named(
+    tmp_path: Path, name: str, values: tuple[float, ...]
+) -> None:
+    path = write(
+        tmp_path / "a.tfrecord", example(), example(**{f"image/object/{name}": feature(*values)})
+    )
+    with pytest.raises(
+        ProblemError, match=rf"record 1 \(from 0\): the lists .* {name} {len(values)}"
+    ) as caught:
+        readers.open(path)
+
+    assert caught.value.kind == "damaged_record"
+    assert readers.open(path, skip_damaged=True).damaged == (caught.value.message,)
+
+
+def test_empty_lists_of_tracks_and_crowds_say_nothing(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.tfrecord",
+        example(
+            **{"image/object/is_crowd": feature(), "image/object/track/label": feature()},
+        ),
+    )
+    frame = next(readers.open(path).videos[0].read())
+
+    assert frame.truth.is_crowd.tolist() == [False, False]
+    assert frame.truth.track_ids.tolist() == [-1, -1]
 
 
 def test_a_record_that_is_neither_is_named(tmp_path: Path) -> None:
