@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd.data.readers import coco_file, natural
+from lstd.data.readers import coco_file, natural, whole_numbers
 from lstd.data.readers.coco_file import Annotation, Category, Content, Id, Image
 from lstd.data.readers.labelled_video import (
     BoxRow,
@@ -153,12 +154,16 @@ def _boxes(
 
 
 def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
-    """Returns a number for each track id: itself, or its place where ids are no small numbers."""
-    ids = list(dict.fromkeys(entry.track for entry in annotations if entry.track is not None))
-    small = [one for one in ids if isinstance(one, int) and -1 <= one < 2**31]
+    """Returns a number for each track id: itself, or its place where ids are no small numbers.
+
+    -1 is unknown in either case.
+    """
+    said = dict.fromkeys(entry.track for entry in annotations if entry.track is not None)
+    ids = [one for one in said if one != -1]
+    small = [one for one in ids if isinstance(one, int) and 0 <= one <= whole_numbers.MOST]
     if len(small) == len(ids):
-        return {one: one for one in small}
-    return {one: number for number, one in enumerate(ids)}
+        return {-1: -1, **{one: one for one in small}}
+    return {-1: -1, **{one: number for number, one in enumerate(ids)}}
 
 
 def _videos(content: Content, path: Path, *, stills: bool) -> list[tuple[str, list[Image]]]:
@@ -217,8 +222,8 @@ def _notes(content: Content, options: Options) -> tuple[str, ...]:
 
 
 def _one_of(said: Sequence[float | None]) -> int:
-    """Returns the size that all images of a video say, 0 if they say several or none."""
-    sizes = {int(size or 0) for size in said}
+    """Returns the size that all images of a video say, 0 if they say several, none or nonsense."""
+    sizes = {int(size) if size and 0 < size < math.inf else 0 for size in said}
     return sizes.pop() if len(sizes) == 1 else 0
 
 

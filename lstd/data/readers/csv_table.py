@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd.data.readers import natural
+from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
@@ -121,7 +121,7 @@ def _line(row: Mapping[str, str | None], number: int, class_column: str, where: 
         number=number,
         frame=_whole(row, "frame", where, most=MOST_FRAMES - 1),
         label=(row[class_column] or "").strip(),
-        track=_whole(row, "track_id", where, most=2**31 - 1) if has_track else -1,
+        track=_whole(row, "track_id", where) if has_track else -1,
         sides_px=sides,  # type: ignore[arg-type]
     )
 
@@ -133,13 +133,11 @@ def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
         raise ValueError(f"{where}: {name} is {row[name]!r}, expected a number") from None
 
 
-def _whole(row: Mapping[str, str | None], name: str, where: str, *, most: int) -> int:
+def _whole(
+    row: Mapping[str, str | None], name: str, where: str, *, most: int = whole_numbers.MOST
+) -> int:
     value = _number(row, name, where)
-    if not value.is_integer() or not 0 <= value <= most:
-        raise ValueError(
-            f"{where}: {name} is {row[name]!r}, expected a whole number from 0 to {most}"
-        )
-    return int(value)
+    return whole_numbers.whole(value, what=f"{where}: {name} is {row[name]!r}", most=most)
 
 
 def _tables(path: Path) -> list[Path]:

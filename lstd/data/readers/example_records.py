@@ -20,7 +20,7 @@ import numpy as np
 
 from lstd.data import record_files
 from lstd.data.problems import ProblemError
-from lstd.data.readers import record_set
+from lstd.data.readers import record_set, whole_numbers
 from lstd.data.readers.options import Options
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
@@ -147,7 +147,16 @@ def _features(serialized: bytes, *, where: str) -> Any:
     if len({len(values) for values in columns.values()}) > 1:
         told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
+    for track in optional["track/label"]:
+        _track_id(track, where=where)
     return features
+
+
+def _track_id(value: float, *, where: str) -> int:
+    try:
+        return whole_numbers.track_id(value, what=f"{where}: a track id is {value}")
+    except ValueError as error:
+        raise record_files.damage(str(error)) from None
 
 
 def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFrame:
@@ -157,8 +166,12 @@ def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFr
     crowd = _values(features, "image/object/is_crowd") or [0] * len(classes)
     truth = GroundTruth(
         boxes=np.array(sides, np.float32).reshape(4, -1).T,
-        classes=np.array([c - 1 if c >= 1 else UNKNOWN_CLASS for c in classes], np.int32),
-        track_ids=np.array(track_ids, np.int32) if tracks else None,
+        classes=np.array(
+            [c - 1 if 1 <= c <= whole_numbers.MOST else UNKNOWN_CLASS for c in classes], np.int32
+        ),
+        track_ids=np.array([_track_id(t, where=where) for t in track_ids], np.int32)
+        if tracks
+        else None,
         is_crowd=np.array(crowd, np.bool_),
     )
     image = encoded[0] if images and encoded and encoded[0] else None

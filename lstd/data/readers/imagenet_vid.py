@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lstd.data.readers import natural
+from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     BoxRow,
     Classes,
@@ -188,12 +189,13 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
         raise ValueError(f"{path}: not an XML file: {error}") from None
     text = functools.partial(_text, path=path)
     height, width = (float(text(root, f"size/{side}")) for side in ("height", "width"))
-    if height <= 0 or width <= 0:
+    if not (0 < height < math.inf and 0 < width < math.inf):
         raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
     rows = []
     for number, item in enumerate(root.findall("object")):
         name = (item.findtext("name") or "").strip()
         label = SYNSETS.get(name, name)
+        track = text(item, "trackid")
         xmin, ymin, xmax, ymax = (
             text(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")
         )
@@ -201,7 +203,7 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
             BoxRow(
                 sides=(ymin / height, xmin / width, ymax / height, xmax / width),
                 class_index=classes[label],
-                track=int(text(item, "trackid")),
+                track=whole_numbers.track_id(track, what=f"{path}: <trackid> is {track}"),
                 row_name=f"object {number}",
                 class_text=label,
                 attributes=tuple(

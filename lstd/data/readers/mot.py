@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd.data.readers import natural
+from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
@@ -127,21 +127,17 @@ def _line(fields: Sequence[str], number: int, *, where: str) -> _Line:
             values.append(float(field))
         except ValueError:
             raise ValueError(f"{where}: {name} is {field!r}, expected a number") from None
-    for place in [place for place in (0, 1, 7) if place < len(values)]:
-        if not values[place].is_integer():
-            raise ValueError(f"{where}: {_COLUMNS[place]} is {fields[place]}, expected whole")
-    if not 1 <= values[0] <= MOST_FRAMES:
-        raise ValueError(
-            f"{where}: frame is {fields[0]}, but frames count from 1 (to {MOST_FRAMES})"
-        )
-    class_id = int(values[7]) if len(fields) in (8, 9) and values[7] != -1 else 1
+    said = [f"{where}: {name} is {field}" for name, field in zip(_COLUMNS, fields, strict=False)]
+    class_id = -1
+    if len(fields) in (8, 9):
+        class_id = whole_numbers.whole(values[7], what=said[7], least=None)
     return _Line(
         number=number,
-        frame=int(values[0]),
-        track=int(values[1]),
+        frame=whole_numbers.whole(values[0], what=said[0], least=1, most=MOST_FRAMES),
+        track=whole_numbers.track_id(values[1], what=said[1]),
         box=(values[2], values[3], values[4], values[5]),
         counts=values[6] != 0,
-        class_id=class_id,
+        class_id=1 if class_id == -1 else class_id,
         visibility=values[8] if len(fields) == 9 else 1.0,
     )
 
@@ -184,7 +180,7 @@ def _row(line: _Line, classes: Classes) -> BoxRow:
     return BoxRow(
         sides=(top - 1, left - 1, top - 1 + height, left - 1 + width),
         class_index=classes[name],
-        track=max(line.track, -1),
+        track=line.track,
         row_name=f"line {line.number}",
         class_text=name,
         attributes=(("visibility", line.visibility),),

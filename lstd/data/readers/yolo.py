@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lstd.data.readers import yolo_tree
+from lstd.data.readers import whole_numbers, yolo_tree
 from lstd.data.readers.labelled_video import (
     BoxRow,
     Classes,
@@ -174,19 +174,16 @@ class _Boxes:
                 f"{where}: {len(values)} values, expected class, x, y, width, height and perhaps a "
                 "track id"
             )
-        if values[0] != int(values[0]):
-            raise ValueError(f"{where}: class is {fields[0]}, expected a whole number")
-        track = values[5] if len(values) == 6 else -1
-        if track != int(track):
-            raise ValueError(
-                f"{where}: the sixth value is {fields[5]}, expected a track id; scores of a "
-                "detector do not belong here"
-            )
-        name = self.names.get(int(values[0]))
+        number = whole_numbers.whole(values[0], what=f"{where}: class is {fields[0]}", least=None)
+        track = -1
+        if len(values) == 6:
+            what = f"{where}: the sixth value, a track id and no score, is {fields[5]}"
+            track = whole_numbers.track_id(values[5], what=what)
+        name = self.names.get(number)
         return BoxRow(
             sides=_sides(values),
             class_index=UNKNOWN_CLASS if name is None else self.classes[name],
-            track=max(int(track), -1),
+            track=track,
             row_name=row_name,
             class_text=fields[0] if name is None else name,
         )

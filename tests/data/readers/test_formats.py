@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,15 @@ def test_imagenet_vid_says_what_is_wrong(vid: Path) -> None:
     (folder / "000001.xml").write_text(VID_EMPTY.replace("<height>50</height>", ""))
     with pytest.raises(ValueError, match=r"000001\.xml: there is no <size><height>"):
         told(readers.open(vid, subset="val"))
+    for height in ("nan", "inf"):
+        (folder / "000001.xml").write_text(VID_EMPTY.replace(">50<", f">{height}<"))
+        with pytest.raises(ValueError, match=rf"000001\.xml: the size is 100 x {height} pixels"):
+            told(readers.open(vid, subset="val"))
+    for track in ("3000000000", "nan", "0.5"):
+        content = re.sub("<trackid>.*?<", f"<trackid>{track}<", VID_FRAME_0, count=1)
+        (folder / "000001.xml").write_text(content)
+        with pytest.raises(ValueError, match=rf"000001\.xml: <trackid> is {track}.*whole number"):
+            told(readers.open(vid, subset="val"))
     (folder / "000001.xml").write_text("<annotation>")
     with pytest.raises(ValueError, match=r"000001\.xml: not an XML file"):
         told(readers.open(vid, subset="val"))
@@ -247,6 +257,27 @@ def test_coco_video(coco: Path) -> None:
     assert frames[1].truth.is_crowd.tolist() == [False, True]
     assert frames[0].class_texts == ("category 99",)
     assert frames[0].row_names == ("annotation 3",)
+
+
+def test_coco_track_of_a_text_leaves_unknown_ones_unknown(coco: Path) -> None:
+    path = coco / "annotations" / "vid_val.json"
+    content = COCO_VID.replace('"instance_id": 5', '"instance_id": -1', 1)
+    path.write_text(content.replace('"instance_id": 6', '"instance_id": "six"'))
+
+    rows = told(readers.open(path))["val/one"]
+
+    assert [row[1] for frame in rows for row in frame] == [1, -1, 0]
+
+
+@pytest.mark.parametrize("height", ["NaN", "Infinity", "-50"])
+def test_coco_size_that_is_none_is_read_from_the_image(coco: Path, height: str) -> None:
+    path = coco / "annotations" / "vid_val.json"
+    path.write_text(COCO_VID.replace('"height": 50}', f'"height": {height}}}'))
+
+    source = readers.open(path)
+
+    assert source.videos[0].height == 0
+    assert told(source)["val/one"][0] == [(UNKNOWN_CLASS, 5, 0, 0, 1, 1)]
 
 
 def test_labels_of_the_caller_decide_about_numbers(coco: Path) -> None:
@@ -521,10 +552,12 @@ def test_mot_frames_beyond_the_images_have_none(mot: Path) -> None:
     [
         ("1,2,11,6,20", "line 6: 5 columns, expected frame, id, left"),
         ("1,2,11,six,20,20,1,1,1", "line 6: top is 'six', expected a number"),
-        ("0,2,11,6,20,20,1,1,1", "line 6: frame is 0, but frames count from 1"),
-        ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected whole"),
-        ("nan,2,11,6,20,20,1,1,1", "line 6: frame is nan, expected whole"),
-        ("99999999999,2,11,6,20,20,1,1,1", r"line 6: frame is 99999999999, .* \(to 10000000\)"),
+        ("0,2,11,6,20,20,1,1,1", "line 6: frame is 0, expected a whole number from 1 to 10000000"),
+        ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected a whole"),
+        ("nan,2,11,6,20,20,1,1,1", "line 6: frame is nan, expected a whole"),
+        ("99999999999,2,11,6,20,20,1,1,1", "line 6: frame is 99999999999, .* to 10000000"),
+        ("1,3000000000,11,6,20,20,1,1,1", "line 6: id is 3000000000, .* at most 2147483647"),
+        ("1,2,11,6,20,20,1,inf,1", "line 6: class is inf, expected a whole number"),
         ("\udcff", "not a table in UTF-8"),
     ],
 )
@@ -615,7 +648,10 @@ def test_yolo_as_roboflow_writes_it(yolo: Path) -> None:
         ("0 0.5 0.5 0.1", r"hive_1\.txt, line 1: 4 values, expected class, x, y"),
         ("0.5 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is 0\.5"),
         ("0 0.5 0.5 0.1 x", r"hive_1\.txt, line 1: '0 0.5 0.5 0.1 x' is not made of numbers"),
-        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the sixth value is 0\.97, expected a track id"),
+        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the sixth value, a track id and no score, is 0\.97"),
+        ("0 0.5 0.5 0.1 0.1 3000000000", "is 3000000000, expected a whole .* at most 2147483647"),
+        ("0 0.5 0.5 0.1 0.1 nan", "is nan, expected a whole number of at most 2147483647"),
+        ("inf 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is inf, expected a whole number"),
     ],
 )
 def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None:

@@ -115,6 +115,19 @@ def test_tf_examples_may_have_tracks_and_crowds_and_wrong_classes(tmp_path: Path
     assert frame.truth.is_crowd.tolist() == [True, False]
 
 
+def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
+    track, label = "image/object/track/label", "image/object/class/label"
+    path = write(tmp_path / "a.tfrecord", example(**{track: feature(4, 2**31)}))
+    with pytest.raises(ProblemError, match=r"record 0 .* track id is 2147483648, expected a whole"):
+        readers.open(path)
+    write(path, example(**{label: feature(2**32 + 1, 1)}))
+
+    frame = next(readers.open(path, labels=["ant"]).videos[0].read())
+
+    assert frame.truth.classes.tolist() == [UNKNOWN_CLASS, 0]
+    assert frame.class_texts[0] == f"number {2**32 + 1}"
+
+
 def test_a_tf_example_without_its_image_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tfrecord", example(), example())
     broken = tf.train.Example.FromString(example())
