@@ -11,7 +11,15 @@ import tf_keras as keras
 from lstd.training.history import read_history
 from lstd.training.keep_weights import Monitor, choose_monitor
 
-_SMALLEST_IS_BEST = ("loss", "localization", "classification", "regularization", "gradient_norm")
+_OF_TRAINING = ("loss", "localization", "classification", "regularization", "gradient_norm")
+_ERRORS = (
+    "confusion/false",
+    "distance/fade_ap50",
+    "flicker/lost",
+    "flicker/rate",
+    "sap/lag_frames",
+    "sap/missed",
+)
 
 
 class StopEarly(keras.callbacks.Callback):
@@ -83,7 +91,13 @@ def monitor_of(metric: str, row: Mapping[str, Any]) -> Monitor:
             f"train.early_stopping.metric: there is no {metric!r} in an epoch of this run; there "
             f"are {', '.join(row)}"
         )
-    return Monitor(metric, largest=metric.removeprefix("val_") not in _SMALLEST_IS_BEST)
+    return Monitor(metric, largest=not _smallest_is_best(metric))
+
+
+def _smallest_is_best(metric: str) -> bool:
+    """Returns whether a number is a loss or an error; "val_" and a schedule may stand before it."""
+    parts = metric.removeprefix("val_").split("/")
+    return parts[-1] in _OF_TRAINING or "/".join(parts[-2:]) in _ERRORS
 
 
 def best_of(values: Sequence[float], monitor: Monitor, *, min_delta: float) -> int:

@@ -87,6 +87,26 @@ def test_metric_of_training_may_decide(tmp_path: Path) -> None:
     assert "loss was best in epoch 2 (3.24)" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("metric", "largest"),
+    [
+        ("val_coco/ap50", True),
+        ("val_SKIP3/flicker/found", True),
+        ("val_sap/in_time", True),
+        ("val_flicker/rate", False),
+        ("val_SKIP3/flicker/lost", False),
+        ("val_confusion/false", False),
+        ("val_SKIP3/sap/missed", False),
+        ("val_sap/lag_frames", False),
+        ("val_distance/fade_ap50", False),
+        ("val_SKIP3/loss", False),
+        ("gradient_norm", False),
+    ],
+)
+def test_least_of_what_is_an_error_is_the_best(metric: str, largest: bool) -> None:
+    assert monitor_of(metric, {metric: 0.5}) == Monitor(metric, largest=largest)
+
+
 def test_patience_outlasts_a_short_run(tmp_path: Path) -> None:
     assert _run(tmp_path, VALUES, patience=5) == (9, [])
 
