@@ -25,8 +25,9 @@ _ERRORS = (
 class StopEarly(keras.callbacks.Callback):
     """Ends `fit` when the best epoch lies `patience` epochs back.
 
-    Stands behind the callback that writes the history. Nothing is remembered but the history, so a
-    run that was interrupted ends where it would have ended.
+    Stands behind the callback that writes the history, and behind the one that saves what can be
+    resumed, since it raises where the history has no such metric. Nothing is remembered but the
+    history, so a run that was interrupted ends where it would have ended.
 
     Args:
         history: the file, see `WriteHistory`.
@@ -72,6 +73,30 @@ class StopEarly(keras.callbacks.Callback):
             f"{waited} epochs"
         )
         return True
+
+
+def check_metric(metric: str, *, num_evaluations: int, own_callbacks: bool) -> None:
+    """Raises where it can be told before the first epoch that no epoch will have such a number.
+
+    Args:
+        metric: its name, or "".
+        num_evaluations: after each epoch, whose numbers begin with "val_".
+        own_callbacks: there are callbacks of the caller, which may give any number.
+
+    Raises:
+        ValueError: nothing gives that number.
+    """
+    if metric.startswith("val_"):
+        if not num_evaluations:
+            raise ValueError(
+                f"train.early_stopping.metric is {metric!r}, but nothing is evaluated after an "
+                "epoch; set train.evaluate, or take a metric of training such as loss"
+            )
+    elif metric and metric not in _OF_TRAINING and not own_callbacks:
+        raise ValueError(
+            f"train.early_stopping.metric is {metric!r}, expected {', '.join(_OF_TRAINING)}, or "
+            "what is evaluated, with val_ before it, such as val_coco/ap"
+        )
 
 
 def monitor_of(metric: str, row: Mapping[str, Any]) -> Monitor:

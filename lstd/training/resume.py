@@ -73,7 +73,7 @@ def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
 class Checkpoints(keras.callbacks.Callback):
     """Saves a checkpoint after each epoch, and restores the last one.
 
-    Has to be the last callback: what it saves counts as done.
+    Has to come after all callbacks that change or write something: what it saves counts as done.
 
     Attributes:
         epoch: int64, epochs done.

@@ -23,7 +23,7 @@ from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
 from lstd.training.averages import UpdateAverages
 from lstd.training.distribution import StopTogether
-from lstd.training.early_stopping import StopEarly
+from lstd.training.early_stopping import StopEarly, check_metric
 from lstd.training.history import WriteHistory
 from lstd.training.limits import RefuseBrokenWeights, StopAtStep
 from lstd.training.progress import Progress
@@ -99,7 +99,7 @@ def train(
         run = assemble(config, folder, dataset, evaluations, start, strategy, say)
         step, epoch = run.position()
         last_step = step + _DRY_STEPS if dry_run else config.train.steps
-        stop = _early_stopping(config.train.early_stopping, run, say)
+        stop = _early_stopping(config.train.early_stopping, run, bool(callbacks), say)
         if not dry_run and stop is not None and stop.is_over():
             return run.model
         if step >= last_step:
@@ -158,15 +158,11 @@ def _say_nothing(message: str) -> None:
 
 
 def _early_stopping(
-    config: EarlyStoppingConfig | None, run: Run, say: Callable[[str], None]
+    config: EarlyStoppingConfig | None, run: Run, own_callbacks: bool, say: Callable[[str], None]
 ) -> StopEarly | None:
     if config is None:
         return None
-    if config.metric.startswith("val_") and not run.num_evaluations:
-        raise ValueError(
-            f"train.early_stopping.metric is {config.metric!r}, but nothing is evaluated after an "
-            "epoch; set train.evaluate, or take a metric of training such as loss"
-        )
+    check_metric(config.metric, num_evaluations=run.num_evaluations, own_callbacks=own_callbacks)
     return StopEarly(run.folder.history, **dataclasses.asdict(config), say=say)
 
 
@@ -206,7 +202,7 @@ def _fit(
     """Calls `fit` with all callbacks, in the order in which they depend on each other."""
     step, epoch = run.position()
     averages = [] if run.averages is None else [UpdateAverages(run.averages)]
-    writing = [WriteHistory(run.folder.history), *after, WriteScalars(run.events), progress]
+    writing = [WriteHistory(run.folder.history), WriteScalars(run.events), progress]
     together = [StopTogether()] if distribution.workers_of(run.strategy)[1] > 1 else []
     run.model.fit(
         dataset,
@@ -221,8 +217,9 @@ def _fit(
             *before,
             run.keep,
             *(writing if run.is_chief else []),
-            *together,
             run.checkpoints,
+            *(after if run.is_chief else []),
+            *together,
         ],
     )
     done, _ = run.position()

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lstd.train_config import EarlyStoppingConfig, TrainConfig
-from lstd.training.early_stopping import StopEarly, best_of, monitor_of
+from lstd.training.early_stopping import StopEarly, best_of, check_metric, monitor_of
 from lstd.training.history import WriteHistory
 from lstd.training.keep_weights import Monitor
+from lstd.training.resume import last_checkpoint
 from lstd.training.train import train
 from tests.training import doubles
 from tests.training.test_train import _config, _dataset
@@ -133,6 +134,28 @@ def test_metric_of_an_evaluation_that_is_not_made_is_refused_at_once(tmp_path: P
 
     with pytest.raises(ValueError, match="nothing is evaluated after an epoch"):
         train(_config(early_stopping=stop), tmp_path / "run", dataset=_dataset())
+
+
+@pytest.mark.parametrize("metric", ["coco/ap", "los", "AP"])
+def test_metric_that_no_epoch_has_is_refused_at_once(metric: str) -> None:
+    with pytest.raises(ValueError, match=rf"metric is '{metric}', expected loss, .* val_coco"):
+        check_metric(metric, num_evaluations=1, own_callbacks=False)
+    check_metric(metric, num_evaluations=1, own_callbacks=True)
+
+
+@pytest.mark.parametrize("metric", ["", "loss", "gradient_norm", "val_coco/ap"])
+def test_metric_that_an_epoch_may_have_is_taken(metric: str) -> None:
+    check_metric(metric, num_evaluations=1, own_callbacks=False)
+
+
+def test_epoch_without_the_metric_is_saved_before_it_is_told(tmp_path: Path) -> None:
+    config = _config(early_stopping=EarlyStoppingConfig(metric="val_coco/app"))
+    measure = doubles.Measure([0.1, 0.2])
+
+    with pytest.raises(ValueError, match="there is no 'val_coco/app' in an epoch of this run"):
+        train(config, tmp_path, dataset=_dataset(), evaluations=[measure], say=lambda _: None)
+
+    assert last_checkpoint(tmp_path / "checkpoints") == str(tmp_path / "checkpoints" / "step-2")
 
 
 def test_settings_are_checked() -> None:
