@@ -219,8 +219,12 @@ def _unreadable(path: str, error: Exception) -> ValueError:
 
 def apply_constant_rate(optimizer: keras.optimizers.Optimizer, config: LearningRateConfig) -> None:
     """Sets a rate that never changes to the config's: as a variable, it was restored."""
-    if config.schedule == "constant" and not config.warmup_steps:
+    if _never_changes(config):
         optimizer.learning_rate = config.initial
+
+
+def _never_changes(rate: LearningRateConfig) -> bool:
+    return rate.schedule == "constant" and not rate.warmup_steps
 
 
 def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
@@ -240,11 +244,25 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     ):
         if old != new:
             lines.append(f"train.{key} was {old!r}, is {new!r}")
+    lines += _rates_of_another_kind(before.train.learning_rate, now.train.learning_rate)
+    if now.train.carry_state and not before.train.carry_state:  # there is no state to go on from
+        lines.append("train.carry_state was False, is True")
     if lines:
         raise ValueError(
             f"{where}: cannot resume with another config: {'; '.join(lines)}; leave these keys as "
             "they were, or start a new run"
         )
+
+
+def _rates_of_another_kind(before: LearningRateConfig, now: LearningRateConfig) -> list[str]:
+    """Returns what differs where only one of the rates never changes: it alone is a variable."""
+    if _never_changes(before) == _never_changes(now):
+        return []
+    return [
+        f"train.learning_rate.{key} was {getattr(before, key)!r}, is {getattr(now, key)!r}"
+        for key in ("schedule", "warmup_steps")
+        if getattr(before, key) != getattr(now, key)
+    ]
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -189,3 +189,53 @@ def test_other_optimizer_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"train\.optimizer\.name was 'rms_prop', is 'adam'"):
         refuse_other_model(Config(), now, where="run")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"schedule": "constant"}, {"schedule": "cosine"}, "schedule was 'constant', is 'cosine'"),
+        ({"schedule": "cosine"}, {"schedule": "constant"}, "schedule was 'cosine', is 'constant'"),
+        (
+            {"schedule": "constant"},
+            {"schedule": "constant", "warmup_steps": 5},
+            "warmup_steps was 0, is 5",
+        ),
+    ],
+)
+def test_rate_of_another_kind_is_refused(
+    old: dict[str, Any], new: dict[str, Any], told: str
+) -> None:
+    before, now = (
+        Config(train=TrainConfig(learning_rate=LearningRateConfig(**rate))) for rate in (old, new)
+    )
+
+    with pytest.raises(ValueError, match=rf"config: train\.learning_rate\.{told}; leave"):
+        refuse_other_model(before, now, where="run")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"schedule": "cosine"}, {"schedule": "exponential"}),
+        ({"schedule": "cosine"}, {"schedule": "cosine", "warmup_steps": 5}),
+        ({"schedule": "constant", "initial": 0.1}, {"schedule": "constant", "initial": 0.2}),
+        ({"schedule": "constant", "warmup_steps": 5}, {"schedule": "cosine"}),
+    ],
+)
+def test_rate_of_the_same_kind_may_change(old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, now = (
+        Config(train=TrainConfig(learning_rate=LearningRateConfig(**rate))) for rate in (old, new)
+    )
+
+    refuse_other_model(before, now, where="run")
+
+
+def test_state_that_was_not_carried_is_refused() -> None:
+    without, carrying = (
+        Config(train=TrainConfig(carry_state=carries)) for carries in (False, True)
+    )
+
+    with pytest.raises(ValueError, match=r"train\.carry_state was False, is True"):
+        refuse_other_model(without, carrying, where="run")
+    refuse_other_model(carrying, without, where="run")
