@@ -10,11 +10,11 @@ from lstd.training.events import Events
 
 
 class WriteScalars(keras.callbacks.Callback):
-    """Writes the losses every few steps, and what each epoch measured, by the number of the step.
+    """Writes the losses every few steps and at the end of an epoch, and what the epoch measured.
 
     The tags: `train/<part of the loss>` and `train/gradient_norm`, their means since the point
     before; `train/learning_rate`; and at the end of an epoch `evaluation/<name>` for what the logs
-    call `val_<name>`.
+    call `val_<name>`. All are placed by the number of the step.
 
     Args:
         events: where to; closed at the end of training.
@@ -27,18 +27,22 @@ class WriteScalars(keras.callbacks.Callback):
         self.every = every
         self._supports_tf_logs = True  # The logs are only looked at every few steps.
         self._before: tuple[int, dict[str, float]] = (0, {})
+        self._last: tuple[int, dict[str, Any]] = (0, {})
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Forgets the epoch before, as the means in the logs do."""
-        self._before = (0, {})
+        self._before = self._last = (0, {})
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a point every few steps."""
+        self._last = (batch + 1, logs or {})
         if (batch + 1) % self.every == 0:
-            self._write_losses(batch + 1, logs or {})
+            self._write_losses()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes what the epoch measured."""
+        """Writes the losses of its last steps, and what the epoch measured."""
+        if self._last[0] > self._before[0]:
+            self._write_losses()
         step = int(self.model.optimizer.iterations.numpy())
         for name, value in (logs or {}).items():
             if name.startswith("val_"):
@@ -49,10 +53,10 @@ class WriteScalars(keras.callbacks.Callback):
         """Closes the file."""
         self.events.close()
 
-    def _write_losses(self, count: int, logs: dict[str, Any]) -> None:
+    def _write_losses(self) -> None:
         """Writes means since the point before, from means since the beginning of the epoch."""
         step = int(self.model.optimizer.iterations.numpy())
-        before, old = self._before
+        (before, old), (count, logs) = self._before, self._last
         means = {name: float(value) for name, value in logs.items()}
         for name, mean in means.items():
             recent = (mean * count - old.get(name, 0.0) * before) / (count - before)

@@ -54,6 +54,32 @@ def test_curves_are_means_since_the_point_before(tmp_path: Path) -> None:
     assert points["evaluation/coco/ap"] == [(4, 0.25)]
 
 
+def test_curves_end_with_the_rest_of_each_epoch(tmp_path: Path) -> None:
+    doubles.fit(
+        doubles.line(),
+        [doubles.Measure([0.1, 0.2]), WriteScalars(Events(tmp_path), every=2)],
+        epochs=2,
+        steps=3,
+    )
+
+    points = _written(tmp_path, "scalars")["train/loss"]
+    errors = [9 * 0.36**step for step in range(6)]  # The factor of a step is 0.6, squared.
+    assert points == [
+        (2, pytest.approx((errors[0] + errors[1]) / 2)),
+        (3, pytest.approx(errors[2], rel=1e-4)),  # Of two sums in float32.
+        (5, pytest.approx((errors[3] + errors[4]) / 2)),
+        (6, pytest.approx(errors[5], rel=1e-4)),
+    ]
+
+
+def test_curves_of_short_epochs_have_a_point_each(tmp_path: Path) -> None:
+    doubles.fit(doubles.line(), [WriteScalars(Events(tmp_path))], epochs=2, steps=2)
+
+    points = _written(tmp_path, "scalars")["train/loss"]
+    assert [step for step, _ in points] == [2, 4]
+    np.testing.assert_allclose(points[0][1], (9 + 3.24) / 2, rtol=1e-5)
+
+
 def test_curves_begin_anew_with_each_epoch(tmp_path: Path) -> None:
     doubles.fit(doubles.line(), [WriteScalars(Events(tmp_path), every=1)], epochs=2, steps=1)
 
