@@ -50,7 +50,7 @@ class Video(NamedTuple):
 
 
 def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
-    """Returns the sorted files that match the patterns.
+    """Returns the sorted files that match the patterns; one that is a file's path is that file.
 
     Raises:
         ValueError: there are no patterns.
@@ -60,7 +60,7 @@ def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
         raise ValueError(f"{where} is empty: give the TFRecord files to read, * and ? are allowed")
     found: set[str] = set()
     for pattern in patterns:
-        matches = tf.io.gfile.glob(pattern)
+        matches = [pattern] if tf.io.gfile.exists(pattern) else tf.io.gfile.glob(pattern)
         if not matches:
             raise FileNotFoundError(f"{where}: no file matches {pattern!r}")
         found.update(matches)

@@ -73,6 +73,16 @@ def test_patterns_find_files_once_and_sorted(tmp_path: Path) -> None:
     assert found == [f"{tmp_path}/{name}" for name in ("a1", "a2", "b1")]
 
 
+def test_file_with_brackets_in_its_name_is_found(tmp_path: Path) -> None:
+    for name in ("a [1].tfrecord", "a 1.tfrecord"):
+        (tmp_path / name).touch()
+
+    found = record_files.find([f"{tmp_path}/a [1].tfrecord"])
+
+    assert found == [f"{tmp_path}/a [1].tfrecord"]
+    assert record_files.find([f"{tmp_path}/? [12].tfrecord"]) == [f"{tmp_path}/a 1.tfrecord"]
+
+
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"data\.train\.input_path is empty"):
         record_files.find([], where="data.train.input_path")

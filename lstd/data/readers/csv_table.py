@@ -15,6 +15,7 @@ file of that name), or the folder `street/`.
 from __future__ import annotations
 
 import csv
+import glob
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -151,7 +152,7 @@ def _tables(path: Path) -> list[Path]:
         return []
     found = [table for table in path.glob("*.csv") if _has_header(table)]
     if not found:
-        beside = path.with_name(path.name + ".csv")
+        beside = Path(f"{path}.csv")
         return [beside] if beside.is_file() and _has_header(beside) else []
     return sorted(found, key=lambda table: natural.key(table.name))
 
@@ -195,7 +196,7 @@ def _medium(table: Path) -> Path:
     folder = table.with_suffix("")
     files = sorted(
         file
-        for file in table.parent.glob(f"{table.stem}.*")
+        for file in table.parent.glob(f"{glob.escape(table.stem)}.*")
         if file.suffix.lower() in VIDEO_SUFFIXES
     )
     found = [*files, *([folder] if folder.is_dir() else [])]

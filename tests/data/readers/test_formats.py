@@ -765,6 +765,28 @@ def test_csv_with_a_video_and_a_line_beyond_its_end(tmp_path: Path) -> None:
     assert frames[4].truth.track_ids is None
 
 
+def test_csv_of_a_video_with_brackets_in_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from lstd.media.video_writer import VideoWriter
+
+    with VideoWriter(tmp_path / "Title [id].mp4", width=64, height=48, fps=5) as writer:
+        writer.write(np.zeros([48, 64, 3], np.uint8))
+    text(tmp_path / "Title [id].csv", CSV_HEADER + "0,ant,1,0,0,1,1\n")
+
+    source = readers.open(tmp_path)
+
+    assert [video.name for video in source.videos] == ["Title [id].mp4"]
+
+
+def test_folder_that_is_no_data_set_may_be_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ValueError, match="this is an empty folder; expected one of"):
+        readers.open(".")
+
+
 def test_csv_columns_may_be_in_any_order_and_the_track_missing(tmp_path: Path) -> None:
     picture(tmp_path / "a" / "0.png")
     text(
