@@ -24,8 +24,9 @@ def open_all(
     """Returns the videos of all input paths, in the order of their names.
 
     Raises:
-        ValueError: data sets that number their classes each in its own way, and no labels; or
-            labels that give a class another number than the index of records.
+        ValueError: data sets that number their classes each in its own way, and no labels; labels
+            that give a class another number than the index of records; or a choice that such data
+            does not have.
     """
     from lstd.data import readers
 
@@ -47,6 +48,7 @@ def open_all(
             _check_numbers(folder, labels, where=where)
             folders.add(folder)
         if is_shard and record_files.kind_of(path) == "sequence":
+            _refuse_choices(config, path, where=where)
             shards.append(path)
         else:
             add_shards()
@@ -74,6 +76,16 @@ def _check_numbers(folder: Path, labels: tuple[str, ...], *, where: str) -> None
                 f"{where}: in the records of {folder} {name} is class {number}, in model.labels "
                 f"(or data.label_map_path) class {labels.index(name)}; take the order of "
                 "labels.txt there"
+            )
+
+
+def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
+    """Raises where a choice would silently do nothing for a TFRecord file that is named itself."""
+    for choice in ("subset", "images", "stills", "folders"):
+        if getattr(config, choice):
+            raise ValueError(
+                f"{where}.{choice} is {getattr(config, choice)!r}, which means nothing for the "
+                f"TFRecord file {path}; leave it out"
             )
 
 

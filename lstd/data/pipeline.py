@@ -211,10 +211,14 @@ def _cleaner(
 
 
 def _labels_of(path: str) -> tuple[str, ...]:
-    """Returns the names of a label map, () without one or where there is no such file."""
-    if not path or not tf.io.gfile.exists(path):
+    """Returns the names of a label map, () without one; warns where there is no such file.
+
+    A `.config` of the original names a file of the machine it was written on.
+    """
+    if path and not tf.io.gfile.exists(path):
+        _LOG.warning("data.label_map_path: there is no file %s; it names no classes", path)
         return ()
-    return label_map.load(path)
+    return label_map.load(path) if path else ()
 
 
 def _not_empty(videos: list[Footage], *, where: str) -> list[Footage]:

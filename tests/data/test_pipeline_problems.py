@@ -375,6 +375,38 @@ def test_labels_in_another_order_than_that_of_records_are_refused(tmp_path: Path
         pipeline.make_dataset(config, "evaluation", num_classes=len(labels), labels=labels)
 
 
+@pytest.mark.parametrize(
+    ("choice", "value"),
+    [("subset", "train"), ("images", "pictures"), ("stills", True), ("folders", True)],
+)
+def test_choice_that_means_nothing_for_a_record_file_is_refused(
+    tmp_path: Path, choice: str, value: object
+) -> None:
+    path = records.write(tmp_path / "a.tfrecord", records.video_of("v", 2))
+
+    message = refusal(path, **{choice: value})
+
+    assert message == (
+        f"data.evaluation.{choice} is {value!r}, which means nothing for the TFRecord file {path}; "
+        "leave it out"
+    )
+
+
+def test_label_map_that_is_not_there_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = records.write(tmp_path / "a.tfrecord", records.video_of("v", 2))
+    evaluation = DatasetConfig(input_path=(path,), batch_size=1)
+    data = DataConfig(evaluation=evaluation, label_map_path="/nowhere/map.pbtxt")
+
+    with caplog.at_level(logging.WARNING):
+        pipeline.make_dataset(data, "evaluation")
+    assert "data.label_map_path: there is no file /nowhere/map.pbtxt" in caplog.text
+    caplog.clear()
+    pipeline.make_dataset(data, "evaluation", labels=records.LABELS)  # which need no label map
+    assert "label_map" not in caplog.text
+
+
 def test_data_sets_that_number_their_classes_each_in_its_way_need_labels(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
