@@ -40,14 +40,14 @@ def load_backbone_weights(
     """Returns which variables of one backbone were filled from a file.
 
     Args:
-        model: a built model with three input channels.
+        model: a built model with as many input channels as the file, usually three.
         network: which of its backbones.
         source: an HDF5 file with the layer names of `keras.applications`, or "imagenet", which
             downloads.
 
     Raises:
         ValueError: the model has no such network; the file cannot be read or misses layers; its
-            depth multiplier does not fit, with the numbers.
+            input channels or depth multiplier do not fit, with the numbers.
     """
     if network not in model.networks:
         raise ValueError(f"this model has {', '.join(model.networks)}, not {network!r}")
@@ -60,13 +60,13 @@ def load_backbone_weights(
             f"{source}: no weights of keras.applications' {type(backbone).__name__}: "
             f"{len(missing)} of {len(variables)} arrays are missing, the first is {missing[0]}"
         )
-    _refuse_other_widths(variables, arrays, backbone, network, str(source))
+    _refuse_other_shapes(variables, arrays, backbone, network, str(source))
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return BackboneReport(tuple(sorted(variables)), tuple(sorted(set(arrays) - set(variables))))
 
 
-def _refuse_other_widths(
+def _refuse_other_shapes(
     variables: dict[str, tf.Variable],
     arrays: dict[str, np.ndarray],
     backbone: MobileNetV1 | MobileNetV2,
@@ -76,10 +76,17 @@ def _refuse_other_widths(
     wrong = [name for name, v in variables.items() if tuple(v.shape) != arrays[name].shape]
     if not wrong:
         return
+    first = next(iter(variables))
+    channels, own_channels = arrays[first].shape[2:3], variables[first].shape[2:3]
+    if channels != tuple(own_channels):
+        raise ValueError(
+            f"{source}: the file was made for {channels[0] if channels else 0} input channels, the "
+            f"model has {own_channels[0]}; take a file for as many, or another model.input_channels"
+        )
     last = "conv_pw_13_bn/beta" if isinstance(backbone, MobileNetV1) else "block_16_project_BN/beta"
     base = 1024 if isinstance(backbone, MobileNetV1) else 320
-    channels = arrays[last].shape[0]
-    width = min(_WIDTHS, key=lambda width: abs(width * base - channels))
+    depth = arrays[last].shape[0]
+    width = min(_WIDTHS, key=lambda width: abs(width * base - depth))
     hint = ""
     if width == backbone.depth_multiplier:
         hint = (
@@ -87,7 +94,7 @@ def _refuse_other_widths(
             "set model.min_depth to 8"
         )
     raise ValueError(
-        f"{source}: made for depth multiplier {width} ({channels} channels in the last layer), "
+        f"{source}: made for depth multiplier {width} ({depth} channels in the last layer), "
         f"but the {network} network has {backbone.depth_multiplier} ({backbone.output_depth} "
         f"channels); {len(wrong)} arrays differ, the first is {wrong[0]}: "
         f"{list(arrays[wrong[0]].shape)} in the file, {list(variables[wrong[0]].shape)} in the "

@@ -51,6 +51,12 @@ def test_other_width_is_refused_with_the_numbers(applications):
         load_backbone_weights(tiny.model(), "small", applications["v2"][1])
 
 
+def test_other_input_channels_are_refused(applications):
+    model = tiny.model(input_channels=1)
+    with pytest.raises(ValueError, match=r"made for 3 input channels, the model has 1; take"):
+        load_backbone_weights(model, "large", applications["v2"][1])
+
+
 def test_min_depth_is_named_where_it_is_the_cause(applications):
     model = tiny.model(min_depth=64, state_depth=64)
     with pytest.raises(ValueError, match=r"set model\.min_depth to 8"):
