@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Union
@@ -12,6 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 Source = Union[str, "os.PathLike[str]", Mapping[str, np.ndarray]]
+
+
+_BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,  # a file of a single array
+    RuntimeError,  # a flipped bit makes it encrypted, or compressed in another way
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises where an .npz file is none, or is damaged."""
 
 
 class Weights(NamedTuple):
@@ -56,7 +69,7 @@ def _open_npz(path: Path) -> Weights:
         # Opened here: NumPy leaves a damaged file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise ValueError(f"{path}: cannot be read as an .npz file of weights: {error}") from None
     return Weights(str(path), _shapes(arrays), arrays.__getitem__)
 

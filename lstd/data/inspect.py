@@ -179,11 +179,13 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     Frames are taken evenly from all of the data set; one without a sound image is left out.
 
     Raises:
-        ValueError: there is no sound image at all.
+        ValueError: there is no frame, or no sound image at all.
     """
     from lstd.media import contact_sheet, draw
 
     pictures, captions = [], []
+    if not sum(found.frames_of):
+        raise ValueError(f"{found.source.path}: there is no frame to show")
     ends = np.cumsum(found.frames_of)
     numbers = np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int))
     for number in (int(one) for one in numbers):

@@ -66,6 +66,8 @@ def workers_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     resolver = strategy.cluster_resolver
     if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0, 1
+    if resolver.task_type is None:  # it was made without TF_CONFIG
+        return 0, 1
     return int(resolver.task_id), int(resolver.cluster_spec().num_tasks(resolver.task_type))
 
 

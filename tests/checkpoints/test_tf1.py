@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import numpy as np
@@ -234,6 +235,32 @@ def test_a_damaged_npz_is_refused(model, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"weights\.npz: cannot be read as an \.npz file"):
             load_tf1_checkpoint(model, path)
+
+
+@pytest.mark.parametrize("place", ["array", "compressed", "encrypted", "method"])
+def test_npz_that_numpy_cannot_read_is_refused(model, tmp_path, place):
+    path = tmp_path / "weights.npz"
+    np.savez_compressed(path, a=np.arange(1000.0))
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\x01\x02")  # of the directory
+    if place == "array":
+        content = bytearray(_single_array())
+    elif place == "compressed":
+        content[70:90] = b"\xff" * 20
+    elif place == "encrypted":
+        content[6], content[entry + 8] = 1, 1
+    else:
+        content[8], content[entry + 10] = 99, 99
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"weights\.npz: cannot be read as an \.npz file"):
+        load_tf1_checkpoint(model, path)
+
+
+def _single_array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,11 @@ def test_the_sheet_shows_frames_with_boxes() -> None:
     assert ((picture != 0) & (picture != 255)).any()  # colour of a box
 
 
+def test_the_sheet_of_no_frames_says_so() -> None:
+    with pytest.raises(ValueError, match="made: there is no frame to show"):
+        inspect.sheet(inspect.inspect(source_of(Made("a", ()), Made("b", ()))))
+
+
 def test_validate_finds_every_problem(tmp_path: Path) -> None:
     synthesize.write_folders(
         synthesize.source(synthesize.Scene(videos=2, frames=5, height=32, width=48)), tmp_path

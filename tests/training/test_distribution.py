@@ -48,6 +48,15 @@ def test_without_a_strategy_there_is_one_worker_and_it_writes():
     assert distribution.input_context(strategy).num_input_pipelines == 1
 
 
+def test_several_workers_without_a_cluster_are_one_that_writes(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+
+    assert distribution.workers_of(strategy) == (0, 1)
+    assert distribution.is_chief(strategy)
+    assert distribution.input_context(strategy).num_input_pipelines == 1
+
+
 def test_one_replica_leaves_sums_and_rows_as_they_are():
     values = tf.constant([[1.0], [2.0]])
 
