@@ -16,20 +16,15 @@ import tf_keras as keras
 
 from lstd import config_io
 from lstd.config import Config
-from lstd.models.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.train_config import EarlyStoppingConfig
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training.averages import UpdateAverages
-from lstd.training.distribution import StopTogether
 from lstd.training.early_stopping import StopEarly, check_metric
-from lstd.training.history import WriteHistory
-from lstd.training.limits import RefuseBrokenWeights, StopAtStep
+from lstd.training.fitting import Length, fit, length_of
 from lstd.training.progress import Progress
 from lstd.training.run_folder import RunFolder
 from lstd.training.run_parts import Run, assemble, dealt, open_dataset, start_of
-from lstd.training.scalars import WriteScalars
 
 _DRY_STEPS = 2
 
@@ -97,33 +92,16 @@ def train(
         else:
             data = dataset
         run = assemble(config, folder, dataset, evaluations, start, strategy, say)
-        step, epoch = run.position()
-        last_step = step + _DRY_STEPS if dry_run else config.train.steps
+        length = length_of(run, config.train, dry_steps=_DRY_STEPS if dry_run else 0)
         stop = _early_stopping(config.train.early_stopping, run, bool(callbacks), say)
-        if not dry_run and stop is not None and stop.is_over():
-            return run.model
-        if step >= last_step:
-            say(f"{folder.path}: already has {step} of {last_step} steps; nothing to do")
+        if not dry_run and _is_over(run, length, stop, say):
             return run.model
         if run.is_chief:
-            folder.start(config, command=command, step=step)
-        steps_per_epoch = _DRY_STEPS if dry_run else config.train.steps_per_epoch
-        _fit_or_say_what_is_kept(
-            run,
-            data,
-            last_step=last_step,
-            steps_per_epoch=steps_per_epoch,
-            epochs=epoch + -(-(last_step - step) // steps_per_epoch),
-            before=callbacks,
-            after=[] if stop is None else [stop],
-            progress=Progress(
-                last_step=last_step,
-                frames_per_step=config.train.accumulate_steps
-                * config.data.train.batch_size
-                * config.data.train.unroll_length,
-                stream=stream,
-            ),
+            folder.start(config, command=command, step=length.step)
+        progress = Progress(
+            last_step=length.last_step, frames_per_step=_frames_per_step(config), stream=stream
         )
+        fit(run, data, length, before=callbacks, stop=stop, progress=progress)
         if dry_run and run.is_chief:
             _report_dry_run(run, folder, say)
     return run.model
@@ -166,65 +144,20 @@ def _early_stopping(
     return StopEarly(run.folder.history, **dataclasses.asdict(config), say=say)
 
 
-def _fit_or_say_what_is_kept(run: Run, dataset: Iterable[Any], **options: Any) -> None:
-    """Calls `_fit`; when training diverges, the error also says what is left of it."""
-    try:
-        _fit(run, dataset, **options)
-    except DivergedError as error:
-        raise DivergedError(f"{error}; {_what_is_kept(run)}") from None
-    except distribution.GONE as error:
-        number, workers = distribution.workers_of(run.strategy)
-        if workers == 1:
-            raise
-        raise ValueError(
-            f"worker {number} of {workers} cannot go on, another one has gone: "
-            f"{str(error).splitlines()[0][:200]}; {_what_is_kept(run)}. Look at the messages of "
-            "the others, then start all of them again with --resume (resume=True)"
-        ) from None
+def _is_over(run: Run, length: Length, stop: StopEarly | None, say: Callable[[str], None]) -> bool:
+    """Returns whether there is nothing left to do, and says why."""
+    if stop is not None and stop.is_over():
+        return True
+    if length.step >= length.last_step:
+        steps = f"{length.step} of {length.last_step} steps"
+        say(f"{run.folder.path}: already has {steps}; nothing to do")
+        return True
+    return False
 
 
-def _what_is_kept(run: Run) -> str:
-    kept = resume_lib.last_checkpoint(run.folder.checkpoints)
-    return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
-
-
-def _fit(
-    run: Run,
-    dataset: Iterable[Any],
-    *,
-    last_step: int,
-    steps_per_epoch: int,
-    epochs: int,
-    before: Sequence[keras.callbacks.Callback],
-    after: Sequence[keras.callbacks.Callback],
-    progress: Progress,
-) -> None:
-    """Calls `fit` with all callbacks, in the order in which they depend on each other."""
-    step, epoch = run.position()
-    averages = [] if run.averages is None else [UpdateAverages(run.averages)]
-    writing = [WriteHistory(run.folder.history), WriteScalars(run.events), progress]
-    together = [StopTogether()] if distribution.workers_of(run.strategy)[1] > 1 else []
-    run.model.fit(
-        dataset,
-        initial_epoch=epoch,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        verbose=0,
-        callbacks=[
-            StopAtStep(last_step),
-            RefuseBrokenWeights(run.averages.values if run.averages else ()),
-            *averages,
-            *before,
-            run.keep,
-            *(writing if run.is_chief else []),
-            run.checkpoints,
-            *(after if run.is_chief else []),
-            *together,
-        ],
-    )
-    done, _ = run.position()
-    if done == step:
-        raise ValueError("the training dataset gave no batch; check data.train")
+def _frames_per_step(config: Config) -> int:
+    data = config.data.train
+    return config.train.accumulate_steps * data.batch_size * data.unroll_length
 
 
 def _report_dry_run(run: Run, folder: RunFolder, say: Callable[[str], None]) -> None:

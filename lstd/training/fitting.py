@@ -1,0 +1,135 @@
+"""The call of `fit` for a run: how long, with which callbacks, and what is said when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import tf_keras as keras
+
+from lstd.models.divergence import DivergedError
+from lstd.train_config import TrainConfig
+from lstd.training import distribution
+from lstd.training import resume as resume_lib
+from lstd.training.averages import UpdateAverages
+from lstd.training.distribution import StopTogether
+from lstd.training.early_stopping import StopEarly
+from lstd.training.history import WriteHistory
+from lstd.training.limits import RefuseBrokenWeights, StopAtStep
+from lstd.training.progress import Progress
+from lstd.training.run_parts import Run
+from lstd.training.scalars import WriteScalars
+
+
+class Length(NamedTuple):
+    """How far a run goes.
+
+    Attributes:
+        step: that it starts after.
+        last_step: that it ends with.
+        epoch: that it starts with, from 0.
+        epochs: when it has ended; the last one may be shorter.
+        steps_per_epoch: of all others.
+    """
+
+    step: int
+    last_step: int
+    epoch: int
+    epochs: int
+    steps_per_epoch: int
+
+
+def length_of(run: Run, config: TrainConfig, *, dry_steps: int = 0) -> Length:
+    """Returns how far a run goes from where it is; `dry_steps` are one epoch, and all there is."""
+    step, epoch = run.position()
+    last_step = step + dry_steps if dry_steps else config.steps
+    steps_per_epoch = dry_steps or config.steps_per_epoch
+    epochs = epoch + -(-(last_step - step) // steps_per_epoch)
+    return Length(step, last_step, epoch, epochs, steps_per_epoch)
+
+
+def fit(
+    run: Run,
+    dataset: Iterable[Any],
+    length: Length,
+    *,
+    before: Sequence[keras.callbacks.Callback],
+    stop: StopEarly | None,
+    progress: Progress,
+) -> None:
+    """Trains.
+
+    Args:
+        run: with a compiled model.
+        dataset: endless batches.
+        length: at least one step.
+        before: callbacks that come before those that save.
+        stop: what may end the run early.
+        progress: what is shown.
+
+    Raises:
+        DivergedError: a loss or gradient is not finite; says what is left of the run.
+        ValueError: there is no batch; or another worker has gone, with what is left.
+    """
+    try:
+        _call_fit(run, dataset, length, _callbacks(run, length, before, stop, progress))
+    except DivergedError as error:
+        raise DivergedError(f"{error}; {_what_is_kept(run)}") from None
+    except distribution.GONE as error:
+        number, workers = distribution.workers_of(run.strategy)
+        if workers == 1:
+            raise
+        raise ValueError(
+            f"worker {number} of {workers} cannot go on, another one has gone: "
+            f"{str(error).splitlines()[0][:200]}; {_what_is_kept(run)}. Look at the messages of "
+            "the others, then start all of them again with --resume (resume=True)"
+        ) from None
+
+
+def _what_is_kept(run: Run) -> str:
+    kept = resume_lib.last_checkpoint(run.folder.checkpoints)
+    return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
+
+
+def _callbacks(
+    run: Run,
+    length: Length,
+    before: Sequence[keras.callbacks.Callback],
+    stop: StopEarly | None,
+    progress: Progress,
+) -> list[keras.callbacks.Callback]:
+    """Returns all callbacks, in the order in which they depend on each other."""
+    averages = [] if run.averages is None else [UpdateAverages(run.averages)]
+    writing = [WriteHistory(run.folder.history), WriteScalars(run.events), progress]
+    stopping = [] if stop is None else [stop]
+    together = [StopTogether()] if distribution.workers_of(run.strategy)[1] > 1 else []
+    return [
+        StopAtStep(length.last_step),
+        RefuseBrokenWeights(run.averages.values if run.averages else ()),
+        *averages,
+        *before,
+        run.keep,
+        *(writing if run.is_chief else []),
+        run.checkpoints,
+        *(stopping if run.is_chief else []),
+        *together,
+    ]
+
+
+def _call_fit(
+    run: Run,
+    dataset: Iterable[Any],
+    length: Length,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    run.model.fit(
+        dataset,
+        initial_epoch=length.epoch,
+        epochs=length.epochs,
+        steps_per_epoch=length.steps_per_epoch,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    done, _ = run.position()
+    if done == length.step:
+        raise ValueError("the training dataset gave no batch; check data.train")
