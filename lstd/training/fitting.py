@@ -20,6 +20,8 @@ from lstd.training.progress import Progress
 from lstd.training.run_parts import Run
 from lstd.training.scalars import WriteScalars
 
+_NO_BATCH = "Unexpected result of `train_function`"  # What Keras says of an empty dataset.
+
 
 class Length(NamedTuple):
     """How far a run goes.
@@ -122,14 +124,19 @@ def _call_fit(
     length: Length,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    run.model.fit(
-        dataset,
-        initial_epoch=length.epoch,
-        epochs=length.epochs,
-        steps_per_epoch=length.steps_per_epoch,
-        verbose=0,
-        callbacks=callbacks,
-    )
-    done, _ = run.position()
-    if done == length.step:
-        raise ValueError("the training dataset gave no batch; check data.train")
+    try:
+        run.model.fit(
+            dataset,
+            initial_epoch=length.epoch,
+            epochs=length.epochs,
+            steps_per_epoch=length.steps_per_epoch,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    except ValueError as error:
+        if not str(error).startswith(_NO_BATCH):
+            raise
+        raise ValueError(
+            "the training dataset gave no batch; expected batches of (ClipBatch, GroundTruth) "
+            "without end"
+        ) from None

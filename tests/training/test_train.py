@@ -237,6 +237,11 @@ def test_diverging_run_keeps_what_was_good(tmp_path: Path) -> None:
             assert np.isfinite(variable.numpy()).all(), f"{name}: {variable.name}"
 
 
+def test_dataset_without_a_batch_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the training dataset gave no batch; expected batches of"):
+        train(_config(), tmp_path, dataset=_dataset().take(0), say=lambda _: None)
+
+
 def test_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
     from lstd.checkpoints.tf1_names import variables_by_tf1_name
 
