@@ -9,12 +9,10 @@ from lstd.data.footage import Footage, Reel
 from lstd.data.problems import Policy, ProblemError, Report
 from lstd.data.rows import Row
 
-_OF_FRAMES = ("missing_frame", "corrupt_image", "frame_size")
-
 
 def needs_check(policy: Policy) -> bool:
     """Returns whether a bad frame is anything but an error, so that all have to be looked at."""
-    return any(policy[kind] != "error" for kind in _OF_FRAMES)
+    return any(policy[kind] != "error" for kind in problems.OF_FRAMES)
 
 
 def usable(footages: Sequence[Footage], *, policy: Policy, report: Report) -> list[Footage]:

@@ -83,6 +83,9 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
+OF_FRAMES = ("missing_frame", "corrupt_image", "frame_size")
+"""The kinds that only the images tell."""
+
 
 class ProblemError(ValueError):
     """A problem whose answer is error.

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.data import source_images
-from lstd.data.problems import Policy, Report, meet
+from lstd.data import decode, source_images
+from lstd.data.problems import OF_FRAMES, Policy, Report, meet
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Source, SourceFrame, SourceVideo
-from lstd.media import optional
 
 Encoded = bytes | np.ndarray
 
@@ -109,7 +108,7 @@ class FrameOpener:
             if opened is None:
                 frame, opened = self._last or self._nearest(number)
             else:
-                opened = _resized(opened, self.size)
+                opened = self._resized(opened)
         self._last = (frame, opened)  # type: ignore[assignment]
         return self._last
 
@@ -143,16 +142,16 @@ class FrameOpener:
             frame = next(self._video.read(other, other + 1))
             opened, kind, _ = self.look(frame)
             if opened is not None:
-                return frame, _resized(opened, self.size) if kind else opened
+                return frame, self._resized(opened) if kind else opened
         raise ValueError(f"{self._video.where}: video {self._video.name!r} has no sound image")
 
-
-_FRAME_KINDS = ("missing_frame", "corrupt_image", "frame_size")
+    def _resized(self, image: Encoded) -> np.ndarray:
+        return decode.scaled(source_images.pixels(image, where=""), *self.size)
 
 
 def drops_frames(policy: Policy) -> bool:
     """Whether the policy leaves out any frames, so that the others move up."""
-    return any(policy[kind] == "skip" for kind in _FRAME_KINDS)
+    return any(policy[kind] == "skip" for kind in OF_FRAMES)
 
 
 def dropped_frames(
@@ -187,8 +186,3 @@ def first_size(video: SourceVideo) -> tuple[int, int]:
         except (MissingImage, CorruptImage):
             continue
     raise ValueError(f"{video.where}: video {video.name!r} has no sound image")
-
-
-def _resized(image: Encoded, size: tuple[int, int]) -> np.ndarray:
-    shown = source_images.pixels(image, where="")
-    return np.asarray(optional.load("PIL.Image").fromarray(shown).resize(size[::-1]))
