@@ -103,9 +103,12 @@ def test_links_of_a_notebook_lead_to_files(path: Path) -> None:
 
 @pytest.mark.slow
 @of_each
-def test_notebook_runs_from_top_to_bottom_and_shows_pictures(path: Path) -> None:
+def test_notebook_runs_from_top_to_bottom_and_shows_pictures(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nbclient import NotebookClient
 
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own puts pictures in the page
     notebook = _read(path)
     folder = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=1800, resources=folder).execute()

@@ -155,7 +155,7 @@ def test_everything_that_is_asked_for_is_written(
     assert (output / "side_by_side.mp4").stat().st_size > 1000
     assert (output / "worst_frames_LARGE.png").read_bytes().startswith(b"\x89PNG")
     page = (output / "report.html").read_text()
-    assert "Against another, SKIP1" in page
+    assert f"Against {run}, SKIP1" in page
     assert page.count("data:image/png") == 5  # a curve, two matrices, two sheets
     compared = json.loads((output / "comparison.json").read_text())["schedules"]["LARGE"]
     # A model against itself. At 0.4 frames a second, video a has two blocks of 5 s, b one.

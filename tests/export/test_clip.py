@@ -19,6 +19,8 @@ from lstd.export.names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.saved_model import export_saved_model
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
+from lstd.ops import boxes
+from lstd.ops.images import resize
 from tests import tiny
 from tests.export import exports
 from tests.export.tiny_model import NUM_ANCHORS, TinyModel, images
@@ -176,19 +178,18 @@ def test_a_clip_from_zeros_is_what_the_original_computes(tmp_path: Path) -> None
     export_tflite(model, path, signature="clip", postprocessing=False, schedule="SKIP3")
     step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
     zeros = model.initial_state(1).c.numpy()
-    common = golden.arrays(
-        golden.reference("iv2_small_eval_common.npz"), "preprocessed", "anchors_center_size"
-    )
+    common = golden.arrays(golden.reference("iv2_small_eval_common.npz"), "video", "anchors")
     expected = golden.arrays(golden.reference("iv2_small_eval_skip3_zero.npz"))
-    frames = (common["preprocessed"] + 1.0) * 127.5
+    frames = resize(tf.constant(common["video"]), 128, 128).numpy()
+    anchors = boxes.to_center_size(tf.constant(common["anchors"])).numpy()
     for lane in range(2):
         found = step("clip", input_video_tensor=frames[lane::2], lstm_c=zeros, lstm_h=zeros)
         scores = 1.0 / (1.0 + np.exp(-expected["class_predictions_with_background"][lane::2]))
-        # Another library's convolutions, and a rounded way there and back through 0 to 255.
+        # Another library's convolutions.
         for name, value in (
             ("raw_outputs/box_encodings", expected["box_encodings"][lane::2]),
             ("raw_outputs/class_predictions", scores),
-            ("anchors", common["anchors_center_size"]),
+            ("anchors", anchors),
             ("lstm_c_out", expected["state_c"][-1, lane : lane + 1]),
             ("lstm_h_out", expected["state_h"][-1, lane : lane + 1]),
         ):
