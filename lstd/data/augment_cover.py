@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import tensorflow as tf
 
+from lstd.augmentation_config import Fill
 from lstd.data.scene import Change, Scene
 
-Fill = Literal["gray", "black", "mean", "noise"]
 _TRACKS = 256
 """Objects whose track ids are equal modulo this number share their draws."""
 

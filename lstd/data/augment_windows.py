@@ -42,13 +42,6 @@ class Operation(NamedTuple):
     random_coef: float
 
 
-SSD_OPERATIONS = tuple(
-    Operation(share, (0.5, 2.0), (0.1, 1.0), share, 0.15)
-    for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-)
-"""The original's default."""
-
-
 def crop(
     frames: tf.Tensor, boxes: tf.Tensor, window: Window, *, fill: float = 0.0
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -95,7 +88,7 @@ def random_window(
     height: tf.Tensor | int,
     width: tf.Tensor | int,
     seed: tf.Tensor,
-    operations: Sequence[Operation] = SSD_OPERATIONS,
+    operations: Sequence[Operation],
 ) -> Window:
     """Returns a random crop by one of the operations, as likely as the others.
 

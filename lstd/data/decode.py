@@ -6,7 +6,6 @@ PNG and (0, 0), the path of a file and (-1, -1), or raw pixels and their height 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ import tensorflow as tf
 from lstd.data import sequence_example, source_images
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Image, ImageFile
-from lstd.media import optional
 from lstd.ops import images
 
 ENCODED, FILE = (0, 0), (-1, -1)
@@ -53,7 +51,7 @@ def pixels(data: bytes, size: Sequence[int], *, where: str) -> np.ndarray:
         where = f"{where}, {data.decode()}"
         try:
             data = source_images.bytes_of(ImageFile(data.decode()), where=where)
-            if not _is_plain(data):
+            if not source_images.is_plain(data):
                 return source_images.pixels(data, where=where)
         except source_images.MissingImage as error:
             raise ProblemError("missing_frame", str(error)) from None
@@ -107,18 +105,3 @@ def scaled(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """Returns uint8 `[height, width, 3]`, by the project's own resize."""
     resized: Any = images.resize(frame[np.newaxis], height, width)[0]
     return np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
-
-
-def _is_plain(data: bytes) -> bool:
-    """Returns whether the bytes say the same to any decoder, by their head; True if unreadable.
-
-    The converter decides the same way which bytes it stores as they are.
-    """
-    if not data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-        return False
-    try:
-        with optional.load("PIL.Image").open(io.BytesIO(data)) as opened:
-            turned = opened.format == "JPEG" and opened.getexif().get(0x0112, 1) > 1
-            return opened.mode in ("RGB", "L") and not turned
-    except (OSError, SyntaxError):
-        return True  # the decoder says what is wrong

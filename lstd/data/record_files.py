@@ -111,6 +111,11 @@ def list_videos(
     ]
 
 
+def name_of(part: Part) -> str:
+    """Returns file and number of a record, for messages."""
+    return f"{part.path}: record {part.number} (from 0)"
+
+
 def read(part: Part) -> bytes:
     """Returns the serialized record.
 

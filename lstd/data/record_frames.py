@@ -56,7 +56,7 @@ def spans(name: str, parts: Sequence[Part]) -> list[Span]:
     expected = end = 0
     for part in parts:
         missing = part.first_frame - expected
-        where = _name_of(part)
+        where = record_files.name_of(part)
         if missing < 0 or (missing and not part.after_damage):
             gap = f"{where} of video {name!r} begins at frame {part.first_frame}, expected "
             gap += f"{expected}: frames are {'missing' if missing > 0 else 'there twice'}"
@@ -93,7 +93,7 @@ def frames_of(part: Part) -> list[SourceFrame]:
         ProblemError: the record is damaged, has no frames, others than it says, or lists that
             differ in length; the message names file and record.
     """
-    where = _name_of(part)
+    where = record_files.name_of(part)
     try:
         record = sequence_example.parse(record_files.read(part))
     except tf.errors.InvalidArgumentError as error:
@@ -120,7 +120,3 @@ def frames_of(part: Part) -> list[SourceFrame]:
     if part.num_frames not in (0, len(frames)):
         raise record_files.damage(f"{where}: {len(frames)} frames, but it says {part.num_frames}")
     return frames
-
-
-def _name_of(part: Part) -> str:
-    return f"{part.path}: record {part.number} (from 0)"

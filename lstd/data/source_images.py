@@ -77,6 +77,20 @@ def bytes_of(image: Image, *, where: str) -> bytes:
     raise TypeError(f"{where}: pixels have no bytes")
 
 
+def is_plain(data: bytes) -> bool:
+    """Returns whether stored bytes are a JPEG or PNG that says the same to any decoder.
+
+    Only the head is looked at; True where it cannot be read: a decoder says what is wrong.
+    """
+    if not data.startswith((_JPEG, _PNG)):
+        return False
+    try:
+        with optional.load("PIL.Image").open(io.BytesIO(data)) as opened:
+            return _says_the_same(opened)
+    except (OSError, SyntaxError):
+        return True
+
+
 def size_of(image: Image, *, where: str) -> tuple[int, int]:
     """Returns height and width in pixels; reads only the head of a file.
 
@@ -102,15 +116,18 @@ def _decode(data: bytes, *, where: str) -> tuple[np.ndarray, bool]:
     """Returns the pixels, and whether the bytes say the same to any decoder."""
     try:
         with optional.load("PIL.Image").open(io.BytesIO(data)) as opened:
-            turned = _orientation(opened) > 1
-            plain = opened.mode in ("RGB", "L") and data.startswith((_JPEG, _PNG)) and not turned
-            if turned:
+            plain = data.startswith((_JPEG, _PNG)) and _says_the_same(opened)
+            if _orientation(opened) > 1:
                 opened = optional.load("PIL.ImageOps").exif_transpose(opened)
             return np.asarray(opened.convert("RGB")), plain
     except (OSError, SyntaxError, ValueError) as error:
         # Pillow's own words name an object of ours where it knows no format.
         reason = "no known format" if "<_io" in str(error) else error
         raise CorruptImage(f"{where}: this image cannot be decoded: {reason}") from None
+
+
+def _says_the_same(opened: Any) -> bool:
+    return opened.mode in ("RGB", "L") and _orientation(opened) <= 1
 
 
 def _orientation(opened: Any) -> int:

@@ -10,7 +10,11 @@ from lstd.data.scene import Scene
 from tests.data.drawn import clip_of, found
 
 SEED = tf.constant([3, 4], tf.int64)
-ALWAYS = tuple(one._replace(random_coef=0.0) for one in augment_windows.SSD_OPERATIONS)
+OPERATIONS = tuple(
+    Operation(share, (0.5, 2.0), (0.1, 1.0), share, random_coef=0.15)
+    for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+)
+ALWAYS = tuple(one._replace(random_coef=0.0) for one in OPERATIONS)
 
 
 def window(begin: tuple, size: tuple, overlap: float = 0.0) -> Window:
@@ -132,7 +136,11 @@ def test_the_frame_is_kept_as_often_as_the_operations_say() -> None:
     kept = 0
     for number in range(400):
         shown = augment_windows.random_window(
-            boxes, height=50, width=50, seed=tf.constant([number, 7], tf.int64)
+            boxes,
+            height=50,
+            width=50,
+            seed=tf.constant([number, 7], tf.int64),
+            operations=OPERATIONS,
         )
         kept += int(shown.minimum_overlap < 0)
         if shown.minimum_overlap < 0:
@@ -142,7 +150,9 @@ def test_the_frame_is_kept_as_often_as_the_operations_say() -> None:
 
 
 def test_a_window_without_boxes_is_any_window() -> None:
-    shown = augment_windows.random_window(tf.zeros([0, 4]), height=60, width=80, seed=SEED)
+    shown = augment_windows.random_window(
+        tf.zeros([0, 4]), height=60, width=80, seed=SEED, operations=OPERATIONS
+    )
 
     assert (shown.size.numpy() > 0).all()
 

@@ -91,8 +91,9 @@ class ExampleVideo:
         """Yields the frame; see `SourceVideo`."""
         if start > 0 or (stop is not None and stop < 1):
             return
-        features = _features(record_files.read(self.part), where=_place(self.part))
-        yield _frame(features, where=_place(self.part), images=images, tracks=self.has_tracks)
+        where = record_files.name_of(self.part)
+        features = _features(record_files.read(self.part), where=where)
+        yield _frame(features, where=where, images=images, tracks=self.has_tracks)
 
 
 class _Entry(NamedTuple):
@@ -183,7 +184,3 @@ def _values(features: Any, key: str) -> list:
         return []
     feature = features[key]
     return [*getattr(feature, feature.WhichOneof("kind") or "bytes_list").value]
-
-
-def _place(part: Part) -> str:
-    return f"{part.path}: record {part.number} (from 0)"
