@@ -57,16 +57,18 @@ def load_tf1_checkpoint(
     Args:
         model: a built model.
         source: a checkpoint prefix, an `.npz` file of arrays by variable name, a dict of them, or a
-            list of these, in which the first that has a variable wins.
+            list of these; `kind` says which of them is asked for what.
         moving_averages: takes the averages where the source has them.
         kind: how the names of the source relate to the model's.
-            "classification": the backbones alone, from slim's names without `FeatureExtractor/`;
-            "detection": a single-frame SSD, `MobilenetV2` for both backbones;
-            "lstm": the same names, or a `MobilenetV2` for the backbones;
-            "interleaved": the same names;
-            "interleaved_pretrain": the same names without `FeatureExtractor/`.
-            For the first three the k-th of several sources fills the k-th backbone, and the first
-            source everything else.
+            "classification": the backbones alone, from slim's names without `FeatureExtractor/`,
+            the k-th backbone from the k-th source;
+            "detection": a single-frame SSD, the k-th backbone from `MobilenetV2` of the k-th
+            source, everything else from the first one;
+            "lstm": the same names, from the first source that has them; for the k-th backbone else
+            `MobilenetV2` of the k-th source;
+            "interleaved": the same names, from the first source that has them;
+            "interleaved_pretrain": so, without `FeatureExtractor/`.
+            Where there are fewer sources than backbones, the last one fills the rest.
         on_mismatch: "skip" leaves variables of another shape as they are and lists them.
 
     Raises:

@@ -4,6 +4,6 @@
 decide about what is wrong with it, `conversion` makes records of it (`convert` on one machine,
 `beam_convert` on many), and `inspect`, `validate`, `split` and `synthesize` are the other verbs of
 `lstd-data`. `sequence_example` is the format of a record, `record_files` finds and reads them,
-`lanes` walks through their videos clip by clip, `augment` changes clips, and `pipeline` ties these
-into a dataset.
+`walk` goes through a video clip by clip, `dealing` and `lanes` give each place of a batch one video
+after the other, `augment` changes clips, and `pipeline` ties these into a dataset.
 """

@@ -2,7 +2,7 @@
 
 The augmentations stand in a file for each family: `augment_flips`, `augment_windows`,
 `augment_color`, `augment_cover`, `augment_blur`. Each draws from the seed it is given and from
-nothing else. Time reversal and frame dropping change which frames are taken: see `lanes`.
+nothing else. Time reversal and frame dropping change which frames are taken: see `walk`.
 """
 
 from __future__ import annotations

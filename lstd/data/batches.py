@@ -30,7 +30,7 @@ def decode_clip(
 
     Args:
         clip: tensors.
-        steps: see `augment.apply`.
+        steps: from `augment.steps_of`, for the same size.
         size: of the frames.
         max_boxes: rows of the ground truth; 0: as many as the clip has.
         scale: frames of another size than their video's are scaled to it, not refused.

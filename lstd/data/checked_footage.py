@@ -16,10 +16,15 @@ def needs_check(policy: Policy) -> bool:
 
 
 def usable(footages: Sequence[Footage], *, policy: Policy, report: Report) -> list[Footage]:
-    """Returns the videos that have frames and a name of their own.
+    """Returns the videos, each under a name of its own, with their bad frames answered.
+
+    Args:
+        footages: in order; a second one of a name is renamed, or left out.
+        policy: the answers.
+        report: counts what is renamed, left out or replaced.
 
     Raises:
-        ProblemError: a video without frames, or a name that is there twice, where that is an error.
+        ProblemError: a name is there twice, where that is an error.
     """
     kept: list[Footage] = []
     names: set[str] = set()

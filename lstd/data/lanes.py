@@ -42,6 +42,15 @@ def training_clips(
     with fewer than T frames shows its last one until the clip is full. The stride is drawn where a
     run starts, and is smaller where a video is too short for it.
 
+    Args:
+        videos: at least one.
+        lanes: how many videos are walked through at a time.
+        walk: how each lane goes through its videos.
+        shuffle: the order in which videos are dealt, and the clip buffer.
+        seed: of all that is drawn.
+        skip: clips that are left out at the beginning.
+        own: the lanes whose clips are yielded; None: all.
+
     Raises:
         ValueError: no video has a frame.
     """

@@ -55,10 +55,10 @@ def make_dataset(
     is continued by lane b of the next batch. A *run* is what the network sees as one video: a pass
     over a video is one run, or several with `reset_probability`. At a run's first frame `starts` is
     True; `frame_index` counts its frames from 0; the frame stride and the augmentation are drawn
-    there and hold until it ends, so that a carried state fits. See `lstd.data.lanes` for how videos
-    are dealt. With `clips: independent` every clip is a run of its own. Everything is a function of
-    `seed`, and begins anew with each iterator; `skip_batches` begins later, which continues a
-    training that was interrupted, batch for batch.
+    there and hold until it ends, so that a carried state fits. See `lstd.data.dealing` for how
+    videos are dealt. With `clips: independent` every clip is a run of its own. Everything is a
+    function of `seed`, and begins anew with each iterator; `skip_batches` begins later, which
+    continues a training that was interrupted, batch for batch.
 
     **evaluation** shows every frame once, in order, with a stride of 1, then ends. `frame_index` is
     the frame's number in its video. It is -1 for padding, which is not to be evaluated: the last

@@ -66,7 +66,14 @@ ReadClip: TypeAlias = Callable[[], Clip]
 def training_pass(
     video: Footage, *, walk: Walk, rng: np.random.Generator, anywhere: bool
 ) -> Iterator[ReadClip]:
-    """Yields the clips of one walk through a video, at least one unless it has no frames."""
+    """Yields the clips of one walk through a video, at least one unless it has no frames.
+
+    Args:
+        video: to walk through.
+        walk: how.
+        rng: draws the direction, the strides and where the runs end; it is used up as clips are.
+        anywhere: begin anywhere in the video, else within the first stride.
+    """
     length, frames = walk.unroll_length, video.num_frames
     if not frames:
         return
@@ -96,7 +103,7 @@ def _clips_of_pass(
     backwards: bool,
 ) -> Iterator[ReadClip]:
     length, frames = walk.unroll_length, video.num_frames
-    position, opening = 0, _Opening(first)
+    position = 0
     for clip_number in itertools.count():
         reset = clip_number > 0 and (walk.independent or rng.random() < walk.reset_probability)
         if reset:
@@ -109,7 +116,8 @@ def _clips_of_pass(
         if clip_number and numbers[-1] >= frames:
             return
         shown = [_shown(number, frames, backwards) for number in numbers]
-        opening = opening if position else _Opening(shown[0])
+        if not position:
+            opening = _Opening(shown[0])
         yield functools.partial(_read, video, reel, opening, shown, position=position, run=run)
         position += length
         first = numbers[-walk.overlap] if walk.overlap else following

@@ -20,7 +20,7 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         last_step: of the run.
-        frames_per_step: B * T.
+        frames_per_step: of all batches that a step takes: B * T * `train.accumulate_steps`.
         stream: where to; None: standard error.
         seconds: between two lines; None: as above.
     """

@@ -26,7 +26,18 @@ from lstd.training.samples import WriteSamples
 
 
 class Run(NamedTuple):
-    """The parts of a run."""
+    """The parts of a run.
+
+    Attributes:
+        model: compiled, with the weights that the run starts from.
+        folder: of the run.
+        checkpoints: the callback that saves what can be resumed.
+        keep: the callback that saves and evaluates weights.
+        averages: of the weights; None: the config asks for none.
+        events: the curves.
+        num_evaluations: that are made after each epoch.
+        strategy: of the replicas.
+    """
 
     model: LSTMSSD
     folder: RunFolder
@@ -64,7 +75,17 @@ class Start(NamedTuple):
 def start_of(
     folder: RunFolder, config: Config, *, resume: bool, say: Callable[[str], None]
 ) -> Start:
-    """Returns where a run in the folder starts from: its last checkpoint, if it is to resume."""
+    """Returns where a run in the folder starts from: its last checkpoint, if it is to resume.
+
+    Args:
+        folder: of the run.
+        config: as it is now; where settings of the data have changed, the data starts anew.
+        resume: False: at the very beginning.
+        say: is told what happens.
+
+    Raises:
+        ValueError: the checkpoint cannot be read.
+    """
     checkpoint = resume_lib.last_checkpoint(folder.checkpoints) if resume else None
     if checkpoint is None:
         if resume:
@@ -83,6 +104,12 @@ def open_dataset(
     say: Callable[[str], None],
 ) -> Iterable[Any]:
     """Returns this worker's training data, looked over, from the batch on that is due.
+
+    Args:
+        config: what to read, for which model.
+        place: in the data, where the run goes on.
+        strategy: says which worker this is.
+        say: is told what was found.
 
     Raises:
         ValueError: the data cannot be read, or cannot train this model; says where and why.
@@ -116,7 +143,12 @@ def open_dataset(
 
 
 def dealt(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
-    """Returns a worker's batches in the form in which `fit` takes them."""
+    """Returns a worker's batches in the form in which `fit` takes them.
+
+    Args:
+        dataset: endless, of this worker's share.
+        strategy: of the replicas; with a single one the dataset is taken as it is.
+    """
     if strategy.num_replicas_in_sync == 1:
         return dataset
     # They never end: said so, since otherwise all workers ask each other before each step.
