@@ -64,7 +64,8 @@ class FineTuneConfig:
     """Weights to start from."""
 
     checkpoints: tuple[str, ...] = ()
-    """TF1 checkpoint prefixes or .npz files; the first that has a variable wins."""
+    """TF1 checkpoint prefixes or .npz files; `kind` says which is asked for what, see
+    `lstd.load_tf1_checkpoint`."""
     kind: Literal["classification", "detection", "lstm", "interleaved", "interleaved_pretrain"] = (
         "lstm"
     )
