@@ -119,7 +119,7 @@ def test_random_schedule_goes_on_where_it_was(tmp_path: Path) -> None:
     clip, _ = tiny.batch(32)
 
     def drawn(model: LSTMSSD) -> np.ndarray:
-        return np.asarray(model._choose(clip.frames, clip, None, 0, True).networks)
+        return np.asarray(model._choose(clip.frames, clip, None, 0, None, True).networks)
 
     drawn(model)
     path = tf.train.Checkpoint(**model.training_state).save(str(tmp_path / "one"))
