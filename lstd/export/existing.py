@@ -81,6 +81,5 @@ def _facts(path: Path, content: bytes) -> dict[str, Any] | None:
     if text is not None:
         return loaded.parse(text, where=str(path))
     beside = path.with_suffix(".json")
-    if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
-        return None
-    return loaded.parse(beside.read_bytes(), where=str(beside))
+    found = beside.read_bytes() if beside.is_file() else b""
+    return loaded.parse(found, where=str(beside)) if tflite_metadata.is_ours(found) else None
