@@ -14,6 +14,8 @@ from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 from lstd.types import GroundTruth
 
+_MOST = np.iinfo(np.int32).max
+
 
 class Span(NamedTuple):
     """Frames of a video that one record holds, or that none does.
@@ -90,8 +92,8 @@ def frames_of(part: Part) -> list[SourceFrame]:
     """Returns the frames of a record, raw.
 
     Raises:
-        ProblemError: the record is damaged, has no frames, others than it says, or lists that
-            differ in length; the message names file and record.
+        ProblemError: the record is damaged, has no frames, others than it says, lists that differ
+            in length, or a track id that no int32 holds; the message names file and record.
     """
     where = record_files.name_of(part)
     try:
@@ -109,10 +111,17 @@ def frames_of(part: Part) -> list[SourceFrame]:
     for number, encoded in enumerate(record.encoded.numpy()):
         rows = present[number]
         boxes, stored, tracks, crowd = (column[number][rows] for column in columns)
+        if with_tracks and tracks.max(initial=-1) > _MOST:
+            raise record_files.damage(
+                f"{where}, frame {number}: a track id is {tracks.max()}, expected a whole number "
+                f"of at most {_MOST}"
+            )
         truth = GroundTruth(
             boxes=boxes,
-            classes=np.where(stored >= 1, stored - 1, UNKNOWN_CLASS).astype(np.int32),
-            track_ids=tracks.astype(np.int32) if with_tracks else None,
+            classes=np.where((stored >= 1) & (stored <= _MOST), stored - 1, UNKNOWN_CLASS).astype(
+                np.int32
+            ),
+            track_ids=np.maximum(tracks, -1).astype(np.int32) if with_tracks else None,
             is_crowd=crowd.astype(np.bool_),
         )
         texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)

@@ -296,6 +296,18 @@ def test_a_video_whose_frames_are_all_bad_is_passed_over(tmp_path: Path) -> None
     assert "video 'v' has no frames" in refusal(bad, good, problems={"corrupt_image": "skip"})
 
 
+def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
+    track = record(tmp_path / "track", number("bbox/track_id", 2**31))
+    label = record(tmp_path / "label", number("bbox/label/index", 2**32 + 1))
+
+    message = refusal(track)
+    assert "track: record 0 (from 0), frame 2: a track id is 2147483648, expected" in message
+    assert f"class '{2**32 + 1}'" in refusal(label)
+    assert Shown(label, problems={"unknown_class": "skip"}).report.counts == {
+        ("unknown_class", "skip"): 1
+    }
+
+
 # A folder of frames, read without conversion.
 
 
