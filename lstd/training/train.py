@@ -111,10 +111,18 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
     """Raises unless a run of this config can start, or go on, in the folder.
 
     Raises:
-        ValueError: the folder holds a run and `resume` is False; there is nothing to resume; the
-            run that is there has another model or optimizer.
+        ValueError: its name is one under which TensorFlow finds no checkpoint; the folder holds a
+            run and `resume` is False; there is nothing to resume; the run that is there has another
+            model or optimizer.
     """
     folder = RunFolder(Path(run_folder))
+    # TensorFlow reads the name of a checkpoint as a pattern, in which these two have a meaning.
+    pattern = next((c for c in "[\\" if c != os.sep and c in str(folder.path)), None)
+    if pattern:
+        raise ValueError(
+            f"{folder.path}: a run cannot be resumed from a folder with a {pattern} in its name: "
+            "TensorFlow would not find its checkpoints; use another name"
+        )
     if not resume:
         if folder.holds_run():
             raise ValueError(

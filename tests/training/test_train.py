@@ -199,6 +199,15 @@ def test_folder_with_a_run_is_refused(whole: _Run) -> None:
         train(_config(), whole.folder.path, dataset=_dataset())
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_folder_in_which_no_checkpoint_would_be_found_is_refused(
+    tmp_path: Path, *, resume: bool
+) -> None:
+    with pytest.raises(ValueError, match=r"run\[1\]: .* not find its checkpoints"):
+        train(_config(), tmp_path / "run[1]", dataset=_dataset(), resume=resume)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_model_is_not_resumed(whole: _Run) -> None:
     config = dataclasses.replace(
         _config(9), model=dataclasses.replace(tiny.FIRST_PAPER, min_depth=16)
