@@ -232,7 +232,7 @@ class LSTMSSD(DetectionTraining):
         self,
         frame: tf.Tensor,
         state: LSTMState | None = None,
-        network: str | tf.Tensor = "large",
+        network: str | int | tf.Tensor = "large",
         training: bool = False,
     ) -> Output:
         """Returns the output for one frame; one backbone runs, and only that one.
@@ -240,7 +240,7 @@ class LSTMSSD(DetectionTraining):
         Args:
             frame: uint8 or float32 in [0, 255], `[B, H, W, C]`.
             state: the state before; None: zeros, or what a stateful model carried.
-            network: "large" or "small", or an int `[B]` (0 large, 1 small).
+            network: "large" or "small", or an int, or int `[B]` (0 large, 1 small).
             training: batch norm in training mode.
 
         Returns:
@@ -255,7 +255,7 @@ class LSTMSSD(DetectionTraining):
         if state is None:
             state = self._state_before(frame, carried)
         choice = turns.from_user(
-            network if isinstance(network, str) else tf.convert_to_tensor(network)[:, tf.newaxis],
+            network if isinstance(network, str) else tf.reshape(network, [-1, 1]),
             clip=frame[:, tf.newaxis],
             available=self.networks,
         )

@@ -117,6 +117,17 @@ def test_large_network_changes_the_state_and_the_small_one_sees_it(model):
     assert np.abs(with_memory.class_logits - without.class_logits).max() > 0.01
 
 
+@pytest.mark.parametrize("network", [0, np.int32(1), [1, 1], [[0], [0]]])
+def test_network_of_a_step_can_be_a_number(model, network):
+    frame, state = tiny.clip(1)[:, 0], tiny.state(model)
+
+    output = model.step(frame, state, network)
+
+    named = model.step(frame, state, ("large", "small")[np.ravel(network)[0]])
+    for one, other in zip(tf.nest.flatten(output), tf.nest.flatten(named), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_gates_say_how_a_step_makes_the_state(model):
     frame, state = tiny.clip(1)[:, 0], tiny.state(model)
 
