@@ -38,7 +38,7 @@ def _start(
 
 def _results(*processes: subprocess.Popen[str]) -> None:
     for process in processes:
-        said, _ = process.communicate(timeout=900)
+        said, _ = process.communicate(timeout=1800)
         assert process.returncode == 0, said
 
 
