@@ -125,8 +125,8 @@ class Detections(NamedTuple):
         scores: float32 `[..., N]`, after the sigmoid. Boxes that clipping left without area have
             -1 and stand before the padding.
         classes: int32 `[..., N]`, 0-based.
-        count: int32 `[...]`, how many rows have a score not below 0, which come first (the
-            original's `num_detections`).
+        count: int32 `[...]`, how many detections have a score not below 0, which come first (the
+            original's `num_detections`); the padding, with a score of 0, is not counted.
     """
 
     boxes: tf.Tensor

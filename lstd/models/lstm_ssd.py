@@ -218,9 +218,9 @@ class LSTMSSD(DetectionTraining):
         frames = tf.convert_to_tensor(clip.frames if clip is not None else inputs)
         self._check_frames(frames, rank=5)
         carried = self._carried.get(training) if state is None else None
-        choice = self._choose(frames, clip, networks, first_frame, carried, training)
         if state is None:
             state = self._state_before(frames, carried)
+        choice = self._choose(frames, clip, networks, first_frame, carried, training)
         starts = None if clip is None else clip.starts
         output = self._run(frames, state, choice, starts, training)
         if carried is not None:
@@ -255,7 +255,7 @@ class LSTMSSD(DetectionTraining):
         if state is None:
             state = self._state_before(frame, carried)
         choice = turns.from_user(
-            network if isinstance(network, str) else tf.reshape(network, [-1, 1]),
+            network if isinstance(network, str) else _column(network),
             clip=frame[:, tf.newaxis],
             available=self.networks,
         )
@@ -431,7 +431,7 @@ class LSTMSSD(DetectionTraining):
         return turns.from_schedule(
             schedule,
             numbers,
-            batch_size=tf.shape(frames)[0],
+            clip=frames,
             large_probability=self.large_probability,
             large_frames=self.large_frames if training else 0,
             uniform=self._coins.uniform if training else tf.random.uniform,
@@ -545,6 +545,12 @@ class LSTMSSD(DetectionTraining):
                 for name in layers
             }
             return cls(**{**settings, **made})
+
+
+def _column(numbers: Any) -> Any:
+    """Returns `[B, 1]` of `[B]`, or `[1, 1]` of one number; NumPy unless it is a tensor."""
+    reshape = tf.reshape if tf.is_tensor(numbers) else np.reshape
+    return reshape(numbers, [-1, 1])
 
 
 def _zero_where(starts: tf.Tensor, state: LSTMState) -> LSTMState:

@@ -64,7 +64,7 @@ def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Ch
         for name in networks:
             check_name(name, available)
         numbers = np.array([NAMES.index(name) for name in networks], dtype=np.int32)
-        _check_sizes((1, len(numbers)), clip)
+        _check_sizes("networks", (1, len(numbers)), clip)
         return Choice(numbers)
     if tf.is_tensor(networks):
         networks = tf.convert_to_tensor(networks)
@@ -85,14 +85,14 @@ def check_name(network: Any, available: Sequence[str]) -> None:
         raise ValueError(f"unknown network {network!r}; this model has {', '.join(available)}")
 
 
-def _check_sizes(sizes: Sequence[int | None], clip: tf.Tensor) -> None:
-    """Raises unless networks of this shape can be those of the clip; None fits everything."""
+def _check_sizes(what: str, sizes: Sequence[int | None], clip: tf.Tensor) -> None:
+    """Raises unless numbers of this shape can be those of the clip; None fits everything."""
     clips, num_frames = clip.shape[:2]
     if sizes[1] not in (num_frames, None):
-        raise ValueError(f"networks names {sizes[1]} frames, the clip has {num_frames}")
+        raise ValueError(f"{what} are for {sizes[1]} frames, the clip has {num_frames}")
     if sizes[0] not in (1, clips, None) and clips is not None:
         raise ValueError(
-            f"networks is for {sizes[0]} clips, the batch has {clips}: give one row for each, or "
+            f"{what} are for {sizes[0]} clips, the batch has {clips}: give one row for each, or "
             "one for all of them"
         )
 
@@ -107,7 +107,7 @@ def _refuse_form(dtype: Any, shape: Sequence[int | None] | str) -> None:
 def _from_array(numbers: np.ndarray, clip: tf.Tensor, available: Sequence[str]) -> Choice:
     if numbers.dtype.kind not in "iu" or numbers.ndim != 2 or not numbers.shape[0]:
         _refuse_form(numbers.dtype, list(numbers.shape))
-    _check_sizes(numbers.shape, clip)
+    _check_sizes("networks", numbers.shape, clip)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= len(available)):
         raise ValueError(
             f"networks holds {numbers.min()} to {numbers.max()}; this model knows 0 to "
@@ -115,7 +115,7 @@ def _from_array(numbers: np.ndarray, clip: tf.Tensor, available: Sequence[str]) 
         )
     if (numbers == numbers[:1]).all():
         return Choice(numbers[0].astype(np.int32))
-    return Choice(_for_all_clips(tf.constant(numbers, tf.int32), clip))
+    return Choice(_for_all_clips("networks", tf.constant(numbers, tf.int32), clip))
 
 
 def _from_tensor(networks: tf.Tensor, clip: tf.Tensor, available: Sequence[str]) -> Choice:
@@ -124,7 +124,7 @@ def _from_tensor(networks: tf.Tensor, clip: tf.Tensor, available: Sequence[str])
         raise ValueError("a model with one backbone takes networks=None or 'large'")
     if not networks.dtype.is_integer or networks.shape.rank != 2:
         _refuse_form(networks.dtype.name, str(networks.shape))
-    _check_sizes(networks.shape.as_list(), clip)
+    _check_sizes("networks", networks.shape.as_list(), clip)
     networks = tf.cast(networks, tf.int32)
     known = tf.debugging.Assert(
         tf.reduce_all((networks >= 0) & (networks < len(available))),
@@ -132,27 +132,27 @@ def _from_tensor(networks: tf.Tensor, clip: tf.Tensor, available: Sequence[str])
     )
     with tf.control_dependencies([] if known is None else [known]):
         networks = tf.ensure_shape(networks, [None, clip.shape[1]])
-    return Choice(_for_all_clips(networks, clip))
+    return Choice(_for_all_clips("networks", networks, clip))
 
 
-def _for_all_clips(networks: tf.Tensor, clip: tf.Tensor) -> tf.Tensor:
+def _for_all_clips(what: str, numbers: tf.Tensor, clip: tf.Tensor) -> tf.Tensor:
     """Returns int `[B, T]` from int `[B or 1, T]`."""
-    if networks.shape[0] is not None and networks.shape[0] == clip.shape[0]:
-        return networks
-    rows, clips = tf.shape(networks)[0], tf.shape(clip)[0]
+    if numbers.shape[0] is not None and numbers.shape[0] == clip.shape[0]:
+        return numbers
+    rows, clips = tf.shape(numbers)[0], tf.shape(clip)[0]
     fits = tf.debugging.Assert(
         tf.equal(rows, 1) | tf.equal(rows, clips),
-        ["networks needs one row for each clip, or one for all; rows and clips are", rows, clips],
+        [f"{what} need one row for each clip, or one for all; rows and clips are", rows, clips],
     )
     with tf.control_dependencies([] if fits is None else [fits]):
-        return tf.broadcast_to(networks, [clips, networks.shape[1]])
+        return tf.broadcast_to(numbers, [clips, clip.shape[1]])
 
 
 def from_schedule(
     schedule: str,
     numbers: Any,
     *,
-    batch_size: Any,
+    clip: tf.Tensor,
     large_probability: float,
     uniform: Callable[[tf.Tensor], tf.Tensor],
     large_frames: int = 0,
@@ -162,17 +162,20 @@ def from_schedule(
     Args:
         schedule: see `lstd.ops.schedule`.
         numbers: NumPy where they are known when the graph is built.
-        batch_size: B: `numbers` may stand for all clips alike, but a random choice does not.
+        clip: `[B, T, ...]`, which they are for; T statically known. One row of `numbers` stands for
+            all clips alike, but a random choice does not.
         large_probability: of a random choice.
         uniform: what it is drawn with; takes a shape.
         large_frames: of each clip of a random choice; 0: any number.
 
     Raises:
-        ValueError: the schedule is unknown; a clip has not more frames than `large_frames`.
+        ValueError: the schedule is unknown; a clip has not more frames than `large_frames`; numbers
+            of other clips or frames than B and T.
+        tf.errors.InvalidArgumentError: the same, where only the running graph can know.
     """
-    if isinstance(numbers, np.ndarray) and schedule.startswith("RANDOM"):
-        clips = batch_size if numbers.shape[0] == 1 else 1
-        numbers = tf.tile(tf.constant(numbers, tf.int32), [clips, 1])
+    _check_sizes("frame numbers", numbers.shape, clip)
+    if tf.is_tensor(numbers) or schedule.startswith("RANDOM"):
+        numbers = _for_all_clips("frame numbers", tf.cast(numbers, tf.int32), clip)
     if large_frames and schedule.startswith("RANDOM"):
         return _fixed_number(numbers, large_frames, uniform)
     networks = schedule_ops.networks_of(

@@ -72,6 +72,23 @@ def test_cutting_a_video_into_clips_changes_nothing(cuts, schedule):
     assert_same(state, whole.state)
 
 
+@pytest.mark.parametrize("wrap", [lambda call: call, tf.function])
+@pytest.mark.parametrize("first", [tf.constant(1), tf.constant([1]), tf.constant([1, 1]), 1])
+def test_first_frame_can_be_a_number_or_a_tensor(first, wrap):
+    model = tiny.model(eval_schedule="SKIP1")
+    clip = tiny.clip(3)
+
+    output = wrap(lambda clip: model(clip, first_frame=first))(clip)
+
+    assert_same(output, wrap(lambda clip: model(clip, networks=["small", "large", "small"]))(clip))
+
+
+@pytest.mark.parametrize("first", [[0, 1, 0], tf.constant([0, 1, 0])])
+def test_first_frames_of_other_clips_are_refused(model, first):
+    with pytest.raises(ValueError, match="frame numbers are for 3 clips, the batch has 2: give"):
+        model(tiny.clip(3), first_frame=first)
+
+
 def test_networks_that_differ_between_clips_equal_each_clip_alone(model):
     clip, state = tiny.clip(5, batch=3), tiny.state(model, 3)
     networks = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, 1, 1]])
@@ -117,13 +134,15 @@ def test_large_network_changes_the_state_and_the_small_one_sees_it(model):
     assert np.abs(with_memory.class_logits - without.class_logits).max() > 0.01
 
 
-@pytest.mark.parametrize("network", [0, np.int32(1), [1, 1], [[0], [0]]])
-def test_network_of_a_step_can_be_a_number(model, network):
+@pytest.mark.parametrize("wrap", [lambda step: step, tf.function])
+@pytest.mark.parametrize("network", [0, np.int32(1), [1, 1], np.array([[0], [0]])])
+def test_network_of_a_step_can_be_a_number(model, network, wrap):
     frame, state = tiny.clip(1)[:, 0], tiny.state(model)
+    name = ("large", "small")[np.ravel(network)[0]]
 
-    output = model.step(frame, state, network)
+    output = wrap(lambda frame, c, h: model.step(frame, LSTMState(c, h), network))(frame, *state)
 
-    named = model.step(frame, state, ("large", "small")[np.ravel(network)[0]])
+    named = wrap(lambda frame, c, h: model.step(frame, LSTMState(c, h), name))(frame, *state)
     for one, other in zip(tf.nest.flatten(output), tf.nest.flatten(named), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -367,7 +386,7 @@ def test_frames_of_a_wrong_form_are_refused(model, frames, message):
     ("networks", "message"),
     [
         ("medium", "unknown network 'medium'; this model has large, small"),
-        (["large"], "names 1 frames, the clip has 2"),
+        (["large"], "are for 1 frames, the clip has 2"),
         (np.array([[0, 2]]), "holds 0 to 2"),
         (np.array([0, 1]), r"int array \[B, T\]"),
         (np.array([[0, 1]] * 3), "is for 3 clips, the batch has 2"),

@@ -20,7 +20,7 @@ def drawn(*, clips, frames, large_frames, seed=0):
     return turns.from_schedule(
         "RANDOM",
         np.arange(frames)[np.newaxis],
-        batch_size=clips,
+        clip=tf.zeros([clips, frames, 1]),
         large_probability=0.5,
         uniform=generator.uniform,
         large_frames=large_frames,
@@ -71,8 +71,8 @@ def test_wrong_networks_that_only_the_running_graph_knows_are_refused(networks, 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (tf.TensorSpec([3, 3], tf.int32), "is for 3 clips, the batch has 2"),
-        (tf.TensorSpec([2, 2], tf.int32), "names 2 frames, the clip has 3"),
+        (tf.TensorSpec([3, 3], tf.int32), "are for 3 clips, the batch has 2"),
+        (tf.TensorSpec([2, 2], tf.int32), "are for 2 frames, the clip has 3"),
         (tf.TensorSpec([2, 3], tf.float32), "got an array of float32"),
         (tf.TensorSpec([3], tf.int32), r"int array \[B, T\], got .* with shape \(3,\)"),
         (tf.TensorSpec(None, tf.int32), r"int array \[B, T\], got .* with shape <unknown>"),
