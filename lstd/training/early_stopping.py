@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class StopEarly(keras.callbacks.Callback):
             return False
         measured = {name: value for name, value in rows[-1].items() if value}
         monitor = monitor_of(self.metric, measured)
-        values = [float(row[monitor.name] or "nan") for row in rows]
+        values = [_measured(row[monitor.name], monitor) for row in rows]
         best = best_of(values, monitor, min_delta=self.min_delta)
         waited = len(values) - 1 - best
         if waited < self.patience:
@@ -87,7 +88,7 @@ def check_metric(metric: str, *, num_evaluations: int, own_callbacks: bool) -> N
         ValueError: nothing gives that number.
     """
     if metric.startswith("val_"):
-        if not num_evaluations:
+        if not num_evaluations and not own_callbacks:
             raise ValueError(
                 f"train.early_stopping.metric is {metric!r}, but nothing is evaluated after an "
                 "epoch; set train.evaluate, or take a metric of training such as loss"
@@ -123,6 +124,15 @@ def _smallest_is_best(metric: str) -> bool:
     """Returns whether a number is a loss or an error; "val_" and a schedule may stand before it."""
     parts = metric.removeprefix("val_").split("/")
     return parts[-1] in _OF_TRAINING or "/".join(parts[-2:]) in _ERRORS
+
+
+def _measured(cell: str, monitor: Monitor) -> float:
+    """Returns a number of the history; NaN where there is none.
+
+    Of an error, that is also -1: `lstd.evaluation` has it where there was nothing to measure.
+    """
+    value = float(cell or "nan")
+    return math.nan if value < 0 and not monitor.largest else value
 
 
 def best_of(values: Sequence[float], monitor: Monitor, *, min_delta: float) -> int:

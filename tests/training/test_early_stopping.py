@@ -124,6 +124,15 @@ def test_metric_that_is_no_longer_measured_decides_no_more(tmp_path: Path) -> No
     assert said == []
 
 
+def test_error_that_was_not_measured_is_not_the_best(tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,val_flicker/lost\n0,-1\n1,0.6\n2,0.4\n3,0.2\n")
+
+    stop = StopEarly(history, patience=2, metric="val_flicker/lost", min_delta=0.0, say=print)
+
+    assert not stop.is_over()
+
+
 def test_unknown_metric_is_refused_with_those_that_are_there() -> None:
     with pytest.raises(ValueError, match=r"there is no 'val_ap' in an epoch .* are loss, val_coco"):
         monitor_of("val_ap", {"loss": 1.0, "val_coco/ap": 0.1})
@@ -141,6 +150,7 @@ def test_metric_that_no_epoch_has_is_refused_at_once(metric: str) -> None:
     with pytest.raises(ValueError, match=rf"metric is '{metric}', expected loss, .* val_coco"):
         check_metric(metric, num_evaluations=1, own_callbacks=False)
     check_metric(metric, num_evaluations=1, own_callbacks=True)
+    check_metric(f"val_{metric}", num_evaluations=0, own_callbacks=True)
 
 
 @pytest.mark.parametrize("metric", ["", "loss", "gradient_norm", "val_coco/ap"])
