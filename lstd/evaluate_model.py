@@ -29,7 +29,7 @@ def evaluate(
         model: what `lstd.evaluation.run.evaluate` takes, such as an `LSTMSSD` or a `VideoDetector`;
             or a path: of a `.tflite` or a SavedModel of `lstd-export`, of the folder that it wrote
             them into, or of a run folder, whose best weights count, or of weights or a checkpoint
-            (`runs/one/checkpoints/ckpt-100`) in one.
+            (`runs/one/checkpoints/step-100`) in one.
         dataset: see there, as are the following.
         metrics: such as `["coco", "vid"]`; None: COCO.
         schedules: such as `["LARGE", "SKIP3"]`; None: the model's own.
@@ -49,7 +49,7 @@ def _loaded(path: Path) -> Any:
     from lstd.runtime.detector import VideoDetector
     from lstd.training import run_folder
 
-    is_checkpoint = path.with_name(f"{path.name}.index").is_file()
+    is_checkpoint = Path(f"{path}.index").is_file()
     if (path / "config.yaml").is_file() or path.name.endswith(".weights.h5") or is_checkpoint:
         return run_folder.load_model(path)
     return VideoDetector(path, threads=os.cpu_count() or 1)

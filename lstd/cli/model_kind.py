@@ -88,7 +88,7 @@ def run_of(path: Path) -> Path:
     """Returns the folder of a run, of weights in one, or of a checkpoint in one."""
     if path.is_dir():
         return path
-    return path.parent.parent if kind_of(path) == "checkpoint" else path.parent
+    return path.absolute().parent.parent if kind_of(path) == "checkpoint" else path.parent
 
 
 def config_of(path: Path) -> Path:
@@ -111,4 +111,5 @@ def _kind_of_folder(path: Path) -> Kind:
 
 
 def _are_checkpoints_of_a_run(folder: Path) -> bool:
+    folder = folder.absolute()
     return folder.name == "checkpoints" and (folder.parent / _CONFIG).is_file()

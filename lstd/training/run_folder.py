@@ -155,7 +155,8 @@ def load_model(
     path = Path(path)
     is_file = path.name.endswith(weights_file.SUFFIX)
     is_checkpoint = Path(f"{path}.index").is_file()
-    folder = RunFolder(path.parent.parent if is_checkpoint else path.parent if is_file else path)
+    run = path.absolute().parent.parent if is_checkpoint else path.parent if is_file else path
+    folder = RunFolder(run)
     if not folder.path.is_dir():
         raise ValueError(f"{folder.path}: no such run folder")
     if not folder.config.exists():

@@ -143,16 +143,17 @@ def test_damaged_weights_file_is_named(folder: Path) -> None:
 
 
 def test_checkpoint_of_a_run_is_loaded_with_the_runs_config(
-    folder: Path, model: keras.Model
+    folder: Path, model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = folder / "checkpoints" / "step-7"
     trained = load_model(folder, "last", stateful=True, batch_size=2)  # as `lstd-train` has it
     _save_checkpoint(prefix, model=trained, epoch=tf.Variable(3))
 
-    loaded = load_model(prefix)
-
-    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    monkeypatch.chdir(prefix.parent)
+    for place in (prefix, Path(prefix.name)):
+        loaded = load_model(place)
+        for ours, theirs in zip(loaded.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     _save_checkpoint(prefix, model=doubles.line())
     with pytest.raises(ValueError, match=r"step-7: does not fit the model of its run"):
         load_model(prefix)
