@@ -245,7 +245,8 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
         if old != new:
             lines.append(f"train.{key} was {old!r}, is {new!r}")
     lines += _rates_of_another_kind(before.train.learning_rate, now.train.learning_rate)
-    if now.train.carry_state and not before.train.carry_state:  # there is no state to go on from
+    anew = first_place(before).settings != first_place(now).settings  # with a state of zeros
+    if now.train.carry_state and not before.train.carry_state and not anew:
         lines.append("train.carry_state was False, is True")
     if lines:
         raise ValueError(

@@ -239,3 +239,5 @@ def test_state_that_was_not_carried_is_refused() -> None:
     with pytest.raises(ValueError, match=r"train\.carry_state was False, is True"):
         refuse_other_model(without, carrying, where="run")
     refuse_other_model(carrying, without, where="run")
+    anew = Config(train=TrainConfig(carry_state=True, seed=7))  # where the data starts anew
+    refuse_other_model(without, anew, where="run")
