@@ -82,7 +82,7 @@ def load_tf1_checkpoint(
     if not sources:
         raise ValueError("source is an empty list; expected at least one checkpoint")
     names = " and ".join(weights.name for weights in sources)
-    if moving_averages and not any(AVERAGE in name for w in sources for name in w.shapes):
+    if moving_averages and not any(holds_averages(weights) for weights in sources):
         raise ValueError(f"{names}: holds no moving averages; use moving_averages=False")
     variables = variables_by_tf1_name(model)
     found = {
@@ -111,6 +111,11 @@ def load_tf1_checkpoint(
 def _check(value: str, name: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def holds_averages(weights: Weights) -> bool:
+    """Returns whether there are moving averages of any variable."""
+    return any(AVERAGE in name for name in weights.shapes)
 
 
 def _find(name: str, sources: list[Weights], kind: Kind, *, moving_averages: bool) -> _Found | None:

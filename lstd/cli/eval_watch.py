@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from lstd.cli import eval_model, eval_score, model_kind
+from lstd.cli import eval_model, eval_score, model_kind, trained_model
 from lstd.cli.eval_options import Options
 
 
@@ -69,7 +69,7 @@ def watch(folder: Path, values: flags.FlagValues, options: Options) -> None:
 
 
 def _check(folder: Path, values: flags.FlagValues) -> None:
-    if not folder.exists():
+    if model_kind.kind_of(folder) == "absent":
         model_kind.existing(str(folder), flag="--model", config="")  # says what is there instead
     if not folder.is_dir():
         raise ValueError(f"--watch needs a folder of a run or of checkpoints, {folder} is none")
@@ -111,8 +111,8 @@ def _weights(folder: Path, values: flags.FlagValues) -> str:
     """Returns which weights of a run are watched: the newest, as the config wants them."""
     if values.weights:
         return str(values.weights)
-    config = eval_model.config_for(folder, values)
-    return "average" if config.evaluation.use_moving_averages else "last"
+    preferred = trained_model.preferred(eval_model.config_for(folder, values))
+    return "last" if preferred == "best" else preferred
 
 
 def _awaited(folder: Path, weights: str) -> str:

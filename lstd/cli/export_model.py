@@ -160,8 +160,7 @@ def _from_checkpoint(path: Path, values: flags.FlagValues) -> Loaded:
         )
     config = common.config_of(values)
     averages = _wants_averages(config, values)
-    names = sources.open_source(path).shapes
-    if averages and not any(name.endswith(tf1.AVERAGE) for name in names):
+    if averages and not tf1.holds_averages(sources.open_source(path)):
         raise ValueError(
             f"{_why_averages(values)}, but {path} holds none; --moving_averages=false exports "
             "without"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from lstd.cli import model_kind
 
 if TYPE_CHECKING:
     from lstd.config import Config
     from lstd.models.lstm_ssd import LSTMSSD
-
-Weights = Literal["best", "last", "average"]
+    from lstd.training.run_folder import Weights
 
 
 def preferred(config: Config) -> Weights:
-    """Returns which weights count where nobody chooses."""
-    return "average" if config.evaluation.use_moving_averages else "best"
+    """Returns which weights of a run count where nobody chooses; averages only if it has any."""
+    has_averages = config.train.moving_average_decay > 0
+    return "average" if has_averages and config.evaluation.use_moving_averages else "best"
 
 
 def load(path: Path, config: Config, *, weights: str) -> LSTMSSD:
@@ -31,12 +31,17 @@ def load(path: Path, config: Config, *, weights: str) -> LSTMSSD:
     Raises:
         ValueError: it cannot be loaded, or lacks variables of the model.
     """
-    from lstd.checkpoints import tf1
+    from lstd.checkpoints import sources, tf1
     from lstd.models.build import build_model
     from lstd.training import run_folder
 
     if model_kind.kind_of(path) != "original":
         return run_folder.load_model(path, weights=cast("Weights", weights or "best"))
+    if weights == "average" and not tf1.holds_averages(sources.open_source(path)):
+        raise ValueError(
+            f"{path}: holds no moving averages, which evaluation.use_moving_averages of the config "
+            "or --weights=average asks for; set it to false, or leave it out"
+        )
     model = build_model(config.model)
     report = tf1.load_tf1_checkpoint(model, str(path), moving_averages=weights == "average")
     if report.missing:

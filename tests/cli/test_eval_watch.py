@@ -95,7 +95,8 @@ def test_weights_that_nobody_dates_are_counted(run: Path, evaluated: Evaluated) 
 def test_the_averages_are_watched_where_the_config_wants_them(
     run: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (run / "config.yaml").write_text("evaluation:\n  use_moving_averages: true\n")
+    averages = "train:\n  moving_average_decay: 0.9\n"
+    (run / "config.yaml").write_text(f"evaluation:\n  use_moving_averages: true\n{averages}")
     save(run, "last", step=10)
     when_idle(monkeypatch, lambda: save(run, "average", step=20))
 

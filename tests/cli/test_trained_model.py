@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import tensorflow as tf
 from lstd import config_io
 from lstd.checkpoints.tf1 import AVERAGE
 from lstd.checkpoints.tf1_names import variables_by_tf1_name
-from lstd.cli import benchmark, detect, detect_model, trained_model
+from lstd.cli import benchmark, detect, detect_model, model_kind, trained_model
 from lstd.cli import export as export_command
 from lstd.config import Config, EvaluationConfig
 from lstd.evaluate_model import _loaded
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.train_config import TrainConfig
 from lstd.training import weights_file
 from tests import tiny
 
@@ -36,7 +38,9 @@ def run(models: dict[str, LSTMSSD], tmp_path_factory: pytest.TempPathFactory) ->
     """A run whose config asks for the averages."""
     folder = tmp_path_factory.mktemp("runs") / "one"
     folder.mkdir()
-    config_io.save_config(Config(model=MODEL, evaluation=AVERAGES), folder / "config.yaml")
+    train = TrainConfig(moving_average_decay=0.9)
+    config = Config(model=MODEL, train=train, evaluation=AVERAGES)
+    config_io.save_config(config, folder / "config.yaml")
     for name in ("best", "last", "average"):
         weights_file.save(models[name], folder / f"{name}.weights.h5")
     checkpoint = tf.train.Checkpoint(model=models["checkpoint"])
@@ -73,8 +77,26 @@ def test_detect_runs_the_weights_that_eval_measures(
     assert _of(points.model, models) == expected
 
 
-def test_lstd_evaluate_takes_a_checkpoint_of_ours(run: Path, models: dict[str, LSTMSSD]) -> None:
+def test_averages_that_a_run_does_not_keep_are_not_asked_for(
+    run: Path, models: dict[str, LSTMSSD], tmp_path: Path
+) -> None:
+    config_io.save_config(Config(model=MODEL, evaluation=AVERAGES), tmp_path / "config.yaml")
+    shutil.copy(run / "best.weights.h5", tmp_path)
+
+    points, _ = detect_model.load(str(tmp_path), config="", threads=0)
+
+    assert _of(points.model, models) == "best"
+
+
+def test_lstd_evaluate_takes_a_checkpoint_of_ours(
+    run: Path, models: dict[str, LSTMSSD], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert _of(_loaded(run / "checkpoints" / "ckpt-7"), models) == "checkpoint"
+    monkeypatch.chdir(run)
+    assert _of(_loaded(Path(".")), models) == "best"
+    monkeypatch.chdir(run / "checkpoints")
+    assert model_kind.kind_of(Path("ckpt-7")) == "checkpoint"
+    assert model_kind.config_of(Path("ckpt-7")) == run / "config.yaml"
 
 
 def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:
@@ -90,6 +112,15 @@ def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:
         config_io.save_config(Config(model=MODEL, evaluation=evaluation), config)
         points, _ = detect_model.load(str(tmp_path / "w.npz"), config=str(config), threads=0)
         assert _of(points.model, both) == expected
+
+
+def test_averages_that_a_checkpoint_does_not_hold_are_refused(tmp_path: Path) -> None:
+    arrays = variables_by_tf1_name(tiny.model(MODEL)).items()
+    np.savez(tmp_path / "w.npz", **{name: each.numpy() for name, each in arrays})
+    config_io.save_config(Config(model=MODEL, evaluation=AVERAGES), tmp_path / "config.yaml")
+
+    with pytest.raises(ValueError, match=r"w\.npz: holds no moving averages, which evaluation\."):
+        detect_model.load(str(tmp_path / "w.npz"), config=str(tmp_path / "config.yaml"), threads=0)
 
 
 def test_a_checkpoint_that_lacks_variables_is_refused_by_every_command(
