@@ -73,11 +73,12 @@ def read_from(content: Content, name: str = NAME) -> str | None:
 
 
 def is_ours(text: str | bytes) -> bool:
-    """Returns whether a text is metadata of our export, and not any other JSON."""
+    """Returns whether a text is metadata of our export, damaged or not, and not any other JSON."""
     try:
         facts = json.loads(text)
     except ValueError:
-        return False
+        words = text.decode(errors="replace") if isinstance(text, bytes) else text
+        return f'"format": "{FORMAT}"' in words
     return isinstance(facts, dict) and facts.get("format") == FORMAT
 
 

@@ -36,12 +36,13 @@ def of_model(path: Path) -> Metadata:
     Raises:
         ValueError: not a `.tflite`, or the metadata are not a JSON object of the expected kind.
     """
-    candidates = [path.with_suffix(".json")]
     if path.is_dir():
         path = path.resolve()
         candidates = [path / "model.json", path.with_name(f"{path.name}.json")]
         if path.name == "saved_model":
             candidates.append(path.with_name("model.json"))
+    else:
+        candidates = [path.with_suffix(".json")]
     text = tflite_metadata.read(path) if path.is_file() else None
     if text is not None:
         return _parse(text, path)
