@@ -118,17 +118,18 @@ def load(
 
     if is_run(path) or model_kind.kind_of(path) == "original":
         model = trained_model.load(path, config, weights=weights)
-        _check_labels(labels, model.num_classes)
+        _check_labels(labels, model.num_classes, values)
         return ModelDetector(model, labels=labels)
-    _check_labels(labels, len(detect_model.labels_of(path, ())))
+    _check_labels(labels, len(detect_model.labels_of(path, ())), values)
     detector = VideoDetector(path, threads=values.threads or os.cpu_count() or 1, labels=labels)
     return streams.StreamDetector(detector.stream, labels=labels)
 
 
-def _check_labels(labels: tuple[str, ...], num_classes: int) -> None:
+def _check_labels(labels: tuple[str, ...], num_classes: int, values: flags.FlagValues) -> None:
     """Raises where names are given and their number is known to be wrong."""
     if labels and num_classes and len(labels) != num_classes:
-        raise ValueError(f"--labels: {len(labels)} names; the model has {num_classes} classes")
+        where = "--labels" if values.labels else "model.labels of the config"
+        raise ValueError(f"{where}: {len(labels)} names; the model has {num_classes} classes")
 
 
 def _built_as(config: Config) -> tuple[Any, Any]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lstd.data_config import DataConfig
 
 _FLAG = "--representative_data"
+_OF_ANOTHER_PLACE = ("format", "subset", "images", "stills", "folders")
+"""What `data.evaluation` says of its own files, and not of those of the flag."""
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
 
 
@@ -40,11 +42,13 @@ def open_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
 
 def _records(pattern: str, model: Any, data: DataConfig) -> Iterable[Any]:
     from lstd.data import pipeline, record_files
+    from lstd.data_config import DatasetConfig
 
     record_files.find([pattern], where=_FLAG)
     height, width, _ = model.input_shape_hwc
+    whole = {field: getattr(DatasetConfig(), field) for field in _OF_ANOTHER_PLACE}
     split = dataclasses.replace(
-        data.evaluation, input_path=(pattern,), batch_size=1, height=height, width=width
+        data.evaluation, input_path=(pattern,), batch_size=1, height=height, width=width, **whole
     )
     try:
         return pipeline.make_dataset(

@@ -34,6 +34,7 @@ def open_all(
     numbered: dict[tuple[str, ...], str] = {}
     shards: list[str] = []
     folders: set[Path] = set()
+    first_shard, only_shards = "", True
 
     def add_shards() -> None:
         on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
@@ -48,14 +49,17 @@ def open_all(
             _check_numbers(folder, labels, where=where)
             folders.add(folder)
         if is_shard and record_files.kind_of(path) == "sequence":
-            _refuse_choices(config, path, where=where)
             shards.append(path)
+            first_shard = first_shard or path
         else:
             add_shards()
             source = _source(path, config, cleaner, labels)
             if source.format not in readers.WITH_NUMBERS:
                 numbered.setdefault(source.labels, path)
             found.extend(_footages_of_source(source, cleaner))
+            only_shards = False
+    if first_shard and only_shards:
+        _refuse_choices(config, first_shard, where=where)
     add_shards()
     if len(numbered) > 1:
         (one, path), (other, other_path), *_ = numbered.items()
@@ -80,12 +84,17 @@ def _check_numbers(folder: Path, labels: tuple[str, ...], *, where: str) -> None
 
 
 def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
-    """Raises where a choice would silently do nothing for a TFRecord file that is named itself."""
-    for choice in ("subset", "images", "stills", "folders"):
+    """Raises where a choice would silently do nothing, for a TFRecord file that is named itself."""
+    for choice, unset in (
+        ("subset", ""),
+        ("images", ""),
+        ("stills", "false"),
+        ("folders", "false"),
+    ):
         if getattr(config, choice):
             raise ValueError(
                 f"{where}.{choice} is {getattr(config, choice)!r}, which means nothing for the "
-                f"TFRecord file {path}; leave it out"
+                f"TFRecord file {path}; leave it out (--set {where}.{choice}={unset})"
             )
 
 

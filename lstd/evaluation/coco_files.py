@@ -264,7 +264,7 @@ def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
 def _corners(bbox: Any) -> list[float]:
     try:
         left, top, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
     return [top, left, top + height, left + width]
 

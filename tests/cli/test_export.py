@@ -13,7 +13,7 @@ import pytest
 from lstd import config_io
 from lstd.cli import export, representative_data
 from lstd.config import Config, EvaluationConfig, ExportConfig
-from lstd.data_config import DataConfig
+from lstd.data_config import DataConfig, DatasetConfig
 from lstd.export import bundle, representative
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
@@ -560,7 +560,9 @@ def test_representative_records_are_read_at_the_models_size_with_their_truth(
     tmp_path: Path,
 ) -> None:
     path = records.write(tmp_path / "a.tfrecord", records.video_of("a", 3))
-    found = representative_data.open_data(str(path), TinyModel(), DataConfig())
+    of_others = DatasetConfig(format="coco", folders=True)  # what the config says of its own files
+    data = DataConfig(evaluation=of_others)
+    found = representative_data.open_data(str(path), TinyModel(), data)
     frames = representative.read(found, limit=9)
     assert [frame.number for frame in frames] == [0, 1, 2]
     for frame in frames:

@@ -388,11 +388,16 @@ def test_labels_in_another_order_than_that_of_records_are_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("choice", "value"),
-    [("subset", "train"), ("images", "pictures"), ("stills", True), ("folders", True)],
+    ("choice", "value", "unset"),
+    [
+        ("subset", "train", ""),
+        ("images", "pictures", ""),
+        ("stills", True, "false"),
+        ("folders", True, "false"),
+    ],
 )
 def test_choice_that_means_nothing_for_a_record_file_is_refused(
-    tmp_path: Path, choice: str, value: object
+    tmp_path: Path, choice: str, value: object, unset: str
 ) -> None:
     path = records.write(tmp_path / "a.tfrecord", records.video_of("v", 2))
 
@@ -400,8 +405,17 @@ def test_choice_that_means_nothing_for_a_record_file_is_refused(
 
     assert message == (
         f"data.evaluation.{choice} is {value!r}, which means nothing for the TFRecord file {path}; "
-        "leave it out"
+        f"leave it out (--set data.evaluation.{choice}={unset})"
     )
+
+
+def test_choice_for_another_input_leaves_a_record_file_alone(tmp_path: Path) -> None:
+    path = records.write(tmp_path / "a.tfrecord", records.video_of("v", 2, size=(8, 16)))
+    mot(tmp_path / "mot" / "train" / "walk")
+
+    shown = Shown(path, str(tmp_path / "mot"), num_classes=None, subset="train")
+
+    assert shown.values == [0, 1, 0, 10, 20, 30, 40, 50]
 
 
 def test_label_map_that_is_not_there_is_told(

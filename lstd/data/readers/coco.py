@@ -156,14 +156,15 @@ def _boxes(
 def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
     """Returns a number for each track id: itself, or its place where ids are no small numbers.
 
-    -1 is unknown in either case.
+    Numbers below 0 are unknown, -1, in either case.
     """
     said = dict.fromkeys(entry.track for entry in annotations if entry.track is not None)
-    ids = [one for one in said if one != -1]
-    small = [one for one in ids if isinstance(one, int) and 0 <= one <= whole_numbers.MOST]
+    unknown: dict[Id, int] = {one: -1 for one in said if isinstance(one, int) and one < 0}
+    ids = [one for one in said if one not in unknown]
+    small = [one for one in ids if isinstance(one, int) and one <= whole_numbers.MOST]
     if len(small) == len(ids):
-        return {-1: -1, **{one: one for one in small}}
-    return {-1: -1, **{one: number for number, one in enumerate(ids)}}
+        return {**unknown, **{one: one for one in small}}
+    return {**unknown, **{one: number for number, one in enumerate(ids)}}
 
 
 def _videos(content: Content, path: Path, *, stills: bool) -> list[tuple[str, list[Image]]]:

@@ -145,6 +145,9 @@ def _features(serialized: bytes, *, where: str) -> Any:
     columns = {name: _values(features, f"image/object/{name}") for name in _COLUMNS}
     optional = {name: _values(features, f"image/object/{name}") for name in _OPTIONAL_COLUMNS}
     columns |= {name: values for name, values in optional.items() if values}
+    for name, values in columns.items():
+        if any(isinstance(value, bytes) for value in values):
+            raise record_files.damage(f"{where}: image/object/{name} holds text, expected numbers")
     if len({len(values) for values in columns.values()}) > 1:
         told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")

@@ -259,9 +259,10 @@ def test_coco_video(coco: Path) -> None:
     assert frames[0].row_names == ("annotation 3",)
 
 
-def test_coco_track_of_a_text_leaves_unknown_ones_unknown(coco: Path) -> None:
+@pytest.mark.parametrize("unknown", [-1, -5])
+def test_coco_track_of_a_text_leaves_unknown_ones_unknown(coco: Path, unknown: int) -> None:
     path = coco / "annotations" / "vid_val.json"
-    content = COCO_VID.replace('"instance_id": 5', '"instance_id": -1', 1)
+    content = COCO_VID.replace('"instance_id": 5', f'"instance_id": {unknown}', 1)
     path.write_text(content.replace('"instance_id": 6', '"instance_id": "six"'))
 
     rows = told(readers.open(path))["val/one"]

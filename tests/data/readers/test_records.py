@@ -128,6 +128,14 @@ def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
     assert frame.class_texts[0] == f"number {2**32 + 1}"
 
 
+@pytest.mark.parametrize("name", ["bbox/ymin", "class/label", "track/label"])
+def test_texts_in_place_of_numbers_are_told(tmp_path: Path, name: str) -> None:
+    column = f"image/object/{name}"
+    path = write(tmp_path / "a.tfrecord", example(**{column: feature("7", "8")}))
+    with pytest.raises(ProblemError, match=rf"record 0 .*: {column} holds text, expected numbers"):
+        readers.open(path)
+
+
 def test_a_tf_example_without_its_image_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tfrecord", example(), example())
     broken = tf.train.Example.FromString(example())
