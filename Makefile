@@ -78,10 +78,10 @@ clean:  ## removes all that make has made, .venv too
 # The stamp is older than pyproject.toml when the dependencies may have changed.
 $(INSTALLED): pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { \
-		echo "make: no $(PYTHON) here; name a Python 3.10 or later: make PYTHON=/path/to/python" >&2; \
+		echo "make: no $(PYTHON) here; name a Python 3.10 to 3.13: make PYTHON=/path/to/python" >&2; \
 		exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "make: lstd needs Python 3.10 or later, $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { \
+		echo "make: lstd needs Python 3.10 to 3.13, $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
 			"name another: make PYTHON=python3.12" >&2; \
 		exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \

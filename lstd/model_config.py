@@ -280,8 +280,3 @@ class ModelConfig:
             f"large_frames {self.large_frames} and large_probability {self.large_probability} "
             "exclude each other: a fixed number leaves nothing to chance; take one",
         )
-
-
-def labels_of(model: ModelConfig) -> tuple[str, ...]:
-    """Returns the class names, `"class 0"` and so on where the config has none."""
-    return model.labels or tuple(f"class {index}" for index in range(model.num_classes))

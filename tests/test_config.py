@@ -11,7 +11,7 @@ import lstd
 from lstd import augmentation_config, config_io
 from lstd.config import Config
 from lstd.config_io import ConfigError
-from lstd.model_config import ConvConfig, HardNegativeConfig, ModelConfig, labels_of
+from lstd.model_config import ConvConfig, HardNegativeConfig, ModelConfig
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -289,11 +289,6 @@ def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
 )
 def test_values_at_the_edge_of_what_means_something_are_accepted(setting: str) -> None:
     config_io.override(Config(), [setting])
-
-
-def test_labels_default_to_numbers() -> None:
-    assert labels_of(ModelConfig(num_classes=2)) == ("class 0", "class 1")
-    assert labels_of(ModelConfig(num_classes=1, labels=("ant",))) == ("ant",)
 
 
 def test_config_that_comes_with_lstd_is_found_by_its_name(
