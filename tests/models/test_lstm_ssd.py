@@ -389,9 +389,9 @@ def test_frames_of_a_wrong_form_are_refused(model, frames, message):
         (["large"], "are for 1 frames, the clip has 2"),
         (np.array([[0, 2]]), "holds 0 to 2"),
         (np.array([0, 1]), r"int array \[B, T\]"),
-        (np.array([[0, 1]] * 3), "is for 3 clips, the batch has 2"),
-        (np.array([[0, 1], [1, 0], [0, 1]]), "is for 3 clips, the batch has 2"),
-        (tf.constant([[0, 1]] * 3), "is for 3 clips, the batch has 2"),
+        (np.array([[0, 1]] * 3), "are for 3 clips, the batch has 2"),
+        (np.array([[0, 1], [1, 0], [0, 1]]), "are for 3 clips, the batch has 2"),
+        (tf.constant([[0, 1]] * 3), "are for 3 clips, the batch has 2"),
         (tf.constant([[0.0, 1.0]] * 2), "got an array of float32"),
     ],
 )
