@@ -89,5 +89,5 @@ def _trained(path: Path, given: str) -> tuple[Any, tuple[str, ...]]:
     is_original = model_kind.kind_of(path) == "original"
     file = Path(given) if is_original else model_kind.config_of(path)
     config = config_io.load_config(file) if is_original or file.is_file() else Config()
-    model = trained_model.load(path, config, weights=trained_model.preferred(config))
+    model = trained_model.load(path, config, weights=trained_model.preferred(path, config))
     return entry_points_of(model, config.export), tuple(model.labels)

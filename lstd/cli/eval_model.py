@@ -66,14 +66,14 @@ def weights_of(path: Path, values: flags.FlagValues, config: Config) -> str:
     """
     asked: str = values.weights or ""
     if path.is_dir() and is_run(path):
-        return asked or trained_model.preferred(config)
+        return asked or trained_model.preferred(path, config)
     if model_kind.kind_of(path) == "original":
         if asked in ("best", "last"):
             raise ValueError(
                 f"--weights={asked} chooses among the files of a run folder; of a checkpoint of "
                 "the original there is --weights=average"
             )
-        return asked or ("average" if config.evaluation.use_moving_averages else "")
+        return asked or trained_model.preferred(path, config)
     if asked:
         raise ValueError(
             f"--weights={asked} chooses among the files of a run folder; {path} has only its own"

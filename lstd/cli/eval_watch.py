@@ -111,7 +111,7 @@ def _weights(folder: Path, values: flags.FlagValues) -> str:
     """Returns which weights of a run are watched: the newest, as the config wants them."""
     if values.weights:
         return str(values.weights)
-    preferred = trained_model.preferred(eval_model.config_for(folder, values))
+    preferred = trained_model.preferred(folder, eval_model.config_for(folder, values))
     return "last" if preferred == "best" else preferred
 
 

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from lstd.training.run_folder import Weights
 
 
-def preferred(config: Config) -> Weights:
-    """Returns which weights of a run count where nobody chooses; averages only if it has any."""
-    has_averages = config.train.moving_average_decay > 0
-    return "average" if has_averages and config.evaluation.use_moving_averages else "best"
+def preferred(path: Path, config: Config) -> str:
+    """Returns which weights of a run, or of a checkpoint of the original, count if nobody chooses.
+
+    Of a run they are the averages only if it has any; "" are those of a checkpoint themselves.
+    """
+    wants_averages = config.evaluation.use_moving_averages
+    if model_kind.kind_of(path) == "original":
+        return "average" if wants_averages else ""
+    return "average" if wants_averages and config.train.moving_average_decay > 0 else "best"
 
 
 def load(path: Path, config: Config, *, weights: str) -> LSTMSSD:
