@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from lstd.cli import eval_model, eval_score, model_kind, trained_model
+from lstd.cli import eval_model, eval_score, model_kind
 from lstd.cli.eval_options import Options
 
 
@@ -111,8 +111,9 @@ def _weights(folder: Path, values: flags.FlagValues) -> str:
     """Returns which weights of a run are watched: the newest, as the config wants them."""
     if values.weights:
         return str(values.weights)
-    preferred = trained_model.preferred(folder, eval_model.config_for(folder, values))
-    return "last" if preferred == "best" else preferred
+    config = eval_model.config_for(folder, values)
+    to_come = config.train.moving_average_decay > 0
+    return "average" if to_come and config.evaluation.use_moving_averages else "last"
 
 
 def _awaited(folder: Path, weights: str) -> str:

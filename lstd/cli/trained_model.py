@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def preferred(path: Path, config: Config) -> str:
     """Returns which weights of a run, or of a checkpoint of the original, count if nobody chooses.
 
-    Of a run they are the averages only if it has any; "" are those of a checkpoint themselves.
+    Of a run they are the averages only if they are there (its best weights then are averages, too,
+    where it evaluated them); "" are those of a checkpoint themselves.
     """
     wants_averages = config.evaluation.use_moving_averages
     if model_kind.kind_of(path) == "original":
         return "average" if wants_averages else ""
-    return "average" if wants_averages and config.train.moving_average_decay > 0 else "best"
+    there = (model_kind.run_of(path) / f"average{model_kind.WEIGHTS_SUFFIX}").is_file()
+    return "average" if wants_averages and there else "best"
 
 
 def load(path: Path, config: Config, *, weights: str) -> LSTMSSD:

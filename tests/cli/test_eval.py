@@ -156,7 +156,7 @@ def test_everything_that_is_asked_for_is_written(
     assert (output / "worst_frames_LARGE.png").read_bytes().startswith(b"\x89PNG")
     page = (output / "report.html").read_text()
     assert f"Against {run}, SKIP1" in page
-    assert page.count("data:image/png") == 5  # a curve, two matrices, two sheets
+    assert page.count("data:image/png") == 9  # six curves, a picture of two matrices, two sheets
     compared = json.loads((output / "comparison.json").read_text())["schedules"]["LARGE"]
     # A model against itself. At 0.4 frames a second, video a has two blocks of 5 s, b one.
     assert compared["units"].startswith("3 blocks of at least 5 s from 2 videos")
