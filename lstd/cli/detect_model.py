@@ -18,7 +18,7 @@ def load(
     A run folder, weights or a checkpoint in one, or, with a config, a checkpoint of the original
     become the same entry points that `lstd-export` writes; anything else is left to the detector.
     Of a run folder or a checkpoint of the original it is the moving averages where
-    `evaluation.use_moving_averages` says so.
+    `evaluation.use_moving_averages` says so and there are any.
 
     Args:
         model: value of `--model`.

@@ -39,7 +39,7 @@ def _define_data(values: flags.FlagValues) -> None:
         None,
         ["best", "last", "average"],
         "Which weights of a run; default: best (with --watch last), or average if the config's "
-        "evaluation.use_moving_averages says so.",
+        "evaluation.use_moving_averages says so and there are any.",
         flag_values=values,
     )
     flags.DEFINE_list(

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 def preferred(path: Path, config: Config) -> str:
     """Returns which weights of a run, or of a checkpoint of the original, count if nobody chooses.
 
-    Of a run they are the averages only if they are there (its best weights then are averages, too,
-    where it evaluated them); "" are those of a checkpoint themselves.
+    They are the averages where `evaluation.use_moving_averages` asks for them and there are any;
+    else best, or "", those of a checkpoint themselves.
     """
+    from lstd.checkpoints import sources, tf1
+
     wants_averages = config.evaluation.use_moving_averages
     if model_kind.kind_of(path) == "original":
-        return "average" if wants_averages else ""
+        there = wants_averages and tf1.holds_averages(sources.open_source(path))
+        return "average" if there else ""
     there = (model_kind.run_of(path) / f"average{model_kind.WEIGHTS_SUFFIX}").is_file()
     return "average" if wants_averages and there else "best"
 
@@ -46,8 +49,7 @@ def load(path: Path, config: Config, *, weights: str) -> LSTMSSD:
         return run_folder.load_model(path, weights=cast("Weights", weights or "best"))
     if weights == "average" and not tf1.holds_averages(sources.open_source(path)):
         raise ValueError(
-            f"{path}: holds no moving averages, which evaluation.use_moving_averages of the config "
-            "or --weights=average asks for; set it to false, or leave it out"
+            f"{path}: holds no moving averages, which --weights=average asks for; leave it out"
         )
     model = build_model(config.model)
     report = tf1.load_tf1_checkpoint(model, str(path), moving_averages=weights == "average")

@@ -114,13 +114,17 @@ def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:
         assert _of(points.model, both) == expected
 
 
-def test_averages_that_a_checkpoint_does_not_hold_are_refused(tmp_path: Path) -> None:
-    arrays = variables_by_tf1_name(tiny.model(MODEL)).items()
+def test_averages_that_a_checkpoint_does_not_hold_are_not_asked_for(tmp_path: Path) -> None:
+    plain = tiny.model(MODEL)
+    arrays = variables_by_tf1_name(plain).items()
     np.savez(tmp_path / "w.npz", **{name: each.numpy() for name, each in arrays})
     config_io.save_config(Config(model=MODEL, evaluation=AVERAGES), tmp_path / "config.yaml")
 
-    with pytest.raises(ValueError, match=r"w\.npz: holds no moving averages, which evaluation\."):
-        detect_model.load(str(tmp_path / "w.npz"), config=str(tmp_path / "config.yaml"), threads=0)
+    model = str(tmp_path / "w.npz")
+    points, _ = detect_model.load(model, config=str(tmp_path / "config.yaml"), threads=0)
+    assert _of(points.model, {"plain": plain}) == "plain"
+    with pytest.raises(ValueError, match=r"w\.npz: holds no moving averages, which --weights=aver"):
+        trained_model.load(Path(model), Config(model=MODEL), weights="average")
 
 
 def test_a_checkpoint_that_lacks_variables_is_refused_by_every_command(
