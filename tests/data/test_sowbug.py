@@ -49,7 +49,9 @@ def test_the_demo_trains_on_the_first_part_and_is_scored_on_the_second(tmp_path:
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
     for _ in range(2):  # again, over what an earlier demo left
-        config = demo.prepare(tmp_path, ["train.steps=7"])
+        config = demo.config_of(tmp_path, ["train.steps=7"])
+        demo.claim(tmp_path)
+        demo.write_records(tmp_path)
 
     assert config.train.steps == 7
     for split, count in ((config.data.train, 3000), (config.data.evaluation, 500)):
