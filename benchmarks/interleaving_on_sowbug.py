@@ -36,8 +36,10 @@ def main() -> None:
     rows = []
     for seed in arguments.seeds:
         folder = arguments.output_directory / str(seed)
-        config = demo.prepare(folder, [f"train.seed={seed}"])
+        config = demo.config_of(folder, [f"train.seed={seed}"])
         if not is_finished(folder / "run", config):
+            demo.claim(folder)
+            demo.write_records(folder)
             demo.train(config, folder / "run")
         scores = demo.evaluate(lstd.load_model(folder / "run", weights="last"), config)
         large, skip3, small = (ap50_of(scores, name) for name in ("LARGE", "SKIP3", "SMALL"))

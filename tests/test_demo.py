@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,17 @@ def test_a_folder_with_other_files_is_left_as_it_is(
 
     assert [path.name for path in tmp_path.rglob("*")] == ["data", "mine.csv"]
     assert "name another folder" in capsys.readouterr().err
+
+
+def test_what_benchmarks_take_from_the_demo_is_there(demo: ModuleType) -> None:
+    taken = {
+        (script.name, node.attr)
+        for script in (SCRIPT.parents[1] / "benchmarks").glob("*.py")
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "demo"
+    }
+    assert len(taken) > 3
+    assert [each for each in taken if not hasattr(demo, each[1])] == []
 
 
 def test_an_earlier_demo_gives_way(demo: ModuleType, tmp_path: Path) -> None:
