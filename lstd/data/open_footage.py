@@ -86,15 +86,15 @@ def _check_numbers(folder: Path, labels: tuple[str, ...], *, where: str) -> None
 def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
     """Raises where a choice would silently do nothing, for a TFRecord file that is named itself."""
     for choice, unset in (
-        ("subset", ""),
-        ("images", ""),
+        ("subset", "''"),
+        ("images", "''"),
         ("stills", "false"),
         ("folders", "false"),
     ):
         if getattr(config, choice):
             raise ValueError(
                 f"{where}.{choice} is {getattr(config, choice)!r}, which means nothing for the "
-                f"TFRecord file {path}; leave it out (--set {where}.{choice}={unset})"
+                f'TFRecord file {path}; leave it out, or --set "{where}.{choice}={unset}"'
             )
 
 

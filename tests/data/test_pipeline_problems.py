@@ -390,8 +390,8 @@ def test_labels_in_another_order_than_that_of_records_are_refused(tmp_path: Path
 @pytest.mark.parametrize(
     ("choice", "value", "unset"),
     [
-        ("subset", "train", ""),
-        ("images", "pictures", ""),
+        ("subset", "train", "''"),
+        ("images", "pictures", "''"),
         ("stills", True, "false"),
         ("folders", True, "false"),
     ],
@@ -405,7 +405,7 @@ def test_choice_that_means_nothing_for_a_record_file_is_refused(
 
     assert message == (
         f"data.evaluation.{choice} is {value!r}, which means nothing for the TFRecord file {path}; "
-        f"leave it out (--set data.evaluation.{choice}={unset})"
+        f'leave it out, or --set "data.evaluation.{choice}={unset}"'
     )
 
 
