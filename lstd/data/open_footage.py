@@ -34,7 +34,6 @@ def open_all(
     numbered: dict[tuple[str, ...], str] = {}
     shards: list[str] = []
     folders: set[Path] = set()
-    first_shard, only_shards = "", True
 
     def add_shards() -> None:
         on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
@@ -42,7 +41,8 @@ def open_all(
         found.extend(RecordFootage(video, cleaner) for video in videos)
         shards.clear()
 
-    for path in record_files.find(config.input_path, where=f"{where}.input_path"):
+    paths = record_files.find(config.input_path, where=f"{where}.input_path")
+    for path in paths:
         is_shard = not config.format and not tf.io.gfile.isdir(path)
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
         if folder not in folders:
@@ -50,16 +50,14 @@ def open_all(
             folders.add(folder)
         if is_shard and record_files.kind_of(path) == "sequence":
             shards.append(path)
-            first_shard = first_shard or path
         else:
             add_shards()
             source = _source(path, config, cleaner, labels)
             if source.format not in readers.WITH_NUMBERS:
                 numbered.setdefault(source.labels, path)
             found.extend(_footages_of_source(source, cleaner))
-            only_shards = False
-    if first_shard and only_shards:
-        _refuse_choices(config, first_shard, where=where)
+    if shards and len(shards) == len(paths):
+        _refuse_choices(config, shards[0], where=where)
     add_shards()
     if len(numbered) > 1:
         (one, path), (other, other_path), *_ = numbered.items()

@@ -146,7 +146,7 @@ def _features(serialized: bytes, *, where: str) -> Any:
     optional = {name: _values(features, f"image/object/{name}") for name in _OPTIONAL_COLUMNS}
     columns |= {name: values for name, values in optional.items() if values}
     for name, values in columns.items():
-        if any(isinstance(value, bytes) for value in values):
+        if values and isinstance(values[0], bytes):  # all of a feature are of one kind
             raise record_files.damage(f"{where}: image/object/{name} holds text, expected numbers")
     if len({len(values) for values in columns.values()}) > 1:
         told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
