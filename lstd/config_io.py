@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from lstd import config as config_lib
-from lstd import shipped_configs
+from lstd import documents, shipped_configs
 from lstd.augmentation_config import BY_NAME
 from lstd.config import Config
 from lstd.whole_file import write_whole
@@ -41,27 +41,22 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     if not path.exists() and str(path) in shipped_configs.list_configs():
         path = shipped_configs.path_of(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = documents.read_text(path)
     except OSError as error:
         shipped = ", ".join(shipped_configs.list_configs())
         raise ConfigError(
             f"{path}: cannot read the config: {error.strerror}; with lstd come {shipped}"
         ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if path.suffix in (".config", ".pbtxt"):
         from lstd import pipeline_config
 
         return pipeline_config.parse(text, source=str(path))
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{path}{line}: not valid YAML: {problem}") from None
-    except ValueError as error:  # such as 2001-99-99, which looks like a date
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+        data = documents.from_yaml(text, source=str(path))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -122,8 +117,8 @@ def override(config: Config, settings: list[str]) -> Config:
         if not equals or not name:
             raise ConfigError(f"--set {setting}: expected section.key=value")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):  # ValueError: 2001-99-99, which looks like a date
+            value = documents.from_yaml(text, source=name)
+        except ValueError:
             raise ConfigError(f"--set {setting}: {text!r} is not valid YAML") from None
         *parents, last = name.split(".")
         place: Any = data

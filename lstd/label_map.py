@@ -11,7 +11,7 @@ from itertools import filterfalse, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import text_proto
+from lstd import documents, text_proto
 
 _ITEM_FIELDS = (
     "name",
@@ -45,11 +45,9 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = documents.read_text(path)
     except OSError as error:
         raise type(error)(f"{path}: cannot read the label map: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file, so no label map") from None
     is_proto = re.search(r"^\s*item\s*:?\s*[{<]", text, re.MULTILINE)
     names = _names_of_items(text, str(path)) if is_proto else _names_of_lines(text, str(path))
     if not names:

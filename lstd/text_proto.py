@@ -16,6 +16,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from lstd.documents import MOST_DEPTH
+
 
 class TextProtoError(ValueError):
     """Text that is not in protobuf's text format; the message opens with source and line."""
@@ -123,13 +125,18 @@ class _Parser:
         self._source = source
         self._rest = _tokens(text.removeprefix("\ufeff"), source)
         self._next = next(self._rest)
+        self._depth = 0
 
     def message(self, *, line: int, end: str | None) -> Message:
         fields: list[Field] = []
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise TextProtoError(f"{self._source}, line {line}: messages are nested too deeply")
         while not self._at_end_of(end, opened=line):
             fields.extend(self._field())
             if self._next.text in (",", ";"):
                 self._take()
+        self._depth -= 1
         return Message(tuple(fields), line)
 
     def _at_end_of(self, end: str | None, *, opened: int) -> bool:

@@ -10,11 +10,12 @@ No TensorFlow, and a reader touches only the few bytes that it needs.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import struct
 from typing import Union
+
+from lstd import documents
 
 NAME = "lstd.json"
 """The name of our metadata."""
@@ -75,7 +76,7 @@ def read_from(content: Content, name: str = NAME) -> str | None:
 def is_ours(text: str | bytes) -> bool:
     """Returns whether a text is metadata of our export, damaged or not, and not any other JSON."""
     try:
-        facts = json.loads(text)
+        facts = documents.from_json(text, source=NAME)
     except ValueError:
         words = text.decode(errors="replace") if isinstance(text, bytes) else text
         return f'"format": "{FORMAT}"' in words

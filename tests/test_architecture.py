@@ -34,6 +34,7 @@ ROWS = (
         "cpu_allocator",
         "processor",
         "shipped_configs",
+        "documents",
         "whole_file",
         "tflite_metadata",
     ),

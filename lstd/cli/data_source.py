@@ -78,7 +78,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
         ValueError: the data set cannot be read, or --videos names no video or one that it lacks.
         OSError: a file cannot be opened.
     """
-    from lstd import label_map
+    from lstd import documents, label_map
     from lstd.data import readers, source_checks
 
     labels = label_map.load(values.label_map) if values.label_map else ()
@@ -94,7 +94,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
     )
     if values.videos:
         path = common.existing_file(values.videos, flag="--videos")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = documents.read_text(path).splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise ValueError(f"--videos: {path} names no video; one a line is expected")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from lstd import schedule_names
+from lstd import documents, schedule_names
 from lstd.cli import common
 
 REPORT_METRICS = ("coco", "size", "distance", "confusion")
@@ -134,10 +132,7 @@ def _latencies(texts: Sequence[str]) -> dict[str, Any] | None:
         return None
     if len(texts) == 1 and "=" not in texts[0]:
         path = common.existing_file(texts[0], flag="--latency")
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"--latency: {path} is not readable as JSON: {error}") from None
+        content = documents.read_json(path, kind=dict)
     else:
         content = {}
         for text in texts:

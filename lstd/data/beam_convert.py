@@ -22,6 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from lstd import documents
 from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.sources import Source
@@ -69,7 +70,7 @@ def convert(
         )
         del gathered
     with tf.io.gfile.GFile(f"{directory}/{shard_files.INDEX}", "r") as file:
-        return json.loads(file.read())
+        return documents.from_json(file.read(), source=shard_files.INDEX)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lstd import documents
 from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.shard_files import INDEX
@@ -185,9 +186,8 @@ def _start_worker(workers: int) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        return documents.read_json(path, kind=dict)
     except FileNotFoundError:
         return {}
-    except ValueError:
-        raise ValueError(f"{path}: not a JSON file; remove it, or name another folder") from None
-    return content if isinstance(content, dict) else {}
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it, or name another folder") from None

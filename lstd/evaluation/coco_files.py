@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd import documents
 from lstd.evaluation import frames
 from lstd.evaluation.frames import FrameId, Objects
 from lstd.whole_file import write_whole
@@ -44,7 +44,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
             a box that cannot be; the message names the file.
         OSError: it cannot be read.
     """
-    content = _json(path)
+    content = documents.read_json(path)
     try:
         return _annotations(content)
     except (KeyError, TypeError, AttributeError) as error:
@@ -65,7 +65,7 @@ def read_detections(
             score that cannot be; the message names the file and the entry.
         OSError: it cannot be read.
     """
-    content = _json(path)
+    content = documents.read_json(path)
     if isinstance(content, dict) and "annotations" in content:
         content = content["annotations"]
     if not isinstance(content, list):
@@ -272,10 +272,3 @@ def _corners(bbox: Any) -> list[float]:
 def _xywh(box: np.ndarray) -> list[float]:
     ymin, xmin, ymax, xmax = map(float, box)
     return [xmin, ymin, xmax - xmin, ymax - ymin]
-
-
-def _json(path: str | os.PathLike[str]) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON: {error}") from None

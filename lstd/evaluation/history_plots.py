@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lstd import documents
 from lstd.evaluation import figures
 
 History = Mapping[str, Sequence[float]]
@@ -32,14 +32,15 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
         OSError: it is not there.
     """
     path = Path(path)
-    text = path.read_text(encoding="utf-8")
+    text = documents.read_text(path)
     try:
         if path.suffix == ".csv":
             rows: Any = list(csv.DictReader(io.StringIO(text)))
         elif path.suffix == ".json":
-            rows = json.loads(text)
+            rows = documents.from_json(text, source=path.name)
         elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            lines = [line for line in text.splitlines() if line.strip()]
+            rows = [documents.from_json(line, source=path.name) for line in lines]
         else:
             raise ValueError("expected a name that ends in .csv, .json or .jsonl")
         if isinstance(rows, dict):

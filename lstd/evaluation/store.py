@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd import documents
 from lstd.types import ClipBatch
 from lstd.whole_file import remove_leftovers, whole_file, write_whole
 
@@ -131,12 +132,13 @@ def clear(folder: Path) -> None:
 
 
 def _check_same(noted: Path, text: str) -> None:
-    before = noted.read_text(encoding="utf-8")
-    if before == text:
-        return
     try:
-        told = _differences(json.loads(before), json.loads(text))
-    except (ValueError, TypeError, AttributeError):
+        before = documents.read_json(noted, kind=dict)
+        now = json.loads(text)
+        if before == now:
+            return
+        told = _differences(before, now)
+    except ValueError:
         told = "what it was of cannot be read"
     raise ValueError(
         f"{noted.parent} has another evaluation: {told}; leave out --resume to begin anew"

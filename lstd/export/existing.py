@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import tflite_metadata
-from lstd.export import flatbuffer, interpreters, loaded, own_file, streams
+from lstd import documents, tflite_metadata
+from lstd.export import flatbuffer, interpreters, own_file, streams
 from lstd.export import foreign_file as foreign
 from lstd.export.findings import IMPOSSIBLE, Finding, first_line
 from lstd.export.names import STATE_OUTPUTS
@@ -79,7 +79,9 @@ def _facts(path: Path, content: bytes) -> dict[str, Any] | None:
     """Returns the metadata inside the file, else those beside it, else None."""
     text = tflite_metadata.read_from(content)
     if text is not None:
-        return loaded.parse(text, where=str(path))
+        return documents.from_json(text, source=str(path), kind=dict)
     beside = path.with_suffix(".json")
     found = beside.read_bytes() if beside.is_file() else b""
-    return loaded.parse(found, where=str(beside)) if tflite_metadata.is_ours(found) else None
+    if not tflite_metadata.is_ours(found):
+        return None
+    return documents.from_json(found, source=str(beside), kind=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd import documents
 from lstd.export import reference
 from lstd.export.form import Form
 from lstd.export.names import CLIP
@@ -101,22 +101,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder}: no {METADATA} in this SavedModel, so it is not one that lstd-export wrote"
         )
-    return parse(path.read_bytes(), where=str(path))
-
-
-def parse(text: bytes | str, *, where: str) -> dict[str, Any]:
-    """Returns metadata.
-
-    Raises:
-        ValueError: they are not a JSON object.
-    """
-    try:
-        facts = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{where}: not valid JSON: {error}") from None
-    if not isinstance(facts, dict):
-        raise ValueError(f"{where}: expected a JSON object, got {type(facts).__name__}")
-    return facts
+    return documents.read_json(path, kind=dict)
 
 
 def with_schedule(facts: dict[str, Any], schedule: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd import tflite_metadata
+from lstd import documents, tflite_metadata
 from lstd.export import (
     check,
     comparison,
@@ -17,7 +17,6 @@ from lstd.export import (
     flatbuffer,
     golden,
     interpreters,
-    loaded,
     metadata,
     streams,
 )
@@ -75,7 +74,7 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     beside = path.with_suffix(".json")
     if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
         return "inside the file, the checksum of the rest is right; none beside it"
-    told = loaded.parse(beside.read_bytes(), where=str(beside)).get("file", {}).get("sha256")
+    told = documents.read_json(beside, kind=dict).get("file", {}).get("sha256")
     if told != hashlib.sha256(content).hexdigest():
         raise ValueError(f"sha256 in {beside} is not that of the file")
     return ("inside and beside" if inside else "beside") + " the file, the checksums are right"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import tflite_metadata
+from lstd import documents, tflite_metadata
 
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 
@@ -48,17 +47,12 @@ def of_model(path: Path) -> Metadata:
         return _parse(text, path)
     for candidate in candidates:
         if candidate.is_file() and tflite_metadata.is_ours(candidate.read_bytes()):
-            return _parse(candidate.read_text(encoding="utf-8"), candidate)
+            return _parse(candidate.read_bytes(), candidate)
     return Metadata()
 
 
-def _parse(text: str, path: Path) -> Metadata:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{path}: expected a JSON object with labels, got {type(data).__name__}")
+def _parse(text: str | bytes, path: Path) -> Metadata:
+    data = documents.from_json(text, source=str(path), kind=dict)
     labels = _value(data, "labels", list, path) or []
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{path}: labels must be a list of names")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd import documents
 from lstd.train_config import Distribution
 
 # What the collective operations of a worker say when another one has gone.
@@ -47,7 +47,7 @@ def _check_tf_config(text: str) -> None:
         '"task": {"type": "worker", "index": 0}}'
     )
     try:
-        given = json.loads(text or "null")
+        given = documents.from_json(text or "null", source="TF_CONFIG")
         workers = given["cluster"]["worker"]
         kind, index = given["task"]["type"], int(given["task"]["index"])
         known = kind == "worker" and 0 <= index < len(workers)

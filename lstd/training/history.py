@@ -10,6 +10,7 @@ from typing import Any
 
 import tf_keras as keras
 
+from lstd import documents
 from lstd.whole_file import write_whole
 
 
@@ -49,8 +50,7 @@ def read_history(path: Path) -> list[dict[str, str]]:
     """Returns the rows of a history, as text; none where there is no file."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(documents.read_text(path), newline="")))
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io
+from lstd import config_io, documents
 from lstd.config import Config
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
@@ -78,14 +78,11 @@ class RunFolder:
         """Returns what `run.json` says; nothing where there is none.
 
         Raises:
-            ValueError: it is no JSON.
+            ValueError: it is no JSON object.
         """
         if not self.record.exists():
             return {}
-        try:
-            return dict(json.loads(self.record.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise ValueError(f"{self.record}: not readable as JSON: {error}") from None
+        return dict(documents.read_json(self.record, kind=dict))
 
     def update_record(self, **entries: Any) -> None:
         """Replaces entries of `run.json`."""

@@ -105,7 +105,7 @@ def test_plain_coco_files_are_videos_of_one_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not readable as JSON"),
+        ("{", "not valid JSON"),
         ("[]", "not a COCO annotation file"),
         (annotations(images=[]), "there are no images"),
         ({"images": []}, "not a COCO annotation file: missing 'categories'"),

@@ -223,5 +223,5 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
 
-    with pytest.raises(ValueError, match=r"run\.json: not readable as JSON"):
+    with pytest.raises(ValueError, match=r"run\.json: not valid JSON"):
         RunFolder(tmp_path).read_record()

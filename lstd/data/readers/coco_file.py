@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lstd import documents
 from lstd.data.readers.options import WrongTree
 
 TREE = """\
@@ -82,10 +83,7 @@ def load(path: Path) -> Content:
     """
     import pydantic  # here, because it costs 0.1 s that the other readers need not pay
 
-    try:
-        content = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a JSON file: {error}") from None
+    content = documents.read_json(path)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
@@ -104,11 +102,11 @@ def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
     if problem["type"] == "missing" and rest[1:] == fields:
         return f"{entry} has no {fields[0]}"
     if not fields:
-        return f"{entry} is {problem['input']!r}, expected an object with its fields"
+        return f"{entry} is {reprlib.repr(problem['input'])}, expected an object with its fields"
     value = content[key][rest[0]][fields[0]]
     usual = "a whole number" if key == "categories" else "a number or a text"
     expected = _EXPECTED.get(fields[0], usual)
-    return f"{entry} has {fields[0]} {value!r}, expected {expected}"
+    return f"{entry} has {fields[0]} {reprlib.repr(value)}, expected {expected}"
 
 
 _EXPECTED = {

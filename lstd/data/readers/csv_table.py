@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lstd import documents
 from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -91,15 +93,15 @@ def read(path: Path, options: Options) -> Source:
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     """Yields the lines of a table; see `read` for the errors."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        try:
-            class_column = _check_header(reader.fieldnames or (), path)
-            for row in reader:
-                where = f"{os.fspath(path)}, line {reader.line_num}"
-                yield _line(row, reader.line_num, class_column, where)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{os.fspath(path)}: not a CSV file in UTF-8: {error}") from None
+    text = io.StringIO(documents.read_text(path), newline="")
+    reader = csv.DictReader(text, skipinitialspace=True)
+    try:
+        class_column = _check_header(reader.fieldnames or (), path)
+        for row in reader:
+            where = f"{os.fspath(path)}, line {reader.line_num}"
+            yield _line(row, reader.line_num, class_column, where)
+    except csv.Error as error:
+        raise ValueError(f"{os.fspath(path)}: not a CSV file: {error}") from None
 
 
 def _check_header(columns: Sequence[str], path: str | os.PathLike[str]) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lstd import documents
 from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     BoxRow,
@@ -133,7 +134,7 @@ def _names(folder: Path, suffix: str) -> list[str]:
 def _listed(path: Path, annotations: Path) -> Iterator[str]:
     """Yields the videos that a list names, each once, in its order."""
     seen: set[str] = set()
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for line, text in enumerate(documents.read_text(path).splitlines(), start=1):
         entry, *flags = text.split() or [""]
         if not entry or flags[:1] == ["-1"]:  # an empty line, or "not of this class"
             continue
@@ -179,14 +180,12 @@ class _Boxes:
 
 def _boxes(path: str, classes: Classes) -> RawBoxes:
     try:
-        root = ElementTree.parse(path).getroot()
+        root = documents.read_xml(path)
     except FileNotFoundError:
         raise ValueError(
             f"{path}: this frame has an image and no XML file; whether anything is in it is not "
             "known: add the file, or remove the image"
         ) from None
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{path}: not an XML file: {error}") from None
     text = functools.partial(_text, path=path)
     height, width = (float(text(root, f"size/{side}")) for side in ("height", "width"))
     if not (0 < height < math.inf and 0 < width < math.inf):

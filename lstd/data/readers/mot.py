@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lstd import documents
 from lstd.data.readers import natural, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -105,13 +106,13 @@ def _sequences(path: Path, subset: str) -> list[Path]:
 
 def _lines(path: Path) -> list[_Line]:
     result = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            for number, fields in enumerate(csv.reader(file, skipinitialspace=True), start=1):
-                if any(field.strip() for field in fields):
-                    result.append(_line(fields, number, where=f"{path}, line {number}"))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a table in UTF-8: {error}") from None
+    lines = documents.read_text(path).splitlines()
+    try:
+        for number, fields in enumerate(csv.reader(lines, skipinitialspace=True), start=1):
+            if any(field.strip() for field in fields):
+                result.append(_line(fields, number, where=f"{path}, line {number}"))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a table: {error}") from None
     return result
 
 
@@ -191,11 +192,9 @@ def _info(path: Path) -> dict[str, str]:
     """Returns the settings of a sequence, by lower-case name; none where there is no file."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(path, encoding="utf-8-sig")
+        parser.read_string(documents.read_text(path) if path.is_file() else "", source=str(path))
     except configparser.Error as error:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text in UTF-8: {error}") from None
     if not parser.has_section("Sequence"):
         return {}
     info = dict(parser["Sequence"])

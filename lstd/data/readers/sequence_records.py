@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from lstd import documents
 from lstd.data import record_files, record_frames
 from lstd.data.problems import ProblemError
 from lstd.data.readers import record_set
@@ -137,6 +137,6 @@ def _texts(part: Part) -> dict[int, str]:
 def indexed_labels(folder: Path) -> tuple[str, ...]:
     """Returns the class names that an index in a folder of records gives; empty: there is none."""
     try:
-        return tuple(json.loads((folder / INDEX).read_text())["labels"])
+        return tuple(documents.read_json(folder / INDEX, kind=dict)["labels"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lstd import documents
 from lstd.data.readers import whole_numbers, yolo_tree
 from lstd.data.readers.labelled_video import (
     BoxRow,
@@ -134,9 +135,8 @@ def _video(
 
 def _first_columns(path: str) -> int:
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return len(file.readline().split())
-    except (FileNotFoundError, UnicodeDecodeError):
+        return len(documents.read_text(path).partition("\n")[0].split())
+    except (FileNotFoundError, ValueError):
         return 0
 
 
@@ -151,12 +151,9 @@ class _Boxes:
     def __getitem__(self, number: int) -> RawBoxes:
         path = self.paths[number]
         try:
-            with open(path, encoding="utf-8-sig") as file:
-                lines = file.read().splitlines()
+            lines = documents.read_text(path).splitlines()
         except FileNotFoundError:
             lines = []
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}: not a text file") from None
         rows = [
             self._row(line.split(), f"line {n}", f"{path}, line {n}")
             for n, line in enumerate(lines, start=1)

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from lstd import documents
 from lstd.data.readers import natural
 from lstd.data.readers.options import Options, WrongTree
 
@@ -91,7 +90,7 @@ def images(tree: Tree, entry: str) -> tuple[Path, list[Path]]:
         looked = ", ".join(str(place) for place in dict.fromkeys(places))
         raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
     if place.is_file():
-        lines = place.read_text(encoding="utf-8-sig").split("\n")
+        lines = documents.read_text(place).split("\n")
         return root, [_listed(line.strip(), place, root) for line in lines if line.strip()]
     return place, sorted(_walk(place), key=lambda file: natural.key(str(file)))
 
@@ -137,10 +136,7 @@ def _is_data(path: Path) -> bool:
 
 
 def _load(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a YAML file: {error}") from None
+    return documents.from_yaml(documents.read_text(path), source=str(path))
 
 
 def _described(file: Path, subset: str) -> Tree:
@@ -169,10 +165,7 @@ def _class_names(content: Mapping[str, Any], path: Path) -> dict[int, str]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: not a text file") from None
+    return [line.strip() for line in documents.read_text(file).rstrip().splitlines()]
 
 
 def _walk(folder: Path) -> Iterator[Path]:

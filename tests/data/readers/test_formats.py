@@ -430,7 +430,7 @@ def test_coco_frames_of_a_video_file_that_is_not_there_are_missing(two_files: Pa
         ('"frame_id": 1', '"frame_id": "one"', r"images\[0\] has frame_id 'one', expected a num"),
         ('"file_name": "two/000000.png", ', "", r"images\[2\] has no file_name"),
         ('"images"', '"pictures"', 'there is no list "images"'),
-        ("{", "{{", "not a JSON file"),
+        ("{", "{{", "not valid JSON"),
         ("0.png", "0.gif", None),
     ],
 )
@@ -559,7 +559,7 @@ def test_mot_frames_beyond_the_images_have_none(mot: Path) -> None:
         ("99999999999,2,11,6,20,20,1,1,1", "line 6: frame is 99999999999, .* to 10000000"),
         ("1,3000000000,11,6,20,20,1,1,1", "line 6: id is 3000000000, .* at most 2147483647"),
         ("1,2,11,6,20,20,1,inf,1", "line 6: class is inf, expected a whole number"),
-        ("\udcff", "not a table in UTF-8"),
+        ("\udcff", "not a text file in UTF-8"),
     ],
 )
 def test_mot_says_what_is_wrong(mot: Path, line: str, message: str) -> None:
@@ -663,7 +663,7 @@ def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None
 
 def test_yolo_that_is_no_yaml_says_so(yolo: Path) -> None:
     text(yolo / "data.yaml", "names: [ant\ntrain: x\n")
-    with pytest.raises(ValueError, match=r"data\.yaml: not a YAML file: "):
+    with pytest.raises(ValueError, match=r"data\.yaml, line \d: not valid YAML: "):
         readers.open(yolo)
 
 

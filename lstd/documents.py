@@ -1,0 +1,124 @@
+"""Text, JSON, YAML and XML that anybody may have written: what they say, or one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import yaml
+
+MOST_DEPTH = 100
+"""Levels of lists and sections, one in another, of YAML and text protos."""
+
+_MOST_VALUES = 1_000_000
+_MOST_CHARACTERS = 20_000_000
+_TOO_DEEP = "lists or objects are nested too deeply"
+_KINDS: dict[type, str] = {list: "list", dict: "object"}
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Returns the text of a file in UTF-8, without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file in UTF-8: byte {error.start}") from None
+
+
+def read_json(path: str | os.PathLike[str], *, kind: type = object) -> Any:
+    """Returns what a JSON file says; see `from_json`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or not of the kind.
+    """
+    return from_json(Path(path).read_bytes(), source=str(path), kind=kind)
+
+
+def from_json(text: str | bytes, *, source: str, kind: type = object) -> Any:
+    """Returns what JSON says.
+
+    Args:
+        text: UTF-8 where it is bytes.
+        source: where it comes from, for messages.
+        kind: what is expected: dict, list or, for anything, object.
+
+    Raises:
+        ValueError: it is no JSON, or not of the kind.
+
+    >>> from_json("[1]", source="a.json", kind=dict)
+    Traceback (most recent call last):
+    ...
+    ValueError: a.json: expected a JSON object, got list
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{source}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{source}: not valid JSON: {_TOO_DEEP}") from None
+    if not isinstance(content, kind):
+        came = type(content).__name__
+        raise ValueError(f"{source}: expected a JSON {_KINDS[kind]}, got {came}")
+    return content
+
+
+def from_yaml(text: str, *, source: str) -> Any:
+    """Returns what YAML says.
+
+    Raises:
+        ValueError: it is no YAML, or grows beyond what a config or a list of classes can be: nested
+            too deeply, an alias within itself, aliases of aliases that stand for a million values.
+    """
+    try:
+        if len(text) > _MOST_CHARACTERS:
+            raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _num_values(node, {}, depth=0) > _MOST_VALUES:
+            raise ValueError(f"with its aliases it has more than {_MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ValueError(f"{source}{line}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise ValueError(f"{source}: not valid YAML: {_TOO_DEEP}") from None
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        # What PyYAML makes of a value that is not of its tag: 2001-99-99, !!int "", !!bool x.
+        raise ValueError(f"{source}: not valid YAML: {error}") from None
+
+
+def read_xml(path: str | os.PathLike[str]) -> ElementTree.Element:
+    """Returns the root of an XML file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no XML, or in an encoding that is not known.
+    """
+    try:
+        return ElementTree.fromstring(Path(path).read_bytes())
+    except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not an XML file: {error}") from None
+
+
+def _num_values(node: yaml.Node, known: dict[yaml.Node, int], *, depth: int) -> int:
+    """Returns how many values a node stands for, those of an alias counted each time."""
+    if depth > MOST_DEPTH:
+        raise ValueError(_TOO_DEEP)
+    if node not in known:
+        known[node] = _MOST_VALUES  # as long as it is not known: an alias within itself
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+        known[node] = 1 + sum(_num_values(part, known, depth=depth + 1) for part in parts)
+    return known[node]
