@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstd import documents
-from lstd.data.readers import natural, whole_numbers
+from lstd.data.readers import natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
@@ -43,8 +43,6 @@ street.mp4 (or .avi, .mov, .mkv, ...), or the folder street/ with 0001.jpg ...
 street.csv with the header frame,class,track_id,ymin,xmin,ymax,xmax
 or a folder of such pairs"""
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -148,7 +146,7 @@ def _tables(path: Path) -> list[Path]:
         if path.suffix.lower() == ".csv":
             return [path] if _has_header(path) else []
         table = path.with_suffix(".csv")
-        video = path.suffix.lower() in VIDEO_SUFFIXES
+        video = path.suffix.lower() in pictures.VIDEO_SUFFIXES
         return [table] if video and table.is_file() and _has_header(table) else []
     if not path.is_dir():
         return []
@@ -177,14 +175,14 @@ def _video(table: Path, lines: Sequence[Line], classes: Classes, options: Option
         )
         rows.setdefault(line.frame, []).append(row)
     medium = Path(options.images) if options.images else _medium(table)
-    pictures = _pictures(medium, at_least=max(rows, default=-1) + 1)
-    height, width = pictures.size_of(0) if medium.is_file() else (0, 0)
+    shown = _pictures(medium, at_least=max(rows, default=-1) + 1)
+    height, width = shown.size_of(0) if medium.is_file() else (0, 0)
     return LabelledVideo(
         name=medium.name,
         where=str(table),
-        pictures=pictures,
+        pictures=shown,
         boxes=tuple(
-            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(len(pictures))
+            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(len(shown))
         ),
         height=height,
         width=width,
@@ -199,7 +197,7 @@ def _medium(table: Path) -> Path:
     files = sorted(
         file
         for file in table.parent.glob(f"{glob.escape(table.stem)}.*")
-        if file.suffix.lower() in VIDEO_SUFFIXES
+        if file.suffix.lower() in pictures.VIDEO_SUFFIXES
     )
     found = [*files, *([folder] if folder.is_dir() else [])]
     if len(found) != 1:
@@ -215,14 +213,7 @@ def _pictures(medium: Path, *, at_least: int) -> Pictures:
     """Returns the frames of a video file or folder, at least so many; some may be missing."""
     if not medium.is_dir():
         return video_frames(medium, at_least=at_least)
-    files = sorted(
-        (
-            str(file)
-            for file in medium.iterdir()
-            if file.suffix.lower() in _IMAGE_SUFFIXES and not file.name.startswith(".")
-        ),
-        key=lambda file: natural.key(Path(file).name),
-    )
+    files = [str(file) for file in pictures.in_folder(medium)]
     if not files:
         raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
     beyond = [f"{medium}/(frame {n})" for n in range(len(files), at_least)]

@@ -1,40 +1,52 @@
 """Reads MOT Challenge: a folder for each sequence, with `seqinfo.ini`, `img1/` and `gt/gt.txt`.
 
 A line of `gt.txt` is frame, track id, left, top, width, height, whether it counts, class,
-visibility. Frames and pixels count from 1. In the files of MOT15 (ten columns, and -1 in the last
-three) all are pedestrians. Boxes with the flag 0 do not count and are left out; `Source.notes` says
-how many. Without a list of labels, those classes are labels that a counting box has.
+visibility. Frames and pixels count from 1. In the files of MOT15 (ten columns, and coordinates in
+the last three) all are pedestrians. Boxes with the flag 0 do not count and are left out;
+`Source.notes` says how many. Without a list of labels, those classes are labels that a counting box
+has.
 
-Source: Milan et al., MOT16, section 3 (https://arxiv.org/abs/1603.00831).
+CVAT and Datumaro write `gt/labels.txt` beside it: the names of the classes from 1 on. Their frames
+count from 1 and their pixels from 0, as their annotations do: both write x and y as they have them.
+
+Images may have any name that ends in a number; where the lowest is 0, that is frame 1. Or `images`
+is a video file.
+
+Source: Milan et al., MOT16, section 3 (https://arxiv.org/abs/1603.00831);
+`datumaro/plugins/data_formats/mot.py` of Datumaro 1.13 and `dataset_manager/formats/mot.py` of
+CVAT.
 """
 
 from __future__ import annotations
 
 import configparser
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lstd import documents
-from lstd.data.readers import natural, whole_numbers
+from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
     Classes,
     ImageFiles,
     LabelledVideo,
+    Pictures,
     collect,
+    video_frames,
 )
 from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
+from lstd.media import numbered_frames
 
 NAME = "mot"
 TREE = """\
 MOT17-02/
   seqinfo.ini
   img1/000001.jpg ...
-  gt/gt.txt
+  gt/gt.txt, and gt/labels.txt where the classes are not those of MOT
 or a folder of such folders, or of train/ and val/ with such folders"""
 
 CLASSES = (
@@ -54,8 +66,6 @@ CLASSES = (
 )
 """Names of the classes 1 to 13."""
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
-
 
 class _Line(NamedTuple):
     number: int
@@ -65,6 +75,13 @@ class _Line(NamedTuple):
     counts: bool
     class_id: int
     visibility: float
+
+
+class _Sequence(NamedTuple):
+    folder: Path
+    names: tuple[str, ...]  # of the classes from 1 on
+    first_pixel: int
+    lines: Sequence[_Line]
 
 
 def matches(path: Path) -> bool:
@@ -82,14 +99,29 @@ def read(path: Path, options: Options) -> Source:
     folders = _sequences(path, options.subset)
     if not folders:
         raise WrongTree(f"{path}: there is no gt/gt.txt in it or below; expected\n{TREE}")
-    lines = {folder: _lines(folder / "gt" / "gt.txt") for folder in folders}
-    used = {line.class_id for found in lines.values() for line in found if line.counts}
-    known = [CLASSES[i - 1] for i in sorted(used) if 1 <= i <= len(CLASSES)]
-    classes = Classes(known, options.labels)
-    videos = tuple(_video(folder, found, classes, options) for folder, found in lines.items())
-    ignored = sum(not line.counts for found in lines.values() for line in found)
-    notes = (f"{ignored} boxes have the flag 'does not count' and are left out",) if ignored else ()
-    return Source(NAME, str(path), classes.labels, videos, notes)
+    sequences = [_sequence(folder) for folder in folders]
+    known: dict[str, None] = {}
+    for sequence in sequences:
+        used = {line.class_id for line in sequence.lines if line.counts}
+        own = sequence.names is not CLASSES
+        known |= dict.fromkeys(
+            name for number, name in enumerate(sequence.names, start=1) if own or number in used
+        )
+    classes = Classes(_in_order(known), options.labels)
+    notes: list[str] = []
+    videos = tuple(_video(one, classes, options, len(sequences), notes) for one in sequences)
+    ignored = sum(not line.counts for one in sequences for line in one.lines)
+    if ignored:
+        notes.append(f"{ignored} boxes have the flag 'does not count' and are left out")
+    return Source(NAME, str(path), classes.labels, videos, tuple(notes))
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Returns names in MOT's order as far as they are MOT's; they were met in any."""
+    found = [*names]
+    if set(found) <= set(CLASSES):
+        found.sort(key=CLASSES.index)
+    return found
 
 
 def _sequences(path: Path, subset: str) -> list[Path]:
@@ -104,19 +136,32 @@ def _sequences(path: Path, subset: str) -> list[Path]:
     return sorted(found, key=lambda folder: natural.key(str(folder)))
 
 
-def _lines(path: Path) -> list[_Line]:
+def _sequence(folder: Path) -> _Sequence:
+    file = folder / "gt" / "labels.txt"
+    names: tuple[str, ...] = CLASSES
+    if file.is_file():
+        names = tuple(documents.read_text(file).rstrip().splitlines())
+    own = names is not CLASSES
+    lines = _lines(folder / "gt" / "gt.txt", has_names=own)
+    return _Sequence(
+        folder, tuple(name.strip() for name in names) if own else CLASSES, 0 if own else 1, lines
+    )
+
+
+def _lines(path: Path, *, has_names: bool) -> list[_Line]:
     result = []
     lines = documents.read_text(path).splitlines()
     try:
         for number, fields in enumerate(csv.reader(lines, skipinitialspace=True), start=1):
             if any(field.strip() for field in fields):
-                result.append(_line(fields, number, where=f"{path}, line {number}"))
+                where = f"{path}, line {number}"
+                result.append(_line(fields, number, has_names=has_names, where=where))
     except csv.Error as error:
         raise ValueError(f"{path}: not a table: {error}") from None
     return result
 
 
-def _line(fields: Sequence[str], number: int, *, where: str) -> _Line:
+def _line(fields: Sequence[str], number: int, *, has_names: bool, where: str) -> _Line:
     if len(fields) not in (7, 8, 9, 10):
         raise ValueError(
             f"{where}: {len(fields)} columns, expected frame, id, left, top, width, height, flag, "
@@ -130,7 +175,7 @@ def _line(fields: Sequence[str], number: int, *, where: str) -> _Line:
             raise ValueError(f"{where}: {name} is {field!r}, expected a number") from None
     said = [f"{where}: {name} is {field}" for name, field in zip(_COLUMNS, fields, strict=False)]
     class_id = -1
-    if len(fields) in (8, 9):
+    if len(fields) in (8, 9) or (len(fields) == 10 and has_names):
         class_id = whole_numbers.whole(values[7], what=said[7], least=None)
     return _Line(
         number=number,
@@ -147,25 +192,38 @@ _COLUMNS = ("frame", "id", "left", "top", "width", "height", "flag", "class", "v
 
 
 def _video(
-    folder: Path, lines: Sequence[_Line], classes: Classes, options: Options
+    sequence: _Sequence, classes: Classes, options: Options, count: int, notes: list[str]
 ) -> LabelledVideo:
+    folder = sequence.folder
     info = _info(folder / "seqinfo.ini")
-    images = Path(options.images) if options.images else folder / info.get("imdir", "img1")
-    if options.images and (images / folder.name).is_dir():
-        images = images / folder.name
-    length = max([int(info.get("seqlength", 0)), *(line.frame for line in lines)])
-    paths = _paths(images, length, info.get("imext", ".jpg"))
+    name = info.get("name", folder.resolve().name)
+    length = max([int(info.get("seqlength", 0)), *(line.frame for line in sequence.lines)])
+    file = pictures.video_of(options.images, name, alone=count == 1)
+    shown: Pictures
+    if file is None:
+        images = Path(options.images) if options.images else folder / info.get("imdir", "img1")
+        if options.images and (images / folder.name).is_dir():
+            images = images / folder.name
+        shown = ImageFiles(tuple(_paths(images, length, info.get("imext", ".jpg"))))
+    else:
+        beyond = numbered_frames.count(str(file)) - length
+        if beyond > 0 and "seqlength" not in info:
+            notes.append(
+                f"the labels of {name} end at frame {length}; the {beyond} frames of {file} behind "
+                "it are left out"
+            )
+        shown = video_frames(file, numbers=range(length))
     rows: dict[int, list[BoxRow]] = {}
-    for line in lines:
+    for line in sequence.lines:
         if line.counts:
-            rows.setdefault(line.frame, []).append(_row(line, classes))
+            rows.setdefault(line.frame, []).append(_row(line, sequence, classes))
     table = folder / "gt" / "gt.txt"
     return LabelledVideo(
-        name=info.get("name", folder.name),
+        name=name,
         where=str(folder),
-        pictures=ImageFiles(tuple(paths)),
+        pictures=shown,
         boxes=tuple(
-            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(1, len(paths) + 1)
+            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(1, len(shown) + 1)
         ),
         height=int(info.get("imheight", 0)),
         width=int(info.get("imwidth", 0)),
@@ -174,12 +232,13 @@ def _video(
     )
 
 
-def _row(line: _Line, classes: Classes) -> BoxRow:
+def _row(line: _Line, sequence: _Sequence, classes: Classes) -> BoxRow:
     left, top, width, height = line.box
-    known = 1 <= line.class_id <= len(CLASSES)
-    name = CLASSES[line.class_id - 1] if known else f"class {line.class_id}"
+    left, top = left - sequence.first_pixel, top - sequence.first_pixel
+    known = 1 <= line.class_id <= len(sequence.names)
+    name = sequence.names[line.class_id - 1] if known else f"class {line.class_id}"
     return BoxRow(
-        sides=(top - 1, left - 1, top - 1 + height, left - 1 + width),
+        sides=(top, left, top + height, left + width),
         class_index=classes[name],
         track=line.track,
         row_name=f"line {line.number}",
@@ -206,9 +265,14 @@ def _info(path: Path) -> dict[str, str]:
 
 def _paths(images: Path, length: int, suffix: str) -> list[str]:
     """Returns the file of every frame from 1 on, there or not."""
-    found = {}
-    for path in images.iterdir() if images.is_dir() else ():
-        if path.suffix.lower() in _SUFFIXES and path.stem.isdecimal():
-            found[int(path.stem)] = str(path)
-    last = max([length, *found])
-    return [found.get(n, str(images / f"{n:06d}{suffix}")) for n in range(1, last + 1)]
+    found: dict[int, str] = {}
+    for path in pictures.in_folder(images):
+        number = frame_names.number(path.stem)
+        if number is not None and found.setdefault(number, str(path)) != str(path):
+            raise ValueError(f"{path}: {found[number]} has the same number; a frame has one image")
+    first = 0 if 0 in found else 1
+    last = max([length, *(number + 1 - first for number in found)])
+    return [
+        found.get(n - 1 + first, str(images / f"{n - 1 + first:06d}{suffix}"))
+        for n in range(1, last + 1)
+    ]

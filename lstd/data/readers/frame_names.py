@@ -1,0 +1,153 @@
+"""Which images are frames of one video, and in which order, by their names.
+
+Exporters change names, which is undone here: Roboflow makes `street_mp4-0012.jpg` into
+`street_mp4-0012_jpg.rf.HASH.jpg` and deals the frames of a video to `train`, `valid` and `test`;
+Label Studio puts eight random hexadecimal digits and `-` before the name of a file.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lstd.data.readers import natural
+
+_SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
+_ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", re.IGNORECASE)
+_LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")
+_NUMBER = re.compile(r"[\s_.#-]*(\d+)$")
+_OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)frame_\d{6})$", re.I)
+"""How Roboflow and CVAT name the frames of a video file, without what was added."""
+
+
+class Group(NamedTuple):
+    """A video: its name, and the places of its frames in the list of names, in order."""
+
+    name: str
+    places: tuple[int, ...]
+
+
+def plain(names: Sequence[str]) -> list[str]:
+    """Returns names without suffix and without what exporters have added, folders kept.
+
+    Label Studio's digits are taken off where all names of a folder have some, no two the same.
+
+    >>> plain(["train/a_mp4-0007_jpg.rf.0f3c.jpg", "1f3a9c0d-x1.png", "77e0b1a2-x2.png"])
+    ['train/a_mp4-0007', 'x1', 'x2']
+    """
+    stems = [_ROBOFLOW.sub("", _SUFFIX.sub("", name)) for name in names]
+    prefixes: dict[str, list[str]] = collections.defaultdict(list)
+    for stem in stems:
+        folder, _, own = stem.rpartition("/")
+        found = _LABEL_STUDIO.match(own)
+        prefixes[folder].append(found.group() if found else "")
+    random = {
+        folder
+        for folder, found in prefixes.items()
+        if all(found) and len(set(found)) == len(found) and not "".join(found).isdecimal()
+    }
+    return [
+        f"{folder}{slash}{_LABEL_STUDIO.sub('', own, count=1) if folder in random else own}"
+        for folder, slash, own in (stem.rpartition("/") for stem in stems)
+    ]
+
+
+def number(name: str) -> int | None:
+    """Returns the last number of a plain name, None where it does not end in one."""
+    found = _NUMBER.search(name)
+    return int(found.group(1)) if found else None
+
+
+def is_of_video(name: str) -> bool:
+    """Whether a plain name is as Roboflow and CVAT call the frames of a video file."""
+    return bool(_OF_VIDEO.search(name))
+
+
+def group(
+    names: Sequence[str],
+    *,
+    where: str,
+    folders: bool = False,
+    parts: Sequence[str] = (),
+    title: str = "images",
+) -> list[Group]:
+    """Returns the videos that images are frames of, in the order of their first images.
+
+    Images of a folder are of one video if their plain names differ in the last number only.
+
+    Args:
+        names: of the images, with "/" between folders.
+        where: the data set, for messages.
+        folders: all images of a folder are one video, but for frames of several video files as
+            Roboflow calls them.
+        parts: the subset of each image. A video whose frames were dealt to several of them is put
+            together again; one that has a frame in two of them stays in parts of the same name.
+        title: of a video whose name says nothing.
+
+    Raises:
+        ValueError: names have two readings: two images are the same frame, or a folder that is to
+            be one video has numbers that begin anew with each of several names.
+    """
+    said = plain(names)
+    of = [*parts] or [""] * len(names)
+    found: dict[tuple[str, str], list[int]] = {}
+    for place, name in enumerate(said):
+        folder = name.rpartition("/")[0]
+        video = folder if folders and not _from_roboflow(names[place], name) else _shared(name)
+        found.setdefault((video, of[place]), []).append(place)
+    if folders:
+        for (video, _), places in found.items():
+            _check_one_video([said[place] for place in places], f"{where}: {video or title}")
+    joined: dict[tuple[str, str], list[int]] = {}
+    for (video, part), places in found.items():
+        first = joined.setdefault((video, ""), [])
+        taken = {said[place] for place in first}
+        if taken.isdisjoint(said[place] for place in places):
+            first.extend(places)
+        else:
+            joined[video, part] = places
+    result = []
+    for (video, _), places in joined.items():
+        places.sort(key=lambda place: (natural.key(said[place]), natural.key(names[place])))
+        _check_frames([names[place] for place in places], [said[p] for p in places], where=where)
+        result.append(Group(video or title, tuple(places)))
+    return result
+
+
+def _shared(name: str) -> str:
+    """Returns what the frames of a video have in common, with its folder but without a "/"."""
+    return _NUMBER.sub("", name).rstrip("/")
+
+
+def _from_roboflow(name: str, said: str) -> bool:
+    return is_of_video(said) and ".rf." in name
+
+
+def _check_one_video(said: Sequence[str], where: str) -> None:
+    numbers: dict[str, list[int]] = collections.defaultdict(list)
+    for name in said:
+        found = number(name)
+        if found is None:
+            return
+        numbers[_shared(name)].append(found)
+    counted = collections.Counter(n for of_one in numbers.values() for n in set(of_one))
+    if len(numbers) > 1 and min(map(len, numbers.values())) > 1 and max(counted.values()) > 1:
+        lengths = ", ".join(str(len(of_one)) for of_one in numbers.values())
+        raise ValueError(
+            f"{where}: by their names its images are {len(numbers)} videos of {lengths} frames, "
+            f"such as {', '.join([*numbers][:3])}, and by folders one; leave folders out, or put "
+            "each video into a folder of its own"
+        )
+
+
+def _check_frames(names: Sequence[str], said: Sequence[str], *, where: str) -> None:
+    for place in range(1, len(said)):
+        one, other = names[place - 1 : place + 1]
+        if said[place] == said[place - 1] and _SUFFIX.sub("", one) != _SUFFIX.sub("", other):
+            raise ValueError(
+                f"{where}: {one} and {other} are the same frame by their names; two videos with "
+                "names of the same kind belong into two folders, and of augmented images (as "
+                "Roboflow makes) no video can be made: export them without, or say stills"
+            )
