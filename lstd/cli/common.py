@@ -32,6 +32,7 @@ from absl import flags
 from lstd.cli import failures
 from lstd.cli.help_text import help_text, version_text
 from lstd.cli.progress import Progress as Progress
+from lstd.whole_file import is_stream
 
 if TYPE_CHECKING:
     from lstd.config import Config
@@ -255,6 +256,8 @@ def existing_file(path: str, *, flag: str) -> Path:
 def file_to_write(path: str, *, flag: str) -> Path:
     """Returns the path of a file that can be written, in a folder that is there.
 
+    A device or a pipe is taken as it is.
+
     Raises:
         ValueError: it is a folder, or its folder is not there or cannot be written to; the message
             begins with `flag`.
@@ -262,6 +265,8 @@ def file_to_write(path: str, *, flag: str) -> Path:
     file = Path(path)
     if file.is_dir():
         raise ValueError(f"{flag}: {path} is a folder, expected a file")
+    if is_stream(file):
+        return file
     if not file.parent.is_dir():
         raise ValueError(f"{flag}: there is no folder {file.parent}")
     writable_directory(str(file.parent), flag=flag)

@@ -15,6 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from lstd.cli import common, data_source
+from lstd.whole_file import is_stream
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +58,7 @@ def _inspect(values: flags.FlagValues) -> None:
 
 def _sheet_path(text: str) -> Path:
     path = common.file_to_write(text, flag="--output")
-    if path.suffix.lower() != ".png":
+    if path.suffix.lower() != ".png" and not is_stream(path):
         raise ValueError(f"--output: {path} must end in .png")
     return path
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _split(values: flags.FlagValues) -> None:
-    from lstd.data import source_checks, split
+    from lstd.data import convert, source_checks, split
     from lstd.data.problems import Report
 
     shares = split.parse_parts(values.parts)
@@ -50,15 +50,26 @@ def _split(values: flags.FlagValues) -> None:
         source_checks.usable_videos(source, policy=data_source.policy_of(values), report=Report())
     parts = split.split(source.videos, shares, seed=values.seed)
     folder = common.writable_directory(values.output_directory)
-    _write_lists(folder, parts, resume=values.resume)
+    anew = any(convert.is_given_up(folder / part) for part in parts) and not values.resume
+    _write_lists(folder, parts, resume=values.resume, anew=anew)
     if values.lists_only:
         return
+    begun: list[Path] = []
     for part, names in parts.items():
         chosen = source_checks.select(source, names)
-        data_convert.run(chosen, str(folder / part), values, prefix=part)
+        begun.append(folder / part)
+        try:
+            data_convert.run(chosen, str(folder / part), values, prefix=part)
+        except ValueError:
+            if not values.resume or convert.is_given_up(folder / part):
+                for each in begun:  # All of them begin anew, or go on.
+                    convert.give_up(each)
+            raise
 
 
-def _write_lists(folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool) -> None:
+def _write_lists(
+    folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool, anew: bool
+) -> None:
     """Writes the names of the videos in each part, unless others stand there."""
     from lstd.whole_file import write_whole
 
@@ -67,11 +78,13 @@ def _write_lists(folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bo
         for part, names in parts.items()
     }
     for path, text in texts.items():
-        if path.exists() and not resume:
+        if anew or not path.exists():
+            continue
+        if not resume:
             raise FileExistsError(
                 f"{path} is there already: --resume goes on with it, or name another folder"
             )
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if path.read_text(encoding="utf-8") != text:
             raise ValueError(
                 f"{path}: what is there was divided in another way; go on as it began, or name "
                 "another folder"

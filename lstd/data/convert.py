@@ -22,10 +22,11 @@ from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source
-from lstd.whole_file import remove_leftovers, write_whole
+from lstd.whole_file import write_whole
 
 _WORK = ".conversion"
 _PLAN = "plan.json"
+_GIVEN_UP = "given_up"
 _FRAMES_WORTH_A_PROCESS = 1000
 
 
@@ -53,33 +54,48 @@ def convert(
         on_frames: gets how many more frames are done.
 
     Raises:
-        FileExistsError: the folder holds a conversion, and `resume` is not given.
+        FileExistsError: the folder holds a conversion that is done, or was interrupted, and
+            `resume` is not given. One that its data ended begins anew.
         ProblemError: a problem whose answer is error.
         ValueError: see `conversion.make_plan`; or what is there was made in another way.
     """
     directory = Path(directory)
     work = directory / _WORK
     if not resume:
-        _check_folder(directory)
-        shutil.rmtree(work, ignore_errors=True)  # of a run that ended before it wrote a shard
-    work.mkdir(parents=True, exist_ok=True)
+        _begin_anew(directory)
     plan = _plan(source, settings, work)
+    work.mkdir(parents=True, exist_ok=True)
     _check_fingerprint(directory, work, plan)
+    (work / _GIVEN_UP).unlink(missing_ok=True)
     done = _finished(directory, work, plan)
     if on_start is not None:
         on_start(plan, sum(entry["frames"] for entry in done.values()))
     missing = [shard for shard in plan.shards if shard.file not in done]
     processes = workers or _useful_workers(missing)
-    for entry in _written(directory, missing, plan, processes):
-        write_whole(work / f"{entry['file']}.json", json.dumps(entry))
-        done[entry["file"]] = entry
-        if on_frames is not None:
-            on_frames(entry["frames"])
+    try:
+        for entry in _written(directory, missing, plan, processes):
+            write_whole(work / f"{entry['file']}.json", json.dumps(entry))
+            done[entry["file"]] = entry
+            if on_frames is not None:
+                on_frames(entry["frames"])
+    except ValueError:
+        give_up(directory)
+        raise
     content = shard_files.index(plan, [*done.values()])
     shard_files.write_index(str(directory), content)
     shutil.rmtree(work)
-    remove_leftovers(directory)
     return content
+
+
+def give_up(directory: Path) -> None:
+    """Lets the next conversion to this folder begin anew: the data have to change before it."""
+    (directory / _WORK).mkdir(parents=True, exist_ok=True)
+    (directory / _WORK / _GIVEN_UP).touch()
+
+
+def is_given_up(directory: Path) -> bool:
+    """Returns whether a conversion to this folder was ended by its data."""
+    return (directory / _WORK / _GIVEN_UP).exists()
 
 
 def _useful_workers(shards: Sequence[Shard]) -> int:
@@ -88,14 +104,18 @@ def _useful_workers(shards: Sequence[Shard]) -> int:
     return max(1, min(os.cpu_count() or 1, frames // _FRAMES_WORTH_A_PROCESS))
 
 
-def _check_folder(directory: Path) -> None:
-    held = [path.name for path in (directory / INDEX, *directory.glob("*.tfrecord"))]
-    held = [name for name in held if (directory / name).exists()]
-    if held:
+def _begin_anew(directory: Path) -> None:
+    """Removes what a conversion left that its data ended, or that had no shard yet."""
+    held = [path for path in (directory / INDEX, *directory.glob("[!.]*.tfrecord"))]
+    held = [path for path in held if path.exists()]
+    if held and not is_given_up(directory):
         raise FileExistsError(
-            f"{directory} holds a conversion already ({held[0]}): --resume goes on with it, or "
-            "name another folder"
+            f"{directory} holds a conversion already ({held[0].name}): --resume goes on with it, "
+            "or name another folder"
         )
+    for path in held:
+        path.unlink()
+    shutil.rmtree(directory / _WORK, ignore_errors=True)
 
 
 def _plan(source: Source, settings: Settings, work: Path) -> Plan:

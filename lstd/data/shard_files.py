@@ -20,7 +20,7 @@ from lstd.data.conversion import Plan, RecordPlan, Settings, Shard, fingerprint
 from lstd.data.problems import Report
 from lstd.data.source_checks import FrameOpener, NamedVideo
 from lstd.types import GroundTruth
-from lstd.whole_file import whole_file
+from lstd.whole_file import write_whole
 
 INDEX = "index.json"
 LABELS = "labels.txt"
@@ -121,8 +121,7 @@ def write_index(directory: str, content: Mapping[str, Any]) -> None:
             with tf.io.gfile.GFile(f"{directory}/{name}", "w") as file:
                 file.write(text)
             continue
-        with whole_file(f"{directory}/{name}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(f"{directory}/{name}", text)
 
 
 def report_of(entry: Mapping[str, Any]) -> Report:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstd import documents
 from lstd.types import ClipBatch
-from lstd.whole_file import remove_leftovers, whole_file, write_whole
+from lstd.whole_file import whole_file, write_whole
 
 _FACTS = "facts.json"
 
@@ -54,14 +54,13 @@ class FrameStore:
     ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.folder)
         self._kept: dict[str, dict[int, dict[str, dict[str, Any]]]] = {}
         self._open: dict[str, list[Frame]] = {}
         text = json.dumps(facts, indent=2, sort_keys=True, default=str)
         noted = self.folder / _FACTS
         if resume and noted.exists():
             _check_same(noted, text)
-            for path in sorted(self.folder.glob("*.npz")):
+            for path in sorted(self.folder.glob("[!.]*.npz")):
                 video, frames = _read(path)
                 self._kept[video] = frames
         else:

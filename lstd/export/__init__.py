@@ -22,5 +22,5 @@ Files: `options` (what is asked for); `form`, `module`, `clips`, `names` (the en
 `postprocessing_op` (from raw output to detections); `saved_model`, `tflite`, `bundle`, `loaded`,
 `conversion` (the exporters); `reference`, `streams`, `comparison`, `check`, `flatbuffer`,
 `interpreters` (the self-check); `existing`, `own_file`, `foreign_file`, `findings` (of a file that
-is there); `metadata`, `golden`, `class_names` (the JSON); `staging` (nothing half-written).
+is there); `metadata`, `golden`, `class_names` (the JSON).
 """

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.export import lite_file, lite_plan, saved_model, staging
+from lstd.export import lite_file, lite_plan, saved_model
 from lstd.export.names import CLIP
 from lstd.export.options import ExportOptions
 from lstd.export.saved_model import ExportReport, Notify
+from lstd.whole_file import whole_files
 
 NAMES = ("saved_model", "model.tflite", "model.json")
 
@@ -45,7 +46,7 @@ def export_all(
     ready = saved_model.prepared(model, asked)
     plan = lite_plan.fitted(plan, ready.module)
     folder = Path(output_directory)
-    with staging.staged(folder, NAMES) as temporary:
+    with whole_files(folder, NAMES) as temporary:
         saved = saved_model.write(ready, temporary / NAMES[0], notify=notify)
         lite = lite_file.write_module(ready, temporary / NAMES[1], plan=plan, notify=notify)
     return saved._replace(path=folder / NAMES[0]), lite._replace(path=folder / NAMES[1])

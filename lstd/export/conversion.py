@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lstd.export import class_names, form, lite_file, loaded, metadata, staging, streams
+from lstd.export import class_names, form, lite_file, loaded, metadata, streams
 from lstd.export.loaded import LoadedExport
 from lstd.export.saved_model import ExportReport, Notify
+from lstd.whole_file import whole_files
 
 
 def convert_saved_model(
@@ -46,7 +47,7 @@ def convert_saved_model(
         form.check_schedule(schedule, backbones=1 if "step" in reference.entry_points else 2)
         rule = metadata.schedule_facts(schedule, entry_points=tuple(reference.entry_points))
         facts = loaded.with_schedule(facts, rule)
-    with staging.staged(path.parent, names) as temporary:
+    with whole_files(path.parent, names) as temporary:
         report = lite_file.write(
             reference,
             os.fspath(saved_model),

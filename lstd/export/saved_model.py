@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from lstd.config import ExportConfig
-from lstd.export import check, class_names, form, metadata, postprocessing_op, staging, streams
+from lstd.export import check, class_names, form, metadata, postprocessing_op, streams
 from lstd.export.fidelity import Fidelity
 from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
 from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.whole_file import whole_files
 
 METADATA = "model.json"
 """The JSON in the folder."""
@@ -98,7 +99,7 @@ def export_saved_model(
     )
     ready = prepared(model, options)
     path = Path(path)
-    with staging.staged(path.parent, [path.name]) as temporary:
+    with whole_files(path.parent, [path.name]) as temporary:
         report = write(ready, temporary / path.name, notify=notify)
     return report._replace(path=path)
 

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.export import lite_file, lite_plan, staging, streams
+from lstd.export import lite_file, lite_plan, streams
 from lstd.export.fidelity import Metric
 from lstd.export.options import ExportOptions
 from lstd.export.saved_model import ExportReport, Notify, prepared
 from lstd.models.frame_step import Cell
+from lstd.whole_file import whole_files
 
 
 def export_tflite(
@@ -108,6 +109,6 @@ def export_tflite(
     ready = prepared(model, options)
     plan = lite_plan.fitted(plan, ready.module)
     path = Path(path)
-    with staging.staged(path.parent, lite_file.names_of(path)) as temporary:
+    with whole_files(path.parent, lite_file.names_of(path)) as temporary:
         report = lite_file.write_module(ready, temporary / path.name, plan=plan, notify=notify)
     return report._replace(path=path)

@@ -172,5 +172,4 @@ def load_model(
 
 
 def _weights_in(folder: RunFolder) -> list[str]:
-    names = sorted(path.name for path in folder.path.glob("*" + weights_file.SUFFIX))
-    return [name for name in names if ".part." not in name]
+    return sorted(path.name for path in folder.path.glob("*" + weights_file.SUFFIX))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,27 @@ def test_split_that_is_refused_leaves_nothing(tmp_path, capsys):
     assert data.main(["split", f"--input={tmp_path}", f"--output_directory={out}"]) == 2
     assert "another video has the name 'hive', too" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_split_that_the_data_ended_is_corrected_by_the_same_command(videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["split", f"--input={videos}", f"--output_directory={out}"]
+    assert data.main([*arguments, "--lists_only"]) == 0
+    (name,) = (out / "val.txt").read_text().split()
+    shutil.rmtree(out)
+    picture = videos / name / "000002.png"
+    sound = picture.read_bytes()
+    picture.write_bytes(sound[:60])
+    assert data.main(arguments) == 2
+    assert "cannot be decoded" in capsys.readouterr().err
+    assert (out / "train" / "index.json").exists()
+    picture.write_bytes(sound)
+
+    assert data.main(arguments) == 0
+    assert "already there" not in capsys.readouterr().err
+    assert data.main(arguments) == 2
+    assert sorted(path.name for path in out.iterdir()) == ["train", "train.txt", "val", "val.txt"]
+    assert not [path for path in out.glob("*/.*")]
 
 
 def test_split_lists_only_writes_no_shards(videos, tmp_path):

