@@ -10,6 +10,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from lstd import limits
 from lstd.config_check import require
 
 
@@ -29,6 +30,7 @@ class _Probable:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 <= self.probability <= 1, "probability must be in [0, 1]")
         self._check()
 
@@ -75,6 +77,7 @@ class CropOperation:
     """How often the frame is kept as it is."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         for name in ("min_object_covered", "overlap_thresh", "random_coef"):
             require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
         _range(

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 
-from lstd import schedule_names
+from lstd import limits, schedule_names
 from lstd.config_check import require
 from lstd.data_config import DataConfig
 from lstd.model_config import ModelConfig
@@ -27,6 +27,7 @@ class EvaluationConfig:
     """Below this a detection is not drawn; metrics see all of them."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(bool(self.schedules), "schedules needs at least one")
         for name in self.schedules:
             schedule_names.check(name, where="schedules")
@@ -46,6 +47,7 @@ class ExportConfig:
     use_regular_nms: bool = False
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         for name in ("max_detections", "max_classes_per_detection", "detections_per_class"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
 

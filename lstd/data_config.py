@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lstd import limits
 from lstd.augmentation_config import AugmentationConfig
 from lstd.config_check import require
 
@@ -60,6 +61,7 @@ class DatasetConfig:
     augmentation: tuple[AugmentationConfig, ...] = ()
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.batch_size >= 1, "batch_size must be at least 1")
         require(self.unroll_length >= 1, "unroll_length must be at least 1")
         require(

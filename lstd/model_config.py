@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lstd import schedule_names
+from lstd import limits, schedule_names
 from lstd.config_check import require
 
 
@@ -22,6 +22,7 @@ class ConvConfig:
     batch_norm_epsilon: float = 0.001
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 <= self.batch_norm_decay < 1, "batch_norm_decay must be in [0, 1)")
         require(self.batch_norm_epsilon > 0, "batch_norm_epsilon must be above 0")
         require(self.l2_weight >= 0, "l2_weight must not be negative")
@@ -38,6 +39,7 @@ class BoxPredictorConfig:
     conv: ConvConfig = ConvConfig()
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.kernel_size in (1, 3, 5), "kernel_size must be 1, 3 or 5")
 
 
@@ -61,6 +63,7 @@ class AnchorConfig:
     base_anchor_width: float = 1.0
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.num_layers >= 1, "num_layers must be at least 1")
         require(
             not self.scales or len(self.scales) == self.num_layers,
@@ -91,6 +94,7 @@ class MatchingConfig:
     """Every object takes its best anchor, however small the overlap."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(
             0 <= self.unmatched_threshold <= self.matched_threshold <= 1,
             "0 <= unmatched_threshold <= matched_threshold <= 1 must hold",
@@ -109,6 +113,7 @@ class HardNegativeConfig:
     min_negatives_per_image: int = 0
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.num_hard_examples > 0, "num_hard_examples must be above 0")
         require(0 < self.iou_threshold <= 1, "iou_threshold must be in (0, 1]")
         for name in ("max_negatives_per_positive", "min_negatives_per_image"):
@@ -130,6 +135,7 @@ class LossConfig:
     """null switches mining off: every anchor counts."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 <= self.focal_alpha <= 1, "focal_alpha must be in [0, 1]")
         for name in ("focal_gamma", "classification_weight", "localization_weight"):
             require(0 <= getattr(self, name) < math.inf, f"{name} must be finite and not negative")
@@ -146,6 +152,7 @@ class PostprocessingConfig:
     max_total_detections: int = 100
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 < self.iou_threshold <= 1, "iou_threshold must be in (0, 1]")
         require(self.max_detections_per_class > 0, "max_detections_per_class must be above 0")
         require(self.max_total_detections > 0, "max_total_detections must be above 0")
@@ -201,6 +208,7 @@ class ModelConfig:
     postprocessing: PostprocessingConfig = PostprocessingConfig()
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.num_classes >= 1, "num_classes must be at least 1")
         require(
             len(self.labels) in (0, self.num_classes),

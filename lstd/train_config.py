@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from lstd import limits
 from lstd.config_check import require
 
 Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
@@ -27,6 +28,7 @@ class LearningRateConfig:
     """cosine: the share of the run before the rate begins to fall."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 < self.initial < math.inf, "initial must be finite and above 0")
         require(0 < self.decay_factor < math.inf, "decay_factor must be finite and above 0")
         require(self.decay_steps > 0, "decay_steps must be above 0")
@@ -51,6 +53,7 @@ class OptimizerConfig:
     """Each variable's gradient is clipped to this L2 norm by itself; 0 means no clipping."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(0 <= self.decay <= 1, "decay must be in [0, 1]")
         for name in ("momentum", "beta_1", "beta_2"):
             require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
@@ -88,6 +91,7 @@ class EarlyStoppingConfig:
     """An epoch is better when it is so by more than this."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         require(self.patience >= 1, "patience must be at least 1")
         require(self.min_delta >= 0, "min_delta must not be negative")
 
@@ -138,6 +142,7 @@ class TrainConfig:
     matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
 
     def __post_init__(self) -> None:
+        limits.check_section(self)
         for name in ("steps", "steps_per_epoch", "keep_checkpoints", "accumulate_steps"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")

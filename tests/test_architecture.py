@@ -30,6 +30,7 @@ ROWS = (
         "pipeline_settings",
         "text_proto",
         "label_map",
+        "limits",
         "compatibility",
         "cpu_allocator",
         "processor",

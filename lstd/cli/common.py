@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from lstd import limits
 from lstd.cli import failures
 from lstd.cli.help_text import help_text, version_text
 from lstd.cli.progress import Progress as Progress
@@ -194,6 +195,8 @@ def parse(
             f"unexpected argument {rest[0]!r}; every value follows its flag, as in "
             f"--flag {rest[0]} ({program} --help lists the flags)"
         )
+    for name in values:
+        limits.check(name, values[name].value, flag="--")
     not_numbers = [name for name in values if values[name].value != values[name].value]  # NaN
     if not_numbers:
         raise ValueError(f"--{not_numbers[0]}=nan: expected a number")

@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     flags.DEFINE_string(
         "output", "", "PNG file for the sheet of frames; empty: none.", flag_values=values
     )
-    flags.DEFINE_integer("frames", 12, "Frames in the sheet.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "frames", 12, "Frames in the sheet.", lower_bound=1, upper_bound=1000, flag_values=values
+    )
     return common.run(
         _inspect,
         values,

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 # Documented, not exported: a record by its place. A dataset of one record takes 30 times as long.
 from tensorflow.python.lib.io import tf_record
 
+from lstd import limits
 from lstd.data.problems import ProblemError
 
 _PREFIX_BYTES = 1 << 14  # enough for the context of a record, which stands before its frames
@@ -190,6 +191,7 @@ def _scan(
                 try:
                     context = _context(file, length, where=f"{path}: record {number}")
                     name, part = _describe(path, number, offset, context)
+                    check_numbers(part, length)
                     if check is not None:
                         check(part)
                 except ProblemError as error:
@@ -270,6 +272,22 @@ def _describe(path: str, number: int, offset: int, context: tf.train.Features) -
         num_frames=integer("record/num_frames"),
     )
     return text("image/source_id") or text("image/filename"), part
+
+
+def check_numbers(part: Part, length: int) -> None:
+    """Raises where a record of so many bytes cannot be what it says.
+
+    Raises:
+        ProblemError: it names file and record.
+    """
+    sides = max(part.height, part.width)
+    if part.num_frames > length or part.first_frame > limits.FRAMES or sides > limits.PIXELS:
+        raise damage(
+            f"{name_of(part)} of {length} bytes says that it has {part.num_frames} frames of "
+            f"{part.width} x {part.height} pixels, the first being {part.first_frame}"
+        )
+    if min(part.num_frames, part.first_frame, part.height, part.width) < 0:
+        raise damage(f"{name_of(part)} holds a number of frames or pixels below 0")
 
 
 def _masked_crc32c(data: bytes) -> int:

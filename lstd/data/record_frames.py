@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lstd import limits
 from lstd.data import record_files, sequence_example
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part
@@ -64,6 +65,7 @@ def spans(name: str, parts: Sequence[Part]) -> list[Span]:
             gap += f"{expected}: frames are {'missing' if missing > 0 else 'there twice'}"
             if missing < 0:
                 raise ValueError(gap)
+            limits.check_missing(found=end, said=end + missing, where=where)
             result.append(Span(None, end, end + missing, gap))
             end += missing
         length = part.num_frames or len(frames_of(part))

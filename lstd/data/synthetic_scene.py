@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd import limits
 from lstd.media import optional
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
@@ -66,6 +67,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        limits.check_section(self)
         least = {"videos": 1, "frames": 1, "height": _LEAST_SIDE, "width": _LEAST_SIDE}
         for name, number in least.items():
             if getattr(self, name) < number:

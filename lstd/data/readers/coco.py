@@ -23,6 +23,7 @@ from typing import Any
 from lstd.data.readers import coco_file, natural, whole_numbers
 from lstd.data.readers.coco_file import Annotation, Category, Content, Id, Image
 from lstd.data.readers.labelled_video import (
+    MOST_FRAMES,
     BoxRow,
     Classes,
     ImageFiles,
@@ -263,7 +264,12 @@ def _pictures(images: Sequence[Image], folder: Path) -> Pictures:
         if file is None:
             parts.append(ImageFiles(tuple(str(folder / name) for name in names)))
         else:
-            numbers = [int(name.rpartition("#")[2]) for name in names]
+            numbers = [
+                whole_numbers.whole(
+                    float(name.rpartition("#")[2]), what=f"file_name is {name}", most=MOST_FRAMES
+                )
+                for name in names
+            ]
             parts.append(video_frames(file, numbers=numbers))
     return parts[0] if len(parts) == 1 else JoinedPictures(tuple(parts))
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import documents
+from lstd import documents, limits
 from lstd.data.readers import natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -216,5 +216,6 @@ def _pictures(medium: Path, *, at_least: int) -> Pictures:
     files = [str(file) for file in pictures.in_folder(medium)]
     if not files:
         raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
+    limits.check_missing(found=len(files), said=at_least, where=f"the last label of {medium}")
     beyond = [f"{medium}/(frame {n})" for n in range(len(files), at_least)]
     return ImageFiles((*files, *beyond))

@@ -29,6 +29,8 @@ from lstd.types import GroundTruth
 NAME = record_set.EXAMPLE_NAME
 TREE = record_set.TREE
 
+_TEXTS = ("image/encoded", "image/source_id", "image/filename", "image/object/class/text")
+_WHOLE = ("image/height", "image/width", "image/object/class/label", "image/object/track/label")
 _COLUMNS = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax", "class/label")
 _OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
 
@@ -119,13 +121,15 @@ def _described(serialized: bytes, path: str, number: int, offset: int) -> _Entry
     features = _features(serialized, where=where)
     sides = [_values(features, f"image/{side}") for side in ("height", "width")]
     height, width = (int(side[0]) if side else 0 for side in sides)
+    part = Part(path, number, offset, 0, height, width)
+    record_files.check_numbers(part, len(serialized))
     said = [_values(features, f"image/{key}") for key in ("source_id", "filename")]
     name = next((v[0].decode(errors="replace") for v in said if v and v[0]), "")
     texts = _values(features, "image/object/class/text")
     classes = _values(features, "image/object/class/label")
     return _Entry(
         name or f"{Path(path).name}#{number}",
-        Part(path, number, offset, 0, height, width),
+        part,
         {int(c): t.decode(errors="replace") for c, t in zip(classes, texts, strict=False)},
         "image/object/track/label" in features,
     )
@@ -142,18 +146,26 @@ def _features(serialized: bytes, *, where: str) -> Any:
         raise record_files.damage(f"{where} is not a tf.Example: {error}") from None
     if "image/encoded" not in features:
         raise record_files.damage(f"{where} has no 'image/encoded'")
+    for key in (*_TEXTS, *_WHOLE, *(f"image/object/{name}" for name in _COLUMNS[:4])):
+        _check_values(key, _values(features, key), where=where)
     columns = {name: _values(features, f"image/object/{name}") for name in _COLUMNS}
     optional = {name: _values(features, f"image/object/{name}") for name in _OPTIONAL_COLUMNS}
     columns |= {name: values for name, values in optional.items() if values}
-    for name, values in columns.items():
-        if values and isinstance(values[0], bytes):  # all of a feature are of one kind
-            raise record_files.damage(f"{where}: image/object/{name} holds text, expected numbers")
     if len({len(values) for values in columns.values()}) > 1:
         told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
     for track in optional["track/label"]:
         _track_id(track, where=where)
     return features
+
+
+def _check_values(key: str, values: list, *, where: str) -> None:
+    is_text = key in _TEXTS
+    if values and isinstance(values[0], bytes) != is_text:  # all of a feature are of one kind
+        came, expected = ("numbers", "text") if is_text else ("text", "numbers")
+        raise record_files.damage(f"{where}: {key} holds {came}, expected {expected}")
+    if key in _WHOLE and not all(float(value).is_integer() for value in values):
+        raise record_files.damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
 
 
 def _track_id(value: float, *, where: str) -> int:

@@ -10,14 +10,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from lstd import limits
 from lstd.data import source_images
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import UNKNOWN_CLASS, Image, ImageFile, SourceFrame
 from lstd.media import numbered_frames, video
 from lstd.types import GroundTruth
 
-MOST_FRAMES = 10_000_000
-"""Of a video, four days at 30 a second; a number above it is a mistake, not a frame."""
+MOST_FRAMES = limits.FRAMES
 
 
 class RawBoxes(NamedTuple):
@@ -279,6 +279,7 @@ def video_frames(
     """
     info = video.probe(path)
     length = len(numbers) if numbers is not None else numbered_frames.count(str(path))
+    limits.check_missing(found=length, said=at_least, where=f"the last label of {path}")
     return VideoFrames(
         path=str(path),
         length=max(length, at_least),

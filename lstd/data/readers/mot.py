@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import documents
+from lstd import documents, limits
 from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -272,6 +272,7 @@ def _paths(images: Path, length: int, suffix: str) -> list[str]:
             raise ValueError(f"{path}: {found[number]} has the same number; a frame has one image")
     first = 0 if 0 in found else 1
     last = max([length, *(number + 1 - first for number in found)])
+    limits.check_missing(found=len(found), said=last, where=f"{images.parent}")
     return [
         found.get(n - 1 + first, str(images / f"{n - 1 + first:06d}{suffix}"))
         for n in range(1, last + 1)

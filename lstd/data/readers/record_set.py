@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lstd import limits
 from lstd.data.readers import natural
 from lstd.data.readers.options import Options, WrongTree
 
@@ -58,6 +59,11 @@ def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
     known = {number: name for number, name in known.items() if number >= 1}
     if not known:
         return ()
+    if max(known) > limits.CLASSES:
+        raise ValueError(
+            f"a record names class {max(known)} {known[max(known)]!r}; numbers above "
+            f"{limits.CLASSES} are taken for a mistake"
+        )
     return tuple(known.get(number, f"class {number - 1}") for number in range(1, max(known) + 1))
 
 

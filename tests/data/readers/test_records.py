@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,26 @@ def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
     assert frame.class_texts[0] == f"number {2**32 + 1}"
 
 
-@pytest.mark.parametrize("name", ["bbox/ymin", "class/label", "track/label"])
-def test_texts_in_place_of_numbers_are_told(tmp_path: Path, name: str) -> None:
-    column = f"image/object/{name}"
-    path = write(tmp_path / "a.tfrecord", example(**{column: feature("7", "8")}))
-    with pytest.raises(ProblemError, match=rf"record 0 .*: {column} holds text, expected numbers"):
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("image/encoded", 7, "holds numbers, expected text"),
+        ("image/source_id", 7.5, "holds numbers, expected text"),
+        ("image/filename", 1, "holds numbers, expected text"),
+        ("image/object/class/text", 1, "holds numbers, expected text"),
+        ("image/height", b"9", "image/height holds text, expected numbers"),
+        ("image/object/bbox/ymin", "7", "bbox/ymin holds text, expected numbers"),
+        ("image/object/track/label", "7", "track/label holds text, expected numbers"),
+        ("image/width", float("inf"), "holds [inf], expected whole numbers"),
+        ("image/object/class/label", float("nan"), "holds [nan], expected whole numbers"),
+        ("image/height", 10**12, "1000000000000 pixels"),
+    ],
+)
+def test_a_feature_of_another_kind_is_damage(
+    tmp_path: Path, key: str, value: bytes | str | float, told: str
+) -> None:
+    path = write(tmp_path / "a.tfrecord", example(**{key: feature(value)}))
+    with pytest.raises(ProblemError, match=rf"record 0 .*{re.escape(told)}"):
         readers.open(path)
 
 
