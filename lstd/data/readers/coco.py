@@ -1,11 +1,16 @@
-"""Reads COCO JSON: with videos (CocoVID, as mmtracking writes it), and of single images.
+"""Reads COCO JSON: with videos (CocoVID, as mmtracking writes it, TAO), and of single images.
 
-An image belongs to the video `video_id`, at the place that `frame_id` gives it; an image without
-one is a video of one frame. With `folders`, the images of a folder, or the frames of a video file,
-are a video, in the order of their names, whatever their `video_id`. `instance_id` or `track_id` of
-an annotation is its identity. A `file_name` such as `street.avi#12` is frame 12, from 0, of a video
-file; a video may take its frames from several files. Boxes are x, y, width, height in pixels of the
-image.
+An image belongs to the video `video_id`, at the place that `frame_id` or `frame_index` gives it, or
+else the number in its name; an image without a `video_id` is a video of one frame. With `folders`,
+the images of a folder, or the frames of a video file, are a video, in the order of their names (see
+`frame_names`), or of the list where the names say none; so are images without `video_id` if the
+boxes have tracks, or the names are those of frames of a video. `instance_id`, `track_id` or CVAT's
+`attributes.track_id` of an annotation is its identity. A `file_name` such as `street.avi#12` is
+frame 12, from 0, of a video file; a video may take its frames from several files. Boxes are x, y,
+width, height in pixels of the image; where there is none, that of the mask.
+
+A folder may hold `train/`, `valid/` and so on with a file each, as Roboflow writes it. Its first
+category, without boxes and the parent of all others, is the data set's name and no class.
 
 Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking.
 """
@@ -15,13 +20,14 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+import mmap
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lstd.data.readers import coco_file, natural, whole_numbers
-from lstd.data.readers.coco_file import Annotation, Category, Content, Id, Image
+from lstd.data.readers import coco_file, coco_masks, frame_names, pictures, whole_numbers
+from lstd.data.readers.coco_file import Annotation, Content, Id, Image
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
@@ -34,18 +40,32 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import UNKNOWN_CLASS, Source
 
 NAME = "coco"
 TREE = coco_file.TREE
 
 _FRAME_OF_VIDEO = re.compile(r"^(.+\.\w+)#(\d+)$")
-_LOOKED_AT = 200
+_LISTS = [rf'"{key}"\s*:\s*\['.encode() for key in ("images", "annotations")]
+
+
+class _Shot(NamedTuple):
+    """An image with its boxes, its subset and the file that tells of it; `files` finds its own."""
+
+    image: Image
+    name: str
+    boxes: RawBoxes
+    part: str
+    file: Path
+    files: pictures.Finder
+
+
+Videos = list[tuple[str, list[_Shot]]]
 
 
 def matches(path: Path) -> bool:
-    """Whether a file is COCO JSON, or a folder holds one (also in `annotations/`)."""
+    """Whether a file is COCO JSON, or a folder holds one (also in `annotations/` or `train/`)."""
     return bool(_files(path))
 
 
@@ -54,74 +74,171 @@ def read(path: Path, options: Options) -> Source:
 
     Raises:
         ValueError: not COCO JSON, several files to choose from, an annotation of no image, an image
-            of no video, or none of the images is found; the message names the entry.
+            of no video, none of the images is found, or their names have two readings; the message
+            names the entry.
     """
-    file = _only(path, options.subset)
-    content = coco_file.load(file)
-    names: dict[Id, str] = {
-        entry.id: str(entry.name) for entry in sorted(content.categories, key=_id)
-    }
-    classes = Classes(list(names.values()), options.labels)
-    _check_ids(content, file)
-    boxes = _boxes(content, names, classes, file)
-    groups = _folders(content) if options.folders else _videos(content, file, stills=options.stills)
-    folder = _image_folder(file, content.images, options.images)
-    has_tracks = any(entry.track is not None for entry in content.annotations)
-    videos = tuple(
+    files = _chosen(path, options.subset)
+    contents = {part: coco_file.load(file) for part, file in files.items()}
+    tables = {part: _names(content) for part, content in contents.items()}
+    known = dict.fromkeys(name for table in tables.values() for name in table.values())
+    classes = Classes([*known], options.labels)
+    shots = [
+        one
+        for part, content in contents.items()
+        for one in _shots(files[part], part, content, tables[part], classes, options.images)
+    ]
+    notes: list[str] = []
+    if len(files) > 1:
+        told = ", ".join(f"{part} ({len(c.images)} images)" for part, c in contents.items())
+        notes.append(f"all subsets are taken: {told}; one is chosen by subset")
+    has_tracks = any(e.track is not None for c in contents.values() for e in c.annotations)
+    if options.stills:
+        videos = [(one.name, [one]) for one in shots]
+    elif options.folders:
+        videos = _by_names(shots, options, str(path), notes, apart=has_tracks)
+    else:
+        videos = [
+            video
+            for part, content in contents.items()
+            for video in _told(content, [one for one in shots if one.part == part], notes)
+        ]
+        rest = [one for one in shots if one.image.video_id in (None, -1)]
+        if rest and (has_tracks or _are_of_videos(rest)):
+            videos += _by_names(rest, options, str(path), notes, apart=has_tracks)
+        else:
+            videos += [(one.name, [one]) for one in rest]
+            if len(rest) == len(shots) > 1:
+                notes.append(_APART)
+    made = tuple(
         LabelledVideo(
             name=name,
-            where=str(file),
-            pictures=_pictures(images, folder),
-            boxes=tuple(boxes[image.id] for image in images),
-            height=_one_of([image.height for image in images]),
-            width=_one_of([image.width for image in images]),
+            where=str(own[0].file) if own else str(path),
+            pictures=_pictures(name, own, options, alone=len(videos) == 1),
+            boxes=tuple(one.boxes for one in own),
+            height=_one_of([one.image.height for one in own]),
+            width=_one_of([one.image.width for one in own]),
             has_tracks=has_tracks,
             has_crowds=True,
             in_pixels=True,
         )
-        for name, images in groups
+        for name, own in videos
     )
-    return Source(NAME, str(path), classes.labels, videos, _notes(content, options))
+    return Source(NAME, str(path), classes.labels, made, tuple(notes))
 
 
-def _id(category: Category) -> int:
-    return category.id
+_APART = (
+    "every image is a video of its own: none has a video_id; if a folder of images is a video, "
+    "say so with folders, if they are single images, with stills"
+)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path) -> dict[str, list[Path]]:
+    """Returns the COCO files by subset: with the empty one, or with the names of folders."""
     if path.is_file():
-        return [path] if path.suffix.lower() == ".json" and _looks_like_coco(path) else []
+        return {"": [path]} if path.suffix.lower() == ".json" and _has(path, any) else {}
     if not path.is_dir():
-        return []
-    found = [*sorted(path.glob("*.json")), *sorted(path.glob("annotations/*.json"))]
-    return [file for file in found if _looks_like_coco(file)]
+        return {}
+    found: dict[str, list[Path]] = {}
+    for pattern in ("*.json", "annotations/*.json"):
+        found.setdefault("", []).extend(f for f in sorted(path.glob(pattern)) if _has(f, all))
+    if found[""]:
+        return found
+    for pattern in ("*/*.json", "*/annotations/*.json"):
+        for file in sorted(path.glob(pattern)):
+            if _has(file, all):
+                found.setdefault(file.relative_to(path).parts[0], []).append(file)
+    return {part: files for part, files in found.items() if files}
 
 
-def _looks_like_coco(path: Path) -> bool:
-    with path.open("rb") as file:
-        head, size = file.read(1 << 16), path.stat().st_size
-        file.seek(max(0, size - (1 << 12)))
-        tail = file.read()
-    keys = (b'"images"', b'"annotations"', b'"categories"')
-    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and any(
-        key in head or key in tail for key in keys
-    )
+def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
+    """Whether a file has enough of the lists of COCO; its texts may hold these words, too."""
+    if path.stat().st_size < 2:
+        return False
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        if not content[:64].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{"):
+            return False
+        return enough(re.search(pattern, content) is not None for pattern in _LISTS)
 
 
-def _only(path: Path, subset: str) -> Path:
+def _chosen(path: Path, subset: str) -> dict[str, Path]:
+    """Returns the file of each subset that is to be read."""
     found = _files(path)
     if not found:
         raise WrongTree(f"{path}: there is no COCO JSON; expected\n{TREE}")
-    chosen = [file for file in found if subset in file.stem] if subset else found
-    exact = [file for file in found if file.stem == subset]
-    chosen = exact or chosen
-    if len(chosen) != 1:
-        names = ", ".join(file.name for file in found)
-        raise ValueError(
-            f"{path}: {len(chosen)} of its COCO files fit; name one of them, or choose by --subset "
-            f"a part of its name: {names}"
+    if "" in found:
+        told = found[""]
+        exact = [file for file in told if file.stem == subset]
+        found = {"": exact or [file for file in told if subset in file.stem]}
+    else:
+        found = {part: found[part] for part in chosen(subset, found, where=str(path))}
+        told = next((files for files in found.values() if len(files) > 1), [])
+    for part, files in found.items():
+        if len(files) != 1:
+            raise ValueError(
+                f"{path / part}: {len(files)} of its COCO files fit; name one of them, or choose "
+                f"by --subset a part of its name: {', '.join(file.name for file in told)}"
+            )
+    return {part: files[0] for part, files in found.items()}
+
+
+def _names(content: Content) -> dict[Id, str]:
+    """Returns the name of each category, in the order of their ids."""
+    names: dict[Id, str] = {
+        c.id: str(c.name) for c in sorted(content.categories, key=lambda c: c.id)
+    }
+    used = {entry.category_id for entry in content.annotations}
+    for root in content.categories:
+        above = [c.supercategory == root.name for c in content.categories if c.id != root.id]
+        if above and all(above) and root.id not in used:
+            del names[root.id]
+            break
+    return names
+
+
+def _shots(
+    file: Path, part: str, content: Content, names: Mapping[Id, str], classes: Classes, given: str
+) -> list[_Shot]:
+    _check_ids(content, file)
+    boxes = _boxes(content, names, classes, file)
+    found = _finder(file, part, content.images, given)
+    return [
+        _Shot(image, pictures.clean(image.file_name), boxes[image.id], part, file, found)
+        for image in content.images
+    ]
+
+
+def _finder(file: Path, part: str, images: Sequence[Image], given: str) -> pictures.Finder:
+    """Returns what finds the files of images, in the folders where tools put them."""
+    above = file.parent.parent
+    subset = file.stem.rpartition("_")[2]  # of instances_train2017
+    names = [_FRAME_OF_VIDEO.sub(r"\1", pictures.clean(image.file_name)) for image in images]
+    if Path(given).is_file():
+        return pictures.Finder(Path(given).parent)
+    if given:
+        inner = [Path(given) / name for name in (part, subset) if name]
+        places = [Path(given), *(place for place in inner if place.is_dir())]
+    else:
+        places = [
+            *(file.parent / place for place in ("", "images", file.stem)),
+            *(above / place for place in ("", "images", "frames", "Data/VID", subset)),
+            *(root / "images" / subset for root in (file.parent, above)),
+            *(above / "Data" / "VID" / subset for subset in ("train", "val")),
+        ]
+        for root in (file.parent, above):
+            below = [place for place in (root / "images").glob("*") if place.is_dir()]
+            places += below if len(below) == 1 else []
+    try:
+        return pictures.finder(names, places, where=str(file))
+    except ValueError:
+        videos = any(
+            p.suffix.lower() in pictures.VIDEO_SUFFIXES for p in Path(given or ".").glob("*")
         )
-    return chosen[0]
+        if given and videos:
+            return pictures.Finder(Path(given))
+        raise
 
 
 def _boxes(
@@ -136,7 +253,7 @@ def _boxes(
             raise ValueError(
                 f"{path}: {place} is of image {entry.image_id}, which is not in the list"
             )
-        left, top, width, height = (float("nan") if side is None else side for side in entry.bbox)
+        left, top, width, height = (math.nan if s is None else s for s in _box(entry, number, path))
         name = names.get(entry.category_id)
         rows[entry.image_id].append(
             BoxRow(
@@ -154,6 +271,19 @@ def _boxes(
     }
 
 
+def _box(entry: Annotation, number: int, path: Path) -> Sequence[float | None]:
+    """Returns the box of an annotation, or of its mask."""
+    if entry.bbox is not None:
+        return entry.bbox
+    try:
+        box = coco_masks.box_of(entry.segmentation)
+    except ValueError as error:
+        raise ValueError(f"{path}: annotations[{number}] has a segmentation: {error}") from None
+    if box is None:
+        raise ValueError(f"{path}: annotations[{number}] has no bbox")
+    return box
+
+
 def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
     """Returns a number for each track id: itself, or its place where ids are no small numbers.
 
@@ -168,29 +298,93 @@ def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
     return {**unknown, **{one: number for number, one in enumerate(ids)}}
 
 
-def _videos(content: Content, path: Path, *, stills: bool) -> list[tuple[str, list[Image]]]:
-    """Returns name and images, in order, of every video."""
+def _told(content: Content, shots: Sequence[_Shot], notes: list[str]) -> Videos:
+    """Returns the videos that a file tells of by `video_id`."""
     named: dict[Any, str] = {
         entry.id: str(entry.id if entry.name is None else entry.name) for entry in content.videos
     }
-    groups: dict[Any, list[Image]] = {} if stills else {key: [] for key in named}
-    names: dict[Any, str] = {} if stills else dict(named)
-    for number, image in enumerate(content.images):
-        owner = image.video_id
-        if stills or owner is None or owner == -1:
-            key: Any = ("still", number)
-            names[key] = image.file_name
-        else:
-            key = owner
-            if named and owner not in named:
-                raise ValueError(
-                    f'{path}: image {image.file_name} is of video {owner}, which is not in "videos"'
-                )
-            names.setdefault(key, str(owner))
-        groups.setdefault(key, []).append(image)
-    for images in groups.values():
-        images.sort(key=lambda image: image.frame_id or 0)
-    return [(names[key], images) for key, images in groups.items()]
+    groups: dict[Any, list[_Shot]] = {key: [] for key in named}
+    for one in shots:
+        owner = one.image.video_id
+        if owner in (None, -1):
+            continue
+        if named and owner not in named:
+            raise ValueError(
+                f'{one.file}: image {one.name} is of video {owner}, which is not in "videos"'
+            )
+        groups.setdefault(owner, []).append(one)
+    return [
+        (named.get(key, str(key)), _in_order(own, named.get(key, str(key)), notes))
+        for key, own in groups.items()
+    ]
+
+
+def _in_order(shots: Sequence[_Shot], video: str, notes: list[str]) -> list[_Shot]:
+    """Returns the frames of a video as `frame_id` or `frame_index` say, or else their names."""
+    without = [one for one in shots if one.image.frame is None]
+    if len(shots) < 2 or not without:
+        return sorted(shots, key=lambda one: one.image.frame or 0)
+    if len(without) < len(shots):
+        raise ValueError(
+            f"{shots[0].file}: image {without[0].name} of video {video} has no frame_id, and "
+            "others have; which frame it is cannot be told"
+        )
+    names = [_by_slash(one.name) for one in shots]
+    order = frame_names.order(names)
+    if order is None:
+        raise ValueError(
+            f"{shots[0].file}: the images of video {video} have no frame_id, and their names, such "
+            f"as {names[0]}, say no order; add a frame_id to each"
+        )
+    notes.append(
+        f"the images of video {video} have no frame_id; they are taken in the order of their "
+        f"names: {names[order[0]]}, {names[order[1]]} and so on"
+    )
+    return [shots[place] for place in order]
+
+
+def _by_names(
+    shots: Sequence[_Shot], options: Options, where: str, notes: list[str], *, apart: bool
+) -> Videos:
+    """Returns the videos that names tell; `apart`: subsets have track ids of their own."""
+    file = Path(options.images)
+    if file.is_file():
+        names = [_by_slash(one.name) for one in shots]
+        order = frame_names.order(names) or range(len(names))
+        return [(file.name, [shots[place] for place in order])]
+    result: Videos = []
+    parts = dict.fromkeys(one.part for one in shots) if apart else [None]
+    for part in parts:
+        own = [one for one in shots if part in (None, one.part)]
+        groups = frame_names.group(
+            [_by_slash(one.name) for one in own],
+            where=where,
+            folders=options.folders,
+            parts=[one.part for one in own],
+        )
+        result += [(group.name, [own[place] for place in group.places]) for group in groups]
+        unordered = [group.name for group in groups if not group.ordered]
+        if unordered:
+            notes.append(
+                f"the names of the images of {unordered[0]} say no order; that of the list is taken"
+            )
+    if not options.folders:
+        notes.append(
+            f"the images are taken for {len(result)} videos, by their names: none has a video_id; "
+            "if they are single images, say so with stills"
+        )
+    return result
+
+
+def _by_slash(name: str) -> str:
+    """Returns a frame of a video file as if that were a folder."""
+    return _FRAME_OF_VIDEO.sub(r"\1/\2", name)
+
+
+def _are_of_videos(shots: Sequence[_Shot]) -> bool:
+    """Whether all names are of frames of video files."""
+    names = frame_names.plain([one.name for one in shots])
+    return all(_FRAME_OF_VIDEO.match(name) or frame_names.is_of_video(name) for name in names)
 
 
 def _check_ids(content: Content, path: Path) -> None:
@@ -199,83 +393,37 @@ def _check_ids(content: Content, path: Path) -> None:
         raise ValueError(f"{path}: {doubled[0][1]} images have the id {doubled[0][0]}")
 
 
-def _folders(content: Content) -> list[tuple[str, list[Image]]]:
-    """Returns name and images, in order, of every folder and every video file."""
-    groups: dict[str, list[Image]] = {}
-    for image in content.images:
-        found = _FRAME_OF_VIDEO.match(image.file_name)
-        folder = found.group(1) if found else image.file_name.rpartition("/")[0]
-        groups.setdefault(folder or "images", []).append(image)
-    for images in groups.values():
-        images.sort(key=lambda image: natural.key(image.file_name))
-    return [*groups.items()]
-
-
-def _notes(content: Content, options: Options) -> tuple[str, ...]:
-    """Returns what to say where no two images are of one video, and nobody wanted that."""
-    if options.stills or options.folders or len(content.images) < 2:
-        return ()
-    if any(image.video_id not in (None, -1) for image in content.images):
-        return ()
-    return (
-        "every image is a video of its own: none has a video_id; if a folder of images is a video, "
-        "say so with folders, if they are single images, with stills",
-    )
-
-
 def _one_of(said: Sequence[float | None]) -> int:
     """Returns the size that all images of a video say, 0 if they say several, none or nonsense."""
     sizes = {int(size) if size and 0 < size < math.inf else 0 for size in said}
     return sizes.pop() if len(sizes) == 1 else 0
 
 
-def _image_folder(path: Path, images: Sequence[Image], given: str) -> Path:
-    """Returns the folder that `file_name` starts from."""
-    above = path.parent.parent
-    usual = [
-        path.parent,
-        path.parent / "images",
-        path.parent / path.stem,
-        above,
-        above / "images",
-        above / "Data" / "VID",
-        above / path.stem.rpartition("_")[2],
-        *(above / "Data" / "VID" / part for part in ("train", "val")),
-    ]
-    places = [Path(given)] if given else usual
-    files = [_FRAME_OF_VIDEO.sub(r"\1", i.file_name) for i in images[:_LOOKED_AT]]
-    for place in places:
-        if any((place / name).exists() for name in dict.fromkeys(files)):
-            return place
-    if not files:
-        return places[0]
-    looked = ", ".join(str(place) for place in dict.fromkeys(places))
-    raise ValueError(
-        f"{path}: none of its images is found, such as {files[0]}; looked in {looked}; say where "
-        "they are with --images"
-    )
-
-
-def _pictures(images: Sequence[Image], folder: Path) -> Pictures:
+def _pictures(name: str, shots: Sequence[_Shot], options: Options, *, alone: bool) -> Pictures:
     """Returns the pictures of a video; each may be a file, or a frame of a video file."""
+    given = pictures.video_of(options.images, name, alone=alone)
+    if given is not None:
+        return pictures.frames_of(given, [one.name for one in shots], where=str(shots[0].file))
     parts: list[Pictures] = []
-    for file, group in itertools.groupby(images, key=lambda image: _video_file(image, folder)):
-        names = [image.file_name for image in group]
+    for file, group in itertools.groupby(shots, key=_video_file):
+        own = [*group]
         if file is None:
-            parts.append(ImageFiles(tuple(str(folder / name) for name in names)))
+            parts.append(ImageFiles(tuple(str(one.files(one.name)) for one in own)))
         else:
             numbers = [
                 whole_numbers.whole(
-                    float(name.rpartition("#")[2]), what=f"file_name is {name}", most=MOST_FRAMES
+                    float(one.name.rpartition("#")[2]),
+                    what=f"file_name is {one.name}",
+                    most=MOST_FRAMES,
                 )
-                for name in names
+                for one in own
             ]
             parts.append(video_frames(file, numbers=numbers))
     return parts[0] if len(parts) == 1 else JoinedPictures(tuple(parts))
 
 
-def _video_file(image: Image, folder: Path) -> Path | None:
+def _video_file(shot: _Shot) -> Path | None:
     """Returns the video file that an image is a frame of; None for an image of its own."""
-    found = _FRAME_OF_VIDEO.match(image.file_name)
-    file = folder / found.group(1) if found else None
+    found = _FRAME_OF_VIDEO.match(shot.name)
+    file = shot.files.find(found.group(1)) if found else None
     return file if file is not None and file.is_file() else None

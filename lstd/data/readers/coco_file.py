@@ -13,7 +13,8 @@ from lstd.data.readers.options import WrongTree
 
 TREE = """\
 annotations.json with "images", "annotations", "categories" and, for video, "videos"; the images
-  beside it, or in images/, or in the folder above; or --images FOLDER"""
+  beside it, or in images/, or in the folder above; or --images FOLDER, or --images VIDEO
+or a folder of train/, valid/ and so on with such a file in each"""
 
 Id = int | str
 
@@ -26,17 +27,25 @@ class Image:
     file_name: str
     video_id: Id | None = None
     frame_id: float | None = None
+    frame_index: float | None = None
     height: float | None = None
     width: float | None = None
+
+    @property
+    def frame(self) -> float | None:
+        """Its place in the video: `frame_id` of CocoVID, `frame_index` of TAO."""
+        return self.frame_index if self.frame_id is None else self.frame_id
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Annotation:
-    """A box: x, y, width, height in pixels, null where it is not known."""
+    """A box: x, y, width, height in pixels, null where it is not known; or a mask."""
 
     image_id: Id
     category_id: Id
-    bbox: tuple[float | None, float | None, float | None, float | None]
+    bbox: tuple[float | None, float | None, float | None, float | None] | None = None
+    segmentation: Any = None
+    attributes: Any = None
     id: Id | None = None
     instance_id: Id | None = None
     track_id: Id | None = None
@@ -44,8 +53,11 @@ class Annotation:
 
     @property
     def track(self) -> Id | None:
-        """Its identity, by either of its names."""
-        return self.track_id if self.instance_id is None else self.instance_id
+        """Its identity, by any of its names; the last is CVAT's."""
+        if self.instance_id is not None or self.track_id is not None:
+            return self.track_id if self.instance_id is None else self.instance_id
+        said = self.attributes.get("track_id") if isinstance(self.attributes, dict) else None
+        return said if isinstance(said, int | str) and not isinstance(said, bool) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +66,7 @@ class Category:
 
     id: int
     name: Id
+    supercategory: Any = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,11 +100,23 @@ def load(path: Path) -> Content:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
+        for entry in content[key]:
+            _count_ids(entry)
+    for entry in content["videos"] if isinstance(content.get("videos"), list) else ():
+        _count_ids(entry)
     try:
         return pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(f"{path}: {_explained(problem['loc'], problem, content)}") from None
+
+
+def _count_ids(entry: Any) -> None:
+    """Makes numbers of ids that are the text of one: tools mix both in a file."""
+    for key in ("id", "image_id", "category_id", "video_id") if isinstance(entry, dict) else ():
+        said = entry.get(key)
+        if isinstance(said, str) and len(said) < 19 and said.isdecimal() and said == str(int(said)):
+            entry[key] = int(said)
 
 
 def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
@@ -112,5 +137,5 @@ def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
 _EXPECTED = {
     "bbox": "[x, y, width, height]",
     "file_name": "a text",
-    **dict.fromkeys(("frame_id", "height", "width", "iscrowd"), "a number"),
+    **dict.fromkeys(("frame_id", "frame_index", "height", "width", "iscrowd"), "a number"),
 }

@@ -8,6 +8,8 @@ Label Studio puts eight random hexadecimal digits and `-` before the name of a f
 from __future__ import annotations
 
 import collections
+import itertools
+import os
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,16 +19,20 @@ from lstd.data.readers import natural
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", re.IGNORECASE)
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")
-_NUMBER = re.compile(r"[\s_.#-]*(\d+)$")
+_NUMBER = re.compile(r"[\s_.#-]*(\d{1,18})$")
 _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)frame_\d{6})$", re.I)
 """How Roboflow and CVAT name the frames of a video file, without what was added."""
 
 
 class Group(NamedTuple):
-    """A video: its name, and the places of its frames in the list of names, in order."""
+    """A video: its name, the places of its frames in the list of names, and who ordered them.
+
+    `ordered`: their names did, and not that list.
+    """
 
     name: str
     places: tuple[int, ...]
+    ordered: bool = True
 
 
 def plain(names: Sequence[str]) -> list[str]:
@@ -110,10 +116,28 @@ def group(
             joined[video, part] = places
     result = []
     for (video, _), places in joined.items():
-        places.sort(key=lambda place: (natural.key(said[place]), natural.key(names[place])))
-        _check_frames([names[place] for place in places], [said[p] for p in places], where=where)
-        result.append(Group(video or title, tuple(places)))
+        own = [names[place] for place in places]
+        found_order = order(own, [said[place] for place in places])
+        in_order = [places[place] for place in found_order or range(len(places))]
+        _check_frames([(names[place], said[place]) for place in in_order], where=where)
+        result.append(Group(video or title, tuple(in_order), found_order is not None))
     return result
+
+
+def order(names: Sequence[str], said: Sequence[str] = ()) -> list[int] | None:
+    """Returns the places of names in the order that they say; None where they say none.
+
+    They say one if what they all begin with is followed by a number, as in `hive_2_ff0`.
+
+    Args:
+        names: of the frames of one video.
+        said: the same, plain, if that is known.
+    """
+    said = said or plain(names)
+    shared = os.path.commonprefix([*said]).rstrip("0123456789")  # noqa: RUF071 these are texts
+    if len(said) > 1 and not all(re.match(r"\d", name[len(shared) :]) for name in said):
+        return None
+    return sorted(range(len(said)), key=lambda n: (natural.key(said[n]), natural.key(names[n])))
 
 
 def _shared(name: str) -> str:
@@ -142,10 +166,10 @@ def _check_one_video(said: Sequence[str], where: str) -> None:
         )
 
 
-def _check_frames(names: Sequence[str], said: Sequence[str], *, where: str) -> None:
-    for place in range(1, len(said)):
-        one, other = names[place - 1 : place + 1]
-        if said[place] == said[place - 1] and _SUFFIX.sub("", one) != _SUFFIX.sub("", other):
+def _check_frames(frames: Sequence[tuple[str, str]], *, where: str) -> None:
+    """Raises where two names differ only in what an exporter has added."""
+    for (one, plain_one), (other, plain_other) in itertools.pairwise(frames):
+        if plain_one == plain_other and _SUFFIX.sub("", one) != _SUFFIX.sub("", other):
             raise ValueError(
                 f"{where}: {one} and {other} are the same frame by their names; two videos with "
                 "names of the same kind belong into two folders, and of augmented images (as "

@@ -206,7 +206,9 @@ def _video(
             images = images / folder.name
         shown = ImageFiles(tuple(_paths(images, length, info.get("imext", ".jpg"))))
     else:
-        beyond = numbered_frames.count(str(file)) - length
+        frames = numbered_frames.count(str(file))
+        limits.check_missing(found=frames, said=length, where=f"the last label of {folder}")
+        beyond = frames - length
         if beyond > 0 and "seqlength" not in info:
             notes.append(
                 f"the labels of {name} end at frame {length}; the {beyond} frames of {file} behind "

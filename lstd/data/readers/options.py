@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -32,3 +33,28 @@ class Options(NamedTuple):
     stills: bool = False
     folders: bool = False
     skip_damaged: bool = False
+
+
+_SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
+
+
+def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
+    """Returns those of the subsets of a data set that `Options.subset` means; empty: all.
+
+    Raises:
+        ValueError: none; the message lists them.
+
+    >>> chosen("val", ["train", "valid"], where="data.yaml")
+    ['valid']
+    """
+    names = [*known]
+    wanted = subset.lower()
+    same = next((group for group in _SAME if wanted in group), ())
+    for fits in ([subset], [wanted], [*same]):
+        found = [name for name in names if name == subset or name.lower() in fits]
+        if found and subset:
+            return found
+    if subset:
+        has = f"it has {', '.join(names)}" if names else "it has none"
+        raise ValueError(f"{where}: there is no subset {subset!r}; {has}")
+    return names

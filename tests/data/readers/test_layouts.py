@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstd.data import readers
+from lstd.data.readers import frame_names, pictures
 from lstd.data.sources import UNKNOWN_CLASS
 from tests.data.readers.test_formats import picture, text, told, values
 
@@ -83,3 +85,243 @@ def test_mot_refuses_two_pictures_of_one_frame(mot: Path) -> None:
     picture(mot / "img1" / "right_000001.png")
     with pytest.raises(ValueError, match=r"right_000001.*has the same number"):
         readers.open(mot)
+
+
+# --- which frames are one video ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "folders", "expected"),
+    [
+        (  # Roboflow: each frame of two videos with its own hash, two videos in a folder
+            ["b_mp4-0001_jpg.rf.0a.jpg", "a_mp4-0010_jpg.rf.1b.jpg", "a_mp4-0009_jpg.rf.2c.jpg"],
+            True,
+            {"b_mp4": [0], "a_mp4": [2, 1]},
+        ),
+        (  # Label Studio: random digits before each name
+            ["028f1c4d-f_10.jpg", "3729e4d4-f_9.jpg"],
+            False,
+            {"f": [1, 0]},
+        ),
+        (["20240101-1.jpg", "20240101-2.jpg", "20240102-1.jpg"], False, None),  # dates are not
+        (["a3-x.jpg", "f0-y.jpg"], True, {"images": [0, 1]}),  # no order in them: the list's
+        (["v/2_ff.jpg", "v/10_0e.jpg"], True, {"v": [0, 1]}),
+        (["s/1.jpg", "2.jpg"], False, {"s": [0], "images": [1]}),
+    ],
+)
+def test_names_tell_videos_and_their_order(
+    names: list[str], folders: bool, expected: dict[str, list[int]] | None
+) -> None:
+    groups = frame_names.group(names, where="d", folders=folders)
+    if expected is None:
+        expected = {"20240101": [0, 1], "20240102": [2]}
+
+    assert {group.name: [*group.places] for group in groups} == expected
+
+
+def test_frames_that_were_dealt_to_subsets_are_one_video_again() -> None:
+    names = ["x-1.jpg", "x-3.jpg", "x-2.jpg", "y-1.jpg", "y-1.jpg"]
+    groups = frame_names.group(names, where="d", parts=["a", "a", "b", "a", "b"])
+
+    assert [(group.name, group.places) for group in groups] == [
+        ("x", (0, 2, 1)), ("y", (3,)), ("y", (4,))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a-1_jpg.rf.0a.jpg", "a-1_jpg.rf.0b.jpg"], "d: a-1.*0a.* and .*0b.* are the same frame"),
+        (
+            ["v/a1.jpg", "v/a2.jpg", "v/b1.jpg", "v/b2.jpg"],
+            "d: v: by their names its images are 2 videos of 2, 2 frames, such as v/a, v/b, and by",
+        ),
+    ],
+)
+def test_names_with_two_readings_are_refused(names: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        frame_names.group(names, where="d", folders=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "there"),
+    [
+        ("images\\a\\1.jpg", "images/a/1.jpg"),
+        ("C:\\data\\images\\a\\1.jpg", "a/1.jpg"),
+        ("data/a/1.PNG", "a/1.png"),
+        ("/data/local-files/?d=a/1", "a/1.jpg"),
+        ("a/1.jpg", "a/1.JPG"),
+    ],
+)
+def test_pictures_are_found_by_what_other_machines_call_them(
+    tmp_path: Path, said: str, there: str
+) -> None:
+    text(tmp_path / there, "")
+    text(tmp_path / "a" / "10.jpg", "")
+
+    assert pictures.finder([said], [tmp_path], where="x.json")(said) == tmp_path / there
+
+
+def test_folders_are_not_dropped_where_names_would_become_the_same(tmp_path: Path) -> None:
+    text(tmp_path / "1.jpg", "")
+    with pytest.raises(ValueError, match=r"x\.json: none of its images is found, such as a/1\.jpg"):
+        pictures.finder(["a/1.jpg", "b/1.jpg"], [tmp_path], where="x.json")
+
+
+# --- COCO ----------------------------------------------------------------------------------------
+
+
+def coco(images: list[dict], annotations: list[dict], **more: object) -> str:
+    """Returns a file in which images and annotations have what is said, and the rest."""
+    return json.dumps(
+        {
+            "images": [
+                {"id": n, "height": 50, "width": 100, **one} for n, one in enumerate(images)
+            ],
+            "annotations": [
+                {"category_id": 1, "bbox": [10, 5, 20, 20], **one} for one in annotations
+            ],
+            "categories": [{"id": 1, "name": "ant"}, {"id": 2, "name": "bee"}],
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("place", ["images/default", "images/train2017", "train2017", "images/any"])
+def test_coco_of_cvat_has_its_images_deeper_and_tracks_in_attributes(
+    tmp_path: Path, place: str
+) -> None:
+    subset = place.rpartition("/")[2]
+    names = [f"frame_{number:06d}.PNG" for number in (1, 0)]
+    for value, name in zip((200, 100), names, strict=True):
+        picture(tmp_path / place / name, value=value)
+    text(
+        tmp_path / "annotations" / f"instances_{subset}.json",
+        coco(
+            [{"file_name": name} for name in names],
+            [
+                {
+                    "image_id": "1",
+                    "category_id": "2",
+                    "attributes": {"track_id": 7, "keyframe": True},
+                }
+            ],
+        ),
+    )
+    source = readers.open(tmp_path)
+
+    assert told(source) == {"frame": [[(1, 7, 5, 10, 25, 30)], []]}
+    assert values(source) == [100, 200]
+    assert "taken for 1 videos, by their names" in source.notes[0]
+
+
+def test_coco_without_pictures_takes_the_frames_of_a_video(tmp_path: Path, video: Path) -> None:
+    names = [f"frame_{number:06d}.PNG" for number in (4, 2)]
+    text(tmp_path / "a.json", coco([{"file_name": n} for n in names], [{"image_id": 1}]))
+    source = readers.open(tmp_path, images=video)
+
+    assert (shown(source), [one.name for one in source.videos]) == ([2, 4], ["street.mp4"])
+    assert told(source)["street.mp4"][0] == [(0, None, 5, 10, 25, 30)]
+    for name, message in (
+        ("frame_000006.png", "is beyond the 6 frames"),
+        ("f3.png", "whether f3.png counts the frames of .* from 0 or from 1 cannot be told"),
+        ("f.png", "has 6 frames, the labels 1, and which is which"),
+    ):
+        text(tmp_path / "a.json", coco([{"file_name": name}], []))
+        with pytest.raises(ValueError, match=message):
+            readers.open(tmp_path, images=video)
+
+
+def test_coco_of_label_studio_is_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    names = [r"images\82f3a1b0-f_10.png", r"images\1c9d33aa-f_9.png"]
+    for value, name in enumerate(names):
+        picture(tmp_path / name.replace("\\", "/"), value=100 * value)
+    text(tmp_path / "result.json", coco([{"file_name": name} for name in names], []))
+
+    assert values(readers.open(tmp_path, folders=True)) == [100, 0]
+
+
+def test_coco_of_roboflow_is_a_folder_of_subsets_with_a_root_that_is_no_class(
+    tmp_path: Path,
+) -> None:
+    categories = [
+        {"id": 0, "name": "bugs", "supercategory": "none"},
+        {"id": 1, "name": "ant", "supercategory": "bugs"},
+        {"id": 2, "name": "bee", "supercategory": "bugs"},
+    ]
+    for part, number in (("train", 3), ("valid", 2)):
+        name = f"a_mp4-{number:04d}_jpg.rf.{part}.jpg"
+        picture(tmp_path / part / name, value=50 * number)
+        content = coco([{"file_name": name}], [{"image_id": 0, "category_id": 2}])
+        content = json.dumps({**json.loads(content), "categories": categories})
+        text(tmp_path / part / "_annotations.coco.json", content)
+    source = readers.open(tmp_path)
+
+    assert source.labels == ("ant", "bee")
+    assert told(source) == {"a_mp4": [[(1, None, 5, 10, 25, 30)]] * 2}
+    np.testing.assert_allclose(values(source), [100, 150], atol=2)
+    assert "all subsets are taken: train (1 images), valid (1 images)" in source.notes[0]
+    np.testing.assert_allclose(values(readers.open(tmp_path, subset="val")), [100], atol=2)
+    with pytest.raises(ValueError, match="no subset 'test'; it has train, valid"):
+        readers.open(tmp_path, subset="test")
+
+
+def test_coco_videos_without_frame_id_are_in_the_order_of_frame_index_or_names(
+    tmp_path: Path,
+) -> None:
+    names = ["3.png", "1.png"]
+    for name in names:
+        picture(tmp_path / "frames" / "v" / name, value=int(name[0]))
+    file = tmp_path / "annotations" / "train.json"
+    images = [{"file_name": f"v/{name}", "video_id": 1} for name in names]
+    text(file, coco(images, []))
+    by_name = readers.open(tmp_path)
+    text(file, coco([{**one, "frame_index": n} for n, one in enumerate(images)], []))
+    by_index = readers.open(tmp_path)
+
+    assert (values(by_name), values(by_index)) == ([1, 3], [3, 1])
+    assert "have no frame_id; they are taken in the order of their names" in by_name.notes[0]
+    assert by_index.notes == ()
+    text(file, coco([{**images[0], "frame_id": 0}, images[1]], []))
+    with pytest.raises(ValueError, match=r"v/1\.png of video 1 has no frame_id, and others have"):
+        readers.open(tmp_path)
+    text(file, coco([{**images[0], "file_name": "v/3.png"}, {**images[1], "file_name": "v/a"}], []))
+    with pytest.raises(ValueError, match="say no order; add a frame_id"):
+        readers.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "box"),
+    [
+        ([[10, 5, 30, 5, 30, 25], [12, 20, 14, 40]], (5, 10, 40, 30)),
+        # columns of 4: the mask is rows 1 and 2 of columns 1 and 2
+        ({"counts": [5, 2, 2, 2, 5], "size": [4, 4]}, (1, 1, 3, 3)),
+        ({"counts": "52203", "size": [4, 4]}, (1, 1, 3, 3)),
+        ({"counts": [6, 4, 6], "size": [4, 4]}, (0, 1, 4, 3)),
+        ({"counts": [16], "size": [4, 4]}, "annotations\\[0\\] has no bbox"),
+        ({"counts": [7], "size": [4, 4]}, "its counts are no runs of pixels that fill its size"),
+        ([["a", "b"]], "expected lists of x, y"),
+        ([], "annotations\\[0\\] has no bbox"),
+    ],
+)
+def test_coco_masks_without_boxes_become_boxes(
+    tmp_path: Path, segmentation: object, box: tuple | str
+) -> None:
+    picture(tmp_path / "1.png")
+    entry = {"image_id": 0, "bbox": None, "segmentation": segmentation}
+    text(tmp_path / "a.json", coco([{"file_name": "1.png"}], [entry]))
+    if isinstance(box, str):
+        with pytest.raises(ValueError, match=box):
+            readers.open(tmp_path)
+    else:
+        assert told(readers.open(tmp_path)) == {"1.png": [[(0, None, *box)]]}
+
+
+def test_json_that_only_speaks_of_images_is_not_coco(tmp_path: Path) -> None:
+    text(tmp_path / "classes.txt", "ant\n")
+    picture(tmp_path / "images" / "1.png")
+    text(tmp_path / "labels" / "1.txt", "0 0.2 0.3 0.2 0.4\n")
+    text(tmp_path / "notes.json", '{"categories": [{"id": 0, "name": "ant"}], "info": {}}')
+    text(tmp_path / "index.json", '{"videos": [{"name": "images"}], "categories": []}')
+
+    assert readers.open(tmp_path).format == "yolo"
