@@ -8,18 +8,15 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "entry_points.h"
 #include "image.h"
 #include "network.h"
 
@@ -28,12 +25,6 @@ namespace {
 constexpr char kUsage[] =
     "usage: detect MODEL.tflite WIDTH HEIGHT [SKIP [FRAMES.rgb]]\n"
     "  SKIP: small frames after each large one (9); FRAMES.rgb: raw RGB24 frames (stdin)\n";
-
-std::vector<uint8_t> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::runtime_error(path + ": cannot be read");
-  return std::vector<uint8_t>(std::istreambuf_iterator<char>(file), {});
-}
 
 int Whole(const char* text, const char* name, int lowest) {
   char* end = nullptr;
@@ -56,80 +47,66 @@ bool ReadFrame(std::istream& stream, lstd::Frame* frame) {
   return true;
 }
 
-// The memory of a video: what goes in as lstm_c and lstm_h. It is zeros before the first frame.
-struct State {
-  std::vector<uint8_t> c, h;
-};
-
 class Detector {
  public:
-  Detector(const std::vector<uint8_t>& file, int skip) : skip_(skip) {
-    const auto entries = lstd::ReadEntryPoints(file);
+  Detector(const std::string& path, int skip) : skip_(skip), model_(path) {
+    const auto& entries = model_.entry_points;
     const bool one_backbone = entries.count("step") != 0 && entries.count("large") == 0;
     if (!one_backbone && (entries.count("large") == 0 || entries.count("small") == 0)) {
       throw std::runtime_error("the model has no entry points large and small, or step");
     }
-    large_ = std::make_unique<lstd::Network>(file, one_backbone ? "step" : "large");
-    if (!one_backbone) small_ = std::make_unique<lstd::Network>(file, "small");
-    state_.c.assign(TfLiteTensorByteSize(large_->Input("lstm_c")), 0);
-    state_.h.assign(TfLiteTensorByteSize(large_->Input("lstm_h")), 0);
+    large_ = std::make_unique<lstd::Network>(model_, one_backbone ? "step" : "large");
+    if (!one_backbone) small_ = std::make_unique<lstd::Network>(model_, "small");
+    // The memory of a video is zeros before the first frame.
+    c_.assign(large_->Input("lstm_c").Read().size(), 0);
+    h_.assign(large_->Input("lstm_h").Read().size(), 0);
   }
 
   // Prints the detections of the next frame.
   void Detect(const lstd::Frame& frame) {
     const bool is_large = small_ == nullptr || number_ % (skip_ + 1) == 0;
     lstd::Network& network = is_large ? *large_ : *small_;
-    SetImage(frame, network.Input("image"));
-    Set(state_.c, network.Input("lstm_c"));
-    Set(state_.h, network.Input("lstm_h"));
+    SetImage(frame, &network.Input("image"));
+    // Into the outputs as well: in files of older versions the state that the small network hands
+    // through is one tensor, in and out, and LiteRT reads it in the memory of the output.
+    network.Input("lstm_c").Write(c_);
+    network.Input("lstm_h").Write(h_);
+    network.Output("lstm_c_out").Write(c_);
+    network.Output("lstm_h_out").Write(h_);
     network.Run();
-    if (is_large) {  // The small network hands the state through as it is.
-      Get(network.Output("lstm_c_out"), &state_.c);
-      Get(network.Output("lstm_h_out"), &state_.h);
-    }
+    c_ = network.Output("lstm_c_out").Read();
+    h_ = network.Output("lstm_h_out").Read();
     Print(network, is_large ? "large" : "small");
     ++number_;
   }
 
  private:
-  static void SetImage(const lstd::Frame& frame, TfLiteTensor* tensor) {
-    const std::vector<float> image = lstd::Fit(frame, TfLiteTensorDim(tensor, 1),
-                                               TfLiteTensorDim(tensor, 2), TfLiteTensorDim(tensor, 3));
-    if (TfLiteTensorType(tensor) == kTfLiteFloat32) {
-      TfLiteTensorCopyFromBuffer(tensor, image.data(), image.size() * sizeof(float));
-    } else if (TfLiteTensorType(tensor) == kTfLiteUInt8) {
+  static void SetImage(const lstd::Frame& frame, lstd::Tensor* tensor) {
+    const int32_t* size = tensor->type.dimensions;
+    const std::vector<float> image = lstd::Fit(frame, size[1], size[2], size[3]);
+    if (tensor->type.element == kLiteRtFloat32) {
+      tensor->Write(image);
+    } else if (tensor->type.element == kLiteRtUInt8) {
       std::vector<uint8_t> bytes(image.size());
       std::transform(image.begin(), image.end(), bytes.begin(),
                      [](float value) { return static_cast<uint8_t>(std::nearbyint(value)); });
-      TfLiteTensorCopyFromBuffer(tensor, bytes.data(), bytes.size());
+      tensor->Write(bytes);
     } else {
       throw std::runtime_error("the model's image is neither float32 nor uint8");
     }
   }
 
-  static void Set(const std::vector<uint8_t>& bytes, TfLiteTensor* tensor) {
-    if (TfLiteTensorCopyFromBuffer(tensor, bytes.data(), bytes.size()) != kTfLiteOk) {
-      throw std::runtime_error("the two networks do not share one state");
-    }
-  }
-
-  static void Get(const TfLiteTensor* tensor, std::vector<uint8_t>* bytes) {
-    if (TfLiteTensorCopyToBuffer(tensor, bytes->data(), bytes->size()) != kTfLiteOk) {
-      throw std::runtime_error("the state that comes out has another size");
-    }
-  }
-
-  void Print(const lstd::Network& network, const char* name) const {
-    const auto* boxes = Floats(network.Output("detection_boxes"));
-    const auto* classes = Floats(network.Output("detection_classes"));
-    const auto* scores = Floats(network.Output("detection_scores"));
+  void Print(lstd::Network& network, const char* name) const {
+    const auto boxes = network.Output("detection_boxes").ReadFloats();
+    const auto classes = network.Output("detection_classes").ReadFloats();
+    const auto scores = network.Output("detection_scores").ReadFloats();
     // Rows behind the last detection mean nothing.
-    const int capacity = TfLiteTensorDim(network.Output("detection_scores"), 1);
-    const float counted = *Floats(network.Output("num_detections"));
+    const int capacity = static_cast<int>(scores.size());
+    const float counted = network.Output("num_detections").ReadFloats().at(0);
     std::vector<int> rows(std::clamp(static_cast<int>(counted), 0, capacity));
     std::iota(rows.begin(), rows.end(), 0);
     std::stable_sort(rows.begin(), rows.end(),
-                     [scores](int a, int b) { return scores[a] > scores[b]; });
+                     [&scores](int a, int b) { return scores[a] > scores[b]; });
     std::printf("{\"frame\": %d, \"network\": \"%s\", \"detections\": [", number_, name);
     const char* comma = "";
     for (const int row : rows) {
@@ -144,13 +121,10 @@ class Detector {
     std::fflush(stdout);
   }
 
-  static const float* Floats(const TfLiteTensor* tensor) {
-    return static_cast<const float*>(TfLiteTensorData(tensor));
-  }
-
   int skip_;
   int number_ = 0;
-  State state_;
+  std::vector<uint8_t> c_, h_;
+  lstd::Model model_;
   std::unique_ptr<lstd::Network> large_, small_;
 };
 
@@ -167,7 +141,7 @@ void Run(int argc, char** argv) {
     if (!file) throw std::runtime_error(std::string(argv[5]) + ": cannot be read");
   }
   std::istream& frames = argc > 5 ? file : std::cin;
-  Detector detector(ReadFile(argv[1]), skip);
+  Detector detector(argv[1], skip);
   while (ReadFrame(frames, &frame)) detector.Detect(frame);
 }
 

@@ -1,35 +1,72 @@
-// One entry point of a .tflite in an interpreter of TensorFlow Lite's C API, tensors by name.
+// A .tflite in LiteRT, and one of its entry points with tensors by name.
 
 #ifndef LSTD_NETWORK_H_
 #define LSTD_NETWORK_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
-#include "entry_points.h"
-#include "tensorflow/lite/c/c_api.h"
+#include "litert.h"
 
 namespace lstd {
 
+// Destroys what LiteRT has made.
+template <auto Destroy>
+struct Destroyer {
+  template <typename T>
+  void operator()(T* object) const {
+    Destroy(object);
+  }
+};
+template <typename Handle, auto Destroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<Destroy>>;
+
+// A file, ready to run. All of this throws std::runtime_error where LiteRT fails.
+struct Model {
+  explicit Model(const std::string& path);
+
+  std::map<std::string, size_t> entry_points;  // name -> number of its signature
+  // In this order, so that each is gone before what it stands on.
+  std::vector<uint8_t> bytes;
+  Owned<LiteRtEnvironment, LiteRtDestroyEnvironment> environment;
+  Owned<LiteRtModel, LiteRtDestroyModel> model;
+  Owned<LiteRtCompiledModel, LiteRtDestroyCompiledModel> compiled;
+};
+
+// An input or an output, in memory that LiteRT has made for it.
+struct Tensor {
+  template <typename T>
+  void Write(const std::vector<T>& values) {
+    WriteBytes(values.data(), values.size() * sizeof(T));
+  }
+  void WriteBytes(const void* values, size_t size);
+  std::vector<uint8_t> Read() const;
+  std::vector<float> ReadFloats() const;
+
+  std::string name;
+  LiteRtTensorType type = {};
+  Owned<LiteRtTensorBuffer, LiteRtDestroyTensorBuffer> buffer;
+};
+
 class Network {
  public:
-  // Throws std::runtime_error where the entry point cannot be run.
-  Network(const std::vector<uint8_t>& file, const std::string& name);
+  Network(const Model& model, const std::string& entry_point);
 
-  TfLiteTensor* Input(const std::string& name) const;
-  const TfLiteTensor* Output(const std::string& name) const;
+  Tensor& Input(const std::string& name) { return Find(inputs_, name); }
+  Tensor& Output(const std::string& name) { return Find(outputs_, name); }
   void Run();
 
  private:
+  Tensor& Find(std::vector<Tensor>& tensors, const std::string& name) const;
+
   std::string name_;
-  EntryPoint entry_;
-  std::vector<uint8_t> bytes_;  // The interpreter reads its weights in here.
-  // In this order, so that each is gone before what it stands on.
-  std::unique_ptr<TfLiteModel, void (*)(TfLiteModel*)> model_;
-  std::unique_ptr<TfLiteDelegate, void (*)(TfLiteDelegate*)> delegate_;
-  std::unique_ptr<TfLiteInterpreter, void (*)(TfLiteInterpreter*)> interpreter_;
+  const Model& model_;
+  size_t signature_;
+  std::vector<Tensor> inputs_, outputs_;  // in the order of the signature
 };
 
 }  // namespace lstd
