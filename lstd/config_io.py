@@ -116,11 +116,11 @@ def override(config: Config, settings: list[str]) -> Config:
         name, equals, text = setting.partition("=")
         if not equals or not name:
             raise ConfigError(f"--set {setting}: expected section.key=value")
+        *parents, last = name.split(".")
         try:
-            value = documents.from_yaml(text, source=name)
+            value = documents.from_yaml(text, source=name, key=last)
         except ValueError:
             raise ConfigError(f"--set {setting}: {text!r} is not valid YAML") from None
-        *parents, last = name.split(".")
         place: Any = data
         for parent in parents:
             if isinstance(place.get(parent, {}), dict):

@@ -13,6 +13,7 @@ import yaml
 MOST_DEPTH = 100
 """Levels of lists and sections, one in another, of YAML and text protos."""
 
+_NAMES = ("labels", "names")
 _MOST_VALUES = 1_000_000
 _MOST_CHARACTERS = 20_000_000
 _TOO_DEEP = "lists or objects are nested too deeply"
@@ -70,8 +71,16 @@ def from_json(text: str | bytes, *, source: str, kind: type = object) -> Any:
     return content
 
 
-def from_yaml(text: str, *, source: str) -> Any:
-    """Returns what YAML says.
+def from_yaml(text: str, *, source: str, key: str = "") -> Any:
+    """Returns what YAML says; class names, below `labels` or `names`, are text whatever they say.
+
+    >>> from_yaml("labels: [no, 007, 2001-01-01]", source="a.yaml")
+    {'labels': ['no', '007', '2001-01-01']}
+
+    Args:
+        text: one document.
+        source: where it comes from, for messages.
+        key: that the text is the value of, if any.
 
     Raises:
         ValueError: it is no YAML, or grows beyond what a config or a list of classes can be: nested
@@ -80,12 +89,14 @@ def from_yaml(text: str, *, source: str) -> Any:
     try:
         if len(text) > _MOST_CHARACTERS:
             raise ValueError(f"it has more than {_MOST_CHARACTERS:,} characters")
-        loader = yaml.SafeLoader(text)
+        loader = _YamlLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
         if _num_values(node, {}, depth=0) > _MOST_VALUES:
             raise ValueError(f"with its aliases it has more than {_MOST_VALUES:,} values")
+        if key in _NAMES:
+            _make_text(node)
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -110,6 +121,24 @@ def read_xml(path: str | os.PathLike[str]) -> ElementTree.Element:
         return ElementTree.fromstring(Path(path).read_bytes())
     except (ElementTree.ParseError, LookupError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not an XML file: {error}") from None
+
+
+class _YamlLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):
+            self.flatten_mapping(node)
+            for key, value in node.value:
+                if key.value in _NAMES:
+                    _make_text(value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _make_text(names: yaml.Node) -> None:
+    """Marks the scalars of a list, or the values of a mapping, as text."""
+    for child in names.value if isinstance(names, yaml.CollectionNode) else ():
+        item = child[1] if isinstance(child, tuple) else child
+        if isinstance(item, yaml.ScalarNode):
+            item.tag = "tag:yaml.org,2002:str"
 
 
 def _num_values(node: yaml.Node, known: dict[yaml.Node, int], *, depth: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import filterfalse, islice
@@ -23,6 +25,7 @@ _ITEM_FIELDS = (
     "frequency",
     "instance_count",
 )
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of a pair, ends of lines and paragraphs
 
 
 class _Item(NamedTuple):
@@ -55,7 +58,43 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     doubled = _doubled(names)
     if doubled:
         raise ValueError(f"{path}: names that stand for two classes: {', '.join(doubled)}")
-    return names
+    return checked(names, where=str(path))
+
+
+def checked(names: Sequence[str], *, where: str) -> tuple[str, ...]:
+    """Returns class names, each of which a line of a file and a terminal can hold.
+
+    Raises:
+        ValueError: a name is empty, or holds a line break or another control character.
+    """
+    for number, name in enumerate(names, start=1):
+        if not name.strip():
+            raise ValueError(f"{where}: class {number} of {len(names)} has an empty name")
+        if shown(name) != name:
+            raise ValueError(
+                f"{where}: the class name '{shown(name)}' holds a control character, such as a "
+                "line break; give it another name"
+            )
+    return tuple(names)
+
+
+def lines(text: str) -> list[str]:
+    """Returns the names of a plain list, one a line; no other letter ends a line."""
+    return [line.strip() for line in io.StringIO(text.rstrip())]
+
+
+def shown(text: str) -> str:
+    r"""Returns a text for a terminal: what would control it is spelled out.
+
+    >>> shown("a\nb")
+    'a\\nb'
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in _CONTROL
+        else letter
+        for letter in text
+    )
 
 
 def name_of(labels: Sequence[str], class_index: int) -> str:
@@ -70,7 +109,7 @@ def or_numbers(labels: Sequence[str], *, num_classes: int) -> tuple[str, ...]:
 
 
 def _names_of_lines(text: str, source: str) -> tuple[str, ...]:
-    names = tuple(line.strip() for line in text.rstrip().splitlines())
+    names = tuple(lines(text))
     empty = [str(number) for number, name in enumerate(names, start=1) if not name]
     if empty:
         raise ValueError(

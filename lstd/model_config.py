@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from lstd import limits, schedule_names
+from lstd import label_map, limits, schedule_names
 from lstd.config_check import require
 
 
@@ -215,6 +215,7 @@ class ModelConfig:
             f"labels has {len(self.labels)} names for num_classes {self.num_classes}; set both",
         )
         require(len(set(self.labels)) == len(self.labels), "labels holds a name twice")
+        label_map.checked(self.labels, where="labels")
         for name in ("input_height", "input_width"):
             value = getattr(self, name)
             require(

@@ -210,6 +210,22 @@ def test_override_reads_lists_null_and_text() -> None:
     assert config.data.label_map_path == "labels.txt"
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["model.num_classes=3", "model.labels=[no, 1, null]"],
+        ["model={num_classes: 3, labels: [no, 1, null]}"],
+    ],
+)
+def test_class_names_are_text_whatever_they_look_like(tmp_path: Path, settings: list[str]) -> None:
+    config = config_io.override(Config(), settings)
+    assert config.model.labels == ("no", "1", "null")
+    config_io.save_config(config, tmp_path / "saved.yaml")
+    assert config_io.load_config(tmp_path / "saved.yaml") == config
+    (tmp_path / "c.yaml").write_text("model:\n  num_classes: 3\n  labels: [no, 1, null]\n")
+    assert config_io.load_config(tmp_path / "c.yaml").model.labels == ("no", "1", "null")
+
+
 def test_override_opens_a_section_that_was_null() -> None:
     without = config_io.override(Config(), ["model.loss.hard_negatives=null"])
     config = config_io.override(without, ["model.loss.hard_negatives.iou_threshold=0.5"])

@@ -130,6 +130,22 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         label_map.load(path)
 
 
+@pytest.mark.parametrize("letter", ["\n", "\x0b", "\x1b", "\x85", "\u2028", "\ud800"])
+def test_a_name_that_would_break_a_line_or_control_a_terminal_is_refused(letter: str) -> None:
+    with pytest.raises(ValueError, match=r"here: the class name 'a\\[nxu]\w*b' holds a control"):
+        label_map.checked(["ant", f"a{letter}b"], where="here")
+
+
+def test_names_of_any_script_are_kept() -> None:
+    names = ("ö 🐜", "a\u200cb", "no", "c#", "it's")
+    assert label_map.checked(names, where="here") == names
+
+
+def test_a_line_of_a_list_ends_at_line_breaks_only(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the class name 'a\\x0cb' holds a control character"):
+        load(tmp_path, "a\x0cb\nc\n")
+
+
 def test_a_class_without_a_name_is_called_by_its_number() -> None:
     names = [label_map.name_of(["a", "b"], index) for index in (1, 2, -1)]
     assert names == ["b", "class 2", "class -1"]

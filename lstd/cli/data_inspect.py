@@ -53,7 +53,9 @@ def _inspect(values: flags.FlagValues) -> None:
         found = inspect.inspect(source, on_frames=lambda count: report.advance(count))
     size = (model.input_height, model.input_width)
     print("\n".join(inspect.lines(found, anchors.from_config(model), input_size=size)))
-    print(f"in a config: {inspect.settings_note(source.labels)}")
+    settings = inspect.settings_note(found)
+    if settings:
+        print(f"in a config: {settings}")
     if sheet is not None:
         _write_sheet(sheet, inspect.sheet(found, count=values.frames))
 

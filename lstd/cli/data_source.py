@@ -94,7 +94,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
     )
     if values.videos:
         path = common.existing_file(values.videos, flag="--videos")
-        lines = documents.read_text(path).splitlines()
+        lines = documents.read_text(path).split("\n")
         names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise ValueError(f"--videos: {path} names no video; one a line is expected")

@@ -73,6 +73,9 @@ def _write_lists(
     """Writes the names of the videos in each part, unless others stand there."""
     from lstd.whole_file import write_whole
 
+    broken = [name for names in parts.values() for name in names if "\n" in name]
+    if broken:
+        raise ValueError(f"the name of video {broken[0]!r} holds a line break; rename it")
     texts = {
         folder / f"{part}.txt": "".join(f"{name}\n" for name in names)
         for part, names in parts.items()

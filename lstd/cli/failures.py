@@ -10,6 +10,8 @@ from typing import Any
 
 from absl import flags
 
+from lstd import label_map
+
 # Optional packages, by the module whose import fails -> the extra that brings it.
 _EXTRAS = {
     "av": "video",
@@ -45,7 +47,9 @@ def sentence(error: Exception) -> str | None:
         return _one_line(where + reason(error))
     if isinstance(error, ValueError):
         # What shows a picture of folders says so; all else is one sentence.
-        return str(error) if getattr(error, "keep_lines", False) else _one_line(str(error))
+        if getattr(error, "keep_lines", False):
+            return "\n".join(label_map.shown(line) for line in str(error).split("\n"))
+        return _one_line(str(error))
     return _tensorflow(error)
 
 
@@ -115,7 +119,7 @@ def _tensorflow(error: Exception) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "it failed, and said nothing about why"
+    return label_map.shown(" ".join(text.split())) or "it failed, and said nothing about why"
 
 
 def _text(filename: Any) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import collections
 import itertools
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import yaml
 
+from lstd import label_map
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import KINDS, Policy, Report
@@ -170,7 +173,8 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
         "",
     ]
     told = found.report.lines()
-    return [*result, *(["problems:", *told] if told else ["problems: none in the labels"])]
+    result += ["problems:", *told] if told else ["problems: none in the labels"]
+    return [label_map.shown(line) for line in result]
 
 
 def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
@@ -288,11 +292,22 @@ def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return shared / (areas[0] + areas[1] - shared)
 
 
-def settings_note(names: Sequence[str]) -> str:
-    """Returns how to say the labels in a config, quoted for a shell.
+def settings_note(found: Inspection) -> str:
+    """Returns how to say the classes in a config, quoted for a shell; empty where there are none.
 
-    >>> settings_note(["ant", "bee"])
-    "--set model.num_classes=2 --set 'model.labels=[ant,bee]'"
+    Without names, the boxes say how many classes there are at least.
     """
-    labels = shlex.quote(f"model.labels=[{','.join(names)}]")
-    return f"--set model.num_classes={len(names)} --set {labels}"
+    names = found.source.labels
+    number = len(names) or max(found.boxes.classes, default=-1) + 1
+    if not number:
+        return ""
+    spelled = f" --set {shlex.quote(f'model.labels={_yaml_list(names)}')}" if names else ""
+    return f"--set model.num_classes={number}{spelled}"
+
+
+def _yaml_list(names: Sequence[str]) -> str:
+    """Returns a list in YAML; names are quoted where other tools might not read them as text."""
+    plain = [re.fullmatch(r"[^\W\d](\w| \w)*", n) and yaml.safe_load(n) == n for n in names]
+    quoted = [yaml.safe_dump(n, default_style='"', width=1e9, allow_unicode=True) for n in names]
+    spelled = [n if ok else q.strip() for n, ok, q in zip(names, plain, quoted, strict=True)]
+    return f"[{','.join(spelled)}]"

@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from lstd import label_map
+
 Answer = Literal["error", "repair", "skip"]
 Policy = Mapping[str, Answer]
 """The answer to every kind of problem; made by `policy`."""
@@ -147,7 +149,7 @@ class Report:
             told = ", ".join(f"{n} x {answer}" for answer, n in sorted(answers))
             result.append(f"{kind}: {told} ({KINDS[kind].meaning})")
             places = self.examples.get(kind, [])
-            result.extend(f"  {place}" for place in places)
+            result.extend(f"  {label_map.shown(place)}" for place in places)
             rest = sum(n for _, n in answers) - len(places)
             if rest > 0 and places:
                 result.append(f"  and {rest} more")

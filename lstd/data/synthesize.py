@@ -6,12 +6,15 @@ any other, read from any place, and converted by any number of processes.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from lstd import label_map
 from lstd.data import synthetic_frames, synthetic_scene
 from lstd.data.sources import Source, SourceFrame
 from lstd.data.synthetic_scene import Object, Scene
@@ -46,7 +49,8 @@ def source(scene: Scene) -> Source:
         )
         for number in range(scene.videos)
     )
-    return Source(NAME, f"seed {scene.seed}", tuple(names), videos)
+    labels = label_map.checked(names, where=scene.cutouts or "shapes")
+    return Source(NAME, f"seed {scene.seed}", labels, videos)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +115,15 @@ def write_folders(made: Source, directory: Path) -> None:
     for video in made.videos:
         folder = directory / video.name
         folder.mkdir(parents=True, exist_ok=True)
-        rows = ["frame,class,track_id,ymin,xmin,ymax,xmax"]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("frame", "class", "track_id", "ymin", "xmin", "ymax", "xmax"))
         scale = np.array([video.height, video.width, video.height, video.width])
         for number, frame in enumerate(video.read()):
             image.fromarray(frame.image).save(folder / f"{number:06d}.png")
             truth = frame.truth
             tracks = truth.track_ids if truth.track_ids is not None else [""] * len(truth.classes)
             for box, class_index, track in zip(truth.boxes, truth.classes, tracks, strict=True):
-                sides = ",".join(f"{side:g}" for side in np.round(box * scale, 3))
-                rows.append(f"{number},{made.labels[class_index]},{track},{sides}")
-        write_whole(directory / f"{video.name}.csv", "\n".join(rows) + "\n")
+                sides = [f"{side:g}" for side in np.round(box * scale, 3)]
+                table.writerow((number, made.labels[class_index], track, *sides))
+        write_whole(directory / f"{video.name}.csv", text.getvalue())

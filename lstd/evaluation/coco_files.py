@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import documents
+from lstd import documents, label_map
 from lstd.evaluation import frames
 from lstd.evaluation.frames import FrameId, Objects
 from lstd.whole_file import write_whole
@@ -207,7 +207,7 @@ def _annotations(content: Any) -> Annotations:
                 f"annotation {entry.get('id')} has the unknown category {entry['category_id']!r}"
             )
         rows[entry["image_id"]].append(entry)
-    labels = tuple(str(each["name"]) for each in categories)
+    labels = label_map.checked([str(each["name"]) for each in categories], where="categories")
     rates = {each.get("fps") for each in videos.values()}
     return Annotations(
         labels,

@@ -37,9 +37,7 @@ def read(given: str) -> tuple[str, ...]:
     if "," not in given and path.suffix:
         raise ValueError(f"labels: there is no file {given}")
     labels = tuple(name.strip() for name in given.split(","))
-    if "" in labels:
-        raise ValueError(f"labels: name {labels.index('') + 1} of {given} is empty")
     twice = sorted(name for name in set(labels) if labels.count(name) > 1)
     if twice:
         raise ValueError(f"labels: {', '.join(twice)} stands in {given} more than once")
-    return labels
+    return label_map.checked(labels, where="labels")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, tflite_metadata
+from lstd import documents, label_map, tflite_metadata
 
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 
@@ -59,7 +59,7 @@ def _parse(text: str | bytes, path: Path) -> Metadata:
     schedule = _value(data, "schedule", dict, path) or {}
     postprocessing = _value(data, "postprocessing", dict, path) or {}
     return Metadata(
-        labels=tuple(labels),
+        labels=tuple(label_map.shown(label) for label in labels),
         schedule=_value(schedule, "default", str, path),
         rows_per_detection=_value(postprocessing, "max_classes_per_detection", int, path) or 1,
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from lstd import config_io
+from lstd.config import Config
 from lstd.data import (
     inspect,
     problems,
@@ -100,6 +105,35 @@ def test_the_text_counts_what_is_there() -> None:
     assert "64 to 128 px: 2, 0.67, 50%" in text
     assert "tracks 2, of 1 boxes in the middle; 0 boxes without a track" in text
     assert "box_inverted: 1 x skip" in text
+
+
+printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
+
+
+@given(st.lists(printable.filter(str.strip), min_size=1, max_size=3, unique=True))
+@settings(max_examples=50, deadline=None)
+@example(["no", "1", "null", "007", "a, b", "c#", "it's", "2001-01-01", " a", '"', "~"])
+def test_the_printed_settings_survive_a_shell_and_yaml(names: list[str]) -> None:
+    found = inspect.inspect(Source("made", "made", tuple(names), (Made("a", ((),)),)))
+    words = shlex.split(inspect.settings_note(found))
+    assert words[::2] == ["--set", "--set"]
+    assert list(config_io.override(Config(), words[1::2]).model.labels) == names
+
+
+def test_the_printed_settings_without_names_are_as_many_classes_as_the_boxes_show() -> None:
+    video = Made("a", (((4, 1, STILL),),))
+    found = inspect.inspect(Source("made", "made", (), (video,)))
+    assert inspect.settings_note(found) == "--set model.num_classes=5"
+    assert inspect.settings_note(found._replace(boxes=found.boxes._replace(classes=[]))) == ""
+
+
+def test_what_would_control_a_terminal_is_spelled_out() -> None:
+    video = Made("a\x1b[2J", (((7, 1, STILL),),))
+    text = inspect.lines(
+        inspect.inspect(source_of(video)), np.float32([STILL]), input_size=(320, 320)
+    )
+    assert not [line for line in text if "\x1b" in line]
+    assert [line for line in text if r"a\x1b[2J, frame 0" in line]
 
 
 def test_the_sheet_shows_frames_with_boxes() -> None:

@@ -27,7 +27,7 @@ def test_a_byte_order_mark_is_no_letter_and_a_label_map_has_any_name(tmp_path: P
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("cat,,dog", "name 2 of cat,,dog is empty"),
+        ("cat,,dog", "class 2 of 3 has an empty name"),
         ("cat,dog,cat", "cat stands in .* more than once"),
         ("no/labels.txt", "there is no file no/labels.txt"),
     ],

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lstd import label_map
 from lstd.data.readers import (
     coco,
     csv_table,
@@ -98,6 +99,7 @@ def open(
     if not source.videos:
         left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""
         raise ValueError(f"{path}: this data set holds no video{left_out}")
+    label_map.checked(source.labels, where=str(path))
     return source
 
 

@@ -290,7 +290,7 @@ def video_frames(
 
 
 class Classes:
-    """Class numbers of the names that files use.
+    """Class numbers of the names that files use; blanks around a name count for nothing.
 
     Args:
         known: the names in the order of the data set.
@@ -299,8 +299,8 @@ class Classes:
 
     def __init__(self, known: Sequence[str], labels: Sequence[str] = ()) -> None:
         """Counts the names."""
-        self.labels = tuple(labels or known)
+        self.labels = tuple(name.strip() for name in labels or known)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def __getitem__(self, name: str) -> int:
-        return self._numbers.get(name, UNKNOWN_CLASS)
+        return self._numbers.get(name.strip(), UNKNOWN_CLASS)

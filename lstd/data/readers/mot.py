@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import documents, limits
+from lstd import documents, label_map, limits
 from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -140,7 +140,7 @@ def _sequence(folder: Path) -> _Sequence:
     file = folder / "gt" / "labels.txt"
     names: tuple[str, ...] = CLASSES
     if file.is_file():
-        names = tuple(documents.read_text(file).rstrip().splitlines())
+        names = tuple(label_map.lines(documents.read_text(file)))
     own = names is not CLASSES
     lines = _lines(folder / "gt" / "gt.txt", has_names=own)
     return _Sequence(

@@ -55,7 +55,7 @@ def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
     """
     known: dict[int, str] = {}
     for found in texts:
-        known.update(found)
+        known.update({number: name.strip() for number, name in found.items()})
     known = {number: name for number, name in known.items() if number >= 1}
     if not known:
         return ()

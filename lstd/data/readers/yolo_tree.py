@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents
+from lstd import documents, label_map
 from lstd.data.readers import natural
 from lstd.data.readers.options import Options, WrongTree
 
@@ -158,14 +158,16 @@ def _class_names(content: Mapping[str, Any], path: Path) -> dict[int, str]:
     """Returns the name of each class number, which need not be without gaps."""
     names = content["names"]
     if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and names and all(str(key).isdecimal() for key in names):
-        return {int(key): str(names[key]) for key in sorted(names, key=int)}
+        names = dict(enumerate(names))
+    if isinstance(names, dict) and all(
+        str(key).isdecimal() and isinstance(name, str) for key, name in names.items()
+    ):
+        return {int(key): names[key] for key in sorted(names, key=int)}
     raise ValueError(f"{path}: names is {names!r}, expected a list, or numbers with names")
 
 
 def _lines(file: Path) -> list[str]:
-    return [line.strip() for line in documents.read_text(file).rstrip().splitlines()]
+    return label_map.lines(documents.read_text(file))
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -612,6 +612,15 @@ def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
     }
 
 
+def test_yolo_names_are_text_whatever_they_look_like(yolo: Path) -> None:
+    for names in ("[no, 007]", "{0: no, 3: 007}"):
+        text(yolo / "data.yaml", f"train: images/train\nnames: {names}\n")
+        assert readers.open(yolo).labels == ("no", "007")
+    text(yolo / "data.yaml", "train: images/train\nnames: [ant, [bee]]\n")
+    with pytest.raises(ValueError, match=r"names is .*, expected a list, or numbers with names"):
+        readers.open(yolo)
+
+
 def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnames: [ant]\n")
     for name, value in (("a/2_ff0.png", 2), ("a/10_0e1.png", 10), ("b/x.png", 3), ("b/y1.png", 4)):
@@ -823,6 +832,13 @@ def test_csv_beside_a_file_that_is_no_video(tmp_path: Path) -> None:
     text(tmp_path / "a.csv", CSV_HEADER)
     text(tmp_path / "a.mp4", "hello")
     with pytest.raises((ValueError, OSError), match=r"a\.mp4: this is "):
+        readers.open(tmp_path)
+
+
+def test_a_class_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "0.png")
+    text(tmp_path / "a.csv", 'frame,label,ymin,xmin,ymax,xmax\n0,"a\nb",0,0,9,9\n')
+    with pytest.raises(ValueError, match=r"the class name 'a\\nb' holds a control character"):
         readers.open(tmp_path)
 
 
