@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lstd.data.sources import Image, ImageFile
-from lstd.media import optional
+from lstd.media import optional, picture_file
+from lstd.media.picture_file import CorruptImage
 
 _ORIENTATION = 0x0112
 _JPEG = b"\xff\xd8\xff"
@@ -21,10 +22,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 class MissingImage(ValueError):
     """There is no image where the data set says that there is one."""
-
-
-class CorruptImage(ValueError):
-    """An image that cannot be decoded."""
 
 
 def encoded(image: Image, *, where: str) -> bytes | np.ndarray:
@@ -80,15 +77,15 @@ def bytes_of(image: Image, *, where: str) -> bytes:
 def is_plain(data: bytes) -> bool:
     """Returns whether stored bytes are a JPEG or PNG that says the same to any decoder.
 
-    Only the head is looked at; True where it cannot be read: a decoder says what is wrong.
+    Only the head is looked at; False where it cannot be read.
     """
     if not data.startswith((_JPEG, _PNG)):
         return False
     try:
-        with optional.load("PIL.Image").open(io.BytesIO(data)) as opened:
-            return _says_the_same(opened)
-    except (OSError, SyntaxError):
-        return True
+        with picture_file.opened(io.BytesIO(data), where="") as picture:
+            return _says_the_same(picture)
+    except CorruptImage:
+        return False
 
 
 def size_of(image: Image, *, where: str) -> tuple[int, int]:
@@ -103,27 +100,20 @@ def size_of(image: Image, *, where: str) -> tuple[int, int]:
     head = image.path if isinstance(image, ImageFile) else None
     try:
         source = head if head is not None else io.BytesIO(bytes_of(image, where=where))
-        with optional.load("PIL.Image").open(source) as opened:
-            width, height = opened.size[::-1] if _orientation(opened) >= 5 else opened.size
+        with picture_file.opened(source, where=_name_of(image, where)) as picture:
+            width, height = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
             return height, width
     except FileNotFoundError:
         raise MissingImage(f"{where}: there is no image {head}") from None
-    except (OSError, SyntaxError):
-        raise CorruptImage(f"{_name_of(image, where)}: this is no image") from None
 
 
 def _decode(data: bytes, *, where: str) -> tuple[np.ndarray, bool]:
     """Returns the pixels, and whether the bytes say the same to any decoder."""
-    try:
-        with optional.load("PIL.Image").open(io.BytesIO(data)) as opened:
-            plain = data.startswith((_JPEG, _PNG)) and _says_the_same(opened)
-            if _orientation(opened) > 1:
-                opened = optional.load("PIL.ImageOps").exif_transpose(opened)
-            return np.asarray(opened.convert("RGB")), plain
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow's own words name an object of ours where it knows no format.
-        reason = "no known format" if "<_io" in str(error) else error
-        raise CorruptImage(f"{where}: this image cannot be decoded: {reason}") from None
+    with picture_file.opened(io.BytesIO(data), where=where) as picture:
+        plain = data.startswith((_JPEG, _PNG)) and _says_the_same(picture)
+        if _orientation(picture) > 1:
+            picture = optional.load("PIL.ImageOps").exif_transpose(picture)
+        return np.asarray(picture.convert("RGB")), plain
 
 
 def _says_the_same(opened: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstd.data.synthetic_scene import Object, Scene, draw
-from lstd.media import optional
+from lstd.media import optional, picture_file
 from lstd.types import GroundTruth
 
 _BLUR_SAMPLES = 5
@@ -107,7 +107,7 @@ def _occlude(image: np.ndarray, owner: np.ndarray, scene: Scene, rng: np.random.
 def _sprite(thing: Object, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Returns colour float32 `[h, w, 3]` and alpha float32 `[h, w]` of an object."""
     if thing.picture:
-        with optional.load("PIL.Image").open(thing.picture) as opened:
+        with picture_file.opened(thing.picture, where=thing.picture) as opened:
             shown = opened.convert("RGBA").resize((thing.width, thing.height))
         values = np.asarray(shown).astype(np.float32)
         alpha = values[..., 3] / 255
@@ -140,7 +140,7 @@ def _background(picture: str, scene: Scene, number: int) -> np.ndarray:
     image = optional.load("PIL.Image")
     size = (scene.width, scene.height)
     if picture:
-        with image.open(picture) as opened:
+        with picture_file.opened(picture, where=picture) as opened:
             shown = optional.load("PIL.ImageOps").fit(opened.convert("RGB"), size)
     else:
         coarse = draw(scene, number, 3).integers(40, 200, [8, 8, 3]).astype(np.uint8)

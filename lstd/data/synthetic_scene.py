@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstd import limits
-from lstd.media import optional
+from lstd.media import picture_file
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 _LEAST_SIDE = 8
@@ -182,5 +182,5 @@ def objects_of(
 
 
 def _aspect(picture: str) -> float:
-    with optional.load("PIL.Image").open(picture) as opened:
+    with picture_file.opened(picture, where=picture) as opened:
         return opened.width / opened.height

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lstd.media import optional
+from lstd.media import optional, picture_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _EXIF_ORIENTATION = 0x0112
@@ -57,13 +56,9 @@ def read(paths: Sequence[Path], *, width: int, height: int) -> Iterator[np.ndarr
     """
     ops = optional.load("PIL.ImageOps")
     for path in paths:
-        image = _open(path)
-        try:
-            with image:
-                upright = ops.exif_transpose(image) if image.format == "JPEG" else image
-                frame = np.asarray(upright.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for damaged files.
-            raise ValueError(f"{path}: this image cannot be decoded: {error}") from None
+        with picture_file.opened(path, where=str(path)) as image:
+            upright = ops.exif_transpose(image) if image.format == "JPEG" else image
+            frame = np.asarray(upright.convert("RGB"))
         if frame.shape != (height, width, 3):
             raise ValueError(f"{path}: expected {width} x {height} pixels, got {frame.shape}")
         yield frame
@@ -78,17 +73,9 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _open(path: Path) -> Any:
-    image = optional.load("PIL.Image")
-    try:
-        return image.open(path)
-    except OSError:
-        raise ValueError(f"{path}: this is not an image that Pillow can read") from None
-
-
 def _size_of(path: Path) -> tuple[int, int]:
     """Returns width and height after the camera's orientation is applied."""
-    with _open(path) as image:
+    with picture_file.opened(path, where=str(path)) as image:
         # Only cameras' files: Pillow reads all of a PNG to look for its orientation.
         turned = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
         return image.size[::-1] if turned else image.size

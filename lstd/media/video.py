@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd import limits
 from lstd.media import image_folder, optional
 
 FOLDER_FPS = 30.0
@@ -107,6 +108,11 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         decoded = self._decode(stream)
+        if stream.width * stream.height > limits.PIXELS:
+            raise ValueError(
+                f"{self._name}: frames of {stream.width} x {stream.height} pixels; more than "
+                f"{limits.PIXELS} are taken for a mistake"
+            )
         first = next(decoded, None)
         if first is None:
             raise ValueError(f"{self._name}: this video holds no frame that can be decoded")

@@ -126,7 +126,7 @@ def test_sources_that_cannot_be_read_are_refused_in_one_sentence(tmp_path: Path)
         (str(empty), ValueError, "empty"),
         (str(tmp_path / "folder"), ValueError, "holds no image"),
         (str(tmp_path / "videos"), ValueError, "no image.*folders, name one of them: street"),
-        (str(tmp_path / "broken"), ValueError, "not an image"),
+        (str(tmp_path / "broken"), ValueError, "no known format"),
         ("file:///there/is/none.mp4", OSError, "cannot open"),
         ("nosuchthing://host/stream", OSError, "cannot open"),
     ]
