@@ -21,8 +21,8 @@ def check_data(split: Split, config: Config, values: flags.FlagValues, options: 
     """Raises where the data is not fit for what is asked.
 
     Raises:
-        ValueError: metrics without the tracks that they need, a video of several lanes, or too
-            little data to compare two models on.
+        ValueError: metrics without the tracks that they need, a video of several lanes, or no
+            frame rate for the blocks of few videos that two models are compared on.
     """
     if not split.videos[0].has_tracks:  # by which the pipeline decides, too
         for name, instead in _NEED_TRACKS.items():
@@ -36,23 +36,10 @@ def check_data(split: Split, config: Config, values: flags.FlagValues, options: 
             f"--video: data.evaluation.batch_size is {lanes}, so the videos would come in turns; "
             "add --set data.evaluation.batch_size=1"
         )
-    if values.against:
-        _check_units(split, lanes=lanes, max_frames=values.max_frames, fps=options.fps)
+    if values.against and options.fps is None:
+        from lstd.evaluation import units
 
-
-def _check_units(split: Split, *, lanes: int, max_frames: int | None, fps: float | None) -> None:
-    """Raises where no interval could be drawn from the frames that will be scored."""
-    from lstd.evaluation import units
-
-    few = len(split.videos) < units.MIN_VIDEOS
-    if not few and max_frames is None:
-        return
-    if few and fps is None:
         units.units_of([(video.name, 0) for video in split.videos], fps=None)  # says what it needs
-    frames = [(video.name, index) for video in split.videos for index in range(video.num_frames)]
-    if max_frames is not None and lanes == 1:  # several lanes take frames of all videos in turn
-        frames = frames[:max_frames]
-    units.units_of(frames, fps=fps)
 
 
 def check_latencies(

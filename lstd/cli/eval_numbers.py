@@ -85,7 +85,11 @@ def compare(
     for name, mine in metrics.items():
         other = name if name in theirs else next(iter(theirs))
         compared[name] = bootstrap.compare(mine, theirs[other], fps=fps, draws=draws)
-        print(f"\n{name}: intervals from {draws} draws of {compared[name].units}")
+        found = compared[name]
+        how = f"intervals from {found.draws} draws of {found.units}"
+        if found.missing:
+            how = f"no intervals from {found.units}: {found.missing}"
+        print(f"\n{name}: {how}")
         print(results.format_table(*results.comparison_table(compared[name])))
     return compared
 
@@ -101,6 +105,7 @@ def save_comparison(output: Path, compared: Mapping[str, Any], against: str) -> 
                 "units": comparison.units,
                 "confidence": comparison.confidence,
                 "draws": comparison.draws,
+                "missing": comparison.missing,
                 "differences": {
                     name: {
                         key: None if math.isnan(value) else value

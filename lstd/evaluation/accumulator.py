@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from lstd.evaluation import flat, frames
@@ -114,14 +114,14 @@ class FrameMetric:
         """
         raise NotImplementedError
 
-    def flat(self, *, key: Callable[[FrameId], object] | None = None) -> Flat:
-        """Returns all frames as flat arrays, in order; see `lstd.evaluation.flat`.
+    def flat(self, *, by_image: bool = False) -> Flat:
+        """Returns all frames as flat arrays, in order; see `flat.flatten`.
 
         Raises:
             ValueError: no frame was added.
         """
         self._refuse_nothing()
-        return flat.flatten(self._ground_truth, self._detections, key=key)
+        return flat.flatten(self._ground_truth, self._detections, by_image=by_image)
 
     def _refuse_nothing(self) -> None:
         if not self._ground_truth:

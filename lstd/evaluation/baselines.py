@@ -51,8 +51,9 @@ def held_still(detections: Mapping[FrameId, Objects], schedule: str) -> dict[Fra
     """Returns the large network's detections, held still until it runs again.
 
     Args:
-        detections: what the large network alone (schedule LARGE) finds in every frame.
-        schedule: SKIPk: it runs on frames 0, k + 1, 2 (k + 1), ... of each video.
+        detections: what the model finds in every frame under `schedule`. (Under LARGE, the large
+            network's memory has seen every frame between two that count here, which flatters it.)
+        schedule: SKIPk: the large network runs on frames 0, k + 1, 2 (k + 1), ... of each video.
 
     Returns:
         Detections for the same frames; none where a video has no such frame yet.

@@ -22,7 +22,7 @@ class Difference(NamedTuple):
     Attributes:
         one: of the first.
         other: of the second.
-        low: of `other - one`, the lower end of the interval; NaN where it cannot be had.
+        low: of `other - one`, the lower end of the interval; NaN where there is none.
         high: the upper end.
     """
 
@@ -33,12 +33,13 @@ class Difference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Differences by name, and what was drawn for their intervals."""
+    """Differences by name, and what was drawn for their intervals; `missing` as in `Units`."""
 
     differences: dict[str, Difference]
     units: str
     confidence: float
     draws: int
+    missing: str = ""
 
 
 def compare(
@@ -52,7 +53,8 @@ def compare(
 ) -> Comparison:
     """Returns the differences `other - one`, with percentile intervals from a paired bootstrap.
 
-    Each draw takes as many units as there are, with replacement, the same ones for both.
+    Each draw takes as many units as there are, with replacement, the same ones for both. Of fewer
+    than ten units there are no intervals, and `missing` says what they need.
 
     Args:
         one: metrics with all frames added.
@@ -63,7 +65,7 @@ def compare(
         seed: of the draws.
 
     Raises:
-        ValueError: other frames or metrics; too little data, see `units_of`; nothing to draw for.
+        ValueError: other frames or metrics; no fps, see `units_of`; nothing to draw for.
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
@@ -76,7 +78,9 @@ def compare(
     units = units_of(frames, fps=fps)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(
-        units.num_units, np.full(units.num_units, 1 / units.num_units), size=draws
+        units.num_units,
+        np.full(units.num_units, 1 / units.num_units),
+        size=0 if units.missing else draws,
     )
     differences: dict[str, Difference] = {}
     tail = (1 - confidence) / 2
@@ -95,7 +99,7 @@ def compare(
         for name, kept in drawn.items():
             low, high = np.quantile(kept, [tail, 1 - tail]) if kept else (np.nan, np.nan)
             differences[name] = Difference(full_a[name], full_b[name], float(low), float(high))
-    return Comparison(differences, units.text, confidence, draws)
+    return Comparison(differences, units.text, confidence, len(counts), units.missing)
 
 
 def _checked(one: FrameMetric, other: FrameMetric) -> tuple[FrameMetric, FrameMetric]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from lstd.evaluation import coco, coco_library, flat, networks
+from lstd.evaluation import coco, flat, networks
 from lstd.evaluation.accumulator import FrameMetric
 from lstd.evaluation.frames import FrameId
 
@@ -43,7 +43,7 @@ class SizeMetric(FrameMetric):
         edges = (0.0, *(side**2 for side in self.sides_px), _ALL[1])
         areas = list(itertools.pairwise(edges))
         tables = coco.coco_tables(
-            self.flat(key=coco_library.image_id),
+            self.flat(by_image=True),
             num_classes=len(self.labels),
             areas_px=(_ALL, *areas),
         )
@@ -102,7 +102,7 @@ class DistanceMetric(FrameMetric):
         numbers: dict[str, float] = {}
         for distance in sorted(groups, key=lambda each: (each < 0, each)):
             chosen = {frame: self._ground_truth[frame] for frame in groups[distance]}
-            frames = flat.flatten(chosen, self._detections, key=coco_library.image_id)
+            frames = flat.flatten(chosen, self._detections, by_image=True)
             ap, ap50 = coco.average_precisions(frames, num_classes=len(self.labels))
             name = "none" if distance < 0 else f"{distance}"
             numbers[f"distance/{name}/ap"] = ap

@@ -103,7 +103,7 @@ class CocoMetric(FrameMetric):
     def _evaluate(self) -> Tables:
         if self._tables is None:
             self._tables = coco_tables(
-                self.flat(key=coco_library.image_id),
+                self.flat(by_image=True),
                 num_classes=len(self.labels),
                 library=self.library,
             )

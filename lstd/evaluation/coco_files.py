@@ -37,7 +37,8 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """Returns the ground truth of a COCO or CocoVID file.
 
     An image belongs to the video `video_id` at `frame_id`; without these every image is a video of
-    one frame. Tracks are `instance_id` or `track_id`; `iscrowd` counts.
+    one frame. Tracks are `instance_id` or `track_id`; `iscrowd` and `area` count, and between equal
+    scores the ids of the images decide, as in pycocotools.
 
     Raises:
         ValueError: not such a file; a frame twice, an annotation of an unknown image or class, or
@@ -129,7 +130,11 @@ def write_annotations(
                 "video_id": videos[frame[0]],
                 "category_id": int(objects.classes[row]) + 1,
                 "bbox": _xywh(box),
-                "area": float((box[2] - box[0]) * (box[3] - box[1])),
+                "area": float(
+                    (box[2] - box[0]) * (box[3] - box[1])
+                    if objects.areas is None
+                    else objects.areas[row]
+                ),
                 "iscrowd": 0 if objects.is_crowd is None else int(objects.is_crowd[row]),
             }
             if objects.track_ids is not None and objects.track_ids[row] >= 0:
@@ -207,11 +212,16 @@ def _annotations(content: Any) -> Annotations:
                 f"annotation {entry.get('id')} has the unknown category {entry['category_id']!r}"
             )
         rows[entry["image_id"]].append(entry)
+    by_id = sorted(rows, key=lambda image: (isinstance(image, str), image))
+    place_of = {image: place for place, image in enumerate(by_id)}
     labels = label_map.checked([str(each["name"]) for each in categories], where="categories")
     rates = {each.get("fps") for each in videos.values()}
     return Annotations(
         labels,
-        {frame: _true(frame, rows[image], class_of) for frame, image in image_ids.items()},
+        {
+            frame: _true(frame, rows[image], class_of, place=place_of[image])
+            for frame, image in image_ids.items()
+        },
         image_ids,
         tuple(class_of),
         float(rates.pop()) if len(rates) == 1 and None not in rates else None,
@@ -226,15 +236,18 @@ def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
     return frames.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
 
 
-def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int]) -> Objects:
+def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
     tracks = [row.get("instance_id", row.get("track_id", -1)) for row in rows]
+    boxes = [_corners(row["bbox"]) for row in rows]
     return frames.ground_truth_of(
         frame,
         {
-            "boxes": [_corners(row["bbox"]) for row in rows],
+            "boxes": boxes,
             "classes": [class_of[row["category_id"]] for row in rows],
             "track_ids": None if rows and set(tracks) == {-1} else tracks,
             "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
+            "areas": [_area(row, box) for row, box in zip(rows, boxes, strict=True)],
+            "image": place,
         },
         num_classes=len(class_of),
     )
@@ -267,6 +280,16 @@ def _corners(bbox: Any) -> list[float]:
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
     return [top, left, top + height, left + width]
+
+
+def _area(row: Any, box: Sequence[float]) -> float:
+    area = row.get("area", (box[2] - box[0]) * (box[3] - box[1]))
+    try:
+        return float(area)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"annotation {row.get('id')} has the area {area!r}; expected square pixels"
+        ) from None
 
 
 def _xywh(box: np.ndarray) -> list[float]:

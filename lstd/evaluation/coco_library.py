@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lstd.evaluation.flat import Flat
-from lstd.evaluation.frames import FrameId
+from lstd.evaluation.flat import Flat, image_id
 
 Library = Literal["auto", "pycocotools", "hotcoco"]
 
@@ -36,11 +35,6 @@ class Tables(NamedTuple):
     recall: np.ndarray
 
 
-def image_id(frame: FrameId) -> str:
-    """Returns the name of the image that a frame is, `<video>_<index>`."""
-    return f"{frame[0]}_{frame[1]}"
-
-
 def tables(
     frames: Flat,
     *,
@@ -51,7 +45,7 @@ def tables(
     """Returns precision and recall as COCO's evaluation finds them.
 
     Args:
-        frames: in the order of their images' names, which decides between equal scores.
+        frames: in the order of their images, see `flat.flatten`.
         num_classes: K.
         areas_px: square pixels from and to, both included; the first must be all of them.
         library: "auto": pycocotools for fewer than `MANY_DETECTIONS`, else hotcoco where it is
@@ -170,7 +164,7 @@ def _true_annotations(frames: Flat) -> list[dict[str, Any]]:
             "image_id": int(frames.true_frame[row]) + 1,
             "category_id": int(frames.true_classes[row]) + 1,
             "bbox": box,
-            "area": box[2] * box[3],
+            "area": float(frames.true_areas[row]),
             "iscrowd": int(frames.is_crowd[row]),
         }
         for row, box in enumerate(boxes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ class Flat(NamedTuple):
         true_classes: int64 `[M]`.
         track_ids: int64 `[M]`, -1 where unknown.
         is_crowd: bool `[M]`.
+        true_areas: float64 `[M]`, square pixels: as the data says them, else width times height.
         found_frame: int64 `[N]`, rising.
         found_boxes: float64 `[N, 4]`.
         found_classes: int64 `[N]`.
@@ -34,6 +35,7 @@ class Flat(NamedTuple):
     true_classes: np.ndarray
     track_ids: np.ndarray
     is_crowd: np.ndarray
+    true_areas: np.ndarray
     found_frame: np.ndarray
     found_boxes: np.ndarray
     found_classes: np.ndarray
@@ -54,20 +56,31 @@ class Pairs(NamedTuple):
     iou: np.ndarray
 
 
+def image_id(frame: FrameId) -> str:
+    """Returns the name of the image that a frame is, `<video>_<index>`."""
+    return f"{frame[0]}_{frame[1]}"
+
+
 def flatten(
     ground_truth: Mapping[FrameId, Objects],
     detections: Mapping[FrameId, Objects],
     *,
-    key: Callable[[FrameId], object] | None = None,
+    by_image: bool = False,
 ) -> Flat:
     """Returns the frames in `ground_truth`, sorted, as flat arrays.
 
     Args:
         ground_truth: the frames that count.
         detections: of these frames; one left out has none, others are not looked at.
-        key: of the sorting; None: by video, then index.
+        by_image: sorted as COCO sorts their images, which decides between equal scores: by the ids
+            of the file that they come from, else by `image_id`. False: by video, then index.
     """
-    ordered = sorted(ground_truth, key=key)  # type: ignore[arg-type]
+
+    def image(frame: FrameId) -> tuple[int, str]:
+        place = ground_truth[frame].image
+        return (-1 if place is None else place), image_id(frame)
+
+    ordered = sorted(ground_truth, key=image if by_image else None)
     true = [ground_truth[frame] for frame in ordered]
     found = [(place, detections[f]) for place, f in enumerate(ordered) if f in detections]
     true_counts = [len(each.boxes) for each in true]
@@ -86,6 +99,10 @@ def flatten(
         ),
         _joined(
             [_or_full(each.is_crowd, n, 0) for each, n in zip(true, true_counts, strict=True)], bool
+        ),
+        _joined(
+            [areas(each.boxes, pixel=0) if each.areas is None else each.areas for each in true],
+            np.float64,
         ),
         found_frame[order],
         _joined([each.boxes for _, each in found], np.float64, 4)[order],

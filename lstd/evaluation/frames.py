@@ -21,6 +21,8 @@ class Objects(NamedTuple):
         track_ids: int64 `[n]`, -1 unknown; None for detections and where the data has none.
         is_crowd: bool `[n]`; all False where the data has none.
         network: "large" or "small", the one that found them; None where nobody said so.
+        areas: float64 `[n]`, square pixels of true objects, which COCO sorts by size; None: w * h.
+        image: the place of the frame's image among the ids of its COCO file; None without a file.
     """
 
     boxes: np.ndarray
@@ -29,6 +31,8 @@ class Objects(NamedTuple):
     track_ids: np.ndarray | None = None
     is_crowd: np.ndarray | None = None
     network: str | None = None
+    areas: np.ndarray | None = None
+    image: int | None = None
 
 
 def frame_id_of(frame_id: tuple[object, object]) -> FrameId:
@@ -53,7 +57,8 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]`, and where known `track_ids` `[n]` and `is_crowd` `[n]`.
+            `classes` `[n]`, and where known `track_ids` `[n]`, `is_crowd` `[n]`, `areas` `[n]` and
+            `image`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -61,19 +66,21 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
     """
     boxes, classes = _checked(frame_id, values, num_classes=num_classes, what="ground truth")
     count = len(boxes)
-    track_ids = _field(values, "track_ids")
-    is_crowd = _field(values, "is_crowd")
+
+    def known(name: str, dtype: type[np.generic]) -> np.ndarray | None:
+        given = _field(values, name)
+        if given is None:
+            return None
+        return _of_length(count, _own(values, given), dtype, frame_id, f"ground truth {name}")
+
+    is_crowd = known("is_crowd", np.bool_)
     return Objects(
         boxes,
         classes,
-        track_ids=None
-        if track_ids is None
-        else _of_length(
-            count, _own(values, track_ids), np.int64, frame_id, "ground truth track_ids"
-        ),
-        is_crowd=np.zeros(count, bool)
-        if is_crowd is None
-        else _of_length(count, _own(values, is_crowd), np.bool_, frame_id, "ground truth is_crowd"),
+        track_ids=known("track_ids", np.int64),
+        is_crowd=np.zeros(count, bool) if is_crowd is None else is_crowd,
+        areas=known("areas", np.float64),
+        image=_field(values, "image"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -130,15 +131,16 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
     rows = []
     for name, each in comparison.differences.items():
         known = each.one != -1 and each.other != -1
-        certain = known and (each.low > 0 or each.high < 0)
+        drawn = known and not math.isnan(each.low)
+        verdict = "differs" if each.low > 0 or each.high < 0 else "not told apart"
         rows.append(
             [
                 name,
                 text_of(each.one),
                 text_of(each.other),
                 f"{each.other - each.one:+.3f}" if known else text_of(None),
-                f"{each.low:+.3f} to {each.high:+.3f}" if known else text_of(None),
-                "differs" if certain else "not told apart",
+                f"{each.low:+.3f} to {each.high:+.3f}" if drawn else text_of(None),
+                verdict if drawn or not known else "no verdict",
             ]
         )
     interval = f"{comparison.confidence:.0%} interval"

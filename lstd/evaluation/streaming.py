@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lstd.evaluation import coco, coco_library, flat, networks
+from lstd.evaluation import coco, flat, networks
 from lstd.evaluation.accumulator import FrameMetric
 from lstd.evaluation.coco_library import Library
 from lstd.evaluation.flat import Flat
@@ -102,7 +102,7 @@ class StreamingMetric(FrameMetric):
             for frame, source in self.shown().items()
             if source is not None and source in self._detections
         }
-        return flat.flatten(self._ground_truth, shown, key=coco_library.image_id)
+        return flat.flatten(self._ground_truth, shown, by_image=True)
 
     def _simulated(self) -> dict[FrameId, FrameId | None]:
         shown: dict[FrameId, FrameId | None] = {}

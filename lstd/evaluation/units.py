@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from lstd.evaluation.frames import FrameId
 
-MIN_VIDEOS = 10
+MIN_UNITS = 10
+"""Below this a percentile interval is hardly more than the range of the units."""
 BLOCK_SECONDS = 5.0
 
 
@@ -20,11 +21,13 @@ class Units(NamedTuple):
         unit_of: the number of each frame's unit.
         num_units: how many there are.
         text: what they are, for a reader.
+        missing: what an interval still needs, for a reader; "" where there is enough.
     """
 
     unit_of: dict[FrameId, int]
     num_units: int
     text: str
+    missing: str = ""
 
 
 def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:
@@ -38,11 +41,10 @@ def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:
         fps: frames a second; needed for blocks.
 
     Raises:
-        ValueError: fewer than ten videos and no fps; or a single block, from which nothing can be
-            drawn.
+        ValueError: fewer than ten videos and no fps.
     """
     videos = sorted({video for video, _ in frames})
-    if len(videos) >= MIN_VIDEOS:
+    if len(videos) >= MIN_UNITS:
         number_of = {video: number for number, video in enumerate(videos)}
         return Units(
             {frame: number_of[frame[0]] for frame in frames}, len(videos), f"{len(videos)} videos"
@@ -54,15 +56,16 @@ def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:
         )
     unit_of = _blocks(sorted(frames), least=math.ceil(BLOCK_SECONDS * fps - 1e-9))
     count = max(unit_of.values()) + 1
-    if count < 2:
-        raise ValueError(
-            "all frames lie in a single block of at least "
-            f"{BLOCK_SECONDS:g} seconds: no interval can be drawn from one; score more video"
-        )
-    text = f"{count} blocks of at least {BLOCK_SECONDS:g} s from {len(videos)} video"
-    return Units(
-        unit_of, count, text + ("s" if len(videos) > 1 else "") + " (fewer than ten videos)"
+    text = (
+        f"{count} block{'s' * (count > 1)} of at least {BLOCK_SECONDS:g} s "
+        f"from {len(videos)} video{'s' * (len(videos) > 1)} (fewer than ten videos)"
     )
+    lacking = MIN_UNITS - count
+    missing = (
+        f"an interval needs {MIN_UNITS} of them; score {lacking * BLOCK_SECONDS:g} s more video, "
+        f"or {MIN_UNITS} videos"
+    )
+    return Units(unit_of, count, text, missing if lacking > 0 else "")
 
 
 def _blocks(frames: Sequence[FrameId], *, least: int) -> dict[FrameId, int]:

@@ -34,7 +34,7 @@ def of(metric: FrameMetric) -> tuple[list[FrameId], Weighted]:
 
 
 def _of_coco(metric: CocoMetric) -> tuple[list[FrameId], Weighted]:
-    frames = metric.flat(key=coco_library.image_id)
+    frames = metric.flat(by_image=True)
     return frames.frames, weighted_coco(frames, num_classes=len(metric.labels), prefix="coco/")
 
 

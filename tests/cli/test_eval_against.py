@@ -54,9 +54,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        # 20 frames: at 1 frame a second four blocks, at 30 a single one.
-        (["--against={single}", "--fps=30"], "a single block of at least 5 seconds"),
-        (["--against={single}", "--fps=1", "--max_frames=9"], "a single block of at least 5"),
         (["--against={single}"], "intervals over 2 videos are drawn from blocks"),
         (["--against={single}", "--metrics=size,confusion"], "nothing to compare: intervals"),
         (["--against={single}x", "--fps=1"], "--against: no file or folder "),
@@ -186,9 +183,9 @@ def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path
     for top in (0, 312):
         assert [badge(frames[3], left, top) for left in (0, 480)] == ["large", "small"]
     compared = json.loads((tmp_path / "comparison.json").read_text())["schedules"]
-    assert compared["SMALL"]["differences"]["coco/ap"] == pytest.approx(
-        {**compared["SMALL"]["differences"]["coco/ap"], "low": 0.0, "high": 0.0}
-    )
+    same = compared["SMALL"]["differences"]["coco/ap"]
+    assert same["one"] == same["other"]
+    assert same["low"] is None  # three blocks
 
 
 def badge(frame: np.ndarray, left: int, top: int = 0) -> str:

@@ -125,9 +125,28 @@ def test_fewer_videos_are_cut_into_blocks_of_five_seconds(
     assert drawn.text.endswith("(fewer than ten videos)")
 
 
-def test_single_block_and_blocks_without_fps_are_refused() -> None:
-    with pytest.raises(ValueError, match="a single block of at least 5 seconds: no interval"):
-        units.units_of([("v", i) for i in range(99)], fps=10)
+@pytest.mark.parametrize(("length", "blocks"), [(99, 1), (150, 3), (499, 9), (500, 10)])
+def test_fewer_than_ten_units_give_no_interval_and_say_what_is_missing(
+    length: int, blocks: int
+) -> None:
+    one, other = (
+        filled(CocoMetric, [part for part in frames(1, length, noise=noise)]) for noise in (1, 9)
+    )
+
+    found = bootstrap.compare([one], [other], fps=10, draws=3)
+
+    assert found.units.startswith(f"{blocks} block")
+    ap = found.differences["coco/ap"]
+    assert ap.other < ap.one
+    if blocks < 10:
+        assert f"score {(10 - blocks) * 5} s more video, or 10 videos" in found.missing
+        assert np.isnan([ap.low, ap.high]).all()
+    else:
+        assert found.missing == ""
+        assert ap.low <= ap.other - ap.one <= ap.high
+
+
+def test_blocks_without_fps_are_refused() -> None:
     with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
         units.units_of([("v", 0)], fps=None)
 

@@ -127,7 +127,7 @@ def test_libraries_give_the_same_tables(seed: int) -> None:
     for number, (_, true, detected) in enumerate(random_frames(seed, count=40)):
         detected["scores"] = np.round(detected["scores"], seed % 3)  # 0: all are 0 or 1
         metric.add((f"v{number % 11}", number), true, detected)
-    frames = metric.flat(key=coco_library.image_id)
+    frames = metric.flat(by_image=True)
 
     ours, theirs = (
         coco_library.tables(frames, num_classes=2, library=name)

@@ -58,24 +58,71 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (found["b", 0].network, found["a", 12].network) == ("large", None)
 
 
-def test_pycocotools_reads_what_is_written(tmp_path: Path) -> None:
+def stock(truth: Path, found: Path) -> np.ndarray:
+    """Returns pycocotools' twelve numbers of two files."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+    with contextlib.redirect_stdout(io.StringIO()):
+        read = COCO(str(truth))
+        evaluated = COCOeval(read, read.loadRes(str(found)), "bbox")
+        evaluated.evaluate()
+        evaluated.accumulate()
+        evaluated.summarize()
+    return evaluated.stats
+
+
+def test_pycocotools_reads_what_is_written(tmp_path: Path) -> None:
     ids = coco_files.write_annotations(tmp_path / "a.json", ("cat", "dog"), TRUTH)
     coco_files.write_detections(tmp_path / "d.json", FOUND, ids, (1, 2))
     metric = CocoMetric(("cat", "dog"), per_class=False)
     for frame, true in TRUTH.items():
         metric.add(frame, true, FOUND[frame])
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(tmp_path / "a.json"))
-        evaluated = COCOeval(truth, truth.loadRes(str(tmp_path / "d.json")), "bbox")
-        evaluated.evaluate()
-        evaluated.accumulate()
-        evaluated.summarize()
+    expected = stock(tmp_path / "a.json", tmp_path / "d.json")
 
-    np.testing.assert_allclose(list(metric.result().values()), evaluated.stats, atol=1e-9)
+    np.testing.assert_allclose(list(metric.result().values()), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_give_pycocotools_numbers_with_equal_scores_and_areas_of_masks(
+    tmp_path: Path, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(np.arange(1, 14)).tolist()  # neither in order of frames nor of text
+    images = [
+        {"id": number, "video_id": 1, "frame_id": place, "file_name": f"{place}.jpg"}
+        for place, number in enumerate(ids)
+    ]
+    truth, found = [], []
+    for number in ids:
+        for _ in range(3):
+            x, y, w, h = (float(each) for each in rng.integers((0, 0, 20, 20), (90, 90, 120, 120)))
+            kind = int(rng.integers(1, 3))
+            area = w * h * float(rng.uniform(0.2, 1))  # of a mask
+            mine = {"image_id": number, "category_id": kind}
+            truth.append({**mine, "id": len(truth) + 1, "bbox": [x, y, w, h], "area": area})
+            truth[-1]["iscrowd"] = int(rng.random() < 0.1)
+            for _ in range(2):
+                score = float(rng.integers(1, 4)) / 4  # mostly ties
+                found.append(
+                    {**mine, "bbox": [x + float(rng.integers(9)), y, w, h], "score": score}
+                )
+    content = {
+        "videos": [{"id": 1, "name": "v"}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "images": images,
+        "annotations": truth,
+    }
+    expected = stock(save(tmp_path / "a.json", content), save(tmp_path / "d.json", found))
+
+    read = coco_files.read_annotations(tmp_path / "a.json")
+    detections = coco_files.read_detections(tmp_path / "d.json", read)
+    metric = CocoMetric(read.labels, per_class=False)
+    for frame, true in read.ground_truth.items():
+        metric.add(frame, true, detections.get(frame))
+
+    np.testing.assert_allclose(list(metric.result().values()), expected, atol=1e-9)
 
 
 def annotations(**changes: Any) -> dict[str, Any]:

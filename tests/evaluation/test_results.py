@@ -57,6 +57,7 @@ def test_interval_that_holds_zero_is_not_told_apart() -> None:
             "coco/ap50": Difference(0.5, 0.6, low=-0.01, high=0.2),
             "coco/ap75": Difference(0.5, 0.4, low=-0.2, high=-0.01),
             "coco/ar100": Difference(-1.0, 0.4, low=nan, high=nan),
+            "vid/ap50": Difference(0.1, 0.9, low=nan, high=nan),  # of fewer than ten units
         },
         units="12 videos",
         confidence=0.95,
@@ -72,4 +73,5 @@ def test_interval_that_holds_zero_is_not_told_apart() -> None:
         "not told apart",
         "differs",
         "not told apart",
+        "no verdict",
     ]
