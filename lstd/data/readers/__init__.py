@@ -44,7 +44,7 @@ FORMATS: Mapping[str, Format] = {
     for module, takes in (
         (imagenet_vid, ("subset", "images")),
         (mot, ("subset", "images")),
-        (yolo, ("subset", "stills", "folders")),
+        (yolo, ("subset", "images", "stills", "folders")),
         (coco, ("subset", "images", "stills", "folders")),
         (csv_table, ("images",)),
         (sequence_records, ("subset",)),

@@ -11,7 +11,8 @@ import collections
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lstd.data.readers import natural
@@ -77,7 +78,7 @@ def group(
     where: str,
     folders: bool = False,
     parts: Sequence[str] = (),
-    title: str = "images",
+    titles: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Group]:
     """Returns the videos that images are frames of, in the order of their first images.
 
@@ -90,7 +91,7 @@ def group(
             Roboflow calls them.
         parts: the subset of each image. A video whose frames were dealt to several of them is put
             together again; one that has a frame in two of them stays in parts of the same name.
-        title: of a video whose name says nothing.
+        titles: of each subset, for a video whose name says nothing; otherwise "images".
 
     Raises:
         ValueError: names have two readings: two images are the same frame, or a folder that is to
@@ -102,10 +103,11 @@ def group(
     for place, name in enumerate(said):
         folder = name.rpartition("/")[0]
         video = folder if folders and not _from_roboflow(names[place], name) else _shared(name)
+        video = video or titles.get(of[place], "images")
         found.setdefault((video, of[place]), []).append(place)
     if folders:
         for (video, _), places in found.items():
-            _check_one_video([said[place] for place in places], f"{where}: {video or title}")
+            _check_one_video([said[place] for place in places], f"{where}: {video}")
     joined: dict[tuple[str, str], list[int]] = {}
     for (video, part), places in found.items():
         first = joined.setdefault((video, ""), [])
@@ -120,7 +122,7 @@ def group(
         found_order = order(own, [said[place] for place in places])
         in_order = [places[place] for place in found_order or range(len(places))]
         _check_frames([(names[place], said[place]) for place in in_order], where=where)
-        result.append(Group(video or title, tuple(in_order), found_order is not None))
+        result.append(Group(video, tuple(in_order), found_order is not None))
     return result
 
 

@@ -4,8 +4,10 @@ A line is class, x and y of the centre, width, height, all relative, and perhaps
 with an odd number of at least seven values is an outline, whose box is taken. An image without a
 text file, or with an empty one, shows nothing. Images of a folder whose names differ in their last
 number only (`street_0001.jpg`, `street_0002.jpg`) are a video, named by the folder and what stands
-before the number; with `folders`, all images of a folder are a video, named by the folder; with
-`stills`, every image stands alone. An image that several subsets name is taken once.
+before the number; with `folders`, all images of a folder are a video, named by the folder (see
+`frame_names`, also for what Roboflow and Label Studio make of names); with `stills`, every image
+stands alone. An image that several subsets name is taken once. With `images`, the text files are
+those of the pictures of that folder, or of frames of that video file.
 
 Source: https://docs.ultralytics.com/datasets/detect/.
 """
@@ -13,17 +15,18 @@ Source: https://docs.ultralytics.com/datasets/detect/.
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from lstd import documents
-from lstd.data.readers import whole_numbers, yolo_tree
+from lstd.data.readers import frame_names, pictures, whole_numbers, yolo_tree
 from lstd.data.readers.labelled_video import (
     BoxRow,
     Classes,
     ImageFiles,
     LabelledVideo,
+    Pictures,
     RawBoxes,
     collect,
 )
@@ -45,46 +48,68 @@ def read(path: Path, options: Options) -> Source:
     """
     tree = yolo_tree.find(path, options)
     classes = Classes(list(tree.names.values()), options.labels)
-    grouping: Callable[[str], str] = _without_last_number
-    if options.stills or options.folders:
-        grouping = str if options.stills else lambda stem: ""
-    videos: list[LabelledVideo] = []
-    labels: list[str] = []
+    entries = [(part, entry) for part, told in tree.entries.items() for entry in told]
+    shots: list[_Shot] = []
     taken: set[Path] = set()
     num_named = 0
-    for entry in (entry for entries in tree.entries.values() for entry in entries):
-        base, images = yolo_tree.images(tree, entry)
-        new = [image for image in images if image not in taken]
-        num_named += len(images)
+    for number, (_, entry) in enumerate(entries):
+        base, files = (yolo_tree.labels if options.images else yolo_tree.images)(tree, entry)
+        new = [file for file in dict.fromkeys(files) if file not in taken]
+        num_named += len(files)
         taken.update(new)
-        for name, files in _groups(new, base, grouping).items():
-            own = tuple(str(yolo_tree.label_file(file)) for file in files)
-            videos.append(_video(name, files, own, tree.names, classes))
-            labels += own
+        for file in new:
+            label = file if options.images else yolo_tree.label_file(file)
+            shots.append(_Shot(_name_in(base, file), str(number), base.name, str(file), str(label)))
+    videos = [
+        _video(title, own, tree.names, classes, options, alone=alone)
+        for title, own, alone in _grouped(shots, options, str(path))
+    ]
     notes = [
+        *tree.notes,
         *_apart(videos, options),
         *_repeated(num_named - len(taken), tree.entries),
-        *_unlabelled(labels),
+        *_unlabelled([shot.label for shot in shots]),
     ]
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 
-def _groups(
-    images: Sequence[Path], base: Path, grouping: Callable[[str], str]
-) -> dict[str, list[Path]]:
-    """Returns the images of each video; `grouping` makes of an image's name what they share."""
-    groups: dict[str, list[Path]] = {}
-    for image in images:
-        folder = image.parent
-        name = str(folder.relative_to(base)) if folder.is_relative_to(base) else str(folder)
-        name = "" if name == "." else name
-        title = "/".join(part for part in (name, grouping(image.stem)) if part) or base.name
-        groups.setdefault(title, []).append(image)
-    return groups
+class _Shot(NamedTuple):
+    """An image: its name in the tree, its subset, that one's title, its file, and its boxes'."""
+
+    name: str
+    part: str
+    title: str
+    file: str
+    label: str
 
 
-def _without_last_number(stem: str) -> str:
-    return re.sub(r"[\s_.-]*\d+$", "", stem)
+def _name_in(base: Path, file: Path) -> str:
+    name = file.relative_to(base) if file.is_relative_to(base) else file
+    return name.as_posix()
+
+
+def _grouped(
+    shots: Sequence[_Shot], options: Options, where: str
+) -> Iterator[tuple[str, list[_Shot], bool]]:
+    """Yields the name and the images of each video, and whether it is the only one."""
+    names = [shot.name for shot in shots]
+    if options.stills:
+        for shot in shots:
+            yield shot.name.removesuffix(PurePosixPath(shot.name).suffix), [shot], len(shots) == 1
+        return
+    if Path(options.images).is_file():
+        order = frame_names.order(names) or range(len(names))
+        yield Path(options.images).name, [shots[place] for place in order], True
+        return
+    groups = frame_names.group(
+        names,
+        where=where,
+        folders=options.folders,
+        parts=[shot.part for shot in shots],
+        titles={shot.part: shot.title for shot in shots},
+    )
+    for group in groups:
+        yield group.name, [shots[place] for place in group.places], len(groups) == 1
 
 
 def _repeated(count: int, subsets: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -119,15 +144,28 @@ def _apart(videos: Sequence[LabelledVideo], options: Options) -> tuple[str, ...]
 
 def _video(
     name: str,
-    images: Sequence[Path],
-    labels: tuple[str, ...],
+    shots: Sequence[_Shot],
     names: Mapping[int, str],
     classes: Classes,
+    options: Options,
+    *,
+    alone: bool,
 ) -> LabelledVideo:
+    labels = tuple(shot.label for shot in shots)
+    files = pictures.video_of(options.images, name, alone=alone)
+    shown: Pictures
+    if files is not None:
+        shown = pictures.frames_of(files, [shot.name for shot in shots], where=labels[0])
+    elif options.images:
+        stems = [shot.name.removesuffix(".txt") for shot in shots]
+        found = pictures.finder(stems, [Path(options.images)], where=labels[0])
+        shown = ImageFiles(tuple(str(found(stem)) for stem in stems))
+    else:
+        shown = ImageFiles(tuple(shot.file for shot in shots))
     return LabelledVideo(
         name=name,
-        where=str(images[0].parent),
-        pictures=ImageFiles(tuple(str(image) for image in images)),
+        where=str(Path(shots[0].file).parent),
+        pictures=shown,
         boxes=_Boxes(labels, dict(names), classes),
         has_tracks=any(_first_columns(path) == 6 for path in labels[:200]),
     )

@@ -1,29 +1,31 @@
 """Where a YOLO data set has its class names, its images and their label files.
 
 With `data.yaml`, as Ultralytics and Roboflow write it; or without, as labelImg, Label Studio and
-CVAT do: `classes.txt` or `obj.names` with the class names, a line each, and images anywhere below.
+CVAT do: `classes.txt` (also in `labels/`) or `obj.names` with the class names, a line each, and
+images anywhere below; `obj_train_data/`, `images/train/` and so on are its subsets.
 
 Source: https://docs.ultralytics.com/datasets/detect/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstd import documents, label_map
-from lstd.data.readers import natural
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers import natural, pictures
+from lstd.data.readers.options import Options, WrongTree, chosen
 
 TREE = """\
 data.yaml with names, and train and val such as images/train
-images/train/street/0001.jpg ...
+images/train/street/0001.jpg ..., or none, and --images FOLDER or --images VIDEO
 labels/train/street/0001.txt ..., the same folders; or each text file beside its image
 without data.yaml: classes.txt or obj.names, one class a line; or --format yolo --label_map FILE"""
 
-SUBSETS = ("train", "val", "test")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_SUBSETS = ("train", "val", "test", "valid", "validation", "training", "testing")
+_NO_LABELS = re.compile(r"(classes|notes|readme.*|train|valid?|test|validation)\.txt$", re.I)
 
 
 class Tree(NamedTuple):
@@ -31,15 +33,19 @@ class Tree(NamedTuple):
 
     Attributes:
         file: what says so; paths in messages start from it.
+        root: folder that paths start from.
         names: number -> name of each class; numbers may have gaps.
         entries: subset -> folders of images, or text files that list them.
-        start: folder that the entries may start from, beside that of the file.
+        start: folder that the entries may start from, beside the root.
+        notes: what of it is not there.
     """
 
     file: Path
+    root: Path
     names: Mapping[int, str]
     entries: Mapping[str, Sequence[str]]
-    start: str
+    start: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def matches(path: Path) -> bool:
@@ -48,7 +54,9 @@ def matches(path: Path) -> bool:
         return True
     if not path.is_dir() or _names_file(path) is None:
         return False
-    return any(label_file(image).exists() for image in _walk(path))
+    if any(label_file(image).exists() for image in _walk(path, pictures.SUFFIXES)):
+        return True
+    return any(True for place in path.glob("*") if place.is_dir() for _ in _label_files(place))
 
 
 def find(path: Path, options: Options) -> Tree:
@@ -65,15 +73,19 @@ def find(path: Path, options: Options) -> Tree:
         return _described(found[0], options.subset)
     if not path.is_dir():
         raise WrongTree(f"{path}: this is no data.yaml with names and train\n{TREE}")
-    if options.subset:
-        raise ValueError(f"{path}: there is no data.yaml, which would say what is {options.subset}")
     file = _names_file(path)
     names = list(options.labels) if file is None else _lines(file)
     if not names:
         what = "neither data.yaml nor classes.txt" if file is None else f"no name in {file.name}"
         raise WrongTree(f"{path}: {what}; expected\n{TREE}")
-    entry = "images" if (path / "images").is_dir() else "."
-    return Tree(file or path / "classes.txt", dict(enumerate(names)), {"": (entry,)}, "")
+    entries: dict[str, tuple[str, ...]] = {"": ("images" if (path / "images").is_dir() else ".",)}
+    if options.subset:
+        folders = {_subset_of(place): place for place in _subset_folders(path)}
+        entries = {
+            one: (str(folders[one].relative_to(path)),)
+            for one in chosen(options.subset, folders, where=str(path))
+        }
+    return Tree(file or path / "classes.txt", path, dict(enumerate(names)), entries)
 
 
 def images(tree: Tree, entry: str) -> tuple[Path, list[Path]]:
@@ -82,17 +94,74 @@ def images(tree: Tree, entry: str) -> tuple[Path, list[Path]]:
     Raises:
         WrongTree: the entry is in none of the places where tools put it.
     """
-    root = tree.file.parent
-    places = [root / tree.start / entry, root / entry]
-    places.append(root / entry.lstrip("./"))  # as some tools write: ../train/images
-    place = next((place for place in places if place.exists()), None)
-    if place is None:
-        looked = ", ".join(str(place) for place in dict.fromkeys(places))
-        raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
+    place = _place(tree, entry)
     if place.is_file():
-        lines = documents.read_text(place).split("\n")
-        return root, [_listed(line.strip(), place, root) for line in lines if line.strip()]
-    return place, sorted(_walk(place), key=lambda file: natural.key(str(file)))
+        told = documents.read_text(place).split("\n")
+        lines = [line.strip() for line in told if line.strip()]
+        try:
+            found = pictures.finder(lines, [place.parent, tree.root], where=str(place))
+        except ValueError:
+            found = pictures.Finder(tree.root)
+        return tree.root, [found(line) for line in lines]
+    return place, sorted(_walk(place, pictures.SUFFIXES), key=lambda file: natural.key(str(file)))
+
+
+def labels(tree: Tree, entry: str) -> tuple[Path, list[Path]]:
+    """Returns the folder of an entry, and its text files in natural order; no image is needed.
+
+    Raises: as `images`.
+    """
+    if not (tree.root / entry).is_dir():
+        base, named = images(tree, entry)
+        if _place(tree, entry).is_file():
+            return base, [label_file(image) for image in named]
+    place = _place(tree, entry)
+    parts = ["labels" if part == "images" else part for part in place.parts]
+    apart = Path(*parts)
+    if place == tree.root and (place / "labels").is_dir():
+        apart = place / "labels"
+    place = apart if apart.is_dir() else place
+    return place, sorted(_label_files(place), key=lambda file: natural.key(str(file)))
+
+
+def _place(tree: Tree, entry: str) -> Path:
+    """Returns the folder, or the list of images, that an entry means."""
+    places = [*_places(tree.root, tree.start, entry)]
+    for place in places:
+        parts = ["labels" if part == "images" else part for part in place.parts]
+        if place.exists() or Path(*parts).is_dir():
+            return place
+    looked = ", ".join(str(place) for place in dict.fromkeys(places))
+    raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
+
+
+def _places(root: Path, start: str, entry: str) -> Iterator[Path]:
+    """Yields where an entry may be; tools write paths from elsewhere, and of other machines."""
+    entry = pictures.clean(entry)
+    yield root / start / entry
+    yield root / entry
+    parts = [part for part in entry.split("/") if part not in ("", ".", "..")]
+    least = 1 if entry.endswith(".txt") else 2  # of /data/train/images not images alone
+    for place in range(max(1, len(parts) - least + 1)):
+        yield root.joinpath(*parts[place:])
+
+
+def _subset_folders(path: Path) -> Iterator[Path]:
+    """Yields the folders of a tree without data.yaml that hold a part of it; the best come last."""
+    for folder in (*path.glob("*"), *path.glob("labels/*"), *path.glob("images/*")):
+        if folder.is_dir() and folder.name not in ("images", "labels"):
+            yield folder
+
+
+def _subset_of(folder: Path) -> str:
+    """Returns the subset of a folder: `obj_train_data` is CVAT's way to write train."""
+    return re.sub(r"^obj_(.+)_data$", r"\1", folder.name, flags=re.IGNORECASE)
+
+
+def _label_files(folder: Path) -> Iterator[Path]:
+    for file in _walk(folder, (".txt",)):
+        if not _NO_LABELS.match(file.name):
+            yield file
 
 
 def label_file(image: Path) -> Path:
@@ -119,8 +188,8 @@ def _descriptions(path: Path) -> list[Path]:
 
 
 def _names_file(folder: Path) -> Path | None:
-    names = sorted(folder.glob("*.names"))
-    return next((file for file in (folder / "classes.txt", *names) if file.is_file()), None)
+    told = (folder / "classes.txt", *sorted(folder.glob("*.names")), folder / "labels/classes.txt")
+    return next((file for file in told if file.is_file()), None)
 
 
 def _is_data(path: Path) -> bool:
@@ -128,11 +197,21 @@ def _is_data(path: Path) -> bool:
         content = _load(path)
     except ValueError:
         return path.stem == "data"  # by its name it should be, and the reader says what is wrong
-    return (
-        isinstance(content, dict)
-        and "names" in content
-        and any(subset in content for subset in SUBSETS)
-    )
+    return isinstance(content, dict) and "names" in content and bool(_subsets(content, path))
+
+
+def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
+    """Returns the entries of each subset: known by their name, or because their path is there."""
+    root = file.parent / str(content.get("path") or "")
+    found = {}
+    for name, said in content.items():
+        told = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
+        known = str(name).lower() in _SUBSETS
+        if name in ("names", "path") or not told or not all(told):
+            continue
+        if known or all((root / one).exists() for one in told):
+            found[str(name)] = told
+    return found
 
 
 def _load(path: Path) -> Any:
@@ -143,15 +222,22 @@ def _described(file: Path, subset: str) -> Tree:
     """Returns what a `data.yaml` says, of a subset or of all."""
     content = _load(file)
     names = _class_names(content, file)
-    known = [one for one in SUBSETS if content.get(one)]
-    if subset and subset not in content:
-        raise ValueError(f"{file}: there is no subset {subset!r}; it has {', '.join(known)}")
-    entries = {
-        one: [str(entry) for entry in (said if isinstance(said, list) else [said])]
-        for one in ([subset] if subset else known)
-        for said in [content[one]]
-    }
-    return Tree(file, names, entries, str(content.get("path") or ""))
+    told = _subsets(content, file)
+    start = str(content.get("path") or "")
+    entries = {one: told[one] for one in chosen(subset, told, where=str(file))}
+    tree = Tree(file, file.parent, names, entries, start)
+    if subset or len(entries) < 2:
+        return tree
+    notes = []
+    for one in [one for one in entries if not one.lower().startswith("train")]:
+        try:
+            for entry in entries[one]:
+                _place(tree, entry)
+        except WrongTree:
+            notes.append(
+                f"{one} of {file.name} is {', '.join(entries.pop(one))}, which is not there"
+            )
+    return tree._replace(notes=tuple(notes))
 
 
 def _class_names(content: Mapping[str, Any], path: Path) -> dict[int, str]:
@@ -170,13 +256,7 @@ def _lines(file: Path) -> list[str]:
     return label_map.lines(documents.read_text(file))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Iterable[str]) -> Iterator[Path]:
     for file in folder.rglob("*"):
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith("."):
+        if file.suffix.lower() in suffixes and not file.name.startswith("."):
             yield file
-
-
-def _listed(line: str, listing: Path, root: Path) -> Path:
-    """Returns an image of a list; it is told from the list, or from the root."""
-    own = listing.parent / line
-    return own if line.startswith("./") or own.exists() else root / line

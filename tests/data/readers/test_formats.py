@@ -640,8 +640,8 @@ def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
 def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Path) -> None:
     with pytest.raises(ValueError, match="stills and folders exclude one another"):
         readers.open(yolo, stills=True, folders=True, format="yolo")
-    with pytest.raises(ValueError, match="images means nothing for the format yolo, only for "):
-        readers.open(yolo, images="elsewhere", format="yolo")
+    with pytest.raises(ValueError, match="subset means nothing for the format csv, only for "):
+        readers.open(yolo, subset="train", format="csv")
     with pytest.raises(ValueError, match="stills means nothing for the format mot, only for yolo"):
         readers.open(mot, stills=True)
 
@@ -704,8 +704,9 @@ def test_yolo_without_any_names_takes_those_of_the_caller(yolo: Path) -> None:
     assert told(source)["train/hive"][0] == [(1, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)]
     with pytest.raises(ValueError, match=r"neither data\.yaml nor classes\.txt; expected\n"):
         readers.open(yolo, format="yolo")
-    with pytest.raises(ValueError, match=r"there is no data\.yaml, which would say what is val"):
-        readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="val")
+    assert values(readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="val")) == [7]
+    with pytest.raises(ValueError, match=r"there is no subset 'test'; it has .*train, val"):
+        readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="test")
     text(yolo / "classes.txt", "\n")
     with pytest.raises(ValueError, match=r"no name in classes\.txt; expected"):
         readers.open(yolo)

@@ -325,3 +325,101 @@ def test_json_that_only_speaks_of_images_is_not_coco(tmp_path: Path) -> None:
     text(tmp_path / "index.json", '{"videos": [{"name": "images"}], "categories": []}')
 
     assert readers.open(tmp_path).format == "yolo"
+
+
+# --- YOLO ----------------------------------------------------------------------------------------
+
+BOX = "1 0.2 0.3 0.2 0.4\n"
+"""As `told` shows it: class 1, 5, 10, 25, 30."""
+
+
+def test_yolo_of_label_studio_has_notes_and_random_prefixes(tmp_path: Path) -> None:
+    text(tmp_path / "classes.txt", "ant\nbee\n")
+    text(tmp_path / "notes.json", '{"categories": [], "info": {}}')
+    for number, prefix in ((10, "028f1c4d"), (9, "a5682735")):
+        picture(tmp_path / "images" / f"{prefix}-f_{number}.png", value=number)
+        text(tmp_path / "labels" / f"{prefix}-f_{number}.txt", BOX)
+    source = readers.open(tmp_path, folders=True)
+
+    assert told(source) == {"images": [[(1, None, 5, 10, 25, 30)]] * 2}
+    assert values(source) == [9, 10]
+
+
+def test_yolo_of_labelimg_has_its_names_beside_the_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "f_1.png")
+    text(tmp_path / "labels" / "f_1.txt", BOX)
+    text(tmp_path / "labels" / "classes.txt", "ant\nbee\n")
+
+    assert readers.open(tmp_path).labels == ("ant", "bee")
+    assert told(readers.open(tmp_path)) == {"f": [[(1, None, 5, 10, 25, 30)]]}
+
+
+def test_yolo_of_roboflow_names_a_test_that_is_not_there_and_deals_frames(tmp_path: Path) -> None:
+    for part, number in (("train", 2), ("valid", 1)):
+        picture(tmp_path / part / "images" / f"a_mp4-{number}_jpg.rf.{part}.png", value=number)
+    text(
+        tmp_path / "data.yaml",
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnames: [ant, bee]\n",
+    )
+    source = readers.open(tmp_path)
+
+    assert [(one.name, one.num_frames) for one in source.videos] == [("a_mp4", 2)]
+    assert values(source) == [1, 2]
+    assert source.notes[0] == "test of data.yaml is ../test/images, which is not there"
+    assert values(readers.open(tmp_path, subset="valid")) == [1]
+    with pytest.raises(ValueError, match=r"data\.yaml: \.\./test/images is not there"):
+        readers.open(tmp_path, subset="test")
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_yolo_subsets_have_any_name(tmp_path: Path, lists: bool) -> None:
+    for part, number in (("Train", 1), ("Unseen", 2)):
+        picture(tmp_path / "images" / part / f"frame_{number:06d}.png", value=number)
+        text(tmp_path / "labels" / part / f"frame_{number:06d}.txt", BOX)
+        text(tmp_path / f"{part}.txt", f"data/images/{part}/frame_{number:06d}.png\n")
+    entry = "{}.txt" if lists else "C:\\data\\images\\{}"
+    subsets = "".join(f"{part}: {entry.format(part)}\n" for part in ("Train", "Unseen"))
+    if not lists:
+        subsets = subsets.replace("C:\\data\\images\\Unseen", "images/Unseen")
+    text(tmp_path / "data.yaml", f"{subsets}license: CC\nnames: [ant, bee]\n")
+
+    assert values(readers.open(tmp_path)) == [1, 2]
+    assert values(readers.open(tmp_path, subset="train")) == [1]
+    assert values(readers.open(tmp_path, subset="unseen")) == [2]
+    with pytest.raises(ValueError, match="no subset 'val'; it has Train, Unseen"):
+        readers.open(tmp_path, subset="val")
+
+
+def test_yolo_of_cvat_has_a_folder_for_each_subset(tmp_path: Path) -> None:
+    text(tmp_path / "obj.names", "ant\nbee\n")
+    for part, number in (("train", 1), ("valid", 2)):
+        picture(tmp_path / f"obj_{part}_data" / f"frame_{number:06d}.png", value=number)
+        text(tmp_path / f"obj_{part}_data" / f"frame_{number:06d}.txt", BOX)
+
+    assert values(readers.open(tmp_path)) == [1, 2]
+    assert values(readers.open(tmp_path, subset="val")) == [2]
+
+
+@pytest.mark.parametrize("place", ["labels", "labels/train", "obj_train_data"])
+def test_yolo_without_pictures_takes_the_frames_of_a_video(
+    tmp_path: Path, video: Path, place: str
+) -> None:
+    text(tmp_path / "obj.names", "ant\nbee\n")
+    text(tmp_path / "train.txt", "data/obj_train_data/frame_000004.PNG\n")
+    text(tmp_path / place / "frame_000004.txt", "")
+    text(tmp_path / place / "frame_000003.txt", BOX)
+    source = readers.open(tmp_path, images=video)
+
+    assert shown(source) == [3, 4]
+    assert told(source)["street.mp4"] == [[(1, None, 5, 10, 25, 30)], []]
+
+
+def test_yolo_takes_pictures_from_a_folder_elsewhere(tmp_path: Path) -> None:
+    text(tmp_path / "y" / "data.yaml", "train: images/train\nnames: [ant, bee]\n")
+    text(tmp_path / "y" / "labels" / "train" / "s" / "f_1.txt", BOX)
+    picture(tmp_path / "elsewhere" / "s" / "f_1.PNG", value=7)
+
+    source = readers.open(tmp_path / "y", images=tmp_path / "elsewhere")
+
+    assert values(source) == [7]
+    assert told(source) == {"s/f": [[(1, None, 5, 10, 25, 30)]]}
