@@ -1,13 +1,12 @@
 """Reads YOLO labels: class names, images, and a text file of boxes for each image.
 
-A line is class, x and y of the centre, width, height, all relative, and perhaps a track id. A line
-with an odd number of at least seven values is an outline, whose box is taken. An image without a
-text file, or with an empty one, shows nothing. Images of a folder whose names differ in their last
-number only (`street_0001.jpg`, `street_0002.jpg`) are a video, named by the folder and what stands
-before the number; with `folders`, all images of a folder are a video, named by the folder (see
-`frame_names`, also for what Roboflow and Label Studio make of names); with `stills`, every image
-stands alone. An image that several subsets name is taken once. With `images`, the text files are
-those of the pictures of that folder, or of frames of that video file.
+`yolo_rows` says what a line is. An image without a text file, or with an empty one, shows nothing.
+Images of a folder whose names differ in their last number only (`street_0001.jpg`,
+`street_0002.jpg`) are a video, named by the folder and what stands before the number; with
+`folders`, all images of a folder are a video, named by the folder (see `frame_names`, also for what
+Roboflow and Label Studio make of names); with `stills`, every image stands alone. An image that
+several subsets name is taken once. With `images`, the text files are those of the pictures of that
+folder, or of frames of that video file.
 
 Source: https://docs.ultralytics.com/datasets/detect/.
 """
@@ -19,19 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from lstd import documents
-from lstd.data.readers import frame_names, pictures, whole_numbers, yolo_tree
-from lstd.data.readers.labelled_video import (
-    BoxRow,
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    Pictures,
-    RawBoxes,
-    collect,
-)
+from lstd.data.readers import frame_names, pictures, yolo_rows, yolo_tree
+from lstd.data.readers.labelled_video import Classes, ImageFiles, LabelledVideo, Pictures
 from lstd.data.readers.options import Options
-from lstd.data.sources import UNKNOWN_CLASS, Source
+from lstd.data.sources import Source
 
 NAME = "yolo"
 TREE = yolo_tree.TREE
@@ -60,8 +50,10 @@ def read(path: Path, options: Options) -> Source:
         for file in new:
             label = file if options.images else yolo_tree.label_file(file)
             shots.append(_Shot(_name_in(base, file), str(number), base.name, str(file), str(label)))
+    points = yolo_rows.point_values(tree.point_values, [shot.label for shot in shots])
+    boxes = yolo_rows.Boxes((), dict(tree.names), classes, points)
     videos = [
-        _video(title, own, tree.names, classes, options, alone=alone)
+        _video(title, own, boxes, options, alone=alone)
         for title, own, alone in _grouped(shots, options, str(path))
     ]
     notes = [
@@ -145,13 +137,13 @@ def _apart(videos: Sequence[LabelledVideo], options: Options) -> tuple[str, ...]
 def _video(
     name: str,
     shots: Sequence[_Shot],
-    names: Mapping[int, str],
-    classes: Classes,
+    boxes: yolo_rows.Boxes,
     options: Options,
     *,
     alone: bool,
 ) -> LabelledVideo:
     labels = tuple(shot.label for shot in shots)
+    boxes = dataclasses.replace(boxes, paths=labels)
     files = pictures.video_of(options.images, name, alone=alone)
     shown: Pictures
     if files is not None:
@@ -166,67 +158,6 @@ def _video(
         name=name,
         where=str(Path(shots[0].file).parent),
         pictures=shown,
-        boxes=_Boxes(labels, dict(names), classes),
-        has_tracks=any(_first_columns(path) == 6 for path in labels[:200]),
+        boxes=boxes,
+        has_tracks=boxes.has_tracks,
     )
-
-
-def _first_columns(path: str) -> int:
-    try:
-        return len(documents.read_text(path).partition("\n")[0].split())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-@dataclasses.dataclass(frozen=True)
-class _Boxes:
-    """Boxes by frame, each frame in a text file."""
-
-    paths: tuple[str, ...]
-    names: dict[int, str]
-    classes: Classes
-
-    def __getitem__(self, number: int) -> RawBoxes:
-        path = self.paths[number]
-        try:
-            lines = documents.read_text(path).splitlines()
-        except FileNotFoundError:
-            lines = []
-        rows = [
-            self._row(line.split(), f"line {n}", f"{path}, line {n}")
-            for n, line in enumerate(lines, start=1)
-            if line.strip()
-        ]
-        return collect(rows, where=path)
-
-    def _row(self, fields: Sequence[str], row_name: str, where: str) -> BoxRow:
-        try:
-            values = [float(field) for field in fields]
-        except ValueError:
-            raise ValueError(f"{where}: {' '.join(fields)!r} is not made of numbers") from None
-        if len(values) not in (5, 6) and (len(values) < 7 or len(values) % 2 == 0):
-            raise ValueError(
-                f"{where}: {len(values)} values, expected class, x, y, width, height and perhaps a "
-                "track id"
-            )
-        number = whole_numbers.whole(values[0], what=f"{where}: class is {fields[0]}", least=None)
-        track = -1
-        if len(values) == 6:
-            what = f"{where}: the sixth value, a track id and no score, is {fields[5]}"
-            track = whole_numbers.track_id(values[5], what=what)
-        name = self.names.get(number)
-        return BoxRow(
-            sides=_sides(values),
-            class_index=UNKNOWN_CLASS if name is None else self.classes[name],
-            track=track,
-            row_name=row_name,
-            class_text=fields[0] if name is None else name,
-        )
-
-
-def _sides(values: Sequence[float]) -> tuple[float, float, float, float]:
-    if len(values) >= 7:
-        xs, ys = values[1::2], values[2::2]
-        return min(ys), min(xs), max(ys), max(xs)
-    x, y, width, height = values[1:5]
-    return y - height / 2, x - width / 2, y + height / 2, x + width / 2

@@ -38,6 +38,8 @@ class Tree(NamedTuple):
         entries: subset -> folders of images, or text files that list them.
         start: folder that the entries may start from, beside the root.
         notes: what of it is not there.
+        point_values: how many values follow the box of a pose, of `kpt_shape`; 0 where it is not
+            said, None without `data.yaml`.
     """
 
     file: Path
@@ -46,6 +48,7 @@ class Tree(NamedTuple):
     entries: Mapping[str, Sequence[str]]
     start: str = ""
     notes: tuple[str, ...] = ()
+    point_values: int | None = None
 
 
 def matches(path: Path) -> bool:
@@ -225,7 +228,8 @@ def _described(file: Path, subset: str) -> Tree:
     told = _subsets(content, file)
     start = str(content.get("path") or "")
     entries = {one: told[one] for one in chosen(subset, told, where=str(file))}
-    tree = Tree(file, file.parent, names, entries, start)
+    points = _point_values(content.get("kpt_shape"), file)
+    tree = Tree(file, file.parent, names, entries, start, point_values=points)
     if subset or len(entries) < 2:
         return tree
     notes = []
@@ -238,6 +242,16 @@ def _described(file: Path, subset: str) -> Tree:
                 f"{one} of {file.name} is {', '.join(entries.pop(one))}, which is not there"
             )
     return tree._replace(notes=tuple(notes))
+
+
+def _point_values(shape: Any, file: Path) -> int:
+    """Returns how many values `kpt_shape` puts behind a box; 0 where there is none."""
+    if shape is None:
+        return 0
+    whole = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
+    if not (whole and shape[0] >= 1 and shape[1] in (2, 3)):
+        raise ValueError(f"{file}: kpt_shape is {shape!r}, expected [number of points, 2 or 3]")
+    return shape[0] * shape[1]
 
 
 def _class_names(content: Mapping[str, Any], path: Path) -> dict[int, str]:

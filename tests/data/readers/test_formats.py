@@ -670,6 +670,68 @@ def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None
         told(readers.open(yolo, subset="train"))
 
 
+BOX = [(0, None, 10, 20, 40, 60)]  # of 0.4 0.5 0.4 0.6, in pixels of 50 x 100
+POSE_2 = "0 0.4 0.5 0.4 0.6  0.3 0.3  0.5 0.7"
+POSE_3 = "0 0.4 0.5 0.4 0.6  0.3 0.3 2  0.5 0.7 1  0 0 0"
+OUTLINE = "0 0.2 0.2  0.6 0.2  0.6 0.8  0.3 0.8  0.2 0.8"
+TURNED = "0 0.2 0.2  0.6 0.2  0.6 0.8  0.2 0.8"
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("kpt_shape: [2, 2]", POSE_2),
+        ("kpt_shape: [3, 3]", POSE_3),
+        ("kpt_shape: [2, 2]", "0 0.4 0.5 0.4 0.6"),
+        ("nc: 1", POSE_3),
+        ("nc: 1", POSE_3 + "  0.4 0.4 2"),  # an odd number, but 2 is no place in a picture
+        ("nc: 1", OUTLINE),
+        ("nc: 1", TURNED),
+        ("nc: 1", "0 0.2 0.2 0.6 0.8 0.2 0.8"),
+        (None, POSE_3),
+        (None, TURNED),
+        (None, OUTLINE + "\n" + "0 0.2 0.2 0.6 0.8 0.2 0.8"),
+    ],
+)
+def test_yolo_lines_are_boxes_outlines_or_poses(yolo: Path, data: str | None, line: str) -> None:
+    (yolo / "data.yaml").unlink()
+    text(yolo / "classes.txt", "ant\n")
+    if data is not None:
+        text(yolo / "data.yaml", f"train: images/train\nnames: [ant]\n{data}\n")
+    text(yolo / "labels" / "train" / "hive_1.txt", line)
+    frames = [*readers.open(yolo).videos[0].read()]
+
+    boxes = np.round(frames[0].truth.boxes * [50, 100, 50, 100], 3).tolist()
+    assert boxes == [list(BOX[0][2:])] * len(line.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "message"),
+    [
+        ("kpt_shape: [3, 2]", POSE_2, "9 values, but with kpt_shape of data.yaml a line has 11"),
+        ("kpt_shape: [3, 4]", POSE_2, r"kpt_shape is \[3, 4\], expected \[number of points, 2 or"),
+        ("nc: 1", POSE_2 + " 0.5", r"hive_1\.txt, line 1: 10 values, expected .* or a pose"),
+        (
+            None,
+            POSE_2,
+            r"9 values may be .* 4 points, or the box and 2 .* kpt_shape: \[2, 2\], for",
+        ),
+        (None, "0 0.2 0.2 0.6 0.2 0.6 0.8 0.3 0.8", "9 values may be an outline of 4 points, or"),
+    ],
+)
+def test_yolo_lines_that_may_be_two_things_are_refused(
+    yolo: Path, data: str | None, line: str, message: str
+) -> None:
+    (yolo / "data.yaml").unlink()
+    text(yolo / "classes.txt", "ant\n")
+    if data is not None:
+        text(yolo / "data.yaml", f"train: images/train\nnames: [ant]\n{data}\n")
+    for number in (1, 2, 10):
+        text(yolo / "labels" / "train" / f"hive_{number}.txt", line)
+    with pytest.raises(ValueError, match=message):
+        [*readers.open(yolo).videos[0].read()]
+
+
 def test_yolo_that_is_no_yaml_says_so(yolo: Path) -> None:
     text(yolo / "data.yaml", "names: [ant\ntrain: x\n")
     with pytest.raises(ValueError, match=r"data\.yaml, line \d: not valid YAML: "):

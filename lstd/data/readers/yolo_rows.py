@@ -1,0 +1,148 @@
+"""What a line of a YOLO text file says: a box, an outline, or a box and the points of a pose.
+
+All begin with the class. Five values are a box: x and y of the centre, width, height, all relative;
+a sixth is its track id. An odd number of at least seven is an outline, x and y of each point, whose
+box is taken. Behind the box of a pose stand the points, of two values or, with a mark of 0, 1 or 2,
+of three; `kpt_shape` of `data.yaml` says so. Without it, a line with marks that is no outline is a
+pose. Without `data.yaml`, lines of one odd length may be either, and are refused.
+
+Source: https://docs.ultralytics.com/datasets/, of detect, segment, obb and pose.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lstd import documents
+from lstd.data.readers import whole_numbers
+from lstd.data.readers.labelled_video import BoxRow, Classes, RawBoxes, collect
+from lstd.data.sources import UNKNOWN_CLASS
+
+_LOOKED_AT = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxes:
+    """Boxes by frame, each frame in a text file.
+
+    Attributes:
+        paths: of the text files; one that is not there shows nothing.
+        names: number -> name of each class.
+        classes: the numbers of the names.
+        point_values: see `point_values`.
+    """
+
+    paths: tuple[str, ...]
+    names: Mapping[int, str]
+    classes: Classes
+    point_values: int | None = 0
+
+    @functools.cached_property
+    def has_tracks(self) -> bool:
+        """Whether any line has a track id."""
+        return 6 in _lengths(self.paths)
+
+    def __getitem__(self, number: int) -> RawBoxes:
+        path = self.paths[number]
+        rows = [
+            self._row(line.split(), f"line {n}", f"{path}, line {n}")
+            for n, line in enumerate(_lines(path), start=1)
+            if line.strip()
+        ]
+        return collect(rows, where=path)
+
+    def _row(self, fields: Sequence[str], row_name: str, where: str) -> BoxRow:
+        try:
+            values = [float(field) for field in fields]
+        except ValueError:
+            raise ValueError(f"{where}: {' '.join(fields)!r} is not made of numbers") from None
+        sides = _sides(values, self.point_values, where=where)
+        number = whole_numbers.whole(values[0], what=f"{where}: class is {fields[0]}", least=None)
+        track = -1
+        if len(values) == 6:
+            what = f"{where}: the sixth value, a track id and no score, is {fields[5]}"
+            track = whole_numbers.track_id(values[5], what=what)
+        name = self.names.get(number)
+        return BoxRow(
+            sides=sides,
+            class_index=UNKNOWN_CLASS if name is None else self.classes[name],
+            track=track,
+            row_name=row_name,
+            class_text=fields[0] if name is None else name,
+        )
+
+
+def point_values(said: int | None, paths: Sequence[str]) -> int | None:
+    """Returns how many values stand behind the box of a pose; 0: there are no poses.
+
+    Args:
+        said: by `data.yaml`; None: there is none.
+        paths: of all text files. Lines of several lengths are outlines: those of poses are equal.
+
+    Returns:
+        None if nothing tells.
+    """
+    several = said is None and len({n for n in _lengths(paths) if n >= 7}) > 1
+    return 0 if several else said
+
+
+def _lengths(paths: Sequence[str]) -> set[int]:
+    """Returns how many values lines have, from some of the files."""
+    some = paths[:: -(-len(paths) // _LOOKED_AT) or 1]
+    return {len(line.split()) for path in some for line in _lines(path)}
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return documents.read_text(path).splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _sides(
+    values: Sequence[float], points: int | None, *, where: str
+) -> tuple[float, float, float, float]:
+    count = len(values)
+    if count in (5, 6) or (count >= 7 and _is_pose(values, points, where=where)):
+        x, y, width, height = values[1:5]
+        return y - height / 2, x - width / 2, y + height / 2, x + width / 2
+    if count < 7 or count % 2 == 0:
+        raise ValueError(
+            f"{where}: {count} values, expected class, x, y, width, height and perhaps a track id; "
+            "or class and an outline of three points or more; or a pose, see kpt_shape of data.yaml"
+        )
+    xs, ys = values[1::2], values[2::2]
+    return min(ys), min(xs), max(ys), max(xs)
+
+
+def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool:
+    """Whether points follow the box; raises where nothing tells them from an outline."""
+    count = len(values)
+    if points:
+        if count != 5 + points:
+            raise ValueError(
+                f"{where}: {count} values, but with kpt_shape of data.yaml a line has {5 + points}"
+            )
+        return True
+    marks = set(values[7::3])
+    if (count - 5) % 3 == 0 and marks <= {0, 1, 2} and (2 in marks or count % 2 == 0):
+        return True  # 2 is no place in a picture, and an even number no outline
+    if points is None and count % 2 and not _is_quadrangle_with_equal_sides(values):
+        raise ValueError(
+            f"{where}: {count} values may be an outline of {(count - 1) // 2} points, or the box "
+            f"and {(count - 5) // 2} points of a pose; say which by a data.yaml with names and "
+            f"train: for poses with kpt_shape: [{(count - 5) // 2}, 2], for outlines without"
+        )
+    return False
+
+
+def _is_quadrangle_with_equal_sides(values: Sequence[float]) -> bool:
+    """Whether a line is a turned box: its diagonals have the same middle."""
+    if len(values) != 9:
+        return False
+    one, two, three, four = np.reshape(values[1:], [4, 2])
+    return bool(np.allclose(one + three, two + four, rtol=0, atol=2e-3))
