@@ -37,6 +37,7 @@ ROWS = (
         "shipped_configs",
         "documents",
         "whole_file",
+        "interrupts",
         "tflite_metadata",
     ),
     ("ops", "media"),

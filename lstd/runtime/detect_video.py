@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.interrupts import interrupts
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter
 from lstd.runtime.detector import VideoDetector
@@ -84,7 +83,7 @@ def detect_video(
     detector.reset()
     seconds: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        stop = stack.enter_context(_interrupts())
+        stop = stack.enter_context(interrupts())
         write_line = stack.enter_context(json_lines(json_lines_path))
         pictures = stack.enter_context(_video_writer(video_path, reader.info))
         started = time.perf_counter()
@@ -165,29 +164,3 @@ def _rows(
                 }
             )
     return rows
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Yields an event that the first Ctrl-C sets; the next one interrupts as usual.
-
-    Only the main thread may do so; elsewhere, and where a shell lets the program ignore Ctrl-C
-    because it runs in the background, the event stays unset.
-    """
-    asked = threading.Event()
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual == signal.SIG_IGN:
-        yield asked
-        return
-    if usual is None:  # Set outside of Python; it cannot be put back.
-        usual = signal.default_int_handler
-
-    def first(number: int, frame: Any) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, usual)

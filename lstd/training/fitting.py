@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import tf_keras as keras
 
+from lstd.interrupts import interrupts
 from lstd.models.divergence import DivergedError
 from lstd.train_config import TrainConfig
 from lstd.training import distribution
@@ -15,11 +18,12 @@ from lstd.training.averages import UpdateAverages
 from lstd.training.distribution import StopTogether
 from lstd.training.early_stopping import StopEarly
 from lstd.training.history import WriteHistory
-from lstd.training.limits import RefuseBrokenWeights, StopAtStep
+from lstd.training.limits import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from lstd.training.progress import Progress
 from lstd.training.run_parts import Run
 from lstd.training.scalars import WriteScalars
 
+_ASKED = "stopping after this step, or what is measured after it; Ctrl-C again stops at once"
 _NO_BATCH = "Unexpected result of `train_function`"  # What Keras says of an empty dataset.
 
 
@@ -32,6 +36,7 @@ class Length(NamedTuple):
         epoch: that it starts with, from 0.
         epochs: when it has ended; the last one may be shorter.
         steps_per_epoch: of all others.
+        done: steps of the first epoch that an earlier start has made.
     """
 
     step: int
@@ -39,6 +44,12 @@ class Length(NamedTuple):
     epoch: int
     epochs: int
     steps_per_epoch: int
+    done: int = 0
+
+    @property
+    def first_end(self) -> int:
+        """The step that ends the first epoch."""
+        return self.step + max(1, self.steps_per_epoch - self.done)
 
 
 def length_of(run: Run, config: TrainConfig, *, dry_steps: int = 0) -> Length:
@@ -46,8 +57,10 @@ def length_of(run: Run, config: TrainConfig, *, dry_steps: int = 0) -> Length:
     step, epoch = run.position()
     last_step = step + dry_steps if dry_steps else config.steps
     steps_per_epoch = dry_steps or config.steps_per_epoch
-    epochs = epoch + -(-(last_step - step) // steps_per_epoch)
-    return Length(step, last_step, epoch, epochs, steps_per_epoch)
+    done = 0 if dry_steps else run.steps_in_epoch
+    length = Length(step, last_step, epoch, epoch, steps_per_epoch, done)
+    more = max(0, last_step - length.first_end)
+    return length._replace(epochs=epoch + 1 + -(-more // steps_per_epoch))
 
 
 def fit(
@@ -58,6 +71,7 @@ def fit(
     before: Sequence[keras.callbacks.Callback],
     stop: StopEarly | None,
     progress: Progress,
+    say: Callable[[str], None],
 ) -> None:
     """Trains.
 
@@ -68,13 +82,21 @@ def fit(
         before: callbacks that come before those that save.
         stop: what may end the run early.
         progress: what is shown.
+        say: is told what is kept of a run that Ctrl-C ended.
 
     Raises:
+        KeyboardInterrupt: after Ctrl-C, when the step under way is done and saved; after a second
+            one at once.
         DivergedError: a loss or gradient is not finite; says what is left of the run.
         ValueError: there is no batch; or another worker has gone, with what is left.
     """
+    alone = distribution.workers_of(run.strategy)[1] == 1  # Several would have to save together.
     try:
-        _call_fit(run, dataset, length, _callbacks(run, length, before, stop, progress))
+        with interrupts(_ASKED) if alone else contextlib.nullcontext(threading.Event()) as asked:
+            _call_fit(run, dataset, length, _callbacks(run, length, before, stop, progress, asked))
+    except KeyboardInterrupt:
+        say(_what_was_stopped(run))
+        raise
     except DivergedError as error:
         raise DivergedError(f"{error}; {_what_is_kept(run)}") from None
     except distribution.GONE as error:
@@ -88,6 +110,17 @@ def fit(
         ) from None
 
 
+def _what_was_stopped(run: Run) -> str:
+    step, _ = run.position()
+    kept = resume_lib.last_checkpoint(run.folder.checkpoints)
+    saved = int(kept.rpartition("-")[2]) if kept else 0
+    lost = f"; the {step - saved} steps after it are lost" if step > saved else ""
+    return (
+        f"stopped after step {step}; {_what_is_kept(run)}{lost}; --resume (resume=True) goes on "
+        "from there"
+    )
+
+
 def _what_is_kept(run: Run) -> str:
     kept = resume_lib.last_checkpoint(run.folder.checkpoints)
     return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
@@ -99,20 +132,29 @@ def _callbacks(
     before: Sequence[keras.callbacks.Callback],
     stop: StopEarly | None,
     progress: Progress,
+    asked: threading.Event,
 ) -> list[keras.callbacks.Callback]:
     """Returns all callbacks, in the order in which they depend on each other."""
     averages = [] if run.averages is None else [UpdateAverages(run.averages)]
-    writing = [WriteHistory(run.folder.history), WriteScalars(run.events), progress]
+    scalars = WriteScalars(run.events, before=length.done)
+    writing = [WriteHistory(run.folder.history), scalars, progress]
     stopping = [] if stop is None else [stop]
     together = [StopTogether()] if distribution.workers_of(run.strategy)[1] > 1 else []
+    sound = RefuseBrokenWeights(run.averages.values if run.averages else ())
+
+    def save() -> None:
+        sound.check()
+        run.checkpoints.save_within_epoch()
+
     return [
-        StopAtStep(length.last_step),
-        RefuseBrokenWeights(run.averages.values if run.averages else ()),
+        StopAtStep(length.last_step, epoch_end=length.first_end if length.done else 0),
+        sound,
         *averages,
         *before,
         run.keep,
         *(writing if run.is_chief else []),
         run.checkpoints,
+        StopWhenAsked(asked, save),
         *(stopping if run.is_chief else []),
         *together,
     ]

@@ -1,8 +1,9 @@
-"""What ends a run: its last step, or weights that are no numbers."""
+"""What ends a run: its last step, Ctrl-C, or weights that are no numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,17 +17,26 @@ class StopAtStep(keras.callbacks.Callback):
 
     Args:
         step: the last step, counted from the beginning of the run.
+        epoch_end: the step after which the first epoch ends, where it has fewer than the others.
     """
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, *, epoch_end: int = 0) -> None:
         super().__init__()
         self.step = step
+        self.epoch_end = epoch_end
         self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stops if this was the last step."""
-        if int(self.model.optimizer.iterations.numpy()) >= self.step:
+        """Stops if this was the last step, of the run or of the first epoch."""
+        step = int(self.model.optimizer.iterations.numpy())
+        if step >= self.step or step == self.epoch_end:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Goes on if only the epoch was to end."""
+        step = int(self.model.optimizer.iterations.numpy())
+        if step == self.epoch_end and step < self.step:
+            self.model.stop_training = False
 
 
 class RefuseBrokenWeights(keras.callbacks.Callback):
@@ -44,7 +54,11 @@ class RefuseBrokenWeights(keras.callbacks.Callback):
         self.others = tuple(others)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks at all of them.
+        """Looks at all of them."""
+        self.check()
+
+    def check(self) -> None:
+        """Looks at all variables.
 
         Raises:
             DivergedError: names the first that are broken, and what may help.
@@ -63,3 +77,40 @@ class RefuseBrokenWeights(keras.callbacks.Callback):
                 f"numbers that are not finite in {', '.join(broken[:3])}{more}; nothing of this "
                 "epoch was saved; lower train.learning_rate.initial"
             )
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """Raises KeyboardInterrupt after the step in which that was asked for, when all is saved.
+
+    A step that ends an epoch is followed by what every epoch ends with. Stands behind the callbacks
+    that change something in a step, and behind the one that saves at the end of an epoch.
+
+    Args:
+        asked: is set for it.
+        save: saves after a step that ends no epoch.
+    """
+
+    def __init__(self, asked: threading.Event, save: Callable[[], None]) -> None:
+        super().__init__()
+        self.asked, self.save = asked, save
+        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves and stops if that was asked for.
+
+        Raises:
+            KeyboardInterrupt: it was.
+        """
+        ends_epoch = self.model.stop_training or batch + 1 == self.params["steps"]
+        if self.asked.is_set() and not ends_epoch:
+            self.save()
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops if that was asked for, and there are more epochs.
+
+        Raises:
+            KeyboardInterrupt: it was.
+        """
+        if self.asked.is_set() and not self.model.stop_training:
+            raise KeyboardInterrupt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,17 +23,21 @@ _PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class DataPlace(NamedTuple):
-    """A place in the training data.
+    """A place in the training data, and in the epoch that is under way.
 
     Attributes:
         settings: of the config, by dotted key: all that decides which batch comes when.
         seed: of the data.
         batches: taken since its beginning.
+        steps: done in the epoch; 0 between two of them.
+        means: what the model's running means are made of after these steps, by their names.
     """
 
     settings: dict[str, Any]
     seed: int
     batches: int
+    steps: int = 0
+    means: Mapping[str, Sequence[float]] = MappingProxyType({})
 
 
 _NOWHERE = DataPlace({}, 0, 0)
@@ -71,7 +75,7 @@ def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint after each epoch, and restores the last one.
+    """Saves a checkpoint after each epoch, or when it is asked to, and restores the last one.
 
     Has to come after all callbacks that change or write something: what it saves counts as done.
 
@@ -107,7 +111,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._place, self._batches_per_step = place, batches_per_step
         self._saved_place = tf.Variable("", trainable=False, name="place")
         self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
-        self._in_epoch = 0
+        self._steps = 0
         self._averages = averages
         self._state = dict(state)
         self._model = model
@@ -131,18 +135,41 @@ class Checkpoints(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts anew."""
-        self._in_epoch = 0
+        """Counts anew, or goes on in the midst of the epoch; Keras has just reset the means."""
+        self._steps = 0
+        for metric in self.model.metrics:
+            for variable, value in zip(
+                metric.variables, self._place.means.get(metric.name, ()), strict=False
+            ):
+                variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts."""
-        self._in_epoch += self._batches_per_step
+        self._steps += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves."""
         self.epoch.assign(epoch + 1)
-        self._place = self._place._replace(batches=self._place.batches + self._in_epoch)
-        self._saved_place.assign(json.dumps(self._place._asdict()))
+        self._place = self._now()._replace(steps=0, means={})
+        self._save(self._place)
+
+    def save_within_epoch(self) -> None:
+        """Saves after a step that does not end the epoch."""
+        means = {
+            metric.name: [float(variable.numpy()) for variable in metric.variables]
+            for metric in self.model.metrics
+        }
+        self._save(self._now()._replace(means=means))
+
+    def _now(self) -> DataPlace:
+        """Returns the place after the steps that were done."""
+        return self._place._replace(
+            batches=self._place.batches + self._steps * self._batches_per_step,
+            steps=self._place.steps + self._steps,
+        )
+
+    def _save(self, place: DataPlace) -> None:
+        self._saved_place.assign(json.dumps({**place._asdict(), "means": dict(place.means)}))
         averages = [] if self._averages is None else self._averages.values
         replicas.share_means([*self._model.weights, *averages])
         _call(self._model, "collect_training_state")

@@ -37,6 +37,7 @@ class Run(NamedTuple):
         events: the curves.
         num_evaluations: that are made after each epoch.
         strategy: of the replicas.
+        steps_in_epoch: done before in the epoch that it starts in.
     """
 
     model: LSTMSSD
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     events: Events
     num_evaluations: int
     strategy: tf.distribute.Strategy
+    steps_in_epoch: int = 0
 
     @property
     def is_chief(self) -> bool:
@@ -219,7 +221,17 @@ def assemble(
         evaluations=[*evaluations, samples],
         writes=is_chief,
     )
-    return Run(model, folder, checkpoints, keep, averages, events, len(evaluations), strategy)
+    return Run(
+        model,
+        folder,
+        checkpoints,
+        keep,
+        averages,
+        events,
+        len(evaluations),
+        strategy,
+        start.place.steps,
+    )
 
 
 def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:

@@ -19,10 +19,12 @@ class WriteScalars(keras.callbacks.Callback):
     Args:
         events: where to; closed at the end of training.
         every: steps between two points.
+        before: steps of the first epoch that were done before.
     """
 
-    def __init__(self, events: Events, *, every: int = 100) -> None:
+    def __init__(self, events: Events, *, every: int = 100, before: int = 0) -> None:
         super().__init__()
+        self._done = before
         self.events = events
         self.every = every
         self._supports_tf_logs = True  # The logs are only looked at every few steps.
@@ -35,8 +37,8 @@ class WriteScalars(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a point every few steps."""
-        self._last = (batch + 1, logs or {})
-        if (batch + 1) % self.every == 0:
+        self._last = (self._done + batch + 1, logs or {})
+        if self._last[0] % self.every == 0:
             self._write_losses()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -48,6 +50,7 @@ class WriteScalars(keras.callbacks.Callback):
             if name.startswith("val_"):
                 self.events.scalar("evaluation/" + name.removeprefix("val_"), value, step)
         self.events.flush()
+        self._done = 0
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the file."""

@@ -72,6 +72,7 @@ def train(
             gone.
         DivergedError: a loss or a gradient is not finite; a ValueError, too.
         OSError: the folder cannot be written.
+        KeyboardInterrupt: after Ctrl-C, when the step under way is done and a checkpoint saved.
     """
     folder = RunFolder(Path(run_folder))
     check_folder(folder.path, config, resume=resume)
@@ -101,7 +102,15 @@ def train(
         progress = Progress(
             last_step=length.last_step, frames_per_step=_frames_per_step(config), stream=stream
         )
-        fit(run, data, length, before=callbacks, stop=stop, progress=progress)
+        fit(
+            run,
+            data,
+            length,
+            before=callbacks,
+            stop=stop,
+            progress=progress,
+            say=_say_nothing if dry_run else say,
+        )
         if dry_run and run.is_chief:
             _report_dry_run(run, folder, say)
     return run.model
@@ -140,7 +149,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
 
 
 def _say_nothing(message: str) -> None:
-    """Leaves it to the first worker."""
+    """Leaves it to the first worker, or unsaid."""
 
 
 def _early_stopping(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import tf_keras as keras
 from lstd.models.divergence import DivergedError
 from lstd.training import progress as progress_lib
 from lstd.training.history import WriteHistory, read_history
-from lstd.training.limits import RefuseBrokenWeights, StopAtStep
+from lstd.training.limits import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from lstd.training.progress import Progress, readable_time
 from tests.training import doubles
 
@@ -29,6 +31,36 @@ def test_fit_ends_at_the_last_step_even_within_an_epoch(last: int, epochs_done: 
 
     assert int(model.optimizer.iterations) == last
     assert len(measure.seen) == epochs_done
+
+
+def test_first_epoch_may_be_shorter() -> None:
+    model, measure = doubles.line(), doubles.Measure([0.0] * 5)
+
+    doubles.fit(model, [StopAtStep(10, epoch_end=1), measure], epochs=3, steps=4)
+
+    assert int(model.optimizer.iterations) == 1 + 4 + 4
+    assert len(measure.seen) == 3
+
+
+@pytest.mark.parametrize(("step", "epochs_done", "saved"), [(3, 0, [3]), (4, 1, []), (8, 2, [])])
+def test_who_asks_to_stop_gets_a_saved_step_or_the_end_of_its_epoch(
+    step: int, epochs_done: int, saved: list[int]
+) -> None:
+    model, measure, asked = doubles.line(), doubles.Measure([0.0] * 2), threading.Event()
+    done: list[int] = []
+
+    def ask(batch: int, logs: Any) -> None:
+        if int(model.optimizer.iterations) == step:
+            asked.set()
+
+    stop = StopWhenAsked(asked, lambda: done.append(int(model.optimizer.iterations)))
+    asking = keras.callbacks.LambdaCallback(on_train_batch_end=ask)
+    last = step == 8
+    with contextlib.nullcontext() if last else pytest.raises(KeyboardInterrupt):
+        doubles.fit(model, [StopAtStep(8), asking, measure, stop], epochs=2, steps=4)
+
+    assert (int(model.optimizer.iterations), len(measure.seen)) == (step, epochs_done)
+    assert done == saved
 
 
 @pytest.mark.parametrize("place", ["weight", "optimizer", "other"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from lstd.config import Config
 from lstd.data_config import DataConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.train_config import TrainConfig
+from lstd.training.history import read_history
+from lstd.training.run_folder import RunFolder
 from lstd.training.train import train
 from tests import tiny
 from tests.data import records
@@ -55,42 +57,65 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     )
 
 
-class _PowerCut(keras.callbacks.Callback):
-    """Copies the run folder as it is after so many steps: what is left where the power fails."""
+class _CtrlC(keras.callbacks.Callback):
+    """Presses it after so many steps."""
 
-    def __init__(self, folder: Path, copy: Path, *, after: int) -> None:
+    def __init__(self, *, after: int) -> None:
         super().__init__()
-        self.folder, self.copy, self.after = folder, copy, after
+        self.after = after
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.after -= 1
         if not self.after:
-            shutil.copytree(self.folder, self.copy)
+            signal.raise_signal(signal.SIGINT)
 
 
 class _Runs(NamedTuple):
     whole: LSTMSSD
     interrupted: LSTMSSD
+    folder: Path
+    said: list[str]
 
 
 @pytest.fixture(scope="module")
 def runs(config: Config, tmp_path_factory: pytest.TempPathFactory) -> _Runs:
-    """An undisturbed run, and one cut off in the midst of its second epoch and resumed."""
-    folder = tmp_path_factory.mktemp("runs")
-    cut = _PowerCut(folder / "whole", folder / "cut", after=3)
-    whole = train(config, folder / "whole", callbacks=[cut], say=lambda text: None)
-    return _Runs(whole, train(config, folder / "cut", resume=True, say=lambda text: None))
+    """An undisturbed run, and one stopped in the midst of its second epoch and resumed."""
+    folder, said = tmp_path_factory.mktemp("runs"), []
+    whole = train(config, folder / "whole", say=lambda text: None)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder / "cut", callbacks=[_CtrlC(after=3)], say=said.append)
+    signal.signal(signal.SIGINT, usual)
+    resumed = train(config, folder / "cut", resume=True, say=said.append)
+    return _Runs(whole, resumed, folder, said)
+
+
+def test_ctrl_c_keeps_all_steps_and_says_so(runs: _Runs) -> None:
+    checkpoint = runs.folder / "cut" / "checkpoints" / "step-3"
+    assert (
+        f"stopped after step 3; the last checkpoint is {checkpoint}; --resume (resume=True) goes "
+        "on from there"
+    ) in runs.said
+    assert f"going on after step 3, from {checkpoint}" in runs.said
 
 
 def test_interrupted_run_has_the_weights_of_the_whole_one(runs: _Runs) -> None:
-    whole, interrupted = runs
-    assert int(interrupted.optimizer.iterations) == STEPS
-    for ours, wanted in zip(interrupted.weights, whole.weights, strict=True):
+    assert int(runs.interrupted.optimizer.iterations) == STEPS
+    for ours, wanted in zip(runs.interrupted.weights, runs.whole.weights, strict=True):
         np.testing.assert_array_equal(ours, wanted, err_msg=wanted.name)
 
 
+def test_interrupted_run_has_the_epochs_of_the_whole_one(runs: _Runs) -> None:
+    folders = [RunFolder(runs.folder / name) for name in ("cut", "whole")]
+    ours, wanted = (read_history(folder.history) for folder in folders)
+    for row in (*ours, *wanted):
+        del row["seconds"]
+    assert ours == wanted
+    assert folders[0].read_record()["best"] == folders[1].read_record()["best"]
+
+
 def test_interrupted_run_has_the_optimizer_and_the_state_of_the_whole_one(runs: _Runs) -> None:
-    whole, interrupted = runs
+    whole, interrupted = runs.whole, runs.interrupted
     pairs = [*zip(interrupted.optimizer.variables, whole.optimizer.variables, strict=True)]
     ours, wanted = (model.training_state for model in (interrupted, whole))
     pairs += [*zip(ours["carried"].variables, wanted["carried"].variables, strict=True)]
