@@ -11,6 +11,7 @@ Every reader hands on what the files say; see `lstd.data.sources` and `lstd.data
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +21,15 @@ from lstd import label_map
 from lstd.data.readers import (
     coco,
     csv_table,
+    cvat,
     example_records,
     imagenet_vid,
+    label_studio,
     mot,
     sequence_records,
+    sniff,
+    tracking_sets,
+    voc,
     yolo,
 )
 from lstd.data.readers.options import Options, WrongTree
@@ -40,16 +46,25 @@ class Format(NamedTuple):
 
 
 FORMATS: Mapping[str, Format] = {
-    module.NAME: Format(module.matches, module.read, module.TREE, takes)
-    for module, takes in (
-        (imagenet_vid, ("subset", "images")),
-        (mot, ("subset", "images")),
-        (yolo, ("subset", "images", "stills", "folders")),
-        (coco, ("subset", "images", "stills", "folders")),
-        (csv_table, ("images",)),
-        (sequence_records, ("subset",)),
-        (example_records, ("subset",)),
-    )
+    **{
+        module.NAME: Format(module.matches, module.read, module.TREE, takes)
+        for module, takes in (
+            (imagenet_vid, ("subset", "images")),
+            (mot, ("subset", "images")),
+            (yolo, ("subset", "images", "stills", "folders")),
+            (coco, ("subset", "images", "stills", "folders")),
+            (csv_table, ("images",)),
+            (sequence_records, ("subset",)),
+            (example_records, ("subset",)),
+            (cvat, ("subset", "images", "stills", "folders")),
+            (voc, ("subset", "images", "stills", "folders")),
+            (label_studio, ("subset", "images")),
+        )
+    },
+    **{
+        one.name: Format(one.matches, one.read, one.tree, ("subset", "images"))
+        for one in tracking_sets.SETS
+    },
 }
 
 
@@ -116,17 +131,29 @@ def detect(path: Path) -> str:
         raise ValueError(
             f"{path}: this may be {' or '.join(found)}; say which with --format, or name the file"
         )
+    other = sniff.of_others(path)
+    if other:
+        raise ValueError(other)
     what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no known data set"
     if path.is_dir() and any(path.iterdir()):
         what += f" (it holds {_listing(path)})"
     trees: dict[str, list[str]] = {}
-    for name, known in FORMATS.items():
+    for name, known in _like(path).items():
         trees.setdefault(known.tree, []).append(name)
     shown = "\n".join(
         f"{' and '.join(names)}:\n" + "\n".join(f"    {line}" for line in tree.splitlines())
         for tree, names in trees.items()
     )
     raise WrongTree(f"{path}: this is {what}; expected one of\n{shown}")
+
+
+def _like(path: Path) -> Mapping[str, Format]:
+    """Returns the formats whose label files have a suffix that is met here, or else all."""
+    below = (file for depth in ("*", "*/*", "*/*/*") for file in path.glob(depth))
+    met = {file.suffix.lower() for file in itertools.islice(below, 10_000)} | {path.suffix.lower()}
+    met &= {".xml", ".json", ".txt", ".csv", ".yaml", ".tfrecord"}
+    found = {n: k for n, k in FORMATS.items() if any(s in k.tree.lower() for s in met)}
+    return found or FORMATS
 
 
 def _check_name(name: str) -> None:

@@ -10,17 +10,13 @@ Source: the development kit of ILSVRC 2015, https://image-net.org/challenges/LSV
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 from lstd import documents
-from lstd.data.readers import natural, whole_numbers
+from lstd.data.readers import natural, voc
 from lstd.data.readers.labelled_video import (
-    BoxRow,
     Classes,
     ImageFiles,
     LabelledVideo,
@@ -186,39 +182,5 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
             f"{path}: this frame has an image and no XML file; whether anything is in it is not "
             "known: add the file, or remove the image"
         ) from None
-    text = functools.partial(_text, path=path)
-    height, width = (float(text(root, f"size/{side}")) for side in ("height", "width"))
-    if not (0 < height < math.inf and 0 < width < math.inf):
-        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
-    rows = []
-    for number, item in enumerate(root.findall("object")):
-        name = (item.findtext("name") or "").strip()
-        label = SYNSETS.get(name, name)
-        track = text(item, "trackid")
-        xmin, ymin, xmax, ymax = (
-            text(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")
-        )
-        rows.append(
-            BoxRow(
-                sides=(ymin / height, xmin / width, ymax / height, xmax / width),
-                class_index=classes[label],
-                track=whole_numbers.track_id(track, what=f"{path}: <trackid> is {track}"),
-                row_name=f"object {number}",
-                class_text=label,
-                attributes=tuple(
-                    (mark, float((item.findtext(mark) or "0").strip() == "1"))
-                    for mark in ("occluded", "generated")
-                ),
-            )
-        )
-    return collect(rows, where=path)
-
-
-def _text(element: ElementTree.Element, name: str, *, path: str) -> float:
-    found = element.findtext(name)
-    if found is None:
-        raise ValueError(f"{path}: there is no <{name.replace('/', '><')}> in <{element.tag}>")
-    try:
-        return float(found.strip())
-    except ValueError:
-        raise ValueError(f"{path}: <{name}> is {found!r}, expected a number") from None
+    rows = voc.rows(root, path, names=SYNSETS, marks=("occluded", "generated"))
+    return collect([row._replace(class_index=classes[row.class_text]) for row in rows], where=path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -51,7 +52,7 @@ class BoxRow(NamedTuple):
     """
 
     sides: tuple[float, float, float, float]
-    class_index: int
+    class_index: int = UNKNOWN_CLASS
     track: int = -1
     crowd: bool = False
     row_name: str = ""
@@ -100,6 +101,29 @@ class BoxesOfFrames(Protocol):
     """The boxes of a video by frame number."""
 
     def __getitem__(self, number: int, /) -> RawBoxes: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberedRows:
+    """Boxes by the number that each of the frames has in the label file; see `numbered_rows`."""
+
+    rows: Mapping[int, Sequence[BoxRow]]
+    frames: Sequence[int]
+    where: str
+
+    def __getitem__(self, number: int) -> RawBoxes:
+        frame = self.frames[number]
+        return collect(self.rows.get(frame, ()), where=f"{self.where}, frame {frame}")
+
+
+def numbered_rows(
+    rows: Iterable[tuple[int, BoxRow]], classes: Classes, frames: Sequence[int], *, where: str
+) -> NumberedRows:
+    """Returns the boxes of the frames, each of the class that its text names."""
+    found: dict[int, list[BoxRow]] = collections.defaultdict(list)
+    for frame, row in rows:
+        found[frame].append(row._replace(class_index=classes[row.class_text]))
+    return NumberedRows(dict(found), frames, where)
 
 
 @dataclasses.dataclass(frozen=True)

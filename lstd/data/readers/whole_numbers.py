@@ -1,11 +1,28 @@
-"""Whole numbers of label files, checked before they become int32."""
+"""Numbers of label files, and whole ones, checked before they become int32."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 MOST = 2**31 - 1
 """The largest number that an int32 holds."""
+
+
+def number(said: Any, what: str) -> float:
+    """Returns what a file says as a number, which may be none that is finite.
+
+    Args:
+        said: a number or its spelling; None where it is missing.
+        what: where it stands, and its name.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    try:
+        return float(said)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{what} is {said!r:.80}, expected a number") from None
 
 
 def whole(value: float, *, what: str, least: int | None = 0, most: int = MOST) -> int:

@@ -1,0 +1,90 @@
+"""Videos of images that are labelled one by one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lstd.data.readers import frame_names, pictures
+from lstd.data.readers.labelled_video import (
+    BoxRow,
+    Classes,
+    ImageFiles,
+    LabelledVideo,
+    collect,
+)
+from lstd.data.readers.options import Options
+
+
+class LabelledImage(NamedTuple):
+    """An image, its boxes, and where its picture may be.
+
+    Attributes:
+        name: with the folders that tell videos apart.
+        rows: its boxes, with the text of their class.
+        where: the file and place that says so.
+        places: folders that the name may start from.
+        part: the subset that it was dealt to.
+    """
+
+    name: str
+    rows: Sequence[BoxRow]
+    where: str
+    places: tuple[Path, ...]
+    part: str = ""
+
+
+def videos(
+    images: Sequence[LabelledImage], classes: Classes, options: Options, *, in_pixels: bool
+) -> tuple[list[LabelledVideo], list[str]]:
+    """Returns the videos that images are frames of, by their names, and what to say of that."""
+    if options.images:
+        images = [image._replace(places=(Path(options.images),)) for image in images]
+    where, names = images[0].where, [pictures.clean(image.name) for image in images]
+    groups = [frame_names.Group(name, (place,)) for place, name in enumerate(names)]
+    if Path(options.images).is_file():
+        order = frame_names.order(names) or range(len(names))
+        groups = [frame_names.Group(Path(options.images).name, tuple(order))]
+    elif not options.stills:
+        parts = [image.part for image in images]
+        groups = frame_names.group(names, where=where, folders=options.folders, parts=parts)
+
+    @functools.cache
+    def finder(places: tuple[Path, ...]) -> pictures.Finder:
+        own = [name for name, image in zip(names, images, strict=True) if image.places == places]
+        return pictures.finder(own, places, where=where)
+
+    has_tracks = any(row.track >= 0 for image in images for row in image.rows)
+    result = []
+    for title, members, _ in groups:
+        file, own = pictures.video_of(options.images, title, alone=len(groups) == 1), []
+        for image in (images[place] for place in members):
+            rows = [row._replace(class_index=classes[row.class_text]) for row in image.rows]
+            own.append(collect(rows, where=image.where))
+        result.append(
+            LabelledVideo(
+                name=title,
+                where=where,
+                pictures=ImageFiles(
+                    tuple(str(finder(images[place].places)(names[place])) for place in members)
+                )
+                if file is None
+                else pictures.frames_of(file, [names[place] for place in members], where=where),
+                boxes=tuple(own),
+                has_tracks=has_tracks,
+                in_pixels=in_pixels,
+            )
+        )
+    notes = [
+        f"the names of the images of {group.name} say no order; that of the labels is taken"
+        for group in groups
+        if not group.ordered
+    ]
+    if not options.stills and not options.folders:
+        notes.append(
+            f"the images are taken for {len(groups)} videos, by their names; if they are single "
+            "images, say so with stills, if those of a folder are a video, with folders"
+        )
+    return result, notes

@@ -1,0 +1,69 @@
+"""Tracks that are told at some frames only: what holds between them."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+Pose = tuple[float, float, float, float, float]
+"""Where an object is: four numbers as the tool has them, and degrees of rotation."""
+
+
+class Key(NamedTuple):
+    """A frame at which a track is told.
+
+    Attributes:
+        frame: from 0.
+        pose: there.
+        seen: whether the object is seen in this frame.
+        stays: whether it is seen from here up to the next key, or the end.
+    """
+
+    frame: int
+    pose: Pose
+    seen: bool = True
+    stays: bool = True
+
+
+def poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
+    """Yields those of the frames that show the object, and where; in between, linearly.
+
+    >>> first, last = Key(0, (0, 0, 4, 4, 0)), Key(2, (6, 2, 4, 4, 0), seen=False, stays=False)
+    >>> [*poses([first, last], range(5))]
+    [(0, (0, 0, 4, 4, 0)), (1, (3.0, 1.0, 4.0, 4.0, 0.0))]
+    """
+    if not keys:
+        return
+    keys = sorted(keys, key=lambda key: key.frame)
+    places = [key.frame for key in keys]
+    end = len(frames) if keys[-1].stays else bisect.bisect_right(frames, places[-1])
+    for frame in frames[bisect.bisect_left(frames, places[0]) : end]:
+        at = bisect.bisect_right(places, frame) - 1
+        key, after = keys[at], keys[min(at + 1, len(keys) - 1)]
+        if frame == key.frame or after is key:
+            if key.seen if frame == key.frame else key.stays:
+                yield frame, key.pose
+        elif key.stays:
+            share = (frame - key.frame) / (after.frame - key.frame)
+            mixed = (a + (b - a) * share for a, b in zip(key.pose, after.pose, strict=True))
+            yield frame, tuple(mixed)  # type: ignore[misc]
+
+
+def enclosing(pose: Pose, *, ellipse: bool = False) -> tuple[float, float, float, float]:
+    """Returns ymin, xmin, ymax, xmax of a turned rectangle or ellipse.
+
+    Args:
+        pose: x and y of its centre, half its width, half its height, degrees.
+        ellipse: whether it is one.
+
+    >>> enclosing((10.0, 20.0, 4.0, 2.0, 0.0))
+    (18.0, 6.0, 22.0, 14.0)
+    """
+    x, y, across, along, degrees = pose
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    wide, high = across * cos + along * sin, across * sin + along * cos
+    if ellipse:
+        wide, high = math.hypot(across * cos, along * sin), math.hypot(across * sin, along * cos)
+    return y - high, x - wide, y + high, x + wide

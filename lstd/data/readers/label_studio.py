@@ -1,0 +1,190 @@
+"""Reads Label Studio's JSON of videos: tasks whose regions are `videorectangle`.
+
+Between two keyframes of a region x, y, width, height and rotation move linearly; after the last one
+they stay to the end of the video. A keyframe that is not `enabled` is the last frame in which the
+object is seen. Frames count from 1 and at the rate that the labelling page was told, 24 a second
+without a word: where the video has another rate, or a keyframe a `time` alone, they are counted by
+time and rounded to the nearest frame.
+
+Source: https://labelstud.io/tags/videorectangle, and `VideoRegion` of Label Studio's editor.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from lstd import documents
+from lstd.data.readers import keyframes, pictures, sniff, whole_numbers
+from lstd.data.readers.keyframes import Key, Pose
+from lstd.data.readers.labelled_video import (
+    MOST_FRAMES,
+    BoxRow,
+    Classes,
+    LabelledVideo,
+    numbered_rows,
+    video_frames,
+)
+from lstd.data.readers.options import Options, WrongTree
+from lstd.data.sources import Source
+from lstd.media import numbered_frames, video
+
+NAME = "label_studio"
+TREE = """\
+the JSON (or JSON-MIN) export of a project of videos, and the videos beside it, or --images VIDEO
+  (or FOLDER)"""
+
+
+class _Region(NamedTuple):
+    label: str
+    sequence: Sequence[Any]
+    length: float  # of the video, in frames of the labelling page
+    duration: float  # of the video, seconds
+
+
+def matches(path: Path) -> bool:
+    """Whether this is such a file, or a folder that holds one."""
+    return bool(_files(path))
+
+
+def read(path: Path, options: Options) -> Source:
+    """Returns the videos, one a task; labels not given are all names, sorted.
+
+    Raises:
+        ValueError: no file or several, a field that is not as described, or no video is found.
+    """
+    files = [file for file in _files(path) if options.subset in file.stem]
+    if len(files) != 1:
+        told = ", ".join(file.name for file in files) or "none"
+        raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}\n{TREE}")
+    tasks = documents.read_json(files[0], kind=list)
+    notes: list[str] = []
+    found = [[*_regions(task, f"{files[0]}, task {n}", notes)] for n, task in enumerate(tasks)]
+    names = sorted({region.label for regions in found for region in regions})
+    classes = Classes(names, options.labels)
+    videos = []
+    for number, (task, regions) in enumerate(zip(tasks, found, strict=True)):
+        where = f"{files[0]}, task {number}"
+        file = _file(task, files[0].parent, options, alone=len(tasks) == 1, where=where)
+        videos.append(_video(file, regions, classes, where, notes))
+    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
+
+
+def _files(path: Path) -> list[Path]:
+    return sniff.files(path, ".json", r'(?s)\s*\[(?=.*"sequence")(?=.*"framesCount")')
+
+
+def _regions(task: Any, where: str, notes: list[str]) -> Iterator[_Region]:
+    """Yields the regions of a task, as JSON or JSON-MIN says them."""
+    task = _object(task, where)
+    entries = [entry for field in task.values() if isinstance(field, list) for entry in field]
+    if isinstance(task.get("annotations"), list):
+        kept = [_object(one, f"{where}, annotations") for one in task["annotations"]]
+        kept = [one for one in kept if not one.get("was_cancelled")]
+        if len(kept) > 1:
+            notes.append(f"{where} has {len(kept)} annotations; the first one is taken")
+        results = kept[0].get("result") or () if kept else ()
+        entries = [_object(one, f"{where}, result").get("value") for one in results]
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("sequence"), list):
+            names = entry.get("labels")
+            label = names[0] if isinstance(names, list) and names else ""
+            length, duration = (
+                whole_numbers.number(entry.get(name, 0), f"{where}: {name}")
+                for name in ("framesCount", "duration")
+            )
+            yield _Region(str(label), entry["sequence"], length, duration)
+
+
+def _object(said: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(said, dict):
+        raise ValueError(f"{where} is {said!r:.80}, expected an object")
+    return said
+
+
+def _file(
+    task: Mapping[str, Any], beside: Path, options: Options, *, alone: bool, where: str
+) -> Path:
+    """Returns the video of a task: by its name, or by that without Label Studio's eight digits."""
+    data = task.get("data", task)
+    said = [*(data.values() if isinstance(data, dict) else ()), task.get("file_upload")]
+    names = [Path(pictures.clean(unquote(text))).name for text in said if isinstance(text, str)]
+    names = [name for name in names if name.lower().endswith(pictures.VIDEO_SUFFIXES)]
+    names += [re.sub(r"^[0-9a-f]{4,8}-", "", name) for name in names]
+    given = pictures.video_of(options.images, names[-1] if names else "", alone=alone)
+    place = Path(options.images or beside)
+    found = given or next((place / name for name in names if (place / name).is_file()), None)
+    if found is None:
+        wanted = names[-1] if names else "video"
+        raise ValueError(f"{where}: there is no {wanted} in {place}; say where with --images")
+    return found
+
+
+def _video(
+    file: Path, regions: Sequence[_Region], classes: Classes, where: str, notes: list[str]
+) -> LabelledVideo:
+    info, length = video.probe(file), numbered_frames.count(str(file))
+    told = max((region for region in regions if region.length > 0), default=None, key=_length)
+    scale = told.duration * info.fps / told.length if told and told.duration > 0 else 1.0
+    scale = scale if abs(scale - 1) > 0.01 else 1.0
+    timed = any("frame" not in _object(key, where) for one in regions for key in one.sequence)
+    if timed or scale != 1:
+        notes.append(
+            f"{where}: it was labelled by time, or at {info.fps / scale:g} frames a second, and "
+            f"{file.name} has {info.fps:g}; keyframes are rounded to the nearest frame"
+        )
+    last = round(min(length, told.length * scale)) if told else length
+    if length - last > 1:
+        notes.append(f"{where}: the first {last} of the {length} frames of {file} were labelled")
+
+    def rows() -> Iterator[tuple[int, BoxRow]]:
+        for number, region in enumerate(regions):
+            what = f"{where}, region {number}"
+            keys = [_key(entry, scale, info.fps, what) for entry in region.sequence]
+            for frame, pose in keyframes.poses(keys, range(last)):
+                sides = keyframes.enclosing(_centred(pose, info))
+                yield (
+                    frame,
+                    BoxRow(
+                        sides, track=number, row_name=f"region {number}", class_text=region.label
+                    ),
+                )
+
+    return LabelledVideo(
+        name=file.name,
+        where=where,
+        pictures=video_frames(file, numbers=range(last)),
+        boxes=numbered_rows(rows(), classes, range(last), where=where),
+        has_tracks=True,
+        in_pixels=True,
+    )
+
+
+def _length(region: _Region) -> float:
+    return region.length
+
+
+def _key(entry: Any, scale: float, fps: float, what: str) -> Key:
+    entry = _object(entry, f"{what}: a keyframe")
+    x, y, width, height, turned = (
+        whole_numbers.number(entry.get(name, 0 if name == "rotation" else None), f"{what}: {name}")
+        for name in ("x", "y", "width", "height", "rotation")
+    )
+    name = "frame" if "frame" in entry else "time"
+    place = whole_numbers.number(entry.get(name), f"{what}: {name}")
+    place = (place - 1) * scale if name == "frame" else place * fps
+    said = f"{what}: {name} is {entry.get(name)!r}"
+    whole = whole_numbers.whole((place + 0.5) // 1, what=said, most=MOST_FRAMES)
+    return Key(whole, (x, y, width, height, turned), stays=entry.get("enabled", True) is not False)
+
+
+def _centred(pose: Pose, info: video.VideoInfo) -> Pose:
+    """Returns centre and halves in pixels of a box in percent that turns about its corner."""
+    across, along = pose[2] / 200 * info.width, pose[3] / 200 * info.height
+    cos, sin = math.cos(math.radians(pose[4])), math.sin(math.radians(pose[4]))
+    x, y = pose[0] / 100 * info.width, pose[1] / 100 * info.height
+    return x + across * cos - along * sin, y + across * sin + along * cos, across, along, pose[4]

@@ -1,0 +1,60 @@
+"""What a file is by its first bytes, and which tools' files are known but not read."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_LABEL_STUDIO = r'(?s)\s*\[(?=.*"(rectangle|polygon|brush|ellipse)labels")'
+OTHERS = {
+    ("LabelMe", ".json"): r'(?s)(?=.*"shapes")(?=.*"(imagePath|imageData)")',
+    ("Supervisely", ".json"): r'(?s)(?=.*"classTitle")|(?=.*"classes")(?=.*"projectType")',
+    ("VGG Image Annotator (VIA)", ".json"): r'(?s).*"(_via_\w+|shape_attributes)"',
+    ("VGG Image Annotator (VIA)", ".csv"): "#?filename,file_size,file_attributes",
+    ("Datumaro", ".json"): r'(?s)(?=.*"dm_format_version")|(?=.*"infos")(?=.*"items")',
+    ("Hasty", ".json"): r'(?s)(?=.*"project_name")(?=.*"export_format_version")',
+    ("CreateML", ".json"): r'(?s)\s*\[(?=.*"coordinates")(?=.*"image")',
+    ("Label Studio's JSON of images", ".json"): _LABEL_STUDIO,
+    ("DarkLabel", ".txt"): r"\d+, ?-?\d+(, ?-?[\d.]+){4}, ?[^\d\s,][^,]*\r?\n",
+}
+"""Tool and suffix -> what its files begin with."""
+
+
+def head(path: Path) -> str:
+    """Returns how a file begins; what is no ASCII is replaced."""
+    with path.open("rb") as file:
+        return file.read(1 << 16).replace(b"\0", b"").decode("ascii", errors="replace")
+
+
+def files(path: Path, suffix: str, begins: str) -> list[Path]:
+    """Returns the file, or those of a folder, that have a suffix and begin like a pattern."""
+    found = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path] * path.is_file()
+    return [f for f in found if f.suffix.lower() == suffix and re.match(begins, head(f))]
+
+
+def xml(root: str) -> str:
+    """Returns what an XML file begins with whose outermost element has this name."""
+    return rf"(?s)\W*(<[?!].*?>\s*)*<{root}[\s>]"
+
+
+def of_others(path: Path) -> str:
+    """Returns what to say of a file or folder that another tool wrote; empty where none is known.
+
+    >>> of_others(Path("."))
+    ''
+    """
+    for (tool, suffix), begins in OTHERS.items():
+        for file in itertools.islice(_below(path, suffix), 20):
+            if file.is_file() and re.match(begins, head(file)):
+                way = "MOT or Pascal VOC" if tool == "DarkLabel" else "COCO or YOLO"
+                return f"{path}: this is {tool} ({file.name}), not read; export it as {way} there"
+    return ""
+
+
+def _below(path: Path, suffix: str) -> Iterator[Path]:
+    if path.is_file():
+        yield from [path] * (path.suffix.lower() == suffix)
+    for depth in ("", "*/", "*/*/"):
+        yield from sorted(path.glob(f"{depth}*{suffix}"))

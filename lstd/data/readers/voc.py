@@ -1,0 +1,144 @@
+"""Reads Pascal VOC XML: a file for each image, beside it or in `Annotations/`.
+
+Which images are a video is told by their names, see `frame_names`. `subset` is a folder such as
+`train`, or a list of `ImageSets/Main` by its name without `.txt`.
+
+Source: the development kit, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/index.html.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from xml.etree import ElementTree
+
+from lstd import documents
+from lstd.data.readers import image_sets, natural, sniff, whole_numbers
+from lstd.data.readers.labelled_video import BoxRow, Classes
+from lstd.data.readers.options import Options, WrongTree
+from lstd.data.sources import Source
+
+NAME = "voc"
+TREE = """\
+Annotations/0001.xml ... with <annotation>, and JPEGImages/0001.jpg ...
+  or each XML file beside its image; in train/, valid/ and test/ or without them"""
+
+_SUBSETS = ("train", "valid", "val", "validation", "test", "default")
+
+
+def matches(path: Path) -> bool:
+    """Whether there are such files in a folder or up to two levels below."""
+    return next(_folders(path), None) is not None
+
+
+def read(path: Path, options: Options) -> Source:
+    """Returns the videos; labels not given are those of `labelmap.txt`, or all names, sorted.
+
+    Raises:
+        ValueError: no such subset, a file that is not as described, or no picture is found.
+    """
+    folders = {folder: folder.relative_to(path).parts for folder in _folders(path)}
+    if not folders:
+        raise WrongTree(f"{path}: there is no Pascal VOC XML; expected\n{TREE}")
+    listing = path / "ImageSets" / "Main" / f"{options.subset}.txt"
+    listed = documents.read_text(listing).split() if options.subset and listing.is_file() else None
+    wanted = set(listed or ())
+    images = [
+        _image(file, levels)
+        for folder, levels in folders.items()
+        if not options.subset or listed is not None or options.subset in levels
+        for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name))
+        if listed is None or file.stem in wanted
+    ]
+    if not images:
+        known = ", ".join(sorted({level for levels in folders.values() for level in levels}))
+        raise ValueError(f"{path}: there is no subset {options.subset!r}; it has {known or 'none'}")
+    used = {row.class_text for image in images for row in image.rows}
+    classes = Classes(_names(path, used), options.labels)
+    videos, notes = image_sets.videos(images, classes, options, in_pixels=False)
+    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
+
+
+def rows(
+    root: ElementTree.Element,
+    path: str,
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+    marks: Sequence[str] = ("occluded", "truncated", "difficult"),
+) -> Iterator[BoxRow]:
+    """Yields the objects of an image; sides are relative.
+
+    Args:
+        root: `<annotation>`.
+        path: the file, for messages.
+        names: what classes are called that have other names in it.
+        marks: elements with 0 or 1 that become attributes.
+
+    Raises:
+        ValueError: a number is missing; the message names the element.
+    """
+    height, width = (_number(root, f"size/{side}", path) for side in ("height", "width"))
+    if not (0 < height < math.inf and 0 < width < math.inf):
+        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
+    # In "The VOC2007 Database" and its like pixels count from 1, and the last one belongs to the
+    # box. ImageNet, labelImg, CVAT, Datumaro and Roboflow write sides as they are, from 0.
+    first = root.findtext("source/database", "").strip().startswith("The VOC")
+    for number, item in enumerate(root.findall("object")):
+        xmin, ymin, xmax, ymax = (
+            _number(item, f"bndbox/{side}", path) for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+        attribute = "attributes/attribute[name='track_id']/value"  # of CVAT and Datumaro
+        track = item.findtext("trackid", item.findtext(attribute, "-1"))
+        what = f"{path}: <trackid> is {track}"
+        name = item.findtext("name", "").strip()
+        yield BoxRow(
+            sides=((ymin - first) / height, (xmin - first) / width, ymax / height, xmax / width),
+            track=whole_numbers.track_id(whole_numbers.number(track, what), what=what),
+            row_name=f"object {number}",
+            class_text=names.get(name, name),
+            attributes=tuple((m, float(item.findtext(m, "0").strip() == "1")) for m in marks),
+        )
+
+
+def _number(element: ElementTree.Element, name: str, path: str) -> float:
+    found = element.findtext(name)
+    if found is None:
+        raise ValueError(f"{path}: there is no <{name.replace('/', '><')}> in <{element.tag}>")
+    return whole_numbers.number(found, f"{path}: <{name}>")
+
+
+def _image(file: Path, levels: Sequence[str]) -> image_sets.LabelledImage:
+    root = documents.read_xml(file)
+    name = Path(root.findtext("filename", "").strip().replace("\\", "/")).name
+    kept = [n for n in levels if n not in _SUBSETS and n.lower() not in ("annotations", "labels")]
+    above = [file.parents[1], file.parents[2]] if len(file.parents) > 2 else [file.parents[1]]
+    return image_sets.LabelledImage(
+        name="/".join([*kept, name or f"{file.stem}.jpg"]),
+        rows=[*rows(root, str(file))],
+        where=str(file),
+        places=(file.parent, *(top / n for top in above for n in ("JPEGImages", "images"))),
+        part=next((level for level in levels if level in _SUBSETS), ""),
+    )
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Yields the folders with XML files, of which the first one is looked into."""
+    for folder, below, files in os.walk(path):
+        below.sort(key=natural.key)
+        if len(Path(folder).relative_to(path).parts) == 2:
+            below.clear()
+        first = next((name for name in files if name.lower().endswith(".xml")), None)
+        if first and sniff.files(Path(folder, first), ".xml", sniff.xml("annotation")):
+            yield Path(folder)
+
+
+def _names(path: Path, used: set[str]) -> list[str]:
+    """Returns the classes; CVAT's list of them has lines of name:colour:parts:actions."""
+    file = path / "labelmap.txt"
+    lines = documents.read_text(file).splitlines() if file.is_file() else []
+    said = [line.partition(":")[0].strip() for line in lines if not line.startswith("#")]
+    said = [name for name in said if name and (name != "background" or name in used)]
+    return [*said, *sorted(used - set(said))]
