@@ -130,8 +130,6 @@ def print_index(index: dict[str, Any], directory: str) -> None:
     """Says what a conversion wrote, and what it repaired or left out."""
     from lstd.data import shard_files
 
-    for note in index["notes"]:
-        print(note)
     print(
         f"written: {directory}: {len(index['videos'])} videos, {index['frames']} frames, "
         f"{index['boxes']} boxes in {len(index['shards'])} files; "

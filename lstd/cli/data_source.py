@@ -68,7 +68,7 @@ def define_problems(values: flags.FlagValues) -> None:
 
 
 def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
-    """Returns the data set of the flags.
+    """Returns the data set of the flags, after printing which videos it was taken for.
 
     Args:
         values: the flags.
@@ -79,7 +79,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
         OSError: a file cannot be opened.
     """
     from lstd import documents, label_map
-    from lstd.data import readers, source_checks
+    from lstd.data import readers, source_checks, sources
 
     labels = label_map.load(values.label_map) if values.label_map else ()
     source = readers.open(
@@ -99,6 +99,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
         if not names:
             raise ValueError(f"--videos: {path} names no video; one a line is expected")
         source = source_checks.select(source, names)
+    print("\n".join([sources.summary(source), *source.notes]))
     return source
 
 

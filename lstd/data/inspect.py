@@ -147,18 +147,16 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
         anchors: float32 `[A, 4]`, of the model that is to be trained.
         input_size: height and width of the model's input, pixels.
     """
-    source, boxes = found.source, found.boxes
+    boxes = found.boxes
     frames = sum(found.frames_of)
     sizes = collections.Counter(f"{width} x {height}" for height, width in found.sizes)
     shown = ", ".join(f"{size} ({n})" for size, n in sizes.most_common(5))
     per_frame = len(boxes.classes) / frames if frames else 0.0
     result = [
-        f"{source.path}: {source.format}",
         f"videos {len(found.frames_of)}, frames {frames} "
         f"(shortest {min(found.frames_of)}, longest {max(found.frames_of)})",
         f"frame sizes (width x height): {shown}",
         f"boxes {len(boxes.classes)}, {per_frame:.2f} a frame, most in a frame {_most(boxes)}",
-        *source.notes,
         *(
             f"{name}: mean {values.mean():.2f}, below 0.5 in {int((values < 0.5).sum())} of "
             f"{len(values)} boxes"

@@ -146,3 +146,13 @@ class Source(NamedTuple):
     videos: tuple[SourceVideo, ...]
     notes: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+
+
+def summary(source: Source) -> str:
+    """Returns how many videos there are, of how many frames, and what one is called."""
+    lengths = ", ".join(str(video.num_frames) for video in source.videos[:8])
+    more = " and so on" if len(source.videos) > 8 else ""
+    return (
+        f"{source.path}: {source.format}, {len(source.videos)} videos of {lengths} frames{more}, "
+        f"such as {source.videos[0].name}"
+    )

@@ -255,7 +255,7 @@ def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
     assert data.main(["synthesize", f"--output_directory={out}", "--videos=2", "--frames=3",
                       "--height=32", "--width=32", "--noise=2"]) == 0  # fmt: skip
     assert data.main(["inspect", f"--input={out}"]) == 0
-    assert "sequence_example\nvideos 2, frames 6" in capsys.readouterr().out
+    assert "sequence_example, 2 videos of 3, 3 frames, such as" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
     [
         (["inspect", "--input=made", "--output=sheet.jpg"], "sheet.jpg must end in .png"),
         (["inspect", "--input=made", "--output=no/sheet.png"], "--output: there is no folder no"),
-        (["inspect", "--input=made", "--subset=train"], "subset means nothing for the format csv"),
+        (["inspect", "--input=made", "--stills"], "stills means nothing for the format csv"),
         (["inspect", "--input=made", "--videos=none.txt"], "none.txt names no video"),
         (["validate", "--input=.", "--on_problem=box_inverted"], "is not problem=answer"),
         (["validate", "--input=made", "--problems=ignore"], "'ignore' is no answer to problems"),

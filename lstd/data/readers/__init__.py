@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
             (mot, ("subset", "images")),
             (yolo, ("subset", "images", "stills", "folders")),
             (coco, ("subset", "images", "stills", "folders")),
-            (csv_table, ("images",)),
+            (csv_table, ("subset", "images")),
             (sequence_records, ("subset",)),
             (example_records, ("subset",)),
             (cvat, ("subset", "images", "stills", "folders")),

@@ -5,11 +5,13 @@ The table has a header and one line for each box:
     frame,class,track_id,ymin,xmin,ymax,xmax
     0,sowbug,1,159.6,279.9,192.0,312.3
 
-`frame` counts from 0 in the order of the video. `class` (or `label`) is a name. `track_id` may be
-left out or empty. The sides are in pixels, with the origin at the upper left corner of the upper
-left pixel, so that a box over the whole frame is 0, 0, height, width. Other columns are ignored. A
-frame without a line has no objects. The video of `street.csv` is `street.mp4` (or any other video
-file of that name), or the folder `street/`.
+`frame` counts from 0 in the order of the video; in a folder whose images are numbered with gaps
+(`0000.jpg`, `0005.jpg`) it may be the number of the image. `class` (or `label`) is a name.
+`track_id` (or `id`) may be left out or empty. The sides are in pixels, with the origin at the upper
+left corner of the upper left pixel, so that a box over the whole frame is 0, 0, height, width; a
+table in which none is beyond 2, and some are fractions, has relative ones. Other columns are
+ignored. A frame without a line has no objects. The video of `street.csv` is `street.mp4` (or any
+other video file of that name), or the folder `street/`.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ import csv
 import glob
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from lstd import documents, limits
-from lstd.data.readers import natural, pictures, whole_numbers
+from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,
@@ -34,15 +38,16 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
 
 NAME = "csv"
 TREE = """\
 street.mp4 (or .avi, .mov, .mkv, ...), or the folder street/ with 0001.jpg ...
 street.csv with the header frame,class,track_id,ymin,xmin,ymax,xmax
-or a folder of such pairs"""
+or a folder of such pairs, or of train/, val/ and so on with such pairs"""
 
+_TRACKS = ("track_id", "id", "trackid", "track", "object_id")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -54,14 +59,14 @@ class Line(NamedTuple):
         frame: from 0.
         label: name of the class.
         track: -1 unknown.
-        sides_px: ymin, xmin, ymax, xmax; a side may be NaN.
+        sides: ymin, xmin, ymax, xmax, pixels or relative; a side may be NaN.
     """
 
     number: int
     frame: int
     label: str
     track: int
-    sides_px: tuple[float, float, float, float]
+    sides: tuple[float, float, float, float]
 
 
 def matches(path: Path) -> bool:
@@ -77,16 +82,19 @@ def read(path: Path, options: Options) -> Source:
             is no number; the message names file and line.
         OSError: a video cannot be opened.
     """
-    tables = _tables(path)
-    if not tables:
+    found = _tables(path)
+    if not found:
         raise WrongTree(f"{path}: there is no CSV file of boxes; expected\n{TREE}")
-    if options.images and len(tables) > 1:
-        raise ValueError(f"{path}: there are {len(tables)} tables, and --images names one video")
-    lines = {table: [*read_lines(table)] for table in tables}
-    names = sorted({line.label for found in lines.values() for line in found})
-    classes = Classes(names, options.labels)
-    videos = tuple(_video(table, found, classes, options) for table, found in lines.items())
-    return Source(NAME, str(path), classes.labels, videos)
+    parts = chosen(options.subset, found, where=str(path)) if "" not in found else [""]
+    tables = [(part, table) for part in parts for table in found[part]]
+    lines = [[*read_lines(table)] for _, table in tables]
+    classes = Classes(sorted({one.label for told in lines for one in told}), options.labels)
+    notes: list[str] = []
+    videos = tuple(
+        _video(part, table, told, classes, _medium(table, options, alone=len(tables) == 1), notes)
+        for (part, table), told in zip(tables, lines, strict=True)
+    )
+    return Source(NAME, str(path), classes.labels, videos, tuple(notes))
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
@@ -117,13 +125,14 @@ def _check_header(columns: Sequence[str], path: str | os.PathLike[str]) -> str:
 
 def _line(row: Mapping[str, str | None], number: int, class_column: str, where: str) -> Line:
     sides = tuple(_number(row, name, where) for name in _SIDES)
-    has_track = (row.get("track_id") or "").strip()
+    track = next((name for name in _TRACKS if name in row), "")
+    has_track = (row.get(track) or "").strip()
     return Line(
         number=number,
         frame=_whole(row, "frame", where, most=MOST_FRAMES - 1),
         label=(row[class_column] or "").strip(),
-        track=_whole(row, "track_id", where) if has_track else -1,
-        sides_px=sides,  # type: ignore[arg-type]
+        track=_whole(row, track, where) if has_track else -1,
+        sides=sides,  # type: ignore[arg-type]
     )
 
 
@@ -141,20 +150,26 @@ def _whole(
     return whole_numbers.whole(value, what=f"{where}: {name} is {row[name]!r}", most=most)
 
 
-def _tables(path: Path) -> list[Path]:
+def _tables(path: Path) -> dict[str, list[Path]]:
+    """Returns the tables by subset: with the empty one, or with the names of folders."""
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            return [path] if _has_header(path) else []
+            return {"": [path]} if _has_header(path) else {}
         table = path.with_suffix(".csv")
         video = path.suffix.lower() in pictures.VIDEO_SUFFIXES
-        return [table] if video and table.is_file() and _has_header(table) else []
+        return {"": [table]} if video and table.is_file() and _has_header(table) else {}
     if not path.is_dir():
-        return []
-    found = [table for table in path.glob("*.csv") if _has_header(table)]
-    if not found:
-        beside = Path(f"{path}.csv")
-        return [beside] if beside.is_file() and _has_header(beside) else []
-    return sorted(found, key=lambda table: natural.key(table.name))
+        return {}
+    beside = Path(f"{path}.csv")
+    for tables in (path.glob("*.csv"), [beside] * beside.is_file(), path.glob("*/*.csv")):
+        found: dict[str, list[Path]] = {}
+        for table in sorted(tables, key=lambda table: natural.key(str(table))):
+            if _has_header(table):
+                part = "" if table.parent in (path, path.parent) else table.parent.name
+                found.setdefault(part, []).append(table)
+        if found:
+            return found
+    return {}
 
 
 def _has_header(path: Path) -> bool:
@@ -163,36 +178,66 @@ def _has_header(path: Path) -> bool:
     return "frame" in columns
 
 
-def _video(table: Path, lines: Sequence[Line], classes: Classes, options: Options) -> LabelledVideo:
+def _video(
+    part: str,
+    table: Path,
+    lines: Sequence[Line],
+    classes: Classes,
+    medium: Path,
+    notes: list[str],
+) -> LabelledVideo:
     rows: dict[int, list[BoxRow]] = {}
-    for line in lines:
+    tracks = _tracks(lines, table, notes)
+    for line, track in zip(lines, tracks, strict=True):
         row = BoxRow(
-            sides=line.sides_px,
+            sides=line.sides,
             class_index=classes[line.label],
-            track=line.track,
+            track=track,
             row_name=f"line {line.number}",
             class_text=line.label,
         )
         rows.setdefault(line.frame, []).append(row)
-    medium = Path(options.images) if options.images else _medium(table)
-    shown = _pictures(medium, at_least=max(rows, default=-1) + 1)
+    numbers, shown = _pictures(medium, rows, table, notes)
     height, width = shown.size_of(0) if medium.is_file() else (0, 0)
+    relative = _are_relative(lines)
+    if relative:
+        notes.append(f"{table}: no side of a box is beyond 2, so they are taken for relative ones")
     return LabelledVideo(
-        name=medium.name,
+        name=f"{part}/{medium.name}" if part else medium.name,
         where=str(table),
         pictures=shown,
-        boxes=tuple(
-            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(len(shown))
-        ),
+        boxes=tuple(collect(rows.get(n, []), where=f"{table}, frame {n}") for n in numbers),
         height=height,
         width=width,
-        has_tracks=any(line.track >= 0 for line in lines),
-        in_pixels=True,
+        has_tracks=any(track >= 0 for track in tracks),
+        in_pixels=not relative,
     )
 
 
-def _medium(table: Path) -> Path:
+def _tracks(lines: Sequence[Line], table: Path, notes: list[str]) -> list[int]:
+    """Returns the track of each line; none where every line of a longer video has its own."""
+    tracks = [line.track for line in lines]
+    frames = {line.frame for line in lines}
+    if len(frames) > 2 and min(tracks) >= 0 and len(set(tracks)) == len(tracks):
+        notes.append(f"{table}: every line has another track id, so that none follows an object")
+    return tracks
+
+
+def _are_relative(lines: Sequence[Line]) -> bool:
+    """Whether no box is as large as in pixels, and not all sides are whole."""
+    sides = np.array([line.sides for line in lines], np.float64).reshape(-1)
+    sides = sides[np.isfinite(sides)]
+    return bool(len(sides) and (np.abs(sides) <= 2).all() and (sides % 1 != 0).any())
+
+
+def _medium(table: Path, options: Options, *, alone: bool) -> Path:
     """Returns the video file or folder that belongs to a table."""
+    if options.images:
+        file = pictures.video_of(options.images, table.stem, alone=alone)
+        own = Path(options.images) / table.stem
+        if file is None and not own.is_dir() and not alone:
+            raise ValueError(f"{table}: there is neither a video nor a folder {own}")
+        return file or (own if own.is_dir() else Path(options.images))
     folder = table.with_suffix("")
     files = sorted(
         file
@@ -209,13 +254,59 @@ def _medium(table: Path) -> Path:
     return found[0]
 
 
-def _pictures(medium: Path, *, at_least: int) -> Pictures:
-    """Returns the frames of a video file or folder, at least so many; some may be missing."""
+def _pictures(
+    medium: Path, frames: Collection[int], table: Path, notes: list[str]
+) -> tuple[Sequence[int], Pictures]:
+    """Returns which number in the table each frame has, and its picture, which may be missing.
+
+    Args:
+        medium: a video file or a folder.
+        frames: numbers of the labelled frames.
+        table: for messages.
+        notes: gets what is not usual.
+    """
+    at_least = max(frames, default=-1) + 1
     if not medium.is_dir():
-        return video_frames(medium, at_least=at_least)
+        film = video_frames(medium, at_least=at_least)
+        return range(len(film)), film
     files = [str(file) for file in pictures.in_folder(medium)]
     if not files:
         raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
     limits.check_missing(found=len(files), said=at_least, where=f"the last label of {medium}")
+    said = frame_names.plain([Path(file).name for file in files])
+    numbered = {frame_names.number(name): file for name, file in zip(said, files, strict=True)}
+    if _are_numbers(frames, [frame_names.number(name) for name in said], files, table):
+        numbers = sorted({n for n in numbered if n is not None}.union(frames))
+        if numbers != [*range(len(files))]:
+            notes.append(
+                f"{table}: frame is the number in the names of the images, such as {files[-1]}"
+            )
+        return numbers, ImageFiles(tuple(numbered.get(n, f"{medium}/(frame {n})") for n in numbers))
     beyond = [f"{medium}/(frame {n})" for n in range(len(files), at_least)]
-    return ImageFiles((*files, *beyond))
+    return range(len(files) + len(beyond)), ImageFiles((*files, *beyond))
+
+
+def _are_numbers(
+    frames: Collection[int], numbers: Sequence[int | None], files: Sequence[str], table: Path
+) -> bool:
+    """Whether the frames of a table are the numbers of the images, and not their places.
+
+    Raises:
+        ValueError: they may be either, and mean other images.
+    """
+    if len(set(numbers)) < len(files) or None in numbers:
+        return False
+    gaps = numbers != [*range(numbers[0] or 0, (numbers[0] or 0) + len(files))]
+    known, places = set(numbers), range(len(files))
+    if all(frame in places for frame in frames):
+        other = [n for n in frames if n in known and numbers[n] != n]
+        if gaps and other and known.issuperset(frames):
+            raise ValueError(
+                f"{table}: frame {other[0]} may be the image with this number or the one at this "
+                f"place, {files[other[0]]}; number the images of {table.stem} without gaps, or "
+                "label one that tells: a frame beyond their count, or a number that none has"
+            )
+        return False
+    if known.issuperset(frames):
+        return True
+    return gaps and 2 * len(known.intersection(frames)) >= len(frames)

@@ -640,8 +640,8 @@ def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
 def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Path) -> None:
     with pytest.raises(ValueError, match="stills and folders exclude one another"):
         readers.open(yolo, stills=True, folders=True, format="yolo")
-    with pytest.raises(ValueError, match="subset means nothing for the format csv, only for "):
-        readers.open(yolo, subset="train", format="csv")
+    with pytest.raises(ValueError, match="stills means nothing for the format csv, only for "):
+        readers.open(yolo, stills=True, format="csv")
     with pytest.raises(ValueError, match="stills means nothing for the format mot, only for yolo"):
         readers.open(mot, stills=True)
 

@@ -423,3 +423,79 @@ def test_yolo_takes_pictures_from_a_folder_elsewhere(tmp_path: Path) -> None:
 
     assert values(source) == [7]
     assert told(source) == {"s/f": [[(1, None, 5, 10, 25, 30)]]}
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def csv(path: Path, lines: str, *, track: str = "track_id") -> Path:
+    text(path, f"frame,class,{track},ymin,xmin,ymax,xmax\n{lines}")
+    return path
+
+
+def test_csv_takes_id_for_track_id(tmp_path: Path) -> None:
+    picture(tmp_path / "v" / "0.png")
+    csv(tmp_path / "v.csv", "0,ant,7,5,10,25,30\n", track="id")
+
+    assert told(readers.open(tmp_path)) == {"v": [[(0, 7, 5, 10, 25, 30)]]}
+
+
+def test_csv_tells_that_ids_only_count_the_lines(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / "v" / f"{number}.png")
+    csv(tmp_path / "v.csv", "".join(f"{n},ant,{n},5,10,25,30\n" for n in range(3)), track="id")
+
+    assert "every line has another track id" in readers.open(tmp_path).notes[0]
+
+
+def test_csv_with_sides_between_0_and_1_has_relative_boxes(tmp_path: Path) -> None:
+    picture(tmp_path / "v" / "0.png")
+    csv(tmp_path / "v.csv", "0,ant,7,0.1,0.1,0.5,0.3\n0,ant,8,nan,0,1.01,1\n")
+    source = readers.open(tmp_path)
+
+    assert told(source)["v"][0][0] == (0, 7, 5, 10, 25, 30)
+    assert "no side of a box is beyond 2" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "frames", "expected"),
+    [
+        ((0, 5, 10), (0, 10), [(0, 1), (5, 0), (10, 1)]),  # numbers: there is no eleventh image
+        ((0, 5, 10), (1, 2), [(0, 0), (5, 1), (10, 1)]),  # places: there is no image 1
+        ((0, 1, 3), (0, 1, 2, 3), [(0, 1), (1, 1), (None, 1), (3, 1)]),  # one is missing
+        ((1, 2, 3), (1, 3), [(1, 1), (2, 0), (3, 1)]),  # numbers from 1
+        ((1, 2, 3), (0, 2), [(1, 1), (2, 0), (3, 1)]),  # places
+    ],
+)
+def test_csv_frames_are_places_or_numbers_of_images(
+    tmp_path: Path, names: tuple[int, ...], frames: tuple[int, ...], expected: list[tuple]
+) -> None:
+    for name in names:
+        picture(tmp_path / "v" / f"{name:04d}.png", value=name)
+    csv(tmp_path / "v.csv", "".join(f"{n},ant,7,5,10,25,30\n" for n in frames))
+    found = [*readers.open(tmp_path).videos[0].read()]
+
+    assert [(_number(frame.image.path), len(frame.truth.classes)) for frame in found] == expected
+
+
+def _number(path: str) -> int | None:
+    return int(Path(path).stem) if Path(path).exists() else None
+
+
+def test_csv_frames_that_may_be_places_or_numbers_are_refused(tmp_path: Path) -> None:
+    for name in (0, 2, 4):
+        picture(tmp_path / "v" / f"{name}.png")
+    csv(tmp_path / "v.csv", "2,ant,7,5,10,25,30\n")
+    with pytest.raises(ValueError, match=r"v\.csv: frame 2 may be the image with this number or"):
+        readers.open(tmp_path)
+
+
+def test_csv_tables_in_subsets_take_each_its_video(tmp_path: Path, video: Path) -> None:
+    for part in ("train", "valid"):
+        csv(tmp_path / "t" / part / "street.csv", "1,ant,7,5,10,25,30\n")
+    source = readers.open(tmp_path / "t", images=video.parent, subset="val")
+
+    assert [(one.name, one.num_frames) for one in source.videos] == [("valid/street.mp4", 6)]
+    assert len(readers.open(tmp_path / "t", images=video.parent).videos) == 2
+    with pytest.raises(ValueError, match="this is one video, and the labels are of several"):
+        readers.open(tmp_path / "t", images=video)
