@@ -169,6 +169,11 @@ def _differences(fields: Fields, config: Config) -> list[str]:
             "in training a frame runs the backbone of its turn only; the original runs both, which "
             "model.train_backbone_frames: all does"
         )
+    for rate in rules.LEARNING_RATES:
+        path = f"{rate}.cosine_decay_learning_rate"
+        if path in fields and fields[f"{path}.warmup_steps"]:
+            first = fields[f"{path}.warmup_learning_rate"]
+            found.append(f"the original warms up from a learning rate of {first}, lstd from 0")
     model, data = config.model, config.data
     found += _counting(model.train_schedule, data.train.unroll_length)
     found += _counting(model.eval_schedule, data.evaluation.unroll_length)

@@ -69,7 +69,6 @@ INTERLEAVED_ONLY = (
     "low_res",
     "clip_state",
     "scale_state",
-    "is_quantized",
     "flatten_state",
 )
 """Fields of lstm_model that never reach the MobileNetV1 model in the original."""

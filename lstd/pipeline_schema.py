@@ -21,6 +21,10 @@ from typing import Any, Literal
 
 NO_COUNTERPART = "without counterpart in lstd"
 NO_EFFECT = "without effect in the original"
+NO_8_BIT = (
+    "nothing is trained in 8 bits: leave it out, and lstd-export --quantization int8 makes them of "
+    "what float32 has learnt"
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ _PIPELINE: dict[str, dict[str, FieldSpec]] = {
         "eval_config": _message("EvalConfig"),
         "eval_input_reader": _message("InputReader", repeated=True),
         "lstm_model": _message("LstmModel"),
-        **_unused(NO_COUNTERPART, graph_rewriter=_message(), quant_overrides=_message()),
+        "graph_rewriter": _message(absent=NO_8_BIT),
+        "quant_overrides": _message(absent=NO_8_BIT),
     },
     "LstmModel": {
         "train_unroll_length": _int(),

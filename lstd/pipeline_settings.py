@@ -9,6 +9,7 @@ from lstd import pipeline_rules as rules
 from lstd import schedule_names
 from lstd.pipeline_fields import Fields, PipelineError, possible
 from lstd.pipeline_rules import FOCAL, INTERLEAVED, MINER, OPTIMIZER, SSD
+from lstd.pipeline_schema import NO_8_BIT
 from lstd.train_config import FineTuneConfig
 
 _MOVING_AVERAGE_DECAY = 0.9999
@@ -59,6 +60,8 @@ def settings_of(fields: Fields, *, current: dict[str, Any] | None = None) -> dic
         _refuse_missing(fields)
     else:
         scope = scope._replace(fresh=tuple(f"{path}." for path in _replaced(fields, current)))
+    if fields["lstm_model.is_quantized"]:
+        raise fields.error("lstm_model.is_quantized", f"true is not available in lstd; {NO_8_BIT}")
     family = _family_of(scope)
     settings = _family_settings(scope, family)
     for rule in (*rules.RULES, *rules.FAMILY_RULES[family]):
@@ -185,10 +188,6 @@ def _interleaving(scope: _Scope, family: str, settings: dict[str, Setting]) -> d
             f"{lstm}.pre_bottleneck",
             "false is not available in lstd; possible: true. Without it the two backbones would "
             "have to end in equally many channels",
-        )
-    if fields[f"{lstm}.is_quantized"]:
-        raise fields.error(
-            f"{lstm}.is_quantized", "true is not available in lstd, which quantises at export"
         )
     if scope.wants(f"{lstm}.depth_multipliers") and len(fields[f"{lstm}.depth_multipliers"]) != 2:
         raise fields.error(

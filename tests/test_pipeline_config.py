@@ -414,6 +414,7 @@ def test_cosine_ends_with_the_run_and_falls_after_warm_up_and_hold() -> None:
     assert train.steps == 1000
     rate = train.learning_rate
     assert (rate.schedule, rate.initial, rate.warmup_steps) == ("cosine", 0.4, 100)
+    assert "warms up from a learning rate of 0.0002, lstd from 0" in warning_of(text)
     assert rate.hold_fraction == 0.15
 
 
@@ -641,7 +642,17 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
         ("pre_bottleneck: true", "", "pre_bottleneck: is not given. The original then takes false"),
         ("pre_bottleneck: true", "pre_bottleneck: false", "false is not available in lstd"),
         ("low_res: true", "", "low_res: is not given. The original then takes false"),
-        ("low_res: true", "low_res: true is_quantized: true", "quantises at export"),
+        ("low_res: true", "low_res: true is_quantized: true", "nothing is trained in 8 bits"),
+        (
+            "model { ssd",
+            "graph_rewriter { quantization { delay: 9 } } model { ssd",
+            "graph_rewriter is not available in lstd; nothing is trained in 8 bits: leave it out",
+        ),
+        (
+            "model { ssd",
+            "[lstm_object_detection.protos.quant_overrides] { } model { ssd",
+            "quant_overrides is not available in lstd; nothing is trained in 8 bits",
+        ),
         ("low_res: true", "low_res: true scale_state: true", "scale_state: excludes clip_state"),
         ("[0.5, 0.35]", "0.5", "depth_multipliers: needs two numbers"),
         ("'SKIP7'", "'SKIP'", "lstm_model.eval_interleave_method: unknown schedule 'SKIP'"),
