@@ -414,7 +414,9 @@ def test_cosine_ends_with_the_run_and_falls_after_warm_up_and_hold() -> None:
     assert train.steps == 1000
     rate = train.learning_rate
     assert (rate.schedule, rate.initial, rate.warmup_steps) == ("cosine", 0.4, 100)
-    assert "warms up from a learning rate of 0.0002, lstd from 0" in warning_of(text)
+    assert "warms up from a learning rate of 0.0002, lstd from 0" in warning_of(
+        text.replace("num_steps: 500", "")
+    )
     assert rate.hold_fraction == 0.15
 
 
