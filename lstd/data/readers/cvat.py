@@ -73,7 +73,7 @@ def read(path: Path, options: Options) -> Source:
         for shape in holder
     ]
     used = sorted({label for label, tag in shapes if tag in _SIDES})
-    classes = Classes([*dict.fromkeys([*filter(None, said), *used])], options.labels)
+    classes = Classes([*dict.fromkeys(filter(None, [*said, *used]))], options.labels)
     videos: list[LabelledVideo] = []
     notes: list[str] = []
     for file, root in roots.items():
@@ -175,10 +175,13 @@ def _keys(track: _Element, file: Path) -> Iterator[Key]:
 def _pose(shape: _Element, where: str) -> Pose:
     """Returns centre, half width, half height and degrees of a shape."""
     what = f"{where}: <{shape.tag}>"
-    spelled = re.split("[,;]", shape.get("points", "")) if shape.tag == "polygon" else ["0", "0"]
-    points = [whole_numbers.number(value, f"{what}: a point") for value in spelled]
-    sides = [whole_numbers.number(shape.get(n), f"{what}: {n}") for n in _SIDES[shape.tag]]
-    a, b, c, d = sides or (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2]))
+    if shape.tag == "polygon":
+        corners = [pair.split(",") for pair in shape.get("points", "").split(";")]
+        xs = [whole_numbers.number(corner[0], f"{what}: x of a point") for corner in corners]
+        ys = [whole_numbers.number(corner[-1], f"{what}: y of a point") for corner in corners]
+        a, b, c, d = min(xs), min(ys), max(xs), max(ys)
+    else:
+        a, b, c, d = (whole_numbers.number(shape.get(n), f"{what}: {n}") for n in _SIDES[shape.tag])
     turned = whole_numbers.number(shape.get("rotation", 0), f"{what}: rotation")
     if shape.tag == "ellipse":
         return a, b, c, d, turned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lstd.data.readers import frame_names, pictures
@@ -43,7 +43,10 @@ def videos(
     if options.images:
         images = [image._replace(places=(Path(options.images),)) for image in images]
     where, names = images[0].where, [pictures.clean(image.name) for image in images]
-    groups = [frame_names.Group(name, (place,)) for place, name in enumerate(names)]
+    groups = [
+        frame_names.Group(name.removesuffix(PurePosixPath(name).suffix), (place,))
+        for place, name in enumerate(names)
+    ]
     if Path(options.images).is_file():
         order = frame_names.order(names) or range(len(names))
         groups = [frame_names.Group(Path(options.images).name, tuple(order))]

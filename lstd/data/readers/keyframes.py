@@ -61,7 +61,8 @@ def enclosing(pose: Pose, *, ellipse: bool = False) -> tuple[float, float, float
     >>> enclosing((10.0, 20.0, 4.0, 2.0, 0.0))
     (18.0, 6.0, 22.0, 14.0)
     """
-    x, y, across, along, degrees = pose
+    x, y, across, along, turned = pose
+    degrees = turned % 360  # NaN of what is infinite
     cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
     wide, high = across * cos + along * sin, across * sin + along * cos
     if ellipse:

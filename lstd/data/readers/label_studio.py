@@ -62,9 +62,11 @@ def read(path: Path, options: Options) -> Source:
         told = ", ".join(file.name for file in files) or "none"
         raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}\n{TREE}")
     tasks = documents.read_json(files[0], kind=list)
-    notes: list[str] = []
+    labelled = [task for task in tasks if not isinstance(task, dict) or _annotations(task)]
+    notes = [f"{len(tasks) - len(labelled)} tasks without an annotation are left out"]
+    notes, tasks = notes[len(labelled) == len(tasks) :], labelled
     found = [[*_regions(task, f"{files[0]}, task {n}", notes)] for n, task in enumerate(tasks)]
-    names = sorted({region.label for regions in found for region in regions})
+    names = sorted({region.label for regions in found for region in regions} - {""})
     classes = Classes(names, options.labels)
     videos = []
     for number, (task, regions) in enumerate(zip(tasks, found, strict=True)):
@@ -80,16 +82,11 @@ def _files(path: Path) -> list[Path]:
 
 def _regions(task: Any, where: str, notes: list[str]) -> Iterator[_Region]:
     """Yields the regions of a task, as JSON or JSON-MIN says them."""
-    task = _object(task, where)
-    entries = [entry for field in task.values() if isinstance(field, list) for entry in field]
-    if isinstance(task.get("annotations"), list):
-        kept = [_object(one, f"{where}, annotations") for one in task["annotations"]]
-        kept = [one for one in kept if not one.get("was_cancelled")]
-        if len(kept) > 1:
-            notes.append(f"{where} has {len(kept)} annotations; the first one is taken")
-        results = kept[0].get("result") or () if kept else ()
-        entries = [_object(one, f"{where}, result").get("value") for one in results]
-    for entry in entries:
+    first, *others = _annotations(_object(task, where))
+    if others:
+        notes.append(f"{where} has {1 + len(others)} annotations; the first one is taken")
+    for entry in first:
+        entry = entry.get("value", entry) if isinstance(entry, dict) else entry
         if isinstance(entry, dict) and isinstance(entry.get("sequence"), list):
             names = entry.get("labels")
             label = names[0] if isinstance(names, list) and names else ""
@@ -98,6 +95,14 @@ def _regions(task: Any, where: str, notes: list[str]) -> Iterator[_Region]:
                 for name in ("framesCount", "duration")
             )
             yield _Region(str(label), entry["sequence"], length, duration)
+
+
+def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
+    """Returns the results of each annotation that was not cancelled; JSON-MIN has one."""
+    if not isinstance(task.get("annotations"), list):
+        return [[entry for field in task.values() if isinstance(field, list) for entry in field]]
+    made = [one for one in task["annotations"] if isinstance(one, dict)]
+    return [[*(one.get("result") or ())] for one in made if not one.get("was_cancelled")]
 
 
 def _object(said: Any, where: str) -> Mapping[str, Any]:
@@ -130,6 +135,11 @@ def _video(
     info, length = video.probe(file), numbered_frames.count(str(file))
     told = max((region for region in regions if region.length > 0), default=None, key=_length)
     scale = told.duration * info.fps / told.length if told and told.duration > 0 else 1.0
+    if told and not 0.001 < scale < 1000:
+        said = f"framesCount {told.length:g} and duration {told.duration:g}"
+        raise ValueError(
+            f"{where}: {said} are not those of a video of {info.fps:g} frames a second"
+        )
     scale = scale if abs(scale - 1) > 0.01 else 1.0
     timed = any("frame" not in _object(key, where) for one in regions for key in one.sequence)
     if timed or scale != 1:
@@ -185,6 +195,7 @@ def _key(entry: Any, scale: float, fps: float, what: str) -> Key:
 def _centred(pose: Pose, info: video.VideoInfo) -> Pose:
     """Returns centre and halves in pixels of a box in percent that turns about its corner."""
     across, along = pose[2] / 200 * info.width, pose[3] / 200 * info.height
-    cos, sin = math.cos(math.radians(pose[4])), math.sin(math.radians(pose[4]))
+    turned = math.radians(pose[4] % 360)
+    cos, sin = math.cos(turned), math.sin(turned)
     x, y = pose[0] / 100 * info.width, pose[1] / 100 * info.height
     return x + across * cos - along * sin, y + across * sin + along * cos, across, along, pose[4]

@@ -60,7 +60,7 @@ class TrackingSet(NamedTuple):
         """Returns the label files, each with the folder that `labels` starts from."""
         for pattern in (self.labels, f"*/{self.labels}") if path.is_dir() else ():
             found = sorted(path.glob(pattern), key=lambda file: natural.key(str(file)))
-            if found and sniff.files(found[0], found[0].suffix, self.begins):
+            if found:
                 return {
                     file: file.parents[self.labels.count("/")]
                     for file in found
@@ -70,7 +70,8 @@ class TrackingSet(NamedTuple):
 
     def matches(self, path: Path) -> bool:
         """Whether a folder holds label files of the set."""
-        return bool(self.files(path))
+        looked_at = [*self.files(path)][:20]
+        return any(sniff.files(file, file.suffix, self.begins) for file in looked_at)
 
     def read(self, path: Path, options: Options) -> Source:
         """Returns the videos in the order of their names.
@@ -104,20 +105,22 @@ class TrackingSet(NamedTuple):
     ) -> LabelledVideo:
         first, first_image = self.first
         if any(frame < first for frame, _ in rows):
-            raise ValueError(f"{file}: the first frame is {min(rows)[0]}, expected {first} or more")
+            low = min(frame for frame, _ in rows)
+            raise ValueError(f"{file}: the first frame is {low}, expected {first} or more")
         length = max((frame + 1 - first for frame, _ in rows), default=0)
         medium = pictures.video_of(options.images, file.stem, alone=alone)
         given = Path(options.images)
         above = [given] if options.images else sorted(top.glob(self.images))
         folders = [folder / file.stem for folder in above] + [given] * bool(options.images)
-        images = [image for folder in folders for image in pictures.in_folder(folder)]
+        images = next(filter(None, map(pictures.in_folder, folders)), [])
         numbers = {(frame_names.number(i.stem) or 0) - first_image: str(i) for i in images}
         if medium is None and not images:
             raise ValueError(
                 f"{file}: there are no images {file.stem}/ in {given if options.images else top}/"
                 f"{self.images * (not options.images)}; say where with --images"
             )
-        limits.check_missing(found=len(images), said=length, where=f"the last label of {file}")
+        if medium is None:
+            limits.check_missing(found=len(images), said=length, where=f"the last label of {file}")
         count = max([length, *(number + 1 for number in numbers)])
         missing = f"{images[0].parent if images else given}/(frame %d)"
         return LabelledVideo(
@@ -207,7 +210,7 @@ def _bdd(file: Path) -> Iterator[tuple[int, BoxRow]]:
         for entry in content["frames"] if isinstance(content, dict) else content:
             frame = entry["frameIndex"] if "frameIndex" in entry else entry["frame_index"]
             for number, label in enumerate(entry.get("labels") or ()):
-                marks, name = label.get("attributes") or {}, label["category"]
+                marks, name = label.get("attributes") or {}, str(label["category"])
                 if not label.get("box2d"):
                     continue
                 yield _row(
@@ -239,7 +242,7 @@ SETS = (
     TrackingSet(
         name="kitti_tracking",
         labels="label_02/*.txt",
-        begins=r"\d+ -?\d+ [A-Za-z_]+( -?[\d.]+){13}",
+        begins=r"\S+ \S+ [A-Za-z_]+( \S+){7}",
         boxes=_kitti,
         images="image_02",
         first=(0, 0),

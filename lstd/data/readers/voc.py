@@ -47,7 +47,7 @@ def read(path: Path, options: Options) -> Source:
     listed = documents.read_text(listing).split() if options.subset and listing.is_file() else None
     wanted = set(listed or ())
     images = [
-        _image(file, levels)
+        _image(file, levels, path)
         for folder, levels in folders.items()
         if not options.subset or listed is not None or options.subset in levels
         for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name))
@@ -56,7 +56,7 @@ def read(path: Path, options: Options) -> Source:
     if not images:
         known = ", ".join(sorted({level for levels in folders.values() for level in levels}))
         raise ValueError(f"{path}: there is no subset {options.subset!r}; it has {known or 'none'}")
-    used = {row.class_text for image in images for row in image.rows}
+    used = {row.class_text for image in images for row in image.rows} - {""}
     classes = Classes(_names(path, used), options.labels)
     videos, notes = image_sets.videos(images, classes, options, in_pixels=False)
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
@@ -110,16 +110,16 @@ def _number(element: ElementTree.Element, name: str, path: str) -> float:
     return whole_numbers.number(found, f"{path}: <{name}>")
 
 
-def _image(file: Path, levels: Sequence[str]) -> image_sets.LabelledImage:
+def _image(file: Path, levels: Sequence[str], path: Path) -> image_sets.LabelledImage:
     root = documents.read_xml(file)
     name = Path(root.findtext("filename", "").strip().replace("\\", "/")).name
     kept = [n for n in levels if n not in _SUBSETS and n.lower() not in ("annotations", "labels")]
-    above = [file.parents[1], file.parents[2]] if len(file.parents) > 2 else [file.parents[1]]
+    tops = [top for top in (file.parent, *file.parent.parents) if top.is_relative_to(path)]
     return image_sets.LabelledImage(
         name="/".join([*kept, name or f"{file.stem}.jpg"]),
         rows=[*rows(root, str(file))],
         where=str(file),
-        places=(file.parent, *(top / n for top in above for n in ("JPEGImages", "images"))),
+        places=(file.parent, *(top / n for top in tops for n in ("JPEGImages", "images"))),
         part=next((level for level in levels if level in _SUBSETS), ""),
     )
 

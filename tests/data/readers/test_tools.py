@@ -169,6 +169,19 @@ def test_label_studio_is_seen_up_to_the_frame_that_is_not_enabled(
     ]
 
 
+def test_label_studio_without_an_annotation_is_not_empty_but_left_out(
+    tmp_path: Path,
+    video: Path,  # noqa: F811
+) -> None:
+    folder = _label_studio(tmp_path, [_key(10, frame=1)])
+    (task,) = json.loads((folder / "project.json").read_text())
+    text(folder / "project.json", json.dumps([task, task | {"annotations": []}]))
+
+    assert readers.open(folder, images=video).notes == (
+        "1 tasks without an annotation are left out",
+    )
+
+
 def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, video: Path) -> None:  # noqa: F811
     sequence = [_key(0, frame=11), _key(40, time=0.8)]  # at 25 a second frame 10 is 0.4 s
     source = readers.open(_label_studio(tmp_path, sequence, frames=30, rate=25), images=video)
@@ -185,6 +198,7 @@ def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, v
         (_key(1, frame=-3), "frame is -3, expected a whole number from 0"),
         (_key(1), "region 0: time is None, expected a number"),
         (_key(1, time=float("nan")), "time is nan, expected a whole number"),
+        (_key(1, frame=1) | {"rotation": "left"}, "rotation is 'left', expected a number"),
     ],
 )
 def test_label_studio_says_what_is_wrong(
@@ -331,6 +345,7 @@ def test_tracking_set(tmp_path: Path, name: str) -> None:
         ("visdrone_vid", "2,-1,1,1,9,9,0,0,0,0", "2,-1,1", "line 2: 3 columns, expected 8"),
         ("ua_detrac", 'num="2"', "", "frame is None, expected a number"),
         ("ua_detrac", "</sequence>", "", "not an XML file"),
+        ("kitti_tracking", "1 3 Van 0 0", "1.5 3 Van 0 0", "frame is 1.5, expected a whole number"),
         ("bdd100k_mot", '"x1": 10', '"x1": null', "left is None, expected a number"),
         ("bdd100k_mot", '"category": "car", ', "", "not as BDD100K writes it: KeyError"),
     ],
