@@ -48,15 +48,16 @@ def pixels(data: bytes, size: Sequence[int], *, where: str) -> np.ndarray:
     if height > 0:
         return np.frombuffer(data, np.uint8).reshape(height, width, 3)
     if (height, width) == FILE:
-        where = f"{where}, {data.decode()}"
+        image = ImageFile(data.decode())
         try:
-            data = source_images.bytes_of(ImageFile(data.decode()), where=where)
+            data = source_images.bytes_of(image, where=where)
             if not source_images.is_plain(data):
-                return source_images.pixels(data, where=where)
+                return source_images.pixels(image, where=where)
         except source_images.MissingImage as error:
             raise ProblemError("missing_frame", str(error)) from None
         except source_images.CorruptImage as error:
             raise ProblemError("corrupt_image", str(error)) from None
+        where = f"{where}, {image.path}"
     try:
         return sequence_example.decode_image(data).numpy()
     except tf.errors.InvalidArgumentError as error:

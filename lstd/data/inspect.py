@@ -94,7 +94,7 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
         frames=np.repeat(np.array([row[4] for row in rows], np.int32), lengths),
         tracks=np.concatenate([np.zeros(0, np.int32), *(row[2] for row in rows)]),
     )
-    sizes = tuple(_size(video) for video in source.videos)
+    sizes = tuple(_size(video, report) for video in source.videos)
     marks = {name: np.concatenate(values) for name, values in attributes.items()}
     return Inspection(source, boxes, tuple(frames_of), sizes, report, marks)
 
@@ -209,10 +209,12 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     return contact_sheet.contact_sheet(pictures, captions)
 
 
-def _size(video: SourceVideo) -> tuple[int, int]:
+def _size(video: SourceVideo, report: Report) -> tuple[int, int]:
     try:
         return source_checks.first_size(video)
-    except ValueError:
+    except ValueError as error:
+        if video.num_frames:
+            report.add("empty_video", "skip", str(error))
         return 0, 0
 
 

@@ -1,7 +1,7 @@
 """Opens the images of a source: as pixels, or as the bytes of a JPEG or PNG where they are that.
 
-Images come upright: where a camera has written its orientation into a JPEG, the pixels are turned,
-because that is how people saw the picture when they drew the boxes.
+Images of files come upright; see `lstd.media.picture_file`, also for 16 bits and transparency.
+Bytes of records are shown as TensorFlow decodes them, which knows no orientation.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from lstd.data.sources import Image, ImageFile
-from lstd.media import optional, picture_file
+from lstd.media import picture_file
 from lstd.media.picture_file import CorruptImage
 
-_ORIENTATION = 0x0112
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -43,15 +42,19 @@ def encoded(image: Image, *, where: str) -> bytes | np.ndarray:
     if isinstance(image, np.ndarray):
         return image
     data = bytes_of(image, where=where)
-    pixels, plain = _decode(data, where=_name_of(image, where))
-    return data if plain else pixels
+    upright = isinstance(image, ImageFile)
+    with picture_file.opened(io.BytesIO(data), where=_name_of(image, where)) as picture:
+        pixels = picture_file.pixels(picture, upright=upright)
+        return data if _says_the_same(data, picture, upright=upright) else pixels
 
 
 def pixels(image: Image, *, where: str) -> np.ndarray:
     """Returns uint8 `[H, W, 3]`, RGB; raises as `encoded` does."""
     if isinstance(image, np.ndarray):
         return image
-    return _decode(bytes_of(image, where=where), where=_name_of(image, where))[0]
+    data = io.BytesIO(bytes_of(image, where=where))
+    with picture_file.opened(data, where=_name_of(image, where)) as picture:
+        return picture_file.pixels(picture, upright=isinstance(image, ImageFile))
 
 
 def bytes_of(image: Image, *, where: str) -> bytes:
@@ -75,15 +78,13 @@ def bytes_of(image: Image, *, where: str) -> bytes:
 
 
 def is_plain(data: bytes) -> bool:
-    """Returns whether stored bytes are a JPEG or PNG that says the same to any decoder.
+    """Returns whether a file's bytes are a JPEG or PNG that says the same to any decoder.
 
     Only the head is looked at; False where it cannot be read.
     """
-    if not data.startswith((_JPEG, _PNG)):
-        return False
     try:
         with picture_file.opened(io.BytesIO(data), where="") as picture:
-            return _says_the_same(picture)
+            return _says_the_same(data, picture, upright=True)
     except CorruptImage:
         return False
 
@@ -93,7 +94,7 @@ def size_of(image: Image, *, where: str) -> tuple[int, int]:
 
     Raises:
         MissingImage: there is no such file.
-        CorruptImage: it is no image.
+        CorruptImage: it is no image, or none that can be shown.
     """
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1]
@@ -101,28 +102,29 @@ def size_of(image: Image, *, where: str) -> tuple[int, int]:
     try:
         source = head if head is not None else io.BytesIO(bytes_of(image, where=where))
         with picture_file.opened(source, where=_name_of(image, where)) as picture:
-            width, height = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
-            return height, width
+            picture_file.check(picture)
+            return picture_file.size_of(picture, upright=isinstance(image, ImageFile))
     except FileNotFoundError:
         raise MissingImage(f"{where}: there is no image {head}") from None
 
 
-def _decode(data: bytes, *, where: str) -> tuple[np.ndarray, bool]:
-    """Returns the pixels, and whether the bytes say the same to any decoder."""
-    with picture_file.opened(io.BytesIO(data), where=where) as picture:
-        plain = data.startswith((_JPEG, _PNG)) and _says_the_same(picture)
-        if _orientation(picture) > 1:
-            picture = optional.load("PIL.ImageOps").exif_transpose(picture)
-        return np.asarray(picture.convert("RGB")), plain
+def of_size(image: Image, size: tuple[int, int], *, where: str) -> Image:
+    """Returns an image of a record, upright where the height and width it says fit only that."""
+    if not (isinstance(image, bytes) and image.startswith(_JPEG) and all(size)):
+        return image
+    try:
+        with picture_file.opened(io.BytesIO(image), where=where) as picture:
+            stored = picture_file.size_of(picture, upright=False)
+            turned = stored != size == picture_file.size_of(picture)
+            return picture_file.pixels(picture) if turned else image
+    except CorruptImage:  # what opens it will say so
+        return image
 
 
-def _says_the_same(opened: Any) -> bool:
-    return opened.mode in ("RGB", "L") and _orientation(opened) <= 1
-
-
-def _orientation(opened: Any) -> int:
-    # Only cameras' files: Pillow reads all of a PNG to look for its orientation.
-    return opened.getexif().get(_ORIENTATION, 1) if opened.format == "JPEG" else 1
+def _says_the_same(data: bytes, picture: Any, *, upright: bool) -> bool:
+    turned = upright and picture_file.orientation(picture) > 1
+    known = data.startswith((_JPEG, _PNG)) and picture.mode in ("RGB", "L")
+    return known and not turned and not picture_file.is_several(picture)
 
 
 def _name_of(image: Image, where: str) -> str:

@@ -108,7 +108,9 @@ def _sprite(thing: Object, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Returns colour float32 `[h, w, 3]` and alpha float32 `[h, w]` of an object."""
     if thing.picture:
         with picture_file.opened(thing.picture, where=thing.picture) as opened:
-            shown = opened.convert("RGBA").resize((thing.width, thing.height))
+            clear = "A" in opened.mode or "transparency" in opened.info
+            shown = opened if clear else picture_file.rgb(opened)
+            shown = shown.convert("RGBA").resize((thing.width, thing.height))
         values = np.asarray(shown).astype(np.float32)
         alpha = values[..., 3] / 255
         if (alpha >= 0.5).any():
@@ -141,7 +143,7 @@ def _background(picture: str, scene: Scene, number: int) -> np.ndarray:
     size = (scene.width, scene.height)
     if picture:
         with picture_file.opened(picture, where=picture) as opened:
-            shown = optional.load("PIL.ImageOps").fit(opened.convert("RGB"), size)
+            shown = optional.load("PIL.ImageOps").fit(picture_file.rgb(opened), size)
     else:
         coarse = draw(scene, number, 3).integers(40, 200, [8, 8, 3]).astype(np.uint8)
         shown = image.fromarray(coarse).resize(size, image.Resampling.BICUBIC)

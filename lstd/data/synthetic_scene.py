@@ -183,4 +183,5 @@ def objects_of(
 
 def _aspect(picture: str) -> float:
     with picture_file.opened(picture, where=picture) as opened:
-        return opened.width / opened.height
+        height, width = picture_file.size_of(opened)
+        return width / height

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lstd.media import optional, picture_file
+from lstd.media import picture_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-_EXIF_ORIENTATION = 0x0112
 
 
 def images_in(folder: Path) -> tuple[list[Path], int, int]:
@@ -49,16 +48,14 @@ def images_in(folder: Path) -> tuple[list[Path], int, int]:
 
 
 def read(paths: Sequence[Path], *, width: int, height: int) -> Iterator[np.ndarray]:
-    """Yields the images as uint8 RGB `[H, W, 3]`; a JPEG is turned upright.
+    """Yields the images as uint8 RGB `[H, W, 3]`, as `picture_file` shows them.
 
     Raises:
         ValueError: an image cannot be decoded, or is not of the expected size.
     """
-    ops = optional.load("PIL.ImageOps")
     for path in paths:
         with picture_file.opened(path, where=str(path)) as image:
-            upright = ops.exif_transpose(image) if image.format == "JPEG" else image
-            frame = np.asarray(upright.convert("RGB"))
+            frame = picture_file.pixels(image)
         if frame.shape != (height, width, 3):
             raise ValueError(f"{path}: expected {width} x {height} pixels, got {frame.shape}")
         yield frame
@@ -74,8 +71,6 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _size_of(path: Path) -> tuple[int, int]:
-    """Returns width and height after the camera's orientation is applied."""
     with picture_file.opened(path, where=str(path)) as image:
-        # Only cameras' files: Pillow reads all of a PNG to look for its orientation.
-        turned = image.format == "JPEG" and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-        return image.size[::-1] if turned else image.size
+        height, width = picture_file.size_of(image)
+        return width, height

@@ -1,4 +1,9 @@
-"""Opens pictures that anybody may have written: what Pillow stumbles over becomes one error."""
+"""Pictures that anybody may have written, as 8-bit RGB; what Pillow stumbles over is one error.
+
+They come upright: where a camera has written its orientation, the pixels are turned, because that
+is how people saw the picture. Of 16 bits the upper 8 are taken, as TensorFlow and OpenCV do.
+Transparent places show the colour that is stored below.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from lstd import limits
 from lstd.media import optional
+
+_ORIENTATION = 0x0112
+_CAMERAS = ("JPEG", "MPO", "WEBP")  # Pillow turns TIFF, and reads all of a PNG to look for it
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 
 
 class CorruptImage(ValueError):
@@ -45,6 +56,71 @@ def opened(source: Path | str | BinaryIO, *, where: str) -> Iterator[Any]:
         unknown = isinstance(error, image.UnidentifiedImageError)  # it names an object of ours
         reason = "no known format" if unknown else str(error) or type(error).__name__
         raise CorruptImage(f"{where}: this image cannot be decoded: {reason}") from None
+
+
+def pixels(picture: Any, *, upright: bool = True) -> np.ndarray:
+    """Returns uint8 `[H, W, 3]`, RGB, of an opened picture; see `rgb`."""
+    return np.asarray(rgb(picture, upright=upright))
+
+
+def rgb(picture: Any, *, upright: bool = True) -> Any:
+    """Returns an opened picture as a Pillow image of mode RGB.
+
+    Args:
+        picture: by `opened`.
+        upright: whether it is turned as the camera says.
+
+    Raises:
+        ValueError: a file of several pictures, or numbers that are no brightness.
+    """
+    check(picture)
+    if picture.mode.startswith("I"):
+        picture = _eight_bits(picture)
+    elif upright and orientation(picture) > 1:
+        picture = optional.load("PIL.ImageOps").exif_transpose(picture)
+    return picture.convert("RGB")
+
+
+def check(picture: Any) -> None:
+    """Raises ValueError where the head of an opened file says that `rgb` would refuse it."""
+    if is_several(picture):
+        raise ValueError(
+            f"it holds {picture.n_frames} pictures; save the one that is meant as a file of its own"
+        )
+    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
+        raise ValueError(
+            f"its pixels are {'floats' if picture.mode == 'F' else '32-bit integers'}, which do "
+            "not say what is black and what is white; save it with 8 or 16 bits"
+        )
+
+
+def orientation(picture: Any) -> int:
+    """Returns how a camera says that an opened picture is to be turned, 1 to 8; 1: not at all."""
+    if picture.format not in _CAMERAS:
+        return 1
+    said = picture.getexif().get(_ORIENTATION, 1)
+    return said if said in range(1, 9) else 1
+
+
+def size_of(picture: Any, *, upright: bool = True) -> tuple[int, int]:
+    """Returns height and width of an opened picture in pixels; see `rgb`."""
+    width, height = picture.size
+    return (width, height) if upright and orientation(picture) >= 5 else (height, width)
+
+
+def is_several(picture: Any) -> bool:
+    """Whether an opened file is an animation or has pages; a camera's MPO has previews."""
+    return picture.format != "MPO" and getattr(picture, "is_animated", False)
+
+
+def _eight_bits(picture: Any) -> Any:
+    """Returns a grey picture of 16 bits, or of as many as a TIFF says, as one of 8."""
+    tags = getattr(picture, "tag_v2", {})
+    bits = max(8, *tags.get(_BITS_PER_SAMPLE, (16,)))
+    values = np.asarray(picture).astype(np.uint16) >> (bits - 8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 255 - values
+    return optional.load("PIL.Image").fromarray(values.astype(np.uint8))
 
 
 @functools.cache

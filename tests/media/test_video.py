@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,6 +97,20 @@ def test_grey_and_transparent_images_become_rgb(tmp_path: Path) -> None:
     _png(tmp_path / "2.png", np.full((4, 6, 4), 9, np.uint8))
     frames = list(video.read_frames(tmp_path))
     np.testing.assert_array_equal(frames, [np.full((4, 6, 3), 7), np.full((4, 6, 3), 9)])
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p10le", "gbrp12le", "gray16le"])
+def test_frames_of_more_than_eight_bits_are_scaled(tmp_path: Path, pixels: str) -> None:
+    picture = _picture(3)
+    if pixels.startswith("gray"):
+        picture = np.repeat(picture[..., :1], 3, axis=-1)
+    with av.open(tmp_path / "deep.mkv", "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    (shown,) = video.read_frames(tmp_path / "deep.mkv")
+    np.testing.assert_allclose(shown, picture, atol=2)
 
 
 def test_a_jpeg_is_turned_upright(tmp_path: Path) -> None:

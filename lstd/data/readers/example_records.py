@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.data import record_files
+from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
 from lstd.data.readers import record_set, whole_numbers
 from lstd.data.readers.options import Options
@@ -95,7 +95,9 @@ class ExampleVideo:
             return
         where = record_files.name_of(self.part)
         features = _features(record_files.read(self.part), where=where)
-        yield _frame(features, where=where, images=images, tracks=self.has_tracks)
+        frame = _frame(features, where=where, images=images, tracks=self.has_tracks)
+        size = (self.height, self.width)
+        yield frame._replace(image=source_images.of_size(frame.image, size, where=where))
 
 
 class _Entry(NamedTuple):
