@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,14 +19,17 @@ class FrameIndex(NamedTuple):
 
     Attributes:
         times: time stamps of the frames in the order of showing, in the stream's clock; empty where
-            a packet has none or two have the same: then frames are counted from the start.
+            a packet has none, two have the same, or they are those of decoding (B-frames in AVI):
+            then frames are counted from the start.
         key_times: time stamps of the key frames, sorted.
         num_frames: how many frames there are.
+        key_sizes: bytes of each key frame, which tell it from others.
     """
 
     times: tuple[int, ...]
     key_times: tuple[int, ...]
     num_frames: int
+    key_sizes: tuple[int, ...] = ()
 
 
 def index(path: str) -> FrameIndex:
@@ -78,27 +82,54 @@ def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, An
     """Yields number and picture (made on demand) of the frames from a key frame before start on."""
     av = optional.load("av")
     size, turns = _shape(path, os.stat(path).st_mtime_ns)
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        if known.times and start:
-            place = bisect.bisect_right(
-                known.key_times, known.times[min(start, len(known.times) - 1)]
-            )
-            if place > 1:  # the first key frame is where reading starts anyway
-                container.seek(known.key_times[place - 1], stream=stream)
-        counted = 0
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:  # its frame is missing; the decoder goes on behind it
-                continue
-            for frame in frames:
-                number = counted
-                if known.times:
-                    number = bisect.bisect_left(known.times, frame.pts)
-                counted += 1
-                yield number, functools.partial(_picture, frame, size, turns)
+    wanted = known.times[min(start, len(known.times) - 1)] if known.times and start else None
+    for place in _places(known, wanted):
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            packets = container.demux(stream)
+            if place is not None:
+                container.seek(place, stream=stream)
+                first = next((packet for packet in packets if packet.is_keyframe), None)
+                if first is None or not _is_there(first, known, wanted):
+                    continue
+                packets = itertools.chain([first], packets)
+            counted = 0
+            for packet in packets:
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:  # its frame is missing; the decoder goes on behind it
+                    continue
+                for frame in frames:
+                    number = counted
+                    if known.times:
+                        number = bisect.bisect_left(known.times, frame.pts)
+                    counted += 1
+                    yield number, functools.partial(_picture, frame, size, turns)
+            return
+
+
+def _places(known: FrameIndex, wanted: int | None) -> Iterator[int | None]:
+    """Yields time stamps to begin at for that of a frame, the best first; None: the file's start.
+
+    MPEG streams are searched by the time of decoding. With B-frames that is before the time of
+    showing, so that the search for a key frame ends behind it; then the one before will do.
+    """
+    if wanted is not None:
+        last = bisect.bisect_right(known.key_times, wanted)
+        for place in range(
+            last - 1, max(last - 4, 0), -1
+        ):  # at the first one reading starts anyway
+            yield known.key_times[place]
+    yield None
+
+
+def _is_there(packet: Any, known: FrameIndex, wanted: int | None) -> bool:
+    """Whether a packet is the key frame of its time; program streams may give it another's."""
+    if packet.pts is None or wanted is None or packet.pts > wanted:
+        return False
+    told = dict(zip(known.key_times, known.key_sizes, strict=True))
+    return told.get(packet.pts) == packet.size
 
 
 def _picture(frame: Any, size: tuple[int, int], turns: int) -> np.ndarray:
@@ -111,11 +142,15 @@ def _shape(path: str, stamp: int) -> tuple[tuple[int, int], int]:
     """Returns width and height of the first frame as coded, and its quarter turns."""
     av = optional.load("av")
     with av.open(path) as container:
-        try:
-            first = next(container.decode(container.streams.video[0]))
-        except (av.error.FFmpegError, StopIteration):
-            raise ValueError(f"{path}: this video holds no frame that can be decoded") from None
-        return (first.width, first.height), video.quarter_turns(getattr(first, "rotation", 0))
+        for packet in container.demux(container.streams.video[0]):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for first in frames:
+                turns = video.quarter_turns(getattr(first, "rotation", 0))
+                return (first.width, first.height), turns
+    raise ValueError(f"{path}: this video holds no frame that can be decoded")
 
 
 @functools.lru_cache(maxsize=256)
@@ -123,15 +158,19 @@ def _index(path: str, stamp: int) -> FrameIndex:
     av = optional.load("av")
     video.probe(path)  # says what is wrong with a file that is no video
     times: list[int | None] = []
-    keys: list[int] = []
+    keys: dict[int, int] = {}
     with av.open(path) as container:
-        for packet in container.demux(container.streams.video[0]):
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
                 continue
             times.append(packet.pts)
             if packet.is_keyframe and packet.pts is not None:
-                keys.append(packet.pts)
+                keys[packet.pts] = packet.size
+        coded = container.format.name == "avi" and stream.codec_context.has_b_frames
     sound = [time for time in times if time is not None]
-    if len(sound) < len(times) or len(set(sound)) < len(sound):
+    if coded or len(sound) < len(times) or len(set(sound)) < len(sound):
         return FrameIndex((), (), len(times))
-    return FrameIndex(tuple(sorted(sound)), tuple(sorted(keys)), len(times))
+    key_times = tuple(sorted(keys))
+    key_sizes = tuple(keys[time] for time in key_times)
+    return FrameIndex(tuple(sorted(sound)), key_times, len(times), key_sizes)

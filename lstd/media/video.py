@@ -61,6 +61,7 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
     Args:
         source: a video file, a folder of .jpg, .jpeg and .png images (in natural order, 2 before
             10), the number of a camera (`"0"` or 0), or an address such as `rtsp://...`.
+        skip_damaged: frames of a video that cannot be decoded are left out, not an error.
 
     Raises:
         FileNotFoundError: no such file, folder or camera.
@@ -69,8 +70,9 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
         ImportError: PyAV or Pillow is not installed.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, skip_damaged: bool = False) -> None:
         self._container: Any = None
+        self._skip_damaged = skip_damaged
         self._name = str(source)
         name = self._name
         if not (name.isdigit() or "://" in name) and Path(name).is_dir():
@@ -129,9 +131,16 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
         av = optional.load("av")
         index = 0
         try:
-            for frame in self._container.decode(stream):
-                yield frame
-                index += 1
+            for packet in self._container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    if not self._skip_damaged:
+                        raise
+                    continue
+                for frame in frames:
+                    yield frame
+                    index += 1
         except av.error.FFmpegError as error:
             message = f"{self._name}: frame {index} cannot be decoded: {error.strerror}"
             raise (OSError if index else ValueError)(message) from None
@@ -148,8 +157,11 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
 
 
 def probe(source: Source) -> VideoInfo:
-    """Returns size, rate and length of a source; raises as `VideoReader` does."""
-    with VideoReader(source) as reader:
+    """Returns size, rate and length of a source; raises as `VideoReader` does.
+
+    A video needs one frame that can be decoded, which need not be the first.
+    """
+    with VideoReader(source, skip_damaged=True) as reader:
         return reader.info
 
 
