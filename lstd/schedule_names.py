@@ -13,11 +13,11 @@ def check(name: str, *, where: str = "schedule") -> None:
     """Raises unless `name` is a schedule: LARGE, SMALL, RANDOM..., or SKIPk.
 
     Raises:
-        ValueError: names what was expected, what came and where; also for ADAPTIVE, which is not
-            available yet.
+        ValueError: names what was expected, what came and where; also for ADAPTIVE, which the
+            second paper learns: it is not available.
     """
     if name == "ADAPTIVE":
-        raise ValueError(f"{where}: the ADAPTIVE schedule is not available in this version")
+        raise ValueError(f"{where}: the ADAPTIVE schedule is not available")
     if name in ("LARGE", "SMALL") or name.startswith("RANDOM") or _SKIP.fullmatch(name):
         return
     raise ValueError(

@@ -90,10 +90,21 @@ def whole_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         for name in names:
             _put(temporary / name, folder / name)
         _sync_one(folder)
+    except Exception as error:
+        if disk_is_full(error):  # Writers of all kinds say so in words of their own, or of nothing.
+            number = errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(folder / names[0])) from None
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(lock)
         _remove_empty(missing)
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Returns whether an error, of this system or of a library, says that a disk is full."""
+    words = (os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+    return any(word in str(error) for word in words)
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
@@ -119,7 +130,8 @@ def _open_stream(path: Path) -> BinaryIO:
     number = _standard_output(path)
     if number is None:
         return path.open("wb")
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     return os.fdopen(os.dup(number), "wb")
 
 

@@ -172,7 +172,10 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ({"backbone": "mobilenet_v1"}, "backbone 'mobilenet_v1' has no low-resolution twin"),
         ({"feature_map_depths": (64,)}, "anchors.num_layers is 5, but the model has 2 feature"),
         ({"eval_schedule": "SKIP"}, "eval_schedule: unknown schedule 'SKIP'"),
-        ({"train_schedule": "ADAPTIVE"}, "train_schedule: the ADAPTIVE schedule is not available"),
+        (
+            {"train_schedule": "ADAPTIVE"},
+            "train_schedule: the ADAPTIVE schedule is not available",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(

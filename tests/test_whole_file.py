@@ -56,6 +56,14 @@ def test_file_that_cannot_be_written_whole_leaves_the_old_one(
     assert _names(tmp_path) == ["page.html"]
 
 
+def test_full_disk_is_named_with_the_file_whoever_says_so(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/a'"),
+        whole_file(tmp_path / "a"),
+    ):
+        raise RuntimeError("write failed: errno = 28, error message = 'No space left on device'")
+
+
 def test_content_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

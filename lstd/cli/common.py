@@ -17,13 +17,15 @@ run side by side in one process.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +130,9 @@ def run(
         argv: arguments without the program's name; None: those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The process was started without it.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     flags.DEFINE_bool("help", False, "This text.", flag_values=values, short_name="h")
     flags.DEFINE_bool("version", False, "Versions of lstd and TensorFlow.", flag_values=values)
     flags.DEFINE_bool(
@@ -137,26 +142,10 @@ def run(
         flag_values=values,
     )
     try:
-        parse(values, arguments, program=program, required=required)
-        if values["help"].value:
-            print(
-                help_text(
-                    values, program=program, description=description or "", required=[*required]
-                )
-            )
-            return OK
-        if values["version"].value:
-            print(version_text(program))
-            return OK
-        _import_tensorflow_quietly()
-        if values["version_report"].value:
-            from lstd.cli import environment
-
-            print(environment.report())
-            return OK
-        code = main(values)
-        sys.stdout.flush()  # here, where a closed pipe can still be caught
-        return code or OK
+        with _plain_warnings(program):
+            code = _answer(main, values, arguments, program, description or "", [*required])
+            sys.stdout.flush()  # here, where a closed pipe can still be caught
+            return code
     except KeyboardInterrupt:
         print(f"\n{program}: stopped", file=sys.stderr)
         return 130
@@ -172,7 +161,50 @@ def run(
 
             traceback.print_exc()
         print(f"{program}: error: {sentence}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _leave_stdout()
         return FAILED
+
+
+def _answer(
+    main: Callable[[flags.FlagValues], int | None],
+    values: flags.FlagValues,
+    arguments: Sequence[str],
+    program: str,
+    description: str,
+    required: Sequence[str],
+) -> int:
+    parse(values, arguments, program=program, required=required)
+    if values["help"].value:
+        print(help_text(values, program=program, description=description, required=required))
+    elif values["version"].value:
+        print(version_text(program))
+    else:
+        _import_tensorflow_quietly()
+        if not values["version_report"].value:
+            return main(values) or OK
+        from lstd.cli import environment
+
+        print(environment.report())
+    return OK
+
+
+@contextlib.contextmanager
+def _plain_warnings(program: str) -> Iterator[None]:
+    """Shows a warning as a sentence, without the line of code that gave it."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, *where: Any) -> str:
+        return f"{program}: warning: {message}\n"
+
+    if os.environ.get("LSTD_DEBUG") != "1":
+        warnings.formatwarning = plain  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def parse(

@@ -37,6 +37,10 @@ def path_of(values: flags.FlagValues) -> Path | None:
     return Path(given.pop()) if given else None
 
 
+def _flag(values: flags.FlagValues) -> str:
+    return "--model" if values.model else "--trained_checkpoint_prefix"
+
+
 def load(path: Path, values: flags.FlagValues) -> Loaded:
     """Returns the model of a run folder, of weights or a checkpoint in one, or of the original.
 
@@ -44,7 +48,8 @@ def load(path: Path, values: flags.FlagValues) -> Loaded:
         ValueError: nothing is there, it is something else, it does not fit the config, or the
             averages that were asked for are not in it.
     """
-    path = model_kind.existing(str(path), flag="--model", config=values.config)
+    flag = _flag(values)
+    path = model_kind.existing(str(path), flag=flag, config=values.config)
     kind = model_kind.kind_of(path)
     if kind == "original":
         return _from_checkpoint(path, values)
@@ -56,7 +61,7 @@ def load(path: Path, values: flags.FlagValues) -> Loaded:
     elif kind == "tflite":
         hint = "; --check looks at a .tflite"
     raise ValueError(
-        f"--model: {path} is no run folder, weights file ({model_kind.WEIGHTS_SUFFIX}) or "
+        f"{flag}: {path} is no run folder, weights file ({model_kind.WEIGHTS_SUFFIX}) or "
         f"checkpoint (of the original: prefix or .npz){hint}"
     )
 
@@ -76,7 +81,7 @@ def _from_run(path: Path, folder: Path, values: flags.FlagValues) -> Loaded:
     weights: Any = "best" if config is None else _weights(path, config, values)
     model = run_folder.load_model(path, weights=weights)  # says what of the folder is missing
     if config is None or stored is None:
-        raise ValueError(f"--model: {folder} has no {run.config.name}")
+        raise ValueError(f"{folder} has no {run.config.name}")
     if config.model == stored.model:
         return Loaded(model, config)
     changed = _built(config)
@@ -116,11 +121,11 @@ def _weights(path: Path, config: Config, values: flags.FlagValues) -> Any:
         named = _AVERAGE if is_average else path.name
         if values.weights and path.name != f"{values.weights}{model_kind.WEIGHTS_SUFFIX}":
             raise ValueError(
-                f"--weights={values.weights} and --model={path} contradict each other; leave "
-                "--weights out, or give the folder"
+                f"--weights={values.weights} and {_flag(values)}={path} contradict each other; "
+                "leave --weights out, or give the folder"
             )
     if named and asked != "auto" and (named == _AVERAGE) != (asked == "true"):
-        flag = f"--weights={named}" if is_folder else f"--model={path}"
+        flag = f"--weights={named}" if is_folder else f"{_flag(values)}={path}"
         raise ValueError(
             f"--moving_averages={asked} and {flag} contradict each other; leave one of them out"
         )

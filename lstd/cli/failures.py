@@ -11,6 +11,7 @@ from typing import Any
 from absl import flags
 
 from lstd import label_map
+from lstd.whole_file import disk_is_full
 
 # Optional packages, by the module whose import fails -> the extra that brings it.
 _EXTRAS = {
@@ -26,6 +27,7 @@ _EXTRAS = {
 
 _TENSORFLOW_HINTS = {
     "ResourceExhaustedError": "out of memory, smaller batches or clips need less: ",
+    "disk": "the disk is full: ",
     "DataLossError": "a file is damaged or not of the expected kind: ",
     "NotFoundError": "not found: ",
     "PermissionDeniedError": "not allowed: ",
@@ -109,7 +111,7 @@ def _tensorflow(error: Exception) -> str | None:
     tensorflow: Any = sys.modules.get("tensorflow")  # if it is not loaded, this is not its error
     if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
         return None
-    kind = type(error).__name__
+    kind = type(error).__name__ if not disk_is_full(error) else "disk"
     text = _GRAPH_MARKS.sub(" ", str(error.message or ""))
     told = [line for line in text.splitlines() if line.strip() and not _GRAPH_LINE.match(line)]
     what = _one_line(told[0] if told else kind)

@@ -264,8 +264,12 @@ def _check_timestamp(timestamp: float | None, *, after: float | None) -> None:
     """Raises unless a timestamp is a number that is later than the last one."""
     if timestamp is None:
         return
-    if not math.isfinite(timestamp):
-        raise ValueError(f"a timestamp must be a finite number, got {timestamp}")
+    try:
+        is_finite = math.isfinite(timestamp)
+    except (TypeError, OverflowError):
+        is_finite = False
+    if not is_finite:
+        raise ValueError(f"a timestamp must be a finite number, got {timestamp!r}")
     if after is not None and timestamp <= after:
         what = "repeats" if timestamp == after else "goes back"
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,6 +116,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._averages = averages
         self._state = dict(state)
         self._model = model
+        if writes:
+            for left in folder.glob(f"{_NAME}-*_temp"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
         # Every worker saves in the same way, since all take part in making what is saved.
         self._scratch = None if writes else tempfile.TemporaryDirectory(prefix="lstd-worker-")
         # The slots have to exist before they can be restored.

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +185,11 @@ def _too_large_tensor(_: Path) -> None:
     raise tf.errors.ResourceExhaustedError(None, None, message)
 
 
+def _full_disk(_: Path) -> None:
+    message = "/runs/step-1.data; No space left on device [Op:SaveV2]"
+    raise tf.errors.ResourceExhaustedError(None, None, message)
+
+
 def _bad_image_in_a_graph(_: Path) -> None:
     tf.function(tf.io.decode_jpeg)(tf.constant(b"abc"))
 
@@ -202,6 +208,7 @@ def _missing_checkpoint(path: Path) -> None:
         (_missing_records, ["not found: ", "none.tfrecord"]),
         (_damaged_records, ["damaged", "corrupted record at 0"]),
         (_too_large_tensor, ["out of memory", "shape[9,9]\n"]),
+        (_full_disk, ["error: the disk is full: /runs/step-1.data; No space left on device\n"]),
         (_bad_image_in_a_graph, ["Unknown image file format"]),
         (_bad_image_in_a_dataset, ["Unknown image file format"]),
         (_missing_checkpoint, ["model.ckpt"]),
@@ -475,9 +482,10 @@ def test_process_starts_tensorflow_without_its_greeting() -> None:
     assert done.stderr == ""
 
 
-def test_closed_pipe_ends_the_process_quietly() -> None:
+@pytest.mark.parametrize("argument", ["--threads=1", "--help"])
+def test_closed_pipe_ends_the_process_quietly(argument: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "--threads=1"],
+        [sys.executable, "-c", COMMAND, argument],
         env=USUAL,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -486,14 +494,45 @@ def test_closed_pipe_ends_the_process_quietly() -> None:
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    first = process.stdout.readline()
-    process.stdout.close()
+    if argument == "--help":  # It ends at once, so the pipe must be closed before.
+        process.stdout.close()
+    else:
+        assert process.stdout.readline() == "2 1\n"
+        process.stdout.close()
     told = process.stderr.read()
     process.stderr.close()
 
     assert process.wait(timeout=60) == 141
-    assert first == "2 1\n"
     assert told == ""
+
+
+def test_missing_stdout_is_no_failure() -> None:
+    for redirection in (">&-", ">&- 2>&-"):
+        command = f'"{sys.executable}" -c "$COMMAND" --help {redirection}'
+        done = subprocess.run(
+            ["sh", "-c", command], env={**USUAL, "COMMAND": COMMAND}, cwd=ROOT, stderr=-1
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_full_stdout_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, "--help"], cwd=ROOT, stdout=full, stderr=-1, text=True
+        )
+    assert (done.returncode, done.stderr) == (2, "lstd-try: error: no space left on device\n")
+
+
+def test_warning_is_one_sentence_without_our_code() -> None:
+    shown = []
+
+    def main(_: flags.FlagValues) -> None:  # pytest takes those that are given
+        shown.append(warnings.formatwarning(UserWarning("old"), UserWarning, "a.py", 3))
+
+    usual = warnings.formatwarning
+    assert run(main=main) == 0
+    assert shown == ["lstd-try: warning: old\n"]
+    assert warnings.formatwarning is usual
 
 
 def _assert_one_sentence(capsys: pytest.CaptureFixture[str], *told: str) -> str:

@@ -351,6 +351,14 @@ def test_a_model_of_another_kind_is_one_sentence(
     assert message in _only_line(capfd)
 
 
+def test_the_flag_that_was_given_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = [f"--trained_checkpoint_prefix={tmp_path}/lost", f"--output_directory={tmp_path}/out"]
+    assert export.main(flags) == 2
+    assert "error: --trained_checkpoint_prefix: no file or folder" in _only_line(capfd)
+
+
 def test_two_steps_give_what_one_gives(
     run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

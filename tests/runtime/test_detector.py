@@ -136,6 +136,8 @@ def test_timestamps_must_rise_and_a_refused_frame_leaves_the_state() -> None:
         detector(grey(255), timestamp=1.5)
     with pytest.raises(ValueError, match=r"finite number, got nan"):
         detector(grey(255), timestamp=float("nan"))
+    with pytest.raises(ValueError, match="must be a finite number, got 'a'"):
+        detector(grey(255), timestamp="a")  # type: ignore[arg-type]
     assert detector.frame_number == 2
     np.testing.assert_allclose(detector(grey(0), 1.75).boxes[0, 0], 0.2, **CLOSE)
     detector.reset()
