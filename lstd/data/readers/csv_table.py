@@ -6,12 +6,13 @@ The table has a header and one line for each box:
     0,sowbug,1,159.6,279.9,192.0,312.3
 
 `frame` counts from 0 in the order of the video; in a folder whose images are numbered with gaps
-(`0000.jpg`, `0005.jpg`) it may be the number of the image. `class` (or `label`) is a name.
-`track_id` (or `id`) may be left out or empty. The sides are in pixels, with the origin at the upper
-left corner of the upper left pixel, so that a box over the whole frame is 0, 0, height, width; a
-table in which none is beyond 2, and some are fractions, has relative ones. Other columns are
-ignored. A frame without a line has no objects. The video of `street.csv` is `street.mp4` (or any
-other video file of that name), or the folder `street/`.
+(`0000.jpg`, `0005.jpg`) it may be the number of the image. A table without it may have `time`,
+seconds from the start of a video file, which are rounded to the nearest frame. `class` (or `label`)
+is a name. `track_id` (or `id`) may be left out or empty. The sides are in pixels, with the origin
+at the upper left corner of the upper left pixel, so that a box over the whole frame is 0, 0,
+height, width; a table in which none is beyond 2, and some are fractions, has relative ones. Other
+columns are ignored. A frame without a line has no objects. The video of `street.csv` is
+`street.mp4` (or any other video file of that name), or the folder `street/`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from lstd.data.readers.labelled_video import (
 )
 from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
+from lstd.media import video
 
 NAME = "csv"
 TREE = """\
@@ -52,7 +54,7 @@ _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
 class Line(NamedTuple):
-    """A line of a table.
+    """A line of a table; `time` in seconds where it says no frame.
 
     Attributes:
         number: in the file, from 1.
@@ -67,6 +69,7 @@ class Line(NamedTuple):
     label: str
     track: int
     sides: tuple[float, float, float, float]
+    time: float | None = None
 
 
 def matches(path: Path) -> bool:
@@ -114,7 +117,7 @@ def _check_header(columns: Sequence[str], path: str | os.PathLike[str]) -> str:
     """Returns the column of the class names; raises if a column is missing."""
     class_column = "class" if "class" in columns else "label"
     for name in ("frame", class_column, *_SIDES):
-        if name not in columns:
+        if name not in columns and not (name == "frame" and "time" in columns):
             wanted = "class (or label)" if name == "label" else name
             raise ValueError(
                 f"{os.fspath(path)}, line 1: there is no column {wanted}; expected "
@@ -129,10 +132,11 @@ def _line(row: Mapping[str, str | None], number: int, class_column: str, where: 
     has_track = (row.get(track) or "").strip()
     return Line(
         number=number,
-        frame=_whole(row, "frame", where, most=MOST_FRAMES - 1),
+        frame=_whole(row, "frame", where, most=MOST_FRAMES - 1) if "frame" in row else 0,
         label=(row[class_column] or "").strip(),
         track=_whole(row, track, where) if has_track else -1,
         sides=sides,  # type: ignore[arg-type]
+        time=None if "frame" in row else _number(row, "time", where),
     )
 
 
@@ -175,7 +179,7 @@ def _tables(path: Path) -> dict[str, list[Path]]:
 def _has_header(path: Path) -> bool:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         columns = {column.strip() for column in file.readline().split(",")}
-    return "frame" in columns
+    return "frame" in columns or {"time", *_SIDES} <= columns
 
 
 def _video(
@@ -187,6 +191,7 @@ def _video(
     notes: list[str],
 ) -> LabelledVideo:
     rows: dict[int, list[BoxRow]] = {}
+    lines = _numbered(lines, table, medium, notes)
     tracks = _tracks(lines, table, notes)
     for line, track in zip(lines, tracks, strict=True):
         row = BoxRow(
@@ -212,6 +217,26 @@ def _video(
         has_tracks=any(track >= 0 for track in tracks),
         in_pixels=not relative,
     )
+
+
+def _numbered(lines: Sequence[Line], table: Path, medium: Path, notes: list[str]) -> Sequence[Line]:
+    """Returns lines that tell a time with the number of the frame that is nearest to it."""
+    if all(line.time is None for line in lines):
+        return lines
+    if not medium.is_file():
+        raise ValueError(f"{table}: it has times, and {medium} is no video file; expected frame")
+    fps = video.probe(medium).fps
+    notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
+    return [
+        line._replace(
+            frame=whole_numbers.whole(
+                ((line.time or 0) * fps + 0.5) // 1,
+                what=f"{table}, line {line.number}: time is {line.time}",
+                most=MOST_FRAMES - 1,
+            )
+        )
+        for line in lines
+    ]
 
 
 def _tracks(lines: Sequence[Line], table: Path, notes: list[str]) -> list[int]:

@@ -31,7 +31,7 @@ from lstd.data.readers.labelled_video import (
     numbered_rows,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
@@ -60,10 +60,11 @@ def read(path: Path, options: Options) -> Source:
     Raises:
         ValueError: no file, several tasks in one, a number that is none, or no picture is found.
     """
-    files = [file for file in _files(path) if options.subset in ("", file.stem)]
+    files = {file.stem: file for file in _files(path)}
     if not files:
         raise WrongTree(f"{path}: there is no XML file of CVAT; expected\n{TREE}")
-    roots = {file: documents.read_xml(file) for file in files}
+    parts = chosen(options.subset, files, where=str(path))
+    roots = {files[part]: documents.read_xml(files[part]) for part in parts}
     labels = [label for root in roots.values() for label in root.iterfind("meta//labels/label")]
     said = [x.findtext("name", "").strip() for x in labels if x.find("parent") is None]
     shapes = [

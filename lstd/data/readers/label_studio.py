@@ -29,7 +29,7 @@ from lstd.data.readers.labelled_video import (
     numbered_rows,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
 
@@ -57,7 +57,8 @@ def read(path: Path, options: Options) -> Source:
     Raises:
         ValueError: no file or several, a field that is not as described, or no video is found.
     """
-    files = [file for file in _files(path) if options.subset in file.stem]
+    known = {file.stem: file for file in _files(path)}
+    files = [known[stem] for stem in chosen(options.subset, known, where=str(path))]
     if len(files) != 1:
         told = ", ".join(file.name for file in files) or "none"
         raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}\n{TREE}")

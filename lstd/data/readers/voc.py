@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from lstd import documents
 from lstd.data.readers import image_sets, natural, sniff, whole_numbers
 from lstd.data.readers.labelled_video import BoxRow, Classes
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
 
 NAME = "voc"
@@ -43,19 +43,20 @@ def read(path: Path, options: Options) -> Source:
     folders = {folder: folder.relative_to(path).parts for folder in _folders(path)}
     if not folders:
         raise WrongTree(f"{path}: there is no Pascal VOC XML; expected\n{TREE}")
-    listing = path / "ImageSets" / "Main" / f"{options.subset}.txt"
-    listed = documents.read_text(listing).split() if options.subset and listing.is_file() else None
-    wanted = set(listed or ())
+    lists = {file.stem: file for file in sorted(path.glob("ImageSets/Main/*.txt"))}
+    known = sorted({level for levels in folders.values() for level in levels} | {*lists})
+    wanted = {*chosen(options.subset, known, where=str(path))}
+    listed = {
+        line.partition(" ")[0].strip()
+        for name in wanted.intersection(lists)
+        for line in documents.read_text(lists[name]).splitlines()
+    }
     images = [
         _image(file, levels, path)
         for folder, levels in folders.items()
-        if not options.subset or listed is not None or options.subset in levels
         for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name))
-        if listed is None or file.stem in wanted
+        if not options.subset or wanted.intersection(levels) or file.stem in listed
     ]
-    if not images:
-        known = ", ".join(sorted({level for levels in folders.values() for level in levels}))
-        raise ValueError(f"{path}: there is no subset {options.subset!r}; it has {known or 'none'}")
     used = {row.class_text for image in images for row in image.rows} - {""}
     classes = Classes(_names(path, used), options.labels)
     videos, notes = image_sets.videos(images, classes, options, in_pixels=False)

@@ -490,6 +490,18 @@ def test_csv_frames_that_may_be_places_or_numbers_are_refused(tmp_path: Path) ->
         readers.open(tmp_path)
 
 
+def test_csv_times_are_rounded_to_the_nearest_frame(tmp_path: Path, video: Path) -> None:
+    lines = "".join(f"{time},ant,5,10,25,30\n" for time in (0, 0.29, 0.31, "0.60"))
+    text(tmp_path / "street.csv", f"time,class,ymin,xmin,ymax,xmax\n{lines}")
+    source = readers.open(tmp_path, images=video)
+
+    assert [len(frame) for frame in told(source)["street.mp4"]] == [1, 1, 1, 1, 0, 0]
+    assert "rounded to the nearest of 5 frames a second" in source.notes[0]
+    picture(tmp_path / "street" / "0.jpg")
+    with pytest.raises(ValueError, match=r"it has times, and .* is no video file; expected frame"):
+        readers.open(tmp_path)
+
+
 def test_csv_tables_in_subsets_take_each_its_video(tmp_path: Path, video: Path) -> None:
     for part in ("train", "valid"):
         csv(tmp_path / "t" / part / "street.csv", "1,ant,7,5,10,25,30\n")
