@@ -55,7 +55,7 @@ FORMATS: Mapping[str, Format] = {
             (coco, ("subset", "images", "stills", "folders")),
             (csv_table, ("subset", "images")),
             (sequence_records, ("subset",)),
-            (example_records, ("subset",)),
+            (example_records, ("subset", "stills", "folders")),
             (cvat, ("subset", "images", "stills", "folders")),
             (voc, ("subset", "images", "stills", "folders")),
             (label_studio, ("subset", "images")),

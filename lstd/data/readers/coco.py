@@ -40,7 +40,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree, chosen
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import UNKNOWN_CLASS, Source
 
 NAME = "coco"
@@ -87,10 +87,7 @@ def read(path: Path, options: Options) -> Source:
         for part, content in contents.items()
         for one in _shots(files[part], part, content, tables[part], classes, options.images)
     ]
-    notes: list[str] = []
-    if len(files) > 1:
-        told = ", ".join(f"{part} ({len(c.images)} images)" for part, c in contents.items())
-        notes.append(f"all subsets are taken: {told}; one is chosen by subset")
+    notes = [*all_taken(f"{part} ({len(c.images)} images)" for part, c in contents.items())]
     has_tracks = any(e.track is not None for c in contents.values() for e in c.annotations)
     if options.stills:
         videos = [(one.name, [one]) for one in shots]

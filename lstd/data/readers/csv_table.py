@@ -39,7 +39,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree, chosen
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import Source
 from lstd.media import video
 
@@ -92,7 +92,7 @@ def read(path: Path, options: Options) -> Source:
     tables = [(part, table) for part in parts for table in found[part]]
     lines = [[*read_lines(table)] for _, table in tables]
     classes = Classes(sorted({one.label for told in lines for one in told}), options.labels)
-    notes: list[str] = []
+    notes = [*all_taken(parts)]
     videos = tuple(
         _video(part, table, told, classes, _medium(table, options, alone=len(tables) == 1), notes)
         for (part, table), told in zip(tables, lines, strict=True)

@@ -1,4 +1,6 @@
-"""Reads tf.Examples of single images, each a video of one frame.
+"""Reads tf.Examples of single images, each a video of one frame; or grouped by their names.
+
+With `folders`, records are frames of one video if their names say so; see `frame_names`.
 
 They are in the form of the Object Detection API: `image/encoded`,
 `image/object/bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `image/object/class/label` (1-based), and where
@@ -20,8 +22,8 @@ import numpy as np
 
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.readers import record_set, whole_numbers
-from lstd.data.readers.options import Options
+from lstd.data.readers import frame_names, pictures, record_set, whole_numbers
+from lstd.data.readers.options import Options, all_taken
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
 from lstd.types import GroundTruth
@@ -41,7 +43,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns every tf.Example as a video of one frame; all are read once.
+    """Returns every tf.Example as a video of one frame, or as one of many; all are read once.
 
     Raises:
         ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
@@ -54,56 +56,77 @@ def read(path: Path, options: Options) -> Source:
             raise error
         damaged.append(error.message)
 
-    entries = [
-        entry for file in record_set.files_of(path, options) for entry in _scan(str(file), met)
-    ]
+    files = record_set.files_of(path, options)
+    entries = [entry for file in files for entry in _scan(str(file), met)]
     labels = options.labels or record_set.names_in(entry.texts for entry in entries)
-    videos = tuple(ExampleVideo(e.name, e.part, e.has_tracks) for e in entries)
-    return Source(NAME, str(path), tuple(labels), videos, damaged=tuple(damaged))
+    groups = [(entry.name, [entry]) for entry in entries]
+    notes = [*all_taken(record_set.folders_of(files))]
+    if options.folders:
+        parts = [str(Path(entry.part.path).parent) for entry in entries]
+        names = [pictures.clean(entry.file_name) for entry in entries]
+        groups = [
+            (group.name, [entries[place] for place in group.places])
+            for group in frame_names.group(names, where=str(path), folders=True, parts=parts)
+        ]
+    elif not options.stills and len(entries) > 1:
+        notes.append(
+            "every record is a video of one frame; if their names, such as "
+            f"{entries[0].file_name}, tell videos, say so with folders, if they are single images, "
+            "with stills"
+        )
+    videos = tuple(
+        ExampleVideo(name, tuple(e.part for e in own), any(e.has_tracks for e in own))
+        for name, own in groups
+    )
+    return Source(NAME, str(path), tuple(labels), videos, tuple(notes), tuple(damaged))
 
 
 @dataclasses.dataclass(frozen=True)
 class ExampleVideo:
-    """A `SourceVideo` of one frame, a tf.Example."""
+    """A `SourceVideo` whose frames are tf.Examples."""
 
     name: str
-    part: Part
+    parts: tuple[Part, ...]
     has_tracks: bool
-    num_frames: int = 1
     random_access: bool = True
 
     @property
+    def num_frames(self) -> int:
+        """How many records."""
+        return len(self.parts)
+
+    @property
     def height(self) -> int:
-        """As the record says, pixels."""
-        return self.part.height
+        """As the first record says, pixels."""
+        return self.parts[0].height
 
     @property
     def width(self) -> int:
-        """As the record says, pixels."""
-        return self.part.width
+        """As the first record says, pixels."""
+        return self.parts[0].width
 
     @property
     def where(self) -> str:
-        """The file of the record."""
-        return self.part.path
+        """The file of the first record."""
+        return self.parts[0].path
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True
     ) -> Iterator[SourceFrame]:
-        """Yields the frame; see `SourceVideo`."""
-        if start > 0 or (stop is not None and stop < 1):
-            return
-        where = record_files.name_of(self.part)
-        features = _features(record_files.read(self.part), where=where)
-        frame = _frame(features, where=where, images=images, tracks=self.has_tracks)
-        size = (self.height, self.width)
-        yield frame._replace(image=source_images.of_size(frame.image, size, where=where))
+        """Yields the frames; see `SourceVideo`."""
+        for part in self.parts[start:stop]:
+            where = record_files.name_of(part)
+            features = _features(record_files.read(part), where=where)
+            frame = _frame(features, where=where, images=images, tracks=self.has_tracks)
+            size = (part.height, part.width)
+            yield frame._replace(image=source_images.of_size(frame.image, size, where=where))
 
 
 class _Entry(NamedTuple):
-    """A record: its name, its place, class texts by number, and whether it has track ids."""
+    """A record: its names, its place, class texts by number, and whether it has track ids."""
 
     name: str
+    file_name: str
     part: Part
     texts: dict[int, str]
     has_tracks: bool
@@ -126,11 +149,13 @@ def _described(serialized: bytes, path: str, number: int, offset: int) -> _Entry
     part = Part(path, number, offset, 0, height, width)
     record_files.check_numbers(part, len(serialized))
     said = [_values(features, f"image/{key}") for key in ("source_id", "filename")]
-    name = next((v[0].decode(errors="replace") for v in said if v and v[0]), "")
+    names = [v[0].decode(errors="replace") for v in said if v and v[0]]
+    names = names or [f"{Path(path).name}#{number}"]
     texts = _values(features, "image/object/class/text")
     classes = _values(features, "image/object/class/label")
     return _Entry(
-        name or f"{Path(path).name}#{number}",
+        names[0],
+        names[-1],
         part,
         {int(c): t.decode(errors="replace") for c, t in zip(classes, texts, strict=False)},
         "image/object/track/label" in features,

@@ -58,3 +58,11 @@ def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
         has = f"it has {', '.join(names)}" if names else "it has none"
         raise ValueError(f"{where}: there is no subset {subset!r}; {has}")
     return names
+
+
+def all_taken(subsets: Iterable[str]) -> tuple[str, ...]:
+    """Returns what to say where several subsets are read together, and nobody said so."""
+    names = [*subsets]
+    if len(names) < 2:
+        return ()
+    return (f"all subsets are taken: {', '.join(names)}; one is chosen by subset",)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lstd import limits
 from lstd.data.readers import natural
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, chosen
 
 SEQUENCE_NAME = "sequence_example"
 EXAMPLE_NAME = "tf_example"
 TREE = """\
-train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded"""
+train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded
+or a folder of train/, valid/ and so on with such files"""
 
 
 def kind_of(path: Path) -> str:
@@ -29,12 +30,17 @@ def kind_of(path: Path) -> str:
 
 
 def files_of(path: Path, options: Options) -> list[Path]:
-    """Returns the files of a subset, whose names begin with it, in order.
+    """Returns the files of a subset, whose names begin with it or whose folder it is, in order.
 
     Raises:
         WrongTree: there are none.
     """
     found = _files(path)
+    parts = dict.fromkeys(file.parent for file in found)
+    if found and path.is_dir() and path not in parts:
+        known = {part.name: part for part in parts}
+        kept = [known[name] for name in chosen(options.subset, known, where=str(path))]
+        return [file for file in found if file.parent in kept]
     files = [file for file in found if file.name.startswith(options.subset)]
     if found and not files:
         names = ", ".join(file.name for file in found[:3])
@@ -45,6 +51,11 @@ def files_of(path: Path, options: Options) -> list[Path]:
     if not files:
         raise WrongTree(f"{path}: there are no TFRecord files; expected\n{TREE}")
     return files
+
+
+def folders_of(files: Iterable[Path]) -> list[str]:
+    """Returns the names of the folders that files lie in."""
+    return list(dict.fromkeys(file.parent.name for file in files))
 
 
 def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
@@ -71,8 +82,14 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [p for p in path.iterdir() if p.is_file() and "tfrecord" in p.name.lower()]
-        found = [p for p in found if not p.name.startswith(".")]
+        found = [*_records(path.iterdir())] or [*_records(path.glob("*/*"))]
     else:  # a pattern
         found = [p for p in path.parent.glob(path.name) if p.is_file()] if path.name else []
-    return sorted(found, key=lambda file: natural.key(file.name))
+    return sorted(found, key=lambda file: natural.key(str(file)))
+
+
+def _records(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        name = path.name.lower()
+        if "tfrecord" in name and not name.startswith(".") and path.is_file():
+            yield path

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lstd import documents
 from lstd.data import record_files, record_frames
 from lstd.data.problems import ProblemError
 from lstd.data.readers import record_set
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, all_taken
 from lstd.data.record_files import Part
 from lstd.data.record_frames import Span
 from lstd.data.shard_files import INDEX
@@ -49,11 +49,12 @@ def read(path: Path, options: Options) -> Source:
         on_damage=leave_out if options.skip_damaged else None,
         check=record_frames.frames_of if options.skip_damaged else None,
     )
-    labels = options.labels or indexed_labels(files[0].parent)
+    labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
     if not labels:
         labels = record_set.names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
-    return Source(NAME, str(path), tuple(labels), videos, damaged=tuple(damaged))
+    notes = all_taken(record_set.folders_of(files))
+    return Source(NAME, str(path), tuple(labels), videos, notes, tuple(damaged))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +133,18 @@ def _texts(part: Part) -> dict[int, str]:
         for numbers, texts in pairs
         for number, text in zip(numbers.int64_list.value, texts.bytes_list.value, strict=False)
     }
+
+
+def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Returns the class names that the indexes of folders agree on; raises if they do not."""
+    found = {indexed_labels(folder): folder for folder in folders}
+    if len(found) > 1:
+        (one, folder), (other, other_folder), *_ = found.items()
+        raise ValueError(
+            f"{folder} has the classes {', '.join(one) or 'of no index'}, {other_folder} "
+            f"{', '.join(other) or 'of no index'}; name one of them"
+        )
+    return next(iter(found))
 
 
 def indexed_labels(folder: Path) -> tuple[str, ...]:

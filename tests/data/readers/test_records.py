@@ -252,3 +252,25 @@ def test_sequence_examples_of_the_original() -> None:
                 np.testing.assert_array_equal(
                     pixels(frame.image, where=""), golden["example0/image"][index]
                 )
+
+
+def test_tf_examples_in_subsets_are_grouped_by_their_names_with_folders(tmp_path: Path) -> None:
+    for part, number in (("train", 2), ("valid", 1)):
+        (tmp_path / part).mkdir()
+        name = feature(f"a_mp4-{number}_jpg.rf.{part}.jpg")
+        changes = {"image/encoded": feature(png(number)), "image/filename": name}
+        write(
+            tmp_path / part / "bugs.tfrecord",
+            example(**changes, **{"image/source_id": feature(f"{number}")}),
+        )
+    apart = readers.open(tmp_path)
+    joined = readers.open(tmp_path, folders=True)
+
+    assert [one.num_frames for one in apart.videos] == [1, 1]
+    assert "all subsets are taken: train, valid" in apart.notes[0]
+    assert "every record is a video of one frame; if their names, such as a_mp4-2" in apart.notes[1]
+    assert [(one.name, one.num_frames) for one in joined.videos] == [("a_mp4", 2)]
+    frames = [*joined.videos[0].read()]
+    assert [int(pixels(frame.image, where="")[0, 0, 0]) for frame in frames] == [1, 2]
+    assert next(joined.videos[0].read(1, 2)).where == frames[1].where
+    assert len(readers.open(tmp_path, subset="val").videos) == 1
