@@ -52,6 +52,11 @@ def count(path: str) -> int:
     return index(path).num_frames
 
 
+def quarter_turns(path: str) -> int:
+    """Returns how often frames are turned by 90 degrees, counterclockwise, to be shown."""
+    return _shape(path, os.stat(path).st_mtime_ns)[1]
+
+
 def read(path: str, start: int, stop: int) -> Iterator[np.ndarray | None]:
     """Yields frames `start` up to `stop`, uint8 RGB `[H, W, 3]`, None for one that cannot be had.
 

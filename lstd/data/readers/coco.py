@@ -112,8 +112,6 @@ def read(path: Path, options: Options) -> Source:
             where=str(own[0].file) if own else str(path),
             pictures=_pictures(name, own, options, alone=len(videos) == 1),
             boxes=tuple(one.boxes for one in own),
-            height=_one_of([one.image.height for one in own]),
-            width=_one_of([one.image.width for one in own]),
             has_tracks=has_tracks,
             has_crowds=True,
             in_pixels=True,
@@ -263,7 +261,11 @@ def _boxes(
             )
         )
     return {
-        image.id: collect(rows[image.id], where=f"{path}, image {image.file_name}")
+        image.id: collect(
+            rows[image.id],
+            where=f"{path}, image {image.file_name}",
+            size=(_said(image.height), _said(image.width)),
+        )
         for image in content.images
     }
 
@@ -390,10 +392,9 @@ def _check_ids(content: Content, path: Path) -> None:
         raise ValueError(f"{path}: {doubled[0][1]} images have the id {doubled[0][0]}")
 
 
-def _one_of(said: Sequence[float | None]) -> int:
-    """Returns the size that all images of a video say, 0 if they say several, none or nonsense."""
-    sizes = {int(size) if size and 0 < size < math.inf else 0 for size in said}
-    return sizes.pop() if len(sizes) == 1 else 0
+def _said(side: float | None) -> int:
+    """Returns a height or width, 0 for none or nonsense."""
+    return int(side) if side and 0 < side < math.inf else 0
 
 
 def _pictures(name: str, shots: Sequence[_Shot], options: Options, *, alone: bool) -> Pictures:

@@ -203,7 +203,6 @@ def _video(
         )
         rows.setdefault(line.frame, []).append(row)
     numbers, shown = _pictures(medium, rows, table, notes)
-    height, width = shown.size_of(0) if medium.is_file() else (0, 0)
     relative = _are_relative(lines)
     if relative:
         notes.append(f"{table}: no side of a box is beyond 2, so they are taken for relative ones")
@@ -212,8 +211,6 @@ def _video(
         where=str(table),
         pictures=shown,
         boxes=tuple(collect(rows.get(n, []), where=f"{table}, frame {n}") for n in numbers),
-        height=height,
-        width=width,
         has_tracks=any(track >= 0 for track in tracks),
         in_pixels=not relative,
     )

@@ -110,7 +110,13 @@ def _images(root: _Element, file: Path) -> Iterator[image_sets.LabelledImage]:
             ],
             where=where,
             places=(file.parent / "images", file.parent, file.parent / "images" / file.stem),
+            size=(_side(image, "height", where), _side(image, "width", where)),
         )
+
+
+def _side(image: _Element, name: str, where: str) -> float:
+    what = f"{where}: {name} is {image.get(name)}"
+    return whole_numbers.number(image.get(name, "0"), what)
 
 
 def _video(root: _Element, file: Path, classes: Classes, options: Options) -> LabelledVideo:

@@ -27,6 +27,7 @@ class LabelledImage(NamedTuple):
         where: the file and place that says so.
         places: folders that the name may start from.
         part: the subset that it was dealt to.
+        size: height and width of the picture, as the file says; see `RawBoxes`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class LabelledImage(NamedTuple):
     where: str
     places: tuple[Path, ...]
     part: str = ""
+    size: tuple[float, float] = (0, 0)
 
 
 def videos(
@@ -65,7 +67,7 @@ def videos(
         file, own = pictures.video_of(options.images, title, alone=len(groups) == 1), []
         for image in (images[place] for place in members):
             rows = [row._replace(class_index=classes[row.class_text]) for row in image.rows]
-            own.append(collect(rows, where=image.where))
+            own.append(collect(rows, where=image.where, size=image.size))
         result.append(
             LabelledVideo(
                 name=title,

@@ -183,4 +183,5 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
             "known: add the file, or remove the image"
         ) from None
     rows = voc.rows(root, path, names=SYNSETS, marks=("occluded", "generated"))
-    return collect([row._replace(class_index=classes[row.class_text]) for row in rows], where=path)
+    known = [row._replace(class_index=classes[row.class_text]) for row in rows]
+    return collect(known, where=path, size=voc.size_of(root, path))

@@ -15,7 +15,7 @@ from lstd import limits
 from lstd.data import source_images
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import UNKNOWN_CLASS, Image, ImageFile, SourceFrame
-from lstd.media import numbered_frames, video
+from lstd.media import numbered_frames, picture_file, video
 from lstd.types import GroundTruth
 
 MOST_FRAMES = limits.FRAMES
@@ -33,6 +33,8 @@ class RawBoxes(NamedTuple):
         row_names: see `SourceFrame`; so is the next one.
         class_texts: of each box.
         attributes: see `SourceFrame`.
+        size: height and width of the picture that the boxes are of, as the file says, pixels; 0, 0
+            where it does not.
     """
 
     sides: np.ndarray
@@ -43,6 +45,7 @@ class RawBoxes(NamedTuple):
     row_names: tuple[str, ...] = ()
     class_texts: tuple[str, ...] = ()
     attributes: tuple[tuple[str, np.ndarray], ...] = ()
+    size: tuple[float, float] = (0, 0)
 
 
 class BoxRow(NamedTuple):
@@ -60,8 +63,8 @@ class BoxRow(NamedTuple):
     attributes: tuple[tuple[str, float], ...] = ()
 
 
-def collect(rows: Sequence[BoxRow], *, where: str) -> RawBoxes:
-    """Returns the boxes of a frame as arrays; `where` names file and frame."""
+def collect(rows: Sequence[BoxRow], *, where: str, size: tuple[float, float] = (0, 0)) -> RawBoxes:
+    """Returns the boxes of a frame as arrays; `where` names file and frame, for size see there."""
     unknown = any(row.class_index < 0 for row in rows)
     return RawBoxes(
         sides=np.array([row.sides for row in rows], np.float64).reshape(-1, 4),
@@ -75,6 +78,7 @@ def collect(rows: Sequence[BoxRow], *, where: str) -> RawBoxes:
             (name, np.array([row.attributes[place][1] for row in rows], np.float32))
             for place, (name, _) in enumerate(rows[0].attributes if rows else ())
         ),
+        size=size,
     )
 
 
@@ -94,6 +98,10 @@ class Pictures(Protocol):
 
     def size_of(self, number: int) -> tuple[int, int]:
         """Returns height and width of an image, pixels; 0, 0 if it cannot be told."""
+        ...
+
+    def turn_of(self, number: int) -> int:
+        """Returns how it is turned before it is shown; see `picture_file.orientation`."""
         ...
 
 
@@ -131,21 +139,33 @@ class LabelledVideo:
     """A `SourceVideo`.
 
     Attributes:
-        name: see `SourceVideo`; so are height, width, has_tracks and where.
+        name: see `SourceVideo`; so are has_tracks and where.
         pictures: of all frames.
         boxes: of all frames.
         in_pixels: whether the sides of the boxes are pixels of their frame, or relative.
+
+    Pictures are shown upright, and boxes are of what is shown. But where the labels say a size that
+    fits only the picture as it is stored, they are of that, and turned with it. Of a square, or of
+    one that stands upside down, the sizes do not tell.
     """
 
     name: str
     where: str
     pictures: Pictures
     boxes: BoxesOfFrames
-    height: int = 0
-    width: int = 0
     has_tracks: bool = False
     has_crowds: bool = False
     in_pixels: bool = False
+
+    @property
+    def height(self) -> int:
+        """Of the frames of a video file; 0: each image tells."""
+        return 0 if self.random_access else self.pictures.size_of(0)[0]
+
+    @property
+    def width(self) -> int:
+        """Of the frames of a video file; 0: each image tells."""
+        return 0 if self.random_access else self.pictures.size_of(0)[1]
 
     @property
     def num_frames(self) -> int:
@@ -172,9 +192,8 @@ class LabelledVideo:
     def _frame(self, number: int, image: Image) -> SourceFrame:
         raw = self.boxes[number]
         sides = raw.sides
-        if self.in_pixels and len(sides):
-            height, width = self._size_of(number)
-            sides = sides / [height, width, height, width]
+        if len(sides):
+            sides = self._relative(number, raw)
         truth = GroundTruth(
             boxes=sides.astype(np.float32),
             classes=raw.classes,
@@ -185,9 +204,18 @@ class LabelledVideo:
             image, truth, raw.where, raw.row_names, raw.class_texts, dict(raw.attributes)
         )
 
+    def _relative(self, number: int, raw: RawBoxes) -> np.ndarray:
+        """Returns the sides relative to the picture as it is shown."""
+        sides, said = raw.sides, raw.size
+        if self.in_pixels:
+            height, width = said if all(said) else self._size_of(number)
+            sides = sides / [height, width, height, width]
+        shown = self.pictures.size_of(number) if all(said) else (0, 0)
+        if said == shown[::-1] != shown:
+            return turned(sides, self.pictures.turn_of(number))
+        return sides
+
     def _size_of(self, number: int) -> tuple[int, int]:
-        if self.height and self.width:
-            return self.height, self.width
         height, width = self.pictures.size_of(number)
         if height and width:
             return height, width
@@ -219,6 +247,11 @@ class ImageFiles:
             return source_images.size_of(ImageFile(self.paths[number]), where=self.paths[number])
         except (MissingImage, CorruptImage):
             return 0, 0
+
+    def turn_of(self, number: int) -> int:
+        """Returns what the head of the file says, which must be readable."""
+        with picture_file.opened(self.paths[number], where=self.paths[number]) as picture:
+            return picture_file.orientation(picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +288,10 @@ class VideoFrames:
         """Returns the size of all frames."""
         return self.height, self.width
 
+    def turn_of(self, number: int) -> int:
+        """Returns how all frames are turned."""
+        return (1, 8, 3, 6)[numbered_frames.quarter_turns(self.path)]
+
 
 @dataclasses.dataclass(frozen=True)
 class JoinedPictures:
@@ -278,15 +315,41 @@ class JoinedPictures:
 
     def size_of(self, number: int) -> tuple[int, int]:
         """Returns what the image's own place says."""
-        first, part = next(
-            (first, part) for first, part in self._placed() if number < first + len(part)
+        part, inside = self._part_of(number)
+        return part.size_of(inside)
+
+    def turn_of(self, number: int) -> int:
+        """Returns what the image's own place says."""
+        part, inside = self._part_of(number)
+        return part.turn_of(inside)
+
+    def _part_of(self, number: int) -> tuple[Pictures, int]:
+        return next(
+            (part, number - first) for first, part in self._placed() if number < first + len(part)
         )
-        return part.size_of(number - first)
 
     def _placed(self) -> Iterator[tuple[int, Pictures]]:
         """Yields the number of its first picture, and each part."""
         starts = itertools.accumulate((len(part) for part in self.parts), initial=0)
         return zip(starts, self.parts, strict=False)
+
+
+def turned(sides: np.ndarray, turn: int) -> np.ndarray:
+    """Returns boxes, relative to a stored picture, relative to what is shown of it.
+
+    Args:
+        sides: `[N, 4]`, ymin, xmin, ymax, xmax.
+        turn: see `picture_file.orientation`; below 5, height and width stay what they are, and so
+            do the boxes.
+    """
+    if turn < 5:
+        return sides
+    xmin, ymin, xmax, ymax = sides.T  # the axes change places
+    if turn in (7, 8):
+        ymin, ymax = 1 - ymax, 1 - ymin
+    if turn in (6, 7):
+        xmin, xmax = 1 - xmax, 1 - xmin
+    return np.stack([ymin, xmin, ymax, xmax], axis=-1)
 
 
 def video_frames(

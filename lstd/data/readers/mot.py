@@ -220,15 +220,15 @@ def _video(
         if line.counts:
             rows.setdefault(line.frame, []).append(_row(line, sequence, classes))
     table = folder / "gt" / "gt.txt"
+    size = (int(info.get("imheight", 0)), int(info.get("imwidth", 0)))
     return LabelledVideo(
         name=name,
         where=str(folder),
         pictures=shown,
         boxes=tuple(
-            collect(rows.get(n, []), where=f"{table}, frame {n}") for n in range(1, len(shown) + 1)
+            collect(rows.get(n, []), where=f"{table}, frame {n}", size=size)
+            for n in range(1, len(shown) + 1)
         ),
-        height=int(info.get("imheight", 0)),
-        width=int(info.get("imwidth", 0)),
         has_tracks=True,
         in_pixels=True,
     )

@@ -81,9 +81,7 @@ def rows(
     Raises:
         ValueError: a number is missing; the message names the element.
     """
-    height, width = (_number(root, f"size/{side}", path) for side in ("height", "width"))
-    if not (0 < height < math.inf and 0 < width < math.inf):
-        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
+    height, width = size_of(root, path)
     # In "The VOC2007 Database" and its like pixels count from 1, and the last one belongs to the
     # box. ImageNet, labelImg, CVAT, Datumaro and Roboflow write sides as they are, from 0.
     first = root.findtext("source/database", "").strip().startswith("The VOC")
@@ -104,6 +102,14 @@ def rows(
         )
 
 
+def size_of(root: ElementTree.Element, path: str) -> tuple[float, float]:
+    """Returns height and width of the picture; raises as `rows` does."""
+    height, width = (_number(root, f"size/{side}", path) for side in ("height", "width"))
+    if not (0 < height < math.inf and 0 < width < math.inf):
+        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
+    return height, width
+
+
 def _number(element: ElementTree.Element, name: str, path: str) -> float:
     found = element.findtext(name)
     if found is None:
@@ -122,6 +128,7 @@ def _image(file: Path, levels: Sequence[str], path: Path) -> image_sets.Labelled
         where=str(file),
         places=(file.parent, *(top / n for top in tops for n in ("JPEGImages", "images"))),
         part=next((level for level in levels if level in _SUBSETS), ""),
+        size=size_of(root, str(file)),
     )
 
 
