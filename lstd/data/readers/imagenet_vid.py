@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lstd import documents
-from lstd.data.readers import natural, voc
+from lstd.data.readers import natural, pictures, voc
 from lstd.data.readers.labelled_video import (
     Classes,
     ImageFiles,
     LabelledVideo,
+    Pictures,
     RawBoxes,
     collect,
 )
@@ -89,7 +90,14 @@ def read(path: Path, options: Options) -> Source:
     folders = [*_folders(root, annotations, options.subset)]
     if not folders:
         raise WrongTree(f"{annotations}: there are no folders with XML files; expected\n{TREE}")
-    videos = tuple(_video(annotations / name, data / name, name, classes) for name in folders)
+    alone = len(folders) == 1
+    films = [
+        pictures.video_of(options.images, name.rpartition("/")[2], alone=alone) for name in folders
+    ]
+    videos = tuple(
+        _video(annotations / name, data / name, name, classes, film)
+        for name, film in zip(folders, films, strict=True)
+    )
     return Source(NAME, str(path), classes.labels, videos)
 
 
@@ -144,20 +152,17 @@ def _listed(path: Path, annotations: Path) -> Iterator[str]:
             yield found
 
 
-def _video(xml: Path, data: Path, name: str, classes: Classes) -> LabelledVideo:
+def _video(xml: Path, data: Path, name: str, classes: Classes, film: Path | None) -> LabelledVideo:
     stems = {path.stem for path in xml.glob("*.xml")}
-    pictures = {
-        path.stem: str(path)
-        for path in (data.iterdir() if data.is_dir() else ())
-        if path.suffix.lower() in (".jpeg", ".jpg", ".png") and not path.name.startswith(".")
-    }
-    frames = sorted(stems | set(pictures), key=natural.key)
+    files = {} if film else {path.stem: str(path) for path in pictures.in_folder(data)}
+    frames = sorted(stems | set(files), key=natural.key)
+    shown: Pictures = ImageFiles(tuple(files.get(n, str(data / f"{n}.JPEG")) for n in frames))
+    if film:
+        shown = pictures.frames_of(film, frames, where=str(xml))
     return LabelledVideo(
         name=name,
         where=str(xml),
-        pictures=ImageFiles(
-            tuple(pictures.get(stem, str(data / f"{stem}.JPEG")) for stem in frames)
-        ),
+        pictures=shown,
         boxes=_Boxes(tuple(str(xml / f"{stem}.xml") for stem in frames), classes),
         has_tracks=True,
     )

@@ -37,7 +37,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.options import Options, WrongTree, same_as
 from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
@@ -128,6 +128,9 @@ def _sequences(path: Path, subset: str) -> list[Path]:
     if not path.is_dir():
         return []
     top = path / subset if subset and (path / subset).is_dir() else path
+    if subset and top == path:
+        inner = [place.name for place in path.iterdir() if place.is_dir()]
+        top = next((path / name for name in inner if name.lower() in same_as(subset)), path)
     if (top / "gt" / "gt.txt").is_file():
         return [top]
     found = [file.parent.parent for file in (*top.glob("*/gt/gt.txt"), *top.glob("*/*/gt/gt.txt"))]

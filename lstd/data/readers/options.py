@@ -48,9 +48,7 @@ def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
     ['valid']
     """
     names = [*known]
-    wanted = subset.lower()
-    same = next((group for group in _SAME if wanted in group), ())
-    for fits in ([subset], [wanted], [*same]):
+    for fits in ((subset,), same_as(subset)):
         found = [name for name in names if name == subset or name.lower() in fits]
         if found and subset:
             return found
@@ -58,6 +56,15 @@ def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
         has = f"it has {', '.join(names)}" if names else "it has none"
         raise ValueError(f"{where}: there is no subset {subset!r}; {has}")
     return names
+
+
+def same_as(subset: str) -> tuple[str, ...]:
+    """Returns what tools call a subset, in lower case.
+
+    >>> same_as("Val")
+    ('val', 'valid', 'validation')
+    """
+    return next((group for group in _SAME if subset.lower() in group), (subset.lower(),))
 
 
 def all_taken(subsets: Iterable[str]) -> tuple[str, ...]:

@@ -80,6 +80,27 @@ def test_mot_sequences_take_each_a_video_of_its_name(mot: Path, video: Path) -> 
     assert shown(readers.open(mot / "street", images=video.parent)) == [0]
 
 
+def test_mot_has_subsets_by_any_of_their_names(mot: Path) -> None:
+    picture(mot / "img1" / "1.png", value=9)
+    (mot.parent / "root" / "Valid").mkdir(parents=True)
+    mot.rename(mot.parent / "root" / "Valid" / "a")
+
+    assert [one.name for one in readers.open(mot.parent / "root", subset="val").videos] == ["a"]
+
+
+def test_imagenet_vid_without_pictures_takes_the_frames_of_a_video(
+    tmp_path: Path, video: Path
+) -> None:
+    for number in (3, 1):
+        text(
+            tmp_path / "Annotations" / "VID" / "val" / "street" / f"{number:06d}.xml",
+            "<annotation><size><width>100</width><height>50</height></size></annotation>",
+        )
+
+    assert shown(readers.open(tmp_path, images=video)) == [0, 2]
+    assert shown(readers.open(tmp_path, images=video.parent)) == [0, 2]
+
+
 def test_mot_refuses_two_pictures_of_one_frame(mot: Path) -> None:
     picture(mot / "img1" / "left_000001.png")
     picture(mot / "img1" / "right_000001.png")
