@@ -10,10 +10,12 @@ No TensorFlow, and a reader touches only the few bytes that it needs.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import mmap
 import os
 import struct
-from typing import Union
+from typing import Any, Union
 
 from lstd import documents
 
@@ -28,10 +30,11 @@ _HEADER = 8  # where the root is, and the identifier
 _ALIGNMENT = 64
 _VECTOR_ALIGNMENT = 16  # of the bytes of a buffer, as the schema demands
 # Fields of the table `Model`, by their place in its vtable; all are 4 bytes wide.
-_BUFFERS, _METADATA, _NUM_FIELDS = 4, 6, 8
+_SUBGRAPHS, _BUFFERS, _METADATA, _NUM_FIELDS = 2, 4, 6, 8
 _VERSION = 0  # the only field that is a number, not an offset
+_LAST_ROOT = 256  # writers place the root table near the start; the converter at 28
 
-Content = Union[bytes, "mmap.mmap"]
+Content = Union[bytes, memoryview, "mmap.mmap"]
 
 
 def read(path: str | os.PathLike[str], name: str = NAME) -> str | None:
@@ -94,7 +97,67 @@ def embed(content: bytes, text: str, name: str = NAME) -> bytes:
     """
     if read_from(content, name) is not None:
         raise ValueError(f"the TFLite file already has metadata {name}")
-    fields = _fields(content)
+    return _head(content, _fields(content), text, name) + content[_HEADER:]
+
+
+def payload_facts(content: bytes) -> dict[str, Any]:
+    """Returns what metadata can say of the file they are put into, before they are."""
+    payload = content[_HEADER:]
+    return {
+        "payload": "the last payload_bytes bytes of the file: all but the header and this text",
+        "payload_bytes": len(payload),
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+    }
+
+
+def payload_matches(facts: dict[str, Any], content: Content) -> bool:
+    """Returns whether a file's last bytes are those that its metadata speak of."""
+    number, digest = _payload(facts)
+    if not 0 < number <= len(content):
+        return False
+    with memoryview(content) as view:
+        return hashlib.sha256(view[-number:]).hexdigest() == digest
+
+
+def is_whole(content: Content) -> bool | None:
+    """Returns whether a file has all its bytes as our export wrote them, None where it is unknown.
+
+    The metadata hold a checksum of what stands behind them, and what stands before that follows
+    from both. Of the text itself only what leads there is known to be right.
+
+    Raises:
+        ValueError: it is not a `.tflite`, is damaged, or the metadata are no text.
+    """
+    text = read_from(content) or ""
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):
+        facts = documents.from_json(text, source=NAME, kind=dict)
+    number, _ = _payload(facts)
+    if not number:
+        return None
+    if not payload_matches(facts, content):
+        return False
+    ahead = len(content) - number - _HEADER
+    with memoryview(content) as view, view[ahead:] as original:  # but for its first bytes
+        for root in range(_HEADER, min(_LAST_ROOT, number), 4):
+            with contextlib.suppress(struct.error, IndexError, ValueError):
+                fields = _fields(original, root)
+                told, found = _fields(content)[_SUBGRAPHS], fields[_SUBGRAPHS]
+                if _target(content, told) == _target(original, found) + ahead:
+                    return _head(original, fields, text, NAME) == content[: ahead + _HEADER]
+    return None
+
+
+def _payload(facts: dict[str, Any]) -> tuple[int, str]:
+    """Returns how many of the last bytes have a checksum, 0 where none has, and the checksum."""
+    told = facts.get("file")
+    told = told if isinstance(told, dict) else {}
+    number = told.get("payload_bytes")
+    return (number if isinstance(number, int) else 0), str(told.get("payload_sha256"))
+
+
+def _head(content: Content, fields: dict[int, int], text: str, name: str) -> bytes:
+    """Returns what stands before the ninth byte of a `.tflite` when a text is inside."""
     buffers = _vector(content, fields[_BUFFERS])
     entries = _vector(content, fields[_METADATA])
     if any(_is_outside(content, buffer) for buffer in buffers):
@@ -123,7 +186,7 @@ def embed(content: bytes, text: str, name: str = NAME) -> bytes:
         block.put(places[_VERSION], _uint(content, fields[_VERSION]))
     block.point(places[_BUFFERS], new_buffers)
     block.point(places[_METADATA], new_entries)
-    return bytes(block.content) + content[_HEADER:]
+    return bytes(block.content)
 
 
 class _Block:
@@ -202,9 +265,9 @@ def _table(content: Content, table: int) -> list[int]:
     return [*found, *[0] * (2 - len(found))]
 
 
-def _fields(content: Content) -> dict[int, int]:
+def _fields(content: Content, root: int | None = None) -> dict[int, int]:
     """Returns where each field of the root table is, by its number."""
-    found = _table(content, _target(content, 0))
+    found = _table(content, _target(content, 0) if root is None else root)
     if any(found[_NUM_FIELDS:]):
         raise ValueError("this TFLite file is of a later version than lstd knows")
     found += [0] * (_NUM_FIELDS - len(found))

@@ -38,6 +38,7 @@ ROWS = (
         "documents",
         "whole_file",
         "interrupts",
+        "tflite_damage",
         "tflite_metadata",
     ),
     ("ops", "media"),

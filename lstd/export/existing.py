@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, tflite_metadata
+from lstd import documents, tflite_damage, tflite_metadata
 from lstd.export import flatbuffer, interpreters, own_file, streams
 from lstd.export import foreign_file as foreign
 from lstd.export.findings import IMPOSSIBLE, Finding, first_line
@@ -40,14 +40,13 @@ def inspect(path: Path, *, model: Any = None, frames: int = streams.FRAMES) -> I
         ValueError: it is no TFLite file, cannot be run here, or is not ours and a model was given.
     """
     streams.check_frames(frames)
+    tflite_damage.check(path, changed=True)
     content = path.read_bytes()
-    if content[4:8] != tflite_metadata.IDENTIFIER:
-        raise ValueError(f"{path}: this is not a TFLite file")
     try:
         interpreter = interpreters.make(content, xnnpack=True)
         described = tuple(foreign.described(interpreter))
         names = list(flatbuffer.entry_points(content))
-    except (ValueError, RuntimeError, IndexError, TypeError, struct.error) as error:
+    except (ValueError, RuntimeError, LookupError, TypeError, struct.error) as error:
         raise ValueError(f"{path}: damaged, or not runnable here: {first_line(error)}") from None
     facts = _facts(path, content)
     if facts is None and not _looks_like_ours(interpreter, names):

@@ -170,7 +170,7 @@ def _check_final(final: bytes, module: Reference, facts: dict[str, Any]) -> dict
     Returns what `check.require_delegate` does.
     """
     text = tflite_metadata.read_from(final)
-    if text != metadata.as_text(facts) or not metadata.payload_matches(facts, final):
+    if text != metadata.as_text(facts) or not tflite_metadata.payload_matches(facts, final):
         raise ExportCheckError("the metadata cannot be read back out of the .tflite")
     check.require_postprocessing(final, module)
     return check.require_delegate(final)

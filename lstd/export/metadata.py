@@ -24,7 +24,6 @@ from lstd.export.reference import Reference
 from lstd.whole_file import write_whole
 
 FORMAT_VERSION = 2
-_HEADER_BYTES = 8
 
 
 def describe(
@@ -102,7 +101,10 @@ def completed(
     """
     return {
         **facts,
-        "file": {"name": name, **_payload(content)},
+        "file": {
+            "name": name,
+            **({} if content is None else tflite_metadata.payload_facts(content)),
+        },
         "versions": _versions(),
         "self_check": {
             "tolerance": tolerance,
@@ -126,27 +128,6 @@ def as_text(facts: dict[str, Any]) -> str:
 def write(facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes metadata as JSON, whole or not at all."""
     write_whole(path, as_text(facts))
-
-
-def payload_matches(facts: dict[str, Any], content: bytes) -> bool:
-    """Returns whether a file's last bytes are those that its metadata speak of."""
-    told = facts.get("file", {})
-    number = told.get("payload_bytes")
-    if not isinstance(number, int) or not 0 < number <= len(content):
-        return False
-    return bool(hashlib.sha256(content[-number:]).hexdigest() == told.get("payload_sha256"))
-
-
-def _payload(content: bytes | None) -> dict[str, Any]:
-    """Returns a checksum that metadata inside a file can hold: of what stands behind them."""
-    if content is None:
-        return {}
-    payload = content[_HEADER_BYTES:]
-    return {
-        "payload": "the last payload_bytes bytes of the file: all but the header and this text",
-        "payload_bytes": len(payload),
-        "payload_sha256": hashlib.sha256(payload).hexdigest(),
-    }
 
 
 def _input(module: ExportModule) -> dict[str, Any]:

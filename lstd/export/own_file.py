@@ -17,7 +17,6 @@ from lstd.export import (
     flatbuffer,
     golden,
     interpreters,
-    metadata,
     streams,
 )
 from lstd.export import reference as references
@@ -69,7 +68,7 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     if facts is None:
         raise _Impossible("there are none, neither inside nor beside the file")
     inside = tflite_metadata.read_from(content) is not None
-    if inside and not metadata.payload_matches(facts, content):
+    if inside and not tflite_metadata.payload_matches(facts, content):
         raise ValueError("payload_sha256 inside is not that of the bytes behind the metadata")
     beside = path.with_suffix(".json")
     if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):

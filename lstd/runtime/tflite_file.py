@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstd import tflite_damage
 from lstd.runtime import entry_points
 from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
 from lstd.types import LSTMState
-
-_IDENTIFIER = b"TFL3"
 
 
 def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) -> EntryPoints:
@@ -50,17 +48,16 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
     Raises:
         FileNotFoundError, ValueError, ImportError: as for `load`.
     """
-    path = Path(path)
-    _check_identifier(path)
+    tflite_damage.check(path)
     try:
-        return _interpreter_class()(model_path=str(path), num_threads=threads)
+        return tflite_damage.interpreter_class()(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
 
 
 def of_content(content: bytes, *, threads: int) -> Any:
     """Returns an interpreter of a `.tflite` in memory."""
-    return _interpreter_class()(model_content=content, num_threads=threads)
+    return tflite_damage.interpreter_class()(model_content=content, num_threads=threads)
 
 
 def spec_of(detail: dict[str, Any]) -> InputSpec:
@@ -94,14 +91,14 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
         wrapper, subgraph = runner._interpreter_wrapper, runner._subgraph_index
         inputs_at, outputs_at = dict(runner._inputs), dict(runner._outputs)
         wrapper.AllocateTensors(subgraph)
+        detections = {name: outputs_at[name] for name in entry_points.OUTPUTS[:4]}
+        states = [(inputs_at[name], outputs_at[f"{name}_out"]) for name in entry_points.INPUTS[1:]]
         views = {name: wrapper.tensor(wrapper, inputs_at[name], subgraph) for name in inputs}
     except (AttributeError, KeyError, TypeError):
         return None
     if any((view.shape, view.dtype) != inputs[name][:2] for name, view in views.items()):
         return None
     del views  # The memory may move; each call asks where it is.
-    detections = {name: outputs_at[name] for name in entry_points.OUTPUTS[:4]}
-    states = [(inputs_at[name], outputs_at[f"{name}_out"]) for name in entry_points.INPUTS[1:]]
 
     def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
         fill(wrapper.tensor(wrapper, inputs_at["image"], subgraph))
@@ -126,31 +123,6 @@ def _locked(point: EntryPoint, lock: threading.Lock) -> EntryPoint:
             return point.run(fill, state)
 
     return EntryPoint(run, point.inputs)
-
-
-def _check_identifier(path: Path) -> None:
-    """Raises unless the file says of itself that it is TFLite."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head[4:8] != _IDENTIFIER:
-        raise ValueError(f"{path}: this is not a TFLite file")
-
-
-def _interpreter_class() -> Any:
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        try:
-            import tensorflow as tf
-        except ImportError:
-            raise ImportError(
-                'a .tflite needs LiteRT, which is not installed; run pip install "lstd[litert]"',
-                name="ai_edge_litert",
-            ) from None
-        return tf.lite.Interpreter
-    return Interpreter
 
 
 def _first_line(error: Exception) -> str:

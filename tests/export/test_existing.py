@@ -195,7 +195,7 @@ def test_a_file_without_signatures_is_run() -> None:
     [
         (b"a text that is no model", "this is not a TFLite file"),
         (b"", "this is not a TFLite file"),
-        (b"\x1c\0\0\0TFL3" + bytes(200), "damaged, or not runnable here"),
+        (b"\x1c\0\0\0TFL3" + bytes(200), "this TFLite file is damaged"),
     ],
 )
 def test_what_is_no_model_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
