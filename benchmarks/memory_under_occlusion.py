@@ -224,7 +224,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns AP50 on the occluded frames and on the others."""
     from lstd.evaluation import baselines
-    from lstd.evaluation.coco import CocoMetric
+    from lstd.evaluation.metrics.coco import CocoMetric
 
     dataset = lstd.make_dataset(config.data, "evaluation")
     metric = CocoMetric(model.labels)

@@ -41,7 +41,7 @@ def main() -> int:
     import tensorflow as tf
 
     from lstd.config import ExportConfig
-    from lstd.evaluation.coco import CocoMetric
+    from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.export import (
         fidelity,
         interpreters,

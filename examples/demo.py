@@ -164,9 +164,9 @@ def train(config: Config, run_folder: Path) -> None:
 
 def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
     """Returns the scores of all schedules and of the two trivial answers."""
-    from lstd.evaluation import baselines, evaluation_report, results
-    from lstd.evaluation.breakdown import DistanceMetric
-    from lstd.evaluation.coco import CocoMetric
+    from lstd.evaluation import baselines, report, results
+    from lstd.evaluation.metrics.coco import CocoMetric
+    from lstd.evaluation.metrics.distance import DistanceMetric
 
     labels = model.labels
     metrics = {name: [CocoMetric(labels), DistanceMetric(labels)] for name in SCHEDULES}
@@ -190,18 +190,18 @@ def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
         rows.append((name, result["coco/ap50"], result["coco/ap"]))
     curves = {name: metrics[name][0].precision_recall(0.5) for name in SCHEDULES}
     by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
-    return Scores(rows, curves, evaluation_report.distances(by_schedule))
+    return Scores(rows, curves, report.distances(by_schedule))
 
 
 def _training_objects(config: Config) -> dict[Any, Any]:
     """Returns the true objects of every training frame, in order and without augmentation."""
-    from lstd.evaluation import clip_frames, frames
+    from lstd.evaluation import clip_frames, objects
 
     in_order = dataclasses.replace(config.data.evaluation, input_path=config.data.train.input_path)
     dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=in_order), "evaluation")
     return {
-        frames.frame_id_of(frame.frame_id): frames.ground_truth_of(
-            frames.frame_id_of(frame.frame_id),
+        objects.frame_id_of(frame.frame_id): objects.ground_truth_of(
+            objects.frame_id_of(frame.frame_id),
             frame.ground_truth,
             num_classes=config.model.num_classes,
         )
@@ -242,14 +242,14 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
     """Draws everything and returns the page."""
     from PIL import Image
 
-    from lstd.evaluation import history_plots, plots, report
+    from lstd.evaluation import html_page, plots
 
     sheet = folder / "contact_sheet.png"
     Image.fromarray(_contact_sheet(folder)).save(sheet)
-    history = history_plots.read_history(folder / "run" / "history.csv")
+    history = plots.read_history(folder / "run" / "history.csv")
     pictures = {
-        "loss.png": history_plots.loss_curves(history),
-        "ap.png": history_plots.ap_curve(history),
+        "loss.png": plots.loss_curves(history),
+        "ap.png": plots.ap_curve(history),
         "precision_recall.png": plots.precision_recall(scores.curves, iou=0.5),
     }
     for name, content in pictures.items():
@@ -259,7 +259,7 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
         (name, str(summary.frames_by_network[name]), f"{speed:.0f}")
         for name, speed in summary.frames_per_second_by_network.items()
     ]
-    return report.write_report(
+    return html_page.write_page(
         folder / "report.html",
         title="Five sowbugs in a dish",
         summary=(
@@ -267,7 +267,7 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
             "and scored on 500 frames that come 20 seconds after the last of them."
         ),
         tables=[
-            report.Table(
+            html_page.Table(
                 "On the unseen frames",
                 ("answer", "AP50", "AP"),
                 [(name, f"{ap50:.3f}", f"{ap:.3f}") for name, ap50, ap in scores.rows],
@@ -275,22 +275,24 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
                 "human-checked points. One seed, one video, frames that follow one another: "
                 "differences below 0.05 AP50 or 0.15 AP are ties.",
             ),
-            report.Table(
+            html_page.Table(
                 "The exported file in a stream (SKIP9)",
                 ("network", "frames", "frames per second, one thread"),
                 speeds,
                 "Median of this run, of the network with its resize; not a benchmark.",
             ),
-            report.Table("How long it took", ("stage", "seconds"), seconds),
+            html_page.Table("How long it took", ("stage", "seconds"), seconds),
         ],
         plots=[
-            report.Picture(pictures["loss.png"], "Loss over the epochs of training."),
-            report.Picture(pictures["ap.png"], "AP on the unseen frames; nothing is chosen by it."),
-            report.Picture(pictures["precision_recall.png"], "Precision over recall, IoU 0.5."),
-            *scores.by_distance[:1],  # AP50
+            html_page.Picture(pictures["loss.png"], "Loss over the epochs of training."),
+            html_page.Picture(
+                pictures["ap.png"], "AP on the unseen frames; nothing is chosen by it."
+            ),
+            html_page.Picture(pictures["precision_recall.png"], "Precision over recall, IoU 0.5."),
+            *scores.by_distance,
         ],
         pictures=[
-            report.Picture(sheet, "Frames from the annotated video, evenly spread.", wide=True)
+            html_page.Picture(sheet, "Frames from the annotated video, evenly spread.", wide=True)
         ],
         video=folder / "detections.mp4",
         video_caption="model.tflite under SKIP9: the badge says which network saw the frame.",

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd.evaluation import run
-from lstd.evaluation.metric_lists import Metrics
+from lstd.evaluation import evaluate as evaluation
+from lstd.evaluation.metrics.by_name import Metrics
 from lstd.types import ClipBatch, GroundTruth
 
 
@@ -26,23 +26,23 @@ def evaluate(
     0.61
 
     Args:
-        model: what `lstd.evaluation.run.evaluate` takes, such as an `LSTMSSD` or a `VideoDetector`;
-            or a path: of a `.tflite` or a SavedModel of `lstd-export`, of the folder that it wrote
+        model: such as an `LSTMSSD` or a `VideoDetector`, see `lstd.evaluation.evaluate`; or a path:
+            of a `.tflite` or a SavedModel of `lstd-export`, of the folder that it wrote
             them into, or of a run folder, whose best weights count, or of weights or a checkpoint
             (`runs/one/checkpoints/step-100`) in one.
         dataset: see there, as are the following.
         metrics: such as `["coco", "vid"]`; None: COCO.
         schedules: such as `["LARGE", "SKIP3"]`; None: the model's own.
-        **options: the other arguments of `lstd.evaluation.run.evaluate`.
+        **options: the other arguments of `lstd.evaluation.evaluate`.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that is no model; and as `lstd.evaluation.run.evaluate` does.
+        ValueError: a file that is no model; and as `lstd.evaluation.evaluate` does.
         ImportError: what runs this kind of file is not installed.
     """
     if isinstance(model, (str, os.PathLike)):
         model = _loaded(Path(model))
-    return run.evaluate(model, dataset, metrics, schedules, **options)
+    return evaluation.evaluate(model, dataset, metrics, schedules, **options)
 
 
 def _loaded(path: Path) -> Any:

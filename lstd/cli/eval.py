@@ -5,8 +5,8 @@ Examples:
   lstd-eval --model model.tflite --input 'val*.tfrecord' --against runs/two
   lstd-eval --detections theirs.json --annotations truth.json
 
-A table goes to stdout; results.json, results.csv, TensorBoard's curves and the detections in COCO's
-form go to --output_directory. The frames have the size that the data pipeline gives them, which is
+A table goes to stdout; results.json, results.csv and the detections in COCO's form go to
+--output_directory. The frames have the size that the data pipeline gives them, which is
 what small, medium and large refer to. docs/metrics.md defines every number.
 """
 
@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from lstd.cli import common, eval_files, eval_options, eval_score, eval_watch, model_kind
+from lstd.cli import common, eval_files, eval_options, eval_score, model_kind
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-eval`."""
     values = flags.FlagValues()
-    common.define(values, "model", "config", "output_directory", "threads", "resume", "set")
+    common.define(values, "model", "config", "output_directory", "threads", "set")
     _define_data(values)
     _define_metrics(values)
     _define_output(values)
@@ -38,7 +37,7 @@ def _define_data(values: flags.FlagValues) -> None:
         "weights",
         None,
         ["best", "last", "average"],
-        "Which weights of a run; default: best (with --watch last), or average if the config's "
+        "Which weights of a run; default: best, or average if the config's "
         "evaluation.use_moving_averages says so and there are any.",
         flag_values=values,
     )
@@ -80,7 +79,7 @@ def _define_metrics(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "metrics",
         ["coco"],
-        "Of coco, vid, vid_ap50, sap, size, distance, confusion, flicker.",
+        "Of coco, vid, vid_ap50, sap, distance, confusion, flicker.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -133,28 +132,7 @@ def _define_output(values: flags.FlagValues) -> None:
         "report",
         False,
         "Write report.html: tables, curves, and the worst frames and the video where asked for. "
-        "Adds coco, size, distance and confusion to what is measured.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "watch",
-        False,
-        "Evaluate the weights of a run folder, or the newest checkpoint of a folder of them, again "
-        "whenever they change; Ctrl-C ends it.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "watch_seconds",
-        30.0,
-        "How often --watch looks.",
-        lower_bound=0.01,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "watch_stop_minutes",
-        None,
-        "End --watch when nothing changed for so long; default: never.",
-        lower_bound=0.0,
+        "Adds coco, distance and confusion to what is measured.",
         flag_values=values,
     )
 
@@ -164,8 +142,6 @@ def _evaluate(values: flags.FlagValues) -> None:
     common.use_threads(values.threads)
     if values.detections:
         eval_files.score_files(values, options)
-    elif values.watch:
-        eval_watch.watch(Path(values.model), values, options)
     else:
         path = model_kind.existing(values.model, flag="--model", config=values.config)
         eval_score.score_model(path, values, options)

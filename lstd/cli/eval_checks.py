@@ -37,9 +37,11 @@ def check_data(split: Split, config: Config, values: flags.FlagValues, options: 
             "add --set data.evaluation.batch_size=1"
         )
     if values.against and options.fps is None:
-        from lstd.evaluation import units
+        from lstd.evaluation import bootstrap
 
-        units.units_of([(video.name, 0) for video in split.videos], fps=None)  # says what it needs
+        bootstrap.units_of(
+            [(video.name, 0) for video in split.videos], fps=None
+        )  # says what it needs
 
 
 def check_latencies(

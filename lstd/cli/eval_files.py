@@ -12,14 +12,14 @@ from lstd.cli.eval_options import Options
 
 def score_files(values: flags.FlagValues, options: Options) -> None:
     """Scores somebody's detections; writes and prints the numbers."""
-    from lstd.evaluation import coco_files, units
+    from lstd.evaluation import bootstrap, coco_files
 
     truth = common.existing_file(values.annotations, flag="--annotations")
     annotations = coco_files.read_annotations(truth)
     fps = options.fps or annotations.fps
     schedule = options.schedules[0] if options.schedules else None
     if values.against:
-        units.units_of(list(annotations.ground_truth), fps=fps)  # refuses too little data
+        bootstrap.units_of(list(annotations.ground_truth), fps=fps)  # refuses too little data
     output = values.output_directory and common.writable_directory(values.output_directory)
     found = _read(values.detections, "--detections", annotations)
     other = _read(values.against, "--against", annotations) if values.against else None

@@ -81,20 +81,6 @@ def weights_of(path: Path, values: flags.FlagValues, config: Config) -> str:
     return ""
 
 
-def files_of(path: Path, weights: str) -> list[Path]:
-    """Returns the files that hold the weights, in order; they need not be there."""
-    if path.is_dir() and is_run(path):
-        return [path / f"{weights}{model_kind.WEIGHTS_SUFFIX}"]
-    kind = model_kind.kind_of(path)
-    if kind == "export":
-        return [path / "model.tflite"]
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    if kind in ("checkpoint", "original") and path.suffix != ".npz":
-        return sorted(path.parent.glob(f"{path.name}.*"))
-    return [path]
-
-
 def load(
     path: Path, values: flags.FlagValues, config: Config, *, weights: str, labels: tuple[str, ...]
 ) -> Any:
@@ -112,8 +98,8 @@ def load(
         ValueError, OSError, ImportError: it cannot be loaded, or has another number of classes.
     """
     from lstd.cli import detect_model
-    from lstd.evaluation import streams
-    from lstd.evaluation.detector import ModelDetector
+    from lstd.evaluation import detectors
+    from lstd.evaluation.detectors import ModelDetector
     from lstd.runtime.detector import VideoDetector
 
     if is_run(path) or model_kind.kind_of(path) == "original":
@@ -122,7 +108,7 @@ def load(
         return ModelDetector(model, labels=labels)
     _check_labels(labels, len(detect_model.labels_of(path, ())), values)
     detector = VideoDetector(path, threads=values.threads or os.cpu_count() or 1, labels=labels)
-    return streams.StreamDetector(detector.stream, labels=labels)
+    return detectors.StreamDetector(detector.stream, labels=labels)
 
 
 def _check_labels(labels: tuple[str, ...], num_classes: int, values: flags.FlagValues) -> None:

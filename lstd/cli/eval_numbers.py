@@ -43,10 +43,11 @@ def print_numbers(
         schedules: names.
         only: the metrics whose numbers are shown; empty: all.
     """
-    from lstd.evaluation import catalogue, results
+    from lstd.evaluation import results
+    from lstd.evaluation.metrics import by_name
 
     header, rows = results.table(numbers, schedules)
-    families = {catalogue.family(name) for name in only}
+    families = {by_name.family(name) for name in only}
     if only:
         rows = [row for row in rows if _family(row[0]) in families]
     print(results.format_table(header, rows))
@@ -57,15 +58,11 @@ def save_numbers(
     numbers: Mapping[str, float],
     schedules: Sequence[str],
     facts: Mapping[str, Any],
-    *,
-    step: int = 0,
 ) -> list[Path]:
-    """Writes the numbers as JSON, CSV and for TensorBoard; returns the first two paths."""
+    """Writes the numbers as JSON and CSV; returns the paths."""
     from lstd.evaluation import results
 
-    paths = results.save_results(output, numbers, schedules, facts)
-    results.write_scalars(output / "tensorboard", numbers, step=step)
-    return [*paths]
+    return [*results.save_results(output, numbers, schedules, facts)]
 
 
 def compare(

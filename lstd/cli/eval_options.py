@@ -11,13 +11,13 @@ from absl import flags
 from lstd import documents, schedule_names
 from lstd.cli import common
 
-REPORT_METRICS = ("coco", "size", "distance", "confusion")
+REPORT_METRICS = ("coco", "distance", "confusion")
 """What the report draws, whether or not it stands in --metrics."""
 
 _COMPARABLE = ("coco", "vid", "vid_ap50", "sap", "flicker")
 _OF_A_MODEL = (
-    *("video", "worst_frames", "report", "occlusion", "write_detections", "watch"),
-    *("input", "resume", "max_frames", "weights", "labels", "config", "set"),
+    *("video", "worst_frames", "report", "occlusion", "write_detections"),
+    *("input", "max_frames", "weights", "labels", "config", "set"),
 )
 _PACKAGES = {"video": ("av", "PIL"), "worst_frames": ("PIL",), "report": ("matplotlib", "PIL")}
 
@@ -26,7 +26,7 @@ class Options(NamedTuple):
     """What the flags say, beyond what stands in them as it is.
 
     Attributes:
-        metrics: names of `lstd.evaluation.catalogue`; the report's are among them.
+        metrics: names of `lstd.evaluation.metrics.by_name`; the report's are among them.
         schedules: empty: those of the config or the model.
         latencies: milliseconds by network, for sap.
         fps: frames a second.
@@ -45,12 +45,10 @@ class Options(NamedTuple):
         self, *, fps: float | None = None, schedule: str | None = None
     ) -> list[Callable[..., Any]]:
         """Returns what makes each metric from the labels; see `catalogue.factory`."""
-        from lstd.evaluation import catalogue
+        from lstd.evaluation.metrics import by_name
 
         return [
-            catalogue.factory(
-                name, latencies=self.latencies, fps=fps or self.fps, schedule=schedule
-            )
+            by_name.factory(name, latencies=self.latencies, fps=fps or self.fps, schedule=schedule)
             for name in self.metrics
         ]
 
@@ -97,10 +95,6 @@ def _check_together(values: flags.FlagValues) -> None:
             raise ValueError(f"--{name} needs a model and its data, which --detections has not")
     if values.detections and len(values.schedule) > 1:
         raise ValueError("--schedule: one file of detections is of one schedule")
-    if values.watch and values.against:
-        raise ValueError("--watch and --against do not go together")
-    if values.watch and values.resume:
-        raise ValueError("--watch evaluates from the beginning; leave out --resume")
 
 
 def _metrics(values: flags.FlagValues) -> tuple[str, ...]:
@@ -126,7 +120,7 @@ def _labels(path: str) -> tuple[str, ...]:
 
 def _latencies(texts: Sequence[str]) -> dict[str, Any] | None:
     """Returns milliseconds by network, from the flag or the file that it names."""
-    from lstd.evaluation import streaming
+    from lstd.evaluation.metrics import streaming
 
     if not texts:
         return None

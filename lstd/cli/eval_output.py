@@ -24,12 +24,10 @@ def write(
     config: Config,
     values: flags.FlagValues,
     options: Options,
-    *,
-    step: int,
 ) -> None:
     """Prints and writes all that the flags ask for."""
     facts = _facts(result, split, config, values, options)
-    paths = eval_numbers.save_numbers(output, result.numbers, result.schedules, facts, step=step)
+    paths = eval_numbers.save_numbers(output, result.numbers, result.schedules, facts)
     eval_numbers.print_numbers(result.numbers, result.schedules, only=values.metrics)
     compared = {}
     if result.against is not None:

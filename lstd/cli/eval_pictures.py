@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lstd.cli.eval_numbers import Result
     from lstd.config import Config
     from lstd.data.pipeline import Split
-    from lstd.evaluation.report import Table
+    from lstd.evaluation.html_page import Table
 
 VIDEO = "side_by_side.mp4"
 _FPS = 30.0  # of the video, where nobody says it
@@ -95,13 +95,13 @@ def save_report(
         values: the command's flags.
         min_score: detections below it were not drawn.
     """
-    from lstd.evaluation import evaluation_report
-    from lstd.evaluation.report import Picture
+    from lstd.evaluation import report
+    from lstd.evaluation.html_page import Picture
 
     sheets = {name: output / f"worst_frames_{name}.png" for name in result.worst}
     drawn = f"Drawn are detections from a score of {min_score:g}, and true boxes in white"
     videos = "1 video" if facts["videos"] == 1 else f"{facts['videos']:,} videos"
-    return evaluation_report.write(
+    return report.write(
         output / "report.html",
         title=f"Evaluation of {result.model}",
         summary=f"{result.numbers['frames']:,.0f} frames of {videos}, under "
@@ -133,7 +133,7 @@ def save_report(
 
 def _comparison_tables(compared: Mapping[str, Any], result: Result) -> list[Table]:
     from lstd.evaluation import results
-    from lstd.evaluation.report import Table
+    from lstd.evaluation.html_page import Table
 
     return [
         Table(
@@ -147,7 +147,7 @@ def _comparison_tables(compared: Mapping[str, Any], result: Result) -> list[Tabl
 
 
 def _latency_table(facts: Mapping[str, Any]) -> list[Table]:
-    from lstd.evaluation.report import Table
+    from lstd.evaluation.html_page import Table
 
     if "latencies_ms" not in facts:
         return []

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import (
-    common,
-    eval_checks,
-    eval_fingerprint,
-    eval_model,
-    eval_output,
-    eval_pictures,
-    model_kind,
-)
+from lstd.cli import common, eval_checks, eval_model, eval_output, eval_pictures, model_kind
 from lstd.cli.eval_numbers import Result
 from lstd.cli.eval_options import Options
 
 if TYPE_CHECKING:
     from lstd.config import Config
     from lstd.data.pipeline import Split
-    from lstd.evaluation.store import Frame, FrameStore
-
-_UNFINISHED = "unfinished"
+    from lstd.evaluation.clip_frames import Frame
 
 
 class Subject(NamedTuple):
@@ -37,52 +26,22 @@ class Subject(NamedTuple):
         weights: which of its weights, for a reader.
         detector: a ClipDetector.
         schedules: names.
-        facts: what its detections depend on, see `eval_fingerprint`.
     """
 
     path: Path
     weights: str
     detector: Any
     schedules: list[str]
-    facts: dict[str, Any]
 
 
-class _Pass(NamedTuple):
-    """Once over the data.
-
-    Attributes:
-        subject: the model.
-        label: for the line of progress.
-        dataset: its frames, hidden or not.
-        store: keeps what is done.
-    """
-
-    subject: Subject
-    label: str
-    dataset: Any
-    store: FrameStore
-
-
-def score_model(
-    path: Path,
-    values: flags.FlagValues,
-    options: Options,
-    *,
-    weights: str | None = None,
-    step: int = 0,
-) -> dict[str, float]:
-    """Evaluates a model, and writes and prints what the flags ask for; returns the numbers.
+def score_model(path: Path, values: flags.FlagValues, options: Options) -> None:
+    """Evaluates a model, and writes and prints what the flags ask for.
 
     Args:
         path: of the model.
         values: the command's flags.
         options: what they say.
-        weights: of a run folder, instead of what the flags say.
-        step: where the points of TensorBoard stand.
     """
-    from lstd.evaluation.occlusion import OccludedDataset
-    from lstd.evaluation.store import FrameStore
-
     config = eval_model.config_for(path, values)
     against = (
         model_kind.existing(values.against, flag="--against", config=values.config)
@@ -92,86 +51,69 @@ def score_model(
     split = _open(path, config, values)
     eval_checks.check_data(split, config, values, options)
     output = common.writable_directory(values.output_directory or str(_beside(path)))
-    one = _subject(path, config, values, options, weights=weights)
+    one = _subject(path, config, values, options)
     other = _other(against, values, options, labels=one.detector.labels) if against else None
-    unfinished = output / _UNFINISHED
-    _tell_of_unfinished(unfinished, resume=values.resume)
-
-    def planned(subject: Subject, name: str, label: str, dataset: Any, **more: float) -> _Pass:
-        return _Pass(
-            subject,
-            label,
-            dataset,
-            FrameStore(unfinished / name, {**subject.facts, **more}, resume=values.resume),
-        )
-
-    # All of them at once: what cannot be resumed is refused before anything runs.
-    main = planned(one, "model", "evaluating", split.dataset)
-    theirs = planned(other, "against", f"evaluating {other.path}", split.dataset) if other else None
-    hidden = {
-        each: planned(
-            one,
-            f"occluded_{each:g}",
-            f"occluded {each:g}",
-            OccludedDataset(split.dataset, probability=each),
-            occluded=each,
-        )
-        for each in options.occlusion
-    }
-    result = _run_all(main, theirs, hidden, split, config, values, options)
-    eval_output.write(output, result, split, config, values, options, step=step)
-    _clear(unfinished)
-    return result.numbers
+    result = _run_all(one, other, split, config, values, options)
+    eval_output.write(output, result, split, config, values, options)
 
 
 def _run_all(
-    main: _Pass,
-    against: _Pass | None,
-    hidden: dict[float, _Pass],
+    one: Subject,
+    other: Subject | None,
     split: Split,
     config: Config,
     values: flags.FlagValues,
     options: Options,
 ) -> Result:
     """Returns what came out of all passes."""
-    from lstd.evaluation import run
+    from lstd.evaluation import evaluate
+    from lstd.evaluation.occlusion import OccludedDataset
 
-    one = main.subject
+    def scored(
+        subject: Subject,
+        label: str,
+        dataset: Iterable[Any] = split.dataset,
+        watchers: Sequence[Any] = (),
+    ) -> tuple[dict[str, float], dict[str, list[Any]]]:
+        return _run(subject, label, dataset, split, values, options, watchers=watchers)
+
     worst = eval_pictures.worst_watchers(
         values, one.detector.labels, one.schedules, config.evaluation.min_score_threshold
     )
-    numbers, metrics = _run(main, split, values, options, watchers=[*worst.values()])
-    theirs = _run(against, split, values, options)[1] if against else {}
-    for probability, each in hidden.items():
-        found, _ = _run(each, split, values, options)
-        numbers.update(run.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
+    numbers, metrics = scored(one, "evaluating", watchers=[*worst.values()])
+    theirs = scored(other, f"evaluating {other.path}")[1] if other else {}
+    for probability in options.occlusion:
+        hidden = OccludedDataset(split.dataset, probability=probability)
+        found, _ = scored(one, f"occluded {probability:g}", hidden)
+        numbers.update(evaluate.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
     return Result(
         model=one.path,
         weights=one.weights,
         schedules=one.schedules,
         numbers=numbers,
         metrics=metrics,
-        against=against.subject.path if against else None,
+        against=other.path if other else None,
         theirs=theirs,
         worst=worst,
     )
 
 
 def _run(
-    planned: _Pass,
+    subject: Subject,
+    label: str,
+    dataset: Iterable[Any],
     split: Split,
     values: flags.FlagValues,
     options: Options,
     *,
-    watchers: Sequence[Any] = (),
+    watchers: Sequence[Any],
 ) -> tuple[dict[str, float], dict[str, list[Any]]]:
     """Returns the numbers, and the metrics of each schedule."""
-    from lstd.evaluation import metric_lists, run
+    from lstd.evaluation import evaluate
+    from lstd.evaluation.metrics import by_name
 
-    subject, videos = planned.subject, len(split.videos)
-    if planned.store.videos:
-        print(f"{planned.label}: {len(planned.store.videos)} of {videos} videos are done already")
-    metrics = metric_lists.metrics_by_schedule(
+    videos = len(split.videos)
+    metrics = by_name.metrics_by_schedule(
         options.factories(), subject.schedules, subject.detector.labels
     )
     seen: set[object] = set()
@@ -180,16 +122,15 @@ def _run(
         seen.add(frame.frame_id[0])
 
     with common.Progress(
-        planned.label, total=_num_frames(split, values.max_frames), unit="frames"
+        label, total=_num_frames(split, values.max_frames), unit="frames"
     ) as progress:
-        numbers = run.evaluate(
+        numbers = evaluate.evaluate(
             subject.detector,
-            planned.dataset,
+            dataset,
             metrics,
             subject.schedules,
             max_frames=values.max_frames,
             watchers=[note, *watchers],
-            store=planned.store,
             progress=lambda count: progress.advance(
                 count, note=f"video {len(seen)} of {videos}" if videos > 1 else ""
             ),
@@ -215,38 +156,24 @@ def _subject(
     values: flags.FlagValues,
     options: Options,
     *,
-    weights: str | None = None,
     keeps_to_its_own: bool = False,
 ) -> Subject:
-    """Returns the model, loaded.
+    """Returns the model, loaded; one that keeps to its own is not asked to follow other schedules.
 
-    Args:
-        path: of the model.
-        config: that comes with it.
-        values: the command's flags.
-        options: what they say.
-        weights: instead of what the flags say.
-        keeps_to_its_own: a model with one network is not asked to follow other schedules.
+    That holds for a model with one network.
     """
-    from lstd.evaluation import run
+    from lstd.evaluation import evaluate
 
     known = _knows_model(path, values)
-    weights = weights or eval_model.weights_of(path, values, config)
+    weights = eval_model.weights_of(path, values, config)
     labels = options.labels or (tuple(config.model.labels) if known else ())
     detector = eval_model.load(path, values, config, weights=weights, labels=labels)
     asked_for = () if keeps_to_its_own and len(detector.networks) == 1 else options.schedules
     names = list(asked_for) or _schedules(detector, config, known)
-    schedules = list(run.checked_schedules(detector, names))
+    schedules = list(evaluate.checked_schedules(detector, names))
     asked = options.latencies if "sap" in options.metrics else None
     eval_checks.check_latencies(schedules, detector.networks, asked)
-    facts = eval_fingerprint.facts(
-        eval_model.files_of(path, weights),
-        config,
-        model_is_known=known,
-        labels=detector.labels,
-        schedules=schedules,
-    )
-    return Subject(path, weights or path.name, detector, schedules, facts)
+    return Subject(path, weights or path.name, detector, schedules)
 
 
 def _other(
@@ -289,24 +216,3 @@ def _beside(path: Path) -> Path:
     if eval_model.is_run(path):
         return model_kind.run_of(path) / "evaluation"
     return (path if path.is_dir() else path.parent) / "evaluation"
-
-
-def _tell_of_unfinished(folder: Path, *, resume: bool) -> None:
-    done = len(list(folder.glob("*/[!.]*.npz")))
-    if done and not resume:
-        print(
-            f"{folder}: what an evaluation that did not end had done (videos: {done}) is removed; "
-            "--resume would have gone on with it",
-            file=sys.stderr,
-        )
-    if resume and not folder.is_dir():
-        print(f"--resume: there is no {folder}; starting from the beginning", file=sys.stderr)
-
-
-def _clear(unfinished: Path) -> None:
-    """Removes what was kept for resuming."""
-    from lstd.evaluation import store
-
-    for folder in unfinished.iterdir():
-        store.clear(folder)
-    unfinished.rmdir()

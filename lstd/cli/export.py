@@ -216,7 +216,7 @@ def _refuse_without_effect(values: flags.FlagValues) -> None:
 def _plan(values: flags.FlagValues, model: Any, config: Config) -> lite_plan.Plan:
     """Returns how the `.tflite` is made, with the representative frames read."""
     from lstd.cli import representative_data
-    from lstd.evaluation.coco import CocoMetric
+    from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.export import lite_plan
 
     data = None

@@ -9,19 +9,18 @@ Every metric has one form, so that they can stand side by side in one run:
 `docs/metrics.md` defines every number.
 """
 
-from lstd.evaluation.breakdown import DistanceMetric, SizeMetric
-from lstd.evaluation.coco import CocoMetric
-from lstd.evaluation.confusion import ConfusionMetric
-from lstd.evaluation.flicker import FlickerMetric
-from lstd.evaluation.streaming import StreamingMetric
-from lstd.evaluation.vid import VidMetric
+from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.metrics.confusion import ConfusionMetric
+from lstd.evaluation.metrics.distance import DistanceMetric
+from lstd.evaluation.metrics.flicker import FlickerMetric
+from lstd.evaluation.metrics.streaming import StreamingMetric
+from lstd.evaluation.metrics.vid import VidMetric
 
 __all__ = [
     "CocoMetric",
     "ConfusionMetric",
     "DistanceMetric",
     "FlickerMetric",
-    "SizeMetric",
     "StreamingMetric",
     "VidMetric",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstd import schedule_names
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation.objects import FrameId, Objects
 
 _ROUNDS = 50  # of k-means; it settles long before
 _NOTHING = Objects(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))

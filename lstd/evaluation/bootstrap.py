@@ -1,15 +1,22 @@
-"""How sure a difference between two sets of detections is: bootstrap over videos, or blocks."""
+"""How sure a difference of two sets of detections is: a paired bootstrap of videos or blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
-from lstd.evaluation import weighted
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.units import units_of
+from lstd.evaluation.arrays import Flat
+from lstd.evaluation.metrics import coco, flicker, vid
+from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.metrics.flicker import FlickerMetric
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.metrics.streaming import StreamingMetric
+from lstd.evaluation.metrics.vid import VidMetric
+from lstd.evaluation.objects import FrameId
 
 NOTHING_TO_COMPARE = (
     "nothing to compare: intervals can be had for coco, vid, vid_ap50, sap and flicker"
@@ -59,7 +66,7 @@ def compare(
     Args:
         one: metrics with all frames added.
         other: the same kinds of metrics, over the same frames.
-        fps: see `lstd.evaluation.units.units_of`.
+        fps: see `lstd.evaluation.bootstrap.units_of`.
         draws: how many.
         confidence: share of the draws that an interval holds.
         seed: of the draws.
@@ -71,7 +78,7 @@ def compare(
         raise ValueError(f"draws must be at least 1, got {draws}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be above 0 and below 1, got {confidence}")
-    pairs = [_checked(a, b) for a, b in zip(one, other, strict=True) if weighted.has(a)]
+    pairs = [_checked(a, b) for a, b in zip(one, other, strict=True) if type(a) in _WEIGHTED]
     if not pairs:
         raise ValueError(NOTHING_TO_COMPARE)
     frames = list(pairs[0][0].ground_truth)
@@ -85,7 +92,7 @@ def compare(
     differences: dict[str, Difference] = {}
     tail = (1 - confidence) / 2
     for a, b in pairs:
-        (order, weighted_a), (_, weighted_b) = weighted.of(a), weighted.of(b)
+        (order, weighted_a), (_, weighted_b) = weighted_of(a), weighted_of(b)
         unit = np.array([units.unit_of[frame] for frame in order])
         once = np.ones(len(order))
         full_a, full_b = weighted_a(once), weighted_b(once)
@@ -109,3 +116,241 @@ def _checked(one: FrameMetric, other: FrameMetric) -> tuple[FrameMetric, FrameMe
         only = one.ground_truth.keys() ^ other.ground_truth.keys()
         raise ValueError(f"frame {min(only)} was scored for one of the two only")
     return one, other
+
+
+MIN_UNITS = 10
+"""Below this a percentile interval is hardly more than the range of the units."""
+BLOCK_SECONDS = 5.0
+
+
+class Units(NamedTuple):
+    """What is drawn: frames that belong together.
+
+    Attributes:
+        unit_of: the number of each frame's unit.
+        num_units: how many there are.
+        text: what they are, for a reader.
+        missing: what an interval still needs, for a reader; "" where there is enough.
+    """
+
+    unit_of: dict[FrameId, int]
+    num_units: int
+    text: str
+    missing: str = ""
+
+
+def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:
+    """Returns videos where there are ten or more, else blocks of at least five seconds.
+
+    Each video is cut into equal blocks, as many as it has whole five seconds; shorter videos share
+    a block with the next.
+
+    Args:
+        frames: all that are scored.
+        fps: frames a second; needed for blocks.
+
+    Raises:
+        ValueError: fewer than ten videos and no fps.
+    """
+    videos = sorted({video for video, _ in frames})
+    if len(videos) >= MIN_UNITS:
+        number_of = {video: number for number, video in enumerate(videos)}
+        return Units(
+            {frame: number_of[frame[0]] for frame in frames}, len(videos), f"{len(videos)} videos"
+        )
+    if fps is None or not fps > 0:
+        raise ValueError(
+            f"intervals over {len(videos)} videos are drawn from blocks of at least "
+            f"{BLOCK_SECONDS:g} seconds, which needs fps (frames a second) above 0"
+        )
+    unit_of = _blocks(sorted(frames), least=math.ceil(BLOCK_SECONDS * fps - 1e-9))
+    count = max(unit_of.values()) + 1
+    text = (
+        f"{count} block{'s' * (count > 1)} of at least {BLOCK_SECONDS:g} s "
+        f"from {len(videos)} video{'s' * (len(videos) > 1)} (fewer than ten videos)"
+    )
+    lacking = MIN_UNITS - count
+    missing = (
+        f"an interval needs {MIN_UNITS} of them; score {lacking * BLOCK_SECONDS:g} s more video, "
+        f"or {MIN_UNITS} videos"
+    )
+    return Units(unit_of, count, text, missing if lacking > 0 else "")
+
+
+def _blocks(frames: Sequence[FrameId], *, least: int) -> dict[FrameId, int]:
+    """Returns the block of each frame; none is shorter than `least` frames if all are not."""
+    pieces: list[tuple[list[FrameId], int]] = []  # frames, and how long they last
+    for _, group in groupby(frames, key=lambda frame: frame[0]):
+        mine = list(group)
+        first, length = mine[0][1], mine[-1][1] - mine[0][1] + 1
+        blocks = max(1, length // least)
+        for number, part in groupby(mine, key=lambda frame: (frame[1] - first) * blocks // length):
+            begin, end = -(-number * length // blocks), -(-(number + 1) * length // blocks)
+            pieces.append((list(part), end - begin))
+    unit_of: dict[FrameId, int] = {}
+    unit, lasted = 0, 0
+    for number, (mine, length) in enumerate(pieces):  # short videos share a block
+        unit_of.update(dict.fromkeys(mine, unit))
+        lasted += length
+        rest = sum(length for _, length in pieces[number + 1 :])
+        if lasted >= least and rest >= least:
+            unit, lasted = unit + 1, 0
+    return unit_of
+
+
+Weighted = Callable[[np.ndarray], dict[str, float]]
+"""From float64 `[F]`, the weight of each frame, to numbers under their names."""
+
+
+def weighted_of(metric: FrameMetric) -> tuple[list[FrameId], Weighted]:
+    """Returns the frames in the order of their weights, and the metric as a function of these.
+
+    Everything is matched once, here. With weights of 1 the numbers are the metric's own.
+    """
+    return _WEIGHTED[type(metric)](metric)
+
+
+def _of_coco(metric: CocoMetric) -> tuple[list[FrameId], Weighted]:
+    frames = metric.flat(by_image=True)
+    return frames.frames, weighted_coco(frames, num_classes=len(metric.labels), prefix="coco/")
+
+
+def _of_streaming(metric: StreamingMetric) -> tuple[list[FrameId], Weighted]:
+    frames = metric.streamed()
+    return frames.frames, weighted_coco(frames, num_classes=len(metric.labels), prefix="sap/")
+
+
+def _of_vid(metric: VidMetric) -> tuple[list[FrameId], Weighted]:
+    counted = metric.counted()
+
+    def weighted(weights: np.ndarray) -> dict[str, float]:
+        precisions = vid.weighted(counted, weights)
+        return {
+            f"vid/ap50{name}": coco.mean_of_measured(precisions[row])
+            for row, name in enumerate(counted.names)
+        }
+
+    return counted.frames.frames, weighted
+
+
+def _of_flicker(metric: FlickerMetric) -> tuple[list[FrameId], Weighted]:
+    frames = metric.flat()
+    found = flicker.found_objects(frames, min_score=metric.min_score)
+    steps = flicker.steps_of(frames, found)
+    changed = steps.before != steps.after
+
+    def weighted(weights: np.ndarray) -> dict[str, float]:
+        weight = weights[steps.frame]
+        return {
+            "flicker/rate": _mean(changed, weight),
+            "flicker/lost": _mean(changed[steps.before], weight[steps.before]),
+            "flicker/found": _mean(found, weights[frames.true_frame]),
+        }
+
+    return frames.frames, weighted
+
+
+class _ClassMatches(NamedTuple):
+    """Of one class, detections by falling score over all frames, up to 100 of each frame.
+
+    Attributes:
+        frame: int64 `[n]`.
+        hit: bool `[10, n]`, by IoU threshold.
+        false: bool `[10, n]`.
+        truths: float64 `[F]`, how many true boxes each frame has.
+    """
+
+    frame: np.ndarray
+    hit: np.ndarray
+    false: np.ndarray
+    truths: np.ndarray
+
+
+def weighted_coco(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
+    """Returns a function of the frames' weights that gives ap, ap50, ap75 and ar100.
+
+    pycocotools matches once; a weight counts a frame so many times. With all weights 1 the numbers
+    are COCO's.
+    """
+    classes = _matches(coco.images(frames, num_classes), len(frames.frames))
+
+    def weighted(weights: np.ndarray) -> dict[str, float]:
+        tables = [_class_tables(each, weights) for each in classes]
+        precision = np.stack([each[0] for each in tables])  # [K, 10, 101]
+        recall = np.stack([each[1] for each in tables])
+        return {
+            f"{prefix}ap": coco.mean_of_measured(precision),
+            f"{prefix}ap50": coco.mean_of_measured(precision[:, 0]),
+            f"{prefix}ap75": coco.mean_of_measured(precision[:, 5]),
+            f"{prefix}ar100": coco.mean_of_measured(recall),
+        }
+
+    return weighted
+
+
+def _matches(evaluated: object, num_frames: int) -> list[_ClassMatches]:
+    """Returns what pycocotools matched, over all areas."""
+    params = evaluated.params  # type: ignore[attr-defined]
+    images = evaluated.evalImgs  # type: ignore[attr-defined]
+    areas, result = len(params.areaRng), []
+    thresholds = len(params.iouThrs)
+    for number in range(len(params.catIds)):
+        begin = number * areas * num_frames
+        mine = [
+            (frame, each)
+            for frame, each in enumerate(images[begin : begin + num_frames])
+            if each is not None
+        ]
+        truths = np.zeros(num_frames)
+        for frame, each in mine:
+            truths[frame] = np.count_nonzero(np.asarray(each["gtIgnore"]) == 0)
+        empty = np.zeros((thresholds, 0))
+        scores = np.concatenate([np.zeros(0), *(each["dtScores"] for _, each in mine)])
+        order = np.argsort(-scores, kind="mergesort")
+        frame_of = np.concatenate(
+            [np.zeros(0, int), *(np.full(len(each["dtScores"]), frame) for frame, each in mine)]
+        )
+        matched = np.concatenate([empty, *(each["dtMatches"] for _, each in mine)], axis=1) > 0
+        ignored = np.concatenate([empty, *(each["dtIgnore"] for _, each in mine)], axis=1) > 0
+        result.append(
+            _ClassMatches(
+                frame_of[order],
+                (matched & ~ignored)[:, order],
+                (~matched & ~ignored)[:, order],
+                truths,
+            )
+        )
+    return result
+
+
+def _class_tables(matches: _ClassMatches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns precision `[10, 101]` and recall `[10]` of a class; -1 without true boxes."""
+    positives = matches.truths @ weights
+    count = len(matches.hit)
+    if positives == 0:
+        return np.full((count, len(coco.RECALLS)), -1.0), np.full(count, -1.0)
+    weight = weights[matches.frame]
+    hits = np.cumsum(matches.hit * weight, axis=1)
+    false = np.cumsum(matches.false * weight, axis=1)
+    recall = hits / positives
+    precision = hits / np.maximum(hits + false, np.spacing(1))
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    result = np.zeros((count, len(coco.RECALLS)))
+    for row in range(count):
+        at = np.searchsorted(recall[row], coco.RECALLS, side="left")
+        reached = at < recall.shape[1]
+        result[row, reached] = envelope[row, at[reached]]
+    return result, recall[:, -1] if recall.shape[1] else np.zeros(count)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else -1.0
+
+
+_WEIGHTED: dict[type, Callable[..., tuple[list[FrameId], Weighted]]] = {
+    CocoMetric: _of_coco,
+    VidMetric: _of_vid,
+    StreamingMetric: _of_streaming,
+    FlickerMetric: _of_flicker,
+}

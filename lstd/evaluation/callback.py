@@ -7,9 +7,10 @@ from typing import Any
 
 import tf_keras as keras
 
-from lstd.evaluation import metric_lists, run
-from lstd.evaluation.coco import CocoMetric
-from lstd.evaluation.detector import ModelDetector
+from lstd.evaluation import evaluate
+from lstd.evaluation.detectors import ModelDetector
+from lstd.evaluation.metrics import by_name
+from lstd.evaluation.metrics.coco import CocoMetric
 
 
 class EvaluationCallback(keras.callbacks.Callback):
@@ -31,7 +32,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self,
         dataset: Iterable[Any],
         *,
-        metrics: metric_lists.Metrics | None = None,
+        metrics: by_name.Metrics | None = None,
         schedules: Sequence[str] | None = None,
         prefix: str = "val_",
     ) -> None:
@@ -50,7 +51,7 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates and adds the numbers to `logs`, which is how Keras's callbacks pass them on."""
-        numbers = run.evaluate(self._detector, self.dataset, self.metrics, self.schedules)
+        numbers = evaluate.evaluate(self._detector, self.dataset, self.metrics, self.schedules)
         if logs is not None:
             logs.update(
                 {self.prefix + name: value for name, value in numbers.items() if name != "frames"}
@@ -61,10 +62,10 @@ def _coco_summary(labels: tuple[str, ...]) -> CocoMetric:
     return CocoMetric(labels, per_class=False)
 
 
-def _refuse_objects(metrics: metric_lists.Metrics) -> None:
+def _refuse_objects(metrics: by_name.Metrics) -> None:
     lists = metrics.values() if isinstance(metrics, Mapping) else [metrics]
     for metric in (metric for each in lists for metric in each):
-        if not metric_lists.is_factory(metric):
+        if not by_name.is_factory(metric):
             raise ValueError(
                 f"a {type(metric).__name__} would count all epochs together; give its class"
             )

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from lstd.evaluation.detector import ClipDetector
-from lstd.evaluation.store import Frame, FrameStore
+from lstd.evaluation.detectors import ClipDetector
 from lstd.ops import schedule as schedule_ops
 from lstd.types import ClipBatch, Detections, GroundTruth
+
+
+class Frame(NamedTuple):
+    """A frame of a video, ready for the metrics: NumPy, boxes in pixels, no padding.
+
+    Attributes:
+        frame_id: (video, index).
+        ground_truth: `boxes`, `classes`, and where the data has them `track_ids`, `is_crowd`.
+        detections: for each schedule `boxes`, `classes`, `scores`, and `network`, which ran.
+        image: `[H, W, C]`, as the dataset gave it.
+    """
+
+    frame_id: tuple[bytes, int]
+    ground_truth: dict[str, np.ndarray]
+    detections: dict[str, dict[str, Any]]
+    image: np.ndarray
 
 
 def detect_clips(
     detector: ClipDetector,
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
     schedules: Sequence[str],
-    store: FrameStore | None = None,
 ) -> Iterator[list[Frame]]:
     """Yields the frames of each batch of clips with what `detector` finds under each schedule.
 
@@ -26,7 +40,6 @@ def detect_clips(
         detector: see `ClipDetector`.
         dataset: as in `lstd.evaluate`.
         schedules: names; a detector with a single network runs once and ignores them.
-        store: see `lstd.evaluate`.
 
     Raises:
         ValueError: the number of lanes changes in the midst of a video.
@@ -43,9 +56,6 @@ def detect_clips(
                 )
             lanes = len(clip.frames)
             states = {name: detectors[name].initial_state(lanes) for name in schedules}
-        if store is not None and store.has_all(clip):
-            yield store.completed(_frames_of(clip, ground_truth, {}, {}))
-            continue
         found: dict[str, Detections] = {}
         ran: dict[str, np.ndarray] = {}
         for name, each in detectors.items():
@@ -55,10 +65,7 @@ def detect_clips(
             own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
             shape = np.asarray(clip.frame_index).shape
             ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
-        frames = _frames_of(clip, ground_truth, found, ran)
-        yield frames if store is None else store.completed(frames)
-    if store is not None:
-        store.end()
+        yield _frames_of(clip, ground_truth, found, ran)
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:

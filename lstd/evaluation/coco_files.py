@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstd import documents, label_map
-from lstd.evaluation import frames
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation import objects
+from lstd.evaluation.objects import FrameId, Objects
 from lstd.whole_file import write_whole
 
 
@@ -233,13 +233,13 @@ def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
         return str(image.get("file_name", image["id"])), 0
     video = videos.get(image["video_id"], {})
     name = video.get("name", image["video_id"])
-    return frames.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
+    return objects.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
 
 
 def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
     tracks = [row.get("instance_id", row.get("track_id", -1)) for row in rows]
     boxes = [_corners(row["bbox"]) for row in rows]
-    return frames.ground_truth_of(
+    return objects.ground_truth_of(
         frame,
         {
             "boxes": boxes,
@@ -257,7 +257,7 @@ def _found(
     frame: FrameId, rows: list[tuple[Any, int, float, str | None]], num_classes: int
 ) -> Objects:
     networks = {row[3] for row in rows}
-    return frames.detections_of(
+    return objects.detections_of(
         frame,
         {
             "boxes": [_corners(row[0]) for row in rows],

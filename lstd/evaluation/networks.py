@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lstd import schedule_names
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation.objects import FrameId, Objects
 
 
 def network_of(schedule: str, index: int) -> str:

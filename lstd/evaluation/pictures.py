@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from lstd.evaluation import clip_frames, flat, vid
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.frames import detections_of, frame_id_of, ground_truth_of
-from lstd.evaluation.store import Frame
+from lstd.evaluation import arrays, clip_frames
+from lstd.evaluation.clip_frames import Frame
+from lstd.evaluation.metrics import vid
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import detections_of, frame_id_of, ground_truth_of
 from lstd.media import contact_sheet, draw
 from lstd.media.video_writer import VideoWriter
 from lstd.types import ClipBatch, Detections, GroundTruth
@@ -185,9 +186,9 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
     name = frame_id_of(frame.frame_id)
     true = ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
     found = detections_of(name, frame.detections[schedule], num_classes=num_classes)
-    arrays = flat.flatten({name: true}, {name: found})
-    outcomes = vid.outcomes_of(arrays, np.ones((1, len(true.boxes)), bool))
-    certain = arrays.scores >= min_score
+    flat = arrays.flatten({name: true}, {name: found})
+    outcomes = vid.outcomes_of(flat, np.ones((1, len(true.boxes)), bool))
+    certain = flat.scores >= min_score
     hits = int(((outcomes.true_of >= 0) & certain).sum())
     return len(true.boxes) - hits, int(certain.sum()) - hits
 

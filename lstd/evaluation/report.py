@@ -1,282 +1,255 @@
-"""One HTML page that shows a run: tables, plots, pictures, a video. It needs nothing else."""
+"""The report of an evaluation: one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
-import base64
-import html
-import mimetypes
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote
+from typing import Any
 
-from lstd.whole_file import write_whole
+import numpy as np
 
+from lstd.evaluation import html_page, plots, results
+from lstd.evaluation.html_page import Picture, Table
+from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.metrics.confusion import ConfusionMetric
 
-class Table(NamedTuple):
-    """A table of text.
-
-    Attributes:
-        title: stands above it; may be empty.
-        header: the names of the columns.
-        rows: as many cells each.
-        caption: stands below it: what the numbers are, on which data, with which command.
-        words: how many columns hold words, from the left; the others hold numbers.
-    """
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-    words: int = 1
+_IN_PLOTS = ("distance/", "occluded/")
+NOT_SHOWN = ("vid/classes", "coco/ar", "sap/ar")
+_FADES = (
+    "AP50 by distance to the last frame that the large network saw, 0 that frame: a falling line "
+    "is a memory that fades."
+)
+_DASH = "A dash: there was nothing to measure."
 
 
-class Picture(NamedTuple):
-    """A picture.
-
-    Attributes:
-        content: the bytes of a PNG, JPEG or GIF, or the path of such a file.
-        caption: stands below it.
-        wide: as wide as the page, where others stand side by side.
-    """
-
-    content: bytes | str | os.PathLike[str]
-    caption: str = ""
-    wide: bool = False
-
-
-def write_report(
+def write(
     path: str | os.PathLike[str],
     *,
     title: str,
-    summary: str = "",
+    summary: str,
+    numbers: Mapping[str, float],
+    metrics: Mapping[str, Sequence[Any]],
     tables: Sequence[Table] = (),
-    plots: Sequence[Picture] = (),
     pictures: Sequence[Picture] = (),
-    video: str | os.PathLike[str] | None = None,
+    video: Path | None = None,
     video_caption: str = "",
-    embed_video_below_mb: float = 20.0,
     notes: Sequence[str] = (),
-    details: Sequence[Table] = (),
 ) -> Path:
-    """Writes the page and returns its path. All texts are plain text, not HTML.
-
-    The pictures stand in the page itself. So does the video if it is small; otherwise the page
-    links to the file where it lies, relative to the page.
+    """Writes the page and returns its path.
 
     Args:
-        path: of the HTML file; it appears only when it is whole.
+        path: of the HTML file.
         title: of the page.
-        summary: what the page shows, in a sentence or two.
-        tables: in order.
-        plots: half as wide as the page.
-        pictures: such as frames with boxes, side by side.
-        video: an MP4, WebM or GIF file.
+        summary: what was evaluated, on what.
+        numbers: of all schedules, as `lstd.evaluate` names them.
+        metrics: of each schedule, from which the curves are drawn.
+        tables: more of them, after the numbers.
+        pictures: such as the worst frames.
+        video: a file.
         video_caption: stands below it.
-        embed_video_below_mb: how small a video has to be to stand in the page.
-        notes: what a reader should know; a paragraph each.
-        details: tables at the end, folded until somebody opens them.
+        notes: a paragraph each.
 
     Raises:
-        ValueError: a row with another number of cells than its header; bytes that are no picture.
-        OSError: a picture or the video cannot be read, or the page cannot be written.
+        ValueError, OSError: as `write_report` does.
+        ImportError: matplotlib is not installed.
     """
-    path = Path(path)
-    sections = [
-        _video(video, video_caption, page=path, below_mb=embed_video_below_mb) if video else "",
-        _tables(tables),
-        _gallery("Curves", plots, "wide"),
-        _gallery("Frames", pictures, ""),
-        _notes(notes),
-        "".join(_folded(table) for table in details),
+    schedules = list(metrics)
+    by_schedule = {name: results.of_schedule(numbers, name, schedules) for name in schedules}
+    labels = metrics[schedules[0]][0].labels
+    header, rows = results.table(numbers, schedules)
+    return html_page.write_page(
+        path,
+        title=title,
+        summary=summary,
+        tables=[overall(by_schedule, labels), per_class(by_schedule, metrics), *tables],
+        plots=curves(by_schedule, metrics),
+        pictures=pictures,
+        video=video,
+        video_caption=video_caption,
+        notes=notes,
+        details=[Table("All numbers", header, rows, _DASH)],
+    )
+
+
+def overall(by_schedule: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Table:
+    """Returns the numbers over all classes, with what they mean.
+
+    Those that are plotted are left out, and those for which there was nothing to measure.
+    """
+    single = {f"{name}/{label}" for name in _of_classes() for label in labels}
+    names = dict.fromkeys(name for mine in by_schedule.values() for name in mine)
+    rows = [
+        [name, meaning(name), *(results.text_of(mine.get(name)) for mine in by_schedule.values())]
+        for name in names
+        if name not in single
+        and not name.startswith(NOT_SHOWN)
+        and (name == "distance/fade_ap50" or not name.startswith(_IN_PLOTS))
+        and any(mine.get(name, -1) != -1 for mine in by_schedule.values())
     ]
-    page = _PAGE.format(
-        title=html.escape(title),
-        style=_STYLE,
-        summary=f'<p class="summary">{html.escape(summary)}</p>' if summary else "",
-        body="\n".join(section for section in sections if section),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page.encode())
-    return path
-
-
-def _tables(tables: Sequence[Table]) -> str:
-    """Returns the tables, narrow ones side by side."""
-    if not tables:
-        return ""
-    return f'<div class="cards">{"".join(_table(table) for table in tables)}</div>'
-
-
-def _table(table: Table) -> str:
-    title = f"<h2>{html.escape(table.title)}</h2>" if table.title else ""
-    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
-    kind = "" if narrow else ' class="row"'
-    return f"<section{kind}>{title}{_grid(table)}{_caption(table.caption)}</section>\n"
-
-
-def _folded(table: Table) -> str:
-    return (
-        f"<section><details><summary>{html.escape(table.title)}</summary>"
-        f"{_grid(table)}{_caption(table.caption)}</details></section>\n"
+    return Table(
+        "Results",
+        ["metric", "what it is", *by_schedule],
+        rows,
+        "A column for each schedule. All numbers, also of what could not be measured here, stand "
+        "at the end of the page.",
+        words=2,
     )
 
 
-def _grid(table: Table) -> str:
-    for row in table.rows:
-        if len(row) != len(table.header):
-            raise ValueError(
-                f"table {table.title!r}: the row {list(row)} has {len(row)} cells for "
-                f"{len(table.header)} columns"
-            )
-    kinds = [' class="word"' if place < table.words else "" for place in range(len(table.header))]
-    many = len(table.header) > _MANY_COLUMNS
-    head = "".join(
-        f'<th scope="col"{kind}>{html.escape(cell).replace("/", "/<br>" if many else "/")}</th>'
-        for kind, cell in zip(kinds, table.header, strict=True)
-    )
-    lines = [
-        f'<tr><th scope="row"{kinds[0]}>{html.escape(row[0])}</th>'
-        + "".join(
-            f"<td{kind}>{html.escape(cell)}</td>"
-            for kind, cell in zip(kinds[1:], row[1:], strict=True)
-        )
-        + "</tr>"
-        for row in table.rows
+def per_class(
+    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
+) -> Table:
+    """Returns the AP of each class under each schedule, and how many objects it has."""
+    first = next(iter(metrics.values()))[0]
+    counts = np.zeros(len(first.labels), int)
+    for objects in first.ground_truth.values():
+        counts += np.bincount(objects.classes, minlength=len(counts))
+    present = [
+        name
+        for name in _of_classes()
+        if any(f"{name}/{label}" in mine for mine in by_schedule.values() for label in first.labels)
     ]
-    kind = "many" if many else "full" if table.words > 1 else ""
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    several = len(by_schedule) > 1
+    columns = [(name, schedule) for schedule in by_schedule for name in present]
+    return Table(
+        "Classes",
+        ["class", "objects", *(f"{s} {n}" if several else n for n, s in columns)],
+        [
+            [
+                label,
+                f"{counts[index]:,}",
+                *(results.text_of(by_schedule[s].get(f"{n}/{label}")) for n, s in columns),
+            ]
+            for index, label in enumerate(first.labels)
+        ],
+        f"Objects are counted frame by frame. {_DASH}",
     )
 
 
-def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
-    if not pictures:
-        return ""
-    figures = "".join(_figure(picture, title) for picture in pictures)
-    return f'<section><h2>{title}</h2><div class="gallery {kind}">{figures}</div></section>\n'
+def curves(
+    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
+) -> list[Picture]:
+    """Returns all that can be drawn of these metrics, for every schedule; wide ones last."""
+    pictures = [
+        *_precision_recall(metrics),
+        *distances(by_schedule),
+        *_occlusion(by_schedule),
+        *_confusion(metrics),
+    ]
+    return sorted(pictures, key=lambda picture: picture.wide)
 
 
-def _figure(picture: Picture, title: str) -> str:
-    kind = ' class="wide"' if picture.wide else ""
-    text = html.escape(picture.caption)
-    return (
-        f'<figure{kind}><img alt="{text or title}" src="{_picture_uri(picture.content)}">'
-        + (f"<figcaption>{text}</figcaption>" if text else "")
-        + "</figure>"
+def distances(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+    """Returns AP50 by distance to the last large frame; nothing where there is one distance."""
+    far = [
+        int(name.split("/")[1])
+        for numbers in by_schedule.values()
+        for name in numbers
+        if name.startswith("distance/") and name.split("/")[1].isdigit()
+    ]
+    if not far or not max(far):
+        return []
+    names = [str(distance) for distance in range(max(far) + 1)]
+    values = {
+        schedule: [numbers.get(f"distance/{name}/ap50", -1.0) for name in names]
+        for schedule, numbers in by_schedule.items()
+    }
+    picture = plots.over_names(values, names, x_label="frames since the last large one")
+    return [Picture(picture, _FADES)]
+
+
+def _precision_recall(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
+    coco = {name: _one(mine, CocoMetric) for name, mine in metrics.items()}
+    coco = {name: metric for name, metric in coco.items() if metric is not None}
+    if not coco:
+        return []
+    overall = plots.precision_recall({s: m.precision_recall(0.5) for s, m in coco.items()})
+    text = "Precision over recall at IoU 0.5, mean of all classes; with the area."
+    return [Picture(overall, text)]
+
+
+def _occlusion(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+    name = "coco/ap50"
+    probabilities = [
+        each.split("/")[1]
+        for each in next(iter(by_schedule.values()))
+        if each.startswith("occluded/") and each.endswith(f"/{name}")
+    ]
+    if not probabilities:
+        return []
+    values = {
+        schedule: [
+            numbers.get(name, -1.0),
+            *(numbers[f"occluded/{each}/{name}"] for each in probabilities),
+        ]
+        for schedule, numbers in by_schedule.items()
+    }
+    picture = plots.over_names(
+        values, ["0", *probabilities], x_label="probability that an object is partly hidden"
     )
+    return [Picture(picture, "AP50 when objects are hidden by rectangles, alike for every model.")]
 
 
-def _video(video: str | os.PathLike[str], caption: str, *, page: Path, below_mb: float) -> str:
-    path = Path(video)
-    kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
-    if path.stat().st_size <= below_mb * 1e6:
-        source = _data_uri(path.read_bytes(), kind)
-        link = ""
-    else:
-        source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
-        link = f'<p class="caption"><a href="{source}">{html.escape(path.name)}</a></p>'
-    if kind.startswith("image/"):
-        shown = f'<img alt="{html.escape(caption or path.name)}" src="{source}">'
-    else:
-        shown = (
-            f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
-        )
-    return f'<section class="video"><h2>Video</h2>{shown}{_caption(caption)}{link}</section>\n'
+def _confusion(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
+    found = {name: _one(mine, ConfusionMetric) for name, mine in metrics.items()}
+    found = {name: metric for name, metric in found.items() if metric is not None}
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    picture = plots.confusion({n: metric.matrix() for n, metric in found.items()}, first.labels)
+    caption = (
+        f"What is taken for what, by detections from a score of {first.min_score:g} at IoU "
+        f"{first.iou:g}. (missed): objects on which none stands; (nothing): detections that stand "
+        "on no object."
+    )
+    return [Picture(picture, caption, wide=plots.is_wide(len(found), len(first.labels)))]
 
 
-def _notes(notes: Sequence[str]) -> str:
-    if not notes:
-        return ""
-    paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return f"<section><h2>Notes</h2>{paragraphs}</section>\n"
+def _one(metrics: Sequence[Any], kind: type) -> Any:
+    """Returns the first metric of a kind; None: there is none."""
+    return next((metric for metric in metrics if isinstance(metric, kind)), None)
 
 
-def _caption(text: str) -> str:
-    return f'<p class="caption">{html.escape(text)}</p>' if text else ""
+def _of_classes() -> tuple[str, ...]:
+    """Returns the numbers that there are for each class."""
+    return ("coco/ap", "coco/ap50", "vid/ap50")
 
 
-def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
-    data = content if isinstance(content, bytes) else Path(content).read_bytes()
-    for kind, beginning in _KINDS.items():
-        if data.startswith(beginning):
-            return _data_uri(data, kind)
-    where = "bytes" if isinstance(content, bytes) else os.fspath(content)
-    raise ValueError(f"{where}: not a PNG, JPEG or GIF picture")
+_MEANINGS = {
+    "coco/ap": "mean over IoU 0.50 to 0.95",
+    "coco/ap50": "at IoU 0.50",
+    "coco/ap75": "at IoU 0.75",
+    "coco/ap_small": "objects below 32 x 32 pixels",
+    "coco/ap_medium": "objects in between",
+    "coco/ap_large": "objects above 96 x 96 pixels",
+    "vid/ap50": "ImageNet VID's AP at IoU 0.5",
+    "vid/ap50_slow": "of slow objects, motion IoU from 0.9",
+    "vid/ap50_medium": "of objects in between",
+    "vid/ap50_fast": "of fast objects, motion IoU up to 0.7",
+    "sap/missed": "share of frames with no output yet",
+    "sap/in_time": "share of frames that show their own output",
+    "sap/lag_frames": "mean age of what is shown, in frames",
+    "distance/fade_ap50": "AP50 just after a large frame, less that farthest from one",
+    "confusion/found": "share of objects that a detection stands on",
+    "confusion/right_class": "of those, share with the right class",
+    "confusion/false": "share of detections that stand on nothing",
+    "flicker/rate": "share of steps in which an object appears or disappears",
+    "flicker/lost": "of objects that were found, share lost in the next frame",
+    "flicker/found": "share of objects found, frame by frame",
+}
 
 
-def _data_uri(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def meaning(name: str) -> str:
+    """Returns what a number means, "" for one that has no words of its own.
 
+    >>> meaning("sap/ap50")
+    'streaming, at IoU 0.50'
 
-_FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
-_MANY_COLUMNS = 8  # above which it is set smaller
-
-_KINDS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<header><h1>{title}</h1>{summary}</header>
-{body}
-</main>
-</body>
-</html>
-"""
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2530; --soft: #5b6675; --line: #dfe3e8;
-  --page: #f6f7f9; --card: #ffffff; --mark: #2563a8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #9aa5b3; --line: #333b46;
-  --page: #14181d; --card: #1c2229; --mark: #7db3ea; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 40px 20px 64px; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 8px; }
-h2 { font-size: 1.1rem; margin: 0 0 14px; }
-a { color: var(--mark); }
-.summary { color: var(--soft); font-size: 1.05rem; max-width: 46em; margin: 0; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 20px 22px; margin-top: 22px; }
-section > p { max-width: 46em; }
-.cards { columns: 2 420px; column-gap: 22px; margin-top: 22px; }
-.cards > section { break-inside: avoid; margin: 0 0 22px; }
-.cards + section { margin-top: 0; }
-.cards > .row { column-span: all; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-table.full, table.many { width: 100%; }
-table.many { font-size: .85rem; }
-th, td { padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; }
-.many th, .many td { padding-right: 10px; }
-.many thead th { width: 1px; }
-th:last-child, td:last-child { padding-right: 0; }
-thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space: normal;
-  vertical-align: bottom; }
-tbody th { font-weight: 500; white-space: normal; }
-.word { text-align: left; }
-td.word { color: var(--soft); font-size: .9rem; }
-tbody tr:last-child > * { border-bottom: 0; }
-.caption, figcaption { color: var(--soft); font-size: .88rem; margin: 8px 0 0; }
-.gallery { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
-.gallery { grid-auto-flow: dense; align-items: start; }
-.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
-figure { margin: 0; }
-figure.wide { grid-column: 1 / -1; }
-summary { cursor: pointer; font-weight: 600; }
-details[open] summary { margin-bottom: 14px; }
-img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff; }
-.gallery img { width: 100%; }
-.video video, .video img { margin: 0 auto; }
-"""
+    Args:
+        name: without a schedule before it.
+    """
+    if name in _MEANINGS:
+        return _MEANINGS[name]
+    of_coco = _MEANINGS.get(name.replace("sap/", "coco/", 1))
+    return f"streaming, {of_coco}" if of_coco else ""

@@ -99,33 +99,6 @@ def save_results(
     return paths
 
 
-def write_scalars(
-    directory: str | os.PathLike[str],
-    results: Mapping[str, float],
-    *,
-    step: int = 0,
-) -> None:
-    """Adds the numbers to TensorBoard's curves, as `evaluation/<name>`; not those that are -1.
-
-    Args:
-        directory: for the event files; made if it is not there.
-        results: what `lstd.evaluate` returned.
-        step: where the points stand.
-    """
-    import tensorflow as tf
-
-    # `tf.summary.scalar` does only this, but imports the tensorboard package for it.
-    metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = "scalars"
-    writer = tf.summary.create_file_writer(os.fspath(directory))
-    with writer.as_default():
-        for name, value in results.items():
-            if value != -1:
-                point = tf.cast(value, tf.float32)
-                tf.summary.write(f"evaluation/{name}", point, step=step, metadata=metadata)
-    writer.close()
-
-
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Returns the header and the rows of a table of differences with their intervals."""
     rows = []

@@ -63,8 +63,8 @@ def export_tflite(
             carried, in the form of a clip T at a time: int8 takes the ranges of all values from
             them, and needs them; and the report says how far the file is from the model on them.
         representative_frames: how many of them are used at most, from the first on.
-        metric: a factory such as `lstd.evaluation.coco.CocoMetric`. Where the data has ground
-            truth, the report has its numbers, of the model and of the file.
+        metric: a factory such as `lstd.evaluation.CocoMetric`. Where the data has ground truth,
+            the report has its numbers, of the model and of the file.
         cell: "fused" has the memory in few operations, the fastest with XNNPACK; "separate" has it
             group by group, for runtimes whose grouped convolutions are slow, and in clips. The
             weights are the same. None: fused, in a clip separate.

@@ -55,7 +55,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [
         (["--against={single}"], "intervals over 2 videos are drawn from blocks"),
-        (["--against={single}", "--metrics=size,confusion"], "nothing to compare: intervals"),
+        (["--against={single}", "--metrics=distance,confusion"], "nothing to compare: intervals"),
         (["--against={single}x", "--fps=1"], "--against: no file or folder "),
         (["--against={data}", "--fps=1"], "data.tfrecord"),
         (

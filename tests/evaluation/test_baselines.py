@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lstd.evaluation import baselines
-from lstd.evaluation.coco import CocoMetric
-from lstd.evaluation.frames import Objects
+from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.objects import Objects
 
 
 def objects(boxes: list[list[float]], classes: list[int], *, score: float = 0.5) -> Objects:

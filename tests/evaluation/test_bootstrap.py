@@ -9,13 +9,11 @@ import pytest
 
 from lstd.evaluation import (
     CocoMetric,
+    ConfusionMetric,
     FlickerMetric,
-    SizeMetric,
     StreamingMetric,
     VidMetric,
     bootstrap,
-    units,
-    weighted,
 )
 
 LABELS = ("cat", "dog")
@@ -66,7 +64,7 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
 def test_weights_of_one_give_the_metrics_own_numbers(kind: Any, arguments: Any, more: Any) -> None:
     metric = filled(kind, frames(3, 12, noise=6), *arguments, **more)
-    order, numbers_of = weighted.of(metric)
+    order, numbers_of = bootstrap.weighted_of(metric)
 
     numbers = numbers_of(np.ones(len(order)))
 
@@ -87,7 +85,7 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
         for copy in range(times[video])
     ]
 
-    order, numbers_of = weighted.of(metric)
+    order, numbers_of = bootstrap.weighted_of(metric)
     numbers = numbers_of(np.array([times[video] for video, _ in order], float))
 
     result = filled(kind, again, *arguments, **more).result()
@@ -97,7 +95,7 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
 
 
 def test_ten_videos_are_drawn_as_they_are() -> None:
-    drawn = units.units_of([(f"v{n}", i) for n in range(10) for i in range(3)], fps=None)
+    drawn = bootstrap.units_of([(f"v{n}", i) for n in range(10) for i in range(3)], fps=None)
 
     assert drawn.text == "10 videos"
     assert drawn.unit_of["v4", 0] == drawn.unit_of["v4", 2] != drawn.unit_of["v5", 0]
@@ -118,7 +116,7 @@ def test_fewer_videos_are_cut_into_blocks_of_five_seconds(
 ) -> None:
     names = [(f"v{n}", i) for n, length in enumerate(lengths) for i in range(length)]
 
-    drawn = units.units_of(names, fps=fps)
+    drawn = bootstrap.units_of(names, fps=fps)
 
     assert sorted(np.bincount(list(drawn.unit_of.values()))) == sorted(sizes)
     assert drawn.text.startswith(f"{len(sizes)} blocks of at least 5 s from {len(lengths)} video")
@@ -148,7 +146,7 @@ def test_fewer_than_ten_units_give_no_interval_and_say_what_is_missing(
 
 def test_blocks_without_fps_are_refused() -> None:
     with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
-        units.units_of([("v", 0)], fps=None)
+        bootstrap.units_of([("v", 0)], fps=None)
 
 
 def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:
@@ -196,7 +194,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(ValueError, match="need the same metrics and the same classes"):
         bootstrap.compare([filled(CocoMetric, parts)], [filled(VidMetric, parts)])
     with pytest.raises(ValueError, match="nothing to compare: intervals can be had for coco"):
-        bootstrap.compare([filled(SizeMetric, parts)], [filled(SizeMetric, parts)])
+        bootstrap.compare([filled(ConfusionMetric, parts)], [filled(ConfusionMetric, parts)])
     with pytest.raises(ValueError, match="draws must be at least 1"):
         bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts)], draws=0)
     with pytest.raises(ValueError, match="confidence must be above 0 and below 1, got 95"):

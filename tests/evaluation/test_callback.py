@@ -12,7 +12,7 @@ import tf_keras as keras
 
 import lstd
 from lstd.evaluation.callback import EvaluationCallback
-from lstd.evaluation.coco import CocoMetric
+from lstd.evaluation.metrics.coco import CocoMetric
 from tests import tiny
 from tests.evaluation.fakes import FakeModel, clips
 

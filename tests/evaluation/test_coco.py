@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd.evaluation import coco_library
-from lstd.evaluation.coco import NAMES, CocoMetric
-from lstd.evaluation.coco_library import Library
-from lstd.evaluation.collector import Collector
+from lstd.evaluation.metrics import coco
+from lstd.evaluation.metrics.coco import NAMES, CocoMetric, Library
+from tests.evaluation.fakes import Collector
 
 LABELS = ("cat", "dog")
 BOX = [10.0, 20.0, 50.0, 80.0]  # 40 x 60 px: medium
@@ -130,8 +129,7 @@ def test_libraries_give_the_same_tables(seed: int) -> None:
     frames = metric.flat(by_image=True)
 
     ours, theirs = (
-        coco_library.tables(frames, num_classes=2, library=name)
-        for name in ("pycocotools", "hotcoco")
+        coco.coco_tables(frames, num_classes=2, library=name) for name in ("pycocotools", "hotcoco")
     )
 
     np.testing.assert_allclose(theirs.precision, ours.precision, rtol=0, atol=1e-12)
@@ -142,15 +140,13 @@ def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("hotcoco")
     metric = CocoMetric(LABELS)
     metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
-    monkeypatch.setattr(coco_library, "MANY_DETECTIONS", 1)
+    monkeypatch.setattr(coco, "MANY_DETECTIONS", 1)
     used = []
-    monkeypatch.setattr(
-        coco_library, "_hotcoco", lambda *a, real=coco_library._hotcoco: used.append(1) or real(*a)
-    )
+    monkeypatch.setattr(coco, "_hotcoco", lambda *a, real=coco._hotcoco: used.append(1) or real(*a))
 
     assert metric.result()["coco/ap"] == pytest.approx(1.0)
     assert used
-    monkeypatch.setattr(coco_library.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(coco.importlib.util, "find_spec", lambda name: None)
     metric._changed()
     with pytest.warns(UserWarning, match="1 detections by pycocotools"):
         assert metric.result()["coco/ap"] == pytest.approx(1.0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lstd.evaluation import CocoMetric, coco_files
-from lstd.evaluation.frames import Objects
+from lstd.evaluation.objects import Objects
 from tests.golden.reference import SHARED
 
 TRUTH = {

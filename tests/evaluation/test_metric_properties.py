@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstd.evaluation import CocoMetric, VidMetric
-from lstd.evaluation.accumulator import FrameMetric
+from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 pytestmark = pytest.mark.parametrize("kind", [CocoMetric, VidMetric], ids=["coco", "vid"])
 

@@ -32,19 +32,6 @@ def test_precision_recall_draws_one_line_for_each_name() -> None:
     assert (both != pixels(plots.precision_recall({"LARGE": FALLING}))).any()
 
 
-def test_each_class_has_a_panel_with_a_line_for_each_schedule() -> None:
-    def drawn(classes: int) -> bytes:
-        curves = {f"class {k}": {"LARGE": FALLING, "SMALL": NONE} for k in range(classes)}
-        return plots.precision_recall_by_class(curves)
-
-    one, four, eight = drawn(1), drawn(4), drawn(8)
-
-    assert pixels(four).shape[1] == 2 * pixels(one).shape[1]  # as wide as the page
-    assert pixels(four).shape[0] == pixels(one).shape[0]
-    assert pixels(eight).shape[0] > 1.5 * pixels(four).shape[0]  # four in a row
-    assert blue(eight) > 1.7 * blue(four)
-
-
 def test_line_over_names_leaves_out_what_was_not_measured() -> None:
     names = ("0-16", "16-32", "32-")
     whole = plots.over_names({"LARGE": [0.2, 0.5, 0.9]}, names, x_label="size")
@@ -78,8 +65,6 @@ def test_confusion_has_a_panel_for_each_schedule_and_room_for_the_classes(
 def test_nothing_to_plot_is_said() -> None:
     with pytest.raises(ValueError, match="no precision-recall curve"):
         plots.precision_recall({})
-    with pytest.raises(ValueError, match="no precision-recall curve"):
-        plots.precision_recall_by_class({})
     with pytest.raises(ValueError, match="nothing to plot over size"):
         plots.over_names({}, [], x_label="size")
     with pytest.raises(ValueError, match=r"2 labels for a matrix of \[2, 2\]"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd.evaluation import catalogue
+from lstd.evaluation.metrics import by_name
 
 LABELS = ("cat", "dog")
 BOX = [10.0, 20.0, 50.0, 80.0]
@@ -23,10 +23,10 @@ def found(box: list[float] = BOX, label: int = 0, score: float = 0.9) -> dict[st
     return {"boxes": [box], "classes": [label], "scores": [score], "network": "large"}
 
 
-@pytest.fixture(params=catalogue.NAMES)
+@pytest.fixture(params=by_name.NAMES)
 def metric(request: pytest.FixtureRequest) -> Any:
     """One of all metrics, with a frame."""
-    made = catalogue.factory(request.param, latencies=5.0, fps=30)(LABELS)
+    made = by_name.factory(request.param, latencies=5.0, fps=30)(LABELS)
     made.add(("video 7", 11), truth(), found())
     return made
 
@@ -78,9 +78,9 @@ def test_frames_that_cannot_be_are_refused_and_change_nothing(
     assert len(metric) == 1
 
 
-@pytest.mark.parametrize("name", catalogue.NAMES)
+@pytest.mark.parametrize("name", by_name.NAMES)
 def test_data_set_without_frames_is_refused(name: str) -> None:
-    metric = catalogue.factory(name, latencies=5.0, fps=30)(LABELS)
+    metric = by_name.factory(name, latencies=5.0, fps=30)(LABELS)
 
     with pytest.raises(ValueError, match=r"has no frames: the data set is empty, or nothing was"):
         metric.result()
@@ -91,7 +91,7 @@ def test_data_set_without_frames_is_refused(name: str) -> None:
     [("vid", "the motion split needs them"), ("flicker", "flicker follows objects over frames")],
 )
 def test_missing_track_ids_are_refused_where_they_are_needed(name: str, why: str) -> None:
-    metric = catalogue.factory(name)(LABELS)
+    metric = by_name.factory(name)(LABELS)
 
     with pytest.raises(
         ValueError, match=rf"\('video 7', 12\): the ground truth has no track_ids; {why}"
@@ -103,9 +103,9 @@ def test_missing_track_ids_are_refused_where_they_are_needed(name: str, why: str
     assert len(metric) == 1
 
 
-@pytest.mark.parametrize("name", sorted(set(catalogue.NAMES) - {"vid", "flicker"}))
+@pytest.mark.parametrize("name", sorted(set(by_name.NAMES) - {"vid", "flicker"}))
 def test_other_metrics_do_without_track_ids(name: str) -> None:
-    metric = catalogue.factory(name, latencies=5.0, fps=30)(LABELS)
+    metric = by_name.factory(name, latencies=5.0, fps=30)(LABELS)
 
     metric.add(FRAME, truth(track_ids=None), found())
 

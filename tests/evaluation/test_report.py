@@ -1,130 +1,114 @@
-"""The report page: well formed, self-contained, and what it was given stands in it."""
+"""The report of an evaluation: what was measured stands in it, for every schedule."""
 
 from __future__ import annotations
 
-import base64
-from html.parser import HTMLParser
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from lstd.evaluation.report import Picture, Table, write_report
+from lstd.evaluation import evaluate, report, results
+from lstd.evaluation.clip_frames import Frame
+from lstd.evaluation.metrics import by_name
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-_VOID = {"meta", "img", "source"}
-
-
-class Page(HTMLParser):
-    """Reads a page; every element that was opened must be closed, in order."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.seen: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
-        self.addresses += [value or "" for name, value in attributes if name in ("src", "href")]
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+LABELS = ("cat", "dog", "yak")
+SCHEDULES = ("LARGE", "SKIP1", "SMALL")
+NAMES = ("coco", "vid", "sap", "distance", "confusion", "flicker")
 
 
-def test_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"video")
-    (tmp_path / "frame.png").write_bytes(PNG)
-
-    path = write_report(
-        tmp_path / "out" / "report.html",
-        title="A run",
-        summary="What it is.",
-        tables=[Table("Results", ["metric", "LARGE"], [["coco/ap", "0.5"]], "On eight frames.")],
-        plots=[Picture(PNG, "Losses")],
-        pictures=[Picture(tmp_path / "frame.png")],
-        video=tmp_path / "clip.mp4",
-        video_caption="The clip.",
-        notes=["A note.", "Another."],
-    )
-
-    page = Page(path)
-    for text in ("A run", "What it is.", "Results", "coco/ap", "0.5", "On eight frames.", "Losses"):
-        assert text in page.text
-    for text in ("The clip.", "A note.", "Another."):
-        assert text in page.text
-    uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
-    assert page.addresses == ["data:video/mp4;base64,dmlkZW8=", uri, uri]
-    assert "http" not in path.read_text()
-    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
-
-
-def test_empty_page_is_well_formed(tmp_path: Path) -> None:
-    page = Page(write_report(tmp_path / "report.html", title="Nothing"))
-
-    assert page.addresses == []
-    assert "section" not in page.seen
-
-
-def test_text_is_escaped(tmp_path: Path) -> None:
-    nasty = '<b> & "quotes" {braces}'
-
-    page = Page(
-        write_report(
-            tmp_path / "report.html",
-            title=nasty,
-            summary=nasty,
-            tables=[Table(nasty, [nasty], [[nasty]], nasty)],
-            pictures=[Picture(PNG, nasty)],
-            notes=[nasty],
+def evaluated(names: tuple[str, ...] = NAMES) -> tuple[dict[str, float], dict[str, list[Any]]]:
+    """Returns numbers and metrics: the small network calls a dog a cat, and there is no yak."""
+    named = by_name.named(list(names), latencies={"large": 5, "small": 5}, fps=10)
+    metrics = by_name.metrics_by_schedule(named, SCHEDULES, LABELS)
+    boxes = np.array([[0, 0, 40, 40], [60, 60, 160, 160]], float)
+    for index in range(6):
+        true = {"boxes": boxes, "classes": [0, 1], "track_ids": [0, 1]}
+        found = {}
+        for schedule in SCHEDULES:
+            large = schedule == "LARGE" or (schedule == "SKIP1" and index % 2 == 0)
+            classes = [0, 1] if large else [0, 0]
+            found[schedule] = {
+                "boxes": boxes,
+                "classes": classes,
+                "scores": [0.9, 0.8],
+                "network": "large" if large else "small",
+            }
+        evaluate.add_frame(
+            metrics, Frame((b"v", index), true, found, np.zeros(0)), num_classes=len(LABELS)
         )
+    return {"frames": 6, **evaluate.results_of(metrics)}, metrics
+
+
+def test_page_has_every_schedule_in_tables_and_curves(tmp_path: Path) -> None:
+    numbers, metrics = evaluated()
+    numbers.update({f"{s}/occluded/0.5/coco/ap50": 0.5 for s in SCHEDULES})
+
+    path = report.write(
+        tmp_path / "report.html", title="T", summary="S", numbers=numbers, metrics=metrics
     )
 
-    assert "b" not in page.seen
-    assert page.text.count(nasty) == 9  # the title twice: on the tab and on the page
+    page = path.read_text()
+    assert page.count("data:image/png") == 4
+    for caption in (
+        "Precision over recall at IoU 0.5, mean of all classes",
+        "AP50 by distance to the last frame that the large network saw",
+        "AP50 when objects are hidden",
+        "What is taken for what, by detections from a score of 0.5 at IoU 0.5",
+    ):
+        assert f"<figcaption>{caption}" in page
+    assert "http" not in page
+    folded = page.partition("<details>")[2]
+    assert "coco/ar10" in folded
+    assert "coco/ar10" not in page.partition("<details>")[0]
 
 
-def test_large_video_is_linked_relative_to_the_page(tmp_path: Path) -> None:
-    (tmp_path / "my clip.mp4").write_bytes(b"0" * 2000)
+def test_overall_table_leaves_out_classes_plots_and_what_was_not_measured() -> None:
+    numbers, _ = evaluated()
+    by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
 
-    page = Page(
-        write_report(
-            tmp_path / "out" / "report.html",
-            title="A run",
-            video=tmp_path / "my clip.mp4",
-            embed_video_below_mb=0.001,
-        )
-    )
+    table = report.overall(by_schedule, LABELS)
 
-    assert page.addresses == ["../my%20clip.mp4"] * 2
-
-
-def test_animated_gif_is_shown_as_a_picture(tmp_path: Path) -> None:
-    (tmp_path / "clip.gif").write_bytes(b"GIF89a")
-
-    page = Page(write_report(tmp_path / "r.html", title="A run", video=tmp_path / "clip.gif"))
-
-    assert "video" not in page.seen
-    assert page.addresses[0].startswith("data:image/gif;base64,")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert table.header == ["metric", "what it is", *SCHEDULES]
+    assert rows["vid/ap50"] == ["ImageNet VID's AP at IoU 0.5", "1.000", "0.750", "0.500"]
+    assert "distance/fade_ap50" not in rows  # distances of 0 and 1 only: nothing to compare
+    assert not any("cat" in name or name.startswith(("coco/ar", "vid/classes")) for name in rows)
+    assert "coco/ap_small" not in rows  # no object is that small
 
 
-def test_what_cannot_be_shown_is_refused_and_no_page_appears(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
+def test_class_table_has_each_metric_under_each_schedule() -> None:
+    numbers, metrics = evaluated()
+    by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
 
-    with pytest.raises(ValueError, match=r"table 'R': the row \['a', 'b'\] has 2 cells for 1"):
-        write_report(path, title="x", tables=[Table("R", ["one"], [["a", "b"]])])
-    with pytest.raises(ValueError, match="bytes: not a PNG, JPEG or GIF"):
-        write_report(path, title="x", pictures=[Picture(b"text")])
-    with pytest.raises(FileNotFoundError):
-        write_report(path, title="x", video=tmp_path / "absent.mp4")
-    assert not path.exists()
+    table = report.per_class(by_schedule, metrics)
+
+    columns = ["LARGE coco/ap", "LARGE coco/ap50", "LARGE vid/ap50"]
+    assert table.header[:5] == ["class", "objects", *columns]
+    rows = {row[0]: list(row[1:]) for row in table.rows}
+    assert rows["dog"] == ["6", *["1.000"] * 3, *["0.505", "0.505", "0.500"], *["0.000"] * 3]
+    assert rows["yak"] == ["0", *"–" * 9]  # noqa: RUF001 - dashes
+
+
+def test_what_was_not_asked_for_is_not_drawn(tmp_path: Path) -> None:
+    numbers, metrics = evaluated(("flicker",))
+
+    page = report.write(
+        tmp_path / "report.html", title="T", summary="S", numbers=numbers, metrics=metrics
+    ).read_text()
+
+    assert "data:image/png" not in page
+    assert "flicker/rate" in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_over_all_classes_has_words(name: str) -> None:
+    numbers, _ = evaluated((name,))
+    family = by_name.family(name)
+    of_parts = re.compile(rf"({family}/(\d|none)|.*/({'|'.join(LABELS)})$)")
+
+    for full in numbers:
+        short = full.partition("/")[2] if full.startswith("LARGE/") else ""
+        if short and not of_parts.match(short) and not short.startswith(report.NOT_SHOWN):
+            assert report.meaning(short), short

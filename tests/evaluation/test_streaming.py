@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstd.evaluation import CocoMetric, StreamingMetric
-from lstd.evaluation.streaming import Mode, shown_at
+from lstd.evaluation.metrics.streaming import Mode, shown_at
 
 LABELS = ("cat",)
 

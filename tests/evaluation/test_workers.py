@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.evaluation import (
-    CocoMetric,
-    ConfusionMetric,
-    VidMetric,
-    catalogue,
-    run,
-)
+from lstd.evaluation import CocoMetric, ConfusionMetric, VidMetric, evaluate
+from lstd.evaluation.metrics import by_name
 from lstd.evaluation.occlusion import OccludedDataset
 from tests.evaluation.fakes import FakeModel, clips
 
@@ -73,9 +68,9 @@ HALVES: dict[str, Callable[[Part], bool]] = {
 
 
 @pytest.mark.parametrize("halves", HALVES)
-@pytest.mark.parametrize("name", catalogue.NAMES)
+@pytest.mark.parametrize("name", by_name.NAMES)
 def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
-    make = catalogue.factory(name, latencies=LATENCIES, fps=30)
+    make = by_name.factory(name, latencies=LATENCIES, fps=30)
     frames = parts(seed=list(HALVES).index(halves))
     whole = filled(make, frames)
     left = filled(make, [part for part in frames if HALVES[halves](part)])
@@ -120,7 +115,7 @@ def test_occluded_halves_equal_the_occluded_whole() -> None:
             for clip, true in clips([list(videos)], unroll=4)
         ]
         metric = CocoMetric(("by large", "by small"))
-        run.evaluate(Sees(), OccludedDataset(data, probability=0.5), [metric], ["LARGE"])
+        evaluate.evaluate(Sees(), OccludedDataset(data, probability=0.5), [metric], ["LARGE"])
         return metric
 
     merged = occluded((b"a", 12), (b"b", 8)).merge(occluded((b"c", 20)))

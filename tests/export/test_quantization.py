@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from lstd import config_io
-from lstd.evaluation.coco import CocoMetric
+from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
     check,
     fidelity,

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from lstd.evaluation.coco import NAMES, CocoMetric
+from lstd.evaluation.metrics.coco import NAMES, CocoMetric
 from tests.golden.reference import reference
 
 

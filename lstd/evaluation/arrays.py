@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation.objects import FrameId, Objects
 
 _PAIRS_AT_ONCE = 1 << 20  # 8 MB for each of some ten arrays
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.evaluation import clip_frames, run
-from lstd.evaluation.coco import CocoMetric
-from lstd.evaluation.collector import Collector
-from lstd.evaluation.detector import ModelDetector
+from lstd.evaluation import clip_frames, evaluate
+from lstd.evaluation.detectors import ModelDetector
+from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.types import Detections
-from tests.evaluation.fakes import HEIGHT, WIDTH, FakeModel, clips
+from tests.evaluation.fakes import HEIGHT, WIDTH, Collector, FakeModel, clips
 
 LABELS = ("by large", "by small")
 LANES = [[(b"a", 5), (b"b", 3)], [(b"c", 4), (b"d", 6)]]  # padding: 1 + 1 frames, 0 + 0
@@ -23,7 +22,7 @@ ALL = {(name.decode(), i) for lane in LANES for name, length in lane for i in ra
 
 def collected(model: Any, dataset: Any, schedules: Sequence[str]) -> dict[str, Collector]:
     collectors = {name: Collector(LABELS) for name in schedules}
-    run.evaluate(model, dataset, {name: [c] for name, c in collectors.items()}, schedules)
+    evaluate.evaluate(model, dataset, {name: [c] for name, c in collectors.items()}, schedules)
     return collectors
 
 
@@ -73,14 +72,14 @@ def test_one_trace_serves_all_schedules_and_all_later_runs() -> None:
     model = FakeModel()
     detector = ModelDetector(model)
 
-    run.evaluate(detector, clips(LANES, unroll=2), schedules=["LARGE", "SKIP3", "SMALL"])
-    run.evaluate(detector, clips(LANES, unroll=2), schedules=["SKIP1", "RANDOM"])
+    evaluate.evaluate(detector, clips(LANES, unroll=2), schedules=["LARGE", "SKIP3", "SMALL"])
+    evaluate.evaluate(detector, clips(LANES, unroll=2), schedules=["SKIP1", "RANDOM"])
 
     assert model.traces == 1
 
 
 def test_padding_neither_counts_nor_reaches_the_metrics() -> None:
-    numbers = run.evaluate(FakeModel(), clips(LANES, unroll=4), schedules=["LARGE"])
+    numbers = evaluate.evaluate(FakeModel(), clips(LANES, unroll=4), schedules=["LARGE"])
     found = collected(FakeModel(), clips(LANES, unroll=4), ["LARGE"])["LARGE"]
 
     assert numbers["frames"] == len(ALL) == 18
@@ -100,8 +99,8 @@ def test_boxes_are_in_pixels_of_a_frame_that_is_not_square() -> None:
 
 def test_names_have_the_schedule_before_them_only_where_there_are_several() -> None:
     dataset = clips(LANES, unroll=2)
-    one = run.evaluate(FakeModel(), dataset, schedules=["LARGE"])
-    two = run.evaluate(FakeModel(), dataset, schedules=["LARGE", "SMALL"])
+    one = evaluate.evaluate(FakeModel(), dataset, schedules=["LARGE"])
+    two = evaluate.evaluate(FakeModel(), dataset, schedules=["LARGE", "SMALL"])
 
     # True boxes are of class 0, which only the large network finds.
     assert one["coco/ap"] == two["LARGE/coco/ap"] == pytest.approx(1.0, abs=1e-12)
@@ -114,7 +113,7 @@ def test_without_schedules_the_models_own_counts() -> None:
     model = FakeModel()
     collector = Collector(LABELS)
 
-    numbers = run.evaluate(model, dataset, [CocoMetric, collector])
+    numbers = evaluate.evaluate(model, dataset, [CocoMetric, collector])
 
     assert told(collector, "v") == [(0, 1), (1, 1), (0, 2), (1, 2)]  # SKIP1
     assert 0.4 < numbers["coco/ap"] < 0.6
@@ -124,14 +123,14 @@ def test_single_backbone_runs_on_every_frame() -> None:
     dataset = clips([[(b"v", 3)]], unroll=3)
     model = FakeModel(networks=("large",))
 
-    assert run.evaluate(model, dataset)["coco/ap"] == pytest.approx(1.0, abs=1e-12)
-    assert run.evaluate(model, dataset, schedules=["LARGE"])["frames"] == 3
+    assert evaluate.evaluate(model, dataset)["coco/ap"] == pytest.approx(1.0, abs=1e-12)
+    assert evaluate.evaluate(model, dataset, schedules=["LARGE"])["frames"] == 3
     with pytest.raises(ValueError, match="SKIP3: this model has one backbone"):
-        run.evaluate(model, dataset, schedules=["SKIP3"])
+        evaluate.evaluate(model, dataset, schedules=["SKIP3"])
 
 
 def test_metric_may_be_made_by_any_factory() -> None:
-    numbers = run.evaluate(
+    numbers = evaluate.evaluate(
         FakeModel(),
         clips([[(b"v", 2)]], unroll=2),
         [lambda labels: CocoMetric(labels, per_class=False)],
@@ -146,7 +145,7 @@ def test_labels_are_numbered_where_the_model_has_none() -> None:
     model = FakeModel()
     model.labels = ()
 
-    numbers = run.evaluate(model, clips([[(b"v", 2)]], unroll=2))
+    numbers = evaluate.evaluate(model, clips([[(b"v", 2)]], unroll=2))
 
     assert {"coco/ap/class 0", "coco/ap/class 1"} < set(numbers)
 
@@ -176,7 +175,7 @@ def test_anything_of_the_form_of_a_detector_can_be_evaluated() -> None:
 def test_progress_hears_how_many_frames_each_batch_had() -> None:
     heard: list[int] = []
 
-    run.evaluate(FakeModel(), clips([[(b"v", 5)]], unroll=2), progress=heard.append)
+    evaluate.evaluate(FakeModel(), clips([[(b"v", 5)]], unroll=2), progress=heard.append)
 
     assert heard == [2, 2, 1]
 
@@ -184,9 +183,9 @@ def test_progress_hears_how_many_frames_each_batch_had() -> None:
 def test_smaller_last_batch_is_fine_between_videos_only() -> None:
     wide, narrow = clips([[(b"a", 2)], [(b"b", 2)]], unroll=2), clips([[(b"c", 4)]], unroll=2)
 
-    assert run.evaluate(FakeModel(), wide + narrow)["frames"] == 8
+    assert evaluate.evaluate(FakeModel(), wide + narrow)["frames"] == 8
     with pytest.raises(ValueError, match="from 2 to 1 clips in a batch within a video"):
-        run.evaluate(FakeModel(), wide + narrow[1:])
+        evaluate.evaluate(FakeModel(), wide + narrow[1:])
 
 
 def test_datasets_of_tf_data_are_read() -> None:
@@ -200,7 +199,7 @@ def test_datasets_of_tf_data_are_read() -> None:
     stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches)
     collector = Collector(LABELS)
 
-    numbers = run.evaluate(
+    numbers = evaluate.evaluate(
         FakeModel(), tf.data.Dataset.from_tensor_slices(stacked), [collector], ["LARGE"]
     )
 
@@ -228,7 +227,7 @@ def test_what_cannot_be_is_refused(
     dataset = clips(LANES, unroll=2) if dataset is None else dataset
 
     with pytest.raises(ValueError, match=message):
-        run.evaluate(FakeModel(), dataset, metrics, schedules)
+        evaluate.evaluate(FakeModel(), dataset, metrics, schedules)
 
 
 def test_true_frames_need_no_model() -> None:

@@ -1,4 +1,4 @@
-"""Resuming, watchers, part of the data, names of metrics: what surrounds the run."""
+"""Watchers, part of the data, names of metrics: what surrounds the run."""
 
 from __future__ import annotations
 
@@ -9,115 +9,35 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.evaluation import catalogue, run, store, streams
-from lstd.evaluation.collector import Collector
+from lstd.evaluation import detectors, evaluate
+from lstd.evaluation.clip_frames import Frame
+from lstd.evaluation.metrics import by_name
 from lstd.evaluation.pictures import SideBySide, WorstFrames, mistakes
-from lstd.evaluation.store import Frame, FrameStore
 from lstd.types import Detections
-from tests.evaluation.fakes import FakeModel, clips
+from tests.evaluation.fakes import Collector, FakeModel, clips
 
 LABELS = ("by large", "by small")
 VIDEOS = [[(b"a", 5), (b"b", 3), (b"c", 4)]]
 
 
-class Interrupted(Exception):
-    """As Ctrl-C would."""
-
-
-def stopping(after: int) -> Any:
-    seen = [0]
-
-    def progress(count: int) -> None:
-        seen[0] += count
-        if seen[0] > after:
-            raise Interrupted
-
-    return progress
-
-
-class Counting:
-    """A detector that notes how many clips it sees."""
-
-    def __init__(self) -> None:
-        self.inner = run.as_detector(FakeModel())
-        self.clips = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def detect_clip(self, *arguments: Any) -> Any:
-        self.clips += 1
-        return self.inner.detect_clip(*arguments)
-
-
-@pytest.mark.parametrize("lanes", [VIDEOS, [[(b"a", 5), (b"b", 3)], [(b"c", 4), (b"d", 6)]]])
-def test_interrupted_run_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, lanes: Any) -> None:
-    data, names = clips(lanes, unroll=2), ["SKIP1", "LARGE"]
-    whole = run.evaluate(FakeModel(), data, ["coco", "distance"], names)
-    facts = {"model": "m", "schedules": names}
-    first = FrameStore(tmp_path / "kept", facts, resume=False)
-    with pytest.raises(Interrupted):
-        run.evaluate(
-            FakeModel(), data, ["coco"], names, store=first, progress=stopping(len(lanes) * 8)
-        )
-
-    again = FrameStore(tmp_path / "kept", facts, resume=True)
-    detector = Counting()
-    resumed = run.evaluate(detector, data, ["coco", "distance"], names, store=again)
-
-    assert again.videos[:1] == ["a"]
-    assert resumed == whole
-    assert detector.clips < 2 * len(data)
-    third = Counting()
-    run.evaluate(
-        third, data, ["coco"], names, store=FrameStore(tmp_path / "kept", facts, resume=True)
-    )
-    assert third.clips == 0
-    fresh = FrameStore(tmp_path / "kept", facts, resume=False)
-    assert fresh.videos == []
-    store.clear(fresh.folder)
-    assert not (tmp_path / "kept").exists()
-
-
-def test_other_evaluation_and_damaged_files_are_not_resumed(tmp_path: Path) -> None:
-    FrameStore(tmp_path, {"model": "one"}, resume=False)
-    with pytest.raises(ValueError, match="model was one, is two; leave out --resume"):
-        FrameStore(tmp_path, {"model": "two"}, resume=True)
-    (tmp_path / "x.npz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"x.npz: damaged, remove it"):
-        FrameStore(tmp_path, {"model": "one"}, resume=True)
-
-
-def test_file_that_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "facts.json").write_text("{}")
-    half = tmp_path / ".lstd-1.part"
-    half.mkdir()
-    (half / "x.npz").write_bytes(b"PK")
-
-    store = FrameStore(tmp_path, {}, resume=True)
-
-    assert store.videos == []
-    assert not half.exists()
-
-
 def test_part_of_the_data_is_its_first_frames() -> None:
     collector = Collector(LABELS)
 
-    numbers = run.evaluate(
+    numbers = evaluate.evaluate(
         FakeModel(), clips(VIDEOS, unroll=2), [collector], ["LARGE"], max_frames=6
     )
 
     assert numbers["frames"] == 6
     assert sorted(collector.ground_truth) == [*(("a", i) for i in range(5)), ("b", 0)]
     with pytest.raises(ValueError, match="max_frames must be at least 1"):
-        run.evaluate(FakeModel(), [], max_frames=0)
+        evaluate.evaluate(FakeModel(), [], max_frames=0)
 
 
 def test_metrics_by_name_and_networks_from_the_run() -> None:
-    numbers = run.evaluate(
+    numbers = evaluate.evaluate(
         FakeModel(),
         clips([[(b"v", 6)]], unroll=3),
-        ["vid_ap50", "sap", "distance", "confusion", "size"],
+        ["vid_ap50", "sap", "distance", "confusion"],
         ["SKIP2", "LARGE"],
         latencies={"large": 0, "small": 0},
         fps=30,
@@ -129,16 +49,16 @@ def test_metrics_by_name_and_networks_from_the_run() -> None:
     assert numbers["LARGE/vid/ap50"] == numbers["LARGE/sap/in_time"] == 1.0
     assert "SKIP2/confusion/found" in numbers
     with pytest.raises(ValueError, match=r"unknown metric 'cocoo'; .* did you mean coco"):
-        run.evaluate(FakeModel(), [], ["cocoo"])
+        evaluate.evaluate(FakeModel(), [], ["cocoo"])
     with pytest.raises(ValueError, match="sap needs latencies"):
-        run.evaluate(FakeModel(), [], ["sap"])
+        evaluate.evaluate(FakeModel(), [], ["sap"])
     with pytest.raises(ValueError, match=r"metrics must be a list, such as \['coco'\]"):
-        run.evaluate(FakeModel(), [], "coco")
+        evaluate.evaluate(FakeModel(), [], "coco")
 
 
-@pytest.mark.parametrize("name", catalogue.NAMES)
+@pytest.mark.parametrize("name", by_name.NAMES)
 def test_every_name_makes_a_metric_with_numbers(name: str) -> None:
-    metric = catalogue.factory(name, latencies=5.0, fps=30, schedule="LARGE")(LABELS)
+    metric = by_name.factory(name, latencies=5.0, fps=30, schedule="LARGE")(LABELS)
     metric.add(
         ("v", 0),
         {"boxes": [[0, 0, 9, 9]], "classes": [0], "track_ids": [1]},
@@ -167,8 +87,8 @@ def test_occluded_passes_have_their_own_numbers_and_images() -> None:
         for clip, true in clips([[(b"v", 40)]], unroll=4)
     ]
 
-    one = run.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.25, 1])
-    two = run.evaluate(Seeing(), data, ["coco"], ["LARGE", "SMALL"], occlusion=[1])
+    one = evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.25, 1])
+    two = evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE", "SMALL"], occlusion=[1])
 
     assert one["coco/ap"] == pytest.approx(1.0)
     assert 0.5 < one["occluded/0.25/coco/ap"] < 0.95
@@ -177,9 +97,9 @@ def test_occluded_passes_have_their_own_numbers_and_images() -> None:
     assert two["LARGE/occluded/1/coco/ap"] == 0.0
     assert two["LARGE/coco/ap"] == pytest.approx(1.0)
     with pytest.raises(ValueError, match="with occlusion the metrics must be names or classes"):
-        run.evaluate(Seeing(), data, [Collector(LABELS)], ["LARGE"], occlusion=[0.5])
+        evaluate.evaluate(Seeing(), data, [Collector(LABELS)], ["LARGE"], occlusion=[0.5])
     with pytest.raises(ValueError, match="a probability twice"):
-        run.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.5, 0.5])
+        evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.5, 0.5])
 
 
 class Stream:
@@ -217,8 +137,8 @@ def test_streams_keep_lanes_and_schedules_apart() -> None:
     ]
     collectors = {name: Collector(LABELS) for name in ("SKIP1", "LARGE")}
 
-    run.evaluate(
-        streams.StreamDetector(Stream),
+    evaluate.evaluate(
+        detectors.StreamDetector(Stream),
         data,
         {name: [each] for name, each in collectors.items()},
         ["SKIP1", "LARGE"],
@@ -230,7 +150,7 @@ def test_streams_keep_lanes_and_schedules_apart() -> None:
     assert {each.network for each in collectors["LARGE"].detections.values()} == {"large"}
     assert len(found) == 18
     with pytest.raises(ValueError, match="does not say what its classes are called"):
-        streams.StreamDetector(lambda name: type("Mute", (Stream,), {"labels": ()})(name))
+        detectors.StreamDetector(lambda name: type("Mute", (Stream,), {"labels": ()})(name))
 
 
 def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> None:
@@ -238,7 +158,7 @@ def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> Non
     path = tmp_path / "v.mp4"
 
     with SideBySide(path, LABELS, ["LARGE", "SMALL"], fps=10) as video:
-        run.evaluate(
+        evaluate.evaluate(
             FakeModel(), clips(VIDEOS, unroll=2), ["coco"], ["LARGE", "SMALL"], watchers=[video]
         )
 
@@ -252,7 +172,7 @@ def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> Non
         pytest.raises(ValueError, match="videos come in turns"),
         SideBySide(tmp_path / "w.mp4", LABELS, ["LARGE"], fps=10) as video,
     ):
-        run.evaluate(
+        evaluate.evaluate(
             FakeModel(),
             clips([[(b"a", 4)], [(b"b", 4)]], unroll=2),
             ["coco"],

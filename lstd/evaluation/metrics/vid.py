@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.evaluation import coco, flat, motion
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.flat import Flat, Pairs
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation import arrays
+from lstd.evaluation.arrays import Flat, Pairs
+from lstd.evaluation.metrics import coco
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import FrameId, Objects
 
 _IOU = 0.5
 _TOLERANCE_PX = 10.0  # small boxes need less overlap: as if they were drawn 10 pixels too large
@@ -141,8 +142,8 @@ def count(frames: Flat, *, num_classes: int, split: bool) -> Counted:
     """
     sets = {"": np.ones(len(frames.true_boxes), bool)}
     if split:
-        moved = motion.motion_iou(frames)
-        sets.update({f"_{name}": motion.in_range(moved, name) for name in motion.RANGES})
+        moved = motion_iou(frames)
+        sets.update({f"_{name}": in_range(moved, name) for name in RANGES})
     in_set = np.stack(list(sets.values()))
     return Counted(
         frames,
@@ -173,7 +174,7 @@ def outcomes_of(frames: Flat, in_set: np.ndarray) -> Outcomes:
     false = np.full((len(in_set), len(frames.scores)), np.nan)
     share_out = _share_out(frames, in_set)
     candidates = []
-    for pairs in flat.overlaps(frames, pixel=1.0):
+    for pairs in arrays.overlaps(frames, pixel=1.0):
         if not len(pairs.found):
             continue
         may = (pairs.iou >= threshold[pairs.true]) & (
@@ -193,7 +194,7 @@ def outcomes_of(frames: Flat, in_set: np.ndarray) -> Outcomes:
             )
     true_of = np.full(len(frames.scores), -1)
     if candidates:
-        chosen = flat.first_come(Pairs(*map(np.concatenate, zip(*candidates, strict=True))))
+        chosen = arrays.first_come(Pairs(*map(np.concatenate, zip(*candidates, strict=True))))
         true_of[list(chosen)] = list(chosen.values())
     return Outcomes(true_of, false)
 
@@ -295,3 +296,57 @@ def _hits(
 def _curve(hit: np.ndarray, false: np.ndarray, positives: float) -> Curve:
     hits = np.cumsum(hit)
     return Curve(hits / positives, hits / np.maximum(hits + np.cumsum(false), _EPSILON))
+
+
+WINDOW = 10
+"""Frames before and after that count."""
+
+RANGES = {"slow": (0.9, 1.0), "medium": (0.7, 0.9), "fast": (0.0, 0.7)}
+"""Motion IoU from and to, closed at both ends: a box at exactly 0.7 is both fast and medium."""
+
+_ROUNDING = 1e-9  # the mean of IoUs that is 0.7 by rights may miss it by the last bits
+
+
+def motion_iou(frames: Flat, *, window: int = WINDOW) -> np.ndarray:
+    """Returns the motion IoU of each true box, float64 `[M]`.
+
+    It is the mean IoU with the boxes of the same track in frames t - window ... t + window, itself
+    left out; frames that are not there, at the ends of a video or where the track is unseen, do not
+    count; 0 for a box without any such neighbour. Boxes include their last pixel.
+
+    Args:
+        frames: every true box has its track id. A track is known by its id within a video, whatever
+            its class; two boxes of one track in one frame are each other's neighbours.
+        window: in frames.
+
+    Source: the slow, medium and fast objects of Zhu et al., Flow-Guided Feature Aggregation, 2017.
+    """
+    videos = np.unique([video for video, _ in frames.frames], return_inverse=True)[1]
+    numbers = np.array([number for _, number in frames.frames], np.int64)
+    video, time = videos[frames.true_frame], numbers[frames.true_frame]
+    order = np.lexsort((time, frames.track_ids, video))
+    video, time, track = video[order], time[order], frames.track_ids[order]
+    boxes = frames.true_boxes[order]
+    total, count = np.zeros(len(order)), np.zeros(len(order))
+    # Neighbours of a box stand near it in this order; go one place further until none is near.
+    for step in range(1, len(order)):
+        first = np.flatnonzero(
+            (video[step:] == video[:-step])
+            & (track[step:] == track[:-step])
+            & (time[step:] - time[:-step] <= window)
+        )
+        if not len(first):
+            break
+        shared = arrays.iou(boxes[first], boxes[first + step], pixel=1.0)
+        for rows in (first, first + step):  # each row once, so that += does not lose any
+            total[rows] += shared
+            count[rows] += 1
+    result = np.zeros(len(order))
+    result[order] = total / np.maximum(count, 1)
+    return result
+
+
+def in_range(motion: np.ndarray, name: str) -> np.ndarray:
+    """Returns whether boxes belong to "slow", "medium" or "fast", bool `[M]`."""
+    low, high = RANGES[name]
+    return (motion >= low - _ROUNDING) & (motion <= high + _ROUNDING)

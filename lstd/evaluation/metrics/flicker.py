@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.evaluation import vid
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.flat import Flat
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation.arrays import Flat
+from lstd.evaluation.metrics import vid
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import FrameId, Objects
 
 
 class Steps(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from lstd.evaluation import flat, frames
-from lstd.evaluation.flat import Flat
-from lstd.evaluation.frames import FrameId, Objects
+from lstd.evaluation import arrays, objects
+from lstd.evaluation.arrays import Flat
+from lstd.evaluation.objects import FrameId, Objects
 
 Metric = TypeVar("Metric", bound="FrameMetric")
 
@@ -62,20 +62,20 @@ class FrameMetric:
                 cannot be (classes outside the labels, boxes that are not finite); each names the
                 frame.
         """
-        frame = frames.frame_id_of(frame_id)
+        frame = objects.frame_id_of(frame_id)
         num_classes = len(self.labels)
         true = found = None
         if ground_truth is not None:
             if frame in self._ground_truth:
                 raise ValueError(f"frame {frame} was added before")
-            true = frames.ground_truth_of(frame, ground_truth, num_classes=num_classes)
+            true = objects.ground_truth_of(frame, ground_truth, num_classes=num_classes)
             self._check_truth(frame, true)
         elif frame not in self._ground_truth:
             raise ValueError(f"frame {frame} is unknown: it has no ground truth")
         if detections is not None:
             if frame in self._detections:
                 raise ValueError(f"the detections of frame {frame} were added before")
-            found = frames.detections_of(frame, detections, num_classes=num_classes)
+            found = objects.detections_of(frame, detections, num_classes=num_classes)
             self._check_found(frame, found)
         if true is not None:
             self._ground_truth[frame] = true
@@ -121,7 +121,7 @@ class FrameMetric:
             ValueError: no frame was added.
         """
         self._refuse_nothing()
-        return flat.flatten(self._ground_truth, self._detections, by_image=by_image)
+        return arrays.flatten(self._ground_truth, self._detections, by_image=by_image)
 
     def _refuse_nothing(self) -> None:
         if not self._ground_truth:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lstd.evaluation import flat
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.flat import Flat, Pairs
+from lstd.evaluation import arrays
+from lstd.evaluation.arrays import Flat, Pairs
+from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 
 class ConfusionMetric(FrameMetric):
@@ -69,16 +69,16 @@ def confusion_matrix(frames: Flat, *, num_classes: int, min_score: float, iou: f
     """Returns counts as in `ConfusionMetric.matrix`."""
     certain = frames.scores >= min_score
     in_crowd = np.zeros(len(certain), bool)
-    own_area = flat.areas(frames.found_boxes, pixel=0.0)
+    own_area = arrays.areas(frames.found_boxes, pixel=0.0)
     candidates = [Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
-    for pairs in flat.overlaps(frames, pixel=0.0):
+    for pairs in arrays.overlaps(frames, pixel=0.0):
         crowd = frames.is_crowd[pairs.true]
         may = certain[pairs.found] & ~crowd & (pairs.iou >= iou)
         candidates.append(Pairs(*(part[may] for part in pairs)))
         found, true = pairs.found[crowd], pairs.true[crowd]
-        shared = flat.intersections(frames.found_boxes[found], frames.true_boxes[true], pixel=0.0)
+        shared = arrays.intersections(frames.found_boxes[found], frames.true_boxes[true], pixel=0.0)
         in_crowd[found[(shared > 0) & (shared >= iou * own_area[found])]] = True
-    chosen = flat.first_come(Pairs(*map(np.concatenate, zip(*candidates, strict=True))))
+    chosen = arrays.first_come(Pairs(*map(np.concatenate, zip(*candidates, strict=True))))
     taken_by = np.full(len(certain), -1)
     taken_by[list(chosen)] = list(chosen.values())
     free = ~frames.is_crowd

@@ -1,63 +1,13 @@
-"""COCO's AP in parts: by the size of boxes, and by how long ago the large network ran."""
+"""COCO's AP by how long ago the large network ran (`distance/...`)."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
-from lstd.evaluation import coco, flat, networks
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.frames import FrameId
-
-SIDES_PX = (16.0, 32.0, 64.0, 96.0, 128.0, 256.0)
-_ALL = (0.0, 1e10)
-
-
-class SizeMetric(FrameMetric):
-    """AP by box size, finer than COCO's three areas.
-
-    Works as COCO's areas do: true boxes outside of a size are ignored, and so are detections of
-    another size that found none.
-
-    Args:
-        labels: the names of the classes in order.
-        sides_px: where sizes part, as the side of a square of the same area, rising.
-
-    Raises:
-        ValueError: `sides_px` do not rise, or are not above 0.
-    """
-
-    def __init__(self, labels: Sequence[str], sides_px: Sequence[float] = SIDES_PX) -> None:
-        super().__init__(labels)
-        self.sides_px = tuple(map(float, sides_px))
-        rising = all(a < b for a, b in zip((0.0, *self.sides_px), self.sides_px, strict=False))
-        if not self.sides_px or not rising:
-            raise ValueError(f"sides_px must be above 0 and rise, got {self.sides_px}")
-
-    def result(self) -> dict[str, float]:
-        """Returns `size/0-16/ap`, `size/0-16/ap50`, ... `size/256-/ap50`; pixels of a side.
-
-        Raises:
-            ValueError: no frame was added.
-        """
-        edges = (0.0, *(side**2 for side in self.sides_px), _ALL[1])
-        areas = list(itertools.pairwise(edges))
-        tables = coco.coco_tables(
-            self.flat(by_image=True),
-            num_classes=len(self.labels),
-            areas_px=(_ALL, *areas),
-        )
-        names = ["0", *(f"{side:g}" for side in self.sides_px), ""]
-        numbers = {}
-        for number in range(len(areas)):
-            precision = tables.precision[..., number + 1, -1]
-            name = f"size/{names[number]}-{names[number + 1]}"
-            numbers[f"{name}/ap"] = coco.mean_of_measured(precision)
-            numbers[f"{name}/ap50"] = coco.mean_of_measured(precision[0])
-        return numbers
-
-    def _settings(self) -> Mapping[str, object]:
-        return {"sides_px": self.sides_px}
+from lstd.evaluation import arrays, networks
+from lstd.evaluation.metrics import coco
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import FrameId
 
 
 class DistanceMetric(FrameMetric):
@@ -102,7 +52,7 @@ class DistanceMetric(FrameMetric):
         numbers: dict[str, float] = {}
         for distance in sorted(groups, key=lambda each: (each < 0, each)):
             chosen = {frame: self._ground_truth[frame] for frame in groups[distance]}
-            frames = flat.flatten(chosen, self._detections, by_image=True)
+            frames = arrays.flatten(chosen, self._detections, by_image=True)
             ap, ap50 = coco.average_precisions(frames, num_classes=len(self.labels))
             name = "none" if distance < 0 else f"{distance}"
             numbers[f"distance/{name}/ap"] = ap

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from lstd.evaluation import coco, flat, networks
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.coco_library import Library
-from lstd.evaluation.flat import Flat
-from lstd.evaluation.frames import FrameId
+from lstd.evaluation import arrays, networks
+from lstd.evaluation.arrays import Flat
+from lstd.evaluation.metrics import coco
+from lstd.evaluation.metrics.coco import Library
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import FrameId
 
 Mode = Literal["synchronous", "asynchronous"]
 Latencies = Mapping[str, float | Sequence[float]] | float | Sequence[float]
@@ -38,7 +39,7 @@ class StreamingMetric(FrameMetric):
         schedule: which network sees which frame, where the detections do not say it; None: they
             must, unless there is one network only.
         seed: of drawing latencies; the same frame of the same video gets the same one.
-        library: see `lstd.evaluation.coco_library.tables`.
+        library: see `coco.coco_tables`.
 
     Raises:
         ValueError: latencies that are no times, fps not above 0, an unknown mode or schedule.
@@ -102,7 +103,7 @@ class StreamingMetric(FrameMetric):
             for frame, source in self.shown().items()
             if source is not None and source in self._detections
         }
-        return flat.flatten(self._ground_truth, shown, by_image=True)
+        return arrays.flatten(self._ground_truth, shown, by_image=True)
 
     def _simulated(self) -> dict[FrameId, FrameId | None]:
         shown: dict[FrameId, FrameId | None] = {}

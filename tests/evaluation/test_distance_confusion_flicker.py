@@ -1,4 +1,4 @@
-"""AP by size and by distance, the confusion matrix and flicker, on boxes to compute by hand."""
+"""AP by distance, the confusion matrix and flicker, on boxes to compute by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd.evaluation import ConfusionMetric, DistanceMetric, FlickerMetric, SizeMetric
+from lstd.evaluation import ConfusionMetric, DistanceMetric, FlickerMetric
 
 LABELS = ("cat", "dog")
 BOX = [0.0, 0.0, 40.0, 40.0]
@@ -22,27 +22,6 @@ def found(
     boxes: list[Any], scores: list[float] | None = None, classes: list[int] | None = None
 ) -> dict[str, Any]:
     return {**truth(boxes, classes), "scores": scores or [0.9] * len(boxes)}
-
-
-def test_sizes_part_by_the_side_of_a_square() -> None:
-    metric = SizeMetric(LABELS, (20, 80))
-    small, large = [0, 0, 10, 10], [300, 300, 400, 400]
-    metric.add(("v", 0), truth([small, BOX, large]), found([small, large]))
-
-    result = metric.result()
-
-    assert list(result) == [
-        f"size/{name}/{kind}" for name in ("0-20", "20-80", "80-") for kind in ("ap", "ap50")
-    ]
-    assert result["size/0-20/ap"] == pytest.approx(1.0)
-    assert result["size/80-/ap50"] == pytest.approx(1.0)
-    assert result["size/20-80/ap"] == 0.0
-
-
-@pytest.mark.parametrize("sides", [(), (0, 5), (5, 5), (9, 3)])
-def test_sizes_that_do_not_rise_are_refused(sides: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="sides_px must be above 0 and rise"):
-        SizeMetric(LABELS, sides)
 
 
 def test_each_distance_is_scored_on_its_own_frames() -> None:
@@ -182,7 +161,7 @@ def test_flicker_without_tracks_is_refused() -> None:
         metric.add(("v", 0), truth([BOX, FAR], track_ids=[3, 3]), found([]))
 
 
-@pytest.mark.parametrize("kind", [SizeMetric, DistanceMetric, ConfusionMetric, FlickerMetric])
+@pytest.mark.parametrize("kind", [DistanceMetric, ConfusionMetric, FlickerMetric])
 def test_empty_sets_are_refused_and_workers_join(kind: Any) -> None:
     with pytest.raises(ValueError, match=f"{kind.__name__} has no frames"):
         kind(LABELS).result()

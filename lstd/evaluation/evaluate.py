@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lstd import schedule_names
-from lstd.evaluation import clip_frames, frames, metric_lists
-from lstd.evaluation.accumulator import FrameMetric
-from lstd.evaluation.detector import ClipDetector, as_detector
-from lstd.evaluation.metric_lists import Metrics
+from lstd.evaluation import clip_frames, objects
+from lstd.evaluation.clip_frames import Frame
+from lstd.evaluation.detectors import ClipDetector, as_detector
+from lstd.evaluation.metrics import by_name
+from lstd.evaluation.metrics.by_name import Metrics
+from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.metrics.streaming import Latencies
 from lstd.evaluation.occlusion import OccludedDataset
-from lstd.evaluation.store import Frame, FrameStore
-from lstd.evaluation.streaming import Latencies
 from lstd.types import ClipBatch, GroundTruth
 
 Numbers = dict[str, float]
@@ -31,7 +32,6 @@ def evaluate(
     occlusion: Sequence[float] = (),
     max_frames: int | None = None,
     watchers: Sequence[Callable[[Frame], None]] = (),
-    store: FrameStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
     """Returns named numbers: how good `model` is on `dataset`.
@@ -41,12 +41,12 @@ def evaluate(
 
     Args:
         model: an `LSTMSSD`; a `VideoDetector`, whose streams share its loaded file; or anything of
-            the form of `lstd.evaluation.detector.ClipDetector`.
+            the form of `lstd.evaluation.detectors.ClipDetector`.
         dataset: every frame once, each video's in order, as an evaluation dataset gives them;
             frames with index -1 are padding.
-        metrics: a list of metrics. Each is a name of `lstd.evaluation.catalogue` (such as "vid"), a
-            factory, called with the labels once per schedule (such as the class `CocoMetric`), or,
-            for a single schedule, an object with `add` and `result`. Or a dict: such a list for
+        metrics: a list of metrics. Each is a name of `metrics.by_name` (such as "vid"), a factory,
+            called with the labels once per schedule (such as the class `CocoMetric`), or, for a
+            single schedule, an object with `add` and `result`. Or a dict: such a list for
             each schedule. None: COCO.
         schedules: names such as "LARGE", "SKIP3". None: the model's own evaluation schedule.
         latencies: milliseconds by network, for the metric "sap"; see `StreamingMetric`.
@@ -55,8 +55,6 @@ def evaluate(
             the numbers under `occluded/0.25/coco/ap` and so on.
         max_frames: score only so many, the first that the dataset gives; None: all.
         watchers: called with each frame after the metrics, to draw it; not in occluded passes.
-        store: keeps the detections of each finished video, and has those of an earlier run, which
-            are not computed again; not in occluded passes.
         progress: called after each batch of clips with the number of frames in it.
 
     Returns:
@@ -71,15 +69,13 @@ def evaluate(
     """
     detector = as_detector(model)
     names = checked_schedules(detector, schedules)
-    metrics = metric_lists.named(metrics, latencies=latencies, fps=fps)
+    metrics = by_name.named(metrics, latencies=latencies, fps=fps)
     _check_limits(max_frames, occlusion, metrics)
 
-    def score(
-        clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]], kept: FrameStore | None
-    ) -> Numbers:
-        metrics_of = metric_lists.metrics_by_schedule(metrics, names, detector.labels)
+    def score(clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]]) -> Numbers:
+        metrics_of = by_name.metrics_by_schedule(metrics, names, detector.labels)
         count = 0
-        batches = clip_frames.detect_clips(detector, clips, names, kept)
+        batches = clip_frames.detect_clips(detector, clips, names)
         for batch in _first(batches, max_frames):
             for frame in batch:
                 add_frame(metrics_of, frame, num_classes=len(detector.labels))
@@ -90,20 +86,20 @@ def evaluate(
                 progress(len(batch))
         return {"frames": count, **results_of(metrics_of)}
 
-    numbers = score(dataset, watchers, store)
+    numbers = score(dataset, watchers)
     for probability in occlusion:
-        hidden = score(OccludedDataset(dataset, probability=probability), (), None)
+        hidden = score(OccludedDataset(dataset, probability=probability), ())
         numbers.update(under_schedule(hidden, names, f"occluded/{probability:g}/"))
     return numbers
 
 
 def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame, *, num_classes: int) -> None:
     """Adds a frame to the metrics of each schedule; ours share the memory that it takes."""
-    name = frames.frame_id_of(frame.frame_id)
-    true = frames.ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
+    name = objects.frame_id_of(frame.frame_id)
+    true = objects.ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
     for schedule, metrics in metrics_of.items():
         given = frame.detections[schedule]
-        found = frames.detections_of(name, given, num_classes=num_classes)
+        found = objects.detections_of(name, given, num_classes=num_classes)
         for metric in metrics:
             if isinstance(metric, FrameMetric):
                 metric.add(name, true, found)
@@ -155,9 +151,7 @@ def _check_limits(max_frames: int | None, occlusion: Sequence[float], metrics: A
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     lists = metrics.values() if isinstance(metrics, Mapping) else [metrics or []]
-    if len(occlusion) and not all(
-        metric_lists.is_factory(metric) for each in lists for metric in each
-    ):
+    if len(occlusion) and not all(by_name.is_factory(metric) for each in lists for metric in each):
         raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
     if len(set(occlusion)) < len(occlusion):
         raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")

@@ -1,0 +1,282 @@
+"""One HTML page that shows a run: tables, plots, pictures, a video. It needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import mimetypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from lstd.whole_file import write_whole
+
+
+class Table(NamedTuple):
+    """A table of text.
+
+    Attributes:
+        title: stands above it; may be empty.
+        header: the names of the columns.
+        rows: as many cells each.
+        caption: stands below it: what the numbers are, on which data, with which command.
+        words: how many columns hold words, from the left; the others hold numbers.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    words: int = 1
+
+
+class Picture(NamedTuple):
+    """A picture.
+
+    Attributes:
+        content: the bytes of a PNG, JPEG or GIF, or the path of such a file.
+        caption: stands below it.
+        wide: as wide as the page, where others stand side by side.
+    """
+
+    content: bytes | str | os.PathLike[str]
+    caption: str = ""
+    wide: bool = False
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    summary: str = "",
+    tables: Sequence[Table] = (),
+    plots: Sequence[Picture] = (),
+    pictures: Sequence[Picture] = (),
+    video: str | os.PathLike[str] | None = None,
+    video_caption: str = "",
+    embed_video_below_mb: float = 20.0,
+    notes: Sequence[str] = (),
+    details: Sequence[Table] = (),
+) -> Path:
+    """Writes the page and returns its path. All texts are plain text, not HTML.
+
+    The pictures stand in the page itself. So does the video if it is small; otherwise the page
+    links to the file where it lies, relative to the page.
+
+    Args:
+        path: of the HTML file; it appears only when it is whole.
+        title: of the page.
+        summary: what the page shows, in a sentence or two.
+        tables: in order.
+        plots: half as wide as the page.
+        pictures: such as frames with boxes, side by side.
+        video: an MP4, WebM or GIF file.
+        video_caption: stands below it.
+        embed_video_below_mb: how small a video has to be to stand in the page.
+        notes: what a reader should know; a paragraph each.
+        details: tables at the end, folded until somebody opens them.
+
+    Raises:
+        ValueError: a row with another number of cells than its header; bytes that are no picture.
+        OSError: a picture or the video cannot be read, or the page cannot be written.
+    """
+    path = Path(path)
+    sections = [
+        _video(video, video_caption, page=path, below_mb=embed_video_below_mb) if video else "",
+        _tables(tables),
+        _gallery("Curves", plots, "wide"),
+        _gallery("Frames", pictures, ""),
+        _notes(notes),
+        "".join(_folded(table) for table in details),
+    ]
+    page = _PAGE.format(
+        title=html.escape(title),
+        style=_STYLE,
+        summary=f'<p class="summary">{html.escape(summary)}</p>' if summary else "",
+        body="\n".join(section for section in sections if section),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, page.encode())
+    return path
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    """Returns the tables, narrow ones side by side."""
+    if not tables:
+        return ""
+    return f'<div class="cards">{"".join(_table(table) for table in tables)}</div>'
+
+
+def _table(table: Table) -> str:
+    title = f"<h2>{html.escape(table.title)}</h2>" if table.title else ""
+    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
+    kind = "" if narrow else ' class="row"'
+    return f"<section{kind}>{title}{_grid(table)}{_caption(table.caption)}</section>\n"
+
+
+def _folded(table: Table) -> str:
+    return (
+        f"<section><details><summary>{html.escape(table.title)}</summary>"
+        f"{_grid(table)}{_caption(table.caption)}</details></section>\n"
+    )
+
+
+def _grid(table: Table) -> str:
+    for row in table.rows:
+        if len(row) != len(table.header):
+            raise ValueError(
+                f"table {table.title!r}: the row {list(row)} has {len(row)} cells for "
+                f"{len(table.header)} columns"
+            )
+    kinds = [' class="word"' if place < table.words else "" for place in range(len(table.header))]
+    many = len(table.header) > _MANY_COLUMNS
+    head = "".join(
+        f'<th scope="col"{kind}>{html.escape(cell).replace("/", "/<br>" if many else "/")}</th>'
+        for kind, cell in zip(kinds, table.header, strict=True)
+    )
+    lines = [
+        f'<tr><th scope="row"{kinds[0]}>{html.escape(row[0])}</th>'
+        + "".join(
+            f"<td{kind}>{html.escape(cell)}</td>"
+            for kind, cell in zip(kinds[1:], row[1:], strict=True)
+        )
+        + "</tr>"
+        for row in table.rows
+    ]
+    kind = "many" if many else "full" if table.words > 1 else ""
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
+    if not pictures:
+        return ""
+    figures = "".join(_figure(picture, title) for picture in pictures)
+    return f'<section><h2>{title}</h2><div class="gallery {kind}">{figures}</div></section>\n'
+
+
+def _figure(picture: Picture, title: str) -> str:
+    kind = ' class="wide"' if picture.wide else ""
+    text = html.escape(picture.caption)
+    return (
+        f'<figure{kind}><img alt="{text or title}" src="{_picture_uri(picture.content)}">'
+        + (f"<figcaption>{text}</figcaption>" if text else "")
+        + "</figure>"
+    )
+
+
+def _video(video: str | os.PathLike[str], caption: str, *, page: Path, below_mb: float) -> str:
+    path = Path(video)
+    kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
+    if path.stat().st_size <= below_mb * 1e6:
+        source = _data_uri(path.read_bytes(), kind)
+        link = ""
+    else:
+        source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
+        link = f'<p class="caption"><a href="{source}">{html.escape(path.name)}</a></p>'
+    if kind.startswith("image/"):
+        shown = f'<img alt="{html.escape(caption or path.name)}" src="{source}">'
+    else:
+        shown = (
+            f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
+        )
+    return f'<section class="video"><h2>Video</h2>{shown}{_caption(caption)}{link}</section>\n'
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    return f"<section><h2>Notes</h2>{paragraphs}</section>\n"
+
+
+def _caption(text: str) -> str:
+    return f'<p class="caption">{html.escape(text)}</p>' if text else ""
+
+
+def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
+    data = content if isinstance(content, bytes) else Path(content).read_bytes()
+    for kind, beginning in _KINDS.items():
+        if data.startswith(beginning):
+            return _data_uri(data, kind)
+    where = "bytes" if isinstance(content, bytes) else os.fspath(content)
+    raise ValueError(f"{where}: not a PNG, JPEG or GIF picture")
+
+
+def _data_uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+_FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
+_MANY_COLUMNS = 8  # above which it is set smaller
+
+_KINDS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<header><h1>{title}</h1>{summary}</header>
+{body}
+</main>
+</body>
+</html>
+"""
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2530; --soft: #5b6675; --line: #dfe3e8;
+  --page: #f6f7f9; --card: #ffffff; --mark: #2563a8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #9aa5b3; --line: #333b46;
+  --page: #14181d; --card: #1c2229; --mark: #7db3ea; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 40px 20px 64px; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 8px; }
+h2 { font-size: 1.1rem; margin: 0 0 14px; }
+a { color: var(--mark); }
+.summary { color: var(--soft); font-size: 1.05rem; max-width: 46em; margin: 0; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 20px 22px; margin-top: 22px; }
+section > p { max-width: 46em; }
+.cards { columns: 2 420px; column-gap: 22px; margin-top: 22px; }
+.cards > section { break-inside: avoid; margin: 0 0 22px; }
+.cards + section { margin-top: 0; }
+.cards > .row { column-span: all; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table.full, table.many { width: 100%; }
+table.many { font-size: .85rem; }
+th, td { padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
+.many th, .many td { padding-right: 10px; }
+.many thead th { width: 1px; }
+th:last-child, td:last-child { padding-right: 0; }
+thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space: normal;
+  vertical-align: bottom; }
+tbody th { font-weight: 500; white-space: normal; }
+.word { text-align: left; }
+td.word { color: var(--soft); font-size: .9rem; }
+tbody tr:last-child > * { border-bottom: 0; }
+.caption, figcaption { color: var(--soft); font-size: .88rem; margin: 8px 0 0; }
+.gallery { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
+.gallery { grid-auto-flow: dense; align-items: start; }
+.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
+figure { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
+summary { cursor: pointer; font-weight: 600; }
+details[open] summary { margin-bottom: 14px; }
+img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff; }
+.gallery img { width: 100%; }
+.video video, .video img { margin: 0 auto; }
+"""

@@ -1,0 +1,130 @@
+"""The report page: well formed, self-contained, and what it was given stands in it."""
+
+from __future__ import annotations
+
+import base64
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lstd.evaluation.html_page import Picture, Table, write_page
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+_VOID = {"meta", "img", "source"}
+
+
+class Page(HTMLParser):
+    """Reads a page; every element that was opened must be closed, in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.seen: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.addresses += [value or "" for name, value in attributes if name in ("src", "href")]
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    (tmp_path / "frame.png").write_bytes(PNG)
+
+    path = write_page(
+        tmp_path / "out" / "report.html",
+        title="A run",
+        summary="What it is.",
+        tables=[Table("Results", ["metric", "LARGE"], [["coco/ap", "0.5"]], "On eight frames.")],
+        plots=[Picture(PNG, "Losses")],
+        pictures=[Picture(tmp_path / "frame.png")],
+        video=tmp_path / "clip.mp4",
+        video_caption="The clip.",
+        notes=["A note.", "Another."],
+    )
+
+    page = Page(path)
+    for text in ("A run", "What it is.", "Results", "coco/ap", "0.5", "On eight frames.", "Losses"):
+        assert text in page.text
+    for text in ("The clip.", "A note.", "Another."):
+        assert text in page.text
+    uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    assert page.addresses == ["data:video/mp4;base64,dmlkZW8=", uri, uri]
+    assert "http" not in path.read_text()
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_empty_page_is_well_formed(tmp_path: Path) -> None:
+    page = Page(write_page(tmp_path / "report.html", title="Nothing"))
+
+    assert page.addresses == []
+    assert "section" not in page.seen
+
+
+def test_text_is_escaped(tmp_path: Path) -> None:
+    nasty = '<b> & "quotes" {braces}'
+
+    page = Page(
+        write_page(
+            tmp_path / "report.html",
+            title=nasty,
+            summary=nasty,
+            tables=[Table(nasty, [nasty], [[nasty]], nasty)],
+            pictures=[Picture(PNG, nasty)],
+            notes=[nasty],
+        )
+    )
+
+    assert "b" not in page.seen
+    assert page.text.count(nasty) == 9  # the title twice: on the tab and on the page
+
+
+def test_large_video_is_linked_relative_to_the_page(tmp_path: Path) -> None:
+    (tmp_path / "my clip.mp4").write_bytes(b"0" * 2000)
+
+    page = Page(
+        write_page(
+            tmp_path / "out" / "report.html",
+            title="A run",
+            video=tmp_path / "my clip.mp4",
+            embed_video_below_mb=0.001,
+        )
+    )
+
+    assert page.addresses == ["../my%20clip.mp4"] * 2
+
+
+def test_animated_gif_is_shown_as_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "clip.gif").write_bytes(b"GIF89a")
+
+    page = Page(write_page(tmp_path / "r.html", title="A run", video=tmp_path / "clip.gif"))
+
+    assert "video" not in page.seen
+    assert page.addresses[0].startswith("data:image/gif;base64,")
+
+
+def test_what_cannot_be_shown_is_refused_and_no_page_appears(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+
+    with pytest.raises(ValueError, match=r"table 'R': the row \['a', 'b'\] has 2 cells for 1"):
+        write_page(path, title="x", tables=[Table("R", ["one"], [["a", "b"]])])
+    with pytest.raises(ValueError, match="bytes: not a PNG, JPEG or GIF"):
+        write_page(path, title="x", pictures=[Picture(b"text")])
+    with pytest.raises(FileNotFoundError):
+        write_page(path, title="x", video=tmp_path / "absent.mp4")
+    assert not path.exists()
