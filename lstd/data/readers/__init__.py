@@ -26,6 +26,7 @@ from lstd.data.readers import (
     imagenet_vid,
     label_studio,
     mot,
+    said_sizes,
     sequence_records,
     sniff,
     tracking_sets,
@@ -115,7 +116,7 @@ def open(
         left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""
         raise ValueError(f"{path}: this data set holds no video{left_out}")
     label_map.checked(source.labels, where=str(path))
-    return source
+    return said_sizes.settled(source)
 
 
 def detect(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,31 @@ def test_of_a_square_the_sizes_do_not_tell_and_boxes_are_of_what_is_shown(tmp_pa
     jpeg(tmp_path / "0.jpg", 6, STORED[:, 40:])
     box, _ = shown(coco(tmp_path, height=60, width=60))
     np.testing.assert_allclose(box, BOX, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected", "note"),
+    [
+        ([BOX] * 3, BOX, "the labels say 300 x 200 pixels, .* has 100 x 60; all boxes fit"),
+        ([BOX], (3, 50 / 3, 6, 80 / 3), "boxes are taken for parts of the size that is said"),
+        ([BOX, BOX, (100, 240, 200, 300)], (3, 50 / 3, 6, 80 / 3), "boxes are taken for parts"),
+    ],
+)
+def test_sizes_of_no_picture_are_told_and_wrong_if_all_boxes_fit_the_pictures(
+    tmp_path: Path, sides: list[tuple[int, ...]], expected: tuple[float, ...], note: str
+) -> None:
+    Image.fromarray(STORED).save(tmp_path / "0.jpg")
+    content = json.loads((coco(tmp_path, height=200, width=300) / "a.json").read_text())
+    content["annotations"] = [
+        {"image_id": 1, "category_id": 1, "bbox": [xmin, ymin, xmax - xmin, ymax - ymin]}
+        for ymin, xmin, ymax, xmax in sides
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    source = readers.open(tmp_path)
+
+    assert re.search(note, source.notes[-1])
+    box, _ = shown(tmp_path)
+    np.testing.assert_allclose(box, expected, atol=1e-3)
 
 
 def test_sizes_of_a_video_as_it_is_coded_mean_boxes_of_that(
