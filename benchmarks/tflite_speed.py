@@ -7,10 +7,10 @@ frames, a few at a time, so that a change of the machine's pace meets all of the
 random, which does not change the speed. Prints for every file and entry point the median, the
 spread over the turns, and the share of the machine's peak (multiply-adds a second over those of a
 large 1x1 convolution in the same runtime, data type and number of threads); then the average of
-SKIP9, and how many times faster that is than the peer, turn by turn. The peer comes as its layers
-are converted by themselves, and tuned: with the slices and the float convolution that exported
-files have. On a machine that is busy with other things, `--clock cpu` counts the thread's own time;
-it fits one thread only.
+SKIP9, and how many times faster that is than the peer, turn by turn; and what the operators cost
+that hand the state on. The peer comes as its layers are converted by themselves, and tuned: with
+the slices and the float convolution that exported files have. On a machine that is busy with other
+things, `--clock cpu` counts the thread's own time; it fits one thread only.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -34,6 +35,8 @@ CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
 FOREIGN_PEER = ROOT.parent / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
 SINGLES = {"single": "SSDLite, same heads", "tuned": "the same, tuned"}
 """The peer as its layers are, and with all that makes our files faster than that."""
+BARE = "bare"
+"""The fused form in which the state goes out as it came in, without an operator of its own."""
 SKIP = 9
 ROUND = 5
 """Frames that a file runs before the next one's: a turn goes round and round."""
@@ -72,6 +75,7 @@ def main() -> None:
         times = _timed(runners, arguments)
         print(f"\n{quantization}")
         _print(runners, times)
+        _print_handing_on(files, quantization, arguments)
 
 
 def machine() -> str:
@@ -116,6 +120,7 @@ class _Files:
         import tensorflow as tf
 
         from lstd.export import lite_file, lite_plan, representative, saved_model
+        from lstd.export import module as modules
         from lstd.export import quantization as quantizations
         from lstd.export.lite_module import LiteModule
         from lstd.export.module import ExportModule
@@ -127,10 +132,13 @@ class _Files:
         clip = rng.integers(0, 256, (4, *size)).astype(np.uint8)
         frames = representative.read([clip], limit=4)
         with tempfile.TemporaryDirectory() as folder:
-            if kind in ("fused", "separate"):
+            if kind in ("fused", "separate", BARE):
                 sliced = quantizations.slices(quantization)
-                lite = LiteModule(module, cell=kind, sliced=sliced)
-                tf.saved_model.save(lite, folder, signatures=lite.signatures())
+                handed_on = tf.identity if kind == BARE else modules._handed_on
+                cell = "fused" if kind == BARE else kind
+                with mock.patch.object(modules, "_handed_on", handed_on):
+                    lite = LiteModule(module, cell=cell, sliced=sliced)
+                    tf.saved_model.save(lite, folder, signatures=lite.signatures())
                 plan = lite_plan.Plan(quantization, frames)
                 return lite_file.convert(folder, module, plan=plan)
             tuned = kind == "tuned" and quantizations.slices(quantization)
@@ -260,6 +268,31 @@ def _timed(runners: list[Runner], arguments: argparse.Namespace) -> dict[str, li
         for name, each in turn.items():
             times[name].append(each)
     return times
+
+
+def _print_handing_on(files: _Files, quantization: str, arguments: argparse.Namespace) -> None:
+    """Prints what the state's own operators cost: with and without them, frame by frame."""
+    clock = CLOCKS[arguments.clock]
+    for network in ("large", "small"):
+        runs = [
+            _entry(files.get(kind, quantization), arguments.threads, network)
+            for kind in ("fused", BARE)
+        ]
+        found = []
+        for turn in range(arguments.turns):
+            times: tuple[list[float], list[float]] = ([], [])
+            for call in range(2 * arguments.calls):
+                for side in (0, 1) if (turn + call) % 2 else (1, 0):
+                    run, inputs = runs[side]
+                    started = clock()
+                    run(**inputs)
+                    times[side].append((clock() - started) * 1e3)
+            own, bare = (statistics.median(each[2:]) for each in times)
+            found.append(100 * (own / bare - 1))
+        print(
+            f"handing the state on takes {statistics.median(found):.2f} % of {network} "
+            f"({min(found):.2f} to {max(found):.2f})"
+        )
 
 
 def _print(runners: list[Runner], times: dict[str, list[list[float]]]) -> None:

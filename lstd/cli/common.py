@@ -17,6 +17,7 @@ run side by side in one process.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -35,6 +36,7 @@ from lstd import limits
 from lstd.cli import failures
 from lstd.cli.help_text import help_text, version_text
 from lstd.cli.progress import Progress as Progress
+from lstd.quiet import quiet
 from lstd.whole_file import is_stream
 
 if TYPE_CHECKING:
@@ -346,32 +348,20 @@ def use_threads(threads: int) -> None:
 def _import_tensorflow_quietly() -> None:
     """Imports TensorFlow without its greeting, which no setting of TensorFlow 2.21 silences.
 
-    The greeting comes from C++ before the logging is set up, so the file descriptor itself is
-    turned to a file while the import runs; should the import fail, its text is shown.
+    The greeting comes from C++ before the logging is set up.
     """
     if "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1":
         return
     if importlib.util.find_spec("tensorflow") is None:  # What runs a .tflite can do without.
         return
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, ValueError, AttributeError):  # no stderr: nothing to keep quiet
-        return
-    with tempfile.TemporaryFile() as greeting:
-        os.dup2(greeting.fileno(), 2)
-        imported = False
-        try:
-            import tensorflow  # noqa: F401
+    with quiet():
+        import tensorflow  # noqa: F401
 
-            imported = True
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            if not imported:
-                greeting.seek(0)
-                sys.stderr.write(greeting.read().decode(errors="replace"))
+
+def end_quietly() -> None:
+    """Keeps libraries quiet that say goodbye from C++, after Python has ended."""
+    if os.environ.get("LSTD_DEBUG") != "1":
+        atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
 def _leave_stdout() -> None:

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     values = flags.FlagValues()
     export_flags.define(values)
+    common.end_quietly()  # LiteRT's CompiledModel, of the self-check
     return common.run(_run, values, program="lstd-export", description=__doc__, argv=argv)
 
 

@@ -6,13 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from lstd import tflite_metadata
 from lstd.export import comparison, fidelity, flatbuffer, interpreters, postprocessing_op
 from lstd.export.fidelity import Fidelity
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.reference import Described, Reference
 from lstd.export.representative import Frame
-from lstd.export.streams import FRAMES, ExportCheckError, compare_streams, pattern_image
+from lstd.export.streams import (
+    FRAMES,
+    ExportCheckError,
+    compare_streams,
+    difference,
+    pattern_image,
+)
 
 
 def check_saved_model(
@@ -84,6 +91,62 @@ def _require_entry_points(found: Any, expected: Any) -> None:
             f"the .tflite has the entry points {', '.join(sorted(found))}, expected "
             f"{', '.join(sorted(expected))}"
         )
+
+
+def require_own_outputs(content: bytes) -> None:
+    """Raises where an entry point returns an input as it came.
+
+    `CompiledModel` and LiteRT.js then read what nobody has written yet, without a word.
+
+    Raises:
+        ExportCheckError: names the entry point and the outputs.
+    """
+    for name, entry_point in flatbuffer.entry_points(content).items():
+        given = set(entry_point.inputs.values())
+        same = [output for output, at in entry_point.outputs.items() if at in given]
+        if same:
+            raise ExportCheckError(
+                f"entry point {name} of the .tflite returns {', '.join(sorted(same))} in an "
+                "input's memory, which CompiledModel and LiteRT.js read unwritten; export the "
+                "model again"
+            )
+
+
+def require_float16(content: bytes) -> None:
+    """Raises unless a file allows its reader to compute in float16, sums included.
+
+    Raises:
+        ExportCheckError: what it says instead.
+    """
+    told = tflite_metadata.read_from(content, "reduced_precision_support")
+    if told != "fp16accfp16":
+        raise ExportCheckError(
+            f"the .tflite in float16 asks for {told or 'float32'}, expected fp16accfp16; this "
+            "version of TensorFlow converts otherwise"
+        )
+
+
+def compare_compiled(content: bytes, module: Described, *, frames: int = FRAMES) -> float:
+    """Returns how far `CompiledModel` and the interpreter differ, both with XNNPACK.
+
+    That is code of the same kernels, so there is one tolerance, whatever the quantisation.
+
+    Raises:
+        ExportCheckError: too far, or not run.
+        interpreters.NotInstalled: there is no `CompiledModel` here.
+    """
+    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+    try:
+        with interpreters.compiled_step(content) as compiled:
+            worst = difference(module, step, compiled, frames=frames)
+    except RuntimeError as error:
+        raise ExportCheckError(f"CompiledModel cannot run the .tflite: {error}") from None
+    if not worst <= comparison.TOLERANCE:
+        raise ExportCheckError(
+            f"the .tflite: CompiledModel and the interpreter differ by {worst:.2g}, allowed are "
+            f"{comparison.TOLERANCE:g}"
+        )
+    return worst
 
 
 def require_delegate(content: bytes) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
@@ -29,11 +30,13 @@ class EntryPoint(NamedTuple):
         subgraph: its number in the file.
         operators: in the order in which they run.
         inputs: the number of each input's tensor in the subgraph.
+        outputs: likewise.
     """
 
     subgraph: int
     operators: tuple[Operator, ...]
     inputs: dict[str, int] = {}  # noqa: RUF012 - never written to
+    outputs: dict[str, int] = {}  # noqa: RUF012 - never written to
 
 
 def entry_points(content: bytes) -> dict[str, EntryPoint]:
@@ -48,10 +51,16 @@ def entry_points(content: bytes) -> dict[str, EntryPoint]:
         signature = model.SignatureDefs(index)
         subgraph = signature.SubgraphIndex()
         operators = tuple(_operator(model, raw) for raw in raw_operators(model, subgraph))
-        maps = (signature.Inputs(number) for number in range(signature.InputsLength()))
-        inputs = {each.Name().decode(): each.TensorIndex() for each in maps}
-        found[signature.SignatureKey().decode()] = EntryPoint(subgraph, operators, inputs)
+        inputs = (signature.Inputs(number) for number in range(signature.InputsLength()))
+        outputs = (signature.Outputs(number) for number in range(signature.OutputsLength()))
+        found[signature.SignatureKey().decode()] = EntryPoint(
+            subgraph, operators, _tensors(inputs), _tensors(outputs)
+        )
     return found
+
+
+def _tensors(maps: Iterable[Any]) -> dict[str, int]:
+    return {each.Name().decode(): each.TensorIndex() for each in maps}
 
 
 def main_graph(content: bytes) -> EntryPoint:

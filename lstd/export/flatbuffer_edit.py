@@ -6,6 +6,7 @@ kernels rely on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,33 @@ def with_float_weights(content: bytes, name: str) -> bytes:
                 no_quantization = _append(result, _EMPTY_TABLE) + _EMPTY_TABLE_START
             result[_place(tensor, 6)] = flatbuffer.schema().TensorType.FLOAT32
             _point(result, _place(tensor, 12), no_quantization)
+    return bytes(result)
+
+
+def with_float_inputs(content: bytes, outputs: Sequence[str]) -> bytes:
+    """Returns the file in which what writes these outputs reads inputs before they are quantised.
+
+    An input that the network reads in int8, the converter rounds for all who read it.
+
+    Args:
+        content: a `.tflite` file.
+        outputs: of the entry points; those that are not there do not matter.
+    """
+    model = flatbuffer.model_of(content)
+    result = bytearray(content)
+    for point in flatbuffer.entry_points(content).values():
+        writers = {number: each for each in point.operators for number in each.outputs}
+        for raw, operator in zip(
+            flatbuffer.raw_operators(model, point.subgraph), point.operators, strict=True
+        ):
+            if not {point.outputs.get(name) for name in outputs} & set(operator.outputs):
+                continue
+            given = operator.inputs[0]
+            while given in writers and writers[given].name in ("DEQUANTIZE", "QUANTIZE"):
+                given = writers[given].inputs[0]
+            if given in point.inputs.values():
+                place = raw._tab.Vector(raw._tab.Offset(6))  # 6: inputs
+                result[place : place + 4] = given.to_bytes(4, "little")
     return bytes(result)
 
 

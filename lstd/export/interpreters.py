@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from lstd.export import flatbuffer
+from lstd.quiet import quiet
 
 Step = Callable[..., dict[str, np.ndarray]]
 """Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""
@@ -54,6 +56,50 @@ def step_of(interpreter: Any) -> Step:
     return step
 
 
+class NotInstalled(Exception):
+    """A runtime is not there; the message says which."""
+
+
+@contextmanager
+def compiled_step(content: bytes) -> Iterator[Step]:
+    """Gives a `Step` that runs the entry points as LiteRT's `CompiledModel` does, on the processor.
+
+    That one binds buffers of the caller to inputs and outputs; it is what LiteRT's newer interfaces
+    (Kotlin, C++, LiteRT.js) are made of.
+
+    Raises:
+        NotInstalled: there is no LiteRT, or one without it.
+    """
+    try:
+        from ai_edge_litert.compiled_model import CompiledModel
+    except ImportError:
+        raise NotInstalled("the installed LiteRT has no CompiledModel") from None
+    if not hasattr(CompiledModel, "get_output_tensor_details"):
+        raise NotInstalled("the installed LiteRT's CompiledModel is of an older kind")
+    with quiet():  # It tells everything it looks for.
+        model: Any = CompiledModel.from_buffer(content)
+
+    def step(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        with quiet():
+            read = {name: model.create_input_buffer_by_name(entry_point, name) for name in inputs}
+            for name, buffer in read.items():
+                buffer.write(inputs[name])
+            details = model.get_output_tensor_details(entry_point)
+            out = {name: model.create_output_buffer_by_name(entry_point, name) for name in details}
+            model.run_by_name(entry_point, read, out)
+            found = {}
+            for name, detail in details.items():
+                value = out[name].read(int(np.prod(detail["shape"])), np.dtype(detail["dtype"]))
+                found[name] = value.reshape(detail["shape"])
+            return found
+
+    try:
+        yield step
+    finally:
+        with quiet():
+            model = None
+
+
 def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     """Returns how many operators of each entry point write a tensor that nobody can see.
 
@@ -73,7 +119,8 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
 
     One that reads or writes a tensor that nobody can see is inside; see `hidden_operators`. Custom
     operators, which are always outside, do not count, nor does what makes float of a constant, as
-    of the anchors in float16: that runs once.
+    of the anchors in float16: that runs once. Nor does one straight from inputs to outputs, which
+    everybody sees, such as the one that hands the state on.
     """
     interpreter = make(content, xnnpack=True)
     found = {}
@@ -81,17 +128,23 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
         _run_on_zeros(interpreter, name)
         operators = point.operators
         made = {tensor for operator in operators for tensor in operator.outputs}
+        seen = set(point.outputs.values())
         found[name] = tuple(
             operator.name
             for operator in operators
             if not operator.options
-            and not (operator.name == "DEQUANTIZE" and not made & set(operator.inputs))
+            and (made & set(operator.inputs) or not _is_idle(operator, seen))
             and all(
                 _is_allocated(interpreter, tensor, point.subgraph)
                 for tensor in (*operator.outputs, *(made & set(operator.inputs)))
             )
         )
     return found
+
+
+def _is_idle(operator: flatbuffer.Operator, seen: set[int]) -> bool:
+    """Returns whether one that no other feeds costs nothing, or cannot be judged."""
+    return operator.name == "DEQUANTIZE" or seen.issuperset(operator.outputs)
 
 
 def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bool = True) -> Step:

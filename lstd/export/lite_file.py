@@ -106,10 +106,18 @@ def _write(
     frames: int,
 ) -> ExportReport:
     """Checks a converted file, unless that is `found` already, and writes it with its JSON."""
+    check.require_own_outputs(content)
+    if plan.quantization == "float16":
+        check.require_float16(content)
     differences = {}
     if found is None:
         notify("checking the .tflite against the model, with XNNPACK and without")
         differences = check.check_tflite(content, module, frames=frames)
+    try:
+        compiled = f"within {check.compare_compiled(content, module, frames=frames):.1e}"
+    except interpreters.NotInstalled as reason:
+        compiled = f"not checked: {reason}"
+    notify(f"CompiledModel against the interpreter: {compiled}")
     outside = interpreters.outside_delegate(content)
     notify("writing the metadata with a golden frame")
     # As the file is meant to be run: int8 is not the same to the last bit without the delegate.
@@ -123,6 +131,7 @@ def _write(
         differences=differences,
         tolerance=plan.tolerance,
     )
+    facts["self_check"]["compiled_model"] = compiled
     final = tflite_metadata.embed(content, metadata.as_text(facts))
     hidden = _check_final(final, module, facts)
     path.write_bytes(final)

@@ -204,10 +204,20 @@ def raw_entry_point(
         else:
             output = step(images, state, network=networks[0])
             predictions = output.predictions
-        after = dict(zip(STATE_OUTPUTS, output.state, strict=True))
+        after = dict(zip(STATE_OUTPUTS, map(_handed_on, output.state), strict=True))
         return {**raw_outputs_of(predictions, model), **after}
 
     return _named_function(raw, _inputs(model, form, "float32"))
+
+
+def _handed_on(state: tf.Tensor) -> tf.Tensor:
+    """Returns a state as it is, up to the largest number of float16, by an operator of its own.
+
+    An output that is an input too, as of the small network, `CompiledModel` and LiteRT.js read
+    before it is written; one that the network reads again, some GPU delegates. The converter leaves
+    no identity in the file, and would quantise most other operators.
+    """
+    return tf.minimum(state, tf.float16.max)
 
 
 def entry_point(raw: Any, heads: clips.Heads | None, model: Any, form: Form) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,9 @@ from lstd.export import (
     interpreters,
     streams,
 )
-from lstd.export import reference as references
 from lstd.export.findings import FAILED, IMPOSSIBLE, OK, Finding, first_line
 from lstd.export.loaded import DescribedExport
 from lstd.export.module import ExportModule
-from lstd.export.names import DETECTION_OUTPUTS, STATE_OUTPUTS
 from lstd.export.saved_model import options_for
 
 
@@ -47,6 +45,7 @@ def findings(
     yield _attempt("post-processing", lambda: _postprocessing(content, described))
     yield _attempt("delegate", lambda: _delegate(content))
     yield _attempt("state carried", lambda: _stream(content, described, frames))
+    yield _attempt("CompiledModel", lambda: _compiled(content, described, frames))
     yield _attempt("golden frame", lambda: _golden(content, facts, described))
     yield _attempt("Keras", lambda: _keras(content, described, model, frames))
 
@@ -100,73 +99,27 @@ def _stream(content: bytes, described: DescribedExport | None, frames: int) -> s
     """Runs frames with XNNPACK and without, each with its own state carried along."""
     if described is None:
         raise _Impossible("without metadata nobody knows which frames it wants")
-    largest = {"lstm_c_out": 0.0, "lstm_h_out": 0.0, "scores": 0.0}
-    steps = [interpreters.step_of(interpreters.make(content, xnnpack=x)) for x in (True, False)]
-    states = [streams.first_state(described)] * 2
-    calls = 0
-    for entry_point, images in streams.stream_of(described, frames):
-        name = references.image_input(described.form)
-        pair = [
-            step(entry_point, **{name: images, **state})
-            for step, state in zip(steps, states, strict=True)
-        ]
-        _require_finite(described, entry_point, pair[0], call=calls)
-        for key in STATE_OUTPUTS:
-            largest[key] = max(largest[key], comparison.differ(pair[1][key], pair[0][key]))
-        largest["scores"] = max(largest["scores"], _score_difference(described, *pair))
-        states = [{key.removesuffix("_out"): one[key] for key in STATE_OUTPUTS} for one in pair]
-        calls += 1
-    worst = max(largest.values())
+    pair = (interpreters.make(content, xnnpack=xnnpack) for xnnpack in (True, False))
+    worst = streams.difference(described, *map(interpreters.step_of, pair), frames=frames)
     if worst > comparison.TOLERANCE and described.quantization == "none":
         raise ValueError(f"with XNNPACK and without it differ by {worst:.2g}")
+    calls = len(list(streams.stream_of(described, frames)))
     found = f"{calls} calls, finite; with XNNPACK and without within {worst:.1e}"
     if worst > comparison.TOLERANCE:
         found += f", which has no limit in {described.quantization}"
     return found
 
 
-def _require_finite(
-    described: DescribedExport, entry_point: str, outputs: Mapping[str, np.ndarray], *, call: int
-) -> None:
-    """Raises where a value that counts is not finite, or the count is out of range."""
-    valid = dict(outputs)
-    if described.options is not None:
-        counts = np.asarray(outputs["num_detections"])
-        if not ((counts >= 0) & (counts <= described.options.max_detections)).all():
-            raise ValueError(f"num_detections of {entry_point} is {counts.tolist()} on call {call}")
-        for name in DETECTION_OUTPUTS[:3]:
-            rows = _rows(described, counts)
-            valid[name] = np.concatenate(
-                [frame[:number] for frame, number in zip(outputs[name], rows, strict=True)]
-            )
-    for name, value in valid.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} of {entry_point} is not finite on call {call}")
-
-
-def _rows(described: DescribedExport, counts: np.ndarray) -> list[int]:
-    per_detection = described.options.max_classes_per_detection if described.options else 1
-    return [int(count) * per_detection for count in counts]
-
-
-def _score_difference(
-    described: DescribedExport, one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
-) -> float:
-    """Returns how far the scores differ, each list by falling score."""
-    if described.options is None:
-        name = "raw_outputs/class_predictions"
-        return comparison.differ(other[name], one[name])
-    off = 0.0
-    pairs = zip(
-        *(_rows(described, outputs["num_detections"]) for outputs in (one, other)), strict=True
-    )
-    for frame, (first, second) in enumerate(pairs):
-        number = min(first, second)
-        scores = [
-            -np.sort(-outputs["detection_scores"][frame, :number]) for outputs in (one, other)
-        ]
-        off = max(off, comparison.differ(scores[1], scores[0]))
-    return off
+def _compiled(content: bytes, described: DescribedExport | None, frames: int) -> str:
+    """Runs the frames under CompiledModel, too."""
+    check.require_own_outputs(content)
+    if described is None:
+        raise _Impossible("without metadata nobody knows which frames it wants")
+    try:
+        worst = check.compare_compiled(content, described, frames=frames)
+    except interpreters.NotInstalled as reason:
+        raise _Impossible(str(reason)) from None
+    return f"what the interpreter computes, within {worst:.1e}"
 
 
 def _golden(content: bytes, facts: dict[str, Any] | None, described: DescribedExport | None) -> str:

@@ -3,13 +3,14 @@
 | name | weights | between the operations | needs |
 |---|---|---|---|
 | none | float32 | float32 | |
-| float16 | float16 | float32 | |
+| float16 | float16 | float32 or 16 | |
 | dynamic | int8 | float32, int8 within an operation | |
 | int8 | int8 | int8 | frames of the user's own data |
 
 Whatever is chosen, the image and the state go in and come out in float32, and so do the detections:
 each entry point has its own scales, and a state handed between them in int8 would drift. The first
-convolution of an int8 file is in float32, see `first_convolution`.
+convolution of an int8 file is in float32, see `first_convolution`. A float16 file allows its reader
+to compute in float16, where the processor can.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.export import first_convolution, flatbuffer_edit
+from lstd.export import first_convolution, flatbuffer, flatbuffer_edit
+from lstd.export.names import STATE_OUTPUTS
 
 QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
 
@@ -71,21 +73,35 @@ def converted(converter: Any, quantization: str, samples: Samples | None) -> byt
         return _in_int8(converter)
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
+        # What runs the file may add up in float16 too; by itself it says float32.
+        converter.target_spec._experimental_supported_accumulation_type = tf.float16
         return converter.convert()
     # Of weights in int8 beside values in float, XNNPACK runs dense convolutions only. The depthwise
     # ones, a small part of the weights, get float weights again.
     return flatbuffer_edit.with_float_weights(converter.convert(), "DEPTHWISE_CONV_2D")
 
 
+def _state_outputs(content: bytes) -> list[str]:
+    """Returns the names of what writes the state: in int8 the small network would round it."""
+    model = flatbuffer.model_of(content)
+    return [
+        model.Subgraphs(point.subgraph).Tensors(point.outputs[name]).Name().decode()
+        for point in flatbuffer.entry_points(content).values()
+        for name in STATE_OUTPUTS
+        if name in point.outputs
+    ]
+
+
 def _in_int8(converter: Any) -> bytes:
-    """Returns the file in int8 but for the first convolution of the image.
+    """Returns the file in int8 but for the first convolution of the image and the state's output.
 
     The converter itself quantises all or nothing; its debugger can leave operations out.
     """
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset
     )
+    measured = debugger.calibrated_model
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_nodes=first_convolution.names(debugger.calibrated_model)
+        denylisted_nodes=[*first_convolution.names(measured), *_state_outputs(measured)]
     )
-    return debugger.get_nondebug_quantized_model()
+    return flatbuffer_edit.with_float_inputs(debugger.get_nondebug_quantized_model(), STATE_OUTPUTS)

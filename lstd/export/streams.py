@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -131,6 +131,80 @@ def compare_streams(
         ours = _carried(expected)
         theirs = _carried(actual)
     return largest
+
+
+def difference(described: Described, one: Step, other: Step, *, frames: int) -> float:
+    """Returns how far two runtimes differ over a few frames, each with its own state carried.
+
+    Of states and raw outputs each value is compared, of detections the scores by falling score.
+
+    Raises:
+        ExportCheckError: the first gives no finite numbers, or more detections than there can be.
+    """
+    worst = 0.0
+    name = references.image_input(described.form)
+    states = [first_state(described)] * 2
+    for call, (entry_point, images) in enumerate(stream_of(described, frames)):
+        pair = [
+            step(entry_point, **{name: images, **state})
+            for step, state in zip((one, other), states, strict=True)
+        ]
+        _require_finite(described, entry_point, pair[0], call=call)
+        for key in STATE_OUTPUTS:
+            worst = max(worst, comparison.differ(pair[1][key], pair[0][key]))
+            given = states[0][key.removesuffix("_out")]
+            if described.entry_points[entry_point] == "small" and (pair[0][key] != given).any():
+                raise ExportCheckError(
+                    f"{key} of {entry_point} is not what came in, on call {call}"
+                )
+        worst = max(worst, _output_difference(described, *pair))
+        states = [_carried(outputs) for outputs in pair]
+    return worst
+
+
+def _require_finite(
+    described: Described, entry_point: str, outputs: Mapping[str, np.ndarray], *, call: int
+) -> None:
+    """Raises where a value that counts is not finite, or the count is out of range."""
+    valid = dict(outputs)
+    if described.options is not None:
+        counts = np.asarray(outputs["num_detections"])
+        if not ((counts >= 0) & (counts <= described.options.max_detections)).all():
+            raise ExportCheckError(
+                f"num_detections of {entry_point} is {counts.tolist()} on call {call}"
+            )
+        for name in DETECTION_OUTPUTS[:3]:
+            rows = _rows(described, counts)
+            valid[name] = np.concatenate(
+                [frame[:number] for frame, number in zip(outputs[name], rows, strict=True)]
+            )
+    for name, value in valid.items():
+        if not np.isfinite(value).all():
+            raise ExportCheckError(f"{name} of {entry_point} is not finite on call {call}")
+
+
+def _rows(described: Described, counts: np.ndarray) -> list[int]:
+    per_detection = described.options.max_classes_per_detection if described.options else 1
+    return [int(count) * per_detection for count in counts]
+
+
+def _output_difference(
+    described: Described, one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+) -> float:
+    """Returns how far raw outputs differ, or the scores of detections by falling score."""
+    if described.options is None:
+        return max(comparison.differ(other[name], one[name]) for name in RAW_OUTPUTS)
+    off = 0.0
+    pairs = zip(
+        *(_rows(described, outputs["num_detections"]) for outputs in (one, other)), strict=True
+    )
+    for frame, (first, second) in enumerate(pairs):
+        number = min(first, second)
+        scores = [
+            -np.sort(-outputs["detection_scores"][frame, :number]) for outputs in (one, other)
+        ]
+        off = max(off, comparison.differ(scores[1], scores[0]))
+    return off
 
 
 def _unit(module: Described) -> str:

@@ -83,16 +83,14 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
     """Returns what runs an entry point in the interpreter's own memory, None where it cannot be.
 
     A signature runner checks the shapes, allocates, and copies every input and output on each call.
-    Here the image is written where the network reads it, and a state that an entry point hands
-    through as it is, which the small network does, is not copied back. That takes what the runner
-    keeps to itself; where another version of it has something else there, the runner does it all.
+    Here the image is written where the network reads it. That takes what the runner keeps to
+    itself; where another version of it has something else there, the runner does it all.
     """
     try:
         wrapper, subgraph = runner._interpreter_wrapper, runner._subgraph_index
-        inputs_at, outputs_at = dict(runner._inputs), dict(runner._outputs)
+        inputs_at, written = dict(runner._inputs), dict(runner._outputs)
+        outputs_at = {name: written[name] for name in entry_points.OUTPUTS}
         wrapper.AllocateTensors(subgraph)
-        detections = {name: outputs_at[name] for name in entry_points.OUTPUTS[:4]}
-        states = [(inputs_at[name], outputs_at[f"{name}_out"]) for name in entry_points.INPUTS[1:]]
         views = {name: wrapper.tensor(wrapper, inputs_at[name], subgraph) for name in inputs}
     except (AttributeError, KeyError, TypeError):
         return None
@@ -102,14 +100,11 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
 
     def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
         fill(wrapper.tensor(wrapper, inputs_at["image"], subgraph))
-        for (read, _), part in zip(states, state, strict=True):
-            wrapper.tensor(wrapper, read, subgraph)[...] = part
+        for name, part in zip(entry_points.INPUTS[1:], state, strict=True):
+            wrapper.tensor(wrapper, inputs_at[name], subgraph)[...] = part
         wrapper.Invoke(subgraph)
-        c, h = (
-            part if read == written else wrapper.GetTensor(written, subgraph)
-            for (read, written), part in zip(states, state, strict=True)
-        )
-        found = {name: wrapper.GetTensor(at, subgraph) for name, at in detections.items()}
+        found = {name: wrapper.GetTensor(at, subgraph) for name, at in outputs_at.items()}
+        c, h = (found.pop(f"{name}_out") for name in entry_points.INPUTS[1:])
         return found, LSTMState(c, h)
 
     return run

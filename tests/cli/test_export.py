@@ -427,7 +427,7 @@ def test_check_prints_entry_points_and_findings(
         assert re.search(rf"^ok +{name} ", text, re.MULTILINE), name
     assert "5 calls" in text
     assert re.search(r"^ok +Keras +with XNNPACK within \d", text, re.MULTILINE)
-    assert text.endswith("6 checks passed, 0 not possible\n")
+    assert text.endswith("7 checks passed, 0 not possible\n")
     assert export.main(flags) == 0
     assert "Keras            no --model was given" in capfd.readouterr().out
 

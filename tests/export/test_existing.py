@@ -51,6 +51,7 @@ def test_all_checks_of_a_good_file_pass_or_say_why_not(lite: Path) -> None:
         "post-processing": "ok",
         "delegate": "ok",
         "state carried": "ok",
+        "CompiledModel": "ok",
         "golden frame": "ok",
         "Keras": "not possible",
     }

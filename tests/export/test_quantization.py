@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import config_io
+from lstd import config_io, tflite_metadata
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
     check,
@@ -90,6 +90,13 @@ def test_quantised_file_is_written_with_how_far_it_is_from_the_model(
     assert facts["fidelity"]["frames_are"] == "representative data"
     assert facts["golden_frame"]["tolerance"] == fidelity.LIMITS[quantization]
     assert any("5 frames" in line for line in lines)
+    accumulation = tflite_metadata.read(tmp_path / "tiny.tflite", "reduced_precision_support")
+    assert accumulation == ("fp16accfp16" if quantization == "float16" else None)
+
+
+def test_a_float16_file_that_asks_for_float32_is_refused() -> None:
+    with pytest.raises(ExportCheckError, match="asks for float32, expected fp16accfp16"):
+        check.require_float16(exports.converted(exports.module()))
 
 
 def test_inputs_and_outputs_stay_float(tmp_path: Path) -> None:

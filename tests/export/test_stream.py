@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +14,20 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from lstd.export import comparison, reference
+from lstd.export import (
+    comparison,
+    existing,
+    flatbuffer,
+    flatbuffer_edit,
+    interpreters,
+    loaded,
+    reference,
+    streams,
+)
+from lstd.export import module as modules
+from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
+from lstd.export.streams import ExportCheckError
 from lstd.export.tflite import export_tflite
 from lstd.types import LSTMState
 from tests import tiny
@@ -19,25 +36,31 @@ from tests.export.tiny_model import TinyModel, images
 
 FRAMES = 50
 RUNTIMES = {"litert": litert.Interpreter, "tensorflow": tf.lite.Interpreter}
+WAYS = [("compiled", True), *((runtime, x) for runtime in RUNTIMES for x in (True, False))]
 KINDS = {"litert": litert.OpResolverType, "tensorflow": tf.lite.experimental.OpResolverType}
 
 
-def _interpreter(content: bytes, runtime: str, xnnpack: bool) -> Any:
+@contextmanager
+def _step(content: bytes, runtime: str, xnnpack: bool) -> Iterator[Step]:
+    if runtime == "compiled":
+        with interpreters.compiled_step(content) as step:
+            yield step
+        return
     kinds = KINDS[runtime]
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return RUNTIMES[runtime](model_content=content, experimental_op_resolver_type=kind)
+    interpreter = RUNTIMES[runtime](model_content=content, experimental_op_resolver_type=kind)
+    yield interpreters.step_of(interpreter)
 
 
-def _check_stream(module: ExportModule, interpreter: Any, frames: np.ndarray) -> None:
+def _check_stream(module: ExportModule, step: Step, frames: np.ndarray) -> None:
     """Fails unless the file follows the module for SKIP9, its own state carried all the way."""
     zeros = module.model.initial_state(1).c.numpy()
     ours = theirs = {"lstm_c": zeros, "lstm_h": zeros}
-    runners = {name: interpreter.get_signature_runner(name) for name in module.entry_points}
     for number, frame in enumerate(frames):
         name = "large" if number % 10 == 0 else "small"
         inputs = {"image": frame[np.newaxis], **ours}
         expected = module.run(name, **inputs)
-        found = runners[name](image=frame[np.newaxis], **theirs)
+        found = step(name, image=frame[np.newaxis], **theirs)
         # As the exporter does: differences of 1e-4, of near-equal scores any order.
         for state in ("lstm_c_out", "lstm_h_out"):
             assert comparison.differ(expected[state], found[state]) <= 1e-4, (number, state)
@@ -59,13 +82,90 @@ def stand_in() -> tuple[ExportModule, bytes]:
     return module, exports.converted(module)
 
 
-@pytest.mark.parametrize("xnnpack", [True, False])
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("runtime", "xnnpack"), WAYS)
 def test_fifty_frames_of_a_stand_in(
     stand_in: tuple[ExportModule, bytes], runtime: str, xnnpack: bool
 ) -> None:
     module, content = stand_in
-    _check_stream(module, _interpreter(content, runtime, xnnpack), images(FRAMES))
+    with _step(content, runtime, xnnpack) as step:
+        _check_stream(module, step, images(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "options"),
+    [
+        ("none", {"signature": "clip", "unroll_length": 2, "network": "small"}),
+        ("float16", {"input_type": "uint8"}),
+        ("dynamic", {"postprocessing": False}),
+        ("int8", {"network": "small"}),
+        ("int8", {}),
+    ],
+)
+def test_no_tensor_is_both_input_and_output_and_compiled_model_computes_the_same(
+    quantization: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Those that share memory, it reads before they are written."""
+    data = None if quantization == "none" else [images(6).astype(np.uint8)]
+    path = tmp_path / "a.tflite"
+    export_tflite(TinyModel(), path, quantization=quantization, representative_data=data, **options)
+    content = path.read_bytes()
+    model = flatbuffer.model_of(content)
+    for number in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(number)
+        assert not {*graph.InputsAsNumpy()} & {*graph.OutputsAsNumpy()}
+    described = loaded.DescribedExport(json.loads(path.with_suffix(".json").read_text()), where="")
+    state = dict.fromkeys(("lstm_c", "lstm_h"), np.full(described.state_shape, 0.3, np.float32))
+    with interpreters.compiled_step(content) as compiled:
+        step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+        for name, frames in streams.stream_of(described, 6):
+            given = {reference.image_input(described.form): frames, **state}
+            expected, found = step(name, **given), compiled(name, **given)
+            rows = int(min(expected.get("num_detections", [0])))  # leftovers are behind them
+            for key, value in expected.items():
+                pair = found[key], value
+                if key.startswith("detection_"):
+                    pair = tuple(each[:, :rows] for each in pair)
+                # The same kernels on the same processor.
+                np.testing.assert_allclose(*pair, atol=1e-6, err_msg=key)
+            if name == "small" or options.get("network") == "small":
+                np.testing.assert_array_equal(found["lstm_h_out"], state["lstm_h"])
+            state = {key: found[f"{key}_out"] for key in state}
+
+
+def test_a_state_handed_through_as_it_came_is_not_exported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(modules, "_handed_on", lambda state: state)
+    with pytest.raises(
+        ExportCheckError, match=r"small of the \.tflite returns lstm_c_out, lstm_h_"
+    ):
+        export_tflite(TinyModel(), tmp_path / "a.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_rounded_by_the_small_network_is_not_exported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(flatbuffer_edit, "with_float_inputs", lambda content, outputs: content)
+    with pytest.raises(ValueError, match="lstm_h_out of small is not what came in"):
+        export_tflite(
+            TinyModel(),
+            tmp_path / "a.tflite",
+            quantization="int8",
+            representative_data=[images(6).astype(np.uint8)],
+        )
+
+
+def test_without_compiled_model_the_export_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.compiled_model", None)
+    export_tflite(TinyModel(), tmp_path / "a.tflite")
+    facts = json.loads((tmp_path / "a.json").read_text())
+    told = "the installed LiteRT has no CompiledModel"
+    assert facts["self_check"]["compiled_model"] == f"not checked: {told}"
+    findings = {found.check: found for found in existing.inspect(tmp_path / "a.tflite").findings}
+    assert findings["CompiledModel"].detail == told
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +178,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportModule, bytes]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("xnnpack", [True, False])
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("runtime", "xnnpack"), WAYS)
 def test_fifty_frames_of_the_real_model(
     real: tuple[ExportModule, bytes], runtime: str, xnnpack: bool
 ) -> None:
     module, content = real
     frames = images(FRAMES, shape=(64, 96, 3))
-    _check_stream(module, _interpreter(content, runtime, xnnpack), frames)
+    with _step(content, runtime, xnnpack) as step:
+        _check_stream(module, step, frames)
 
 
 @pytest.mark.slow
@@ -93,10 +193,10 @@ def test_small_network_of_the_real_file_leaves_the_state_as_it_is(
     real: tuple[ExportModule, bytes],
 ) -> None:
     module, content = real
-    step = _interpreter(content, "litert", True).get_signature_runner("small")
     state = np.random.default_rng(0).uniform(0, 3, module.model.initial_state(1).c.shape)
     state = state.astype(np.float32)
-    found = step(image=images(1, shape=(64, 96, 3)), lstm_c=state, lstm_h=state + 1)
+    with _step(content, "compiled", True) as step:
+        found = step("small", image=images(1, shape=(64, 96, 3)), lstm_c=state, lstm_h=state + 1)
     np.testing.assert_array_equal(found["lstm_c_out"], state)
     np.testing.assert_array_equal(found["lstm_h_out"], state + 1)
 

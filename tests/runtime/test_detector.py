@@ -187,6 +187,8 @@ def test_both_interpreters_run_in_place(
     interpreter = tflite_file.open_file(exported[0], threads=1)
     assert type(interpreter).__module__.startswith(library)
     runner = interpreter.get_signature_runner("small")
+    # Files of before hand the small network's state through in the memory it came in.
+    assert dict(runner._inputs)["lstm_h"] == dict(runner._outputs)["lstm_h_out"]
     inputs = {key: tflite_file.spec_of(value) for key, value in runner.get_input_details().items()}
     assert tflite_file._in_place(runner, inputs) is not None
     found = _run(VideoDetector(exported[0], "SKIP1"), [51, 255, 102, 0])
