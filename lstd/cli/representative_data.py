@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _FLAG = "--representative_data"
 _OF_ANOTHER_PLACE = ("format", "subset", "images", "stills", "folders")
 """What `data.evaluation` says of its own files, and not of those of the flag."""
-_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
 
 
 def open_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
@@ -30,10 +29,10 @@ def open_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
         FileNotFoundError: nothing has that name.
         ValueError: it cannot be read.
     """
-    path = Path(text)
-    if path.is_dir() or path.suffix.lower() in _VIDEO_SUFFIXES:
-        from lstd.media import video
+    from lstd.media import video
 
+    path = Path(text)
+    if path.is_dir() or path.suffix.lower() in video.SUFFIXES:
         if not path.is_dir():
             common.existing_file(text, flag=_FLAG)
         return video.read_frames(path)

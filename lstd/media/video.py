@@ -14,6 +14,12 @@ import numpy as np
 from lstd import limits
 from lstd.media import image_folder, optional
 
+SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".wmv", ".flv"),
+    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
+)
+"""Of files that are taken for videos by their names."""
+
 FOLDER_FPS = 30.0
 """Frames a second of a folder of images, which does not say."""
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import tarfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -132,6 +134,8 @@ def detect(path: Path) -> str:
         raise ValueError(
             f"{path}: this may be {' or '.join(found)}; say which with --format, or name the file"
         )
+    if path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        raise ValueError(f"{path}: this is an archive; unpack it, and name the folder")
     other = sniff.of_others(path)
     if other:
         raise ValueError(other)

@@ -40,7 +40,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen, same_as
 from lstd.data.sources import UNKNOWN_CLASS, Source
 
 NAME = "coco"
@@ -88,6 +88,8 @@ def read(path: Path, options: Options) -> Source:
         for one in _shots(files[part], part, content, tables[part], classes, options.images)
     ]
     notes = [*all_taken(f"{part} ({len(c.images)} images)" for part, c in contents.items())]
+    for one in {one.part: one for one in shots}.values():
+        notes += one.files.told(one.image.file_name)
     has_tracks = any(e.track is not None for c in contents.values() for e in c.annotations)
     if options.stills:
         videos = [(one.name, [one]) for one in shots]
@@ -166,7 +168,8 @@ def _chosen(path: Path, subset: str) -> dict[str, Path]:
     if "" in found:
         told = found[""]
         exact = [file for file in told if file.stem == subset]
-        found = {"": exact or [file for file in told if subset in file.stem]}
+        fits = (subset, *same_as(subset)) if subset else ("",)
+        found = {"": exact or [f for f in told if any(part in f.stem.lower() for part in fits)]}
     else:
         found = {part: found[part] for part in chosen(subset, found, where=str(path))}
         told = next((files for files in found.values() if len(files) > 1), [])

@@ -223,7 +223,10 @@ class LabelledVideo:
             height, width = self.pictures.size_of(other)
             if height and width:
                 return height, width
-        raise ValueError(f"{self.where}: no image tells the size of the frames")
+        raise ValueError(
+            f"{self.where}: no image tells the size of the frames; say where they are "
+            "with --images, a folder or the video file"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from lstd.data.readers import frame_names, natural
 from lstd.data.readers.labelled_video import VideoFrames, video_frames
 from lstd.media import numbered_frames
+from lstd.media.video import SUFFIXES as VIDEO_SUFFIXES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 
 _LOOKED_AT = 200
 _CVAT = re.compile(r"(^|/)frame_\d{6}$")
@@ -46,6 +46,15 @@ class Finder:
         self._root, self._dropped = root, dropped
         self._listed: dict[Path, dict[str, list[str]]] = {}
 
+    def told(self, name: str) -> tuple[str, ...]:
+        """Returns what to say where first folders of names, such as this one, are left out."""
+        if not self._dropped:
+            return ()
+        return (
+            f"names of images are read without their first folders, such as {name} as "
+            f"{self.shortened(name)} in {self._root}",
+        )
+
     def shortened(self, name: str) -> str:
         """Returns the part of a name that is looked for."""
         return "/".join(clean(name).split("/")[self._dropped :])
@@ -77,7 +86,8 @@ class Finder:
 def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finder:
     """Returns what finds the files of these names: in the first place that has any of them.
 
-    Tools write paths of their own machine, so the first folders of all names may be too many.
+    Tools write paths of their own machine, so the first folders of all names may be too many: they
+    are left out where that makes no two names the same, and finds half of the names or more.
 
     Raises:
         ValueError: none is found; the message names what was looked for, and where.
@@ -87,7 +97,8 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
     for dropped in range(most + 1):
         for place in dict.fromkeys(places):
             found = Finder(place, dropped)
-            if not any(found.find(name) for name in looked):
+            there = sum(found.find(name) is not None for name in looked)
+            if not there or (dropped and 2 * there < len(looked)):
                 continue
             if len({found.shortened(n) for n in names}) == len({clean(n) for n in names}):
                 return found

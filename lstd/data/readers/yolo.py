@@ -52,6 +52,7 @@ def read(path: Path, options: Options) -> Source:
             shots.append(_Shot(_name_in(base, file), str(number), base.name, str(file), str(label)))
     points = yolo_rows.point_values(tree.point_values, [shot.label for shot in shots])
     boxes = yolo_rows.Boxes((), dict(tree.names), classes, points)
+    _check_images(shots, tree, [entry for _, entry in entries], options)
     videos = [
         _video(title, own, boxes, options, alone=alone)
         for title, own, alone in _grouped(shots, options, str(path))
@@ -73,6 +74,21 @@ class _Shot(NamedTuple):
     title: str
     file: str
     label: str
+
+
+def _check_images(
+    shots: Sequence[_Shot], tree: yolo_tree.Tree, entries: Sequence[str], options: Options
+) -> None:
+    """Raises where there are text files and no images at all."""
+    if options.images or any(Path(shot.file).exists() for shot in shots):
+        return
+    texts = (file for entry in entries for file in yolo_tree.labels(tree, entry)[1])
+    text = next((file for file in texts if file.exists()), None)
+    if text is not None:
+        raise ValueError(
+            f"{tree.root}: there is no image, and text files such as {text}; say where the images "
+            "are with --images, a folder or the video file"
+        )
 
 
 def _name_in(base: Path, file: Path) -> str:

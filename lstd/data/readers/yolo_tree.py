@@ -59,7 +59,8 @@ def matches(path: Path) -> bool:
         return False
     if any(label_file(image).exists() for image in _walk(path, pictures.SUFFIXES)):
         return True
-    return any(True for place in path.glob("*") if place.is_dir() for _ in _label_files(place))
+    folders = [*path.glob("labels"), *path.glob("obj_*_data")]
+    return any(True for folder in folders for _ in _label_files(folder))
 
 
 def find(path: Path, options: Options) -> Tree:

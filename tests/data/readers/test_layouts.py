@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -185,8 +186,11 @@ def test_pictures_are_found_by_what_other_machines_call_them(
 
 def test_folders_are_not_dropped_where_names_would_become_the_same(tmp_path: Path) -> None:
     text(tmp_path / "1.jpg", "")
-    with pytest.raises(ValueError, match=r"x\.json: none of its images is found, such as a/1\.jpg"):
-        pictures.finder(["a/1.jpg", "b/1.jpg"], [tmp_path], where="x.json")
+    for names in (["a/1.jpg", "b/1.jpg"], ["a/1.jpg", "a/2.jpg", "a/3.jpg"]):  # most are not there
+        with pytest.raises(ValueError, match=r"x\.json: none of its images is found, such as a/1"):
+            pictures.finder(names, [tmp_path], where="x.json")
+    found = pictures.finder(["a/1.jpg"], [tmp_path], where="x.json")
+    assert "without their first folders, such as a/1.jpg as 1.jpg in" in found.told("a/1.jpg")[0]
 
 
 # --- COCO ----------------------------------------------------------------------------------------
@@ -433,6 +437,24 @@ def test_yolo_without_pictures_takes_the_frames_of_a_video(
 
     assert shown(source) == [3, 4]
     assert told(source)["street.mp4"] == [[(1, None, 5, 10, 25, 30)], []]
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_labels_without_pictures_say_how_to_name_them(tmp_path: Path, lists: bool) -> None:
+    text(tmp_path / "obj.names", "ant\nbee\n")
+    text(tmp_path / "labels" / "1.txt", BOX)
+    text(tmp_path / "list.txt", "images/1.jpg\n")
+    if lists:
+        text(tmp_path / "data.yaml", "train: list.txt\nnames: [ant, bee]\n")
+    with pytest.raises(ValueError, match=r"there is no image, and .*labels/1\.txt; .* --images"):
+        readers.open(tmp_path)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("a.json", "{}")
+    with pytest.raises(ValueError, match=r"export\.zip: this is an archive; unpack it"):
+        readers.open(tmp_path / "export.zip")
 
 
 def test_yolo_takes_pictures_from_a_folder_elsewhere(tmp_path: Path) -> None:
