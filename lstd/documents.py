@@ -1,7 +1,9 @@
-"""Text, JSON, YAML and XML that anybody may have written: what they say, or one sentence."""
+"""Text, tables, JSON, YAML and XML that anybody may have written: what they say, or a sentence."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -31,6 +33,19 @@ def read_text(path: str | os.PathLike[str]) -> str:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8: byte {error.start}") from None
+
+
+def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file by the names in its first line.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no table in UTF-8.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV file: {error}") from None
 
 
 def read_json(path: str | os.PathLike[str], *, kind: type = object) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,10 +140,10 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
     A value for each epoch; NaN where one is missing.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is no table.
         OSError: it cannot be read.
     """
-    rows = list(csv.DictReader(io.StringIO(documents.read_text(Path(path)))))
+    rows = documents.read_table(path)
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     numbers = {name: _numbers(values) for name, values in columns.items() if name is not None}
     return {name: values for name, values in numbers.items() if values is not None}

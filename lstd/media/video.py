@@ -114,6 +114,8 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
                 f"{self._name}: there are no pictures in this file, only other streams"
             )
         stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise ValueError(f"{self._name}: FFmpeg has no decoder for the pictures in this file")
         stream.thread_type = "AUTO"
         decoded = self._decode(stream)
         if stream.width * stream.height > limits.PIXELS:

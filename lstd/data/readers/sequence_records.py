@@ -150,6 +150,8 @@ def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:
 def indexed_labels(folder: Path) -> tuple[str, ...]:
     """Returns the class names that an index in a folder of records gives; empty: there is none."""
     try:
-        return tuple(documents.read_json(folder / INDEX, kind=dict)["labels"])
-    except (OSError, ValueError, KeyError, TypeError):
+        labels = documents.read_json(folder / INDEX, kind=dict).get("labels")
+    except (OSError, ValueError):
         return ()
+    named = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    return tuple(labels) if named else ()
