@@ -61,13 +61,17 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return checked(names, where=str(path))
 
 
-def checked(names: Sequence[str], *, where: str) -> tuple[str, ...]:
+def checked(names: Sequence[str | int], *, where: str) -> tuple[str, ...]:
     """Returns class names, each of which a line of a file and a terminal can hold.
 
     Raises:
-        ValueError: a name is empty, or holds a line break or another control character.
+        ValueError: a name is neither text nor a whole number, is empty, or holds a line break or
+            another control character.
     """
     for number, name in enumerate(names, start=1):
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise ValueError(f"{where}: class {number} has the name {name!r}, expected a text")
+        name = str(name)
         if not name.strip():
             raise ValueError(f"{where}: class {number} of {len(names)} has an empty name")
         if shown(name) != name:
@@ -75,7 +79,7 @@ def checked(names: Sequence[str], *, where: str) -> tuple[str, ...]:
                 f"{where}: the class name '{shown(name)}' holds a control character, such as a "
                 "line break; give it another name"
             )
-    return tuple(names)
+    return tuple(map(str, names))
 
 
 def lines(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,13 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_would_break_a_line_or_control_a_terminal_is_refused(letter: str) -> None:
     with pytest.raises(ValueError, match=r"here: the class name 'a\\[nxu]\w*b' holds a control"):
         label_map.checked(["ant", f"a{letter}b"], where="here")
+
+
+@pytest.mark.parametrize("name", [False, None, 1.5, " "])
+def test_what_is_no_text_is_no_name(name: Any) -> None:
+    with pytest.raises(ValueError, match="here: class 2 "):
+        label_map.checked([7, name], where="here")
+    assert label_map.checked([7], where="here") == ("7",)
 
 
 def test_names_of_any_script_are_kept() -> None:

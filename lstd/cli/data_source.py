@@ -99,7 +99,8 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
         if not names:
             raise ValueError(f"--videos: {path} names no video; one a line is expected")
         source = source_checks.select(source, names)
-    print("\n".join([sources.summary(source), *source.notes]))
+    for line in (sources.summary(source), *source.notes):
+        print(label_map.shown(line))
     return source
 
 

@@ -214,7 +214,7 @@ def _annotations(content: Any) -> Annotations:
         rows[entry["image_id"]].append(entry)
     by_id = sorted(rows, key=lambda image: (isinstance(image, str), image))
     place_of = {image: place for place, image in enumerate(by_id)}
-    labels = label_map.checked([str(each["name"]) for each in categories], where="categories")
+    labels = label_map.checked([each["name"] for each in categories], where="categories")
     rates = {each.get("fps") for each in videos.values()}
     return Annotations(
         labels,

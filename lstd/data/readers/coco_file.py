@@ -100,8 +100,10 @@ def load(path: Path) -> Content:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
-        for entry in content[key]:
+        for number, entry in enumerate(content[key]):
             _count_ids(entry)
+            if isinstance(entry, dict) and isinstance(entry.get("name"), bool):
+                raise ValueError(f"{path}: {key}[{number}] has name {entry['name']}, not a text")
     for entry in content["videos"] if isinstance(content.get("videos"), list) else ():
         _count_ids(entry)
     try:
@@ -137,5 +139,6 @@ def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
 _EXPECTED = {
     "bbox": "[x, y, width, height]",
     "file_name": "a text",
+    "name": "a text",
     **dict.fromkeys(("frame_id", "frame_index", "height", "width", "iscrowd"), "a number"),
 }

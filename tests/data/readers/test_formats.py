@@ -426,6 +426,7 @@ def test_coco_frames_of_a_video_file_that_is_not_there_are_missing(two_files: Pa
         ),
         ('"image_id": 10', '"image_id": [10]', r"annotations\[2\] has image_id \[10\], expected"),
         ('{"id": 7, "name": "car"}', "7", r"categories\[0\] is 7, expected an object"),
+        ('"name": "car"', '"name": false', r"categories\[0\] has name False, not a text"),
         ('"id": 7', '"id": "seven"', r"categories\[0\] has id 'seven', expected a whole"),
         ('"frame_id": 1', '"frame_id": "one"', r"images\[0\] has frame_id 'one', expected a num"),
         ('"file_name": "two/000000.png", ', "", r"images\[2\] has no file_name"),
