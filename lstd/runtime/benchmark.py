@@ -18,12 +18,14 @@ class Subject(NamedTuple):
 
     Attributes:
         name: for the table.
-        calls: one for each network, or "run" for a file that is not ours. Each does a frame.
+        calls: one for each network, or "run" for a file that is not ours. Each does a frame, or a
+            clip of `frames_per_call`.
         schedule: which of them runs on which frame; "" where there is one only.
         multiply_adds: of each call, as far as it is known.
         data_type: in which it computes, of a `.tflite` "float32", "int8" and so on, else with "in
             TensorFlow"; "" where it is not known.
         frames: in a turn, whatever the others have; None: as many as they.
+        frames_per_call: each counts as an equal part of its call.
     """
 
     name: str
@@ -32,10 +34,11 @@ class Subject(NamedTuple):
     multiply_adds: dict[str, int] = {}  # noqa: RUF012 - never written to
     data_type: str = ""
     frames: int | None = None
+    frames_per_call: int = 1
 
     def order(self, num_frames: int) -> list[str]:
-        """Returns which call does each frame of a turn: whole periods of the schedule."""
-        num_frames = self.frames or num_frames
+        """Returns the calls of a turn: whole clips, and whole periods of the schedule."""
+        num_frames = -(-(self.frames or num_frames) // self.frames_per_call)
         if not self.schedule or len(self.calls) == 1:
             return [next(iter(self.calls))] * num_frames
         period = (schedule_names.skip_of(self.schedule) or 0) + 1
@@ -72,7 +75,7 @@ class Ratio(NamedTuple):
 
 
 class Times(NamedTuple):
-    """What was measured of a subject: for each turn, the network and milliseconds of each frame."""
+    """What was measured of a subject: in each turn, the network of each call and a frame's ms."""
 
     subject: Subject
     turns: list[list[tuple[str, float]]]
@@ -81,9 +84,10 @@ class Times(NamedTuple):
         """Returns the timing of each network that ran, then of the schedule where there are two."""
         rows = [row for turn in self.turns for row in turn]
         networks = [name for name in self.subject.calls if any(name == ran for ran, _ in rows)]
-        found = {name: _timing([ms for ran, ms in rows if ran == name]) for name in networks}
+        each = self.subject.frames_per_call
+        found = {name: _timing([ms for ran, ms in rows if ran == name], each) for name in networks}
         if self.subject.schedule and len(self.subject.calls) > 1:
-            found[self.subject.schedule] = _timing([ms for _, ms in rows])
+            found[self.subject.schedule] = _timing([ms for _, ms in rows], each)
         return found
 
     def averages_ms(self) -> list[float]:
@@ -92,7 +96,10 @@ class Times(NamedTuple):
 
     def multiply_adds(self) -> dict[str, float]:
         """Returns those of an average frame, for the rows of `timings` where they are known."""
-        known: dict[str, float] = dict(self.subject.multiply_adds)
+        known: dict[str, float] = {
+            name: done / self.subject.frames_per_call
+            for name, done in self.subject.multiply_adds.items()
+        }
         rows = [ran for turn in self.turns for ran, _ in turn]
         if self.subject.schedule and all(ran in known for ran in rows):
             known[self.subject.schedule] = statistics.fmean(known[ran] for ran in rows)
@@ -115,7 +122,7 @@ def measure(
     Args:
         subjects: what is timed.
         turns: how many turns each of them has.
-        frames: in a turn, rounded up to whole periods of the schedule.
+        frames: in a turn, rounded up to whole clips and periods of the schedule.
         warm_up: calls of each network before the first turn, not timed.
         clock: seconds, for tests.
         progress: called after each turn of a subject.
@@ -132,7 +139,8 @@ def measure(
                 call = result.subject.calls[network]
                 started = clock()
                 call()
-                rows.append((network, (clock() - started) * 1e3))
+                milliseconds = (clock() - started) * 1e3
+                rows.append((network, milliseconds / result.subject.frames_per_call))
             result.turns.append(rows)
             progress()
     return results
@@ -144,9 +152,9 @@ def ratio(of: Times, to: Times) -> Ratio:
     return Ratio(statistics.median(each), min(each), max(each), tuple(each))
 
 
-def _timing(times_ms: list[float]) -> Timing:
+def _timing(times_ms: list[float], frames_per_call: int) -> Timing:
     return Timing(
-        frames=len(times_ms),
+        frames=len(times_ms) * frames_per_call,
         average_ms=statistics.fmean(times_ms),
         median_ms=statistics.median(times_ms),
         p95_ms=float(np.percentile(times_ms, 95)),

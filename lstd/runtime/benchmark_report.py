@@ -107,6 +107,7 @@ def _of_model(
         "name": subject.name,
         "schedule": subject.schedule or None,
         "data_type": subject.data_type or None,
+        "frames_per_call": subject.frames_per_call,
         "rows": rows,
     }
     if any(row["share_of_peak"] is None for row in rows.values()):
@@ -148,6 +149,8 @@ def _table_of(model: Mapping[str, Any]) -> list[str]:
     for first, *others in rows:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join(["", first.ljust(widths[0]), *cells]))
+    if model["frames_per_call"] > 1:
+        lines.append(f"  per frame; a call takes a clip of {model['frames_per_call']} of them")
     if "share_of_peak_unknown" in model:
         lines.append(f"  share of the peak not known: {model['share_of_peak_unknown']}")
     return lines

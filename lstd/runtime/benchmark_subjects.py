@@ -20,10 +20,12 @@ from lstd.runtime import (
     tflite_file,
 )
 from lstd.runtime.benchmark import Subject
-from lstd.runtime.entry_points import NETWORKS, SINGLE, EntryPoint, EntryPoints
+from lstd.runtime.entry_points import CLIP, NETWORKS, SINGLE, EntryPoint, EntryPoints
 
 RUN = "run"
 """The one row of a file that is not ours."""
+_VIDEO = "input_video_tensor"
+"""The frames of a clip, one after the other."""
 MOST_SKIPPED = 999
 _PEAK_FRAMES = 10
 """Calls of the large convolution in a turn: each takes as long as a large network."""
@@ -41,7 +43,8 @@ def of_model(
 
     A `.tflite` of our export, a SavedModel or an object with our entry points is timed network by
     network, from a frame of bytes to the arrays of its outputs; a `.tflite` without post-processing
-    by its entry points; any other `.tflite` by its first subgraph.
+    by its entry points; any other `.tflite` by its first subgraph. Of a clip each frame is timed as
+    its part.
 
     Args:
         model: what `VideoDetector` takes, or any `.tflite`.
@@ -54,6 +57,7 @@ def of_model(
     Raises:
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.
     """
+    frames_per_call = 1
     path = loading.in_folder(Path(model)) if isinstance(model, (str, os.PathLike)) else None
     if path is None or not path.is_file():
         points, facts = loading.load(model, threads=threads)
@@ -62,6 +66,7 @@ def of_model(
     else:
         interpreter = tflite_file.open_file(path, threads=threads)
         signatures = interpreter.get_signature_list()
+        frames_per_call = _clip_length(interpreter, signatures)
         facts = metadata.Metadata()
         if _is_ours(signatures):
             points, facts = loading.load(path, threads=threads)
@@ -99,6 +104,7 @@ def of_model(
         data_type=next(
             (cost.data_type for cost in costs.values()), peak.IN_TENSORFLOW if counted else ""
         ),
+        frames_per_call=frames_per_call,
     )
 
 
@@ -149,6 +155,15 @@ def _is_ours(signatures: Mapping[str, Any]) -> bool:
         for key in (*NETWORKS, SINGLE)
         if key in signatures
     )
+
+
+def _clip_length(interpreter: Any, signatures: Mapping[str, Any]) -> int:
+    """Returns how many frames a call takes: those of a clip of ours, else 1."""
+    inputs, outputs = (signatures.get(CLIP, {}).get(kind, ()) for kind in ("inputs", "outputs"))
+    if _VIDEO not in inputs or "lstm_c_out" not in outputs:
+        return 1
+    details = interpreter.get_signature_runner(CLIP).get_input_details()
+    return int(details[_VIDEO]["shape"][0])
 
 
 def _foreign_calls(

@@ -107,6 +107,22 @@ def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
     assert "not known" not in text
 
 
+def test_a_clip_counts_as_its_frames() -> None:
+    clock = _Clock()
+    calls, costs = {"run": clock.taking("c", 8.0, 16.0)}, {"run": 400}
+    clip = Subject("a", calls, "", costs, "float32", frames_per_call=4)
+    frame = Subject("b", {"run": clock.taking("f", 1.0)}, "", {"run": 100}, "float32")
+    times, other = _measure(clock, clip, frame, frames=6)
+    assert clock.called.count("c") == 2  # 8 frames, the next whole number of clips
+    np.testing.assert_allclose(times.timings()["run"], [8, 3, 3, 3.9, 4])
+    assert benchmark.ratio(times, other).median == pytest.approx(3)
+    facts = _facts(times, {"float32": other})
+    row = facts["models"][0]["rows"]["run"]
+    assert (row["multiply_adds"], facts["models"][0]["frames_per_call"]) == (100, 4)
+    assert row["share_of_peak"] == pytest.approx(1 / 3)
+    assert "per frame; a call takes a clip of 4 of them" in benchmark_report.table(facts)
+
+
 @pytest.mark.parametrize(
     ("costs", "data_type", "unknown", "reason"),
     [
@@ -234,6 +250,28 @@ def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) ->
     benchmark.measure([subject], turns=1, frames=2, warm_up=0)
     path.write_bytes(tflite_metadata.embed(path.read_bytes(), json.dumps(fake_exports.METADATA)))
     assert _subject(path).schedule == "SKIP1"  # as the file says
+
+
+def test_a_file_of_clips_says_how_many_frames_a_call_takes(tmp_path: Path) -> None:
+    module, video = tf.Module(), tf.TensorSpec((3, 8, 8, 1), name="input_video_tensor")
+    state = tf.TensorSpec((1, 2, 2, 1), name="lstm_c")
+    weights = tf.ones((8, 8, 1, 5))
+    module.clip = tf.function(
+        lambda video, state: {
+            "raw_outputs/box_encodings": tf.nn.conv2d(video, weights, 1, "VALID"),
+            "lstm_c_out": state + 1.0,
+        },
+        input_signature=[video, state],
+    )
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"clip": module.clip})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    path = tmp_path / "clip.tflite"
+    path.write_bytes(converter.convert())
+    subject = _subject(path)
+    assert subject.frames_per_call == 3
+    (times,) = benchmark.measure([subject], turns=1, frames=1, warm_up=0)
+    assert times.timings()["run"].frames == 3
+    assert times.multiply_adds() == {"run": 8 * 8 * 5}
 
 
 def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> None:
