@@ -120,8 +120,7 @@ def from_yaml(text: str, *, source: str, key: str = "") -> Any:
         raise ValueError(f"{source}{line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise ValueError(f"{source}: not valid YAML: {_TOO_DEEP}") from None
-    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
-        # What PyYAML makes of a value that is not of its tag: 2001-99-99, !!int "", !!bool x.
+    except ValueError as error:
         raise ValueError(f"{source}: not valid YAML: {error}") from None
 
 
@@ -139,6 +138,15 @@ def read_xml(path: str | os.PathLike[str]) -> ElementTree.Element:
 
 
 class _YamlLoader(yaml.SafeLoader):
+    """Takes class names for text, and names a value that is not of its tag: 2001-99-99, !!int x."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+            what = f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark) from None
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):
             self.flatten_mapping(node)

@@ -146,7 +146,7 @@ def test_number_that_yaml_reads_as_text_is_explained(tmp_path: Path) -> None:
         ("a: [1\nb: 2", "line 2: not valid YAML"),
         ("- 1\n- 2", "expected sections such as `model:`, found list"),
         ("just text", "expected sections such as `model:`, found str"),
-        ("train: {seed: 2001-99-99}", "not valid YAML: month must be in 1..12"),
+        ("train: {seed: 2001-99-99}", "line 1: not valid YAML: '2001-99-99' is no timestamp"),
     ],
 )
 def test_file_that_is_no_config_is_refused(tmp_path: Path, text: str, problem: str) -> None:

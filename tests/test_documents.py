@@ -19,10 +19,11 @@ _MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('steps: !!int ""', "not valid YAML: string index out of range"),
-        ("steps: !!bool x", "not valid YAML: 'x'"),
-        ("steps: !!timestamp x", "not valid YAML: "),
-        ("steps: !!float x", "not valid YAML: could not convert"),
+        ('steps: !!int ""', "line 1: not valid YAML: '' is no int"),
+        ("steps: !!bool x", "line 1: not valid YAML: 'x' is no bool"),
+        ("steps: !!timestamp x", "line 1: not valid YAML: 'x' is no timestamp"),
+        ("a: [1,\n !!float x]", "line 2: not valid YAML: 'x' is no float"),
+        ("a: 2001-99-99", "'2001-99-99' is no timestamp"),
         ("steps: !!python/object:os.system x", "line 1: not valid YAML: could not determine"),
         ("[" * 2000, "nested too deeply"),
         ("[" * 200 + "]" * 200, "nested too deeply"),

@@ -107,3 +107,10 @@ def test_flags_have_a_limit(flag: str, tmp_path: Path, capsys: pytest.CaptureFix
 def test_numbers_that_are_no_sizes_are_not_looked_at() -> None:
     for value in (True, None, "9" * 20, np.inf, (0.5, 1e30)):
         limits.check("probability", value)
+
+
+@pytest.mark.parametrize("entry", ["/", "\\", "../" * 99])
+def test_yolo_images_are_not_looked_for_on_the_whole_disk(entry: str, tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text(f"train: '{entry}'\nnames: [ant]\n")
+    with pytest.raises(ValueError, match="is not there; looked for"):
+        readers.open(tmp_path)

@@ -133,7 +133,8 @@ def _place(tree: Tree, entry: str) -> Path:
     places = [*_places(tree.root, tree.start, entry)]
     for place in places:
         parts = ["labels" if part == "images" else part for part in place.parts]
-        if place.exists() or Path(*parts).is_dir():
+        is_disk = place.resolve() == place.resolve().parent  # all of it would be walked through
+        if not is_disk and (place.exists() or Path(*parts).is_dir()):
             return place
     looked = ", ".join(str(place) for place in dict.fromkeys(places))
     raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
