@@ -4,7 +4,8 @@ All begin with the class. Five values are a box: x and y of the centre, width, h
 a sixth is its track id. An odd number of at least seven is an outline, x and y of each point, whose
 box is taken. Behind the box of a pose stand the points, of two values or, with a mark of 0, 1 or 2,
 of three; `kpt_shape` of `data.yaml` says so. Without it, a line with marks that is no outline is a
-pose. Without `data.yaml`, lines of one odd length may be either, and are refused.
+pose. Lines of one odd length may be either; they are refused without `data.yaml`, or where many
+of them look like poses.
 
 Source: https://docs.ultralytics.com/datasets/, of detect, segment, obb and pose.
 """
@@ -23,6 +24,7 @@ from lstd.data.readers.labelled_video import BoxRow, Classes, RawBoxes, collect
 from lstd.data.sources import UNKNOWN_CLASS
 
 _LOOKED_AT = 200
+_MANY = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Boxes:
     @functools.cached_property
     def has_tracks(self) -> bool:
         """Whether any line has a track id."""
-        return 6 in _lengths(self.paths)
+        return any(len(line) == 6 for line in _sample(self.paths))
 
     def __getitem__(self, number: int) -> RawBoxes:
         path = self.paths[number]
@@ -79,21 +81,29 @@ class Boxes:
 def point_values(said: int | None, paths: Sequence[str]) -> int | None:
     """Returns how many values stand behind the box of a pose; 0: there are no poses.
 
+    Lines of several lengths are outlines: those of poses are equal. Equal ones of which many look
+    like poses may be these, though `data.yaml` has no `kpt_shape`.
+
     Args:
         said: by `data.yaml`; None: there is none.
-        paths: of all text files. Lines of several lengths are outlines: those of poses are equal.
+        paths: of all text files.
 
     Returns:
         None if nothing tells.
     """
-    several = said is None and len({n for n in _lengths(paths) if n >= 7}) > 1
-    return 0 if several else said
+    if said:
+        return said
+    lines = [line for line in _sample(paths) if len(line) >= 7]
+    if len({len(line) for line in lines}) > 1:
+        return 0
+    alike = sum(len(line) >= 11 and _looks_like_pose(line) for line in lines)
+    return None if lines and alike >= _MANY * len(lines) else said
 
 
-def _lengths(paths: Sequence[str]) -> set[int]:
-    """Returns how many values lines have, from some of the files."""
+def _sample(paths: Sequence[str]) -> list[list[str]]:
+    """Returns the values of the lines of some of the files."""
     some = paths[:: -(-len(paths) // _LOOKED_AT) or 1]
-    return {len(line.split()) for path in some for line in _lines(path)}
+    return [line.split() for path in some for line in _lines(path)]
 
 
 def _lines(path: str) -> list[str]:
@@ -138,6 +148,21 @@ def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool
             f"train: for poses with kpt_shape: [{(count - 5) // 2}, 2], for outlines without"
         )
     return False
+
+
+def _looks_like_pose(line: Sequence[str]) -> bool:
+    """Whether, as an outline, its second point were far from all others, which a box would hold."""
+    try:
+        center, size, *rest = np.reshape([float(value) for value in line[1:]], [-1, 2])
+    except ValueError:  # no numbers, or no pairs
+        return False
+    points = np.array([point for point in rest if point.any()])
+    if len(points) < len(rest) - 1:
+        return True  # several points that are not set, 0 0
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = (high - low).max()
+    inside = np.abs(points - center) <= 0.55 * size
+    return bool(inside.all() and ((size < low - reach) | (size > high + reach)).any())
 
 
 def _is_quadrangle_with_equal_sides(values: Sequence[float]) -> bool:

@@ -674,6 +674,7 @@ def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None
 BOX = [(0, None, 10, 20, 40, 60)]  # of 0.4 0.5 0.4 0.6, in pixels of 50 x 100
 POSE_2 = "0 0.4 0.5 0.4 0.6  0.3 0.3  0.5 0.7"
 POSE_3 = "0 0.4 0.5 0.4 0.6  0.3 0.3 2  0.5 0.7 1  0 0 0"
+FAR_POSE = "0 0.8 0.8 0.2 0.2  0.75 0.75  0.85 0.8  0.8 0.88"
 OUTLINE = "0 0.2 0.2  0.6 0.2  0.6 0.8  0.3 0.8  0.2 0.8"
 TURNED = "0 0.2 0.2  0.6 0.2  0.6 0.8  0.2 0.8"
 
@@ -717,6 +718,8 @@ def test_yolo_lines_are_boxes_outlines_or_poses(yolo: Path, data: str | None, li
             POSE_2,
             r"9 values may be .* 4 points, or the box and 2 .* kpt_shape: \[2, 2\], for",
         ),
+        ("nc: 1", FAR_POSE, r"11 values may be .* kpt_shape: \[3, 2\], for outlines"),
+        ("nc: 1", POSE_2 + " 0 0 0 0", r"13 values may be .* or the box and 4 points of a pose"),
         (None, "0 0.2 0.2 0.6 0.2 0.6 0.8 0.3 0.8", "9 values may be an outline of 4 points, or"),
     ],
 )
