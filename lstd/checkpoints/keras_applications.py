@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.checkpoints import sources
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
@@ -106,19 +107,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of an HDF5 file as `layer/weight`."""
     import h5py  # comes with TensorFlow
 
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
-            arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
 
-            def visit(name: str, item: object) -> None:
-                if isinstance(item, h5py.Dataset):
-                    *_, layer, weight = name.split("/")
-                    arrays[f"{layer}/{weight.removesuffix(':0')}"] = item[()]
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            *_, layer, weight = name.split("/")
+            arrays[f"{layer}/{weight.removesuffix(':0')}"] = item[()]
 
-            root.visititems(visit)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read as an HDF5 weights file: {error}") from None
+    with sources.reading(path, "HDF5 file of weights"), h5py.File(path, "r") as file:
+        file.get("model_weights", file).visititems(visit)
     return arrays
 
 

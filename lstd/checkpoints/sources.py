@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Union
 
@@ -15,16 +16,21 @@ import tensorflow as tf
 Source = Union[str, "os.PathLike[str]", Mapping[str, np.ndarray]]
 
 
-_BROKEN = (
+BROKEN = (
     OSError,
     ValueError,
     EOFError,
-    TypeError,  # a file of a single array
-    RuntimeError,  # a flipped bit makes it encrypted, or compressed in another way
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    TypeError,
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
+    tf.errors.OpError,
 )
-"""What NumPy raises where an .npz file is none, or is damaged."""
+"""What NumPy, h5py, Keras and TensorFlow raise where a file of weights is none, or is damaged."""
 
 
 class Weights(NamedTuple):
@@ -41,6 +47,21 @@ class Weights(NamedTuple):
     read: Callable[[str], np.ndarray]
 
 
+def unreadable(path: str | os.PathLike[str], what: str, error: Exception) -> ValueError:
+    """Returns the error for one of `BROKEN`; `what` says what was expected."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return ValueError(f"{path}: not a readable {what}: {reason}")
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Raises ValueError where the block finds the file damaged; see `unreadable`."""
+    try:
+        yield
+    except BROKEN as error:
+        raise unreadable(path, what, error) from None
+
+
 def open_source(source: Source) -> Weights:
     """Returns the arrays of a checkpoint prefix, an `.npz` file or a dict.
 
@@ -55,22 +76,28 @@ def open_source(source: Source) -> Weights:
         return _open_npz(path)
     try:
         reader = tf.train.load_checkpoint(str(path))
-    except (ValueError, tf.errors.OpError) as error:
+    except BROKEN as error:
         raise ValueError(
             f"{path}: no TF1 checkpoint with this prefix (its files would be {path.name}.index and "
             f"{path.name}.data-00000-of-00001), and not an .npz file: {str(error).splitlines()[0]}"
         ) from None
     shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-    return Weights(str(path), shapes, reader.get_tensor)
+
+    def read(name: str) -> np.ndarray:
+        with reading(path, "checkpoint"):
+            return reader.get_tensor(name)
+
+    return Weights(str(path), shapes, read)
 
 
 def _open_npz(path: Path) -> Weights:
-    try:
-        # Opened here: NumPy leaves a damaged file open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except _BROKEN as error:
-        raise ValueError(f"{path}: cannot be read as an .npz file of weights: {error}") from None
+    # Opened here: NumPy leaves a damaged file open.
+    with (
+        reading(path, ".npz file of weights"),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as file,
+    ):
+        arrays = {name: file[name] for name in file.files}
     return Weights(str(path), _shapes(arrays), arrays.__getitem__)
 
 

@@ -80,7 +80,14 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """Returns the prefix of the newest checkpoint in a folder; None: there is none."""
     import tensorflow as tf
 
-    newest = tf.train.latest_checkpoint(str(folder))
+    from lstd.checkpoints import sources
+    from lstd.training import resume
+
+    if _are_checkpoints_of_a_run(folder):
+        newest = resume.last_checkpoint(folder)
+    else:
+        with sources.reading(folder / "checkpoint", "list of checkpoints"):
+            newest = tf.train.latest_checkpoint(str(folder))
     return None if newest is None else Path(newest)
 
 

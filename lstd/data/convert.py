@@ -122,9 +122,14 @@ def _plan(source: Source, settings: Settings, work: Path) -> Plan:
     """Returns the plan; frames that an earlier run found to be left out are not looked for."""
     known = _read_json(work / _PLAN)
     dropped = known.get("dropped") if known else None
+    if not isinstance(dropped, (dict, type(None))):
+        raise _not_ours(work.parent)
     plan = conversion.make_plan(source, settings, dropped=dropped)
     if dropped is not None:
-        plan = plan._replace(report=shard_files.report_of(known))
+        try:
+            plan = plan._replace(report=shard_files.report_of(known))
+        except (KeyError, TypeError, AttributeError):
+            raise _not_ours(work.parent) from None
     return plan
 
 
@@ -133,7 +138,9 @@ def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:
     now = conversion.fingerprint(plan)
     before = _read_json(work / _PLAN) or _read_json(directory / INDEX)
     if before:
-        then = before.get("fingerprint", {})
+        then = before.get("fingerprint")
+        if not isinstance(then, dict):
+            raise _not_ours(directory)
         other = [name for name in now if now[name] != then.get(name)]
         if other:
             raise ValueError(
@@ -150,15 +157,27 @@ def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:
 def _finished(directory: Path, work: Path, plan: Plan) -> dict[str, dict[str, Any]]:
     """Returns the entries of the shards that are there, whole and sound."""
     index = _read_json(directory / INDEX) or {}
-    listed = {entry["file"]: entry for entry in index.get("shards", [])}
     done = {}
-    for shard in plan.shards:
-        entry = _read_json(work / f"{shard.file}.json") or listed.get(shard.file)
-        path = directory / shard.file
-        whole = entry and path.is_file() and path.stat().st_size == entry["bytes"]
-        if entry and whole and shard_files.checksum(str(path))[1] == entry["sha256"]:
-            done[shard.file] = entry
+    try:
+        listed = {entry["file"]: entry for entry in index.get("shards", [])}
+        for shard in plan.shards:
+            entry = _read_json(work / f"{shard.file}.json") or listed.get(shard.file)
+            path = directory / shard.file
+            whole = entry and path.is_file() and path.stat().st_size == entry["bytes"]
+            if entry and whole and shard_files.checksum(str(path))[1] == entry["sha256"]:
+                done[shard.file] = entry
+        there = tuple(shard for shard in plan.shards if shard.file in done)
+        shard_files.index(plan._replace(shards=there), [*done.values()])  # whether all is there
+    except (KeyError, TypeError, AttributeError):
+        raise _not_ours(directory) from None
     return done
+
+
+def _not_ours(directory: Path) -> ValueError:
+    return ValueError(
+        f"{directory}: {INDEX}, or a file in {_WORK}, is not what a conversion writes; name "
+        "another folder, or remove this one"
+    )
 
 
 def _written(

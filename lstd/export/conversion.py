@@ -41,7 +41,7 @@ def convert_saved_model(
     reference = LoadedExport(saved_model)
     facts = reference.facts
     if labels:
-        labels = class_names.checked(labels, num_classes=len(facts["labels"]))
+        labels = class_names.checked(labels, num_classes=len(reference.labels))
         facts = {**facts, "labels": list(labels)}
     if schedule is not None:
         form.check_schedule(schedule, backbones=1 if "step" in reference.entry_points else 2)

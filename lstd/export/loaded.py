@@ -29,6 +29,8 @@ class DescribedExport:
         image_shape: (H, W, C).
         state_shape: (1, h, w, D).
         quantization: how the weights are kept, "none" for float32.
+        labels: names of the classes.
+        schedule: that is recommended, or that a clip is unrolled by.
 
     Raises:
         ValueError: the metadata are not those of an export of this version.
@@ -46,6 +48,8 @@ class DescribedExport:
             self.image_shape = (int(image["height"]), int(image["width"]), int(image["channels"]))
             self.state_shape = (int(state[0]), int(state[1]), int(state[2]), int(state[3]))
             self.quantization = str(facts["quantization"])
+            self.labels = tuple(map(str, facts["labels"]))
+            self.schedule = str(facts["schedule"]["default"])
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{where}: these are not the metadata of an export of this version of lstd "

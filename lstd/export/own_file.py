@@ -72,8 +72,8 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     beside = path.with_suffix(".json")
     if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
         return "inside the file, the checksum of the rest is right; none beside it"
-    told = documents.read_json(beside, kind=dict).get("file", {}).get("sha256")
-    if told != hashlib.sha256(content).hexdigest():
+    told = documents.read_json(beside, kind=dict).get("file")
+    if not isinstance(told, dict) or told.get("sha256") != hashlib.sha256(content).hexdigest():
         raise ValueError(f"sha256 in {beside} is not that of the file")
     return ("inside and beside" if inside else "beside") + " the file, the checksums are right"
 
@@ -179,7 +179,7 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
     module = ExportModule(
         model,
         options=None if asked is None else options_for(model, asked),
-        schedule=described.facts["schedule"]["default"],
+        schedule=described.schedule,
         form=described.form,
     )
     if (module.image_shape, module.state_shape) != (described.image_shape, described.state_shape):

@@ -47,10 +47,22 @@ class WriteHistory(keras.callbacks.Callback):
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a history, as text; none where there is no file."""
+    """Returns the rows of a history, as text; none where there is no file.
+
+    Raises:
+        ValueError: it is no CSV with an epoch and numbers in each row.
+    """
     if not path.exists():
         return []
-    return list(csv.DictReader(io.StringIO(documents.read_text(path), newline="")))
+    try:
+        rows = list(csv.DictReader(io.StringIO(documents.read_text(path), newline="")))
+        for row in rows:
+            int(row["epoch"])
+            for cell in row.values():
+                float(cell or "nan")
+    except (csv.Error, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not the history of a run, move it away: {error}") from None
+    return rows
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:

@@ -14,12 +14,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config as config_lib
+from lstd.checkpoints import sources
 from lstd.config import Config
 from lstd.models import replicas
 from lstd.train_config import LearningRateConfig
 from lstd.training.averages import Averages
 
 _NAME = "step"
+_OTHER_MODEL = (AssertionError, ValueError, tf.errors.InvalidArgumentError)
 _PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -64,7 +66,7 @@ def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
     """
     try:
         place = DataPlace(**json.loads(tf.train.load_variable(checkpoint, _PLACE)))
-    except (tf.errors.OpError, ValueError) as error:
+    except sources.BROKEN as error:
         raise _unreadable(checkpoint, error) from None
     anew = first_place(config)
     differences = _differences(place.settings, anew.settings)
@@ -117,6 +119,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._state = dict(state)
         self._model = model
         if writes:
+            known = _checkpoints_in(folder)
+            if known:  # The file that lists them may be damaged, or older than the newest.
+                tf.compat.v1.train.update_checkpoint_state(str(folder), known[-1], known)
             for left in folder.glob(f"{_NAME}-*_temp"):  # of a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
         # Every worker saves in the same way, since all take part in making what is saved.
@@ -198,12 +203,14 @@ class Checkpoints(keras.callbacks.Callback):
             if has_averages or self._averages is None:
                 status.assert_existing_objects_matched()
             status.expect_partial()  # What is no longer asked for is left there.
-        except (tf.errors.OpError, AssertionError, ValueError) as error:
+        except _OTHER_MODEL as error:
             reason = str(error).strip().splitlines()[0][:300]
             raise ValueError(
                 f"{path}: does not fit this model and optimizer; resume with the config of the "
                 f"run: {reason}"
             ) from None
+        except sources.BROKEN as error:
+            raise _unreadable(path, error) from None
         if same_data:
             _call(self._model, "spread_training_state")
         if self._averages is not None and not has_averages:
@@ -225,27 +232,37 @@ def restore_model(model: keras.Model, path: str) -> None:
         status = tf.train.Checkpoint(model=model).restore(path)
         status.assert_existing_objects_matched()
         status.expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except _OTHER_MODEL as error:
         reason = str(error).strip().splitlines()[0][:300]
         raise ValueError(f"{path}: does not fit the model of its run: {reason}") from None
+    except sources.BROKEN as error:
+        raise _unreadable(path, error) from None
 
 
 def last_checkpoint(folder: Path) -> str | None:
     """Returns the prefix of the newest checkpoint of a folder, or None."""
-    return tf.train.latest_checkpoint(str(folder))
+    found = _checkpoints_in(folder)
+    return found[-1] if found else None
+
+
+def _checkpoints_in(folder: Path) -> list[str]:
+    """Returns the prefixes of all that are whole, oldest first: the index is written last."""
+    numbers = [path.stem.removeprefix(f"{_NAME}-") for path in folder.glob(f"{_NAME}-*.index")]
+    found = sorted(int(number) for number in numbers if number.isdecimal())
+    return [str(folder / f"{_NAME}-{number}") for number in found]
 
 
 def _holds(path: str, prefix: str) -> bool:
     try:
         names = [name for name, _ in tf.train.list_variables(path)]
-    except (tf.errors.OpError, ValueError) as error:
+    except sources.BROKEN as error:
         raise _unreadable(path, error) from None
     return any(name.startswith(prefix) for name in names)
 
 
 def _unreadable(path: str, error: Exception) -> ValueError:
-    reason = str(error).strip().splitlines()[0][:300]
-    return ValueError(f"{path}: not a readable checkpoint: {reason}")
+    told = sources.unreadable(path, "checkpoint", error)
+    return ValueError(f"{told}; without {Path(path).name}.* the one before it counts")
 
 
 def apply_constant_rate(optimizer: keras.optimizers.Optimizer, config: LearningRateConfig) -> None:

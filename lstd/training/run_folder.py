@@ -78,11 +78,28 @@ class RunFolder:
         """Returns what `run.json` says; nothing where there is none.
 
         Raises:
-            ValueError: it is no JSON object.
+            ValueError: it is no JSON object, or what is in it is not of its kind.
         """
         if not self.record.exists():
             return {}
-        return dict(documents.read_json(self.record, kind=dict))
+        record = dict(documents.read_json(self.record, kind=dict))
+        for name, kind in (("starts", list), ("best", dict), ("last", dict)):
+            if not isinstance(record.get(name, kind()), kind):
+                raise ValueError(
+                    f"{self.record}: {name} must be a {'list' if kind is list else 'section'}, got "
+                    f"{record[name]!r:.80}"
+                )
+        for name, key, kinds in (
+            ("best", "step", (int, type(None))),
+            ("best", "value", (int, float, type(None))),
+            ("last", "step", (int, type(None))),
+        ):
+            number = record.get(name, {}).get(key)
+            if not isinstance(number, kinds):
+                raise ValueError(
+                    f"{self.record}: {key} of {name} must be a number, got {number!r:.80}"
+                )
+        return record
 
     def update_record(self, **entries: Any) -> None:
         """Replaces entries of `run.json`."""

@@ -22,6 +22,7 @@ from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
 from lstd.training.early_stopping import StopEarly, check_metric
 from lstd.training.fitting import Length, fit, length_of
+from lstd.training.history import read_history
 from lstd.training.progress import Progress
 from lstd.training.run_folder import RunFolder
 from lstd.training.run_parts import Run, assemble, dealt, open_dataset, start_of
@@ -122,7 +123,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
     Raises:
         ValueError: its name is one under which TensorFlow finds no checkpoint; the folder holds a
             run and `resume` is False; there is nothing to resume; the run that is there has another
-            model or optimizer.
+            model or optimizer, or its record or history is damaged.
     """
     folder = RunFolder(Path(run_folder))
     # TensorFlow reads the name of a checkpoint as a pattern, in which these two have a meaning.
@@ -144,6 +145,8 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
             f"{folder.path}: nothing to resume: there is no {folder.config.name}; start without "
             "--resume (resume=False)"
         )
+    folder.read_record()  # what is damaged shows now, and not after the first epoch
+    read_history(folder.history)
     before = config_io.load_config(folder.config)
     resume_lib.refuse_other_model(before, config, where=str(folder.path))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.checkpoints import sources
 from lstd.whole_file import whole_file
 
 SUFFIX = ".weights.h5"
@@ -36,14 +37,12 @@ def load(model: keras.Model, path: str | os.PathLike[str]) -> None:
         ValueError: the file is no weights file, or does not fit the model; names the first
             variables that differ, with both shapes.
     """
-    try:
+    with sources.reading(path, "Keras weights file"):
         found = _arrays_in(path)
-    except OSError as error:
-        raise ValueError(f"{path}: not a readable Keras weights file: {error}") from None
     try:
         model.load_weights(path)
         fits = len(found) == len(model.weights)
-    except (ValueError, KeyError) as error:
+    except sources.BROKEN as error:
         raise ValueError(_explain(model, found, path) or f"{path}: {error}") from None
     if not fits:
         raise ValueError(_explain(model, found, path))

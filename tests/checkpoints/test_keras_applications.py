@@ -68,7 +68,7 @@ def test_min_depth_is_named_where_it_is_the_cause(applications):
     [
         ("medium", "v2", "this model has large, small"),
         ("large", "v1", "arrays are missing"),
-        ("large", None, "cannot be read as an HDF5 weights file"),
+        ("large", None, "not a readable HDF5 file of weights"),
     ],
 )
 def test_what_cannot_be_used_is_refused(applications, tmp_path, network, name, message):

@@ -219,6 +219,17 @@ def test_resume_writes_again_what_is_missing_or_damaged(tmp_path: Path) -> None:
     assert digests(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    "change", [{"shards": 3}, {"shards": [3]}, {"fingerprint": []}], ids=["shards", "3", "print"]
+)
+def test_index_of_another_kind_is_not_gone_on_with(tmp_path: Path, change: dict) -> None:
+    source = synthesize.source(synthesize.Scene(videos=1, frames=7, height=32, width=48))
+    content = convert.convert(source, tmp_path, SETTINGS)
+    (tmp_path / "index.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(ValueError, match=r"index\.json, .*, is not what a conversion writes"):
+        convert.convert(source, tmp_path, SETTINGS, resume=True)
+
+
 def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
     source = synthesize.source(SCENE)
     convert.convert(source, tmp_path, SETTINGS)

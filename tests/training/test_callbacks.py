@@ -119,6 +119,13 @@ def test_epochs_done_again_replace_their_rows_and_columns_may_come(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "epoch,loss\nx,2\n", "epoch,loss\n1,2,3\n"])
+def test_other_tables_are_no_history(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history\.csv: not the history of a run"):
+        read_history(tmp_path / "history.csv")
+
+
 def test_missing_history_has_no_rows(tmp_path: Path) -> None:
     assert read_history(tmp_path / "history.csv") == []
 

@@ -102,6 +102,26 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoints.restore(str(tmp_path / "step-4"))
 
 
+def test_cut_off_checkpoint_is_named_and_without_it_the_one_before_counts(tmp_path: Path) -> None:
+    model = doubles.line()
+    checkpoints = Checkpoints(tmp_path, model, averages=None, keep=2, place=first_place(_data()))
+    doubles.fit(model, [checkpoints], epochs=2, steps=2)
+    (tmp_path / "checkpoint").write_bytes(b"\xff")  # TensorFlow's list of them, as damaged
+    path = tmp_path / "step-4.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:99])
+
+    restored = Checkpoints(tmp_path, doubles.line(), averages=None, keep=2)
+    newest = str(last_checkpoint(tmp_path))
+    told = "step-4: not a readable checkpoint: .*; without step-4.* the one before it counts"
+    for read in (restored.restore, lambda path: place_after(path, _data())):
+        with pytest.raises(ValueError, match=told):
+            read(newest)
+    for part in tmp_path.glob("step-4.*"):
+        part.unlink()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "step-2")
+    restored.restore(str(tmp_path / "step-2"))
+
+
 def test_folder_without_checkpoints_has_no_last_one(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
     assert last_checkpoint(tmp_path / "nowhere") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd import config_io
+from lstd.checkpoints import keras_applications
 from lstd.config import Config
 from lstd.training import weights_file
 from lstd.training.run_folder import RunFolder, load_model
@@ -138,6 +140,42 @@ def test_damaged_weights_file_is_named(folder: Path) -> None:
 
     with pytest.raises(ValueError, match=r"last\.weights\.h5: not a readable Keras weights file"):
         load_model(folder, "last")
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.h5"])
+def test_whatever_is_flipped_in_a_weights_file_it_is_named(tmp_path: Path, name: str) -> None:
+    path, line, errors = tmp_path / name, doubles.line(), []
+    line.save_weights(path)
+    whole = path.read_bytes()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(whole), 20)] = rng.integers(0, 256, 20)
+        path.write_bytes(damaged.tobytes())
+        try:
+            if name == "w.h5":
+                keras_applications._read(path)
+            else:
+                weights_file.load(line, path)
+        except ValueError as error:  # of h5py and Keras came RuntimeError, KeyError, TypeError, too
+            errors.append(str(error))
+    assert len(errors) > 10
+    assert all(error.startswith(str(path)) for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[]", "expected a JSON object, got list"),
+        ('{"best": 3}', "best must be a section, got 3"),
+        ('{"starts": {"a": 1}}', "starts must be a list, got {'a': 1}"),
+        ('{"last": {"step": "x"}}', "step of last must be a number, got 'x'"),
+    ],
+)
+def test_record_of_another_kind_is_named(tmp_path: Path, content: str, told: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=f"run.json: {re.escape(told)}"):
+        RunFolder(tmp_path).read_record()
 
 
 def test_checkpoint_of_a_run_is_loaded_with_the_runs_config(
