@@ -125,20 +125,23 @@ def _video(root: _Element, file: Path, classes: Classes, options: Options) -> La
         raise ValueError(
             f"{file}: this holds {tasks} tasks, each with frames from 0; export each by itself"
         )
-    tracks = [(track, [*_keys(track, file)]) for track in root.iterfind("track")]
-    seen = max((key.frame for _, keys in tracks for key in keys if key.seen), default=0)
+    tracks = [
+        (track, [*_keys(track, file)], track.find("ellipse") is not None)
+        for track in root.iterfind("track")
+    ]
+    seen = max((key.frame for _, keys, _ in tracks for key in keys if key.seen), default=0)
     frames = _frames(root, file, seen)
     rows = (
         (
             frame,
             BoxRow(
-                sides=keyframes.enclosing(pose, ellipse=track.find("ellipse") is not None),
+                sides=keyframes.enclosing(pose, ellipse=ellipse),
                 track=number,
                 row_name=f"track {track.get('id', number)}",
                 class_text=track.get("label", ""),
             ),
         )
-        for number, (track, keys) in enumerate(tracks)
+        for number, (track, keys, ellipse) in enumerate(tracks)
         for frame, pose in keyframes.poses(keys, frames)
     )
     return LabelledVideo(

@@ -134,7 +134,8 @@ def _video(
     file: Path, regions: Sequence[_Region], classes: Classes, where: str, notes: list[str]
 ) -> LabelledVideo:
     info, length = video.probe(file), numbered_frames.count(str(file))
-    told = max((region for region in regions if region.length > 0), default=None, key=_length)
+    told = max(regions, key=lambda region: region.length, default=None)
+    told = told if told and told.length > 0 else None
     scale = told.duration * info.fps / told.length if told and told.duration > 0 else 1.0
     if told and not 0.001 < scale < 1000:
         said = f"framesCount {told.length:g} and duration {told.duration:g}"
@@ -173,10 +174,6 @@ def _video(
         has_tracks=True,
         in_pixels=True,
     )
-
-
-def _length(region: _Region) -> float:
-    return region.length
 
 
 def _key(entry: Any, scale: float, fps: float, what: str) -> Key:

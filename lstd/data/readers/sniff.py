@@ -30,11 +30,14 @@ def head(path: Path) -> str:
 
 def files(path: Path, suffix: str, begins: str) -> list[Path]:
     """Returns the file, or those of a folder, that have a suffix and begin like a pattern."""
-    found = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path] * path.is_file()
-    found = [file for file in found if file.suffix.lower() == suffix and file.is_file()]
-    if not any(re.match(begins, head(file)) for file in found[:20]):
-        return []  # such as 100,000 XML files of another kind
-    return [file for file in found if re.match(begins, head(file))]
+    found = sorted(path.glob(f"*{suffix}")) if path.is_dir() else [path]
+
+    def fits(file: Path) -> bool:
+        ours = file.suffix.lower() == suffix and file.is_file()
+        return ours and re.match(begins, head(file)) is not None
+
+    # Not all of 100,000 XML files of another kind.
+    return [file for file in found if fits(file)] if any(map(fits, found[:20])) else []
 
 
 def xml(root: str) -> str:
