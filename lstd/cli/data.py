@@ -26,14 +26,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lstd.cli import (
-    common,
-    data_convert,
-    data_inspect,
-    data_split,
-    data_synthesize,
-    data_validate,
-)
+from lstd.cli import common, data_convert, data_inspect, data_split, data_synthesize, data_validate
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from lstd.cli import common, eval_files, eval_options, eval_score, model_kind
+from lstd.cli import common, eval_options, eval_run, model_kind
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,10 +141,10 @@ def _evaluate(values: flags.FlagValues) -> None:
     options = eval_options.read(values)
     common.use_threads(values.threads)
     if values.detections:
-        eval_files.score_files(values, options)
+        eval_run.score_files(values, options)
     else:
         path = model_kind.existing(values.model, flag="--model", config=values.config)
-        eval_score.score_model(path, values, options)
+        eval_run.score_model(path, values, options)
 
 
 if __name__ == "__main__":

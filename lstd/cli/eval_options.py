@@ -1,15 +1,20 @@
-"""What the flags of `lstd-eval` say: read, and refused where they cannot be."""
+"""What the flags of `lstd-eval` say: read, and refused where they, or the data, cannot be."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
 from lstd import documents, schedule_names
 from lstd.cli import common
+
+if TYPE_CHECKING:
+    from lstd.config import Config
+    from lstd.data.pipeline import Split
+
 
 REPORT_METRICS = ("coco", "distance", "confusion")
 """What the report draws, whether or not it stands in --metrics."""
@@ -44,7 +49,7 @@ class Options(NamedTuple):
     def factories(
         self, *, fps: float | None = None, schedule: str | None = None
     ) -> list[Callable[..., Any]]:
-        """Returns what makes each metric from the labels; see `catalogue.factory`."""
+        """Returns what makes each metric from the labels; see `by_name.factory`."""
         from lstd.evaluation.metrics import by_name
 
         return [
@@ -161,3 +166,82 @@ def _check_packages(values: flags.FlagValues) -> None:
         for name in names:
             if values[flag].value and importlib.util.find_spec(name) is None:
                 raise ImportError(f"--{flag} needs {name}", name=name)
+
+
+_NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
+
+
+def check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
+    """Raises where the data is not fit for what is asked.
+
+    Raises:
+        ValueError: metrics without the tracks that they need, a video of several lanes, or no
+            frame rate for the blocks of few videos that two models are compared on.
+    """
+    if not split.videos[0].has_tracks:  # by which the pipeline decides, too
+        for name, instead in _NEED_TRACKS.items():
+            if name in options.metrics:
+                raise ValueError(
+                    f"--metrics: {name} needs track ids, which the data has not{instead}"
+                )
+    lanes = config.data.evaluation.batch_size
+    if values.video and lanes > 1 and len(split.videos) > 1:
+        raise ValueError(
+            f"--video: data.evaluation.batch_size is {lanes}, so the videos would come in turns; "
+            "add --set data.evaluation.batch_size=1"
+        )
+    if values.against and options.fps is None:
+        from lstd.evaluation import bootstrap
+
+        frames = [(video.name, 0) for video in split.videos]
+        bootstrap.units_of(frames, fps=None)  # says what it needs
+
+
+def check_latencies(
+    schedules: Sequence[str], networks: Sequence[str], latencies: dict[str, Any] | None
+) -> None:
+    """Raises where a network runs whose latency is not given.
+
+    Args:
+        schedules: that will be evaluated.
+        networks: that the model has.
+        latencies: milliseconds by network; None: sap is not asked for.
+
+    Raises:
+        ValueError: names the schedule and the network.
+    """
+    if latencies is None:
+        return
+    for schedule in schedules:
+        for network in _networks_of(schedule, networks):
+            if network not in latencies:
+                raise ValueError(
+                    f"--latency: {schedule} runs the {network} network, whose latency is not "
+                    f"given; there is {', '.join(latencies)}"
+                )
+
+
+def check_classes(labels: Sequence[str], other: Sequence[str]) -> None:
+    """Refuses two models that do not have the same classes.
+
+    Raises:
+        ValueError: shows the classes of both.
+    """
+    if tuple(labels) != tuple(other):
+        raise ValueError(
+            f"--against: its classes are {_listed(other)}; this model's {_listed(labels)}"
+        )
+
+
+def _networks_of(schedule: str, networks: Sequence[str]) -> tuple[str, ...]:
+    if len(networks) == 1:
+        return tuple(networks)
+    if schedule == "SMALL":
+        return ("small",)
+    return ("large",) if schedule_names.skip_of(schedule) == 0 else ("large", "small")
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Returns the first labels, and how many more there are."""
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return ", ".join(labels[:5]) + more
