@@ -26,11 +26,13 @@ from lstd.data.readers.labelled_video import (
     Classes,
     ImageFiles,
     LabelledVideo,
+    Pictures,
     numbered_rows,
     video_frames,
 )
 from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
+from lstd.media import numbered_frames
 
 
 class TrackingSet(NamedTuple):
@@ -85,55 +87,64 @@ class TrackingSet(NamedTuple):
             raise WrongTree(f"{path}: there is no {self.labels}{what}; expected\n{self.tree}")
         classes = Classes(self.classes.split(), options.labels)
         videos, left_out = [], 0
+        notes: list[str] = []
         for file, top in files.items():
             rows = [*self.boxes(file)]
             kept = [(frame, row) for frame, row in rows if row.class_text]
             left_out += len(rows) - len(kept)
-            videos.append(self._video(file, top, kept, classes, options, alone=len(files) == 1))
-        notes = (f"boxes that the set does not count are left out: {left_out}",) * bool(left_out)
-        return Source(self.name, str(path), classes.labels, tuple(videos), notes)
-
-    def _video(
-        self,
-        file: Path,
-        top: Path,
-        rows: list[tuple[int, BoxRow]],
-        classes: Classes,
-        options: Options,
-        *,
-        alone: bool,
-    ) -> LabelledVideo:
-        first, first_image = self.first
-        if any(frame < first for frame, _ in rows):
-            low = min(frame for frame, _ in rows)
-            raise ValueError(f"{file}: the first frame is {low}, expected {first} or more")
-        length = max((frame + 1 - first for frame, _ in rows), default=0)
-        medium = pictures.video_of(options.images, file.stem, alone=alone)
-        given = Path(options.images)
-        above = [given] if options.images else sorted(top.glob(self.images))
-        folders = [folder / file.stem for folder in above] + [given] * bool(options.images)
-        images = next(filter(None, map(pictures.in_folder, folders)), [])
-        numbers = {(frame_names.number(i.stem) or 0) - first_image: str(i) for i in images}
-        if medium is None and not images:
-            raise ValueError(
-                f"{file}: there are no images {file.stem}/ in {given if options.images else top}/"
-                f"{self.images * (not options.images)}; say where with --images"
+            low = min((frame for frame, _ in kept), default=self.first[0])
+            if low < self.first[0]:
+                raise ValueError(f"{file}: frame {low} is before the first one, {self.first[0]}")
+            length = max((frame + 1 for frame, _ in kept), default=low) - self.first[0]
+            film = pictures.video_of(options.images, file.stem, alone=len(files) == 1)
+            if film is None:
+                shown = self._images(file, top, length, options.images)
+            else:
+                shown = _frames(film, file, length, notes)
+            frames = range(self.first[0], MOST_FRAMES)
+            videos.append(
+                LabelledVideo(
+                    name=file.stem,
+                    where=str(file),
+                    pictures=shown,
+                    boxes=numbered_rows(kept, classes, frames, where=str(file)),
+                    has_tracks=True,
+                    has_crowds=True,
+                    in_pixels=True,
+                )
             )
-        if medium is None:
-            limits.check_missing(found=len(images), said=length, where=f"the last label of {file}")
+        notes += [f"boxes that the set does not count are left out: {left_out}"] * bool(left_out)
+        return Source(self.name, str(path), classes.labels, tuple(videos), tuple(notes))
+
+    def _images(self, file: Path, top: Path, length: int, given: str) -> Pictures:
+        """Returns the images of a video by their numbers, so many at least."""
+        above = [Path(given)] if given else sorted(top.glob(self.images))
+        folders = [folder / file.stem for folder in above] + [Path(given)] * bool(given)
+        images = next(filter(None, map(pictures.in_folder, folders)), [])
+        if not images:
+            place = given or f"{top}/{self.images}"
+            raise ValueError(
+                f"{file}: there are no images in {place}/{file.stem}; say where with --images"
+            )
+        numbers = {(frame_names.number(i.stem) or 0) - self.first[1]: str(i) for i in images}
         count = max([length, *(number + 1 for number in numbers)])
-        missing = f"{images[0].parent if images else given}/(frame %d)"
-        return LabelledVideo(
-            name=file.stem,
-            where=str(file),
-            pictures=ImageFiles(tuple(numbers.get(n, missing % (n + first)) for n in range(count)))
-            if medium is None
-            else video_frames(medium, at_least=length),
-            boxes=numbered_rows(rows, classes, range(first, MOST_FRAMES), where=str(file)),
-            has_tracks=True,
-            has_crowds=True,
-            in_pixels=True,
+        limits.check_missing(found=len(images), said=count, where=f"a label or image of {file}")
+        missing = f"{images[0].parent}/(frame %d)"
+        return ImageFiles(
+            tuple(numbers.get(n, missing % (n + self.first[0])) for n in range(count))
         )
+
+
+def _frames(film: Path, file: Path, length: int, notes: list[str]) -> Pictures:
+    """Returns so many frames of a video file."""
+    found = numbered_frames.count(str(film))
+    limits.check_missing(found=found, said=length, where=f"the last label of {file}")
+    if found > length:
+        notes.append(
+            f"the labels of {file} end at frame {length}; the {found - length} frames of {film} "
+            "behind it are left out"
+        )
+    return video_frames(film, numbers=range(length))
 
 
 def _row(

@@ -339,11 +339,26 @@ def test_tracking_set(tmp_path: Path, name: str) -> None:
     assert frame.truth.is_crowd.tolist() == [name == "bdd100k_mot"]
 
 
+def test_tracking_set_of_a_video_file_ends_with_its_labels(tmp_path: Path, video: Path) -> None:  # noqa: F811
+    text(tmp_path / SETS["kitti_tracking"][0], SETS["kitti_tracking"][1])
+    source = readers.open(tmp_path, images=video)
+
+    assert shown(source) == [0, 1]
+    assert "end at frame 2; the 4 frames of" in source.notes[0]
+
+
+def test_tracking_set_of_an_image_with_a_huge_number_is_refused(tmp_path: Path) -> None:
+    text(tmp_path / SETS["kitti_tracking"][0], SETS["kitti_tracking"][1])
+    picture(tmp_path / "training/image_02/0000/99999999999.png")
+    with pytest.raises(ValueError, match="missing ones are taken for a mistake"):
+        readers.open(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
         ("visdrone_vid", "2,3,10,5", "2,3,ten,5", "line 1: left is 'ten', expected a number"),
-        ("visdrone_vid", "2,3,10,5", "0,3,10,5", "the first frame is 0, expected 1 or more"),
+        ("visdrone_vid", "2,3,10,5", "0,3,10,5", "frame 0 is before the first one, 1"),
         ("visdrone_vid", "2,-1,1,1,9,9,0,0,0,0", "2,-1,1", "line 2: 3 columns, expected 8"),
         ("ua_detrac", 'num="2"', "", "frame is None, expected a number"),
         ("ua_detrac", "</sequence>", "", "not an XML file"),
