@@ -26,7 +26,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd.data.readers import coco_file, coco_masks, frame_names, pictures, whole_numbers
+from lstd.data.readers import (
+    coco_file,
+    coco_masks,
+    frame_names,
+    image_sets,
+    pictures,
+    whole_numbers,
+)
 from lstd.data.readers.coco_file import Annotation, Content, Id, Image
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
@@ -102,7 +109,8 @@ def read(path: Path, options: Options) -> Source:
             for video in _told(content, [one for one in shots if one.part == part], notes)
         ]
         rest = [one for one in shots if one.image.video_id in (None, -1)]
-        if rest and (has_tracks or _are_of_videos(rest)):
+        film = Path(options.images).is_file()
+        if rest and (has_tracks or film or _are_of_videos(rest)):
             videos += _by_names(rest, options, str(path), notes, apart=has_tracks)
         else:
             videos += [(one.name, [one]) for one in rest]
@@ -349,19 +357,14 @@ def _by_names(
     shots: Sequence[_Shot], options: Options, where: str, notes: list[str], *, apart: bool
 ) -> Videos:
     """Returns the videos that names tell; `apart`: subsets have track ids of their own."""
-    file = Path(options.images)
-    if file.is_file():
-        names = [_by_slash(one.name) for one in shots]
-        order = frame_names.order(names) or range(len(names))
-        return [(file.name, [shots[place] for place in order])]
     result: Videos = []
     parts = dict.fromkeys(one.part for one in shots) if apart else [None]
     for part in parts:
         own = [one for one in shots if part in (None, one.part)]
-        groups = frame_names.group(
+        groups = image_sets.grouped(
             [_by_slash(one.name) for one in own],
+            options,
             where=where,
-            folders=options.folders,
             parts=[one.part for one in own],
         )
         result += [(group.name, [own[place] for place in group.places]) for group in groups]
@@ -370,7 +373,7 @@ def _by_names(
             notes.append(
                 f"the names of the images of {unordered[0]} say no order; that of the list is taken"
             )
-    if not options.folders:
+    if not options.folders and not Path(options.images).is_file():
         notes.append(
             f"the images are taken for {len(result)} videos, by their names: none has a video_id; "
             "if they are single images, say so with stills"

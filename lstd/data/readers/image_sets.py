@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lstd.data.readers import frame_names, pictures
@@ -38,6 +39,38 @@ class LabelledImage(NamedTuple):
     size: tuple[float, float] = (0, 0)
 
 
+def grouped(
+    names: Sequence[str],
+    options: Options,
+    *,
+    where: str,
+    parts: Sequence[str] = (),
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> list[frame_names.Group]:
+    """Returns the videos that images are frames of, as `options` and their names say.
+
+    Each is one with `stills`; all are of one where `images` is a video file; see `frame_names`.
+
+    Args:
+        names: of the images, with "/" between folders.
+        options: see above, and `folders`.
+        where: see `frame_names.group`; so are the others.
+        parts: the subset of each image.
+        titles: of each subset.
+
+    Raises: as `frame_names.group`.
+    """
+    if options.stills:
+        stems = [name.removesuffix(PurePosixPath(name).suffix) for name in names]
+        return [frame_names.Group(stem, (place,)) for place, stem in enumerate(stems)]
+    if Path(options.images).is_file():
+        order = frame_names.order(names) or range(len(names))
+        return [frame_names.Group(Path(options.images).name, tuple(order))]
+    return frame_names.group(
+        names, where=where, folders=options.folders, parts=parts, titles=titles
+    )
+
+
 def videos(
     images: Sequence[LabelledImage], classes: Classes, options: Options, *, in_pixels: bool
 ) -> tuple[list[LabelledVideo], list[str]]:
@@ -45,16 +78,7 @@ def videos(
     if options.images:
         images = [image._replace(places=(Path(options.images),)) for image in images]
     where, names = images[0].where, [pictures.clean(image.name) for image in images]
-    groups = [
-        frame_names.Group(name.removesuffix(PurePosixPath(name).suffix), (place,))
-        for place, name in enumerate(names)
-    ]
-    if Path(options.images).is_file():
-        order = frame_names.order(names) or range(len(names))
-        groups = [frame_names.Group(Path(options.images).name, tuple(order))]
-    elif not options.stills:
-        parts = [image.part for image in images]
-        groups = frame_names.group(names, where=where, folders=options.folders, parts=parts)
+    groups = grouped(names, options, where=where, parts=[image.part for image in images])
 
     @functools.cache
     def finder(places: tuple[Path, ...]) -> pictures.Finder:

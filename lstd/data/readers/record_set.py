@@ -63,6 +63,9 @@ def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
 
     Args:
         texts: the name of each class number, from 1, as each record has them.
+
+    Raises:
+        ValueError: a number that is taken for a mistake, see `limits.CLASSES`.
     """
     known: dict[int, str] = {}
     for found in texts:

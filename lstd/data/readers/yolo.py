@@ -14,11 +14,11 @@ Source: https://docs.ultralytics.com/datasets/detect/.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from lstd.data.readers import frame_names, pictures, yolo_rows, yolo_tree
+from lstd.data.readers import image_sets, pictures, yolo_rows, yolo_tree
 from lstd.data.readers.labelled_video import Classes, ImageFiles, LabelledVideo, Pictures
 from lstd.data.readers.options import Options
 from lstd.data.sources import Source
@@ -53,9 +53,16 @@ def read(path: Path, options: Options) -> Source:
     points = yolo_rows.point_values(tree.point_values, [shot.label for shot in shots])
     boxes = yolo_rows.Boxes((), dict(tree.names), classes, points)
     _check_images(shots, tree, [entry for _, entry in entries], options)
+    groups = image_sets.grouped(
+        [shot.name for shot in shots],
+        options,
+        where=str(path),
+        parts=[shot.part for shot in shots],
+        titles={shot.part: shot.title for shot in shots},
+    )
     videos = [
-        _video(title, own, boxes, options, alone=alone)
-        for title, own, alone in _grouped(shots, options, str(path))
+        _video(name, [shots[place] for place in places], boxes, options, alone=len(groups) == 1)
+        for name, places, _ in groups
     ]
     notes = [
         *tree.notes,
@@ -94,30 +101,6 @@ def _check_images(
 def _name_in(base: Path, file: Path) -> str:
     name = file.relative_to(base) if file.is_relative_to(base) else file
     return name.as_posix()
-
-
-def _grouped(
-    shots: Sequence[_Shot], options: Options, where: str
-) -> Iterator[tuple[str, list[_Shot], bool]]:
-    """Yields the name and the images of each video, and whether it is the only one."""
-    names = [shot.name for shot in shots]
-    if options.stills:
-        for shot in shots:
-            yield shot.name.removesuffix(PurePosixPath(shot.name).suffix), [shot], len(shots) == 1
-        return
-    if Path(options.images).is_file():
-        order = frame_names.order(names) or range(len(names))
-        yield Path(options.images).name, [shots[place] for place in order], True
-        return
-    groups = frame_names.group(
-        names,
-        where=where,
-        folders=options.folders,
-        parts=[shot.part for shot in shots],
-        titles={shot.part: shot.title for shot in shots},
-    )
-    for group in groups:
-        yield group.name, [shots[place] for place in group.places], len(groups) == 1
 
 
 def _repeated(count: int, subsets: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

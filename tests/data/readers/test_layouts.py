@@ -247,6 +247,8 @@ def test_coco_without_pictures_takes_the_frames_of_a_video(tmp_path: Path, video
 
     assert (shown(source), [one.name for one in source.videos]) == ([2, 4], ["street.mp4"])
     assert told(source)["street.mp4"][0] == [(0, None, 5, 10, 25, 30)]
+    text(tmp_path / "a.json", coco([{"file_name": n} for n in ("3.png", "1.png", "2.png")], []))
+    assert shown(readers.open(tmp_path, images=video)) == [0, 1, 2]
     for name, message in (
         ("frame_000006.png", "is beyond the 6 frames"),
         ("f3.png", "whether f3.png counts the frames of .* from 0 or from 1 cannot be told"),
