@@ -15,6 +15,7 @@ import hashlib
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from typing import Any, Union
 
 from lstd import documents
@@ -61,18 +62,17 @@ def read_from(content: Content, name: str = NAME) -> str | None:
         ValueError: it is not a `.tflite`, is damaged, or the text is not UTF-8.
     """
     _check(content)
-    try:
+    with _damage_refused():
         fields = _fields(content)
         for entry in _vector(content, fields[_METADATA]):
             named, buffer = _table(content, entry)[:2]
             if named and _bytes(content, named) == name.encode():
                 number = _uint(content, buffer) if buffer else 0
                 (data, *_) = (*_table(content, _vector(content, fields[_BUFFERS])[number]), 0)
-                return (_bytes(content, data) if data else b"").decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"the metadata {name} inside of it are not UTF-8") from None
-    except (struct.error, IndexError):
-        raise ValueError("this TFLite file is damaged") from None
+                try:
+                    return (_bytes(content, data) if data else b"").decode("utf-8")
+                except UnicodeDecodeError:
+                    raise ValueError(f"the metadata {name} inside of it are not UTF-8") from None
     return None
 
 
@@ -92,12 +92,13 @@ def embed(content: bytes, text: str, name: str = NAME) -> bytes:
     The bytes of `content` from the ninth on are the last bytes of what is returned.
 
     Raises:
-        ValueError: it is not a `.tflite`, has a text of that name, or fields of its root table that
-            a later version of the format has added.
+        ValueError: it is not a `.tflite`, is damaged, has a text of that name, or fields of its
+            root table that a later version of the format has added.
     """
     if read_from(content, name) is not None:
         raise ValueError(f"the TFLite file already has metadata {name}")
-    return _head(content, _fields(content), text, name) + content[_HEADER:]
+    with _damage_refused():
+        return _head(content, _fields(content), text, name) + content[_HEADER:]
 
 
 def payload_facts(content: bytes) -> dict[str, Any]:
@@ -234,6 +235,15 @@ class _Block:
     def point(self, place: int, target: int) -> None:
         """Writes the offset that leads from a place to another one behind it."""
         self.put(place, target - place)
+
+
+@contextlib.contextmanager
+def _damage_refused() -> Iterator[None]:
+    """Makes one sentence of what an offset to nowhere leads to."""
+    try:
+        yield
+    except (struct.error, IndexError):
+        raise ValueError("this TFLite file is damaged") from None
 
 
 def _check(content: Content) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,22 @@ def test_another_file_is_refused_by_name(other: bytes, tmp_path: Path) -> None:
 def test_a_file_cut_short_is_called_damaged(content: bytes, length: int) -> None:
     with pytest.raises(ValueError, match="damaged"):
         tflite_metadata.read_from(tflite_metadata.embed(content, TEXT * 9)[:length])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_wrong_offsets_are_refused_in_a_sentence(content: bytes, seed: int) -> None:
+    whole, rng = tflite_metadata.embed(content, TEXT), random.Random(seed)
+    for _ in range(100):
+        changed = bytearray(whole)
+        for place in rng.sample(range(0, 1000, 4), 2):
+            changed[place : place + 4] = rng.choice([b"\xff\xff\xff\x7f", rng.randbytes(4)])
+        for read in (
+            tflite_metadata.read_from,
+            tflite_metadata.is_whole,
+            lambda damaged: tflite_metadata.embed(damaged, TEXT, "other"),
+        ):
+            with contextlib.suppress(ValueError):
+                read(bytes(changed))
 
 
 def test_a_text_that_is_not_utf_8_is_named(content: bytes) -> None:
