@@ -149,7 +149,8 @@ def run(
             sys.stdout.flush()  # here, where a closed pipe can still be caught
             return code
     except KeyboardInterrupt:
-        print(f"\n{program}: stopped", file=sys.stderr)
+        more = "; --resume goes on with what is done" if "resume" in values else ""
+        print(f"\n{program}: stopped{more}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         _leave_stdout()

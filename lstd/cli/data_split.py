@@ -41,13 +41,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _split(values: flags.FlagValues) -> None:
-    from lstd.data import convert, source_checks, split
+    from lstd.data import conversion, convert, source_checks, split
     from lstd.data.problems import Report
 
     shares = split.parse_parts(values.parts)
     source = data_convert.source_of(values)
     if not values.lists_only:  # before the lists are there, not in the midst of a part
         source_checks.usable_videos(source, policy=data_source.policy_of(values), report=Report())
+        conversion.check(data_convert.settings_of(values, prefix=next(iter(shares))))
     parts = split.split(source.videos, shares, seed=values.seed)
     folder = common.writable_directory(values.output_directory)
     anew = any(convert.is_given_up(folder / part) for part in parts) and not values.resume

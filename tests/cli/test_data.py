@@ -128,6 +128,15 @@ def test_split_that_is_refused_leaves_nothing(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_split_with_settings_that_cannot_be_leaves_nothing(videos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert (
+        data.main(["split", f"--input={videos}", f"--output_directory={out}", "--quality=0"]) == 2
+    )
+    assert "quality must be 1 to 100, got 0" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_split_that_the_data_ended_is_corrected_by_the_same_command(videos, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["split", f"--input={videos}", f"--output_directory={out}"]
