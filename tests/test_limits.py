@@ -114,3 +114,11 @@ def test_yolo_images_are_not_looked_for_on_the_whole_disk(entry: str, tmp_path: 
     (tmp_path / "data.yaml").write_text(f"train: '{entry}'\nnames: [ant]\n")
     with pytest.raises(ValueError, match="holds no video"):
         readers.open(tmp_path)
+
+
+def test_a_side_beyond_float32_is_infinite_and_no_warning(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    Image.new("RGB", (32, 24)).save(tmp_path / "s" / "0.png")
+    (tmp_path / "s.csv").write_text("frame,class,ymin,xmin,ymax,xmax\n0,car,2,3,1e300,14\n")
+    frame = next(readers.open(tmp_path / "s.csv").videos[0].read())
+    assert np.isinf(frame.truth.boxes).tolist() == [[False, False, True, False]]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
+from lstd import documents
 from lstd.cli import common, data_convert, data_source
 
 
@@ -88,7 +89,7 @@ def _write_lists(
             raise FileExistsError(
                 f"{path} is there already: --resume goes on with it, or name another folder"
             )
-        if path.read_text(encoding="utf-8") != text:
+        if documents.read_text(path) != text:
             raise ValueError(
                 f"{path}: what is there was divided in another way; go on as it began, or name "
                 "another folder"

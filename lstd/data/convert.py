@@ -122,15 +122,13 @@ def _plan(source: Source, settings: Settings, work: Path) -> Plan:
     """Returns the plan; frames that an earlier run found to be left out are not looked for."""
     known = _read_json(work / _PLAN)
     dropped = known.get("dropped") if known else None
-    if not isinstance(dropped, (dict, type(None))):
-        raise _not_ours(work.parent)
-    plan = conversion.make_plan(source, settings, dropped=dropped)
-    if dropped is not None:
-        try:
-            plan = plan._replace(report=shard_files.report_of(known))
-        except (KeyError, TypeError, AttributeError):
-            raise _not_ours(work.parent) from None
-    return plan
+    if dropped is None:
+        return conversion.make_plan(source, settings)
+    try:
+        plan = conversion.make_plan(source, settings, dropped=dropped)
+        return plan._replace(report=shard_files.report_of(known))
+    except (KeyError, TypeError, AttributeError):
+        raise _not_ours(work.parent) from None
 
 
 def _check_fingerprint(directory: Path, work: Path, plan: Plan) -> None:

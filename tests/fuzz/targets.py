@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -215,6 +216,27 @@ def _read_data(name: str, place: str = ".") -> Callable[[Path, Random], int | No
             if rng.random() < 0.6:
                 more.append(f"--problems={rng.choice(('repair', 'skip'))}")
         return data.main([verb, f"--input={folder / place}", *more])
+
+    return run
+
+
+def _train_on(name: str) -> Callable[[Path, Random], int | None]:
+    """Returns what takes clips for training or evaluation."""
+
+    def run(folder: Path, rng: Random) -> int | None:
+        from lstd.data import pipeline
+        from lstd.data_config import DataConfig, DatasetConfig
+
+        problems = {kind: rng.choice(("skip", "repair")) for kind in ("corrupt_image",)}
+        split = rng.choice(("train", "evaluation"))
+        place = next(folder.glob("*.tfrecord"), folder)
+        more = {} if place != folder else {"format": name}
+        config = DatasetConfig((str(place),), batch_size=1, unroll_length=2, problems=problems)
+        config = dataclasses.replace(config, height=24, width=32, **more)
+        data = DataConfig(**{split: config})
+        for _ in pipeline.make_dataset(data, split, num_classes=3).take(3):
+            pass
+        return None
 
     return run
 
@@ -489,6 +511,9 @@ TARGETS = {
     **{name: Target(_tracking_set(name), _read_data(name), 3) for name in test_tools.SETS},
     "sequences": Target(_sequences, _read_data("sequence_example"), 8),
     "examples": Target(_examples, _read_data("tf_example"), 8),
+    "clips_of_sequences": Target(_sequences, _train_on("sequence_example"), 1),
+    "clips_of_coco": Target(_coco, _train_on("coco"), 1),
+    "clips_of_table": Target(_table_of_video, _train_on("csv"), 1),
     "config": Target(_config, _read_config, 8),
     "pipeline": Target(_pipeline, _read_config, 8),
     "settings": Target(_override, _read_settings),

@@ -194,8 +194,10 @@ class LabelledVideo:
         sides = raw.sides
         if len(sides):
             sides = self._relative(number, raw)
+        with np.errstate(over="ignore"):  # an infinite side is box_not_a_number
+            boxes = sides.astype(np.float32)
         truth = GroundTruth(
-            boxes=sides.astype(np.float32),
+            boxes=boxes,
             classes=raw.classes,
             track_ids=raw.tracks if self.has_tracks else None,
             is_crowd=raw.crowd if self.has_crowds else None,
