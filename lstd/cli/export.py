@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common, export_check, export_flags, export_model, failures
+from lstd.cli import common, export_check, export_flags, export_model, failures, representative_data
 from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ _OF_A_MODEL = (
 )
 _OF_ALL = ("check_frames", "help", "version", "version_report")
 _OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
+_OF_A_FILE = ("labels", "schedule", "representative_data", "representative_frames")
 _WAYS = {
-    "check": ("check", *_OF_A_MODEL),
+    "check": ("check", *_OF_A_MODEL, *_OF_A_FILE),
     "saved_model_path": ("saved_model_path", "export_path", "labels", "schedule"),
 }
 
@@ -115,17 +116,28 @@ def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     path = common.existing_file(values.check, flag="--check")
     source = export_model.path_of(values)
     if source is None:
-        useless = [name for name in _OF_A_MODEL if values[name].present]
+        useless = [name for name in (*_OF_A_MODEL, *_OF_A_FILE) if values[name].present]
         if useless:
             raise ValueError(
-                f"--{useless[0]} says how to build the model to compare with, so that --model must "
-                "be given too"
+                f"--{useless[0]} says what the file is compared with, so that --model must be "
+                "given too"
             )
-        export_check.run(path, model=None, frames=values.check_frames)
+        export_check.run(path, expected=None, frames=values.check_frames)
         return
+    from lstd.export import class_names, form, representative
+    from lstd.export.own_file import Expected
+
+    labels = class_names.read(values.labels)
     notify(f"loading {source}")
-    model = export_model.load(source, values).model
-    export_check.run(path, model=model, frames=values.check_frames)
+    model, config = export_model.load(source, values)
+    schedule = values.schedule or None
+    form.check_schedule(schedule, backbones=len(model.networks))
+    found = None
+    if values.representative_data:
+        data = representative_data.open_data(values.representative_data, model, config.data)
+        found = representative.read(data, limit=values.representative_frames)
+    expected = Expected(model, labels, schedule, found)
+    export_check.run(path, expected=expected, frames=values.check_frames)
 
 
 def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
@@ -216,7 +228,6 @@ def _refuse_without_effect(values: flags.FlagValues) -> None:
 
 def _plan(values: flags.FlagValues, model: Any, config: Config) -> lite_plan.Plan:
     """Returns how the `.tflite` is made, with the representative frames read."""
-    from lstd.cli import representative_data
     from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.export import lite_plan
 

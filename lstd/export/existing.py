@@ -11,6 +11,7 @@ from lstd.export import flatbuffer, interpreters, own_file, streams
 from lstd.export import foreign_file as foreign
 from lstd.export.findings import IMPOSSIBLE, Finding, first_line
 from lstd.export.names import STATE_OUTPUTS
+from lstd.export.own_file import Expected
 
 
 class Inspection(NamedTuple):
@@ -27,12 +28,14 @@ class Inspection(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def inspect(path: Path, *, model: Any = None, frames: int = streams.FRAMES) -> Inspection:
+def inspect(
+    path: Path, *, expected: Expected | None = None, frames: int = streams.FRAMES
+) -> Inspection:
     """Returns what a file offers, and what the checks of an export say about it.
 
     Args:
         path: any `.tflite`; of one that is not ours fewer checks are possible.
-        model: the `LSTMSSD` that it should be equal to, or None.
+        expected: the model that it should be equal to, or None.
         frames: how many are run at least.
 
     Raises:
@@ -50,7 +53,7 @@ def inspect(path: Path, *, model: Any = None, frames: int = streams.FRAMES) -> I
         raise ValueError(f"{path}: damaged, or not runnable here: {first_line(error)}") from None
     facts = _facts(path, content)
     if facts is None and not _looks_like_ours(interpreter, names):
-        if model is not None:
+        if expected is not None:
             raise ValueError(
                 f"{path}: its entry points are {', '.join(names) or 'none'}, not those of lstd "
                 "(large and small, step, or clip), so that it cannot be compared with a model"
@@ -60,11 +63,14 @@ def inspect(path: Path, *, model: Any = None, frames: int = streams.FRAMES) -> I
             *(Finding(name, IMPOSSIBLE, "not an export of lstd") for name in _ONLY_OURS),
         ]
         return Inspection(len(content), described, tuple(findings))
-    findings = list(own_file.findings(path, content, facts, model=model, frames=frames))
+    findings = list(own_file.findings(path, content, facts, expected=expected, frames=frames))
     return Inspection(len(content), described, tuple(findings))
 
 
-_ONLY_OURS = ("post-processing", "state carried", "golden frame", "metadata", "Keras")
+_ONLY_OURS = (
+    *("metadata", "facts", "post-processing", "state carried", "CompiledModel"),
+    *("golden frame", "Keras"),
+)
 
 
 def _looks_like_ours(interpreter: Any, names: list[str]) -> bool:

@@ -59,6 +59,37 @@ def entry_points(content: bytes) -> dict[str, EntryPoint]:
     return found
 
 
+def signatures(content: bytes) -> dict[str, dict[str, Any]]:
+    """Returns what goes in and out of each signature: shape, dtype, and place in its subgraph.
+
+    A runtime without signatures runs subgraphs, and counts their inputs and outputs.
+    """
+    model = model_of(content)
+    names = {number: name.lower() for name, number in vars(schema().TensorType).items()}
+    found = {}
+    for key, point in entry_points(content).items():
+        graph = model.Subgraphs(point.subgraph)
+        sides = (
+            ("inputs", point.inputs, graph.InputsAsNumpy().tolist()),
+            ("outputs", point.outputs, graph.OutputsAsNumpy().tolist()),
+        )
+        found[key] = {
+            "subgraph": point.subgraph,
+            **{
+                side: {
+                    name: {
+                        "shape": graph.Tensors(tensor).ShapeAsNumpy().tolist(),
+                        "dtype": names[graph.Tensors(tensor).Type()],
+                        "position": order.index(tensor),
+                    }
+                    for name, tensor in sorted(tensors.items())
+                }
+                for side, tensors, order in sides
+            },
+        }
+    return found
+
+
 def _tensors(maps: Iterable[Any]) -> dict[str, int]:
     return {each.Name().decode(): each.TensorIndex() for each in maps}
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from lstd import documents
 from lstd.export import reference
 from lstd.export.form import Form
-from lstd.export.names import CLIP
+from lstd.export.names import CLIP, RAW_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.export.saved_model import METADATA
 
@@ -55,6 +55,13 @@ class DescribedExport:
                 f"{where}: these are not the metadata of an export of this version of lstd "
                 f"({type(error).__name__}: {error}); export it again"
             ) from None
+
+    def num_classes(self, signatures: Mapping[str, Any]) -> int:
+        """Returns the number of classes, of raw output from its shape."""
+        if self.options is not None:
+            return int(self.options.num_classes)
+        outputs = next(iter(signatures.values()), {}).get("outputs", {})
+        return int(outputs.get(RAW_OUTPUTS[1], {}).get("shape", [1])[-1]) - 1
 
 
 class LoadedExport(DescribedExport):

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
+from collections.abc import Collection, Iterator
 from importlib import metadata as packages
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstd import schedule_names, tflite_metadata
-from lstd.export import comparison, golden, postprocessing_op
+from lstd.export import comparison, flatbuffer, golden, postprocessing_op
 from lstd.export import reference as references
 from lstd.export.form import clip_schedule
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.names import CLIP, STATE_INPUTS, STATE_OUTPUTS
-from lstd.export.reference import Reference
+from lstd.export.reference import Described, Reference
 from lstd.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from lstd.export.loaded import DescribedExport
 
 FORMAT_VERSION = 2
 
@@ -50,24 +55,9 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
     """Returns what is true of every file that is made of a module."""
     y_scale, x_scale, h_scale, w_scale = module.model.box_scale_factors
     return {
-        "format": tflite_metadata.FORMAT,
-        "format_version": FORMAT_VERSION,
+        **_facts_of_any(module),
         "labels": list(labels),
-        "class_offset": 0,
         "classes": "detection_classes + class_offset is the index in labels; background is not one",
-        "form": {
-            "signature": module.form.signature,
-            "network": module.form.network,
-            "unroll_length": module.form.unroll_length,
-        },
-        "input": _input(module),
-        "state": {
-            "inputs": list(STATE_INPUTS),
-            "outputs": list(STATE_OUTPUTS),
-            "shape": list(module.state_shape),
-            "dtype": "float32",
-            "initial": "zeros, at the first frame of every video",
-        },
         "entry_points": _entry_points(module),
         "schedule": _schedule(module),
         "postprocessing": _postprocessing(module),
@@ -76,6 +66,74 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
         "quantization": "none",
         "cell": "separate",
     }
+
+
+def _facts_of_any(described: Described) -> dict[str, Any]:
+    """Returns the facts that follow from the shapes and the form alone."""
+    return {
+        "format": tflite_metadata.FORMAT,
+        "format_version": FORMAT_VERSION,
+        "class_offset": 0,
+        "form": {
+            "signature": described.form.signature,
+            "network": described.form.network,
+            "unroll_length": described.form.unroll_length,
+        },
+        "input": _input(described),
+        "state": {
+            "inputs": list(STATE_INPUTS),
+            "outputs": list(STATE_OUTPUTS),
+            "shape": list(described.state_shape),
+            "dtype": "float32",
+            "initial": "zeros, at the first frame of every video",
+        },
+    }
+
+
+_PROSE = {
+    *("classes", "boxes", "initial", "normalization", "rule", "suppression", "rows"),
+    *("class_predictions", "box_encodings", "anchors"),
+}
+"""Facts for people, which another version may word otherwise."""
+
+
+def contradictions(told: dict[str, Any], described: DescribedExport, content: bytes) -> list[str]:
+    """Returns where metadata differ from the file that they are in, a phrase each."""
+    points = flatbuffer.signatures(content)
+    found = list(_differences(told, {**_facts_of_any(described), "entry_points": points}))
+    inputs = next(iter(points.values()), {}).get("inputs", {})
+    for section, name in (("input", references.image_input(described.form)), ("state", "lstm_c")):
+        for key in ("shape", "dtype"):
+            held = inputs.get(name, {}).get(key)
+            if told[section].get(key) != held:
+                found.append(f"{section}.{key} is {told[section].get(key)}, the file's is {held}")
+    number = described.num_classes(points)
+    if len(described.labels) != number:
+        found.append(f"labels are {len(described.labels)}, the file has {number} classes")
+    return found
+
+
+def differences(told: dict[str, Any], module: ExportModule, labels: tuple[str, ...]) -> list[str]:
+    """Returns where metadata differ from those of a model, a phrase each."""
+    return list(
+        _differences(told, facts_of(module, labels=labels), skipped={"quantization", "cell"})
+    )
+
+
+def _differences(
+    told: Any, expected: Any, where: str = "", *, skipped: Collection[str] = ()
+) -> Iterator[str]:
+    if isinstance(expected, dict) and isinstance(told, dict):
+        for key, value in expected.items():
+            # Positions are younger than the first files.
+            if key in _PROSE or key in skipped or (key in _POSITIONS and key not in told):
+                continue
+            yield from _differences(told.get(key), value, f"{where}.{key}".lstrip("."))
+    elif isinstance(expected, float) and isinstance(told, (int, float)):
+        if not math.isclose(told, expected, rel_tol=1e-6):
+            yield f"{where} is {told}, expected {expected:g}"
+    elif told != expected:
+        yield f"{where} is {json.dumps(told)}, expected {json.dumps(expected)}"
 
 
 def completed(
@@ -101,6 +159,7 @@ def completed(
     """
     return {
         **facts,
+        **_with_positions(facts, content),
         "file": {
             "name": name,
             **({} if content is None else tflite_metadata.payload_facts(content)),
@@ -112,6 +171,18 @@ def completed(
         },
         "golden_frame": golden.golden_frame(reference, step, tolerance=tolerance),
     }
+
+
+_POSITIONS = ("subgraph", "position")
+
+
+def _with_positions(facts: dict[str, Any], content: bytes | None) -> dict[str, Any]:
+    """Returns the entry points with what a runtime that knows no signatures counts by."""
+    if content is None:
+        return {}
+    points = flatbuffer.signatures(content)
+    told = facts["entry_points"]
+    return {"entry_points": {name: {**told[name], **point} for name, point in points.items()}}
 
 
 def with_checksum(facts: dict[str, Any], content: bytes) -> dict[str, Any]:
@@ -130,7 +201,7 @@ def write(facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
     write_whole(path, as_text(facts))
 
 
-def _input(module: ExportModule) -> dict[str, Any]:
+def _input(module: Described) -> dict[str, Any]:
     height, width, channels = module.image_shape
     return {
         "name": references.image_input(module.form),

@@ -5,28 +5,54 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstd import documents, tflite_metadata
 from lstd.export import (
     check,
+    class_names,
     comparison,
     fidelity,
     flatbuffer,
     golden,
     interpreters,
+    metadata,
+    representative,
     streams,
 )
 from lstd.export.findings import FAILED, IMPOSSIBLE, OK, Finding, first_line
 from lstd.export.loaded import DescribedExport
 from lstd.export.module import ExportModule
+from lstd.export.names import CLIP
+from lstd.export.representative import Frame
 from lstd.export.saved_model import options_for
 
 
+class Expected(NamedTuple):
+    """What a file should be an export of.
+
+    Attributes:
+        model: the `LSTMSSD`.
+        labels: empty: the model's.
+        schedule: None: the model's for evaluation.
+        frames: that a quantised file is compared on, `representative.read`; None: a test pattern.
+    """
+
+    model: Any
+    labels: tuple[str, ...] = ()
+    schedule: str | None = None
+    frames: list[Frame] | None = None
+
+
 def findings(
-    path: Path, content: bytes, facts: dict[str, Any] | None, *, model: Any, frames: int
+    path: Path,
+    content: bytes,
+    facts: dict[str, Any] | None,
+    *,
+    expected: Expected | None,
+    frames: int,
 ) -> Iterator[Finding]:
     """Yields the findings about a file of ours.
 
@@ -34,7 +60,7 @@ def findings(
         path: the file.
         content: of it.
         facts: its metadata, or None.
-        model: the `LSTMSSD` that it should be equal to, or None.
+        expected: what it should be equal to, or None.
         frames: how many are run at least.
 
     Raises:
@@ -42,12 +68,13 @@ def findings(
     """
     described = None if facts is None else DescribedExport(facts, where=str(path))
     yield _attempt("metadata", lambda: _metadata(path, content, facts))
+    yield _attempt("facts", lambda: _facts(content, facts, described, expected))
     yield _attempt("post-processing", lambda: _postprocessing(content, described))
     yield _attempt("delegate", lambda: _delegate(content))
     yield _attempt("state carried", lambda: _stream(content, described, frames))
     yield _attempt("CompiledModel", lambda: _compiled(content, described, frames))
     yield _attempt("golden frame", lambda: _golden(content, facts, described))
-    yield _attempt("Keras", lambda: _keras(content, described, model, frames))
+    yield _attempt("Keras", lambda: _keras(content, described, expected, frames))
 
 
 def _attempt(name: str, run: Callable[[], str]) -> Finding:
@@ -72,10 +99,46 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     beside = path.with_suffix(".json")
     if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
         return "inside the file, the checksum of the rest is right; none beside it"
-    told = documents.read_json(beside, kind=dict).get("file")
-    if not isinstance(told, dict) or told.get("sha256") != hashlib.sha256(content).hexdigest():
+    told = documents.read_json(beside, kind=dict)
+    if inside:
+        both = {**(facts or {}), **told}
+        keys = [key for key in both if key != "file" and (facts or {}).get(key) != told.get(key)]
+        if keys:
+            raise ValueError(f"{', '.join(keys)} in {beside} is not what the file itself says")
+    sums = told.get("file")
+    if not isinstance(sums, dict) or sums.get("sha256") != hashlib.sha256(content).hexdigest():
         raise ValueError(f"sha256 in {beside} is not that of the file")
     return ("inside and beside" if inside else "beside") + " the file, the checksums are right"
+
+
+def _facts(
+    content: bytes,
+    facts: dict[str, Any] | None,
+    described: DescribedExport | None,
+    expected: Expected | None,
+) -> str:
+    """Compares what the metadata say with what stands in the file and, where given, the model."""
+    if facts is None or described is None:
+        raise _Impossible("there are no metadata")
+    wrong = metadata.contradictions(facts, described, content)
+    if expected is not None:
+        module = _module(described, expected)
+        given = expected.labels or tuple(expected.model.labels)
+        labels = class_names.checked(given, num_classes=expected.model.num_classes)
+        wrong += metadata.differences(facts, module, labels)
+    if wrong:
+        raise ValueError("; ".join(dict.fromkeys(wrong)))
+    return "what the metadata say is true of the file" + (" and the model" if expected else "")
+
+
+def _module(described: DescribedExport, expected: Expected) -> ExportModule:
+    asked = described.options
+    return ExportModule(
+        expected.model,
+        options=None if asked is None else options_for(expected.model, asked),
+        schedule=expected.schedule,
+        form=described.form,
+    )
 
 
 def _postprocessing(content: bytes, described: DescribedExport | None) -> str:
@@ -170,18 +233,14 @@ def _golden_difference(expected: Any, found: Any) -> float:
     return comparison.differ(np.array(expected, np.float32), np.array(found, np.float32))
 
 
-def _keras(content: bytes, described: DescribedExport | None, model: Any, frames: int) -> str:
-    if model is None:
+def _keras(
+    content: bytes, described: DescribedExport | None, expected: Expected | None, frames: int
+) -> str:
+    if expected is None:
         raise _Impossible("no --model was given")
     if described is None:
         raise _Impossible("without metadata nobody knows what was asked for")
-    asked = described.options
-    module = ExportModule(
-        model,
-        options=None if asked is None else options_for(model, asked),
-        schedule=described.schedule,
-        form=described.form,
-    )
+    module = _module(described, expected)
     if (module.image_shape, module.state_shape) != (described.image_shape, described.state_shape):
         raise ValueError(
             f"the model takes frames {list(module.image_shape)} and a state "
@@ -189,7 +248,11 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
             f"{list(described.state_shape)}"
         )
     if described.quantization != "none":
-        return _quantized_keras(content, module, described, frames)
+        given = expected.frames or fidelity.pattern_frames(module, frames)
+        if module.form.signature == CLIP:
+            given = representative.whole_clips(given, module.form.unroll_length)
+        named = "representative data" if expected.frames else "a test pattern"
+        return _quantized_keras(content, module, described, given, named)
     found = check.check_tflite(content, module, frames=frames)
     return ", ".join(
         f"{ran} within {max(differences.values()):.1e}" for ran, differences in found.items()
@@ -197,22 +260,23 @@ def _keras(content: bytes, described: DescribedExport | None, model: Any, frames
 
 
 def _quantized_keras(
-    content: bytes, module: ExportModule, described: DescribedExport, frames: int
+    content: bytes,
+    module: ExportModule,
+    described: DescribedExport,
+    frames: list[Frame],
+    named: str,
 ) -> str:
-    """Measures a quantised file on a test pattern, which int8 was not made for."""
+    """Measures a quantised file on frames; int8 was not made for a test pattern."""
     quantization = described.quantization
     if quantization not in fidelity.LIMITS:
         raise _Impossible(f"quantization {quantization!r} is not known to this version")
-    found = fidelity.measure(
-        module,
-        fidelity.raw_step(module),
-        content,
-        fidelity.pattern_frames(module, frames),
-    )
-    text = f"on a test pattern, {found.sentence()}"
+    found = fidelity.measure(module, fidelity.raw_step(module), content, frames)
+    text = f"on {named}, {found.sentence()}"
     limit = fidelity.LIMITS[quantization]
     if found.scores <= limit:
         return text
-    if quantization == "int8":
-        raise _Impossible(f"{text}; it may lie outside the ranges of the file's own data")
+    if quantization == "int8" and named == "a test pattern":
+        raise _Impossible(
+            f"{text}, but int8 knows the ranges of its own data only; give --representative_data"
+        )
     raise ValueError(f"{text}; allowed for {quantization} are {limit:g}")

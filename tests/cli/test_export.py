@@ -14,12 +14,13 @@ from lstd import config_io
 from lstd.cli import export, representative_data
 from lstd.config import Config, EvaluationConfig, ExportConfig
 from lstd.data_config import DataConfig, DatasetConfig
-from lstd.export import bundle, representative
+from lstd.export import bundle, fidelity, representative
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from lstd.training import run_folder, weights_file
 from tests import tiny
 from tests.data import records
+from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
 from tests.golden import reference as golden
 
@@ -423,11 +424,11 @@ def test_check_prints_entry_points_and_findings(
     text = capfd.readouterr().out
     assert "entry point small:\n  in  image  float32 [1, 32, 64, 3]\n" in text
     assert "  out detection_boxes  float32 [1, 7, 4]\n" in text
-    for name in ("metadata", "post-processing", "delegate", "state carried", "golden frame"):
+    for name in ("metadata", "facts", "delegate", "state carried", "CompiledModel", "golden frame"):
         assert re.search(rf"^ok +{name} ", text, re.MULTILINE), name
     assert "5 calls" in text
     assert re.search(r"^ok +Keras +with XNNPACK within \d", text, re.MULTILINE)
-    assert text.endswith("7 checks passed, 0 not possible\n")
+    assert text.endswith("8 checks passed, 0 not possible\n")
     assert export.main(flags) == 0
     assert "Keras            no --model was given" in capfd.readouterr().out
 
@@ -436,7 +437,7 @@ def test_check_prints_entry_points_and_findings(
     ("flags", "message"),
     [
         ([], "this is not a TFLite file"),
-        (["--weights=best"], "--weights says how to build the model to compare with"),
+        (["--weights=best"], "--weights says what the file is compared with"),
         (["--max_detections=3"], "--check and --max_detections contradict each other"),
         (["--check_frames=1"], "--check_frames=1: "),
     ],
@@ -647,3 +648,33 @@ def test_a_quantised_file_of_another_model_does_not_pass(
     export_tflite(TinyModel(seed=5), path, quantization="float16")
     assert export.main([f"--check={path}", f"--model={run}"]) == 2
     assert "does not pass: Keras" in capfd.readouterr().err
+
+
+def test_a_file_that_was_not_compared_with_the_model_does_not_pass(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tflite"
+    path.write_bytes(exports.converted(exports.module()))
+    assert export.main([f"--check={path}", f"--model={run}"]) == 2
+    assert "was not compared with the model: without metadata" in capfd.readouterr().err
+    clip = images(6).astype("uint8")
+    export_tflite(TinyModel(), path, quantization="int8", representative_data=[clip])
+    monkeypatch.setitem(fidelity.LIMITS, "int8", 1e-9)
+    flags = [f"--check={path}", f"--model={run}"]
+    assert export.main(flags) == 2
+    assert "was not compared with the model: on a test pattern" in capfd.readouterr().err
+
+
+def test_a_quantised_file_is_checked_on_frames_of_ones_own(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tflite"
+    clip = images(6).astype("uint8")
+    options = {"schedule": "SKIP3", "labels": ("a", "b", "c")}
+    export_tflite(TinyModel(), path, quantization="int8", representative_data=[clip], **options)
+    monkeypatch.setattr(representative_data, "open_data", lambda *_: [clip])
+    flags = [f"--check={path}", f"--model={run}", "--representative_data=x"]
+    assert export.main(flags) == 2
+    assert "does not pass: facts" in capfd.readouterr().err
+    assert export.main([*flags, "--schedule=SKIP3", "--labels=a,b,c"]) == 0
+    assert "on representative data, 6 frames" in capfd.readouterr().out

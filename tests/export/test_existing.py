@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from lstd import tflite_metadata
 from lstd.export import existing, findings
+from lstd.export.own_file import Expected
 from lstd.export.tflite import export_tflite
 from tests.export.tiny_model import TinyModel
 from tests.golden import reference as golden
@@ -48,6 +49,7 @@ def test_all_checks_of_a_good_file_pass_or_say_why_not(lite: Path) -> None:
     assert found.num_bytes == lite.stat().st_size
     assert _verdicts(found) == {
         "metadata": "ok",
+        "facts": "ok",
         "post-processing": "ok",
         "delegate": "ok",
         "state carried": "ok",
@@ -59,14 +61,16 @@ def test_all_checks_of_a_good_file_pass_or_say_why_not(lite: Path) -> None:
 
 
 def test_another_model_is_found_out(lite: Path) -> None:
-    (keras,) = (f for f in existing.inspect(lite, model=TinyModel(seed=1)).findings[-1:])
+    (keras,) = (
+        f for f in existing.inspect(lite, expected=Expected(TinyModel(seed=1))).findings[-1:]
+    )
     assert keras.verdict == "FAILED"
     assert "differs from the model by" in keras.detail
-    assert _verdicts(existing.inspect(lite, model=TinyModel()))["Keras"] == "ok"
+    assert _verdicts(existing.inspect(lite, expected=Expected(TinyModel())))["Keras"] == "ok"
 
 
 def test_a_model_of_other_entry_points_is_named(lite: Path) -> None:
-    finding = existing.inspect(lite, model=TinyModel(("large",))).findings[-1]
+    finding = existing.inspect(lite, expected=Expected(TinyModel(("large",)))).findings[-1]
     assert finding.verdict == "FAILED"
     assert "entry points large, small, expected step" in finding.detail
 
@@ -116,6 +120,65 @@ def test_attributes_other_than_the_metadata_say_are_found(lite: Path) -> None:
     assert "lacks the right nms_iou_threshold" in verdicts["post-processing"].detail
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("labels", ["cat", "dog"], "labels are 2, the file has 3 classes"),
+        ("class_offset", 1, "class_offset is 1, expected 0"),
+        ("input.color", "BGR", 'input.color is "BGR", expected "RGB"'),
+        ("input.range", [0, 1], "input.range is [0, 1], expected [0, 255]"),
+        ("state.outputs", ["lstm_h_out", "lstm_c_out"], 'expected ["lstm_c_out", "lstm_h_out"]'),
+        ("entry_points.small.inputs.image.shape", [1, 64, 32, 3], "expected [1, 32, 64, 3]"),
+        ("entry_points.large.outputs.lstm_c_out.position", 9, "position is 9, expected"),
+        ("schedule.default", "SKIP7", 'schedule.default is "SKIP7", expected "SKIP2"'),
+        ("postprocessing.nms_iou_threshold", 0.1, "is 0.1, expected 0.5"),
+        ("box_scale_factors.y", 1.0, "box_scale_factors.y is 1.0, expected 10"),
+        ("labels", ["dog", "cat", "owl"], 'expected ["cat", "dog", "owl"]'),
+    ],
+)
+def test_metadata_that_are_not_true_are_found(
+    path: str, value: Any, message: str, lite: Path
+) -> None:
+    facts = json.loads(tflite_metadata.read(lite) or "")
+    place, *keys = reversed(path.split("."))
+    inner = facts
+    for key in reversed(keys):
+        inner = inner[key]
+    inner[place] = value
+    _with_facts(lite, **facts)
+    found = existing.inspect(lite, expected=Expected(TinyModel())).findings
+    (finding,) = (finding for finding in found if finding.check == "facts")
+    assert finding.verdict == "FAILED"
+    assert message in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("input.height", 64), ("state.shape", [1, 2, 2, 4]), ("input.dtype", "uint8")],
+)
+def test_shapes_that_are_not_those_of_the_file_are_found(path: str, value: Any, lite: Path) -> None:
+    facts = json.loads(tflite_metadata.read(lite) or "")
+    section, key = path.split(".")
+    _with_facts(lite, **{section: {**facts[section], key: value}})
+    verdicts = _verdicts(existing.inspect(lite))
+    assert verdicts["facts"] == verdicts["state carried"] == "FAILED"
+
+
+def test_what_was_asked_for_instead_is_expected(lite: Path) -> None:
+    facts = json.loads(tflite_metadata.read(lite) or "")
+    _with_facts(lite, labels=["a", "b", "c"], schedule={**facts["schedule"], "default": "SKIP7"})
+    expected = Expected(TinyModel(), ("a", "b", "c"), "SKIP7")
+    assert _verdicts(existing.inspect(lite, expected=expected))["facts"] == "ok"
+
+
+def test_json_beside_that_says_otherwise_is_found(lite: Path, original: Path) -> None:
+    facts = json.loads(original.with_suffix(".json").read_text())
+    lite.with_suffix(".json").write_text(json.dumps({**facts, "labels": ["cat", "dog"]}))
+    finding = existing.inspect(lite).findings[0]
+    assert finding.verdict == "FAILED"
+    assert finding.detail.startswith("labels in ")
+
+
 def test_metadata_of_another_kind_are_named(lite: Path) -> None:
     _with_facts(lite, form=None)
     with pytest.raises(ValueError, match="these are not the metadata of an export of this version"):
@@ -143,9 +206,9 @@ def test_entry_points_are_described_with_shapes_and_types(lite: Path) -> None:
 )
 def test_other_forms_are_checked_too(options: dict[str, Any], calls: str, tmp_path: Path) -> None:
     export_tflite(TinyModel(), tmp_path / "a.tflite", **options)
-    found = existing.inspect(tmp_path / "a.tflite", model=TinyModel())
+    found = existing.inspect(tmp_path / "a.tflite", expected=Expected(TinyModel()))
     assert set(_verdicts(found).values()) == {"ok"}
-    assert found.findings[3].detail.startswith(calls)
+    assert found.findings[4].detail.startswith(calls)
 
 
 def _foreign(path: Path, *, nan: bool = False) -> Path:
@@ -170,7 +233,7 @@ def test_a_foreign_file_is_run_and_the_rest_is_called_impossible(tmp_path: Path)
     assert verdicts["golden frame"] == verdicts["Keras"] == "not possible"
     assert any("picture" in line for line in found.entry_points)
     with pytest.raises(ValueError, match="cannot be compared with a model"):
-        existing.inspect(path, model=TinyModel())
+        existing.inspect(path, expected=Expected(TinyModel()))
 
 
 def test_a_foreign_file_that_gives_no_numbers_fails(tmp_path: Path) -> None:

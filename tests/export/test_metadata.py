@@ -13,7 +13,9 @@ from lstd.export import comparison, interpreters, metadata
 from lstd.export.form import Form
 from lstd.export.tflite import export_tflite
 from tests.export import exports
-from tests.export.tiny_model import TinyModel
+from tests.export.tiny_model import TinyModel, images
+
+STATE = np.full([1, 1, 2, 4], 0.5, np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +60,31 @@ def test_entry_points_are_those_of_the_file(exported: tuple[bytes, dict[str, Any
             ("inputs", runner.get_input_details()),
             ("outputs", runner.get_output_details()),
         ):
-            assert entry_point[kind] == {
+            told = {key: dict(value) for key, value in entry_point[kind].items()}
+            positions = sorted(value.pop("position") for value in told.values())
+            assert positions == list(range(len(details)))
+            assert told == {
                 key: {"shape": detail["shape"].tolist(), "dtype": np.dtype(detail["dtype"]).name}
                 for key, detail in details.items()
             }
+
+
+def test_positions_are_those_that_a_runtime_without_signatures_counts(
+    exported: tuple[bytes, dict[str, Any]],
+) -> None:
+    content, facts = exported
+    interpreter = interpreters.make(content, xnnpack=False)  # its own lists are of the first graph
+    interpreter.allocate_tensors()
+    (name,) = (key for key, point in facts["entry_points"].items() if point["subgraph"] == 0)
+    inputs = {"image": images(1), "lstm_c": STATE, "lstm_h": 2 * STATE}
+    for key, told in facts["entry_points"][name]["inputs"].items():
+        number = interpreter.get_input_details()[told["position"]]["index"]
+        interpreter.set_tensor(number, inputs[key])
+    interpreter.invoke()
+    expected = interpreters.step_of(interpreters.make(content, xnnpack=False))(name, **inputs)
+    for key, told in facts["entry_points"][name]["outputs"].items():
+        number = interpreter.get_output_details()[told["position"]]["index"]
+        np.testing.assert_allclose(interpreter.get_tensor(number), expected[key], atol=1e-6)
 
 
 def test_golden_frame_can_be_run_again(exported: tuple[bytes, dict[str, Any]]) -> None:
