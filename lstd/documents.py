@@ -17,7 +17,7 @@ MOST_DEPTH = 100
 
 _NAMES = ("labels", "names")
 _MOST_VALUES = 1_000_000
-_MOST_CHARACTERS = 20_000_000
+_MOST_CHARACTERS = 4_000_000
 _TOO_DEEP = "lists or objects are nested too deeply"
 _KINDS: dict[type, str] = {list: "list", dict: "object"}
 

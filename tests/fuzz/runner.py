@@ -88,6 +88,11 @@ def place_of(problem: str) -> str:
     return f"{error} {ours[-1] if ours else ''}"
 
 
+def inputs_of(name: str, seeds: int) -> int:
+    """Returns how many of so many seeds a target is run with."""
+    return -(-seeds * TARGETS[name].share // 100)
+
+
 def run(names: Sequence[str], seeds: range, *, folder: Path, log: Any) -> dict[str, int]:
     """Returns how many inputs of each target ran; failures go to the log, one JSON a line."""
     counts = dict.fromkeys(names, 0)
@@ -96,8 +101,7 @@ def run(names: Sequence[str], seeds: range, *, folder: Path, log: Any) -> dict[s
         sample.mkdir()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             TARGETS[name].make(sample)
-        share = max(1, len(seeds) * TARGETS[name].share // 100)
-        for seed in range(seeds.start, seeds.start + share):
+        for seed in seeds[: inputs_of(name, len(seeds))]:
             (folder / "current").write_text(f"{name} {seed}")
             began = time.monotonic()
             problem = run_one(name, seed, sample=sample, work=folder / "work")

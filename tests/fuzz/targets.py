@@ -26,7 +26,7 @@ class Target(NamedTuple):
     Attributes:
         make: writes a valid sample into a folder.
         run: reads it; returns the exit code of a command, None where it calls a function.
-        share: how many of a hundred inputs, about.
+        share: percent of the seeds that are run.
     """
 
     make: Callable[[Path], None]
