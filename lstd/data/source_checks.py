@@ -179,10 +179,11 @@ def first_size(video: SourceVideo) -> tuple[int, int]:
     """
     if not video.random_access and video.height and video.width:
         return video.height, video.width
+    why = ""
     for number in range(video.num_frames):
         frame = next(video.read(number, number + 1))
         try:
             return source_images.size_of(frame.image, where=frame.where)
-        except (MissingImage, CorruptImage):
-            continue
-    raise ValueError(f"{video.where}: video {video.name!r} has no sound image")
+        except (MissingImage, CorruptImage) as error:
+            why = why or f"; {error}"
+    raise ValueError(f"{video.where}: video {video.name!r} has no sound image{why}")
