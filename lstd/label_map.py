@@ -13,7 +13,7 @@ from itertools import filterfalse, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import documents, text_proto
+from lstd import documents, limits, text_proto
 
 _ITEM_FIELDS = (
     "name",
@@ -65,9 +65,11 @@ def checked(names: Sequence[str | int], *, where: str) -> tuple[str, ...]:
     """Returns class names, each of which a line of a file and a terminal can hold.
 
     Raises:
-        ValueError: a name is neither text nor a whole number, is empty, or holds a line break or
-            another control character.
+        ValueError: there are more than `limits.CLASSES`; a name is neither text nor a whole
+            number, is empty, or holds a line break or another control character.
     """
+    if len(names) > limits.CLASSES:
+        raise ValueError(f"{where}: {len(names)} classes, expected at most {limits.CLASSES}")
     for number, name in enumerate(names, start=1):
         if isinstance(name, bool) or not isinstance(name, str | int):
             raise ValueError(f"{where}: class {number} has the name {name!r}, expected a text")

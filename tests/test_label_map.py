@@ -137,6 +137,11 @@ def test_a_name_that_would_break_a_line_or_control_a_terminal_is_refused(letter:
         label_map.checked(["ant", f"a{letter}b"], where="here")
 
 
+def test_more_classes_than_anybody_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="here: 100001 classes, expected at most 100000"):
+        label_map.checked(["a"] * 100_001, where="here")
+
+
 @pytest.mark.parametrize("name", [False, None, 1.5, " "])
 def test_what_is_no_text_is_no_name(name: Any) -> None:
     with pytest.raises(ValueError, match="here: class 2 "):

@@ -33,6 +33,8 @@ _TENSORFLOW_HINTS = {
     "PermissionDeniedError": "not allowed: ",
 }
 
+_LONGEST = 3000  # a value of the user's may be of any length
+
 # What of a TensorFlow message speaks of its graph: {{function_node x}}, [[{{node x}}]], [Op:x].
 _GRAPH_MARKS = re.compile(r"\{\{function_node \S+\}\}|\[\[.*?\]\]|\[Op:\S*\]( name: \S*)?")
 _GRAPH_LINE = re.compile(r"\s*(Graph execution error|Detected at node|File \"|<stack traces)")
@@ -42,6 +44,8 @@ def sentence(error: Exception) -> str | None:
     """Returns what to tell the user, in one line; None for an error that is a bug of ours."""
     if isinstance(error, ImportError):
         return _missing_package(error)
+    if isinstance(error, RecursionError):
+        return "what was read is nested too deeply"
     if isinstance(error, MemoryError):
         return _one_line(f"out of memory, smaller batches or clips need less {error}")
     if isinstance(error, OSError):
@@ -121,7 +125,8 @@ def _tensorflow(error: Exception) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return label_map.shown(" ".join(text.split())) or "it failed, and said nothing about why"
+    text = label_map.shown(" ".join(text.split())) or "it failed, and said nothing about why"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text)} characters)"
 
 
 def _text(filename: Any) -> str:

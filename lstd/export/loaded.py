@@ -60,7 +60,7 @@ class DescribedExport:
         """Returns the number of classes, of raw output from its shape."""
         if self.options is not None:
             return int(self.options.num_classes)
-        outputs = next(iter(signatures.values()), {}).get("outputs", {})
+        outputs: Any = next(iter(signatures.values()), {"outputs": {}}).get("outputs", {})
         return int(outputs.get(RAW_OUTPUTS[1], {}).get("shape", [1])[-1]) - 1
 
 

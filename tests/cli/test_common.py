@@ -158,6 +158,8 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(
         (MemoryError(), "out of memory"),
         (ModuleNotFoundError("No module named 'av'", name="av"), "pip install 'lstd[video]'"),
         (ModuleNotFoundError("No module", name="PIL.Image"), "pip install 'lstd[video]'"),
+        (RecursionError("maximum recursion depth exceeded"), "what was read is nested too deeply"),
+        (ValueError("9" * 5000), "999 ... (5000 characters)"),
     ],
 )
 def test_failures_are_one_sentence_and_exit_code_2(
