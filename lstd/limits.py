@@ -17,7 +17,8 @@ FRAMES = 10_000_000
 MISSING_FRAMES = 100_000
 """Of a video: frames that its labels name and nobody has a picture of."""
 
-CLASSES = 100_000
+CLASSES = 25_000
+"""More than ImageNet-21k has."""
 
 PIXELS = 89_478_485
 """Of a picture, from where on Pillow warns; nearly three times those of 8K video."""
@@ -27,9 +28,10 @@ SIZES: Mapping[str, float] = {
     **dict.fromkeys(("max_detections", "detections_per_class", "max_boxes"), 100_000),
     **dict.fromkeys(("max_detections_per_class", "max_total_detections"), 100_000),
     **dict.fromkeys(("input_height", "input_width", "height", "width"), 8192),
-    **dict.fromkeys(("depth_multipliers", "feature_map_depth_multiplier"), 100),
-    **dict.fromkeys(("min_depth", "state_depth", "feature_map_depths", "groups"), 16_384),
-    **dict.fromkeys(("num_layers", "unroll_length", "batch_size", "objects", "delay"), 10_000),
+    **dict.fromkeys(("depth_multipliers", "feature_map_depth_multiplier"), 10),
+    **dict.fromkeys(("state_depth", "feature_map_depths", "groups", "batch_size"), 4096),
+    **dict.fromkeys(("min_depth", "num_layers", "unroll_length"), 1024),
+    **dict.fromkeys(("objects", "delay"), 10_000),
     **dict.fromkeys(("max_frame_stride", "max_consecutive", "worst_frames"), 10_000),
     **dict.fromkeys(("threads", "workers"), 1024),
     **dict.fromkeys(("videos", "frames", "draws", "turns", "warm_up"), 1_000_000),
@@ -48,7 +50,7 @@ def check(name: str, value: object, *, flag: str = "") -> None:
     >>> check("num_classes", 10**12)
     Traceback (most recent call last):
     ...
-    ValueError: num_classes is 1000000000000, expected at most 100000
+    ValueError: num_classes is 1000000000000, expected at most 25000
     """
     for number in value if isinstance(value, tuple) else (value,):
         most = SIZES.get(name, WHOLE if isinstance(number, int) else None)

@@ -256,7 +256,7 @@ def test_empty_override_changes_nothing() -> None:
         ("model.min_depth=-5", "model: min_depth must not be negative"),
         ("model.feature_map_depths=[0, 0, 0, 0]", "model: feature_map_depths must be at least 1"),
         ("model.feature_map_depth_multiplier=-1", "feature_map_depth_multiplier must be finite"),
-        ("model.depth_multipliers=[.inf]", "depth_multipliers is inf, expected at most 100"),
+        ("model.depth_multipliers=[.inf]", "depth_multipliers is inf, expected at most 10"),
         ("model.anchors.base_anchor_height=-1", "base_anchor_height must be above 0"),
         ("model.anchors.base_anchor_width=0", "base_anchor_width must be above 0"),
         ("model.anchors.interpolated_scale_aspect_ratio=-1", "ratio must not be negative"),
