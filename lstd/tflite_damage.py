@@ -94,7 +94,7 @@ def _try(path: Path, name: Path, *, delegates: tuple[bool, ...]) -> None:
     if not sys.executable or getattr(sys, "frozen", False):  # That would be the app, not Python.
         return
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"import sys; sys.path[:] = {[str(each) for each in sys.path]!r}\n"
         f"from lstd import tflite_damage; tflite_damage.run({str(path)!r}, {delegates!r})"
     )
     try:
