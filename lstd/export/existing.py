@@ -43,7 +43,16 @@ def inspect(
         ValueError: it is no TFLite file, cannot be run here, or is not ours and a model was given.
     """
     streams.check_frames(frames)
-    tflite_damage.check(path, changed=True)
+    tflite_damage.check(path, first_run=f"{__name__}:first_run")
+    return _inspect(path, expected=expected, frames=frames)
+
+
+def first_run(path: str) -> None:
+    """Looks at a file that may be damaged, in a process that this may kill."""
+    _inspect(Path(path), expected=None, frames=streams.FRAMES)
+
+
+def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspection:
     content = path.read_bytes()
     try:
         interpreter = interpreters.make(content, xnnpack=True)
