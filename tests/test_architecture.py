@@ -31,6 +31,7 @@ ROWS = (
         "text_proto",
         "label_map",
         "limits",
+        "quiet",
         "compatibility",
         "cpu_allocator",
         "processor",
