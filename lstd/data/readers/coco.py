@@ -54,6 +54,8 @@ NAME = "coco"
 TREE = coco_file.TREE
 
 _FRAME_OF_VIDEO = re.compile(r"^(.+\.\w+)#(\d+)$")
+_MOST_FILES = 50
+"""Of JSON in the folder of a subset; more are labels of one image each, in another format."""
 _LISTS = [rf'"{key}"\s*:\s*\['.encode() for key in ("images", "annotations")]
 
 
@@ -148,16 +150,16 @@ def _files(path: Path) -> dict[str, list[Path]]:
         found.setdefault("", []).extend(f for f in sorted(path.glob(pattern)) if _has(f, all))
     if found[""]:
         return found
-    for pattern in ("*/*.json", "*/annotations/*.json"):
-        for file in sorted(path.glob(pattern)):
-            if _has(file, all):
-                found.setdefault(file.relative_to(path).parts[0], []).append(file)
+    for folder in sorted(path.glob("*/")):
+        files = [*folder.glob("*.json"), *folder.glob("annotations/*.json")]
+        if len(files) <= _MOST_FILES:
+            found[folder.name] = [file for file in sorted(files) if _has(file, all)]
     return {part: files for part, files in found.items() if files}
 
 
 def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
     """Whether a file has enough of the lists of COCO; its texts may hold these words, too."""
-    if path.stat().st_size < 2:
+    if not path.is_file() or path.stat().st_size < 2:
         return False
     with (
         path.open("rb") as file,

@@ -11,8 +11,8 @@ def key(name: str) -> list[tuple[int, int, str]]:
     >>> sorted(["a10.jpg", "a2.jpg"], key=key)
     ['a2.jpg', 'a10.jpg']
     """
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part.lower())
-        for part in re.split(r"(\d+)", name)
-        if part
+    parts = [(part, part.lstrip("0")) for part in re.split(r"(\d+)", name) if part]
+    return [  # of numbers without zeros in front, which may be of any length, the longer is larger
+        (0, len(number), f"{number} {part}") if part.isdecimal() else (1, 0, part.lower())
+        for part, number in parts
     ]

@@ -61,6 +61,8 @@ class Finder:
 
     def find(self, name: str) -> Path | None:
         """Returns the file, None where there is none."""
+        if not name:
+            return None
         wanted = self._root / (self.shortened(name) or name)
         known = self._known(wanted.parent)
         found = known.get(f"={wanted.name}") or known.get(wanted.name.lower(), [])

@@ -210,9 +210,9 @@ def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
     root = file.parent / str(content.get("path") or "")
     found = {}
     for name, said in content.items():
-        told = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
         known = str(name).lower() in _SUBSETS
-        if name in ("names", "path") or not told or not all(told):
+        told = [str(one) for one in (said if isinstance(said, list) else [said]) if one]
+        if name in ("names", "path") or not told or isinstance(said, dict | bool):
             continue
         if known or all((root / one).exists() for one in told):
             found[str(name)] = told

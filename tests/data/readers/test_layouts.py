@@ -129,6 +129,7 @@ def test_mot_refuses_two_pictures_of_one_frame(mot: Path) -> None:
         (["a3-x.jpg", "f0-y.jpg"], True, {"images": [0, 1]}),  # no order in them: the list's
         (["v/2_ff.jpg", "v/10_0e.jpg"], True, {"v": [0, 1]}),
         (["s/1.jpg", "2.jpg"], False, {"s": [0], "images": [1]}),
+        (["v/10.jpg", "v/009.jpg", "v/9.jpg", f"v/{'9' * 5000}.jpg"], True, {"v": [1, 2, 0, 3]}),
     ],
 )
 def test_names_tell_videos_and_their_order(
