@@ -12,6 +12,7 @@ Source: https://docs.ultralytics.com/datasets/, of detect, segment, obb and pose
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -102,8 +103,11 @@ def point_values(said: int | None, paths: Sequence[str]) -> int | None:
 
 def _sample(paths: Sequence[str]) -> list[list[str]]:
     """Returns the values of the lines of some of the files."""
-    some = paths[:: -(-len(paths) // _LOOKED_AT) or 1]
-    return [line.split() for path in some for line in _lines(path)]
+    lines: list[str] = []
+    for path in paths[:: -(-len(paths) // _LOOKED_AT) or 1]:
+        with contextlib.suppress(ValueError):  # it is no text; whoever reads it will say so
+            lines += _lines(path)
+    return [line.split() for line in lines]
 
 
 def _lines(path: str) -> list[str]:

@@ -686,6 +686,7 @@ TURNED = "0 0.2 0.2  0.6 0.2  0.6 0.8  0.2 0.8"
         ("kpt_shape: [3, 3]", POSE_3),
         ("kpt_shape: [2, 2]", "0 0.4 0.5 0.4 0.6"),
         ("nc: 1", POSE_3),
+        ("nc: 1", POSE_3.replace(" 2", " 1")),  # an even number
         ("nc: 1", POSE_3 + "  0.4 0.4 2"),  # an odd number, but 2 is no place in a picture
         ("nc: 1", OUTLINE),
         ("nc: 1", TURNED),
@@ -734,6 +735,13 @@ def test_yolo_lines_that_may_be_two_things_are_refused(
         text(yolo / "labels" / "train" / f"hive_{number}.txt", line)
     with pytest.raises(ValueError, match=message):
         [*readers.open(yolo).videos[0].read()]
+
+
+def test_yolo_label_file_that_is_no_text_is_told_where_it_is_read(yolo: Path) -> None:
+    (yolo / "labels" / "train" / "hive_1.txt").write_bytes(b"\xff\xfe0")
+    video = readers.open(yolo, subset="train").videos[0]
+    with pytest.raises(ValueError, match=r"hive_1\.txt: not a text file"):
+        next(video.read(0, 1))
 
 
 def test_yolo_that_is_no_yaml_says_so(yolo: Path) -> None:
