@@ -128,6 +128,7 @@ def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     from lstd.export.own_file import Expected
 
     labels = class_names.read(values.labels)
+    _refuse_without_effect(values)
     notify(f"loading {source}")
     model, config = export_model.load(source, values)
     schedule = values.schedule or None

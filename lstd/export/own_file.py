@@ -253,6 +253,8 @@ def _keras(
             given = representative.whole_clips(given, module.form.unroll_length)
         named = "representative data" if expected.frames else "a test pattern"
         return _quantized_keras(content, module, described, given, named)
+    if expected.frames:
+        raise _Impossible("representative data are for a quantised file, this one is in float32")
     found = check.check_tflite(content, module, frames=frames)
     return ", ".join(
         f"{ran} within {max(differences.values()):.1e}" for ran, differences in found.items()
