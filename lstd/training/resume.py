@@ -119,9 +119,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._state = dict(state)
         self._model = model
         if writes:
-            known = _checkpoints_in(folder)
-            if known:  # The file that lists them may be damaged, or older than the newest.
-                tf.compat.v1.train.update_checkpoint_state(str(folder), known[-1], known)
+            try:
+                tf.train.get_checkpoint_state(str(folder))
+            except UnicodeDecodeError:  # The list of them is damaged, and can be done without.
+                (folder / "checkpoint").unlink()
             for left in folder.glob(f"{_NAME}-*_temp"):  # of a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
         # Every worker saves in the same way, since all take part in making what is saved.
