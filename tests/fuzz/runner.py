@@ -59,6 +59,12 @@ def run_one(name: str, seed: int, *, sample: Path, work: Path) -> str:
     if code not in (None, 0, 1, 2) or "out of memory" in text or (code == 2 and not text.strip()):
         return f"exit code {code}: {text[-500:]}"
     left = [path for path in work.rglob("*") if path.name.endswith(".part")]
+    if code == 2:  # what --resume goes on with may stay, and whole parts of split
+        made = [
+            path for path in work.rglob("*") if path.is_file() and work / "in" not in path.parents
+        ]
+        kept = {".conversion", "train.txt", "val.txt", "train", "val"}
+        left += [p for p in made if p.suffix != ".tfrecord" and not kept & {*p.parts}]
     return f"left behind: {left[0]}" if left else ""
 
 
