@@ -69,6 +69,12 @@ def test_every_byte_of_the_head_is_checked(ours: Path) -> None:
             assert tflite_metadata.is_whole(bytes(changed)) is not True, place
 
 
+def test_a_changed_file_of_ours_is_tried_as_the_caller_says(ours: Path, commands: list) -> None:
+    _change(ours, len(ours.read_bytes()) // 2)  # A weight.
+    tflite_damage.check(ours, first_run="lstd.tflite_damage:run")
+    assert "first_run('lstd.tflite_damage:run', " in commands[0][-1]
+
+
 def test_any_other_file_is_tried_once(content: bytes, tmp_path: Path, commands: list) -> None:
     path = tmp_path / "a.tflite"
     path.write_bytes(content)
