@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lstd
+from tests import tiny
 from tests.runtime import fake_exports
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +53,23 @@ def test_every_flag_that_is_shown_is_one_of_its_command(
         known = set(re.findall(r"--(?:\[no\])?(\w+)", capsys.readouterr().out))
         used = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
         assert used <= known, program
+
+
+def test_training_in_python_carries_the_memory_from_clip_to_clip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (block,) = [text for text in _blocks("README.md", "python") if ".fit(" in text]
+    config = dataclasses.replace(lstd.Config(), model=tiny.CONFIG)
+    monkeypatch.setattr(lstd, "load_config", lambda name: config)
+    monkeypatch.setattr(lstd, "make_dataset", lambda *_, **__: "videos")
+    fitted = []
+    monkeypatch.setattr(lstd.LSTMSSD, "fit", lambda self, *_, **__: fitted.append(self))
+
+    exec(compile(block, "README.md", "exec"), {})
+
+    assert config.data.train.clips == "carried"
+    assert fitted[0].carried_batch_size == config.data.train.batch_size
+    assert fitted[0].loss is not None
 
 
 def test_the_loop_of_an_app_runs_as_it_stands(

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from lstd.losses import LossSums
-from lstd.models import freezing, keras_3, replica_batches, replicas, variable_names
+from lstd.models import (
+    callbacks,
+    first_batches,
+    freezing,
+    keras_3,
+    replica_batches,
+    replicas,
+    variable_names,
+)
 from lstd.models.divergence import DivergedError, FiniteGuard
-from lstd.models.replica_batches import packed
+from lstd.models.first_batches import FirstBatches
 from lstd.models.training_step import TrainingStep, real_frames, with_l2
-from lstd.types import ClipBatch, GroundTruth, Output
+from lstd.types import GroundTruth, Output
 
+_LIBRARY = Path(__file__).parent.parent
 _PARTS = ("loss", "localization", "classification", "regularization")
 
 
@@ -37,7 +50,9 @@ class DetectionTraining(keras.Model):
 
     def __init__(self, **kwargs: Any) -> None:
         object.__setattr__(self, "_frozen", frozenset())
+        object.__setattr__(self, "_freeze_patterns", ())
         object.__setattr__(self, "_accumulate_steps", 1)
+        object.__setattr__(self, "_gradient_checkpointing", False)
         super().__init__(**kwargs)
         # Not through Keras's own __setattr__: running means are no weights of the model.
         object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
@@ -69,7 +84,8 @@ class DetectionTraining(keras.Model):
             **kwargs: as in Keras.
 
         Raises:
-            ValueError: an object of Keras 3, another loss, or metrics.
+            ValueError: an object of Keras 3, another loss, or one of another model; metrics or
+                weights of losses.
         """
         for what, given in (("optimizer", optimizer), ("loss", loss), ("metrics", metrics)):
             keras_3.refuse(what, given)
@@ -77,6 +93,12 @@ class DetectionTraining(keras.Model):
             raise ValueError(
                 f"loss must be a lstd.DetectionLoss, got {loss!r}: "
                 "lstd.DetectionLoss.from_config(config.model)"
+            )
+        self._check_same_model(loss)
+        if kwargs.get("loss_weights"):
+            raise ValueError(
+                f"loss_weights must be left out, got {kwargs['loss_weights']!r}: a "
+                "lstd.DetectionLoss has classification_weight and localization_weight"
             )
         metrics = metrics or kwargs.pop("weighted_metrics", None)
         if metrics:
@@ -88,6 +110,7 @@ class DetectionTraining(keras.Model):
         if accumulate_steps < 1:
             raise ValueError(f"accumulate_steps must be at least 1, got {accumulate_steps}")
         object.__setattr__(self, "_accumulate_steps", accumulate_steps)
+        object.__setattr__(self, "_gradient_checkpointing", gradient_checkpointing)
         for module in self.submodules:
             if hasattr(module, "recomputes_activations"):
                 module.recomputes_activations = gradient_checkpointing
@@ -100,33 +123,42 @@ class DetectionTraining(keras.Model):
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does.
 
+        The first batches are looked at before a step is made with them, see `FirstBatches`.
+
         Raises:
-            ValueError: a callback of Keras 3, a model compiled without a loss, or a dataset with
-                sample weights.
+            ValueError: a callback of Keras 3, or one that would do nothing, or would end the run at
+                its first epoch; a model compiled without a loss; a dataset of something else than
+                clips and ground truth, or whose frames or boxes are meant in another way.
             DivergedError: the loss or a gradient was not finite; says in which step, with which
                 clips, and what broke first.
         """
         self._check_loss("fit")
         arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
-        keras_3.refuse("callbacks", arguments.get("callbacks"))
+        if arguments.get("class_weight"):
+            raise ValueError(
+                "class_weight is for labels of whole pictures, and a detection loss has none: "
+                "leave it out; against rare objects model.loss: {classification: focal} helps"
+            )
+        callbacks.refuse(arguments.get("callbacks"), self.optimizer)
         strategy = self.distribute_strategy
+        looks = [self._first_batches(), self._first_batches()]
+        if arguments.get("y") is not None:
+            looks[0].watch((arguments.get("x"), arguments["y"]))
         arguments["x"] = replica_batches.for_training(
-            arguments.get("x"), strategy, accumulate_steps=self._accumulate_steps
+            arguments.get("x"), strategy, accumulate_steps=self._accumulate_steps, look=looks[0]
         )
         arguments["validation_data"], arguments["validation_steps"] = (
             replica_batches.for_evaluation(
                 arguments.get("validation_data"),
                 strategy,
                 steps=arguments.get("validation_steps"),
+                look=looks[1],
             )
         )
         self._guard.reset()
-        try:
+        self._eval_data_handler = None  # Keras would go on with that of a fit that has failed.
+        with self._explained(*looks):
             return super().fit(**{k: v for k, v in arguments.items() if k != "self"})
-        except tf.errors.OpError:  # Replicas that are told to stop say that they were cancelled.
-            if not self._guard.finding:
-                raise
-        raise DivergedError(self._guard.finding)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the loss and its parts, as `keras.Model.evaluate` does.
@@ -140,10 +172,73 @@ class DetectionTraining(keras.Model):
         self._check_loss("evaluate")
         arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
         more = arguments.pop("kwargs", {})
-        arguments["x"], arguments["steps"] = replica_batches.for_evaluation(
-            arguments.get("x"), self.distribute_strategy, steps=arguments.get("steps")
-        )
-        return super().evaluate(**{k: v for k, v in arguments.items() if k != "self"}, **more)
+        look = self._first_batches()
+        if not more.get("_use_cached_eval_dataset"):  # fit calls, which looks itself
+            if arguments.get("y") is not None:
+                look.watch((arguments.get("x"), arguments["y"]))
+            arguments["x"], arguments["steps"] = replica_batches.for_evaluation(
+                arguments.get("x"),
+                self.distribute_strategy,
+                steps=arguments.get("steps"),
+                look=look,
+            )
+        with self._explained(look):
+            return super().evaluate(**{k: v for k, v in arguments.items() if k != "self"}, **more)
+
+    def _first_batches(self) -> FirstBatches:
+        carries = getattr(self, "carried_batch_size", None) is not None
+        return FirstBatches(num_classes=self.num_classes, stateful=carries)
+
+    @contextlib.contextmanager
+    def _explained(self, *looks: FirstBatches) -> Iterator[None]:
+        """Raises what the data or a step was found to be like, in place of TensorFlow's errors."""
+        try:
+            yield
+        except Exception as error:
+            found = next((look.error for look in looks if look.error is not None), None)
+            if found is not None:
+                raise found from None
+            # Replicas that are told to stop say that they were cancelled.
+            if isinstance(error, tf.errors.OpError) and self._guard.finding:
+                raise DivergedError(self._guard.finding) from None
+            uneven = replica_batches.uneven(error)
+            if uneven:
+                raise ValueError(uneven) from None
+            _raise_ours(error)
+            raise
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Returns what `compile_from_config` needs, ready for JSON; None of an uncompiled model."""
+        config = super().get_compile_config()
+        return config and {
+            **config,
+            "accumulate_steps": self._accumulate_steps,
+            "gradient_checkpointing": self._gradient_checkpointing,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model as the one was from which `get_compile_config` came."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def _check_same_model(self, loss: Any) -> None:
+        """Raises unless the loss is of this model: the same anchors, classes and box coder."""
+        cure = "lstd.DetectionLoss.from_config(config.model), of the config that made the model"
+        for name in ("num_classes", "box_scale_factors"):
+            ours = getattr(self, name)
+            theirs = getattr(loss, name.removeprefix("box_"), ours)
+            if not np.array_equal(ours, theirs):
+                raise ValueError(f"the loss has {name} {theirs}, the model {ours}: {cure}")
+        anchors = np.asarray(getattr(loss, "anchors", self.anchors))
+        if anchors.shape != self.anchors.shape:
+            counts = f"{len(anchors)} anchors, the model {len(self.anchors)}"
+            raise ValueError(f"the loss has {counts}: {cure}")
+        apart = np.abs(anchors - self.anchors).max(axis=-1)
+        if apart.max() > 1e-5:
+            row = int(apart.argmax())
+            raise ValueError(
+                f"the loss has other anchors than the model, such as {anchors[row]} in the place "
+                f"of {self.anchors[row]}: {cure}"
+            )
 
     def _check_loss(self, caller: str) -> None:
         if self._is_compiled and not self.loss:  # Keras makes {} of none
@@ -151,6 +246,28 @@ class DetectionTraining(keras.Model):
                 f"{caller} needs a loss, and the model was compiled without one: "
                 "model.compile(optimizer, loss=lstd.DetectionLoss.from_config(config.model))"
             )
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves the whole model, as `keras.Model.save` does, in the form `.keras`.
+
+        What a stateful model carries is not saved.
+
+        Raises:
+            ValueError: another form.
+        """
+        callbacks.refuse_form(filepath, "save")
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, filepath: Any) -> None:
+        """Refers to `lstd.export_saved_model`, whose files hand the LSTM state in and out.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"export: {filepath}: lstd.export_saved_model(model, {str(filepath)!r}) writes what "
+            "can be served, with the LSTM state as input and output"
+        )
 
     def freeze(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Returns the names of the variables that keep their values in training from now on.
@@ -172,6 +289,7 @@ class DetectionTraining(keras.Model):
         names = freezing.matching(self, patterns)
         variables = variable_names.names_of(self)
         object.__setattr__(self, "_frozen", {id(variables[name]) for name in names})
+        object.__setattr__(self, "_freeze_patterns", tuple(patterns))
         freezing.freeze_statistics(self, names)
         if not self.trainable_weights:
             raise ValueError(f"freeze: {list(patterns)} leaves nothing to train")
@@ -195,7 +313,7 @@ class DetectionTraining(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one update; see `keras.Model.train_step`."""
-        clip, truth = _unpacked(data)
+        clip, truth = first_batches.unpacked(data)
         steps = TrainingStep(self, self._guard, accumulate_steps=self._accumulate_steps)
         step = steps.of(clip, truth)
         self._note(step.losses)
@@ -212,7 +330,7 @@ class DetectionTraining(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one batch; see `keras.Model.test_step`."""
-        return super().test_step(_unpacked(data))
+        return super().test_step(first_batches.unpacked(data))
 
     def compute_loss(
         self,
@@ -238,12 +356,12 @@ class DetectionTraining(keras.Model):
         return {metric.name: metric.result() for metric in self._loss_parts}
 
 
-def _unpacked(data: Any) -> tuple[Any, Any]:
-    """Returns clips and ground truth of an element of the dataset."""
-    clip, truth, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
-        raise ValueError(
-            "a dataset of (ClipBatch, GroundTruth) is expected, got one with sample weights, which "
-            "a detection loss does not know: leave them out"
-        )
-    return packed(clip, ClipBatch), packed(truth, GroundTruth)
+def _raise_ours(error: Exception) -> None:
+    """Raises a ValueError of lstd without what AutoGraph and Keras's layers put around it."""
+    metadata = getattr(error, "ag_error_metadata", None)
+    if metadata is None or not isinstance(error, ValueError):
+        return
+    if str(Path(metadata.translated_stack[0].filename)).startswith(str(_LIBRARY)):
+        text = metadata.cause_message.removeprefix("ValueError: ")
+        in_layer = re.match(r"Exception encountered .*?\n\n(.*)\n\nCall arguments", text, re.DOTALL)
+        raise ValueError(in_layer.group(1) if in_layer else text) from None

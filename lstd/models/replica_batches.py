@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models import accumulation
+from lstd.models import accumulation, replicas
+from lstd.models.first_batches import FirstBatches
+
+_UNEVEN = "a batch cannot be divided among"
 
 
-def for_training(data: Any, strategy: tf.distribute.Strategy, *, accumulate_steps: int) -> Any:
+def for_training(
+    data: Any, strategy: tf.distribute.Strategy, *, accumulate_steps: int, look: FirstBatches
+) -> Any:
     """Returns what `fit` is to read: `accumulate_steps` batches as one element, dealt to replicas.
 
     Args:
@@ -21,9 +27,14 @@ def for_training(data: Any, strategy: tf.distribute.Strategy, *, accumulate_step
             anything else, such as a distributed dataset, is returned as it is.
         strategy: of the replicas.
         accumulate_steps: at least 1.
+        look: at the first batches.
+
+    Raises:
+        ValueError: a batch cannot be divided among the replicas; the data is not what `look` wants.
     """
 
     def prepare(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        dataset = look.watch(dataset)
         several = accumulate_steps > 1
         return accumulation.stacked(dataset, accumulate_steps) if several else dataset
 
@@ -33,7 +44,7 @@ def for_training(data: Any, strategy: tf.distribute.Strategy, *, accumulate_step
 
 
 def for_evaluation(
-    data: Any, strategy: tf.distribute.Strategy, *, steps: int | None
+    data: Any, strategy: tf.distribute.Strategy, *, steps: int | None, look: FirstBatches
 ) -> tuple[Any, int | None]:
     """Returns what is evaluated, and how many batches of it; several workers each read their rows.
 
@@ -41,18 +52,22 @@ def for_evaluation(
         data: a `tf.data.Dataset` of whole batches; anything else is returned as it is.
         strategy: of the replicas.
         steps: None: all of the dataset, if it knows how many that is.
+        look: at the first batches.
     """
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if not several or not isinstance(data, tf.data.Dataset):
-        return data, steps
+        return look.watch(data), steps
     count = int(data.cardinality())
     known = count if steps is None and count > 0 else steps
-    return for_training(data, strategy, accumulate_steps=1), known
+    return for_training(data, strategy, accumulate_steps=1, look=look), known
 
 
-def packed(part: Any, kind: Callable[..., Any]) -> Any:
-    """Returns what a replica gets of its batches as the NamedTuple that it was."""
-    return kind(**part) if isinstance(part, dict) else part
+def uneven(error: Exception) -> str:
+    """Returns the sentence on a batch that replicas could not share, "" of other errors."""
+    found = (
+        re.search(rf"{_UNEVEN}[^\n]*", str(error)) if isinstance(error, tf.errors.OpError) else None
+    )
+    return found.group() if found else ""
 
 
 def _dealt(
@@ -76,6 +91,10 @@ def _dealt(
     if isinstance(data, keras.utils.experimental.DatasetCreator):
         make: Callable[[tf.distribute.InputContext], tf.data.Dataset] = data
     elif isinstance(data, tf.data.Dataset):
+        size = tf.nest.flatten(data.element_spec)[0].shape[:1]
+        if size.is_fully_defined():
+            with strategy.scope():
+                replicas.part_of(int(size[0]))
 
         def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return _of_worker(data, context)
@@ -108,7 +127,7 @@ def _of_worker(dataset: tf.data.Dataset, context: tf.distribute.InputContext) ->
         return dataset
 
     def rows(part: tf.Tensor | None) -> tf.Tensor | None:
-        return None if part is None else tf.split(part, workers, axis=0)[number]
+        return None if part is None else _parts(part, workers, axis=0)[number]
 
     return dataset.map(lambda *element: tf.nest.map_structure(rows, element))
 
@@ -119,6 +138,18 @@ def _split(dataset: tf.data.Dataset, parts: int, *, axis: int) -> tf.data.Datase
         return dataset
     return dataset.map(
         lambda *element: tf.nest.map_structure(
-            lambda part: tf.stack(tf.split(part, parts, axis=axis)), element
+            lambda part: tf.stack(_parts(part, parts, axis=axis)), element
         )
     ).unbatch()
+
+
+def _parts(batch: tf.Tensor, count: int, *, axis: int) -> list[tf.Tensor]:
+    """Returns the parts of a batch along an axis."""
+    even = tf.debugging.assert_equal(
+        tf.shape(batch)[axis] % count,
+        0,
+        f"{_UNEVEN} {count} replicas or workers, such as a last one that is smaller: take a "
+        f"multiple of {count}, and batch with drop_remainder=True",
+    )
+    with tf.control_dependencies([even]):
+        return tf.split(batch, count, axis=axis)
