@@ -9,7 +9,7 @@ import json
 import os
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -18,6 +18,8 @@ from lstd import documents, shipped_configs
 from lstd.augmentation_config import BY_NAME
 from lstd.config import Config
 from lstd.whole_file import write_whole
+
+_Section = TypeVar("_Section")
 
 
 class ConfigError(ValueError):
@@ -66,9 +68,15 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
 
 def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
-    """Returns the config that nested dicts describe.
+    """Returns the config that nested dicts describe; see `section`."""
+    return section(Config, data, source=source)
+
+
+def section(kind: type[_Section], data: dict[str, Any], *, source: str = "config") -> _Section:
+    """Returns the config, or the section of one, that nested dicts describe.
 
     Args:
+        kind: `Config`, or the dataclass of a section such as `ModelConfig`.
         data: as YAML gives it.
         source: where it comes from, for messages.
 
@@ -77,10 +85,10 @@ def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
     """
     import pydantic  # here, because it costs 0.1 s that `import lstd` need not pay
 
-    _refuse_unknown_keys(data, Config, place=(), source=source)
+    _refuse_unknown_keys(data, kind, place=(), source=source)
     try:
         # Strict JSON: lists become tuples, whole numbers floats, and nothing else is converted.
-        return pydantic.TypeAdapter(Config).validate_json(json.dumps(data), strict=True)
+        return pydantic.TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
     except pydantic.ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(dict.fromkeys(lines))) from None

@@ -5,10 +5,12 @@ Everything broadcasts over leading axes: `[N]` frames and `[B, T]` clips give th
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import dataclasses
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from lstd.model_config import HardNegativeConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
@@ -30,14 +32,15 @@ class LossSums(NamedTuple):
     matches: tf.Tensor
 
 
+@keras.saving.register_keras_serializable(package="lstd")
 class DetectionLoss:
     """Classification and box loss of the anchors that hard-negative mining selects.
 
         loss = (w_loc * sum huber + w_cls * sum classification) / max(number of matched anchors, 1)
 
     The sums run over the selected anchors of all frames; the number of matched anchors is one
-    number over all frames, counted before mining. It goes into `model.compile(loss=...)` and is not
-    a Keras object.
+    number over all frames, counted before mining. It goes into `model.compile(loss=...)`, and
+    is no `keras.losses.Loss`.
 
     Call arguments:
         ground_truth: `GroundTruth`, boxes `[..., M, 4]`. Rows of class -1 are padding and may stand
@@ -108,25 +111,28 @@ class DetectionLoss:
         self.hard_negatives = hard_negatives
 
     @classmethod
-    def from_config(cls, model: ModelConfig) -> DetectionLoss:
-        """Returns the loss that belongs to a model."""
-        loss = model.loss
+    def from_config(cls, model: ModelConfig | dict[str, Any]) -> DetectionLoss:
+        """Returns the loss that belongs to a model, or the one whose `get_config` is given."""
+        if isinstance(model, dict):
+            mining_of = model["hard_negatives"]
+            return cls(**{**model, "hard_negatives": mining_of and HardNegativeConfig(**mining_of)})
         return cls(
             anchors=anchor_ops.from_config(model),
             num_classes=model.num_classes,
             scale_factors=model.box_scale_factors,
-            matched_threshold=model.matching.matched_threshold,
-            unmatched_threshold=model.matching.unmatched_threshold,
-            force_match=model.matching.force_match,
-            classification=loss.classification,
-            focal_alpha=loss.focal_alpha,
-            focal_gamma=loss.focal_gamma,
-            classification_weight=loss.classification_weight,
-            localization_weight=loss.localization_weight,
-            huber_delta=loss.huber_delta,
-            normalize_by_num_matches=loss.normalize_by_num_matches,
-            hard_negatives=loss.hard_negatives,
+            **dataclasses.asdict(model.matching),
+            **{**dataclasses.asdict(model.loss), "hard_negatives": model.loss.hard_negatives},
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments, ready for JSON."""
+        mining_of = self.hard_negatives
+        return {
+            **vars(self),
+            "anchors": self.anchors.tolist(),
+            "scale_factors": list(self.scale_factors),
+            "hard_negatives": mining_of and dataclasses.asdict(mining_of),
+        }
 
     def __call__(self, ground_truth: GroundTruth, predictions: Predictions | Output) -> tf.Tensor:
         """Returns the loss, a float32 scalar."""

@@ -158,8 +158,6 @@ def _without_carried_state(model: Any) -> Any:
     if getattr(model, "carried_batch_size", None) is None:
         return model
     copy = type(model).from_config({**model.get_config(), "stateful_batch_size": None})
-    for network in model.networks:  # creates the variables
-        copy.step(tf.zeros([1, *model.input_shape_hwc]), network=network)
     copy.set_weights(model.get_weights())
     return copy
 

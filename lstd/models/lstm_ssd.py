@@ -8,13 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.layers.anchor_generator import AnchorGenerator
+from lstd import config_io
+from lstd.config import to_dict
 from lstd.layers.bottleneck import Bottleneck, activation_of
-from lstd.layers.box_predictor import BoxPredictor
-from lstd.layers.conv_lstm import ConvLSTMCell
-from lstd.layers.feature_maps import FeatureMaps
-from lstd.model_config import PostprocessingConfig
-from lstd.models import replicas, turns
+from lstd.model_config import ModelConfig
+from lstd.models import parts, replicas, turns
 from lstd.models.carried_state import CarriedState
 from lstd.models.coins import Coins
 from lstd.models.detection_training import DetectionTraining
@@ -22,6 +20,7 @@ from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
+from lstd.train_config import Precision
 from lstd.types import ClipBatch, Detections, Gates, LSTMState, Output, Predictions
 
 
@@ -54,35 +53,15 @@ class LSTMSSD(DetectionTraining):
     Returns Output: predictions float32 `[B, T, A, ...]`, and the state after the last frame.
 
     Args:
-        large: the backbone of a single-backbone model, or the large one of two.
-        small: the other, or None.
-        state_depth: D.
-        groups: of the memory's convolutions.
-        clip_state: see `ConvLSTMCell`, as for the following.
-        scale_state: see there.
-        activate_state: see there.
-        output_bottleneck: see there.
-        memory_convolution: `l2_weight` and `initializer_stddev` of the memory.
-        feature_maps: the pyramid.
-        box_predictor: the heads.
-        anchor_generator: the anchors.
-        input_shape_hwc: (H, W, C) of the network's input; frames are resized to it.
-        low_resolution: the small network sees every second pixel of that.
-        train_schedule: of training, see `lstd.ops.schedule`.
-        eval_schedule: of everything else.
-        schedule_counts: "video", or "unroll" to start the schedule anew with every clip.
-        large_probability: the large network's share of the frames under the RANDOM schedule.
-        train_backbone_frames: "scheduled", or "all": in training both backbones see all frames.
-        large_frames: above 0: in training under the RANDOM schedule, so many frames of each clip
-            see the large network, and all shapes are static; 0: chance decides how many.
-        box_scale_factors: of the box coder.
-        postprocessing: values for `detect`.
-        labels: class names, or none.
+        config: the model section of a config; see `lstd.ModelConfig`.
         stateful_batch_size: B of a stateful model; None: state goes in and comes out.
+        precision: what the network computes in; None: Keras's global policy.
+
+    A class derived from this one is made like it, and `get_config` of `keras.Model` brings what its
+    `__init__` takes besides.
 
     Raises:
-        ValueError: a single-backbone model asked for "small"; a backbone's grid would not be the
-            state's.
+        ValueError: `stateful_batch_size` cannot be divided among the replicas of the scope.
 
     Source: Liu and Zhu, 2018 (https://arxiv.org/abs/1711.06368); Liu et al., 2019
     (https://arxiv.org/abs/1903.10172).
@@ -90,109 +69,47 @@ class LSTMSSD(DetectionTraining):
 
     def __init__(
         self,
+        config: ModelConfig,
         *,
-        large: keras.layers.Layer,
-        small: keras.layers.Layer | None,
-        state_depth: int,
-        groups: int,
-        clip_state: bool,
-        scale_state: bool,
-        activate_state: bool,
-        output_bottleneck: bool,
-        memory_convolution: dict[str, Any],
-        feature_maps: FeatureMaps,
-        box_predictor: BoxPredictor,
-        anchor_generator: AnchorGenerator,
-        input_shape_hwc: tuple[int, int, int],
-        low_resolution: bool = True,
-        train_schedule: str = "RANDOM",
-        eval_schedule: str = "SKIP3",
-        schedule_counts: str = "video",
-        large_probability: float = 0.5,
-        train_backbone_frames: str = "scheduled",
-        large_frames: int = 0,
-        box_scale_factors: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0),
-        postprocessing: dict[str, Any] | None = None,
-        labels: tuple[str, ...] = (),
         stateful_batch_size: int | None = None,
+        precision: Precision | None = None,
+        name: str = "lstm_ssd",
         **kwargs: Any,
     ) -> None:
-        # Frames hold 0 to 255, more than half precision can tell apart: no automatic cast.
-        super().__init__(autocast=False, **kwargs)
-        self._settings = {
-            "state_depth": state_depth,
-            "groups": groups,
-            "clip_state": clip_state,
-            "scale_state": scale_state,
-            "activate_state": activate_state,
-            "output_bottleneck": output_bottleneck,
-            "memory_convolution": dict(memory_convolution),
-            "input_shape_hwc": tuple(input_shape_hwc),
-            "low_resolution": low_resolution,
-            "train_schedule": train_schedule,
-            "eval_schedule": eval_schedule,
-            "schedule_counts": schedule_counts,
-            "large_probability": large_probability,
-            "train_backbone_frames": train_backbone_frames,
-            "large_frames": large_frames,
-            "box_scale_factors": tuple(box_scale_factors),
-            "postprocessing": dict(postprocessing or {}),
-            "labels": tuple(labels),
-            "stateful_batch_size": stateful_batch_size,
-        }
-        self.large = large
-        self.small = small
-        self.networks = turns.NAMES if small is not None else turns.NAMES[:1]
-        memory = {"state_depth": state_depth, "groups": groups, **memory_convolution}
-        self.large_bottleneck = Bottleneck(**memory, name="large_bottleneck")
-        self.small_bottleneck = (
-            Bottleneck(**memory, name="small_bottleneck") if small is not None else None
-        )
-        self.cell = ConvLSTMCell(
-            **memory,
-            clip_state=clip_state,
-            scale_state=scale_state,
-            activate_state=activate_state,
-            output_bottleneck=output_bottleneck,
-            name="cell",
-        )
-        self.feature_maps = feature_maps
-        self.box_predictor = box_predictor
-        self.anchor_generator = anchor_generator
-        self.state_depth = state_depth
-        self.num_classes = box_predictor.num_classes
-        self.input_shape_hwc = tuple(input_shape_hwc)
-        self.low_resolution = low_resolution
-        self.train_schedule = train_schedule
-        self.eval_schedule = eval_schedule
-        self.schedule_counts = schedule_counts
-        self.large_probability = large_probability
-        self.train_backbone_frames = train_backbone_frames
-        self.large_frames = large_frames
-        self.box_scale_factors = box_scale_factors
-        self.postprocessing = PostprocessingConfig(**(postprocessing or {}))
-        self.labels = tuple(labels)
-        height, width, _ = self.input_shape_hwc
-        grids = anchor_ops.grids_of(height, width, len(box_predictor.anchors_per_location))
-        self.state_grid = grids[0]
-        self._check_grids()
-        for network in self.networks:
-            self._bottleneck(network).build((None, *grids[0], getattr(self, network).output_depth))
-        self.anchors = anchor_generator.for_grids(grids)
+        with made_in(precision):
+            # Frames hold 0 to 255, more than half precision can tell apart: no automatic cast.
+            super().__init__(autocast=False, name=name, **kwargs)
+            self.config = config
+            self.networks = turns.NAMES[: len(config.depth_multipliers)]
+            for part, layer in parts.make(config).items():
+                setattr(self, part, layer)
+        self.state_depth = self.cell.state_depth
+        self.num_classes = config.num_classes
+        self.input_shape_hwc = (config.input_height, config.input_width, config.input_channels)
+        self.train_schedule = config.train_schedule
+        self.eval_schedule = config.eval_schedule
+        self.schedule_counts = config.schedule_counts
+        self.large_frames = config.large_frames
+        self.box_scale_factors = config.box_scale_factors
+        self.postprocessing = config.postprocessing
+        self.labels = config.labels
+        self.anchors = anchor_ops.from_config(config)
+        self.state_grid = anchor_ops.grids_of(config.input_height, config.input_width, 1)[0]
         # Not through Keras's own __setattr__, see CarriedState.
         object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
         object.__setattr__(self, "_coins", Coins())
+        self._create_variables()
 
-    def _check_grids(self) -> None:
-        """Raises unless each backbone's grid is the state's, as far as a backbone tells."""
+    def _create_variables(self) -> None:
+        """Runs every part of the model once, so that all its variables exist."""
         for network in self.networks:
-            halved = network == "small" and self.low_resolution
-            if getattr(getattr(self, network), "low_resolution", halved) != halved:
-                raise ValueError(
-                    f"the {network} backbone has low_resolution={not halved}, but sees frames of "
-                    f"{'half' if halved else 'full'} size, so its grid is not the state's: make it "
-                    f"with low_resolution={halved}"
-                )
+            backbone, grid = getattr(self, network), self.state_grid
+            self._bottleneck(network).build((None, *grid, backbone.output_depth))
+        frames = tf.zeros([1, len(self.networks), *self.input_shape_hwc])
+        with tf.name_scope(self.name):
+            # Not what a derived class makes of it, whose own __init__ has not ended yet.
+            LSTMSSD.call(self, frames, self.initial_state(1), networks=list(self.networks))
+        self.built = True
 
     def _make_carried(self, batch_size: int | None) -> dict[bool, CarriedState]:
         """Returns the state of training and the state of inference, which do not mix."""
@@ -311,7 +228,11 @@ class LSTMSSD(DetectionTraining):
 
     def _knows_network_sizes(self) -> bool:
         """Whether a training step knows beforehand how many frames each network sees."""
-        if len(self.networks) == 1 or self.train_backbone_frames == "all" or self.large_frames:
+        if (
+            len(self.networks) == 1
+            or self.config.train_backbone_frames == "all"
+            or self.large_frames
+        ):
             return True
         if self.train_schedule in ("LARGE", "SMALL"):
             return True
@@ -432,7 +353,7 @@ class LSTMSSD(DetectionTraining):
             schedule,
             numbers,
             clip=frames,
-            large_probability=self.large_probability,
+            large_probability=self.config.large_probability,
             large_frames=self.large_frames if training else 0,
             uniform=self._coins.uniform if training else tf.random.uniform,
         )
@@ -480,7 +401,7 @@ class LSTMSSD(DetectionTraining):
         return tf.cast(image_ops.normalize(images), self.compute_dtype)
 
     def _backbone(self, images: tf.Tensor, network: str, training: bool) -> tf.Tensor:
-        if network == "small" and self.low_resolution:
+        if network == "small" and self.config.low_resolution:
             images = image_ops.half_resolution(images)
         return getattr(self, network)(images, training=training)
 
@@ -495,7 +416,7 @@ class LSTMSSD(DetectionTraining):
         def run(images: tf.Tensor, network: str) -> tf.Tensor:
             return self._bottleneck(network).input_part(self._backbone(images, network, training))
 
-        if training and self.train_backbone_frames == "all" and len(self.networks) == 2:
+        if training and self.config.train_backbone_frames == "all" and len(self.networks) == 2:
             both = [turns.unfold(run(images, network), num_frames) for network in turns.NAMES]
             return turns.select(choice.is_large_where(both[0]), *both)
         return turns.scheduled(
@@ -527,24 +448,26 @@ class LSTMSSD(DetectionTraining):
         )
 
     def get_config(self) -> dict[str, Any]:
-        layers = ("large", "small", "feature_maps", "box_predictor", "anchor_generator")
+        carried = self._carried.get(True)
         return {
             "name": self.name,
             "precision": self.dtype_policy.name,
-            **self._settings,
-            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in layers},
+            "config": to_dict(self.config),
+            "stateful_batch_size": carried and carried.batch_size,
+            "freeze": list(self._freeze_patterns),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LSTMSSD:
-        layers = ("large", "small", "feature_maps", "box_predictor", "anchor_generator")
         settings = dict(config)
-        with made_in(settings.pop("precision", None)):
-            made = {
-                name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-                for name in layers
-            }
-            return cls(**{**settings, **made})
+        patterns = settings.pop("freeze", ())
+        model = cls(config_io.section(ModelConfig, settings.pop("config")), **settings)
+        if cls is not LSTMSSD:  # which may have variables of its own, made by the first call
+            clip = tf.zeros([1, len(model.networks), *model.input_shape_hwc])
+            model(clip, model.initial_state(1), networks=list(model.networks))
+        if patterns:
+            model.freeze(patterns)
+        return model
 
 
 def _column(numbers: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -165,14 +164,11 @@ def generate(
 def from_config(model: ModelConfig) -> np.ndarray:
     """Returns the anchors of a model: `generate` for its input size and its anchor settings."""
     grids = grids_of(model.input_height, model.input_width, model.anchors.num_layers)
-    return generate(grids=grids, **settings_of(model))
-
-
-def settings_of(model: ModelConfig) -> dict[str, Any]:
-    """Returns the arguments of `generate` that a config gives, all but the grids."""
-    anchors = dataclasses.asdict(model.anchors)
-    del anchors["num_layers"]
-    return {"image_height": model.input_height, "image_width": model.input_width, **anchors}
+    settings = dataclasses.asdict(model.anchors)
+    del settings["num_layers"]
+    return generate(
+        grids=grids, image_height=model.input_height, image_width=model.input_width, **settings
+    )
 
 
 def _tile(

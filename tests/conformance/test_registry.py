@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,9 +15,9 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+import lstd
 import lstd.layers
 import lstd.models
-from lstd.layers.anchor_generator import AnchorGenerator
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
@@ -23,6 +25,7 @@ from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
 from lstd.layers.normalized_bottleneck import NormalizedBottleneck
 from lstd.models.build import build_model
+from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import InvertedResidual, MobileNetV2
 from lstd.types import LSTMState
@@ -124,10 +127,7 @@ def test_every_layer_is_registered():
                     layers.add(name)
 
     registered = {type(entry.make()).__name__ for entry in REGISTRY.values()}
-    assert {name for name in layers if not name.startswith("_")} == {
-        *registered,
-        AnchorGenerator.__name__,  # It has no weights and takes maps, and has its own test below.
-    }
+    assert {name for name in layers if not name.startswith("_")} == registered
 
 
 def test_weights_survive_saving(entry, tmp_path):
@@ -190,17 +190,6 @@ def test_mixed_precision_computes_in_half_and_stays_close(entry):
         assert np.abs(a - b).mean() < 0.1 * np.abs(b).mean() + 1e-3
 
 
-def test_anchor_generator_makes_anchors_for_the_maps_it_sees():
-    layer = AnchorGenerator(image_height=64, image_width=128)
-    maps = (tf.zeros((1, 2, 4, 3)), tf.zeros((1, 1, 2, 3)))
-
-    anchors = layer(maps)
-
-    again = AnchorGenerator.from_config(layer.get_config())
-    np.testing.assert_array_equal(anchors, again.for_grids(((2, 4), (1, 2))))
-    assert anchors.shape == (2 * 4 * 3 + 2 * 6, 4)
-
-
 MODELS = {"second paper": tiny.CONFIG, "first paper": tiny.FIRST_PAPER}
 
 
@@ -209,9 +198,8 @@ MODELS = {"second paper": tiny.CONFIG, "first paper": tiny.FIRST_PAPER}
 def test_model_is_made_again_from_its_config(name, precision):
     model = build_model(MODELS[name], precision=precision)
     tiny.scramble(model)
-    again = type(model).from_config(model.get_config())
+    again = type(model).from_config(json.loads(json.dumps(model.get_config())))
     clip = tiny.clip(2, batch=1)
-    again(clip)
     again.set_weights(model.get_weights())
     assert_close(again(clip), model(clip), 1e-6)
     assert again.get_config() == model.get_config()
@@ -271,3 +259,50 @@ def test_all_variables_survive_saving(name, form, tmp_path):
         tf.train.Checkpoint(model=other).restore(path).assert_consumed()
     for ours, theirs in zip(other.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Derived(LSTMSSD):
+    """A model with a layer and a setting of its own."""
+
+    def __init__(self, *args, factor=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.factor = factor
+        self.more = keras.layers.Dense(3)
+
+    def call(self, *args, **kwargs):
+        output = super().call(*args, **kwargs)
+        logits = self.factor * self.more(output.predictions.class_logits)
+        return output._replace(predictions=output.predictions._replace(class_logits=logits))
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@pytest.mark.parametrize("kind", [LSTMSSD, Derived])
+def test_whole_model_is_saved_and_loaded(kind, tmp_path):
+    own = {"factor": 2.0} if kind is Derived else {}
+    config = dataclasses.replace(tiny.FIRST_PAPER, labels=("ant", "bee"))
+    model = kind(config, stateful_batch_size=2, **own)
+    clip = tiny.clip(2)
+    model(clip)
+    tiny.scramble(model)
+    model.freeze(["^large/"])
+    loss = lstd.DetectionLoss.from_config(config)
+    model.compile(lstd.build_optimizer(lstd.TrainConfig()), loss, accumulate_steps=3)
+    model.optimizer.iterations.assign(7)
+
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+
+    model.reset_states()
+    assert_close(again(clip), model(clip), 1e-6)
+    assert type(again) is kind
+    assert again.labels == ("ant", "bee")
+    assert again.get_config() == model.get_config()
+    assert again.get_compile_config() == model.get_compile_config()
+    np.testing.assert_array_equal(again.loss.anchors, loss.anchors)
+    assert again.loss.hard_negatives == loss.hard_negatives
+    assert int(again.optimizer.iterations) == 7
+    assert len(again.trainable_variables) == len(model.trainable_variables)
+    assert len(keras.models.clone_model(model).weights) == len(model.weights)

@@ -342,16 +342,6 @@ def test_image_that_is_not_square():
     assert_same(output.predictions, predictions)
 
 
-@pytest.mark.parametrize(
-    ("network", "has", "low_resolution"), [("small", True, False), ("large", True, True)]
-)
-def test_backbone_whose_grid_is_not_the_states_is_refused(model, network, has, low_resolution):
-    config = {**model.get_config(), "low_resolution": low_resolution}
-    config[network] = config["small"]  # made for frames of half size
-    with pytest.raises(ValueError, match=f"the {network} backbone has low_resolution={has}, but"):
-        type(model).from_config(config)
-
-
 def test_single_backbone_knows_only_large():
     model = tiny.model(tiny.FIRST_PAPER)
     clip = tiny.clip(3)

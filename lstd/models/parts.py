@@ -1,0 +1,98 @@
+"""The layers of a detector, made from the model section of its config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+
+from lstd.layers.bottleneck import Bottleneck
+from lstd.layers.box_predictor import BoxPredictor
+from lstd.layers.conv_lstm import ConvLSTMCell
+from lstd.layers.feature_maps import FeatureMaps
+from lstd.model_config import ConvConfig, ModelConfig
+from lstd.models.mobilenet_v1 import MobileNetV1, truncated
+from lstd.models.mobilenet_v2 import MobileNetV2
+from lstd.ops import anchors as anchor_ops
+
+
+def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
+    """Returns the layers by name, in the order of the model's weights; None for what it has not."""
+    conv = _convolution(config.feature_extractor)
+    # TF1's MobileNetV1 and its feature maps use the batch norm that stores the biased variance.
+    conv["bessel_correction"] = config.backbone == "mobilenet_v2"
+    large, *small = _backbones(config, {k: v for k, v in conv.items() if k != "initializer_stddev"})
+    grouped = config.lstm_cell == "grouped"
+    memory: dict[str, Any] = {
+        "state_depth": max(config.min_depth, config.state_depth),
+        "groups": config.groups if grouped else 1,
+        "l2_weight": config.feature_extractor.l2_weight,
+        "initializer_stddev": config.feature_extractor.initializer_stddev,
+    }
+    return {
+        "large": large,
+        "small": small[0] if small else None,
+        "large_bottleneck": Bottleneck(**memory, name="large_bottleneck"),
+        "small_bottleneck": Bottleneck(**memory, name="small_bottleneck") if small else None,
+        "cell": ConvLSTMCell(
+            **memory,
+            clip_state=config.clip_state,
+            scale_state=config.scale_state,
+            activate_state=grouped,
+            output_bottleneck=grouped,
+            name="cell",
+        ),
+        "feature_maps": FeatureMaps(
+            depths=tuple(_depth(depth, config) for depth in config.feature_map_depths),
+            middle_depths=tuple(_depth(depth // 2, config) for depth in config.feature_map_depths),
+            use_depthwise=config.feature_map_use_depthwise,
+            pool_residual=config.pool_residual,
+            convolution=conv,
+            name="feature_maps",
+        ),
+        "box_predictor": BoxPredictor(
+            anchors_per_location=anchor_ops.num_anchors_per_location(config.anchors),
+            num_classes=config.num_classes,
+            kernel_size=config.box_predictor.kernel_size,
+            use_depthwise=config.box_predictor.use_depthwise,
+            convolution=_convolution(config.box_predictor.conv),
+            name="box_predictor",
+        ),
+    }
+
+
+def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.Layer]:
+    names = ("large", "small")
+    if config.backbone == "mobilenet_v1":
+        return [
+            MobileNetV1(
+                depth_multiplier=config.depth_multipliers[0],
+                min_depth=config.min_depth,
+                convolution=conv,
+                name=names[0],
+            )
+        ]
+    return [
+        MobileNetV2(
+            depth_multiplier=multiplier,
+            min_depth=config.min_depth,
+            low_resolution=config.low_resolution and name == "small",
+            convolution=conv,
+            name=name,
+        )
+        for name, multiplier in zip(names, config.depth_multipliers, strict=False)
+    ]
+
+
+def _convolution(config: ConvConfig) -> dict[str, Any]:
+    return {
+        "l2_weight": config.l2_weight,
+        "initializer_stddev": config.initializer_stddev,
+        "batch_norm_decay": config.batch_norm_decay,
+        "batch_norm_epsilon": config.batch_norm_epsilon,
+    }
+
+
+def _depth(depth: int, config: ModelConfig) -> int:
+    """Returns a feature map's channels."""
+    return truncated(depth, config.feature_map_depth_multiplier, minimum=config.min_depth)
