@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.evaluation.detectors import ClipDetector
+from lstd.models import first_batches
 from lstd.ops import schedule as schedule_ops
 from lstd.types import ClipBatch, Detections, GroundTruth
 
@@ -42,12 +43,15 @@ def detect_clips(
         schedules: names; a detector with a single network runs once and ignores them.
 
     Raises:
-        ValueError: the number of lanes changes in the midst of a video.
+        ValueError: the number of lanes changes in the midst of a video; frames or boxes that mean
+            something else, see `first_batches.check_values`.
     """
     states: dict[str, Any] = {}
     lanes = 0
     detectors = {name: _for_schedule(detector, name) for name in schedules}
-    for clip, ground_truth in dataset:
+    for number, (clip, ground_truth) in enumerate(dataset):
+        if number < first_batches.BATCHES:
+            first_batches.check_values(clip.frames, ground_truth, num_classes=len(detector.labels))
         if len(clip.frames) != lanes:
             if states and not np.asarray(clip.starts)[:, 0].all():
                 raise ValueError(

@@ -12,7 +12,7 @@ import tf_keras as keras
 
 from lstd.types import ClipBatch, GroundTruth
 
-_BATCHES = 10  # that are looked at: a dark beginning, or one without objects, says nothing
+BATCHES = 10  # that are looked at: a dark beginning, or one without objects, says nothing
 _NOT_BOXES = "true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame"
 
 
@@ -156,7 +156,7 @@ class FirstBatches:
             return self.error is None
 
         sound = tf.cond(
-            number < _BATCHES,
+            number < BATCHES,
             lambda: tf.py_function(look, [truth.boxes, truth.classes, *clips], tf.bool),
             lambda: tf.constant(True),
         )
@@ -172,19 +172,12 @@ class FirstBatches:
             ValueError: it can only be meant in another way than a model takes it.
         """
         self._seen += 1
-        if self._seen > _BATCHES:
+        if self._seen > BATCHES:
             return
         _check_shapes(clip, truth)
-        frames = np.asarray(clip.frames if isinstance(clip, ClipBatch) else clip)
         self._warn_of_memory(clip)
-        problem = problem_of_frames(frames) or problem_of_boxes(
-            np.asarray(truth.boxes),
-            np.asarray(truth.classes),
-            num_classes=self._num_classes,
-            frame_size=frames.shape[-3:-1],
-        )
-        if problem:
-            raise ValueError(problem)
+        frames = clip.frames if isinstance(clip, ClipBatch) else clip
+        check_values(frames, truth, num_classes=self._num_classes)
 
     def _warn_of_memory(self, clip: Any) -> None:
         """Warns, once, where clips and model do not agree on what the memory holds."""
@@ -209,6 +202,19 @@ class FirstBatches:
         if text:
             self._warned = True
             warnings.warn(text, stacklevel=2)
+
+
+def check_values(frames: Any, truth: GroundTruth, *, num_classes: int) -> None:
+    """Raises a ValueError for frames or boxes that can only be meant in another way."""
+    frames = np.asarray(frames)
+    problem = problem_of_frames(frames) or problem_of_boxes(
+        np.asarray(truth.boxes),
+        np.asarray(truth.classes),
+        num_classes=num_classes,
+        frame_size=frames.shape[-3:-1],
+    )
+    if problem:
+        raise ValueError(problem)
 
 
 def problem_of_frames(frames: np.ndarray) -> str:

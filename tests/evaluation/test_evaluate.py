@@ -230,6 +230,12 @@ def test_what_cannot_be_is_refused(
         evaluate.evaluate(FakeModel(), dataset, metrics, schedules)
 
 
+def test_boxes_in_pixels_are_refused() -> None:
+    (clip, truth), *_ = clips([[(b"a", 2)]], unroll=2)
+    with pytest.raises(ValueError, match=r"got \[5, 10, 25, 25\]: of pixels"):
+        evaluate.evaluate(FakeModel(), [(clip, truth._replace(boxes=truth.boxes * 50))])
+
+
 def test_true_frames_need_no_model() -> None:
     frames = list(clip_frames.true_frames(clips(LANES, unroll=4)))
 
