@@ -43,9 +43,12 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
         ValueError: it is no table in UTF-8.
     """
     try:
-        return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV file: {error}") from None
+    if any(None in row for row in rows):
+        raise ValueError(f"{path}: not a CSV file: a line has more cells than the first one")
+    return rows
 
 
 def read_json(path: str | os.PathLike[str], *, kind: type = object) -> Any:

@@ -23,6 +23,9 @@ CLASSES = 25_000
 PIXELS = 89_478_485
 """Of a picture, from where on Pillow warns; nearly three times those of 8K video."""
 
+BOX_SIDE = 1e9
+"""Where a side of a box may be in what is scored, pixels; areas then stay numbers."""
+
 SIZES: Mapping[str, float] = {
     **dict.fromkeys(("num_classes", "max_classes_per_detection"), CLASSES),
     **dict.fromkeys(("max_detections", "detections_per_class", "max_boxes"), 100_000),

@@ -61,6 +61,16 @@ def test_xml_of_an_unknown_encoding_is_a_sentence(encoding: str, tmp_path) -> No
         documents.read_xml(path)
 
 
+@pytest.mark.parametrize("text", ["a,b\n1,2\n1,2,3\n", f"a\n{'9' * 200_000}\n"])
+def test_what_is_no_table_is_a_sentence(text: str, tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,\n")
+    assert documents.read_table(path) == [{"a": "1", "b": ""}]
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"a\.csv: not a CSV file: "):
+        documents.read_table(path)
+
+
 def test_text_is_utf_8(tmp_path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffé".encode())

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd import limits
+
 FrameId = tuple[str, int]
 """A frame's video and its number in it."""
 
@@ -133,8 +135,11 @@ def _checked(
             f"frame {frame_id}: {what} boxes must have the shape [n, 4], got {list(boxes.shape)}"
         )
     classes = _of_length(len(boxes), _own(values, classes), np.int64, frame_id, f"{what} classes")
-    for row in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
-        raise ValueError(f"frame {frame_id}: {what} box {row} is not finite: {boxes[row]}")
+    for row in np.flatnonzero(~(np.abs(boxes) <= limits.BOX_SIDE).all(axis=1))[:1]:
+        raise ValueError(
+            f"frame {frame_id}: {what} box {row} is not finite, or beyond {limits.BOX_SIDE:g} "
+            f"pixels: {boxes[row]}"
+        )
     for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
         raise ValueError(
             f"frame {frame_id}: {what} box {row} ends before it begins: {boxes[row]}; "

@@ -145,7 +145,7 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
     """
     rows = documents.read_table(path)
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-    numbers = {name: _numbers(values) for name, values in columns.items() if name is not None}
+    numbers = {name: _numbers(values) for name, values in columns.items()}
     return {name: values for name, values in numbers.items() if values is not None}
 
 

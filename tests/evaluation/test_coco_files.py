@@ -193,6 +193,7 @@ def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, me
         ({"score": None}, "entry 0: score must be a number, got None"),
         ({"score": float("nan")}, "detection scores are not finite"),
         ({"bbox": [0, 0, float("nan"), 1]}, r"detection box 0 is not finite"),
+        ({"bbox": [0, 0, 1e308, 1]}, r"detection box 0 is not finite, or beyond 1e\+09 pixels"),
         ({"bbox": None}, "a bbox must be x, y, width, height"),
         ({"bbox": [10**400, 0, 1, 1]}, "a bbox must be x, y, width, height"),
         ({"network": "big"}, "'large' or 'small', got 'big'"),

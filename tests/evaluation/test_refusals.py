@@ -54,8 +54,18 @@ def metric(request: pytest.FixtureRequest) -> Any:
             found(label=-1),
             "frame ('video 7', 12): detection 0 has class -1, outside 0 ... 1",
         ),
-        (FRAME, truth(NAN), None, "frame ('video 7', 12): ground truth box 0 is not finite: [10."),
-        (FRAME, truth(), found(NAN), "frame ('video 7', 12): detection box 0 is not finite: [10."),
+        (
+            FRAME,
+            truth(NAN),
+            None,
+            "frame ('video 7', 12): ground truth box 0 is not finite, or beyond 1e+09 pixels: [10.",
+        ),
+        (
+            FRAME,
+            truth(),
+            found(NAN),
+            "frame ('video 7', 12): detection box 0 is not finite, or beyond 1e+09 pixels: [10.",
+        ),
         (
             FRAME,
             truth(),

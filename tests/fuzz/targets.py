@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -354,6 +355,13 @@ def _read_metadata(folder: Path, rng: Random) -> int | None:
     return None
 
 
+@functools.cache
+def _dense() -> Any:
+    import tf_keras as keras
+
+    return keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
+
+
 def _weights(folder: Path) -> None:
     import h5py
     import tensorflow as tf
@@ -368,6 +376,7 @@ def _weights(folder: Path) -> None:
     )
     with h5py.File(folder / "a.h5", "w") as file:
         file["conv1/conv1/kernel:0"] = arrays["a/weights"]
+    _dense().save_weights(folder / "a.weights.h5")
 
 
 def _read_weights(folder: Path, rng: Random) -> int | None:
@@ -378,7 +387,7 @@ def _read_weights(folder: Path, rng: Random) -> int | None:
     if kind == 0:
         keras_applications._read(folder / "a.h5")
     elif kind == 1:
-        weights_file._arrays_in(folder / "a.h5")
+        weights_file.load(_dense(), folder / "a.weights.h5")
     else:
         found = sources.open_source(folder / ("a.npz", "a.ckpt")[kind - 2])
         for name in found.shapes:
