@@ -222,6 +222,8 @@ def problem_of_frames(frames: np.ndarray) -> str:
     if frames.dtype.kind != "f" or not frames.size:
         return ""
     low, high = float(frames.min()), float(frames.max())
+    if not np.isfinite([low, high]).all():
+        return ""  # The step says which clip it was.
     wanted = (
         f"frames must be uint8, or float32 in [0, 255], got values from {low:.4g} to {high:.4g}"
     )
@@ -246,7 +248,8 @@ def problem_of_boxes(
     Rows of class -1 are padding, and may hold anything where other rows have a class.
     """
     boxes, classes = boxes.reshape(-1, 4).astype(np.float64), classes.reshape(-1)
-    heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    with np.errstate(invalid="ignore"):
+        heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     if not (classes >= 0).any():
         if ((heights > 0) & (widths > 0)).any():
             return (
@@ -261,7 +264,7 @@ def problem_of_boxes(
             f"{num_classes}: they are 0-based, without background; 1-based ones need classes - 1 "
             "(and padding -1)"
         )
-    objects = classes >= 0
+    objects = (classes >= 0) & np.isfinite(boxes).all(axis=-1)  # The step tells of the others.
     first = _first(boxes, objects & ((boxes > 2) | (boxes < -1)).any(axis=-1))
     if first:
         height, width = frame_size

@@ -41,6 +41,8 @@ def test_padding_and_borders_are_legal() -> None:
     assert not _boxes(BOX, BOX * 64, BOX[::-1], classes=[2, -1, -1])
     assert not _boxes([0, 0, 1, 1], [-0.05, 0.9, 0.1, 1.02])
     assert not _boxes([0, 0, 0, 0], classes=-1)
+    assert not _boxes([np.nan, np.inf, 0, np.inf])  # which the step tells of, with the clip's name
+    assert not first_batches.problem_of_frames(np.array([0.0, np.inf], np.float32))
     assert not first_batches.problem_of_boxes(
         np.zeros((2, 3, 0, 4)), np.zeros((2, 3, 0)), num_classes=3, frame_size=(48, 64)
     )
