@@ -108,6 +108,7 @@ class FirstBatches:
         self._num_classes = num_classes
         self._stateful = stateful
         self._seen = 0
+        self._any_objects = False
         self._warned = False
 
     def watch(self, data: Any) -> Any:
@@ -177,7 +178,8 @@ class FirstBatches:
         _check_shapes(clip, truth)
         self._warn_of_memory(clip)
         frames = clip.frames if isinstance(clip, ClipBatch) else clip
-        check_values(frames, truth, num_classes=self._num_classes)
+        check_values(frames, truth, num_classes=self._num_classes, any_before=self._any_objects)
+        self._any_objects |= bool((np.asarray(truth.classes) >= 0).any())
 
     def _warn_of_memory(self, clip: Any) -> None:
         """Warns, once, where clips and model do not agree on what the memory holds."""
@@ -204,7 +206,9 @@ class FirstBatches:
             warnings.warn(text, stacklevel=2)
 
 
-def check_values(frames: Any, truth: GroundTruth, *, num_classes: int) -> None:
+def check_values(
+    frames: Any, truth: GroundTruth, *, num_classes: int, any_before: bool = True
+) -> None:
     """Raises a ValueError for frames or boxes that can only be meant in another way."""
     frames = np.asarray(frames)
     problem = problem_of_frames(frames) or problem_of_boxes(
@@ -212,6 +216,7 @@ def check_values(frames: Any, truth: GroundTruth, *, num_classes: int) -> None:
         np.asarray(truth.classes),
         num_classes=num_classes,
         frame_size=frames.shape[-3:-1],
+        any_before=any_before,
     )
     if problem:
         raise ValueError(problem)
@@ -241,17 +246,23 @@ def problem_of_frames(frames: np.ndarray) -> str:
 
 
 def problem_of_boxes(
-    boxes: np.ndarray, classes: np.ndarray, *, num_classes: int, frame_size: tuple[int, int]
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    *,
+    num_classes: int,
+    frame_size: tuple[int, int],
+    any_before: bool = False,
 ) -> str:
     """Returns what is wrong with true boxes `[..., M, 4]` of classes `[..., M]`, "" if nothing is.
 
-    Rows of class -1 are padding, and may hold anything where other rows have a class.
+    Rows of class -1 are padding, and may hold anything where other rows have a class, here or, with
+    `any_before`, in the batches before.
     """
     boxes, classes = boxes.reshape(-1, 4).astype(np.float64), classes.reshape(-1)
     with np.errstate(invalid="ignore"):
         heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     if not (classes >= 0).any():
-        if ((heights > 0) & (widths > 0)).any():
+        if not any_before and ((heights > 0) & (widths > 0)).any():
             return (
                 "all classes of the true boxes are below 0, which says that they are padding: "
                 f"classes are 0 to {num_classes - 1}, without background (and padding has zeros "

@@ -95,6 +95,15 @@ def test_dataset_is_passed_on_as_it_is_until_a_batch_is_refused() -> None:
     assert _look().watch(good.repeat(3)).cardinality() == 3
 
 
+def test_batch_without_objects_is_legal_after_one_with_some() -> None:
+    clip, truth = tiny.batch(1)
+    empty, look = truth._replace(classes=truth.classes * 0 - 1), _look()
+    look.look(clip, truth)
+    look.look(clip, empty)
+    with pytest.raises(ValueError, match="all classes"):
+        _look().look(clip, empty)
+
+
 def test_generators_and_arrays_are_looked_at_too() -> None:
     clip, truth = tiny.batch(1)
     bad = truth._replace(boxes=truth.boxes * 64)
