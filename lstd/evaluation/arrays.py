@@ -23,8 +23,10 @@ class Flat(NamedTuple):
         track_ids: int64 `[M]`, -1 where unknown.
         is_crowd: bool `[M]`.
         true_areas: float64 `[M]`, square pixels: as the data says them, else width times height.
+        true_sizes: float64 `[M, 2]`, height and width.
         found_frame: int64 `[N]`, rising.
         found_boxes: float64 `[N, 4]`.
+        found_sizes: float64 `[N, 2]`.
         found_classes: int64 `[N]`.
         scores: float64 `[N]`, falling within a frame; equal ones as they came.
     """
@@ -36,8 +38,10 @@ class Flat(NamedTuple):
     track_ids: np.ndarray
     is_crowd: np.ndarray
     true_areas: np.ndarray
+    true_sizes: np.ndarray
     found_frame: np.ndarray
     found_boxes: np.ndarray
+    found_sizes: np.ndarray
     found_classes: np.ndarray
     scores: np.ndarray
 
@@ -104,8 +108,10 @@ def flatten(
             [areas(each.boxes, pixel=0) if each.areas is None else each.areas for each in true],
             np.float64,
         ),
+        _joined([_sizes(each) for each in true], np.float64, 2),
         found_frame[order],
         _joined([each.boxes for _, each in found], np.float64, 4)[order],
+        _joined([_sizes(each) for _, each in found], np.float64, 2)[order],
         _joined([each.classes for _, each in found], np.int64)[order],
         scores[order],
     )
@@ -190,6 +196,13 @@ def first_come(pairs: Pairs) -> dict[int, int]:
             chosen[found] = true
             taken.add(true)
     return chosen
+
+
+def _sizes(objects: Objects) -> np.ndarray:
+    """Returns height and width, which an end less a beginning may miss by its last bit."""
+    if objects.sizes is None:
+        return objects.boxes[:, 2:] - objects.boxes[:, :2]
+    return objects.sizes
 
 
 def _or_full(values: np.ndarray | None, count: int, value: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -238,15 +238,15 @@ def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
 
 def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
     tracks = [row.get("instance_id", row.get("track_id", -1)) for row in rows]
-    boxes = [_corners(row["bbox"]) for row in rows]
+    boxes = _boxes(row["bbox"] for row in rows)
     return objects.ground_truth_of(
         frame,
         {
-            "boxes": boxes,
+            **boxes,
             "classes": [class_of[row["category_id"]] for row in rows],
             "track_ids": None if rows and set(tracks) == {-1} else tracks,
             "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
-            "areas": [_area(row, box) for row, box in zip(rows, boxes, strict=True)],
+            "areas": [_area(row, size) for row, size in zip(rows, boxes["sizes"], strict=True)],
             "image": place,
         },
         num_classes=len(class_of),
@@ -260,7 +260,7 @@ def _found(
     return objects.detections_of(
         frame,
         {
-            "boxes": [_corners(row[0]) for row in rows],
+            **_boxes(row[0] for row in rows),
             "classes": [row[1] for row in rows],
             "scores": [row[2] for row in rows],
             "network": networks.pop() if len(networks) == 1 else None,
@@ -274,16 +274,23 @@ def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
     return isinstance(value, (int, float, str)) and value in known
 
 
-def _corners(bbox: Any) -> list[float]:
+def _boxes(given: Iterable[Any]) -> dict[str, np.ndarray]:
+    """Returns corners, and the sizes, which the corners may miss by their last bit."""
+    numbers = np.array([_numbers(bbox) for bbox in given], np.float64).reshape(-1, 4)
+    corner, size = numbers[:, 1::-1], numbers[:, :1:-1]
+    return {"boxes": np.concatenate([corner, corner + size], axis=1), "sizes": size}
+
+
+def _numbers(bbox: Any) -> tuple[float, float, float, float]:
     try:
         left, top, width, height = (float(value) for value in bbox)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
-    return [top, left, top + height, left + width]
+    return left, top, width, height
 
 
-def _area(row: Any, box: Sequence[float]) -> float:
-    area = row.get("area", (box[2] - box[0]) * (box[3] - box[1]))
+def _area(row: Any, size: np.ndarray) -> float:
+    area = row.get("area", size.prod())
     try:
         return float(area)
     except (TypeError, ValueError, OverflowError):

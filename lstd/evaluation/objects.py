@@ -25,6 +25,8 @@ class Objects(NamedTuple):
         network: "large" or "small", the one that found them; None where nobody said so.
         areas: float64 `[n]`, square pixels of true objects, which COCO sorts by size; None: w * h.
         image: the place of the frame's image among the ids of its COCO file; None without a file.
+        sizes: float64 `[n, 2]`, height and width as a file says them, to the last bit; None: those
+            between the corners of the boxes.
     """
 
     boxes: np.ndarray
@@ -35,6 +37,7 @@ class Objects(NamedTuple):
     network: str | None = None
     areas: np.ndarray | None = None
     image: int | None = None
+    sizes: np.ndarray | None = None
 
 
 def frame_id_of(frame_id: tuple[object, object]) -> FrameId:
@@ -59,8 +62,8 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]`, and where known `track_ids` `[n]`, `is_crowd` `[n]`, `areas` `[n]` and
-            `image`.
+            `classes` `[n]`, and where known `track_ids` `[n]`, `is_crowd` `[n]`, `areas` `[n]`,
+            `image` and `sizes`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -83,6 +86,7 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
         is_crowd=np.zeros(count, bool) if is_crowd is None else is_crowd,
         areas=known("areas", np.float64),
         image=_field(values, "image"),
+        sizes=_field(values, "sizes"),
     )
 
 
@@ -92,7 +96,7 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network`.
+            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network` and `sizes`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -110,7 +114,8 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
         raise ValueError(
             f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
         )
-    return Objects(boxes, classes, scores=scores, network=network)
+    sizes = _field(values, "sizes")
+    return Objects(boxes, classes, scores=scores, network=network, sizes=sizes)
 
 
 def _checked(

@@ -97,7 +97,8 @@ def test_files_give_pycocotools_numbers_with_equal_scores_and_areas_of_masks(
     truth, found = [], []
     for number in ids:
         for _ in range(3):
-            x, y, w, h = (float(each) for each in rng.integers((0, 0, 20, 20), (90, 90, 120, 120)))
+            x, y = rng.uniform(0, 90, 2).tolist()  # x + w - x is not always w
+            w, h = (float(each) for each in rng.integers(20, 120, 2))
             kind = int(rng.integers(1, 3))
             area = w * h * float(rng.uniform(0.2, 1))  # of a mask
             mine = {"image_id": number, "category_id": kind}
@@ -105,9 +106,8 @@ def test_files_give_pycocotools_numbers_with_equal_scores_and_areas_of_masks(
             truth[-1]["iscrowd"] = int(rng.random() < 0.1)
             for _ in range(2):
                 score = float(rng.integers(1, 4)) / 4  # mostly ties
-                found.append(
-                    {**mine, "bbox": [x + float(rng.integers(9)), y, w, h], "score": score}
-                )
+                part = float(rng.choice([0.5, 0.6, 0.75, 1]))  # IoUs at COCO's thresholds
+                found.append({**mine, "bbox": [x, y, w * part, h], "score": score})
     content = {
         "videos": [{"id": 1, "name": "v"}],
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],

@@ -194,7 +194,7 @@ def coco_tables(
     """Returns precision and recall as COCO's evaluation finds them.
 
     Args:
-        frames: in the order of their images, see `flat.flatten`.
+        frames: in the order of their images, see `arrays.flatten`.
         num_classes: K.
         library: "auto": pycocotools for fewer than `MANY_DETECTIONS`, else hotcoco where it is
             installed. Both give the same numbers; a test compares them.
@@ -266,7 +266,7 @@ def _pycocotools(frames: Flat, num_classes: int) -> tuple[Any, Any]:
             zip(
                 frames.found_frame.tolist(),
                 frames.found_classes.tolist(),
-                _xywh(frames.found_boxes).tolist(),
+                _xywh(frames.found_boxes, frames.found_sizes).tolist(),
                 frames.scores.tolist(),
                 strict=True,
             )
@@ -294,7 +294,7 @@ def _rows(frames: Flat) -> np.ndarray:
     """Returns detections as image, x, y, w, h, score, class, `[N, 7]`."""
     rows = np.empty((len(frames.scores), 7))
     rows[:, 0] = frames.found_frame + 1
-    rows[:, 1:5] = _xywh(frames.found_boxes)
+    rows[:, 1:5] = _xywh(frames.found_boxes, frames.found_sizes)
     rows[:, 5] = frames.scores
     rows[:, 6] = frames.found_classes + 1
     return rows
@@ -305,7 +305,7 @@ def _true_set(frames: Flat, num_classes: int) -> dict[str, Any]:
 
 
 def _true_annotations(frames: Flat) -> list[dict[str, Any]]:
-    boxes = _xywh(frames.true_boxes).tolist()
+    boxes = _xywh(frames.true_boxes, frames.true_sizes).tolist()
     return [
         {
             "id": row + 1,
@@ -329,7 +329,6 @@ def _images_and_classes(frames: Flat, num_classes: int) -> dict[str, Any]:
     }
 
 
-def _xywh(boxes: np.ndarray) -> np.ndarray:
+def _xywh(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Returns x, y, width, height."""
-    corner, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate([corner[:, ::-1], size[:, ::-1]], axis=1)
+    return np.concatenate([boxes[:, 1::-1], sizes[:, ::-1]], axis=1)

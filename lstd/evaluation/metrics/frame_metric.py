@@ -115,7 +115,7 @@ class FrameMetric:
         raise NotImplementedError
 
     def flat(self, *, by_image: bool = False) -> Flat:
-        """Returns all frames as flat arrays, in order; see `flat.flatten`.
+        """Returns all frames as flat arrays, in order; see `arrays.flatten`.
 
         Raises:
             ValueError: no frame was added.
