@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _COUNTS = {
     "turns": (5, 1, "Turns of each model."),
-    "frames": (50, 1, "Frames in a turn, rounded up to whole periods of the schedule."),
+    "frames": (50, 1, "Frames in a turn, rounded up to whole clips and periods of the schedule."),
     "warm_up": (10, 0, "Calls of each network before the first turn."),
 }
 

@@ -16,6 +16,7 @@ from lstd.cli.eval_options import Options
 if TYPE_CHECKING:
     from lstd.config import Config
     from lstd.data.pipeline import Split
+    from lstd.evaluation.bootstrap import Comparison
     from lstd.evaluation.html_page import Table
 
 
@@ -157,13 +158,16 @@ def compare(
     for name, mine in metrics.items():
         other = name if name in theirs else next(iter(theirs))
         compared[name] = bootstrap.compare(mine, theirs[other], fps=fps, draws=draws)
-        found = compared[name]
-        how = f"intervals from {found.draws} draws of {found.units}"
-        if found.missing:
-            how = f"no intervals from {found.units}: {found.missing}"
-        print(f"\n{name}: {how}")
+        print(f"\n{name}: {_drawn(compared[name])}")
         print(results.format_table(*results.comparison_table(compared[name])))
     return compared
+
+
+def _drawn(compared: Comparison) -> str:
+    """Returns what intervals are drawn from, or why there are none."""
+    if compared.missing:
+        return f"no intervals from {compared.units}: {compared.missing}"
+    return f"intervals from {compared.draws:,} draws of {compared.units}"
 
 
 def save_comparison(output: Path, compared: Mapping[str, Any], against: str) -> Path:
@@ -275,7 +279,7 @@ def save_report(
         output: the folder.
         result: of the evaluation.
         facts: `model`, `weights`, `input`, `videos`, and of sap `latencies_ms` and `fps`.
-        compared: of `eval_numbers.compare`, may be empty.
+        compared: see `compare`; may be empty.
         values: the command's flags.
         min_score: detections below it were not drawn.
     """
@@ -323,8 +327,8 @@ def _comparison_tables(compared: Mapping[str, Any], result: Result) -> list[Tabl
         Table(
             f"Against {result.against}, {name}",
             *results.comparison_table(comparison),
-            f"Intervals from {comparison.draws:,} draws of {comparison.units}. Not told apart: the "
-            "interval holds 0.",
+            f"{_drawn(comparison).capitalize()}."
+            + ("" if comparison.missing else " Not told apart: the interval holds 0."),
         )
         for name, comparison in compared.items()
     ]

@@ -51,7 +51,7 @@ def write(
         notes: a paragraph each.
 
     Raises:
-        ValueError, OSError: as `write_report` does.
+        ValueError, OSError: as `html_page.write_page` does.
         ImportError: matplotlib is not installed.
     """
     schedules = list(metrics)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from lstd.cli import eval as eval_command
+from lstd.cli import eval_write
+from lstd.evaluation.bootstrap import Comparison
 from lstd.media.draw import NETWORK_COLORS
 from lstd.runtime.detector import VideoDetector
 from tests.cli import eval_inputs
@@ -186,6 +189,12 @@ def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path
     same = compared["SMALL"]["differences"]["coco/ap"]
     assert same["one"] == same["other"]
     assert same["low"] is None  # three blocks
+
+
+def test_the_report_says_why_there_is_no_interval() -> None:
+    compared = {"LARGE": Comparison({}, "3 blocks", 0.95, 0, "an interval needs 10 of them")}
+    (table,) = eval_write._comparison_tables(compared, SimpleNamespace(against="b"))
+    assert table.caption == "No intervals from 3 blocks: an interval needs 10 of them."
 
 
 def badge(frame: np.ndarray, left: int, top: int = 0) -> str:
