@@ -13,11 +13,10 @@ OLDEST := build/oldest/bin
 INSTALLED := .venv/.installed
 
 # What the other jobs rest on; the rest of lstd is tested through commands in processes of their own.
-COVERED := ops losses layers models export
-COVERED_TESTS := $(addprefix tests/,ops test_losses.py layers conformance models export) \
-	$(addprefix lstd/,ops losses.py layers models export)
-OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance test_config.py \
-	test_pipeline_config.py test_compatibility.py)
+COVERED := ops losses layers fit models export
+COVERED_TESTS := $(addprefix tests/,ops test_losses.py layers conformance fit models export) \
+	$(addprefix lstd/,ops losses.py layers fit models export)
+OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance config tf1 base)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-oldest coverage lint format types docs notebooks bench clean

@@ -20,10 +20,10 @@ import tensorflow as tf
 import tflite_speed
 
 import lstd
+from lstd.base.types import LSTMState
 from lstd.export import flatbuffer, interpreters
 from lstd.export import quantization as quantizations
-from lstd.layers import fused_memory
-from lstd.types import LSTMState
+from lstd.export.lite import fused_memory
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 import lstd
-from lstd.config import Config
+from lstd.config.config import Config
 from lstd.training.history import read_history
 from lstd.training.run_folder import RunFolder
 

@@ -34,12 +34,12 @@ from typing import Any
 import numpy as np
 
 import lstd
-from lstd import config_io
-from lstd.config import Config
+from lstd.config import config_io
+from lstd.config.config import Config
 from lstd.data import synthesize
 from lstd.data.sources import Source, SourceFrame
 from lstd.data.synthesize import Scene, SyntheticVideo
-from lstd.models.variable_names import names_of
+from lstd.fit.variable_names import names_of
 
 SIZE = 128
 TRAIN = Scene(

@@ -67,7 +67,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     """Prints clips per second of pipeline, step, and both together."""
     import tensorflow as tf
 
-    from lstd import config_io
+    from lstd.config import config_io
 
     config = config_io.override(
         lstd.load_config(arguments.config),
@@ -150,14 +150,14 @@ def resident_mb() -> float:
 
 def original_augmentation() -> tuple:
     """Returns what the original's MobileNetV1 config does."""
-    from lstd import augmentation_config as names
+    from lstd.config import augmentation_config as names
 
     return (names.HorizontalFlip(), names.SsdRandomCrop())
 
 
 def all_augmentations() -> tuple:
     """Returns each augmentation of frames, with its own probability."""
-    from lstd import augmentation_config as names
+    from lstd.config import augmentation_config as names
 
     return tuple(kind() for name, kind in names.BY_NAME.items() if name != "time_reversal")
 
@@ -245,7 +245,7 @@ class Moving:
         return np.clip(ground, 0, 255).astype(np.uint8)
 
     def _frame(self, ground: np.ndarray, number: int) -> tuple[np.ndarray, Any]:
-        from lstd.types import GroundTruth
+        from lstd.base.types import GroundTruth
 
         height, width = self.height, self.width
         image = np.roll(ground, number, axis=1)

@@ -40,7 +40,7 @@ def main() -> int:
 
     import tensorflow as tf
 
-    from lstd.config import ExportConfig
+    from lstd.config.config import ExportConfig
     from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.export import (
         fidelity,

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.export import postprocessing_op
+from lstd.export.lite import frame_heads, sliced_backbone
 from lstd.export.module import center_size_anchors
 from lstd.export.postprocessing_op import PostprocessingOptions
-from lstd.models import frame_heads, sliced_backbone
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import images as image_ops
 

@@ -28,7 +28,7 @@ from unittest import mock
 
 import numpy as np
 
-from lstd.whole_file import write_whole
+from lstd.base.whole_file import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
@@ -80,7 +80,7 @@ def main() -> None:
 
 def machine() -> str:
     """Returns the processor and the versions."""
-    from lstd import processor
+    from lstd.base import processor
 
     family = processor.facts().get("cpu family", "?")
     return (

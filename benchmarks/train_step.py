@@ -140,7 +140,7 @@ def step_function(name: str, arguments: argparse.Namespace) -> Any:
     import tf_keras as keras
 
     import lstd
-    from lstd import config_io
+    from lstd.config import config_io
 
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lstd.base.whole_file import write_whole
 from lstd.media import video
-from lstd.whole_file import write_whole
 
 PICTURE = Path(__file__).resolve().parent / "detections.webp"
 

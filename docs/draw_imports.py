@@ -25,19 +25,21 @@ BASE_COLUMNS = 5
 # Where a box stands in its row, from 0 to 1, so that few lines cross or run behind another box.
 ACROSS = {
     "cli": 0.5,
-    "evaluate_model": 0.26,
-    "video_detector": 0.78,
+    "any_model": 0.5,
     "runtime": 0.09,
     "evaluation": 0.34,
     "training": 0.62,
     "export": 0.9,
     "checkpoints": 0.74,
-    "data": 0.42,
-    "models": 0.88,
-    "losses": 0.66,
+    "data": 0.34,
+    "models": 0.84,
+    "fit": 0.7,
+    "losses": 0.6,
     "layers": 0.91,
-    "media": 0.2,
+    "media": 0.12,
     "ops": 0.76,
+    "tf1": 0.3,
+    "config": 0.5,
 }
 
 Edges = Mapping[str, frozenset[str]]

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import lstd
-from lstd import config_io
-from lstd.config import Config
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.tf1.load_config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SOWBUG = ROOT / "examples" / "sowbug"
@@ -119,7 +120,7 @@ def run(folder: Path, settings: list[str]) -> int:
 
 def config_of(folder: Path, settings: list[str]) -> Config:
     """Returns the config of the run, which reads the records in `folder`."""
-    config = config_io.load_config(ROOT / "configs" / "sowbug_demo.yaml")
+    config = load_config(ROOT / "configs" / "sowbug_demo.yaml")
     train, unseen = (
         dataclasses.replace(part, input_path=(str(folder / "data" / split / "*.tfrecord"),))
         for part, split in ((config.data.train, "train"), (config.data.evaluation, "unseen"))

@@ -15,28 +15,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lstd import compatibility, cpu_allocator
+from lstd.base import compatibility, cpu_allocator
+from lstd.base.version import __version__
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checkers
-    from lstd.checkpoints.keras_applications import load_backbone_weights
-    from lstd.checkpoints.tf1 import load_tf1_checkpoint
-    from lstd.config import Config, EvaluationConfig, ExportConfig
-    from lstd.config_io import ConfigError, load_config, save_config
-    from lstd.data.pipeline import make_dataset
-    from lstd.data_config import DataConfig, DatasetConfig
-    from lstd.evaluate_model import evaluate
-    from lstd.export.saved_model import export_saved_model
-    from lstd.export.tflite import export_tflite
-    from lstd.losses import DetectionLoss
-    from lstd.model_config import ModelConfig
-    from lstd.models.build import build_model
-    from lstd.models.count import count
-    from lstd.models.lstm_ssd import LSTMSSD
-    from lstd.shipped_configs import list_configs
-    from lstd.train_config import TrainConfig
-    from lstd.training.optimizers import build_optimizer
-    from lstd.training.run_folder import load_model
-    from lstd.types import (
+    from lstd.any_model.evaluate_model import evaluate
+    from lstd.any_model.video_detector import VideoDetector
+    from lstd.base.types import (
         ClipBatch,
         Detections,
         Gates,
@@ -46,9 +31,24 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
         Predictions,
         Targets,
     )
-    from lstd.video_detector import VideoDetector
-
-__version__ = "0.1.0.dev0"
+    from lstd.checkpoints.keras_applications import load_backbone_weights
+    from lstd.checkpoints.tf1 import load_tf1_checkpoint
+    from lstd.config.config import Config, EvaluationConfig, ExportConfig
+    from lstd.config.config_io import ConfigError, save_config
+    from lstd.config.data_config import DataConfig, DatasetConfig
+    from lstd.config.model_config import ModelConfig
+    from lstd.config.shipped_configs import list_configs
+    from lstd.config.train_config import TrainConfig
+    from lstd.data.pipeline import make_dataset
+    from lstd.export.saved_model import export_saved_model
+    from lstd.export.tflite import export_tflite
+    from lstd.losses import DetectionLoss
+    from lstd.models.build import build_model
+    from lstd.models.count import count
+    from lstd.models.lstm_ssd import LSTMSSD
+    from lstd.tf1.load_config import load_config
+    from lstd.training.optimizers import build_optimizer
+    from lstd.training.run_folder import load_model
 
 __all__ = [
     "LSTMSSD",
@@ -89,38 +89,38 @@ __all__ = [
 # Where each public name lives. No name may equal that of a module or package in lstd/: importing
 # the module would replace it.
 _MODULES = {
-    "ClipBatch": "lstd.types",
-    "Config": "lstd.config",
-    "ConfigError": "lstd.config_io",
-    "DataConfig": "lstd.data_config",
-    "DatasetConfig": "lstd.data_config",
-    "Detections": "lstd.types",
+    "ClipBatch": "lstd.base.types",
+    "Config": "lstd.config.config",
+    "ConfigError": "lstd.config.config_io",
+    "DataConfig": "lstd.config.data_config",
+    "DatasetConfig": "lstd.config.data_config",
+    "Detections": "lstd.base.types",
     "DetectionLoss": "lstd.losses",
-    "EvaluationConfig": "lstd.config",
-    "ExportConfig": "lstd.config",
-    "Gates": "lstd.types",
-    "GroundTruth": "lstd.types",
+    "EvaluationConfig": "lstd.config.config",
+    "ExportConfig": "lstd.config.config",
+    "Gates": "lstd.base.types",
+    "GroundTruth": "lstd.base.types",
     "LSTMSSD": "lstd.models.lstm_ssd",
-    "LSTMState": "lstd.types",
-    "ModelConfig": "lstd.model_config",
-    "Output": "lstd.types",
-    "Predictions": "lstd.types",
-    "Targets": "lstd.types",
-    "TrainConfig": "lstd.train_config",
-    "VideoDetector": "lstd.video_detector",
+    "LSTMState": "lstd.base.types",
+    "ModelConfig": "lstd.config.model_config",
+    "Output": "lstd.base.types",
+    "Predictions": "lstd.base.types",
+    "Targets": "lstd.base.types",
+    "TrainConfig": "lstd.config.train_config",
+    "VideoDetector": "lstd.any_model.video_detector",
     "build_model": "lstd.models.build",
     "build_optimizer": "lstd.training.optimizers",
     "count": "lstd.models.count",
-    "evaluate": "lstd.evaluate_model",
+    "evaluate": "lstd.any_model.evaluate_model",
     "export_saved_model": "lstd.export.saved_model",
     "export_tflite": "lstd.export.tflite",
-    "list_configs": "lstd.shipped_configs",
+    "list_configs": "lstd.config.shipped_configs",
     "load_backbone_weights": "lstd.checkpoints.keras_applications",
-    "load_config": "lstd.config_io",
+    "load_config": "lstd.tf1.load_config",
     "load_model": "lstd.training.run_folder",
     "load_tf1_checkpoint": "lstd.checkpoints.tf1",
     "make_dataset": "lstd.data.pipeline",
-    "save_config": "lstd.config_io",
+    "save_config": "lstd.config.config_io",
 }
 
 try:

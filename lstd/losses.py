@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.model_config import HardNegativeConfig, ModelConfig
+from lstd.base.types import GroundTruth, Output, Predictions, Targets
+from lstd.config.model_config import HardNegativeConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import box_coder, boxes, matching, mining
-from lstd.types import GroundTruth, Output, Predictions, Targets
 
 
 class LossSums(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd import tflite_metadata
+from lstd.base import tflite_metadata
 from lstd.export.form import Form
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector

@@ -26,7 +26,8 @@ def test_picture_names_every_part() -> None:
 def test_imports_of_a_part_are_those_of_its_modules_above_the_lowest_row(tmp_path: Path) -> None:
     (tmp_path / "lstd" / "models").mkdir(parents=True)
     (tmp_path / "lstd" / "models" / "a.py").write_text(
-        "from lstd.layers import conv\nfrom lstd.models import b\nfrom lstd.types import Output\n"
+        "from lstd.layers import conv\nfrom lstd.models import b\n"
+        "from lstd.base.types import Output\n"
         "def f():\n    from lstd.ops import boxes\n"
     )
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import GroundTruth, LSTMState, Output, Predictions
+from lstd.config.model_config import HardNegativeConfig, LossConfig, MatchingConfig, ModelConfig
 from lstd.losses import DetectionLoss, focal, huber, sigmoid_cross_entropy
-from lstd.model_config import HardNegativeConfig, LossConfig, MatchingConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
-from lstd.types import GroundTruth, LSTMState, Output, Predictions
 
 LN2 = math.log(2.0)
 QUARTERS = np.array(

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.model_config import ModelConfig
+from lstd.base.types import ClipBatch, GroundTruth, LSTMState
+from lstd.config.model_config import ModelConfig
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.types import ClipBatch, GroundTruth, LSTMState
 
 CONFIG = ModelConfig(
     num_classes=2,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from absl import app, flags
 
-from lstd.whole_file import whole_file
+from lstd.base.whole_file import whole_file
 
 _VIDEO = flags.DEFINE_string("video", None, "Sowbug3_cut.mp4 of motutils 0.1.2.", required=True)
 _CSV = flags.DEFINE_string("csv", None, "Sowbug3_cut.csv of motutils 0.1.2.", required=True)

@@ -69,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _benchmark(values: flags.FlagValues) -> None:
     import json
 
-    from lstd import schedule_names
+    from lstd.base.whole_file import write_whole
+    from lstd.config import schedule_names
     from lstd.runtime import benchmark, benchmark_report
-    from lstd.whole_file import write_whole
 
     given = values.flag_values_dict()
     if given["against_schedule"] and not given["against"]:

@@ -32,15 +32,16 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd import limits
+from lstd.base import limits
+from lstd.base.quiet import quiet
+from lstd.base.whole_file import is_stream
 from lstd.cli import failures
 from lstd.cli.help_text import help_text, version_text
 from lstd.cli.progress import Progress as Progress
-from lstd.quiet import quiet
-from lstd.whole_file import is_stream
+from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
 
 OK = 0
 FAILED = 2
@@ -247,9 +248,7 @@ def config_of(values: flags.FlagValues) -> Config:
         ConfigError: the config cannot be read, or a setting does not fit.
         ValueError: `--config_override` is what `--set` takes.
     """
-    from lstd import config_io
-
-    return overridden(config_io.load_config(values.config), values)
+    return overridden(load_config(values.config), values)
 
 
 def overridden(config: Config, values: flags.FlagValues) -> Config:
@@ -259,7 +258,8 @@ def overridden(config: Config, values: flags.FlagValues) -> Config:
         ConfigError: a setting does not fit.
         ValueError: `--config_override` is what `--set` takes.
     """
-    from lstd import config_io, pipeline_config
+    from lstd.config import config_io
+    from lstd.tf1 import pipeline_config
 
     if "config_override" in values and values.config_override:
         if re.match(r"\s*\w+(\.\w+)+\s*=", values.config_override):

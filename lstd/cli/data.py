@@ -64,7 +64,7 @@ def _config_to_yaml(arguments: Sequence[str]) -> int:
 
 
 def _write_yaml(values: flags.FlagValues) -> None:
-    from lstd import config_io
+    from lstd.config import config_io
 
     config = common.config_of(values)
     output = Path(values.output)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
+from lstd.base.whole_file import is_stream
 from lstd.cli import common, data_source
-from lstd.whole_file import is_stream
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _inspect(values: flags.FlagValues) -> None:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.data import inspect
     from lstd.ops import anchors
 
@@ -68,8 +68,8 @@ def _sheet_path(text: str) -> Path:
 
 
 def _write_sheet(path: Path, picture: object) -> None:
+    from lstd.base.whole_file import whole_file
     from lstd.media import optional
-    from lstd.whole_file import whole_file
 
     with whole_file(path) as temporary:
         optional.load("PIL.Image").fromarray(picture).save(temporary, format="PNG")

@@ -78,7 +78,7 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
         ValueError: the data set cannot be read, or --videos names no video or one that it lacks.
         OSError: a file cannot be opened.
     """
-    from lstd import documents, label_map
+    from lstd.base import documents, label_map
     from lstd.data import readers, source_checks, sources
 
     labels = label_map.load(values.label_map) if values.label_map else ()

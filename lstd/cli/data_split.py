@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lstd import documents
+from lstd.base import documents
 from lstd.cli import common, data_convert, data_source
 
 
@@ -73,7 +73,7 @@ def _write_lists(
     folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool, anew: bool
 ) -> None:
     """Writes the names of the videos in each part, unless others stand there."""
-    from lstd.whole_file import write_whole
+    from lstd.base.whole_file import write_whole
 
     broken = [name for names in parts.values() for name in names if "\n" in name]
     if broken:

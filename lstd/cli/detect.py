@@ -137,7 +137,7 @@ def _detector(given: dict[str, Any]) -> VideoDetector:
     """Returns the VideoDetector that the flags describe."""
     import os
 
-    from lstd import label_map
+    from lstd.base import label_map
     from lstd.cli import detect_model
     from lstd.runtime import detector as detector_lib
 

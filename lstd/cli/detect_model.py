@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lstd.cli import common, model_kind
+from lstd.tf1.load_config import load_config
 
 _TRAINED = (*model_kind.OF_A_RUN, "original")
 
@@ -81,13 +82,12 @@ def multiply_adds(model: Any) -> dict[str, int]:
 
 
 def _trained(path: Path, given: str) -> tuple[Any, tuple[str, ...]]:
-    from lstd import config_io
+    from lstd.any_model.video_detector import entry_points_of
     from lstd.cli import trained_model
-    from lstd.config import Config
-    from lstd.video_detector import entry_points_of
+    from lstd.config.config import Config
 
     is_original = model_kind.kind_of(path) == "original"
     file = Path(given) if is_original else model_kind.config_of(path)
-    config = config_io.load_config(file) if is_original or file.is_file() else Config()
+    config = load_config(file) if is_original or file.is_file() else Config()
     model = trained_model.load(path, config, weights=trained_model.preferred(path, config))
     return entry_points_of(model, config.export), tuple(model.labels)

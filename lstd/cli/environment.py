@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import lstd
-from lstd import processor
+from lstd.base import processor
+from lstd.base.version import __version__
 
 # Distributions that decide how lstd behaves, those that one can do without last.
 _PACKAGES = (
@@ -53,7 +53,7 @@ def report() -> str:
 
 
 def _software() -> Iterator[tuple[str, str]]:
-    yield "lstd", f"{lstd.__version__}{_commit()}"
+    yield "lstd", f"{__version__}{_commit()}"
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     for names in _PACKAGES:
         yield names[0], _version(names)

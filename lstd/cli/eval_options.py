@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd import documents, schedule_names
+from lstd.base import documents
 from lstd.cli import common
+from lstd.config import schedule_names
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.data.pipeline import Split
 
 
@@ -118,7 +119,7 @@ def _metrics(values: flags.FlagValues) -> tuple[str, ...]:
 def _labels(path: str) -> tuple[str, ...]:
     if not path:
         return ()
-    from lstd import label_map
+    from lstd.base import label_map
 
     return label_map.load(common.existing_file(path, flag="--labels"))
 

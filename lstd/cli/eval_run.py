@@ -12,9 +12,10 @@ from absl import flags
 from lstd.cli import common, eval_options, eval_write, model_kind, trained_model
 from lstd.cli.eval_options import Options
 from lstd.cli.eval_write import Result
+from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.data.pipeline import Split
     from lstd.evaluation.clip_frames import Frame
 
@@ -280,8 +281,7 @@ def config_for(path: Path | None, values: flags.FlagValues) -> Config:
     """
     import dataclasses
 
-    from lstd import config_io
-    from lstd.config import Config
+    from lstd.config.config import Config
 
     if path is not None and is_run(path):
         file = model_kind.config_of(path)
@@ -292,9 +292,9 @@ def config_for(path: Path | None, values: flags.FlagValues) -> Config:
                 f"--config: {path} brings its own, {file}; --set overrides what it says of data "
                 "and evaluation"
             )
-        config = config_io.load_config(file)
+        config = load_config(file)
     elif values.config:
-        file, config = Path(values.config), config_io.load_config(values.config)
+        file, config = Path(values.config), load_config(values.config)
     else:
         file, config = Path("the default"), Config()
     changed = common.overridden(config, values)

@@ -14,7 +14,7 @@ from absl import flags
 from lstd.cli.eval_options import Options
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.data.pipeline import Split
     from lstd.evaluation.bootstrap import Comparison
     from lstd.evaluation.html_page import Table
@@ -172,7 +172,7 @@ def _drawn(compared: Comparison) -> str:
 
 def save_comparison(output: Path, compared: Mapping[str, Any], against: str) -> Path:
     """Writes `comparison.json` and returns its path."""
-    from lstd.whole_file import write_whole
+    from lstd.base.whole_file import write_whole
 
     content = {
         "against": against,
@@ -248,7 +248,7 @@ def save_video(
 
 def save_worst(output: Path, worst: Mapping[str, Any]) -> list[Path]:
     """Writes a sheet of the worst frames of each schedule; returns the paths of those there are."""
-    from lstd.whole_file import whole_file
+    from lstd.base.whole_file import whole_file
 
     paths = []
     for name, each in worst.items():

@@ -32,7 +32,7 @@ from lstd.cli import common, export_check, export_flags, export_model, failures,
 from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.export import lite_plan
     from lstd.export.saved_model import ExportReport
 
@@ -166,7 +166,7 @@ def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
 
 
 def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    from lstd import schedule_names
+    from lstd.config import schedule_names
     from lstd.export import bundle, class_names, quantization
 
     source = export_model.path_of(values)

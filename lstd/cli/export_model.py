@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 from lstd.cli import common, model_kind, trained_model
+from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
 
 _AVERAGE = "average"
 
@@ -67,7 +68,6 @@ def load(path: Path, values: flags.FlagValues) -> Loaded:
 
 
 def _from_run(path: Path, folder: Path, values: flags.FlagValues) -> Loaded:
-    from lstd import config_io
     from lstd.training import run_folder, weights_file
 
     run = run_folder.RunFolder(folder)
@@ -76,7 +76,7 @@ def _from_run(path: Path, folder: Path, values: flags.FlagValues) -> Loaded:
         model = _built(given)
         weights_file.load(model, path)
         return Loaded(model, given)
-    stored = config_io.load_config(run.config) if run.config.is_file() else None
+    stored = load_config(run.config) if run.config.is_file() else None
     config = None if stored is None else _overridden(stored, values)
     weights: Any = "best" if config is None else _weights(path, config, values)
     model = run_folder.load_model(path, weights=weights)  # says what of the folder is missing

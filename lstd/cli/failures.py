@@ -10,8 +10,8 @@ from typing import Any
 
 from absl import flags
 
-from lstd import label_map
-from lstd.whole_file import disk_is_full
+from lstd.base import label_map
+from lstd.base.whole_file import disk_is_full
 
 # Optional packages, by the module whose import fails -> the extra that brings it.
 _EXTRAS = {

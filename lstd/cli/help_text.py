@@ -9,7 +9,7 @@ from importlib import metadata
 
 from absl import flags
 
-from lstd import __version__
+from lstd.base.version import __version__
 
 _WIDTH = 90
 _ALIAS = "Alias for --"  # how absl begins the help of an alias; the name and a dot follow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lstd.cli import common
 
 if TYPE_CHECKING:
-    from lstd.data_config import DataConfig
+    from lstd.config.data_config import DataConfig
 
 _FLAG = "--representative_data"
 _OF_ANOTHER_PLACE = ("format", "subset", "images", "stills", "folders")
@@ -40,8 +40,8 @@ def open_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
 
 
 def _records(pattern: str, model: Any, data: DataConfig) -> Iterable[Any]:
+    from lstd.config.data_config import DatasetConfig
     from lstd.data import pipeline, record_files
-    from lstd.data_config import DatasetConfig
 
     record_files.find([pattern], where=_FLAG)
     height, width, _ = model.input_shape_hwc

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.cli import common
+from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
 
 _DRY_BATCHES = 2
 
@@ -96,13 +97,11 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
     Raises:
         ValueError: no config is known, or it cannot be used.
     """
-    from lstd import config_io
-
     known = folder / "config.yaml"
     if values.config:
         config = common.config_of(values)
     elif values.resume and known.is_file():
-        config = common.overridden(config_io.load_config(known), values)
+        config = common.overridden(load_config(known), values)
     elif values.resume:
         raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from lstd.cli import model_kind
 
 if TYPE_CHECKING:
-    from lstd.config import Config
+    from lstd.config.config import Config
     from lstd.models.lstm_ssd import LSTMSSD
     from lstd.training.run_folder import Weights
 

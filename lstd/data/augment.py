@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from lstd import augmentation_config as names
+from lstd.base.types import GroundTruth
+from lstd.config import augmentation_config as names
 from lstd.data import augment_blur, augment_color, augment_cover, augment_flips, augment_windows
 from lstd.data.scene import Change, Scene, fitted, sized
-from lstd.types import GroundTruth
 
 
 class Step(NamedTuple):

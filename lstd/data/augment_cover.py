@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from lstd.augmentation_config import Fill
+from lstd.config.augmentation_config import Fill
 from lstd.data.scene import Change, Scene
 
 _TRACKS = 256

@@ -33,7 +33,7 @@ class Window(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One way of `ssd_random_crop`; fields as in `lstd.augmentation_config.CropOperation`."""
+    """One way of `ssd_random_crop`; fields as in `CropOperation` of the config."""
 
     min_object_covered: float
     aspect_ratio_range: tuple[float, float]

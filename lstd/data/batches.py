@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.data import augment, decode
 from lstd.data.clip import Clip
-from lstd.types import ClipBatch, GroundTruth
 
 _PADDING = {"boxes": 0, "classes": -1, "track_ids": -1, "is_crowd": 0}
 

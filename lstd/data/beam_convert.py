@@ -22,7 +22,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.sources import Source

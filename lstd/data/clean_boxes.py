@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lstd.base.types import GroundTruth
 from lstd.data.problems import Policy, Report, meet
 from lstd.data.sources import SourceFrame
-from lstd.types import GroundTruth
 
 _ROUNDING = 1e-5
 """What a box may reach beyond the frame without being told of: float32 sides of a pixel grid."""

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd import documents
+from lstd.base import documents
+from lstd.base.whole_file import write_whole
 from lstd.data import conversion, shard_files
 from lstd.data.conversion import Plan, Settings, Shard
 from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source
-from lstd.whole_file import write_whole
 
 _WORK = ".conversion"
 _PLAN = "plan.json"

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from lstd import label_map
+from lstd.base import label_map
+from lstd.base.types import Detections
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import KINDS, Policy, Report
 from lstd.data.sources import Source, SourceVideo
-from lstd.types import Detections
 
 _NOTE_ALL: Policy = problems.policy(
     {kind: "skip" for kind in KINDS if "skip" in KINDS[kind].answers}, default="repair"

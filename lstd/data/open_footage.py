@@ -8,12 +8,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from lstd.config.data_config import DatasetConfig
 from lstd.data import problems, record_files
 from lstd.data.footage import Footage, RecordFootage, SourceFootage
 from lstd.data.problems import ProblemError
 from lstd.data.rows import Cleaner
 from lstd.data.sources import Source
-from lstd.data_config import DatasetConfig
 
 _LOG = logging.getLogger(__name__)
 

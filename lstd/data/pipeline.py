@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from lstd import label_map
-from lstd.augmentation_config import FrameDropping, TimeReversal
+from lstd.base import label_map
+from lstd.config.augmentation_config import FrameDropping, TimeReversal
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import augment, batches, checked_footage, decode, lanes, open_footage, problems
 from lstd.data.batches import FrameSize
 from lstd.data.clip import Clip, clip_signature
@@ -19,7 +20,6 @@ from lstd.data.footage import Footage
 from lstd.data.problems import Report
 from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
 from lstd.data.walk import Dropping, Walk
-from lstd.data_config import DataConfig, DatasetConfig
 
 _LOG = logging.getLogger(__name__)
 

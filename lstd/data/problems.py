@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from lstd import label_map
+from lstd.base import label_map
 
 Answer = Literal["error", "repair", "skip"]
 Policy = Mapping[str, Answer]

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 # Documented, not exported: a record by its place. A dataset of one record takes 30 times as long.
 from tensorflow.python.lib.io import tf_record
 
-from lstd import limits
+from lstd.base import limits
 from lstd.data.problems import ProblemError
 
 _PREFIX_BYTES = 1 << 14  # enough for the context of a record, which stands before its frames

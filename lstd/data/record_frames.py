@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lstd import limits
+from lstd.base import limits
+from lstd.base.types import GroundTruth
 from lstd.data import record_files, sequence_example
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
-from lstd.types import GroundTruth
 
 _MOST = np.iinfo(np.int32).max
 

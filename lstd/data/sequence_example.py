@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lstd.types import GroundTruth
-from lstd.whole_file import whole_file
+from lstd.base.types import GroundTruth
+from lstd.base.whole_file import whole_file
 
 _SIDES = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax")
 _CONTEXT = {

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.types import GroundTruth
+from lstd.base.whole_file import write_whole
 from lstd.data import sequence_example
 from lstd.data.clean_boxes import clean
 from lstd.data.conversion import Plan, RecordPlan, Settings, Shard, fingerprint
 from lstd.data.problems import Report
 from lstd.data.source_checks import FrameOpener, NamedVideo
-from lstd.types import GroundTruth
-from lstd.whole_file import write_whole
 
 INDEX = "index.json"
 LABELS = "labels.txt"

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lstd.types import GroundTruth
+from lstd.base.types import GroundTruth
 
 UNKNOWN_CLASS = -2
 """The class of a box whose name or number no label stands for; -1 is padding, as everywhere."""

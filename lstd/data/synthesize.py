@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstd import label_map
+from lstd.base import label_map
 from lstd.data import synthetic_frames, synthetic_scene
 from lstd.data.sources import Source, SourceFrame
 from lstd.data.synthetic_scene import Object, Scene
@@ -109,7 +109,7 @@ def write_folders(made: Source, directory: Path) -> None:
 
     The folder must exist. Each table appears when all of its frames are there.
     """
-    from lstd.whole_file import write_whole
+    from lstd.base.whole_file import write_whole
 
     image = optional.load("PIL.Image")
     for video in made.videos:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base.types import GroundTruth
 from lstd.data.synthetic_scene import Object, Scene, draw
 from lstd.media import optional, picture_file
-from lstd.types import GroundTruth
 
 _BLUR_SAMPLES = 5
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd import limits
+from lstd.base import limits
 from lstd.media import picture_file
 
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")

@@ -18,7 +18,7 @@ from lstd.data.footage import Footage, Reel
 
 
 class Dropping(NamedTuple):
-    """Frames left out at random; see `lstd.augmentation_config.FrameDropping`."""
+    """Frames left out at random; see `lstd.config.augmentation_config.FrameDropping`."""
 
     probability: float
     rate: float

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 from lstd.evaluation.objects import FrameId, Objects
 
 _ROUNDS = 50  # of k-means; it settles long before

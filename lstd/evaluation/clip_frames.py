@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.types import ClipBatch, Detections, GroundTruth
 from lstd.evaluation.detectors import ClipDetector
-from lstd.models import first_batches
+from lstd.fit import first_batches
 from lstd.ops import schedule as schedule_ops
-from lstd.types import ClipBatch, Detections, GroundTruth
 
 
 class Frame(NamedTuple):

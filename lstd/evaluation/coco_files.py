@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import documents, label_map
+from lstd.base import documents, label_map
+from lstd.base.whole_file import write_whole
 from lstd.evaluation import objects
 from lstd.evaluation.objects import FrameId, Objects
-from lstd.whole_file import write_whole
 
 
 class Annotations(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from lstd import label_map
-from lstd.types import ClipBatch, Detections, LSTMState
+from lstd.base import label_map
+from lstd.base.types import ClipBatch, Detections, LSTMState
 
 
 class ClipDetector(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lstd import schedule_names
+from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config import schedule_names
 from lstd.evaluation import clip_frames, objects
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.detectors import ClipDetector, as_detector
@@ -14,7 +15,6 @@ from lstd.evaluation.metrics.by_name import Metrics
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.metrics.streaming import Latencies
 from lstd.evaluation.occlusion import OccludedDataset
-from lstd.types import ClipBatch, GroundTruth
 
 Numbers = dict[str, float]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from lstd.whole_file import write_whole
+from lstd.base.whole_file import write_whole
 
 
 class Table(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 from lstd.evaluation.objects import FrameId, Objects
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import limits
+from lstd.base import limits
 
 FrameId = tuple[str, int]
 """A frame's video and its number in it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd.types import ClipBatch, GroundTruth
+from lstd.base.types import ClipBatch, GroundTruth
 
 _SIDES = (0.5, 0.75)  # of the box
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base.types import ClipBatch, Detections, GroundTruth
 from lstd.evaluation import arrays, clip_frames
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.metrics import vid
@@ -16,7 +17,6 @@ from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import detections_of, frame_id_of, ground_truth_of
 from lstd.media import contact_sheet, draw
 from lstd.media.video_writer import VideoWriter
-from lstd.types import ClipBatch, Detections, GroundTruth
 
 
 def side_by_side(

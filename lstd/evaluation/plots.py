@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd import documents
+from lstd.base import documents
 
 Curve = tuple[np.ndarray, np.ndarray]
 """Recall and precision, as `CocoMetric.precision_recall` gives them."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lstd.base.whole_file import write_whole
 from lstd.evaluation.bootstrap import Comparison
-from lstd.whole_file import write_whole
 
 
 def table(

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lstd.base.whole_file import whole_files
 from lstd.export import lite_file, lite_plan, saved_model
 from lstd.export.names import CLIP
 from lstd.export.options import ExportOptions
 from lstd.export.saved_model import ExportReport, Notify
-from lstd.whole_file import whole_files
 
 NAMES = ("saved_model", "model.tflite", "model.json")
 

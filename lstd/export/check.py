@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd import tflite_metadata
+from lstd.base import tflite_metadata
 from lstd.export import comparison, fidelity, flatbuffer, interpreters, postprocessing_op
 from lstd.export.fidelity import Fidelity
 from lstd.export.interpreters import Step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lstd import label_map
+from lstd.base import label_map
 
 
 def checked(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from lstd.base.types import LSTMState, Predictions
 from lstd.export.names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import schedule as schedule_ops
-from lstd.types import LSTMState, Predictions
 
 Raw = dict[str, tf.Tensor]
 """`RAW_OUTPUTS`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lstd.base.whole_file import whole_files
 from lstd.export import class_names, form, lite_file, loaded, metadata, streams
 from lstd.export.loaded import LoadedExport
 from lstd.export.saved_model import ExportReport, Notify
-from lstd.whole_file import whole_files
 
 
 def convert_saved_model(

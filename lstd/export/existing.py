@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, tflite_damage, tflite_metadata
+from lstd.base import documents, tflite_damage, tflite_metadata
 from lstd.export import flatbuffer, interpreters, own_file, streams
 from lstd.export import foreign_file as foreign
 from lstd.export.findings import IMPOSSIBLE, Finding, first_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 
 SIGNATURES = ("streaming", "clip")
 INPUT_TYPES = ("float32", "uint8")

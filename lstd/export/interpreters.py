@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base.quiet import quiet
 from lstd.export import flatbuffer
-from lstd.quiet import quiet
 
 Step = Callable[..., dict[str, np.ndarray]]
 """Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd import tflite_metadata
+from lstd.base import tflite_metadata
 from lstd.export import (
     check,
     fidelity,

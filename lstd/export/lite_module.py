@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from lstd.export import module as modules
+from lstd.export.lite import frame_step
+from lstd.export.lite.frame_step import Cell
 from lstd.export.module import ExportModule
-from lstd.models import frame_step
-from lstd.models.frame_step import Cell
 from lstd.models.lstm_ssd import LSTMSSD
 
 

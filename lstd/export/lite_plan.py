@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from lstd.export import comparison, fidelity, representative
 from lstd.export import quantization as quantizations
 from lstd.export.fidelity import Metric
+from lstd.export.lite import frame_step
+from lstd.export.lite.frame_step import Cell
 from lstd.export.module import ExportModule
 from lstd.export.names import CLIP
 from lstd.export.representative import Frame
-from lstd.models import frame_step
-from lstd.models.frame_step import Cell
 
 
 class Plan(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lstd import documents
+from lstd.base import documents
 from lstd.export import reference
 from lstd.export.form import Form
 from lstd.export.names import CLIP, RAW_OUTPUTS

@@ -15,7 +15,10 @@ from collections.abc import Collection, Iterator
 from importlib import metadata as packages
 from typing import TYPE_CHECKING, Any
 
-from lstd import schedule_names, tflite_metadata
+from lstd.base import tflite_metadata
+from lstd.base.version import __version__
+from lstd.base.whole_file import write_whole
+from lstd.config import schedule_names
 from lstd.export import comparison, flatbuffer, golden, postprocessing_op
 from lstd.export import reference as references
 from lstd.export.form import clip_schedule
@@ -23,7 +26,6 @@ from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.names import CLIP, STATE_INPUTS, STATE_OUTPUTS
 from lstd.export.reference import Described, Reference
-from lstd.whole_file import write_whole
 
 if TYPE_CHECKING:
     from lstd.export.loaded import DescribedExport
@@ -310,10 +312,8 @@ def _postprocessing(module: ExportModule) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    import lstd
-
     found = {
-        "lstd": str(getattr(lstd, "__version__", "unknown")),
+        "lstd": __version__,
         "python": platform.python_version(),
     }
     for name in ("tensorflow", "tf_keras", "ai-edge-litert", "numpy"):

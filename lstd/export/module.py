@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.types import LSTMState, Output, Predictions
 from lstd.export import clips, postprocessing_op, reference
 from lstd.export.form import Form, clip_schedule
 from lstd.export.names import (
@@ -22,7 +23,6 @@ from lstd.export.names import (
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
 from lstd.ops import schedule as schedule_ops
-from lstd.types import LSTMState, Output, Predictions
 
 
 class ExportModule(tf.Module):

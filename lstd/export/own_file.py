@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import documents, tflite_metadata
+from lstd.base import documents, tflite_metadata
 from lstd.export import (
     check,
     class_names,

@@ -53,7 +53,7 @@ def check(quantization: str, representative_data: Any) -> None:
 
 
 def slices(quantization: str) -> bool:
-    """Returns whether wide layers run in slices, see `lstd.models.sliced_backbone`."""
+    """Returns whether wide layers run in slices, see `lstd.export.lite.sliced_backbone`."""
     return quantization in ("none", "float16")
 
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lstd import schedule_names
+from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config import schedule_names
 from lstd.export import reference as references
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.ops import images as image_ops
 from lstd.ops import schedule as schedule_ops
-from lstd.types import ClipBatch, GroundTruth
 
 FORMS = (
     "a dataset as make_dataset gives it, or clips [T, H, W, C], or frames [H, W, C] of one video"

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lstd.config import ExportConfig
+from lstd.base.whole_file import whole_files
+from lstd.config.config import ExportConfig
 from lstd.export import check, class_names, form, metadata, postprocessing_op, streams
 from lstd.export.fidelity import Fidelity
 from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
 from lstd.export.postprocessing_op import PostprocessingOptions
-from lstd.whole_file import whole_files
 
 METADATA = "model.json"
 """The JSON in the folder."""

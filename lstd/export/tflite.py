@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lstd.base.whole_file import whole_files
 from lstd.export import lite_file, lite_plan, streams
 from lstd.export.fidelity import Metric
+from lstd.export.lite.frame_step import Cell
 from lstd.export.options import ExportOptions
 from lstd.export.saved_model import ExportReport, Notify, prepared
-from lstd.models.frame_step import Cell
-from lstd.whole_file import whole_files
 
 
 def export_tflite(
@@ -40,7 +40,7 @@ def export_tflite(
     """Writes a model as one `.tflite` with JSON beside it, and checks it against the model.
 
     The file has the entry points of `lstd.export`; they share the weights. The JSON stands inside
-    of it (`lstd.tflite_metadata`) and beside it, under the name of the file with `.json` at its
+    of it (`tflite_metadata`) and beside it, under the name of the file with `.json` at its
     end; `lstd.export.metadata` says what it holds.
 
     Args:

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.base.types import Predictions
 from lstd.layers.conv import DepthwiseConvBN, l2
-from lstd.types import Predictions
 
 
 @keras.saving.register_keras_serializable(package="lstd")

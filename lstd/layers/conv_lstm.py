@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.base.types import LSTMState
 from lstd.layers import separable
 from lstd.layers.bottleneck import activation_of
-from lstd.types import LSTMState
 
 
 @keras.saving.register_keras_serializable(package="lstd")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstd import label_map
+from lstd.base import label_map
 from lstd.media import optional
 
 if TYPE_CHECKING:
-    from lstd.types import Detections
+    from lstd.base.types import Detections
 
 Color = tuple[int, int, int]
 

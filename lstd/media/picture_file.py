@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lstd import limits
+from lstd.base import limits
 from lstd.media import optional
 
 _ORIENTATION = 0x0112
@@ -46,7 +46,7 @@ def opened(source: Path | str | BinaryIO, *, where: str) -> Iterator[Any]:
         with image.open(source) as picture:
             width, height = picture.size
             if width * height > limits.PIXELS:
-                raise ValueError(
+                raise CorruptImage(
                     f"{width} x {height} pixels; more than {limits.PIXELS} are taken for a mistake"
                 )
             yield picture
@@ -82,7 +82,11 @@ def rgb(picture: Any, *, upright: bool = True) -> Any:
 
 
 def check(picture: Any) -> None:
-    """Raises ValueError where the head of an opened file says that `rgb` would refuse it."""
+    """Refuses what the head of an opened file says that `rgb` would refuse.
+
+    Raises:
+        ValueError: several pictures, or pixels that do not say what is black and what is white.
+    """
     if is_several(picture):
         raise ValueError(
             f"it holds {picture.n_frames} pictures; save the one that is meant as a file of its own"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import limits
+from lstd.base import limits
 from lstd.media import image_folder, optional
 
 SUFFIXES = (

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base.whole_file import whole_file
 from lstd.media import optional
-from lstd.whole_file import whole_file
 
 _QUALITY = {"crf": "20", "preset": "veryfast"}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lstd.model_config import ModelConfig
+from lstd.config.model_config import ModelConfig
+from lstd.config.train_config import Precision
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import Precision
 
 
 def build_model(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lstd.models import replicas
-from lstd.types import LSTMState
+from lstd.base.types import LSTMState
+from lstd.fit import replicas
 
 
 class CarriedState:

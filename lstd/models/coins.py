@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lstd.models import replicas
+from lstd.fit import replicas
 
 _PHILOX = tf.random.Algorithm.PHILOX.value
 

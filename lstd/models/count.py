@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.types import LSTMState
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.types import LSTMState
 
 
 def count(model: LSTMSSD) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _calls(model: LSTMSSD) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...
     calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
     for network in model.networks:
         backbone, bottleneck = getattr(model, network), getattr(model, f"{network}_bottleneck")
-        half = 2 if network == "small" and model.low_resolution else 1
+        half = 2 if network == "small" and model.config.low_resolution else 1
         calls[f"{network}_backbone"] = (
             backbone,
             ((1, height // half, width // half, channels),),

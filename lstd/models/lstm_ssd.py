@@ -8,20 +8,21 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io
-from lstd.config import to_dict
+from lstd.base.types import ClipBatch, Detections, Gates, LSTMState, Output, Predictions
+from lstd.config import config_io
+from lstd.config.config import to_dict
+from lstd.config.model_config import ModelConfig
+from lstd.config.train_config import Precision
+from lstd.fit import replicas
+from lstd.fit.detection_training import DetectionTraining
 from lstd.layers.bottleneck import Bottleneck, activation_of
-from lstd.model_config import ModelConfig
-from lstd.models import parts, replicas, turns
+from lstd.models import parts, turns
 from lstd.models.carried_state import CarriedState
 from lstd.models.coins import Coins
-from lstd.models.detection_training import DetectionTraining
 from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
-from lstd.train_config import Precision
-from lstd.types import ClipBatch, Detections, Gates, LSTMState, Output, Predictions
 
 
 @keras.saving.register_keras_serializable(package="lstd")

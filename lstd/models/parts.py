@@ -6,11 +6,11 @@ from typing import Any
 
 import tf_keras as keras
 
+from lstd.config.model_config import ConvConfig, ModelConfig
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
-from lstd.model_config import ConvConfig, ModelConfig
 from lstd.models.mobilenet_v1 import MobileNetV1, truncated
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import anchors as anchor_ops

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lstd.model_config import AnchorConfig, ModelConfig
+from lstd.config.model_config import AnchorConfig, ModelConfig
 
 OUTPUT_STRIDE = 32
 """Pixels of the model's input for one cell of the first grid."""

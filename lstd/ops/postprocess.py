@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lstd.base.types import Detections, Predictions
 from lstd.ops import box_coder
 from lstd.ops import boxes as box_ops
-from lstd.types import Detections, Predictions
 
 _DROPPED = -2.0
 """Sort key of boxes that are no detections: below every score and below -1."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 
 LARGE = 0
 SMALL = 1

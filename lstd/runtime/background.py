@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd.base.types import LSTMState
 from lstd.runtime import frame_resize
 from lstd.runtime.entry_points import EntryPoint
-from lstd.types import LSTMState
 
 Delay = int | Sequence[int | None]
 """Frames from a large turn to the arrival of its state: one number, or one for each turn that ran;

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 from lstd.runtime import network_schedule
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata as packages
 from typing import Any
 
-from lstd import processor
+from lstd.base import processor
 from lstd.runtime.benchmark import Ratio, Times
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 from lstd.runtime import (
     frame_resize,
     loading,

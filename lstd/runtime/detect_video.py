@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.interrupts import interrupts
+from lstd.base.interrupts import interrupts
+from lstd.base.types import Detections
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter
 from lstd.runtime.detector import VideoDetector
 from lstd.runtime.json_lines import json_lines
-from lstd.types import Detections
 
 
 class Summary(NamedTuple):

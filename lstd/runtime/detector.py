@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lstd import label_map
+from lstd.base import label_map
 from lstd.runtime import frame_resize, loading, network_schedule, results
 from lstd.runtime.background import BackgroundNetwork, Delay
 from lstd.runtime.results import FrameDetections

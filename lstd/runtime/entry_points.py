@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.types import LSTMState
+from lstd.base.types import LSTMState
 
 Fill = Callable[[np.ndarray], None]
 """Writes the image into an array of the shape and dtype of `image`, which is lent for the call."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from lstd.whole_file import whole_file
+from lstd.base.whole_file import whole_file
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, label_map, tflite_metadata
+from lstd.base import documents, label_map, tflite_metadata
 
 _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 
 ONLY = {
     "large": "one backbone, or only its large network was exported",
@@ -20,7 +20,7 @@ def network_of(schedule: str, frame_number: int, *, seed: int) -> str:
     by k + 1. RANDOM tosses a coin for each frame, always the same one for a seed and a number.
 
     Args:
-        schedule: a name that `lstd.schedule_names.check` accepts.
+        schedule: a name that `lstd.config.schedule_names.check` accepts.
         frame_number: counted from the start of the video, 0 first.
         seed: for RANDOM.
     """

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lstd import label_map
-from lstd.types import Detections
+from lstd.base import label_map
+from lstd.base.types import Detections
 
 
 class FrameDetections(Detections):

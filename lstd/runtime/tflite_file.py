@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lstd import tflite_damage
+from lstd.base import tflite_damage
+from lstd.base.types import LSTMState
 from lstd.runtime import entry_points
 from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
-from lstd.types import LSTMState
 
 
 def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) -> EntryPoints:

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import documents
-from lstd.train_config import Distribution
+from lstd.base import documents
+from lstd.config.train_config import Distribution
 
 # What the collective operations of a worker say when another one has gone.
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lstd.config.train_config import FineTuneConfig
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import FineTuneConfig
 
 
 def load_initial_weights(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import tf_keras as keras
 
-from lstd.interrupts import interrupts
-from lstd.models.divergence import DivergedError
-from lstd.train_config import TrainConfig
+from lstd.base.interrupts import interrupts
+from lstd.config.train_config import TrainConfig
+from lstd.fit.divergence import DivergedError
 from lstd.training import distribution
 from lstd.training import resume as resume_lib
 from lstd.training.averages import UpdateAverages

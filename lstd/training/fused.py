@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models import keras_3
+from lstd.fit import keras_3
 
 
 class FusedOptimizer(keras.optimizers.Optimizer):

@@ -10,8 +10,8 @@ from typing import Any
 
 import tf_keras as keras
 
-from lstd import documents
-from lstd.whole_file import write_whole
+from lstd.base import documents
+from lstd.base.whole_file import write_whole
 
 
 class WriteHistory(keras.callbacks.Callback):

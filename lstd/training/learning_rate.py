@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.train_config import LearningRateConfig
+from lstd.config.train_config import LearningRateConfig
 
 Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 

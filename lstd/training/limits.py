@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models.divergence import DivergedError
+from lstd.fit.divergence import DivergedError
 
 
 class StopAtStep(keras.callbacks.Callback):

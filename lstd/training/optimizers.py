@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.train_config import TrainConfig
+from lstd.config.train_config import TrainConfig
 from lstd.training import fused
 from lstd.training.learning_rate import Schedule, build_learning_rate
 

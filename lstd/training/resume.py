@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config as config_lib
 from lstd.checkpoints import sources
-from lstd.config import Config
-from lstd.models import replicas
-from lstd.train_config import LearningRateConfig
+from lstd.config import config as config_lib
+from lstd.config.config import Config
+from lstd.config.train_config import LearningRateConfig
+from lstd.fit import replicas
 from lstd.training.averages import Averages
 
 _NAME = "step"

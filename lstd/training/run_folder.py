@@ -21,12 +21,15 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io, documents
-from lstd.config import Config
+from lstd.base import documents
+from lstd.base.version import __version__
+from lstd.base.whole_file import write_whole
+from lstd.config import config_io
+from lstd.config.config import Config
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.tf1.load_config import load_config
 from lstd.training import resume, weights_file
-from lstd.whole_file import write_whole
 
 Weights = Literal["best", "last", "average"]
 
@@ -127,14 +130,12 @@ class RunFolder:
 
 
 def _start(command: Sequence[str], step: int) -> dict[str, Any]:
-    import lstd
-
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": list(command),
         "step": step,
         "versions": {
-            "lstd": getattr(lstd, "__version__", "unknown"),
+            "lstd": __version__,
             "tensorflow": tf.__version__,
             "tf_keras": keras.__version__,
             "numpy": np.__version__,
@@ -179,7 +180,7 @@ def load_model(
     if not is_checkpoint and not file.exists():
         there = ", ".join(_weights_in(folder)) or "none at all"
         raise ValueError(f"{folder.path}: no weights {file.name}; there are: {there}")
-    config = config_io.load_config(folder.config)
+    config = load_config(folder.config)
     model = build_model(config.model, stateful=stateful, batch_size=batch_size)
     if is_checkpoint:
         resume.restore_model(model, str(path))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import Config
+from lstd.config.config import Config
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD

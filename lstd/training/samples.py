@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.base.types import ClipBatch, Detections, GroundTruth
 from lstd.losses import DetectionLoss
 from lstd.media import draw
 from lstd.ops import schedule as schedule_ops
 from lstd.training.events import Events
-from lstd.types import ClipBatch, Detections, GroundTruth
 
 _PICTURES = 4
 

@@ -14,10 +14,10 @@ from typing import Any, TextIO
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io
-from lstd.config import Config
+from lstd.config.config import Config
+from lstd.config.train_config import EarlyStoppingConfig
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import EarlyStoppingConfig
+from lstd.tf1.load_config import load_config
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
 from lstd.training.early_stopping import StopEarly, check_metric
@@ -147,7 +147,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
         )
     folder.read_record()  # what is damaged shows now, and not after the first epoch
     read_history(folder.history)
-    before = config_io.load_config(folder.config)
+    before = load_config(folder.config)
     resume_lib.refuse_other_model(before, config, where=str(folder.path))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.base.whole_file import whole_file
 from lstd.checkpoints import sources
-from lstd.whole_file import whole_file
 
 SUFFIX = ".weights.h5"
 # Keras also saves these, where a model is compiled; they are no weights.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lstd import config_io
-from lstd.config import Config, EvaluationConfig
-from lstd.data_config import DataConfig, DatasetConfig
-from lstd.model_config import ModelConfig
+from lstd.base.types import GroundTruth
+from lstd.config import config_io
+from lstd.config.config import Config, EvaluationConfig
+from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.model_config import ModelConfig
 from lstd.models.build import build_model
 from lstd.training import weights_file
-from lstd.types import GroundTruth
 from tests.data import records as record_files
 from tests.runtime import fake_exports
 

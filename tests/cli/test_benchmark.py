@@ -181,8 +181,8 @@ def test_without_tensorflow_a_tflite_is_timed_and_anything_else_is_one_sentence(
 @pytest.mark.slow
 def test_a_run_folder_is_timed_with_the_multiply_adds_of_its_model(tmp_path: Path) -> None:
     import lstd
-    from lstd import config_io
-    from lstd.config import Config
+    from lstd.config import config_io
+    from lstd.config.config import Config
     from lstd.training import weights_file
     from tests import tiny
 

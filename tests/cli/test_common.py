@@ -17,9 +17,9 @@ import tensorflow as tf
 from absl import flags
 
 import lstd
-from lstd import config_io
 from lstd.cli import common
-from lstd.config import Config
+from lstd.config import config_io
+from lstd.config.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lstd import config_io
 from lstd.cli import data
+from lstd.tf1.load_config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -28,10 +28,10 @@ def test_config_to_yaml_writes_the_same_config_with_all_overrides(tmp_path, caps
     )
 
     assert code == 0, capsys.readouterr().err
-    config = config_io.load_config(output)
+    config = load_config(output)
     assert config.model.postprocessing.iou_threshold == 0.25
     assert config.train.steps == 7
-    assert config.model.anchors == config_io.load_config(source).model.anchors
+    assert config.model.anchors == load_config(source).model.anchors
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from lstd.cli import detect
 from lstd.media import video
 from lstd.media.video_writer import VideoWriter
+from lstd.tf1.load_config import load_config
 from tests.runtime import fake_exports
 
 ROOT = Path(__file__).parents[2]
@@ -236,12 +237,12 @@ def test_the_program_runs_and_fails_in_a_process_of_its_own(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::lstd.pipeline_config.PipelineConfigWarning")
+@pytest.mark.filterwarnings("ignore::lstd.tf1.pipeline_config.PipelineConfigWarning")
 def test_a_run_folder_and_the_originals_checkpoint_of_the_same_weights_agree(
     clip: Path, tmp_path: Path
 ) -> None:
-    from lstd import config_io
     from lstd.checkpoints import tf1
+    from lstd.config import config_io
     from lstd.models.build import build_model
     from lstd.training import weights_file
 
@@ -251,7 +252,7 @@ def test_a_run_folder_and_the_originals_checkpoint_of_the_same_weights_agree(
         pytest.skip("needs the original's checkpoints, which are not part of the repository")
     run = tmp_path / "run"
     run.mkdir()
-    config = config_io.load_config(reference / "v1_small.config")
+    config = load_config(reference / "v1_small.config")
     config_io.save_config(config, run / "config.yaml")
     model = build_model(config.model)
     tf1.load_tf1_checkpoint(model, str(checkpoint))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd import config_io
 from lstd.cli import export, representative_data
-from lstd.config import Config, EvaluationConfig, ExportConfig
-from lstd.data_config import DataConfig, DatasetConfig
+from lstd.config import config_io
+from lstd.config.config import Config, EvaluationConfig, ExportConfig
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.export import bundle, fidelity, representative
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
@@ -475,7 +475,7 @@ def test_a_real_run_is_exported_with_a_changed_threshold(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::lstd.pipeline_config.PipelineConfigWarning")
+@pytest.mark.filterwarnings("ignore::lstd.tf1.pipeline_config.PipelineConfigWarning")
 def test_a_checkpoint_of_the_original_is_exported_with_its_flags(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

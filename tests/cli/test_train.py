@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd import config_io
+from lstd.base.types import GroundTruth
 from lstd.cli import train as train_command
-from lstd.config import Config
-from lstd.data_config import DataConfig, DatasetConfig
-from lstd.train_config import FineTuneConfig, TrainConfig
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.train_config import FineTuneConfig, TrainConfig
+from lstd.tf1.load_config import load_config
 from lstd.training.history import read_history
 from lstd.training.run_folder import load_model
-from lstd.types import GroundTruth
 from tests import tiny
 from tests.data import records
 
@@ -202,11 +203,11 @@ def test_checkpoint_that_does_not_fit_is_named_with_both_shapes(
     name = "FeatureExtractor/MobilenetV1/Conv2d_0/weights"
     np.savez(tmp_path / "other.npz", **{name: np.zeros([3, 3, 3, 32], np.float32)})
     tuned = dataclasses.replace(
-        config_io.load_config(config).train,
+        load_config(config).train,
         fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "other.npz"),)),
     )
     config_io.save_config(
-        dataclasses.replace(config_io.load_config(config), train=tuned), tmp_path / "tuned.yaml"
+        dataclasses.replace(load_config(config), train=tuned), tmp_path / "tuned.yaml"
     )
 
     sentence = _fails(

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import config_io
+from lstd.any_model.evaluate_model import _loaded
 from lstd.checkpoints.tf1 import AVERAGE
 from lstd.checkpoints.tf1_names import variables_by_tf1_name
 from lstd.cli import benchmark, detect, detect_model, model_kind, trained_model
 from lstd.cli import export as export_command
-from lstd.config import Config, EvaluationConfig
-from lstd.evaluate_model import _loaded
+from lstd.config import config_io
+from lstd.config.config import Config, EvaluationConfig
+from lstd.config.train_config import TrainConfig
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import TrainConfig
 from lstd.training import weights_file
 from tests import tiny
 

@@ -18,6 +18,7 @@ import tf_keras as keras
 import lstd
 import lstd.layers
 import lstd.models
+from lstd.base.types import LSTMState
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
@@ -28,7 +29,6 @@ from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import InvertedResidual, MobileNetV2
-from lstd.types import LSTMState
 from tests import tiny
 
 

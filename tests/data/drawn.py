@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lstd.types import GroundTruth
+from lstd.base.types import GroundTruth
 
 BOXES = [(1, 2, 4, 5), (5, 0, 6, 9), (7, 6, 8, 9)]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.augmentation_config import HorizontalFlip, SsdRandomCrop
+from lstd.base.types import GroundTruth
+from lstd.config.augmentation_config import HorizontalFlip, SsdRandomCrop
+from lstd.config.data_config import DatasetConfig
 from lstd.data import sequence_example
-from lstd.data_config import DatasetConfig
-from lstd.types import GroundTruth
 
 LABELS = ("ant", "bee", "cat")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import augmentation_config as names
+from lstd.base.types import GroundTruth
+from lstd.config import augmentation_config as names
 from lstd.data import augment, augment_flips
-from lstd.types import GroundTruth
 from tests.data.drawn import BOXES, clip_of
 
 SEED = tf.constant([3, 4], tf.int64)

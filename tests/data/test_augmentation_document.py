@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lstd.augmentation_config import BY_NAME, CropOperation
+from lstd.config.augmentation_config import BY_NAME, CropOperation
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "augmentation.md").read_text("utf-8")
 

@@ -7,11 +7,11 @@ import pickle
 import numpy as np
 import pytest
 
+from lstd.base.types import GroundTruth
 from lstd.data import problems
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import ProblemError, Report
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
-from lstd.types import GroundTruth
 
 NAN = float("nan")
 GOOD = [0.1, 0.2, 0.3, 0.4]

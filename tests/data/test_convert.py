@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import (
     conversion,
     convert,
@@ -29,7 +30,6 @@ from lstd.data import (
 from lstd.data.conversion import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
-from lstd.data_config import DataConfig, DatasetConfig
 from tests.data import go_on, records
 
 Image = pytest.importorskip("PIL.Image")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstd.base.types import GroundTruth
 from lstd.data import problems, record_files, record_frames
 from lstd.data.footage import CHUNK, LARGEST_CHUNK, RecordFootage, Reel, SourceFootage
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part, Video
 from lstd.data.rows import Cleaner
 from lstd.data.sources import SourceFrame
-from lstd.types import GroundTruth
 from tests.data import records
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lstd import config_io
-from lstd.config import Config
+from lstd.base.types import GroundTruth
+from lstd.config import config_io
+from lstd.config.config import Config
 from lstd.data import (
     inspect,
     problems,
@@ -24,7 +25,6 @@ from lstd.data import (
     validate,
 )
 from lstd.data.sources import Image, Source, SourceFrame
-from lstd.types import GroundTruth
 
 pytest.importorskip("PIL.Image")
 

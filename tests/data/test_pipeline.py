@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import augmentation_config as names
+from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config import augmentation_config as names
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import pipeline, sequence_example
 from lstd.data.problems import Report
-from lstd.data_config import DataConfig, DatasetConfig
 from lstd.ops import images
-from lstd.types import ClipBatch, GroundTruth
 from tests.data import records
 
 

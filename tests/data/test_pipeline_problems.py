@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import GroundTruth
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import pipeline, sequence_example
 from lstd.data.problems import Report
-from lstd.data_config import DataConfig, DatasetConfig
-from lstd.types import GroundTruth
 from tests.data import records
 
 BOX = [0.25, 0.25, 0.75, 0.75]

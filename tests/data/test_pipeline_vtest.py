@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import augmentation_config as names
+from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config import augmentation_config as names
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
 from lstd.data.conversion import Settings
-from lstd.data_config import DataConfig, DatasetConfig
 from lstd.losses import DetectionLoss
-from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 
 VTEST = Path(__file__).resolve().parents[3] / "shared" / "data" / "vtest"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import GroundTruth
 from lstd.data import sequence_example
-from lstd.types import GroundTruth
 
 EMPTY = GroundTruth(np.zeros([0, 4], np.float32), np.zeros([0], np.int32))
 FRAMES = np.random.default_rng(0).integers(0, 256, [3, 5, 7, 3], np.uint8)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lstd import config_io
-from lstd.config import Config
-from lstd.data_config import DataConfig
-from lstd.train_config import TrainConfig
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig
+from lstd.config.train_config import TrainConfig
 from lstd.training.resume import last_checkpoint
 from tests import tiny
 from tests.data import records

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.types import ClipBatch, Detections, GroundTruth, LSTMState, Output, Predictions
 from lstd.evaluation.metrics.frame_metric import FrameMetric
-from lstd.types import ClipBatch, Detections, GroundTruth, LSTMState, Output, Predictions
 
 HEIGHT, WIDTH = 50, 100
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import Detections
 from lstd.evaluation import clip_frames, evaluate
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics.coco import CocoMetric
-from lstd.types import Detections
 from tests.evaluation.fakes import HEIGHT, WIDTH, Collector, FakeModel, clips
 
 LABELS = ("by large", "by small")

@@ -24,9 +24,9 @@ def peers_detections() -> list[dict[str, Any]]:
     from ai_edge_litert.interpreter import Interpreter
     from PIL import Image
 
+    from lstd.base.types import Predictions
     from lstd.media import video
     from lstd.ops import anchors, postprocess
-    from lstd.types import Predictions
 
     interpreter = Interpreter(str(_MODEL))
     interpreter.allocate_tensors()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import Detections
 from lstd.evaluation import detectors, evaluate
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.pictures import SideBySide, WorstFrames, mistakes
-from lstd.types import Detections
 from tests.evaluation.fakes import Collector, FakeModel, clips
 
 LABELS = ("by large", "by small")

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.config import ExportConfig
+from lstd.config.config import ExportConfig
 from lstd.export import lite_file, saved_model
 from lstd.export.form import Form
 from lstd.export.module import ExportModule

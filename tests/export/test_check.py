@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.config.model_config import PostprocessingConfig
 from lstd.export import (
     check,
     comparison,
@@ -17,7 +18,6 @@ from lstd.export import (
 )
 from lstd.export.module import ExportModule
 from lstd.export.streams import ExportCheckError
-from lstd.model_config import PostprocessingConfig
 from tests.export import exports
 from tests.export.tiny_model import TinyModel
 

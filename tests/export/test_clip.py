@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import config_io
 from lstd.checkpoints import tf1
 from lstd.export import flatbuffer, interpreters, postprocessing_op
 from lstd.export.form import Form
@@ -21,6 +20,7 @@ from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
 from lstd.ops import boxes
 from lstd.ops.images import resize
+from lstd.tf1.load_config import load_config
 from tests import tiny
 from tests.export import exports
 from tests.export.tiny_model import NUM_ANCHORS, TinyModel, images
@@ -165,13 +165,13 @@ def test_real_models_clip_is_the_models_clip(postprocessing: bool, tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::lstd.pipeline_config.PipelineConfigWarning")
+@pytest.mark.filterwarnings("ignore::lstd.tf1.pipeline_config.PipelineConfigWarning")
 def test_a_clip_from_zeros_is_what_the_original_computes(tmp_path: Path) -> None:
     """Encodings and scores of the original's own graph, SKIP3 over its clips, from a zero state.
 
     In the order of the graph's packing, time-major: clip b has the frames b, b + 2, b + 4, b + 6.
     """
-    config = config_io.load_config(golden.reference("iv2_small.config"))
+    config = load_config(golden.reference("iv2_small.config"))
     model = build_model(config.model)
     tf1.load_tf1_checkpoint(model, golden.reference("iv2_small_weights.npz"))
     path = tmp_path / "clip.tflite"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from lstd import tflite_damage, tflite_metadata
+from lstd.base import tflite_damage, tflite_metadata
 from lstd.export import existing, findings
 from lstd.export.own_file import Expected
 from lstd.export.tflite import export_tflite

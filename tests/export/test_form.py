@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.any_model.video_detector import VideoDetector
 from lstd.export import form, interpreters
 from lstd.export.form import Form
 from lstd.export.saved_model import export_saved_model
 from lstd.export.tflite import export_tflite
-from lstd.video_detector import VideoDetector
 from tests import tiny
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstd.base.types import LSTMState
 from lstd.export.loaded import LoadedExport, with_schedule
 from lstd.export.names import RAW_OUTPUTS
 from lstd.export.saved_model import export_saved_model
-from lstd.types import LSTMState
 from tests.export.tiny_model import TinyModel, images
 
 STATE = np.random.default_rng(1).normal(size=(1, 1, 2, 4)).astype(np.float32)

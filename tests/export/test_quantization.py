@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import config_io, tflite_metadata
+from lstd.base import tflite_metadata
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
     check,
@@ -29,7 +30,7 @@ from lstd.export.lite_module import LiteModule
 from lstd.export.module import ExportModule
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
-from lstd.types import ClipBatch, GroundTruth
+from lstd.tf1.load_config import load_config
 from tests import tiny
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
@@ -290,7 +291,7 @@ def test_every_operator_but_post_processing_is_in_the_delegate(
 
 def _full_size() -> Any:
     path = Path(__file__).parents[2] / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
-    return build_model(config_io.load_config(path).model)
+    return build_model(load_config(path).model)
 
 
 @pytest.mark.slow

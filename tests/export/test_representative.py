@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.export import fidelity, representative
 from lstd.export.form import Form
-from lstd.types import ClipBatch, GroundTruth
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
 

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
+from lstd.base.types import LSTMState
 from lstd.export import (
     comparison,
     existing,
@@ -29,7 +30,6 @@ from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
 from lstd.export.streams import ExportCheckError
 from lstd.export.tflite import export_tflite
-from lstd.types import LSTMState
 from tests import tiny
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.model_config import PostprocessingConfig
-from lstd.types import LSTMState, Output, Predictions
+from lstd.base.types import LSTMState, Output, Predictions
+from lstd.config.model_config import PostprocessingConfig
 
 HEIGHT, WIDTH, CHANNELS = 32, 64, 3
 DEPTH, CLASSES, PER_CELL = 4, 3, 6

@@ -225,8 +225,8 @@ def _train_on(name: str) -> Callable[[Path, Random], int | None]:
     """Returns what takes clips for training or evaluation."""
 
     def run(folder: Path, rng: Random) -> int | None:
+        from lstd.config.data_config import DataConfig, DatasetConfig
         from lstd.data import pipeline
-        from lstd.data_config import DataConfig, DatasetConfig
 
         problems = {kind: rng.choice(("skip", "repair")) for kind in ("corrupt_image",)}
         split = rng.choice(("train", "evaluation"))
@@ -243,8 +243,8 @@ def _train_on(name: str) -> Callable[[Path, Random], int | None]:
 
 
 def _config(folder: Path) -> None:
-    from lstd import config_io
-    from lstd.config import Config
+    from lstd.config import config_io
+    from lstd.config.config import Config
 
     config_io.save_config(Config(), folder / "a.yaml")
 
@@ -284,7 +284,7 @@ def _label_maps(folder: Path) -> None:
 
 
 def _read_label_maps(folder: Path, rng: Random) -> int | None:
-    from lstd import label_map
+    from lstd.base import label_map
     from lstd.export import class_names
 
     for path in sorted(folder.iterdir()):
@@ -342,7 +342,7 @@ def _metadata(folder: Path) -> None:
     root, vtable = 24, b"\x04\0\x04\0"
     content = root.to_bytes(4, "little") + b"TFL3" + bytes(12) + vtable
     content += (4).to_bytes(4, "little") + bytes(64)
-    from lstd import tflite_metadata
+    from lstd.base import tflite_metadata
 
     inside = tflite_metadata.embed(content, json.dumps(facts))
     (folder / "inside.tflite").write_bytes(inside)

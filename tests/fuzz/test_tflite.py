@@ -1,7 +1,7 @@
 """Damaged `.tflite` files: none may kill the process that opens them, or raise but in a sentence.
 
 Each file is opened and run as a user would, in a process of its own, forked from one without
-TensorFlow's threads; so is the first run that `lstd.tflite_damage` tries, which saves the start of
+TensorFlow's threads; so is the first run that `tflite_damage` tries, which saves the start of
 a Python for each file.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd import tflite_damage, tflite_metadata
+from lstd.base import tflite_damage, tflite_metadata
 
 SECONDS = 60
 """A file that takes longer is one that hangs."""

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 import lstd
+from lstd.base.types import Predictions
 from lstd.ops import images
-from lstd.types import Predictions
 from tests.golden import tensors, test_evaluation, test_losses, test_training
 from tests.golden.reference import arrays, reference, reference_names
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import lstd
+from lstd.base.types import LSTMState
 from lstd.models import turns
-from lstd.types import LSTMState
 from tests.golden.reference import arrays, reference, reference_names
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import LSTMState
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.normalized_bottleneck import NormalizedBottleneck
-from lstd.types import LSTMState
 from tests.golden.reference import arrays, reference
 
 SCOPE = "var/conv_lstm_cell/"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstd.base.types import GroundTruth, Predictions
+from lstd.config.model_config import HardNegativeConfig
 from lstd.losses import DetectionLoss, huber, sigmoid_cross_entropy
-from lstd.model_config import HardNegativeConfig
-from lstd.types import GroundTruth, Predictions
 from tests.golden.reference import arrays, reference, reference_names
 
 

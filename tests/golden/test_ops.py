@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstd.base.types import Predictions
 from lstd.ops import anchors, boxes, images, postprocess
-from lstd.types import Predictions
 from tests.golden.reference import arrays, reference, reference_names
 
 ANCHOR_CASES = json.loads(reference("anchors.json").read_text())

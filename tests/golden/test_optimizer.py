@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.train_config import TrainConfig
+from lstd.config.train_config import TrainConfig
 from lstd.training.optimizers import build_optimizer
 from tests.golden.reference import arrays, reference
 

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import lstd
+from lstd.base.types import GroundTruth, LSTMState
 from lstd.checkpoints.tf1_names import variables_by_tf1_name
-from lstd.types import GroundTruth, LSTMState
 from tests.golden.reference import arrays, reference, reference_names
 
 VARIANTS = [name.removesuffix("_train.npz") for name in reference_names("*_train.npz")]

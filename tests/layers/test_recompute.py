@@ -11,10 +11,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
+from lstd.config.model_config import ModelConfig
+from lstd.config.train_config import LearningRateConfig, TrainConfig
 from lstd.layers import recompute
 from lstd.layers.conv import ConvBN
-from lstd.model_config import ModelConfig
-from lstd.train_config import LearningRateConfig, TrainConfig
 from tests import tiny
 
 TRAIN = TrainConfig(learning_rate=LearningRateConfig(schedule="constant", initial=0.1))

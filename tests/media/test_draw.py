@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstd.base.types import Detections
 from lstd.media import draw
-from lstd.types import Detections
 
 BLACK = np.zeros((100, 200, 3), np.uint8)
 

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.base.types import LSTMState
 from lstd.losses import DetectionLoss
 from lstd.models.count import convolutions
 from lstd.ops.schedule import networks_of
-from lstd.types import LSTMState
 from tests import tiny
 
 # Other batch sizes take other convolution kernels; the reference states 5e-4 between kernel

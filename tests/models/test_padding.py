@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import lstd
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 
 # One clip or two at a time take other kernels, whose sums differ in the last bits.

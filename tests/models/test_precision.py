@@ -10,9 +10,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.models.divergence import DivergedError
+from lstd.config.train_config import LearningRateConfig, TrainConfig
+from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import LearningRateConfig, TrainConfig
 from tests import tiny
 
 TRAIN = TrainConfig(learning_rate=LearningRateConfig(schedule="constant", initial=0.01))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from lstd.model_config import AnchorConfig, ModelConfig
+from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.ops import anchors
 
 SETTINGS = {

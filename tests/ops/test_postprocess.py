@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import Detections, Predictions
 from lstd.ops import box_coder, postprocess
-from lstd.types import Detections, Predictions
 
 SCALES = (10.0, 10.0, 5.0, 5.0)
 SETTINGS = {

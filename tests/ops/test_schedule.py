@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstd import schedule_names
+from lstd.config import schedule_names
 from lstd.ops import schedule
 
 FRAMES = np.arange(10).reshape(2, 5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd import tflite_metadata
+from lstd.base import tflite_metadata
 from lstd.runtime import benchmark, benchmark_report, benchmark_subjects, peak, tflite_file
 from lstd.runtime.benchmark import Subject
 from tests.runtime import fake_exports

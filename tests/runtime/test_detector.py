@@ -439,7 +439,7 @@ def test_a_tflite_runs_without_tensorflow(exported: tuple[Path, Path]) -> None:
     pytest.importorskip("ai_edge_litert")
     program = (
         "import sys, types, numpy as np\n"
-        # Only the annotations of lstd.types know the name; nothing may use it.
+        # Only the annotations of lstd.base.types know the name; nothing may use it.
         "sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
         "from lstd.runtime.detector import VideoDetector\n"
         "detector = VideoDetector(sys.argv[1], 'LARGE')\n"

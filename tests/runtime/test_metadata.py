@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstd import tflite_metadata
+from lstd.base import tflite_metadata
 from lstd.runtime import metadata
 from lstd.runtime.detector import VideoDetector
 from lstd.runtime.metadata import Metadata

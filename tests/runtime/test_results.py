@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from lstd.base.types import Detections
 from lstd.runtime import results
-from lstd.types import Detections
 
 
 def _found(*, in_pixels: bool = False, count: int = 2) -> results.FrameDetections:

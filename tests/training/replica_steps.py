@@ -18,7 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.models import variable_names
+from lstd.fit import variable_names
 from lstd.training import distribution
 from tests import tiny
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.models.divergence import DivergedError
+from lstd.fit.divergence import DivergedError
 from lstd.training import progress as progress_lib
 from lstd.training.history import WriteHistory, read_history
 from lstd.training.limits import RefuseBrokenWeights, StopAtStep, StopWhenAsked

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import pipeline
 from lstd.data.rows import Row
-from lstd.data_config import DataConfig, DatasetConfig
 from lstd.training.data_check import AnchorCheck, check
 from tests.data import records
 

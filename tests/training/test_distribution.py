@@ -7,7 +7,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from lstd.models import replicas
+from lstd.fit import replicas
 from lstd.training import distribution
 
 CLUSTER = {"worker": ["host1:2222", "host2:2222"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lstd.train_config import EarlyStoppingConfig, TrainConfig
+from lstd.config.train_config import EarlyStoppingConfig, TrainConfig
 from lstd.training.early_stopping import StopEarly, best_of, check_metric, monitor_of
 from lstd.training.history import WriteHistory
 from lstd.training.keep_weights import Monitor

@@ -13,11 +13,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.media import draw
 from lstd.training.events import Events
 from lstd.training.samples import WriteSamples
 from lstd.training.scalars import WriteScalars
-from lstd.types import ClipBatch, GroundTruth
 from tests import tiny
 from tests.training import doubles
 

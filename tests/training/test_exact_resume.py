@@ -15,10 +15,10 @@ import tf_keras as keras
 from tensorflow.python.framework import config as tensorflow_config
 
 import lstd
-from lstd.config import Config
-from lstd.data_config import DataConfig
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig
+from lstd.config.train_config import TrainConfig
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import TrainConfig
 from lstd.training.history import read_history
 from lstd.training.run_folder import RunFolder
 from lstd.training.train import train

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.train_config import LearningRateConfig
+from lstd.config.train_config import LearningRateConfig
 from lstd.training.learning_rate import Hold, WarmUp, build_learning_rate
 
 

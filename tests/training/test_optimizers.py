@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.train_config import LearningRateConfig, OptimizerConfig, TrainConfig
+from lstd.config.train_config import LearningRateConfig, OptimizerConfig, TrainConfig
 from lstd.training.optimizers import RMSProp, build_optimizer
 
 STEPS = 5

@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.config import Config
-from lstd.data_config import DataConfig, DatasetConfig
-from lstd.model_config import ModelConfig
-from lstd.train_config import LearningRateConfig, OptimizerConfig, TrainConfig
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.model_config import ModelConfig
+from lstd.config.train_config import LearningRateConfig, OptimizerConfig, TrainConfig
 from lstd.training.averages import Averages, UpdateAverages
 from lstd.training.optimizers import build_optimizer
 from lstd.training.resume import (

@@ -12,9 +12,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io
 from lstd.checkpoints import keras_applications
-from lstd.config import Config
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.tf1.load_config import load_config
 from lstd.training import weights_file
 from lstd.training.run_folder import RunFolder, load_model
 from tests import tiny
@@ -235,7 +236,7 @@ def test_start_writes_the_config_and_notes_every_start(tmp_path: Path) -> None:
     folder.start(config, command=[], step=20)
 
     assert folder.holds_run()
-    assert config_io.load_config(folder.config) == config
+    assert load_config(folder.config) == config
     record = json.loads(folder.record.read_text())
     assert [start["step"] for start in record["starts"]] == [0, 20]
     assert record["starts"][0]["command"] == ["lstd-train", "--x"]

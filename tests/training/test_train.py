@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd import config_io
-from lstd.config import Config
-from lstd.data_config import DataConfig, DatasetConfig
-from lstd.models.divergence import DivergedError
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.train_config import FineTuneConfig, TrainConfig
+from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.train_config import FineTuneConfig, TrainConfig
+from lstd.tf1.load_config import load_config
 from lstd.training.history import read_history
 from lstd.training.run_folder import RunFolder, load_model
 from lstd.training.train import train
@@ -104,7 +104,7 @@ def test_run_folder_holds_everything(whole: _Run) -> None:
         "checkpoints",
         "tensorboard",
     }
-    assert config_io.load_config(whole.folder.config) == _config(5)
+    assert load_config(whole.folder.config) == _config(5)
     start = json.loads(whole.folder.record.read_text())["starts"][0]
     assert start["command"] == ["lstd-train", "--config", "x.yaml"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import label_map
+from lstd.base import label_map
 from lstd.data.readers import (
     coco,
     csv_table,

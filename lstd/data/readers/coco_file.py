@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data.readers.options import WrongTree
 
 TREE = """\

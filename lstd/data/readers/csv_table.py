@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd import documents, limits
+from lstd.base import documents, limits
 from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lstd import documents, limits
+from lstd.base import documents, limits
 from lstd.data.readers import image_sets, keyframes, pictures, sniff, whole_numbers
 from lstd.data.readers.keyframes import Key, Pose
 from lstd.data.readers.labelled_video import (

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
 from lstd.data.readers import frame_names, pictures, record_set, whole_numbers
 from lstd.data.readers.options import Options, all_taken
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
-from lstd.types import GroundTruth
 
 NAME = record_set.EXAMPLE_NAME
 TREE = record_set.TREE

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data.readers import natural, pictures, voc
 from lstd.data.readers.labelled_video import (
     Classes,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data.readers import keyframes, pictures, sniff, whole_numbers
 from lstd.data.readers.keyframes import Key, Pose
 from lstd.data.readers.labelled_video import (

@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lstd import limits
+from lstd.base import limits
+from lstd.base.types import GroundTruth
 from lstd.data import source_images
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import UNKNOWN_CLASS, Image, ImageFile, SourceFrame
 from lstd.media import numbered_frames, picture_file, video
-from lstd.types import GroundTruth
 
 MOST_FRAMES = limits.FRAMES
 

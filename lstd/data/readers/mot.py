@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd import documents, label_map, limits
+from lstd.base import documents, label_map, limits
 from lstd.data.readers import frame_names, natural, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,

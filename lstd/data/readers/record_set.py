@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lstd import limits
+from lstd.base import limits
 from lstd.data.readers import natural
 from lstd.data.readers.options import Options, WrongTree, chosen
 

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data import record_files, record_frames
 from lstd.data.problems import ProblemError
 from lstd.data.readers import record_set

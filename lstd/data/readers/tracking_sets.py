@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, limits
+from lstd.base import documents, limits
 from lstd.data.readers import frame_names, natural, pictures, sniff, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data.readers import image_sets, natural, sniff, whole_numbers
 from lstd.data.readers.labelled_video import BoxRow, Classes
 from lstd.data.readers.options import Options, WrongTree, chosen

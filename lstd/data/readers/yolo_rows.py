@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lstd import documents
+from lstd.base import documents
 from lstd.data.readers import whole_numbers
 from lstd.data.readers.labelled_video import BoxRow, Classes, RawBoxes, collect
 from lstd.data.sources import UNKNOWN_CLASS

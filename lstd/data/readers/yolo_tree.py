@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd import documents, label_map
+from lstd.base import documents, label_map
 from lstd.data.readers import natural, pictures
 from lstd.data.readers.options import Options, WrongTree, chosen
 

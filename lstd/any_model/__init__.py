@@ -1,0 +1,1 @@
+"""Any model from any path: a run, a checkpoint, a SavedModel, a `.tflite`."""

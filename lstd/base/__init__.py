@@ -1,0 +1,1 @@
+"""What stands below everything: types, files, class names, the machine."""

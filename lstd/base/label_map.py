@@ -1,0 +1,185 @@
+"""The names of the classes, in order: read from a label map or a plain list, and looked up."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from itertools import filterfalse, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from lstd.base import documents, limits, text_proto
+
+_ITEM_FIELDS = (
+    "name",
+    "id",
+    "display_name",
+    "keypoints",
+    "ancestor_ids",
+    "descendant_ids",
+    "frequency",
+    "instance_count",
+)
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of a pair, ends of lines and paragraphs
+
+
+class _Item(NamedTuple):
+    id: int | None
+    name: str
+    line: int
+
+
+def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Returns the class names of a label map, in class order: index 0 is the first true class.
+
+    Two kinds of file are understood: the original's `StringIntLabelMap`, such as
+    `item { id: 1 name: 'car' }`, with ids 1 to K in any order (a `display_name` is preferred to the
+    `name`), and a plain list with one name a line.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: ids that are missing, doubled or below 1, items without id or name, doubled
+            names, an unknown field, text that is neither kind; the message names each of them.
+    """
+    path = Path(path)
+    try:
+        text = documents.read_text(path)
+    except OSError as error:
+        raise type(error)(f"{path}: cannot read the label map: {error.strerror}") from None
+    is_proto = re.search(r"^\s*item\s*:?\s*[{<]", text, re.MULTILINE)
+    names = _names_of_items(text, str(path)) if is_proto else _names_of_lines(text, str(path))
+    if not names:
+        raise ValueError(f"{path}: the label map is empty; expected at least one class")
+    doubled = _doubled(names)
+    if doubled:
+        raise ValueError(f"{path}: names that stand for two classes: {', '.join(doubled)}")
+    return checked(names, where=str(path))
+
+
+def checked(names: Sequence[str | int], *, where: str) -> tuple[str, ...]:
+    """Returns class names, each of which a line of a file and a terminal can hold.
+
+    Raises:
+        ValueError: there are more than `limits.CLASSES`; a name is neither text nor a whole
+            number, is empty, or holds a line break or another control character.
+    """
+    if len(names) > limits.CLASSES:
+        raise ValueError(f"{where}: {len(names)} classes, expected at most {limits.CLASSES}")
+    for number, name in enumerate(names, start=1):
+        if isinstance(name, bool) or not isinstance(name, str | int):
+            raise ValueError(f"{where}: class {number} has the name {name!r}, expected a text")
+        name = str(name)
+        if not name.strip():
+            raise ValueError(f"{where}: class {number} of {len(names)} has an empty name")
+        if shown(name) != name:
+            raise ValueError(
+                f"{where}: the class name '{shown(name)}' holds a control character, such as a "
+                "line break; give it another name"
+            )
+    return tuple(map(str, names))
+
+
+def lines(text: str) -> list[str]:
+    """Returns the names of a plain list, one a line; no other letter ends a line."""
+    return [line.strip() for line in io.StringIO(text.rstrip())]
+
+
+def shown(text: str) -> str:
+    r"""Returns a text for a terminal: what would control it is spelled out.
+
+    >>> shown("a\nb")
+    'a\\nb'
+    """
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in _CONTROL
+        else letter
+        for letter in text
+    )
+
+
+def name_of(labels: Sequence[str], class_index: int) -> str:
+    """Returns the name of a class, `"class 7"` where the labels do not say it."""
+    known = 0 <= class_index < len(labels)
+    return labels[class_index] if known else f"class {class_index}"
+
+
+def or_numbers(labels: Sequence[str], *, num_classes: int) -> tuple[str, ...]:
+    """Returns the labels, `"class 0"` and so on where there are none."""
+    return tuple(labels) or tuple(name_of((), index) for index in range(num_classes))
+
+
+def _names_of_lines(text: str, source: str) -> tuple[str, ...]:
+    names = tuple(lines(text))
+    empty = [str(number) for number, name in enumerate(names, start=1) if not name]
+    if empty:
+        raise ValueError(
+            f"{source}: expected one class name a line, but line {', '.join(empty)} is empty"
+        )
+    return names
+
+
+def _names_of_items(text: str, source: str) -> tuple[str, ...]:
+    items = [_item(field, source) for field in text_proto.parse(text, source=source).fields]
+    problems = _problems(items)
+    if problems:
+        raise ValueError(
+            f"{source}: {'; '.join(problems)}. Ids must be 1 to the number of classes, each once; "
+            "background has none"
+        )
+    return tuple(item.name for item in sorted(items, key=lambda item: item.id or 0))
+
+
+def _item(field: text_proto.Field, source: str) -> _Item:
+    where = f"{source}, line {field.line}"
+    if field.name != "item" or not isinstance(field.value, text_proto.Message):
+        raise ValueError(f"{where}: expected 'item {{', found {field.name!r}")
+    found: dict[str, str] = {}
+    for inner in field.value.fields:
+        if inner.name not in _ITEM_FIELDS:
+            close = difflib.get_close_matches(inner.name, _ITEM_FIELDS, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(_ITEM_FIELDS)
+            raise ValueError(
+                f"{source}, line {inner.line}: unknown field {inner.name!r} in item; {hint}"
+            )
+        if isinstance(inner.value, text_proto.Scalar):
+            found[inner.name] = _checked(inner.name, inner.value, source)
+    number = int(found["id"]) if "id" in found else None
+    return _Item(number, found.get("display_name") or found.get("name", ""), field.line)
+
+
+def _checked(name: str, scalar: text_proto.Scalar, source: str) -> str:
+    where = f"{source}, line {scalar.line}"
+    if name == "id" and not re.fullmatch(r"-?\d+", scalar.text):
+        raise ValueError(f"{where}: expected a whole number for id, got {scalar.text}")
+    if name in ("name", "display_name") and scalar.kind != "string":
+        raise ValueError(f"{where}: expected a quoted string for {name}, got {scalar.text}")
+    return scalar.text
+
+
+def _problems(items: list[_Item]) -> list[str]:
+    problems = [f"the item in line {item.line} has no id" for item in items if item.id is None]
+    problems += [f"the item in line {item.line} has no name" for item in items if not item.name]
+    problems += [
+        f"id {item.id} in line {item.line} ({item.name!r}) is below 1"
+        for item in items
+        if item.id is not None and item.id < 1
+    ]
+    ids = [item.id for item in items if item.id is not None]
+    doubled = _doubled([str(number) for number in ids])
+    missing = [*islice(filterfalse(set(ids).__contains__, range(1, max(ids, default=0))), 21)]
+    if doubled:
+        problems.append(f"doubled ids: {', '.join(doubled)}")
+    if missing:
+        more = " and more" if len(missing) > 20 else ""
+        problems.append(f"missing ids: {', '.join(map(str, missing[:20]))}{more}")
+    return problems
+
+
+def _doubled(values: list[str] | tuple[str, ...]) -> list[str]:
+    return [value for value, times in Counter(values).items() if times > 1]

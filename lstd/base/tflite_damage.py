@@ -1,0 +1,167 @@
+"""Keeps a damaged `.tflite` from killing the process that runs it.
+
+LiteRT checks that a file is a FlatBuffer, not what the numbers in it mean: one wrong bit makes it
+read and write anywhere. A file of our export has a checksum inside. Any other is first run in a
+process of its own; that takes about a second, and is remembered as long as the file stays.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import mmap
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lstd.base import tflite_metadata
+
+SECONDS = 30
+"""How long the first run may take; four times that where the caller says what it is."""
+_RUN = "lstd.base.tflite_damage:run"
+_BYTES = 4 << 30
+"""How much memory it may take, beside what goes with the size of the file."""
+
+
+def check(path: str | os.PathLike[str], *, first_run: str = "") -> None:
+    """Raises unless a `.tflite` can be run without harm.
+
+    Args:
+        path: the file.
+        first_run: what is done with it in a process of its own, "module:function" of its path,
+            where it may have been changed since our export wrote it. Empty: a file of ours that was
+            changed is refused, and any other is run once.
+
+    Raises:
+        FileNotFoundError: no such file.
+        OSError: it cannot be read.
+        ValueError: it is not a TFLite file, or damaged.
+        ImportError: neither LiteRT nor TensorFlow is installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    status = path.stat()
+    _check(path.resolve(), path, first_run, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@functools.lru_cache(maxsize=16)
+def _check(path: Path, name: Path, first_run: str, _: tuple[int, ...]) -> None:
+    with path.open("rb") as file:
+        if file.read(8)[4:] != tflite_metadata.IDENTIFIER:
+            raise ValueError(f"{name}: this is not a TFLite file")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                whole = tflite_metadata.is_whole(content)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+    if whole is False and not first_run:
+        raise ValueError(
+            f"{name}: damaged, or changed after lstd-export wrote it: the checksum inside is not "
+            "that of its bytes; get it again, or export it again"
+        )
+    if not whole:
+        _try(path, name, first_run or _RUN, seconds=4 * SECONDS if first_run else SECONDS)
+
+
+def interpreter_class() -> Any:
+    """Returns what runs a `.tflite`: LiteRT's interpreter or, where it is missing, TensorFlow's.
+
+    Raises:
+        ImportError: neither is installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            import tensorflow as tf
+        except ImportError:
+            raise ImportError(
+                'a .tflite needs LiteRT, which is not installed; run pip install "lstd[litert]"',
+                name="ai_edge_litert",
+            ) from None
+        return tf.lite.Interpreter
+    return Interpreter
+
+
+def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:
+    """Raises unless a file can be run in a process of its own."""
+    interpreter_class()  # Where there is none, it is not the file's fault.
+    if not sys.executable or getattr(sys, "frozen", False):  # That would be the app, not Python.
+        return
+    code = (
+        f"import sys; sys.path[:] = {[str(each) for each in sys.path]!r}\n"
+        f"from lstd.base import tflite_damage; tflite_damage.first_run({run!r}, {str(path)!r})"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{name}: damaged, or too slow: it takes over {seconds} s") from None
+    if done.returncode:
+        raise ValueError(f"{name}: damaged, or not runnable here: {_reason(done)}")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Returns why a process failed: what it printed, or which signal ended it."""
+    if done.stdout.strip():
+        return done.stdout.strip().splitlines()[-1].rstrip(".")
+    try:
+        what = signal.Signals(-done.returncode).name
+    except ValueError:
+        what = f"exit code {done.returncode}"
+    return f"a process that runs it is ended by {what}"
+
+
+def first_run(run: str, path: str) -> None:
+    """Does the first run and ends the process, with 1 and the reason where it fails."""
+    _limit_memory(os.path.getsize(path))
+    try:
+        module, _, function = run.partition(":")
+        getattr(importlib.import_module(module), function)(path)
+    except Exception as error:  # Whatever a wrong number led to.
+        text = (str(error).strip().splitlines() or [""])[0].removeprefix(f"{path}: ")
+        print(text if isinstance(error, (ValueError, RuntimeError)) and text else repr(error))
+        sys.stdout.flush()
+        os._exit(1)
+    os._exit(0)  # What is damaged may also die while it is taken down.
+
+
+def run(path: str) -> None:
+    """Runs all that is in a file once, on zeros."""
+    import numpy as np
+
+    interpreter = interpreter_class()(model_path=path, num_threads=1)
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+    interpreter.invoke()
+    for detail in interpreter.get_output_details():
+        interpreter.get_tensor(detail["index"])
+    for key in interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner(key)
+        details = runner.get_input_details().items()
+        runner(**{name: np.zeros(each["shape"], each["dtype"]) for name, each in details})
+        runner.get_output_details()
+
+
+def _limit_memory(num_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows.
+        return
+    limit = _BYTES + 4 * num_bytes
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -1,0 +1,151 @@
+"""Section `train` of a config, frozen dataclasses: how to train."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from lstd.base import limits
+from lstd.config.config_check import require
+
+Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Distribution: TypeAlias = Literal["none", "mirrored", "multi_worker"]
+
+
+@dataclass(frozen=True)
+class LearningRateConfig:
+    """The learning rate over the steps."""
+
+    schedule: Literal["constant", "exponential", "cosine"] = "exponential"
+    initial: float = 0.002
+    decay_steps: int = 200000
+    """exponential: steps between two decays. cosine: ignored, the run's length counts."""
+    decay_factor: float = 0.95
+    staircase: bool = True
+    warmup_steps: int = 0
+    hold_fraction: float = 0.0
+    """cosine: the share of the run before the rate begins to fall."""
+
+    def __post_init__(self) -> None:
+        limits.check_section(self)
+        require(0 < self.initial < math.inf, "initial must be finite and above 0")
+        require(0 < self.decay_factor < math.inf, "decay_factor must be finite and above 0")
+        require(self.decay_steps > 0, "decay_steps must be above 0")
+        require(0 <= self.hold_fraction < 1, "hold_fraction must be in [0, 1)")
+        require(self.warmup_steps >= 0, "warmup_steps must not be negative")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer."""
+
+    name: Literal["rms_prop", "adam", "adamw"] = "rms_prop"
+    momentum: float = 0.9
+    decay: float = 0.9
+    """rms_prop: decay of the mean square, which starts at 1."""
+    epsilon: float = 1.0
+    """rms_prop: inside the root. adam: beside it; 1e-7 is usual there."""
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    weight_decay: float = 0.0
+    clip_norm: float = 10.0
+    """Each variable's gradient is clipped to this L2 norm by itself; 0 means no clipping."""
+
+    def __post_init__(self) -> None:
+        limits.check_section(self)
+        require(0 <= self.decay <= 1, "decay must be in [0, 1]")
+        for name in ("momentum", "beta_1", "beta_2"):
+            require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
+        require(0 <= self.weight_decay < math.inf, "weight_decay must be finite and not negative")
+        require(self.epsilon > 0, "epsilon must be above 0")
+        require(self.clip_norm >= 0, "clip_norm must not be negative")
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """Weights to start from."""
+
+    checkpoints: tuple[str, ...] = ()
+    """TF1 checkpoint prefixes or .npz files; `kind` says which is asked for what, see
+    `lstd.load_tf1_checkpoint`."""
+    kind: Literal["classification", "detection", "lstm", "interleaved", "interleaved_pretrain"] = (
+        "lstm"
+    )
+    moving_averages: bool = False
+    large_backbone: str = ""
+    """A keras.applications weights file for the large (or only) backbone."""
+    small_backbone: str = ""
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a run ends before its last step."""
+
+    patience: int = 5
+    """Epochs after the best one, of which none was better."""
+    metric: str = ""
+    """A column of history.csv, such as val_coco/ap; empty: what decides which weights are best,
+    COCO's average precision if it is measured, else the loss."""
+    min_delta: float = 0.0
+    """An epoch is better when it is so by more than this."""
+
+    def __post_init__(self) -> None:
+        limits.check_section(self)
+        require(self.patience >= 1, "patience must be at least 1")
+        require(self.min_delta >= 0, "min_delta must not be negative")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train."""
+
+    steps: int = 400000
+    optimizer: OptimizerConfig = OptimizerConfig()
+    learning_rate: LearningRateConfig = LearningRateConfig()
+    moving_average_decay: float = 0.0
+    """Averages of all variables, min(decay, (1 + step) / (10 + step)); 0: none."""
+    accumulate_steps: int = 1
+    """Batches for each update, taken one after the other: the update of a batch as large as all of
+    them, in the memory of one. Steps count updates."""
+    gradient_checkpointing: bool = False
+    """The backbones keep only what enters each of their blocks, and compute the rest again for the
+    gradient: less memory for long clips and large batches, more time, the same update."""
+    precision: Precision = "float32"
+    """What the network computes in while it is trained; all that is saved is float32. float16
+    scales the loss, lest small gradients vanish, and leaves out steps whose gradients overflow."""
+    distribution: Distribution = "none"
+    """mirrored: on all GPUs of this machine. multi_worker: on those of all machines that the
+    environment variable TF_CONFIG names. data.train.batch_size counts the clips of all of them
+    together, each takes its share. See docs/distribution.md."""
+    carry_state: bool = True
+    """A clip that continues the one before it starts from that one's last state."""
+    fine_tune: FineTuneConfig = FineTuneConfig()
+    freeze: tuple[str, ...] = ()
+    """Regular expressions; variables whose name one of them is found in keep their values, the
+    statistics of batch norm included. ^large/: the large backbone; /moving_: all statistics."""
+    seed: int = 0
+    """Of initial weights, data order, augmentation and the random schedule; not negative."""
+    deterministic: bool = False
+    """Only operations that give the same bits each time: slower, for comparing runs bit by bit."""
+    steps_per_epoch: int = 1000
+    """Between two checkpoints, and two evaluations if there are any."""
+    evaluate: bool = True
+    """COCO on the evaluation data after each epoch; the best checkpoint is kept beside the last."""
+    keep_checkpoints: int = 2
+    early_stopping: EarlyStoppingConfig | None = None
+    """null: all steps are done."""
+    check_frames: int = 200
+    """Frames of the training data that are looked at before the first step; 0: none."""
+    min_anchor_share: float = 0.1
+    """The least share of the true boxes in these frames that must have an anchor of IoU
+    matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
+
+    def __post_init__(self) -> None:
+        limits.check_section(self)
+        for name in ("steps", "steps_per_epoch", "keep_checkpoints", "accumulate_steps"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")
+        for name in ("seed", "check_frames"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(0 <= self.min_anchor_share <= 1, "min_anchor_share must be in [0, 1]")

@@ -1,0 +1,104 @@
+"""The memory in few operations: the same numbers as its layers, from the same weights.
+
+`Bottleneck` and `ConvLSTMCell` compute group by group, which every runtime and every training does
+well. XNNPACK, which runs exported files, has fast grouped convolutions, also in int8, and would
+rather have few operations: so here each kind of convolution is one operation for all groups, and
+each gate one of its own, since then nothing has to be split. Where grouped convolutions are slow
+(TensorFlow on a CPU, TFLite without XNNPACK), the layers themselves are the better choice.
+
+Two things keep int8 within XNNPACK: limits are part of the sum they apply to, and no concatenation
+has more than four inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from lstd.base.types import LSTMState
+from lstd.layers import separable
+from lstd.layers.bottleneck import Bottleneck, activation_of
+from lstd.layers.conv_lstm import ConvLSTMCell
+from lstd.layers.separable import SeparableKernel
+
+_MOST_INPUTS = 4
+"""Of a concatenation; XNNPACK takes five at most."""
+
+
+def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
+    """Returns what `layer` returns, see `Bottleneck`.
+
+        b = activation(conv_x(filter_x([x, x ...])) + conv_h(filter_h(h)))
+
+    The feature stands in it once for every group. The two convolutions are grouped.
+    """
+    split = layer.input_depth
+    from_input = [_part(kernel, slice(None, split)) for kernel in layer.kernels]
+    from_state = [_part(kernel, slice(split, None)) for kernel in layer.kernels]
+    repeated = concatenated([inputs] * layer.groups)
+    return activation_of(layer.activation)(
+        _separable(repeated, from_input, bias=True) + _separable(hidden, from_state, bias=False)
+    )
+
+
+def cell(layer: ConvLSTMCell, joined: tf.Tensor, state: LSTMState) -> tuple[tf.Tensor, LSTMState]:
+    """Returns what `layer` returns for a bottleneck `joined` and a state, see `ConvLSTMCell`."""
+    activate = activation_of(layer.activation)
+    i, j, f, o = gates(layer, joined)
+    total = state.c * tf.sigmoid(f) + tf.sigmoid(i) * activate(j)
+    if layer.activation == "relu6" and layer.activate_state and not layer.scale_state:
+        after = activated = tf.nn.relu6(total)  # a limit of [-6, 6] before it changes nothing
+    else:
+        bounded = layer.bounded(total)
+        activated = activate(bounded)
+        after = activated if layer.activate_state else bounded
+    hidden = activated * tf.sigmoid(o)
+    output = tf.concat([hidden, joined], axis=-1) if layer.output_bottleneck else hidden
+    return output, LSTMState(after, hidden)
+
+
+def gates(layer: ConvLSTMCell, joined: tf.Tensor) -> list[tf.Tensor]:
+    """Returns the pre-activations i, j, f + 1, o, float `[N, h, w, D]` each."""
+    depth = layer.state_depth // layer.groups
+    filtered = separable.depthwise(joined, [kernel.depthwise for kernel in layer.kernels])
+    found = []
+    for number in range(4):
+        columns = slice(number * depth, (number + 1) * depth)
+        kernel = _side_by_side([each.pointwise[..., columns] for each in layer.kernels])
+        bias = _side_by_side([each.bias[columns] for each in layer.kernels])
+        if number == 2:
+            bias += 1.0
+        found.append(_biased(separable.pointwise(filtered, kernel), bias))
+    return found
+
+
+def concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the parts side by side in the last axis, joined in steps of a few."""
+    while len(parts) > _MOST_INPUTS:
+        runs = [parts[start : start + _MOST_INPUTS] for start in range(0, len(parts), _MOST_INPUTS)]
+        parts = [concatenated(run) for run in runs]
+    return tf.concat(list(parts), axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _part(kernel: SeparableKernel, rows: slice) -> SeparableKernel:
+    """Returns the kernel for some of its input channels."""
+    return SeparableKernel(kernel.depthwise[:, :, rows], kernel.pointwise[:, :, rows], kernel.bias)
+
+
+def _separable(inputs: tf.Tensor, kernels: Sequence[SeparableKernel], *, bias: bool) -> tf.Tensor:
+    """Returns the kernels applied to their slices of the channels, in two operations."""
+    filtered = separable.depthwise(inputs, [kernel.depthwise for kernel in kernels])
+    outputs = separable.pointwise(filtered, _side_by_side([each.pointwise for each in kernels]))
+    if not bias:
+        return outputs
+    return _biased(outputs, _side_by_side([each.bias for each in kernels]))
+
+
+def _side_by_side(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns weights of all groups as those of one grouped convolution."""
+    return tf.concat(list(values), axis=-1)
+
+
+def _biased(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.bias_add(inputs, tf.cast(bias, inputs.dtype))

@@ -1,0 +1,1 @@
+"""What `model.fit` does with a detector: the training step, replicas, checks."""

@@ -1,0 +1,308 @@
+"""Looks at the first batches of a data set of one's own, on the host: what they can only mean."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from lstd.base.types import ClipBatch, GroundTruth
+
+BATCHES = 10  # that are looked at: a dark beginning, or one without objects, says nothing
+_NOT_BOXES = "true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame"
+
+
+def unpacked(element: Any) -> tuple[Any, Any]:
+    """Returns clips and ground truth of an element of a data set, or of the specs of one.
+
+    Dicts with the names of the fields, as replicas get them, become what they stand for.
+
+    Raises:
+        ValueError: it is no pair of them; the message has the line that makes it one.
+    """
+    if not isinstance(element, (tuple, list)) or isinstance(element, ClipBatch) or len(element) < 2:
+        raise ValueError(
+            "a dataset of (ClipBatch, GroundTruth) is expected, got one of "
+            f"{_described(element)} alone; without ground truth there is nothing to compare with"
+        )
+    clip, truth, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(element))
+    if sample_weight is not None:
+        raise ValueError(
+            "a dataset of (ClipBatch, GroundTruth) is expected, got one with sample weights, which "
+            "a detection loss does not know: leave them out"
+        )
+    return _clips(clip), _ground_truth(truth)
+
+
+def _clips(given: Any) -> Any:
+    if isinstance(given, dict) and {"frames", "starts", "frame_index"} <= given.keys():
+        return ClipBatch(**{"video_id": None, **given})
+    if isinstance(given, ClipBatch) or hasattr(given, "dtype"):
+        return given
+    cure = "dataset.map(lambda frames, truth: (frames, truth)) with one tensor for frames"
+    if isinstance(given, dict) and given:
+        name = next((key for key in given if "frame" in str(key)), next(iter(given)))
+        cure = f"dataset.map(lambda inputs, truth: (inputs[{name!r}], truth))"
+    raise ValueError(
+        "the input of the model must be a lstd.ClipBatch, or frames [B, T, H, W, C]; got "
+        f"{_described(given)}: {cure}"
+    )
+
+
+def _ground_truth(given: Any) -> GroundTruth:
+    if isinstance(given, dict) and {"boxes", "classes"} <= given.keys() <= {*GroundTruth._fields}:
+        return GroundTruth(**given)
+    if not isinstance(given, GroundTruth):
+        cure = "lstd.GroundTruth(boxes, classes)"
+        if isinstance(given, dict):
+            cure = "lstd.GroundTruth(truth['boxes'], truth['classes'])"
+        elif isinstance(given, (tuple, list)) and len(given) == 2:
+            cure = "lstd.GroundTruth(*truth)"
+        raise ValueError(
+            f"ground truth must be a lstd.GroundTruth, got {_described(given)}: "
+            f"dataset.map(lambda clip, truth: (clip, {cure})), boxes [B, T, M, 4] before "
+            "classes [B, T, M]"
+        )
+    return given
+
+
+def _check_shapes(clip: Any, truth: GroundTruth) -> None:
+    """Raises unless clips and ground truth, or their specs, have the axes that they need."""
+    frames = clip.frames if isinstance(clip, ClipBatch) else clip
+    for name, part, shape, axes in (
+        ("frames", frames, [None] * 5, "[B, T, H, W, C]"),
+        ("ground_truth.boxes", truth.boxes, [None, None, None, 4], "[B, T, M, 4]"),
+        ("ground_truth.classes", truth.classes, [None] * 3, "[B, T, M]"),
+    ):
+        if not tf.TensorShape(part.shape).is_compatible_with(shape):
+            raise ValueError(f"{name} must be {axes}, got shape {tuple(part.shape)}")
+    if tf.as_dtype(frames.dtype) not in (tf.uint8, tf.float32):
+        raise ValueError(f"frames must be uint8 or float32, got {tf.as_dtype(frames.dtype).name}")
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(map(repr, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a tensor of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+
+
+class FirstBatches:
+    """Looks at the first batches while they are read, and says what is wrong with them.
+
+    Args:
+        num_classes: of the model.
+        stateful: the model carries its state from batch to batch.
+
+    Attributes:
+        error: what was found; the data set then ends with an error of TensorFlow's.
+    """
+
+    def __init__(self, *, num_classes: int, stateful: bool) -> None:
+        self.error: Exception | None = None
+        self._num_classes = num_classes
+        self._stateful = stateful
+        self._seen = 0
+        self._any_objects = False
+        self._warned = False
+
+    def watch(self, data: Any) -> Any:
+        """Returns the data as it is to be read: a data set, an iterator, or arrays (x, y).
+
+        Raises:
+            ValueError: its elements are no clips with ground truth; or, of arrays, as in `look`.
+        """
+        if isinstance(data, tf.data.Dataset):
+            _check_shapes(*unpacked(data.element_spec))
+            return data.enumerate().map(self._pass_on)
+        if isinstance(data, keras.utils.experimental.DatasetCreator):
+            make: Callable[..., tf.data.Dataset] = data
+            return keras.utils.experimental.DatasetCreator(
+                lambda context: self.watch(make(context))
+            )
+        if isinstance(data, (tuple, list)):
+            self.look(*unpacked(data))
+        elif isinstance(data, keras.utils.Sequence):
+            self.look(*unpacked(data[0]))
+        elif isinstance(data, Iterator):
+            return self._watched(data)
+        return data
+
+    def _watched(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self.look(*unpacked(batch))
+            yield batch
+
+    @tf.autograph.experimental.do_not_convert
+    def _pass_on(self, number: tf.Tensor, element: Any) -> Any:
+        """Returns the element of a `tf.data.Dataset`, after a look at it."""
+        clip, truth = unpacked(element)
+        bare = not isinstance(clip, ClipBatch)
+        clips = [clip] if bare else [clip.frames, clip.starts, clip.frame_index]
+
+        def look(boxes: tf.Tensor, classes: tf.Tensor, *clips: tf.Tensor) -> bool:
+            values = [value.numpy() for value in clips]
+            try:
+                self.look(
+                    values[0] if bare else ClipBatch(values[0], values[1], values[2], None),
+                    GroundTruth(boxes.numpy(), classes.numpy()),
+                )
+            except (ValueError, Warning) as error:
+                self.error = error
+            return self.error is None
+
+        sound = tf.cond(
+            number < BATCHES,
+            lambda: tf.py_function(look, [truth.boxes, truth.classes, *clips], tf.bool),
+            lambda: tf.constant(True),
+        )
+        with tf.control_dependencies([tf.debugging.Assert(sound, ["the data was refused"])]):
+            return tf.nest.map_structure(
+                lambda part: None if part is None else tf.identity(part), element
+            )
+
+    def look(self, clip: Any, truth: GroundTruth) -> None:
+        """Looks at a batch of arrays, if it is one of the first.
+
+        Raises:
+            ValueError: it can only be meant in another way than a model takes it.
+        """
+        self._seen += 1
+        if self._seen > BATCHES:
+            return
+        _check_shapes(clip, truth)
+        self._warn_of_memory(clip)
+        frames = clip.frames if isinstance(clip, ClipBatch) else clip
+        check_values(frames, truth, num_classes=self._num_classes, any_before=self._any_objects)
+        self._any_objects |= bool((np.asarray(truth.classes) >= 0).any())
+
+    def _warn_of_memory(self, clip: Any) -> None:
+        """Warns, once, where clips and model do not agree on what the memory holds."""
+        if self._warned:
+            return
+        text = ""
+        if not isinstance(clip, ClipBatch):
+            if self._stateful:
+                text = (
+                    "a stateful model that is given bare frames never empties its memory, not even "
+                    "where a video begins: give it a lstd.ClipBatch, whose `starts` say where, or "
+                    "build it with stateful=False"
+                )
+        elif not self._stateful:
+            starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
+            if (~starts[..., 0] & (numbers[..., 0] >= 0)).any():
+                text = (
+                    "clips go on where those before them ended, but this model is stateless and "
+                    "begins each with an empty memory: lstd.build_model(config.model, "
+                    "stateful=True, batch_size=B), or read them with data.train.clips: independent"
+                )
+        if text:
+            self._warned = True
+            warnings.warn(text, stacklevel=2)
+
+
+def check_values(
+    frames: Any, truth: GroundTruth, *, num_classes: int, any_before: bool = True
+) -> None:
+    """Refuses frames or boxes that can only be meant in another way.
+
+    Raises:
+        ValueError: so they are; says what came, and the line that mends it.
+    """
+    frames = np.asarray(frames)
+    problem = problem_of_frames(frames) or problem_of_boxes(
+        np.asarray(truth.boxes),
+        np.asarray(truth.classes),
+        num_classes=num_classes,
+        frame_size=frames.shape[-3:-1],
+        any_before=any_before,
+    )
+    if problem:
+        raise ValueError(problem)
+
+
+def problem_of_frames(frames: np.ndarray) -> str:
+    """Returns what is wrong with frames `[..., H, W, C]`, "" if they may be in [0, 255]."""
+    if frames.dtype.kind != "f" or not frames.size:
+        return ""
+    low, high = float(frames.min()), float(frames.max())
+    if not np.isfinite([low, high]).all():
+        return ""  # The step says which clip it was.
+    wanted = (
+        f"frames must be uint8, or float32 in [0, 255], got values from {low:.4g} to {high:.4g}"
+    )
+    if low < -0.4 and high <= 10:
+        return (
+            f"{wanted}: they look normalised, which the model does itself; undo it, for [-1, 1] "
+            "by (frames + 1) * 127.5"
+        )
+    # What is nearly black lies in [0, 1] too, but has no contrast there, or whole numbers.
+    if low >= 0 and 0.5 < high <= 1 and high - low > 0.5 and (frames % 1 != 0).mean() > 0.1:
+        return f"{wanted}: they look scaled to [0, 1]; give frames * 255"
+    if high > 512:
+        return f"{wanted}: of 16 bit, give frames / 257"
+    return ""
+
+
+def problem_of_boxes(
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    *,
+    num_classes: int,
+    frame_size: tuple[int, int],
+    any_before: bool = False,
+) -> str:
+    """Returns what is wrong with true boxes `[..., M, 4]` of classes `[..., M]`, "" if nothing is.
+
+    Rows of class -1 are padding, and may hold anything where other rows have a class, here or, with
+    `any_before`, in the batches before.
+    """
+    boxes, classes = boxes.reshape(-1, 4).astype(np.float64), classes.reshape(-1)
+    with np.errstate(invalid="ignore"):
+        heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    if not (classes >= 0).any():
+        if not any_before and ((heights > 0) & (widths > 0)).any():
+            return (
+                "all classes of the true boxes are below 0, which says that they are padding: "
+                f"classes are 0 to {num_classes - 1}, without background (and padding has zeros "
+                "for boxes)"
+            )
+        return ""
+    if classes.max() >= num_classes:
+        return (
+            f"ground_truth.classes hold {classes.max()}, but must be below num_classes "
+            f"{num_classes}: they are 0-based, without background; 1-based ones need classes - 1 "
+            "(and padding -1)"
+        )
+    objects = (classes >= 0) & np.isfinite(boxes).all(axis=-1)  # The step tells of the others.
+    first = _first(boxes, objects & ((boxes > 2) | (boxes < -1)).any(axis=-1))
+    if first:
+        height, width = frame_size
+        return (
+            f"{_NOT_BOXES}, got {first}: of pixels, give boxes / [{height}, {width}, {height}, "
+            f"{width}], the frame's size"
+        )
+    first = _first(boxes, objects & ((heights <= 0) | (widths <= 0)))
+    if not first:
+        return ""
+    y, x, h, w = boxes[objects].T
+    upside_down = ((heights < 0) | (widths < 0))[objects].any()
+    if upside_down and min(h.min(), w.min()) > 0 and max((y + h).max(), (x + w).max()) < 1.01:
+        return (
+            f"{_NOT_BOXES}, got {first}, upside down: of y, x, height, width, give "
+            "tf.concat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)"
+        )
+    return (
+        f"{_NOT_BOXES}, got {first}, which has no area or is upside down: leave it out, or give it "
+        "the class -1"
+    )
+
+
+def _first(boxes: np.ndarray, which: np.ndarray) -> str:
+    rows = np.flatnonzero(which)
+    return f"[{', '.join(f'{side:.4g}' for side in boxes[rows[0]])}]" if rows.size else ""

@@ -1,0 +1,1 @@
+"""The original's pipeline files as configs of lstd."""

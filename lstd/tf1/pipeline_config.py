@@ -1,0 +1,190 @@
+"""Reads the original's pipeline files (protobuf text, `.config`) into `lstd.Config`.
+
+Four steps, one file each: `text_proto` reads the syntax, `pipeline_fields` checks it against the
+table in `pipeline_schema`, `pipeline_settings` maps fields to keys by the tables in
+`pipeline_rules`, and here a config is made of it.
+
+A loaded config trains and evaluates as the original would, but for this:
+
+* Schedules count the frames of a video (`model.schedule_counts: video`). The original starts
+  counting anew with each unrolled clip, so its SKIP9 with clips of 4 frames is SKIP3; `unroll` does
+  that.
+* `train.steps` keeps lstd's default where the file names no steps; the original never stops.
+* In training a frame runs one backbone (`model.train_backbone_frames: scheduled`); the original ran
+  both on every frame.
+* A repeated field of an override replaces the values below it; protobuf would append to them.
+
+As in the original, `use_moving_average: false` leaves the averages on, with decay 0.9999, and
+frames are resized to the model's size before they are batched.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+from lstd.config import config as config_lib
+from lstd.config import config_io, schedule_names
+from lstd.config.config import Config
+from lstd.config.config_io import ConfigError
+from lstd.tf1 import pipeline_rules as rules
+from lstd.tf1.pipeline_fields import Fields, PipelineError
+from lstd.tf1.pipeline_schema import NO_COUNTERPART, NO_EFFECT
+from lstd.tf1.pipeline_settings import Setting, settings_of, value_at
+
+
+class PipelineConfigWarning(UserWarning):
+    """Says what of a pipeline file was read and not used."""
+
+
+def parse(text: str, *, source: str) -> Config:
+    """Returns the config that a pipeline file of the original describes.
+
+    Fields without counterpart here and fields without effect in the original are accepted; one
+    `PipelineConfigWarning` lists them with their lines.
+
+    Args:
+        text: the file's contents.
+        source: the file's name, for messages.
+
+    Raises:
+        ConfigError: text that is no text proto, an unknown field (with the closest match), a value
+            that lstd cannot do (with the possible ones), a missing part; all with the line.
+    """
+    try:
+        fields = Fields(text, source=source)
+        settings = settings_of(fields)
+    except PipelineError as error:
+        raise ConfigError(str(error)) from None
+    config = _build(Config(), settings, fields)
+    _warn(fields, config, extra=_differences(fields, config), stacklevel=4)  # load_config's caller
+    return config
+
+
+def apply_override(config: Config, text: str, *, source: str = "--config_override") -> Config:
+    """Returns the config with a fragment of a pipeline file laid over it.
+
+    Only what the fragment names is changed. A repeated field replaces the values before it. A block
+    that chooses something else, such as another optimizer, brings its defaults along.
+
+    >>> fragment = "model { ssd { num_classes: 7 } }"
+    >>> apply_override(Config(), fragment).model.num_classes
+    7
+
+    Raises:
+        ConfigError: as in `parse`, but for missing parts; also for another feature extractor type.
+    """
+    try:
+        fields = Fields(text, source=source)
+        settings = settings_of(fields, current=config_lib.to_dict(config))
+    except PipelineError as error:
+        raise ConfigError(str(error)) from None
+    result = _build(config, settings, fields)
+    _warn(fields, result, extra=[], stacklevel=3)
+    return result
+
+
+def _build(base: Config, settings: dict[str, Setting], fields: Fields) -> Config:
+    data = config_lib.to_dict(base)
+    for key, setting in settings.items():
+        parent, _, last = key.rpartition(".")
+        place = _place(data, parent)
+        place[int(last) if isinstance(place, list) else last] = setting.value
+    try:
+        return config_io.from_dict(data, source=fields.source)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_origin(str(error), settings, fields)}") from None
+
+
+def _place(data: dict[str, Any], key: str) -> Any:
+    if value_at(data, key) is None:  # hard-negative mining that was off
+        above, _, last = key.rpartition(".")
+        value_at(data, above)[last] = {}
+    return value_at(data, key)
+
+
+def _origin(message: str, settings: dict[str, Setting], fields: Fields) -> str:
+    """Returns which lines of the file gave the keys that an error of the config names."""
+    words = set(re.findall(r"\w+", message))
+    lines = {
+        f"line {fields.line_of(setting.source)} ({setting.source})"
+        for key, setting in settings.items()
+        if key.rpartition(".")[2] in words and setting.source in fields
+    }
+    return "; from " + ", ".join(sorted(lines)) if lines else ""
+
+
+def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) -> None:
+    unused: dict[str, list[str]] = {NO_COUNTERPART: [], NO_EFFECT: []}
+    for path, item in fields.given.items():
+        if note := _why_unused(path, item.spec.note, fields, config):
+            unused[note].append(f"{_short(path)} (line {item.line})")
+    parts = [f"ignored, {note}: {', '.join(paths)}" for note, paths in unused.items() if paths]
+    if parts or extra:
+        text = "".join(f"\n  {part}" for part in (*parts, *extra))
+        warnings.warn(f"{fields.source}:{text}", PipelineConfigWarning, stacklevel=stacklevel)
+
+
+def _why_unused(path: str, note: str, fields: Fields, config: Config) -> str:
+    """Returns the reason why a given field is not used, or '' for one that is."""
+    reader = re.match(r"eval_input_reader\[(\d+)\]", path)
+    name = path.rpartition(".")[2]
+    if reader and reader[1] != "0":
+        return ""  # further blocks have a sentence of their own
+    if reader and name in ("shuffle", "shuffle_buffer_size"):
+        return NO_COUNTERPART  # evaluation reads the videos in order; the result is the same
+    if path == "eval_config.metrics_set":
+        return "" if fields[path] == ("coco_evaluation_all_frames",) else NO_COUNTERPART
+    if path == "train_config.optimizer.use_moving_average" and not fields[path]:
+        return NO_EFFECT
+    is_single = config.model.backbone == rules.SINGLE
+    if path.startswith("lstm_model.") and is_single and name in rules.INTERLEAVED_ONLY:
+        return NO_EFFECT
+    return note
+
+
+def _short(path: str) -> str:
+    parts = path.split(".")
+    return path if len(parts) < 3 else f"{parts[0]}...{parts[-1]}"
+
+
+def _differences(fields: Fields, config: Config) -> list[str]:
+    """Returns a sentence for each thing that is not as the file, or the original, would have it."""
+    found = []
+    readers = fields.blocks("eval_input_reader")
+    if len(readers) > 1:
+        lines = [fields.line_of(path) for path in readers]
+        found.append(
+            f"of {len(readers)} eval_input_reader blocks the first counts, as in the original: the "
+            f"one in line {lines[0]}, not line {', '.join(map(str, lines[1:]))}"
+        )
+    if "train_config" in fields and not fields["train_config.num_steps"]:
+        found.append(
+            "train_config.num_steps is not given, so the original never stops; here train.steps is "
+            f"{config.train.steps}"
+        )
+    if "train_config" in fields and config.model.backbone == rules.INTERLEAVED:
+        found.append(
+            "in training a frame runs the backbone of its turn only; the original runs both, which "
+            "model.train_backbone_frames: all does"
+        )
+    for rate in rules.LEARNING_RATES:
+        path = f"{rate}.cosine_decay_learning_rate"
+        if path in fields and fields[f"{path}.warmup_steps"]:
+            first = fields[f"{path}.warmup_learning_rate"]
+            found.append(f"the original warms up from a learning rate of {first}, lstd from 0")
+    model, data = config.model, config.data
+    found += _counting(model.train_schedule, data.train.unroll_length)
+    found += _counting(model.eval_schedule, data.evaluation.unroll_length)
+    return found
+
+
+def _counting(schedule: str, clip_length: int) -> list[str]:
+    skipped = schedule_names.skip_of(schedule)
+    if skipped is None or clip_length % (skipped + 1) == 0:
+        return []
+    return [
+        f"{schedule} counts the frames of the video; the original starts anew with every clip of "
+        f"{clip_length} frames, which model.schedule_counts: unroll does"
+    ]

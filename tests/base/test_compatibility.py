@@ -1,0 +1,295 @@
+"""The check of Keras 2 and TensorFlow, and the public names of `lstd`."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import lstd
+from lstd.base import compatibility
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "tf_keras"),
+    [
+        ("2.21.0", "2.21.0"),
+        ("2.21.0", "2.21.3"),
+        ("2.16.2", "2.16.0rc1"),
+        ("2.22.0.dev20260101", "2.22.0"),
+        ("", "2.21.0"),  # a build of one's own
+        ("2.21.0", ""),
+    ],
+)
+def test_same_minor_versions_pass(tensorflow: str, tf_keras: str) -> None:
+    compatibility.check_versions(tensorflow=tensorflow, tf_keras=tf_keras)
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "tf_keras", "told"),
+    [
+        ("2.21.0", "2.19.0", ["2.21.0", "2.19.0", 'pip install "tf-keras==2.21.*"']),
+        ("2.19.1", "2.21.0", ["2.19.1", "2.21.0", 'pip install "tf-keras==2.19.*"']),
+        ("2.2.0", "2.21.0", ['pip install "tf-keras==2.2.*"']),  # 2.2 is not 2.21
+        ("2.21.0", None, ["not installed", 'pip install "tf-keras==2.21.*"']),
+        ("", None, ["not installed", "pip install tf-keras"]),
+        (None, "2.21.0", ["pip install tensorflow"]),
+        (None, None, ["pip install tensorflow"]),
+    ],
+)
+def test_other_versions_raise_with_the_command_that_mends_it(
+    tensorflow: str | None, tf_keras: str | None, told: list[str]
+) -> None:
+    with pytest.raises(ImportError) as raised:
+        compatibility.check_versions(tensorflow=tensorflow, tf_keras=tf_keras)
+
+    message = str(raised.value)
+    assert all(part in message for part in told), message
+    assert "\n" not in message
+
+
+def test_keras_2_is_asked_for_before_tensorflow_is_imported() -> None:
+    environment: dict[str, str] = {}
+
+    assert compatibility.use_legacy_keras(environment, {})
+    assert environment == {"TF_USE_LEGACY_KERAS": "1"}
+
+
+def test_keras_2_is_asked_for_while_tf_keras_is_untouched() -> None:
+    environment: dict[str, str] = {}
+
+    assert compatibility.use_legacy_keras(environment, {"tensorflow": _tensorflow()})
+    assert environment == {"TF_USE_LEGACY_KERAS": "1"}
+
+
+def test_what_somebody_has_chosen_stays() -> None:
+    keras_3 = {"TF_USE_LEGACY_KERAS": "0"}
+    keras_2 = {"TF_USE_LEGACY_KERAS": "True"}
+
+    assert not compatibility.use_legacy_keras(keras_3, {})
+    assert compatibility.use_legacy_keras(keras_2, {})
+    assert (keras_3, keras_2) == ({"TF_USE_LEGACY_KERAS": "0"}, {"TF_USE_LEGACY_KERAS": "True"})
+
+
+@pytest.mark.parametrize(
+    ("name", "keras_2"),
+    [
+        ("keras._tf_keras.keras", False),
+        ("keras._tf_keras", False),
+        ("keras.api._v2.keras", True),
+        ("tf_keras.api._v2.keras", True),
+        ("tf_keras", True),
+    ],
+)
+def test_keras_that_is_already_there_decides(name: str, keras_2: bool) -> None:
+    tensorflow = ModuleType("tensorflow")
+    tensorflow.__dict__["keras"] = ModuleType(name)
+    environment: dict[str, str] = {}
+
+    assert compatibility.use_legacy_keras(environment, {"tensorflow": tensorflow}) is keras_2
+    assert environment == {}
+
+
+@pytest.mark.parametrize(("version", "keras_2"), [("keras_3", False), ("tf_keras", True)])
+def test_loader_that_somebody_kept_tells_what_it_chose(version: str, keras_2: bool) -> None:
+    tensorflow = _tensorflow(_tfll_initialized=True, _tfll_keras_version=version)
+
+    assert compatibility.use_legacy_keras({}, {"tensorflow": tensorflow}) is keras_2
+
+
+def test_tensorflow_without_the_private_attributes_counts_as_in_time() -> None:
+    without_keras = ModuleType("tensorflow")
+    plain = ModuleType("tensorflow")
+    plain.__dict__["keras"] = 1  # no __dict__
+    unknown = ModuleType("tensorflow")
+    unknown.__dict__["keras"] = ModuleType("something_new")
+
+    for tensorflow in (without_keras, plain, unknown):
+        assert compatibility.use_legacy_keras({}, {"tensorflow": tensorflow})
+
+
+def test_asking_does_not_make_tensorflow_choose() -> None:
+    tensorflow = _tensorflow()
+
+    compatibility.use_legacy_keras({}, {"tensorflow": tensorflow})
+
+    assert tensorflow.__dict__["keras"].touched == []
+
+
+def test_keras_3_in_use_is_warned_about_once_and_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_use = ModuleType("tensorflow")
+    in_use.__dict__["keras"] = ModuleType("keras._tf_keras.keras")
+    monkeypatch.setitem(sys.modules, "tensorflow", in_use)
+
+    with pytest.warns(UserWarning, match="import tf_keras as keras") as caught:
+        compatibility.ensure()
+
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("litert", ["2.3.0", None])
+def test_litert_alone_is_enough_to_run_files(
+    monkeypatch: pytest.MonkeyPatch, litert: str | None
+) -> None:
+    versions = {"ai_edge_litert": litert}
+    monkeypatch.setattr(compatibility, "_version", lambda module, _: versions.get(module))
+    if litert is None:
+        with pytest.raises(ImportError, match="pip install tensorflow"):
+            compatibility.ensure()
+    else:
+        compatibility.ensure()
+
+
+def test_installed_versions_pass_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compatibility.ensure()
+
+
+@pytest.mark.parametrize(
+    ("name", "debug", "code"), [("lstd-train", "0", 2), ("lstd-train", "1", 1), ("mine.py", "0", 1)]
+)
+def test_a_command_tells_versions_that_do_not_fit_in_one_sentence(
+    tmp_path: Path, name: str, debug: str, code: int
+) -> None:
+    script = tmp_path / name
+    script.write_text(
+        "import sys\n"
+        "from importlib import metadata\n"
+        "metadata.version = lambda name: '2.20.0' if 'keras' in name else '2.21.0'\n"
+        "from lstd.cli.train import main\n"
+        "sys.exit(main())\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, str(script), "--config=sowbug_demo"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LSTD_DEBUG": debug},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert "TensorFlow is 2.21.0 and tf_keras is 2.20.0: pip install" in done.stderr
+    if code == 2:
+        assert done.stderr.startswith("lstd-train: error: lstd needs TensorFlow and tf_keras of")
+        assert done.stderr.count("\n") == 1
+    else:
+        assert "Traceback" in done.stderr
+
+
+def test_real_tf_keras_becomes_keras_2_when_lstd_comes_after_tensorflow() -> None:
+    program = (
+        "import tensorflow as tf, lstd, tf_keras\n"
+        "print(tf.keras.layers.Layer is tf_keras.layers.Layer)"
+    )
+
+    assert _run(program, TF_USE_LEGACY_KERAS=None).stdout.strip() == "True"
+
+
+def test_real_keras_3_is_noticed_when_lstd_comes_too_late() -> None:
+    told = _run(
+        "import tensorflow as tf; tf.keras.layers; import lstd", TF_USE_LEGACY_KERAS=None
+    ).stderr
+
+    assert told.count(compatibility.KERAS_3_WARNING) == 1
+    assert "<string>:1: UserWarning" in told  # the line that imports lstd, not one of ours
+
+
+def test_import_of_lstd_is_quick() -> None:
+    program = (
+        "import sys, lstd, lstd.cli.common\n"
+        "lstd.load_config\n"
+        "heavy = {'tensorflow', 'tf_keras', 'numpy', 'pydantic', 'pycocotools'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    assert _run(program).stdout.strip() == "[]"
+
+
+def test_public_names_bring_no_library_that_only_some_need() -> None:
+    program = (
+        "import sys, tensorflow, tf_keras\n"
+        "before = set(sys.modules)\n"  # tf_keras itself imports PIL where it is installed
+        "import lstd\n"
+        "for name in lstd.__all__: getattr(lstd, name)\n"
+        "seldom = {'av', 'cv2', 'PIL', 'matplotlib', 'pycocotools', 'hotcoco', 'ai_edge_litert'}\n"
+        "print(sorted(seldom & set(sys.modules) - before))"
+    )
+
+    assert _run(program).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", lstd.__all__)
+def test_public_name_resolves(name: str) -> None:
+    value = getattr(lstd, name)
+
+    assert value is not None
+    assert name in dir(lstd)
+    if name in lstd._MODULES:
+        assert not isinstance(value, ModuleType)
+        assert value is getattr(importlib.import_module(lstd._MODULES[name]), name)
+
+
+def test_all_table_and_imports_for_type_checkers_agree() -> None:
+    tree = ast.parse((ROOT / "lstd" / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    for_type_checkers = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert for_type_checkers == lstd._MODULES
+    assert {*lstd._MODULES, "__version__"} == set(lstd.__all__)
+
+
+def test_no_public_name_equals_a_module() -> None:
+    modules = {path.stem for path in (ROOT / "lstd").iterdir()}
+
+    assert not modules & set(lstd.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'build_modle'"):
+        _ = lstd.build_modle
+
+
+def _tensorflow(**private: object) -> ModuleType:
+    """Returns a module with a `keras` that notes which attributes it is asked for."""
+
+    class Loader(ModuleType):
+        touched: list[str]
+
+        def __getattr__(self, name: str) -> object:
+            self.__dict__["touched"].append(name)
+            raise AttributeError(name)
+
+    tensorflow = ModuleType("tensorflow")
+    tensorflow.__dict__["__version__"] = "2.21.0"
+    loader = Loader("keras")
+    loader.__dict__.update({"_tfll_initialized": False, **private, "touched": []})
+    tensorflow.__dict__["keras"] = loader
+    return tensorflow
+
+
+def _run(program: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    merged = {**os.environ, **environment}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={name: value for name, value in merged.items() if value is not None},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )

@@ -1,0 +1,166 @@
+"""Label maps: the original's text proto, and plain lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstd.base import label_map
+
+
+def load(folder: Path, text: str) -> tuple[str, ...]:
+    path = folder / "labels.pbtxt"
+    path.write_text(text, encoding="utf-8")
+    return label_map.load(path)
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(ValueError, match=r"labels\.pbtxt") as caught:
+        load(folder, text)
+    return str(caught.value)
+
+
+def test_ids_give_the_order_and_are_shifted_to_zero(tmp_path: Path) -> None:
+    text = """
+        # three classes
+        item { id: 3 name: 'cat' }
+        item: { name: "car", id: 1, }
+        item {
+          id: 2
+          name: 'dog'
+        }
+    """
+    assert load(tmp_path, text) == ("car", "dog", "cat")
+
+
+def test_one_class_is_enough(tmp_path: Path) -> None:
+    assert load(tmp_path, "item{id:1 name:'sowbug'}") == ("sowbug",)
+
+
+def test_display_name_is_preferred_and_other_known_fields_are_passed_over(tmp_path: Path) -> None:
+    text = """
+        item { id: 1 name: '/m/01' display_name: 'ant'
+               keypoints { id: 1 label: 'head' } ancestor_ids: 2 frequency: RARE instance_count: 4 }
+        item { id: 2 name: 'bee' }
+    """
+    assert load(tmp_path, text) == ("ant", "bee")
+
+
+@pytest.mark.parametrize(
+    "text", ["ant\nbee\n", "ant\r\nbee", "  ant \n bee\n\n\n", "\ufeffant\nbee"]
+)
+def test_plain_list_has_one_name_a_line(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, text) == ("ant", "bee")
+
+
+def test_plain_names_may_hold_spaces_colons_and_the_word_item(tmp_path: Path) -> None:
+    assert load(tmp_path, "traffic light\nitem\nid: 3\n") == ("traffic light", "item", "id: 3")
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    assert "is empty" in refusal(tmp_path, "\n\n")
+
+
+def test_empty_line_inside_a_list_is_named(tmp_path: Path) -> None:
+    assert "line 2 is empty" in refusal(tmp_path, "ant\n\nbee\n")
+
+
+def test_missing_ids_are_named(tmp_path: Path) -> None:
+    text = "item {id: 1 name: 'a'} item {id: 5 name: 'e'} item {id: 3 name: 'c'}"
+    assert "missing ids: 2, 4." in refusal(tmp_path, text)
+
+
+def test_gap_of_a_thousand_million_ids_is_refused_at_once(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "item {id: 1000000000 name: 'a'}")
+    assert "missing ids: 1, 2, 3" in message
+    assert "20 and more" in message
+
+
+def test_doubled_ids_are_named(tmp_path: Path) -> None:
+    text = "item {id: 1 name: 'a'} item {id: 2 name: 'b'} item {id: 2 name: 'c'}"
+    assert "doubled ids: 2." in refusal(tmp_path, text)
+
+
+def test_ids_below_one_are_named_with_line(tmp_path: Path) -> None:
+    text = "item {id: 1 name: 'a'}\nitem {id: 0 name: 'background'}\nitem {id: -3 name: 'b'}"
+    message = refusal(tmp_path, text)
+    assert "id 0 in line 2 ('background') is below 1" in message
+    assert "id -3 in line 3 ('b') is below 1" in message
+    assert "background has none" in message
+
+
+def test_items_without_id_or_name_are_named_together(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "item {name: 'a'}\nitem {id: 1}")
+    assert "the item in line 1 has no id" in message
+    assert "the item in line 2 has no name" in message
+
+
+def test_doubled_names_are_named(tmp_path: Path) -> None:
+    assert "two classes: ant" in refusal(tmp_path, "ant\nbee\nant\n")
+    assert "two classes: ant" in refusal(
+        tmp_path, "item {id: 1 name: 'ant'} item {id: 2 name: 'ant'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("item {\n id: 1 nmae: 'a'}", "line 2: unknown field 'nmae' in item; did you mean 'name'?"),
+        ("item {id: 1 name: 'a'}\nitems {id: 2}", "line 2: expected 'item {', found 'items'"),
+        ("item {id: 'one' name: 'a'}", "line 1: expected a whole number for id, got one"),
+        ("item {id: 1.0 name: 'a'}", "line 1: expected a whole number for id, got 1.0"),
+        ("item {id: 1 name: ant}", "line 1: expected a quoted string for name, got ant"),
+        ("item {id: 1 name: 'a'", "line 1: expected '}'"),
+    ],
+)
+def test_broken_label_maps_are_refused_with_line(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in refusal(tmp_path, text)
+
+
+def test_file_that_is_not_there_is_an_os_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt: cannot read the label map"):
+        label_map.load(tmp_path / "nowhere.txt")
+
+
+def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.bin"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ValueError, match="not a text file"):
+        label_map.load(path)
+
+
+@pytest.mark.parametrize("letter", ["\n", "\x0b", "\x1b", "\x85", "\u2028", "\ud800"])
+def test_a_name_that_would_break_a_line_or_control_a_terminal_is_refused(letter: str) -> None:
+    with pytest.raises(ValueError, match=r"here: the class name 'a\\[nxu]\w*b' holds a control"):
+        label_map.checked(["ant", f"a{letter}b"], where="here")
+
+
+def test_more_classes_than_anybody_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="here: 25001 classes, expected at most 25000"):
+        label_map.checked(["a"] * 25_001, where="here")
+
+
+@pytest.mark.parametrize("name", [False, None, 1.5, " "])
+def test_what_is_no_text_is_no_name(name: Any) -> None:
+    with pytest.raises(ValueError, match="here: class 2 "):
+        label_map.checked([7, name], where="here")
+    assert label_map.checked([7], where="here") == ("7",)
+
+
+def test_names_of_any_script_are_kept() -> None:
+    names = ("ö 🐜", "a\u200cb", "no", "c#", "it's")
+    assert label_map.checked(names, where="here") == names
+
+
+def test_a_line_of_a_list_ends_at_line_breaks_only(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the class name 'a\\x0cb' holds a control character"):
+        load(tmp_path, "a\x0cb\nc\n")
+
+
+def test_a_class_without_a_name_is_called_by_its_number() -> None:
+    names = [label_map.name_of(["a", "b"], index) for index in (1, 2, -1)]
+    assert names == ["b", "class 2", "class -1"]
+    assert label_map.or_numbers((), num_classes=2) == ("class 0", "class 1")
+    assert label_map.or_numbers(["a", "b"], num_classes=2) == ("a", "b")

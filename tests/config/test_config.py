@@ -1,0 +1,326 @@
+"""Configs: YAML in and out, overrides, and what their errors say."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import lstd
+from lstd.config import augmentation_config, config_io
+from lstd.config.config import Config
+from lstd.config.config_io import ConfigError
+from lstd.config.model_config import ConvConfig, HardNegativeConfig, ModelConfig
+from lstd.tf1.load_config import load_config
+
+CONFIGS = Path(__file__).resolve().parent.parents[1] / "configs"
+
+
+def load(folder: Path, text: str) -> Config:
+    path = folder / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    assert str(folder / "x.yaml") in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "model: {}\n"])
+def test_what_a_file_leaves_out_keeps_its_default(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, text) == Config()
+
+
+def test_values_arrive_with_their_types(tmp_path: Path) -> None:
+    text = """
+model:
+  depth_multipliers: [0.5]
+  labels: [ant, bee]
+  num_classes: 2
+  low_resolution: false
+  box_scale_factors: [10, 10, 5, 5]
+  loss: {hard_negatives: null}
+data:
+  train:
+    augmentation: [{name: vertical_flip, probability: 1}]
+"""
+    config = load(tmp_path, text)
+    assert config.model.depth_multipliers == (0.5,)
+    assert config.model.labels == ("ant", "bee")
+    assert config.model.low_resolution is False
+    assert config.model.loss.hard_negatives is None
+    assert isinstance(config.model.box_scale_factors[0], float)
+    (augmentation,) = config.data.train.augmentation
+    assert augmentation == augmentation_config.VerticalFlip(probability=1.0)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_saved_config_loads_equal(tmp_path: Path, path: Path) -> None:
+    config = load_config(path)
+    config_io.save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+    assert [file.name for file in tmp_path.iterdir()] == ["saved.yaml"]
+
+
+def test_saved_default_config_loads_equal(tmp_path: Path) -> None:
+    config_io.save_config(Config(), tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == Config()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_config_opens_with_paper_command_duration_and_result(path: Path) -> None:
+    head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    for word in ("Paper:", "Command:", "Duration:", "Result:"):
+        assert any(line.startswith(f"# {word}") for line in head), word
+    assert any(f"configs/{path.name}" in line for line in head)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("modle: {}", "unknown key 'modle'; did you mean 'model'?"),
+        ("model: {num_clases: 3}", "unknown key 'model.num_clases'; did you mean 'num_classes'?"),
+        (
+            "data: {train: {augmentation: [{nam: horizontal_flip}]}}",
+            "unknown key 'data.train.augmentation.0.nam'; did you mean 'name'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: horizontal_flp}]}}",
+            "augmentation.0.name: unknown name 'horizontal_flp'; did you mean 'horizontal_flip'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: brightness, max_delt: 0.1}]}}",
+            "unknown key 'data.train.augmentation.0.max_delt'; did you mean 'max_delta'?",
+        ),
+        (
+            "data: {train: {augmentation: [{name: brightness, min_factor: 0.1}]}}",
+            "augmentation.0.min_factor'; expected one of name, probability, max_delta",
+        ),
+        (
+            "data: {train: {augmentation: [{probability: 0.1}]}}",
+            "augmentation.0: 'name' is missing; expected one of horizontal_flip, vertical_flip",
+        ),
+        (
+            "model: {loss: {hard_negatives: {iou_treshold: 0.5}}}",
+            "unknown key 'model.loss.hard_negatives.iou_treshold'; did you mean 'iou_threshold'?",
+        ),
+        ("export: {zzz: 1}", "unknown key 'export.zzz'; expected one of max_detections"),
+    ],
+)
+def test_unknown_keys_get_their_closest_match(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model: {num_classes: three}", ("model.num_classes", "integer", '"three"')),
+        ("model: {num_classes: 2.5}", ("model.num_classes", "2.5")),
+        ("model: {low_resolution: 1}", ("model.low_resolution", "boolean")),
+        ("model: {backbone: resnet}", ("model.backbone", "mobilenet_v1", "resnet")),
+        ("model: 3", ("model", "3")),
+        ("train: {steps: 0}", ("train: steps must be at least 1",)),
+        ("data: {train: {batch_size: 0}}", ("data.train: batch_size must be at least 1",)),
+    ],
+)
+def test_wrong_values_are_named_with_key_and_value(
+    tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    message = refusal(tmp_path, text)
+    for word in words:
+        assert word in message
+
+
+def test_number_that_yaml_reads_as_text_is_explained(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "train: {learning_rate: {initial: 1e-3}}")
+    assert "train.learning_rate.initial" in message
+    assert "YAML reads '1e-3' as text, write 0.001" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [1\nb: 2", "line 2: not valid YAML"),
+        ("- 1\n- 2", "expected sections such as `model:`, found list"),
+        ("just text", "expected sections such as `model:`, found str"),
+        ("train: {seed: 2001-99-99}", "line 1: not valid YAML: '2001-99-99' is no timestamp"),
+    ],
+)
+def test_file_that_is_no_config_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in refusal(tmp_path, text)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the config: No such file"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"state_depth": 30}, "state_depth 30 is not divisible by groups 4"),
+        ({"scale_state": True}, "clip_state and scale_state exclude each other"),
+        ({"input_height": 300}, "input_height must be a multiple of 32, at least 64.*got 300"),
+        ({"input_width": 32}, "input_width must be a multiple of 32, at least 64.*got 32"),
+        ({"labels": ("ant",)}, "labels has 1 names for num_classes 30; set both"),
+        ({"labels": ("ant", "ant"), "num_classes": 2}, "labels holds a name twice"),
+        ({"depth_multipliers": (1.0, 0.5, 0.25)}, "depth_multipliers needs one or two numbers"),
+        ({"lstm_cell": "bottleneck"}, "lstm_cell 'bottleneck' serves a single backbone"),
+        ({"backbone": "mobilenet_v1"}, "backbone 'mobilenet_v1' has no low-resolution twin"),
+        ({"feature_map_depths": (64,)}, "anchors.num_layers is 5, but the model has 2 feature"),
+        ({"eval_schedule": "SKIP"}, "eval_schedule: unknown schedule 'SKIP'"),
+        (
+            {"train_schedule": "ADAPTIVE"},
+            "train_schedule: the ADAPTIVE schedule is not available",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(
+    values: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ModelConfig(**values)  # type: ignore[arg-type]
+
+
+def test_configs_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().model.num_classes = 3  # type: ignore[misc]
+
+
+def test_override_sets_values_in_order_and_leaves_the_rest() -> None:
+    config = config_io.override(
+        Config(), ["train.steps=2", "train.steps=7", "model.feature_extractor.l2_weight=0"]
+    )
+    assert config.train.steps == 7
+    assert config.model.feature_extractor == ConvConfig(l2_weight=0.0)
+    assert dataclasses.replace(config.train, steps=400000) == Config().train
+
+
+def test_override_reads_lists_null_and_text() -> None:
+    config = config_io.override(
+        Config(),
+        [
+            "data.train.input_path=[a.tfrecord, b=c.tfrecord]",
+            "model.loss.hard_negatives=null",
+            "data.label_map_path=labels.txt",
+        ],
+    )
+    assert config.data.train.input_path == ("a.tfrecord", "b=c.tfrecord")
+    assert config.model.loss.hard_negatives is None
+    assert config.data.label_map_path == "labels.txt"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["model.num_classes=3", "model.labels=[no, 1, null]"],
+        ["model={num_classes: 3, labels: [no, 1, null]}"],
+    ],
+)
+def test_class_names_are_text_whatever_they_look_like(tmp_path: Path, settings: list[str]) -> None:
+    config = config_io.override(Config(), settings)
+    assert config.model.labels == ("no", "1", "null")
+    config_io.save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+    (tmp_path / "c.yaml").write_text("model:\n  num_classes: 3\n  labels: [no, 1, null]\n")
+    assert load_config(tmp_path / "c.yaml").model.labels == ("no", "1", "null")
+
+
+def test_override_opens_a_section_that_was_null() -> None:
+    without = config_io.override(Config(), ["model.loss.hard_negatives=null"])
+    config = config_io.override(without, ["model.loss.hard_negatives.iou_threshold=0.5"])
+    assert config.model.loss.hard_negatives == HardNegativeConfig(iou_threshold=0.5)
+
+
+def test_empty_override_changes_nothing() -> None:
+    assert config_io.override(Config(), []) == Config()
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("train.steps", "expected section.key=value"),
+        ("=3", "expected section.key=value"),
+        ("train.stpes=3", "unknown key 'train.stpes'; did you mean 'steps'?"),
+        ("trian.steps=3", "unknown key 'trian'; did you mean 'train'?"),
+        ("train.steps.more=3", "steps is a value, not a section"),
+        ("train.steps=[", "is not valid YAML"),
+        ("train.seed=2001-99-99", "train.seed=2001-99-99: '2001-99-99' is not valid YAML"),
+        ("train.steps=1e3", "train.steps"),
+        ("model.state_depth=30", "is not divisible by groups"),
+        ("model.groups=0", "model: groups must be at least 1"),
+        ("model.groups=-4", "model: groups must be at least 1"),
+        ("model.min_depth=-5", "model: min_depth must not be negative"),
+        ("model.feature_map_depths=[0, 0, 0, 0]", "model: feature_map_depths must be at least 1"),
+        ("model.feature_map_depth_multiplier=-1", "feature_map_depth_multiplier must be finite"),
+        ("model.depth_multipliers=[.inf]", "depth_multipliers is inf, expected at most 10"),
+        ("model.anchors.base_anchor_height=-1", "base_anchor_height must be above 0"),
+        ("model.anchors.base_anchor_width=0", "base_anchor_width must be above 0"),
+        ("model.anchors.interpolated_scale_aspect_ratio=-1", "ratio must not be negative"),
+        ("model.loss.huber_delta=0", "model.loss: huber_delta must be finite and above 0"),
+        ("model.loss.huber_delta=.inf", "huber_delta must be finite and above 0"),
+        ("model.loss.focal_gamma=-2", "focal_gamma must be finite and not negative"),
+        ("model.loss.focal_alpha=3", "focal_alpha must be in [0, 1]"),
+        ("model.loss.localization_weight=-1", "localization_weight must be finite and not"),
+        ("model.loss.classification_weight=-1", "classification_weight must be finite and not"),
+        (
+            "model.loss.hard_negatives.max_negatives_per_positive=-3",
+            "model.loss.hard_negatives: max_negatives_per_positive must not be negative",
+        ),
+        ("model.loss.hard_negatives.min_negatives_per_image=-3", "image must not be negative"),
+        ("model.postprocessing.score_threshold=.nan", "score_threshold must be a number"),
+        ("train.optimizer.momentum=2", "train.optimizer: momentum must be in [0, 1)"),
+        ("train.optimizer.decay=5", "train.optimizer: decay must be in [0, 1]"),
+        ("train.optimizer.decay=.nan", "train.optimizer: decay must be in [0, 1]"),
+        ("train.optimizer.beta_1=1", "beta_1 must be in [0, 1)"),
+        ("train.optimizer.beta_2=-0.1", "beta_2 must be in [0, 1)"),
+        ("train.optimizer.weight_decay=-1", "weight_decay must be finite and not negative"),
+        ("train.learning_rate.decay_factor=-1", "decay_factor must be finite and above 0"),
+        ("train.learning_rate.initial=.inf", "initial must be finite and above 0"),
+        ("evaluation.schedules=[]", "evaluation: schedules needs at least one"),
+        ("evaluation.min_score_threshold=.nan", "min_score_threshold must be a number"),
+    ],
+)
+def test_bad_overrides_are_refused(setting: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_io.override(Config(), [setting])
+    assert str(caught.value).startswith("--set ")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "model.min_depth=0",
+        "model.anchors.interpolated_scale_aspect_ratio=0",
+        "model.loss.localization_weight=0",
+        "model.loss.focal_gamma=0",
+        "model.loss.hard_negatives.max_negatives_per_positive=0",
+        "model.postprocessing.score_threshold=-.inf",
+        "train.optimizer.momentum=0",
+        "train.optimizer.decay=1",
+        "train.optimizer.clip_norm=0",
+        "train.learning_rate.decay_factor=1",
+    ],
+)
+def test_values_at_the_edge_of_what_means_something_are_accepted(setting: str) -> None:
+    config_io.override(Config(), [setting])
+
+
+def test_config_that_comes_with_lstd_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lstd.list_configs() == sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    assert lstd.load_config("sowbug_demo") == load_config(CONFIGS / "sowbug_demo.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sowbug_demo").write_text("train: {steps: 3}")
+    assert lstd.load_config("sowbug_demo").train.steps == 3  # a file of the user's comes first
+
+
+def test_missing_config_is_told_with_those_that_come_with_lstd() -> None:
+    with pytest.raises(ConfigError, match=r"^sowbug: cannot read .*; with lstd come .*sowbug_demo"):
+        lstd.load_config("sowbug")

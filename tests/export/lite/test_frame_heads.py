@@ -1,0 +1,58 @@
+"""Feature maps and heads of a memory in parts are those of the whole memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.export.lite import frame_heads
+from lstd.layers.box_predictor import BoxPredictor
+from lstd.layers.feature_maps import FeatureMaps
+from tests import tiny
+
+DEPTHS = {"depths": (12, 12, 8), "middle_depths": (4, 4, 4)}
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as the second paper": ({}, {}),
+    "depthwise maps": ({"use_depthwise": True}, {}),
+    "with the map before": ({"use_depthwise": True, "pool_residual": True}, {}),
+    "dense heads": ({}, {"use_depthwise": False}),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("grid", [(4, 4), (5, 3), (1, 2)])
+def test_predictions_equal_those_of_the_layers(variant: str, grid: tuple[int, int]) -> None:
+    """Down to maps of one pixel, which most of a kernel does not meet."""
+    for_maps, for_heads = VARIANTS[variant]
+    maps = FeatureMaps(**DEPTHS, **for_maps)
+    heads = BoxPredictor(anchors_per_location=(3, 2, 2, 1), num_classes=2, **for_heads)
+    memory = tf.random.stateless_uniform([1, *grid, 12], seed=(0, 1), maxval=6.0)
+    heads(maps(memory))
+    tiny.scramble(maps)
+    tiny.scramble(heads)
+    expected = heads(maps(memory))
+    for sizes in ([12], [8, 4], [4, 4, 4]):
+        found = frame_heads.predictions(maps, heads, tf.split(memory, sizes, axis=-1))
+        for one, other in zip(expected, found, strict=True):
+            # Sums of up to 108 products in float32, of values up to 20.
+            np.testing.assert_allclose(other, one, rtol=1e-5, atol=2e-5)
+
+
+def test_only_the_weights_that_meet_the_map_remain() -> None:
+    kernel = tf.reshape(tf.range(9.0), [3, 3, 1, 1])
+
+    def rows(height: int, width: int) -> list[list[float]]:
+        found, padding = frame_heads._meeting(kernel, tf.TensorShape([1, height, width, 1]), 2)
+        assert padding == "VALID"
+        return found[:, :, 0, 0].numpy().tolist()
+
+    # 2 pixels: padded behind only. 1 pixel: padded on both sides.
+    assert rows(2, 2) == [[0, 1], [3, 4]]
+    assert rows(1, 1) == [[4]]
+    assert rows(1, 2) == [[3, 4]]
+    same, padding = frame_heads._meeting(kernel, tf.TensorShape([1, 3, 2, 1]), 2)
+    assert padding == "SAME"
+    assert same is kernel

@@ -1,0 +1,91 @@
+"""The step of exported files is the model's step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lstd.export.lite import frame_step, fused_memory
+from tests import tiny
+
+VARIANTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "grouped": (tiny.CONFIG, {}),
+    "two groups": (tiny.CONFIG, {"groups": 2}),
+    "eight groups": (tiny.CONFIG, {"groups": 8}),
+    "unlimited": (tiny.CONFIG, {"clip_state": False}),
+    "scaled": (tiny.CONFIG, {"clip_state": False, "scale_state": True}),
+    "same resolution": (tiny.CONFIG, {"low_resolution": False, "depth_multipliers": (0.5, 0.5)}),
+    "grey": (tiny.CONFIG, {"input_channels": 1}),
+    "not square": (tiny.CONFIG, {"input_width": 96}),
+    "first paper": (tiny.FIRST_PAPER, {}),
+    "first paper, limited": (tiny.FIRST_PAPER, {"clip_state": True}),
+    "first paper, scaled": (tiny.FIRST_PAPER, {"scale_state": True}),
+}
+
+
+QUICK = ("grouped", "first paper")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in VARIANTS],
+)
+def test_step_equals_the_models(variant: str) -> None:
+    config, changes = VARIANTS[variant]
+    model = tiny.model(config, **changes)
+    height, width, channels = model.input_shape_hwc
+    for seed in range(2):
+        tiny.scramble(model, seed=seed)
+        rng = np.random.default_rng(seed)
+        frame = tf.constant(rng.integers(0, 256, (1, height, width, channels)), tf.float32)
+        state = tiny.state(model, 1, seed=seed)
+        for network in model.networks:
+            expected = tf.nest.flatten(model.step(frame, state, network=network))
+            for cell, sliced in (("fused", True), ("fused", False), ("separate", True)):
+                output = frame_step.step(
+                    model, frame, state, network=network, cell=cell, sliced=sliced
+                )
+                for one, other in zip(expected, tf.nest.flatten(output), strict=True):
+                    # Some 200 operations of float32 in another order, on values up to 30.
+                    np.testing.assert_allclose(other, one, rtol=2e-5, atol=2e-5)
+
+
+def test_memory_equals_its_layers_to_the_last_bits() -> None:
+    """Without the rest of the network, nothing but the order of the sums differs."""
+    model = tiny.model()
+    for seed in range(5):
+        tiny.scramble(model, seed=seed)
+        state = tiny.state(model, seed=seed)
+        rng = np.random.default_rng(seed)
+        depth = model.large.output_depth
+        feature = tf.constant(rng.normal(size=(2, *model.state_grid, depth)), tf.float32)
+        joined = model.large_bottleneck(feature, state.h)
+        np.testing.assert_allclose(
+            fused_memory.bottleneck(model.large_bottleneck, feature, state.h), joined, atol=2e-6
+        )
+        expected = tf.nest.flatten(model.cell(joined, state))
+        found = tf.nest.flatten(fused_memory.cell(model.cell, joined, state))
+        for one, other in zip(expected, found, strict=True):
+            np.testing.assert_allclose(other, one, atol=2e-6)
+
+
+def test_small_network_hands_the_state_through_untouched() -> None:
+    model = tiny.model()
+    state = tiny.state(model)
+    output = frame_step.step(model, tf.zeros([2, 64, 64, 3]), state, network="small")
+    for before, after in zip(state, output.state, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_no_concatenation_has_more_inputs_than_the_delegate_takes() -> None:
+    parts = [tf.fill([1, 2], float(number)) for number in range(9)]
+    np.testing.assert_array_equal(
+        fused_memory.concatenated(parts), np.repeat(np.arange(9.0), 2)[np.newaxis]
+    )
+    traced = tf.function(lambda: fused_memory.concatenated(parts)).get_concrete_function()
+    joins = [op for op in traced.graph.get_operations() if op.type == "ConcatV2"]
+    assert len(joins) > 1
+    assert max(len(op.inputs) - 1 for op in joins) <= 4

@@ -1,0 +1,846 @@
+"""The original's pipeline files: what they become, what they are warned of, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from lstd.config import augmentation_config, config_io
+from lstd.config import config as config_lib
+from lstd.config.config import Config, EvaluationConfig
+from lstd.config.config_io import ConfigError
+from lstd.config.model_config import ConvConfig, HardNegativeConfig, PostprocessingConfig
+from lstd.config.train_config import LearningRateConfig, OptimizerConfig
+from lstd.tf1 import pipeline_config, pipeline_rules
+from lstd.tf1.load_config import load_config
+from lstd.tf1.pipeline_config import PipelineConfigWarning
+from lstd.tf1.pipeline_schema import MESSAGES
+
+ROOT = Path(__file__).resolve().parent.parents[1]
+REFERENCE = ROOT.parent / "shared" / "reference"
+ORIGINALS = REFERENCE / "original_configs"
+needs_reference = pytest.mark.skipif(
+    not ORIGINALS.is_dir(), reason="the original's configs are not beside the checkout"
+)
+
+CONV = """conv_hyperparams {
+  activation: RELU_6,
+  regularizer { l2_regularizer { weight: 0.0001 } }
+  initializer { truncated_normal_initializer { stddev: 0.02 } }
+  batch_norm { scale: true, decay: 0.99, epsilon: 0.01 }
+}"""
+INTERLEAVED = f"""
+[lstm_object_detection.protos.lstm_model] {{
+  train_unroll_length: 6
+  eval_unroll_length: 8
+  lstm_state_depth: 64
+  depth_multipliers: [0.5, 0.35]
+  pre_bottleneck: true
+  low_res: true
+  eval_interleave_method: 'SKIP7'
+}}
+model {{ ssd {{
+  num_classes: 7
+  image_resizer {{ fixed_shape_resizer {{ height: 96 width: 160 }} }}
+  feature_extractor {{
+    type: 'lstm_ssd_interleaved_mobilenet_v2'
+    depth_multiplier: 0.25
+    {CONV}
+  }}
+  box_coder {{ faster_rcnn_box_coder {{ x_scale: 9.0 }} }}
+  matcher {{ argmax_matcher {{ }} }}
+  similarity_calculator {{ iou_similarity {{ }} }}
+  box_predictor {{ convolutional_box_predictor {{ use_dropout: false kernel_size: 3 {CONV} }} }}
+  anchor_generator {{ ssd_anchor_generator {{ num_layers: 5 aspect_ratios: 1.0 }} }}
+  post_processing {{ score_converter: SIGMOID }}
+  loss {{
+    localization_loss {{ weighted_smooth_l1 {{ }} }}
+    classification_loss {{ weighted_sigmoid {{ }} }}
+  }}
+}} }}
+train_config {{
+  num_steps: 500
+  optimizer {{
+    rms_prop_optimizer {{ learning_rate {{ constant_learning_rate {{ learning_rate: 0.1 }} }} }}
+  }}
+}}
+"""
+SINGLE = INTERLEAVED.replace("lstm_ssd_interleaved_mobilenet_v2", "lstm_ssd_mobilenet_v1")
+
+
+def read(text: str) -> Config:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PipelineConfigWarning)
+        return pipeline_config.parse(text, source="x.config")
+
+
+def warning_of(text: str) -> str:
+    with pytest.warns(PipelineConfigWarning) as caught:
+        pipeline_config.parse(text, source="x.config")
+    assert len(caught) == 1
+    return str(caught[0].message)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert str(caught.value).startswith("x.config")
+    return str(caught.value)
+
+
+def load(path: Path) -> Config:
+    with pytest.warns(PipelineConfigWarning) as caught:
+        config = load_config(path)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    return config
+
+
+def changed(old: str, new: str, *, text: str = INTERLEAVED) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+def differences(one: Config, other: Config) -> set[str]:
+    """The dotted keys in which two configs differ."""
+
+    def walk(first: object, second: object, place: str) -> set[str]:
+        if isinstance(first, dict) and isinstance(second, dict):
+            return {
+                key
+                for name in first
+                for key in walk(first[name], second[name], f"{place}.{name}".lstrip("."))
+            }
+        return set() if first == second else {place}
+
+    return walk(config_lib.to_dict(one), config_lib.to_dict(other), "")
+
+
+# The original's own files.
+
+
+@needs_reference
+@pytest.mark.parametrize(
+    ("original", "serialised"),
+    [
+        ("lstm_ssd_interleaved_mobilenet_v2_imagenet.config", "iv2_full.config"),
+        ("lstm_ssd_mobilenet_v1_imagenet.config", "v1_full.config"),
+    ],
+)
+def test_original_equals_its_reserialised_form(original: str, serialised: str) -> None:
+    assert load(ORIGINALS / original) == load(REFERENCE / serialised)
+
+
+@needs_reference
+@pytest.mark.parametrize(
+    ("original", "ours", "paths"),
+    [
+        ("lstm_ssd_interleaved_mobilenet_v2_imagenet", "interleaved_mobilenet_v2_imagenet_vid", ()),
+        (
+            "lstm_ssd_mobilenet_v1_imagenet",
+            "lstm_ssd_mobilenet_v1_imagenet_vid",
+            ("train.fine_tune.checkpoints",),
+        ),
+    ],
+)
+def test_our_yaml_differs_from_the_original_in_paths_only(
+    original: str, ours: str, paths: tuple[str, ...]
+) -> None:
+    theirs = load(ORIGINALS / f"{original}.config")
+    mine = load_config(ROOT / "configs" / f"{ours}.yaml")
+    data = {"data.train.input_path", "data.evaluation.input_path", "data.label_map_path"}
+    assert differences(theirs, mine) == {*data, *paths}
+
+
+@needs_reference
+@pytest.mark.parametrize("name", ["iv2_full", "iv2_small", "iv2_small_dw", "v1_full", "v1_small"])
+def test_golden_config_fits_the_golden_weights(name: str) -> None:
+    config = load(REFERENCE / f"{name}.config")
+    meta = json.loads((REFERENCE / f"{name}_meta.json").read_text(encoding="utf-8"))["meta"]
+    wanted, model = meta["overrides"], config.model
+    is_single = meta["kind"] == "v1"
+    assert model.backbone == ("mobilenet_v1" if is_single else "mobilenet_v2")
+    assert model.lstm_cell == ("bottleneck" if is_single else "grouped")
+    assert (model.input_height, model.input_width) == (meta["size"], meta["size"])
+    assert model.num_classes == wanted.get("classes", 30)
+    assert model.state_depth == wanted.get("depth", 256 if is_single else 320)
+    assert model.min_depth == wanted.get("min_depth", 16)
+    assert model.feature_map_depth_multiplier == wanted.get("dm", 1.0)
+    multipliers = (wanted.get("dm", 1.0),) if is_single else tuple(wanted.get("dms", (1.4, 0.35)))
+    assert model.depth_multipliers == multipliers
+    assert model.feature_map_use_depthwise == wanted.get("use_depthwise", is_single)
+    assert model.pool_residual != is_single
+    assert config.data.train.unroll_length == meta["unroll"]
+    shapes = meta["variables"]
+    heads = shapes["BoxPredictor_0/ClassPredictor/weights"]
+    assert heads[-1] == 3 * (model.num_classes + 1)
+    gates = "gates" if is_single else "concat_conv_0"  # of four groups, each with 4 D / 4 channels
+    (biases,) = [s for n, s in shapes.items() if n.endswith(f"conv_lstm_cell/{gates}/biases")]
+    assert biases == [4 * model.state_depth // (1 if is_single else model.groups)]
+
+
+@needs_reference
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        pytest.param("lstm_ssd_interleaved_mobilenet_v2_imagenet", 5880641, marks=pytest.mark.slow),
+        ("lstm_ssd_mobilenet_v1_imagenet", 4539569),
+    ],
+)
+def test_original_builds_with_as_many_parameters(name: str, parameters: int) -> None:
+    from lstd.models import build
+
+    model = build.build_model(load(ORIGINALS / f"{name}.config").model)
+    assert sum(int(variable.shape.num_elements()) for variable in model.variables) == parameters
+
+
+@needs_reference
+def test_interleaved_original_has_the_values_of_its_file() -> None:
+    config = load(ORIGINALS / "lstm_ssd_interleaved_mobilenet_v2_imagenet.config")
+    model, train = config.model, config.train
+    assert (model.train_schedule, model.eval_schedule) == ("RANDOM_SKIP_SMALL", "SKIP3")
+    assert (model.clip_state, model.scale_state, model.low_resolution) == (True, False, True)
+    assert model.anchors.aspect_ratios == (1.0, 2.0, 0.5, 3.0, 0.3333)
+    assert model.loss.hard_negatives == HardNegativeConfig(3000, 0.99)
+    assert (model.loss.classification_weight, model.loss.localization_weight) == (1.0, 4.0)
+    assert model.postprocessing == PostprocessingConfig(-20.0, 0.5, 100, 100)
+    assert model.feature_extractor == ConvConfig(4e-5, 0.03, 0.9997, 0.001)
+    assert model.feature_extractor == model.box_predictor.conv
+    assert train.optimizer == OptimizerConfig(clip_norm=10.0)
+    assert train.learning_rate == LearningRateConfig("exponential", 0.002, 200000, 0.95)
+    assert train.moving_average_decay == 0.9999
+    assert config.data.train.input_path == ("/data/lstm_detection/tfrecords/test.tfrecord",)
+    assert (config.data.train.batch_size, config.data.train.shuffle_buffer) == (8, 32)
+    assert (config.data.train.height, config.data.train.width) == (320, 320)
+    assert config.data.train.max_boxes == 30
+    assert config.evaluation == EvaluationConfig(("SKIP3",), True, 0.5)
+
+
+@needs_reference
+def test_single_backbone_original_has_the_values_of_its_file() -> None:
+    config = load(ORIGINALS / "lstm_ssd_mobilenet_v1_imagenet.config")
+    assert config.model.depth_multipliers == (1.0,)
+    assert config.model.feature_map_depths == (512, 256, 256, 128)
+    assert (config.model.clip_state, config.model.low_resolution) == (False, False)
+    assert config.model.eval_schedule == config.model.train_schedule == "LARGE"
+    assert config.train.fine_tune.checkpoints == ("/path/to/checkpoint/",)
+    assert config.train.fine_tune.kind == "detection"
+    flip, crop = config.data.train.augmentation
+    assert (flip.name, flip.probability) == ("horizontal_flip", 0.5)
+    assert crop == augmentation_config.SsdRandomCrop(operations=augmentation_config.SSD_OPERATIONS)
+    assert {one.random_coef for one in crop.operations} == {0.15}
+
+
+@needs_reference
+def test_one_warning_lists_what_the_interleaved_original_says_in_vain() -> None:
+    path = ORIGINALS / "lstm_ssd_interleaved_mobilenet_v2_imagenet.config"
+    message = warning_of(path.read_text(encoding="utf-8"))
+    for words in (
+        "without counterpart in lstd: train_config.batch_queue_capacity (line 179)",
+        "train_input_reader...video_length (line 194)",
+        "without effect in the original: model...num_layers_before_predictor (line 75)",
+        "train_config...use_moving_average (line 164)",
+        "of 2 eval_input_reader blocks the first counts, as in the original: the one in line 209, "
+        "not line 226",
+        "train_config.num_steps is not given",
+    ):
+        assert words in message
+
+
+# What becomes of the fields.
+
+
+def test_every_known_field_is_mapped_checked_or_explained() -> None:
+    mapped = {re.sub(r"\[\d+\]", "", rule.source) for rule in pipeline_rules.RULES}
+    mapped |= {rule.source for some in pipeline_rules.FAMILY_RULES.values() for rule in some}
+    by_hand = {
+        "lstm_model.pre_bottleneck",
+        "lstm_model.is_quantized",
+        "model.ssd.feature_extractor.type",
+        "train_config.num_steps",
+        "train_config.fine_tune_checkpoint",
+        "train_config.fine_tune_checkpoint_type",
+        "train_config.from_detection_checkpoint",
+        "train_config.optimizer.use_moving_average",
+        "train_config.optimizer.moving_average_decay",
+        "eval_config.metrics_set",
+    }
+    by_hand |= {
+        f"{reader}.{name}"
+        for reader in ("train_input_reader", "eval_input_reader")
+        for name in ("label_map_path", "shuffle", "shuffle_buffer_size")
+    }
+    options = "train_config.data_augmentation_options"
+    by_hand |= {
+        f"{options}.{name}.{field}"
+        for name, (_, fields) in pipeline_rules.AUGMENTATIONS.items()
+        for field in fields
+    }
+    by_hand |= {
+        f"{options}.ssd_random_crop.operations.{name}" for name in pipeline_rules.CROP_FIELDS
+    }
+    by_hand |= {
+        f"{rate}.cosine_decay_learning_rate.{name}"
+        for rate in pipeline_rules.LEARNING_RATES
+        for name in ("total_steps", "hold_base_rate_steps")
+    }
+
+    def plain_fields(kind: str, place: str) -> set[str]:
+        found = set()
+        for name, spec in MESSAGES[kind].items():
+            path = f"{place}.{name}".lstrip(".")
+            if spec.message:
+                found |= plain_fields(spec.message, path)
+            elif not (spec.only or spec.absent or spec.note):
+                found.add(path)
+        return found
+
+    assert plain_fields("Pipeline", "") - mapped == by_hand
+
+
+def test_each_field_reaches_its_key() -> None:
+    model = read(INTERLEAVED).model
+    assert (model.input_height, model.input_width) == (96, 160)
+    assert (model.num_classes, model.state_depth) == (7, 64)
+    assert model.depth_multipliers == (0.5, 0.35)
+    assert model.feature_map_depth_multiplier == 0.25
+    assert model.box_scale_factors == (10.0, 9.0, 5.0, 5.0)
+    conv = ConvConfig(0.0001, 0.02, 0.99, 0.01)
+    assert (model.feature_extractor, model.box_predictor.conv) == (conv, conv)
+    data = read(INTERLEAVED).data
+    assert (data.train.unroll_length, data.evaluation.unroll_length) == (6, 8)
+    assert (data.train.height, data.evaluation.width) == (96, 160)
+
+
+def test_what_is_left_out_gets_the_default_of_the_original_not_ours() -> None:
+    config = read(INTERLEAVED)
+    assert config.model.postprocessing == PostprocessingConfig(0.0, 0.6, 100, 100)
+    assert config.model.matching.force_match is False
+    assert config.model.loss.localization_weight == 1.0
+    assert config.model.loss.hard_negatives is None
+    assert config.model.box_predictor.use_depthwise is False
+    assert config.model.train_schedule == "RANDOM"
+    assert config.train.optimizer.clip_norm == 0.0
+    assert config.data.train.batch_size == 32
+    assert config.evaluation.use_moving_averages is False
+    without_depth = changed("lstm_state_depth: 64", "")
+    assert read(without_depth).model.state_depth == 256
+
+
+def test_empty_miner_block_switches_mining_on_with_the_defaults_of_the_original() -> None:
+    text = changed("loss {\n", "loss { hard_example_miner { }\n")
+    expected = HardNegativeConfig(64, 0.7, "both", 0.0, 0)
+    assert read(text).model.loss.hard_negatives == expected
+
+
+def test_all_hard_examples_means_more_than_there_are_anchors() -> None:
+    text = changed("loss {\n", "loss { hard_example_miner { num_hard_examples: 0 }\n")
+    mined = read(text).model.loss.hard_negatives
+    assert mined is not None
+    assert mined.num_hard_examples > 100_000
+
+
+def test_convolutions_without_regularizer_have_no_l2() -> None:
+    text = changed("regularizer { l2_regularizer { weight: 0.0001 } }", "")
+    model = read(text).model
+    assert (model.feature_extractor.l2_weight, model.box_predictor.conv.l2_weight) == (0.0, 0.0)
+
+
+def test_focal_loss_takes_gamma_and_alpha() -> None:
+    focal = "classification_loss { weighted_sigmoid_focal { alpha: 0.75 } }"
+    loss = read(changed("classification_loss { weighted_sigmoid { } }", focal)).model.loss
+    assert (loss.classification, loss.focal_alpha, loss.focal_gamma) == ("focal", 0.75, 2.0)
+
+
+@pytest.mark.parametrize("stale", ["lstm_ssd_mobilenet_v1", "lstm_mobilenet_v1"])
+def test_both_type_names_of_the_single_backbone_are_understood(stale: str) -> None:
+    model = read(SINGLE.replace("lstm_ssd_mobilenet_v1", stale)).model
+    assert (model.backbone, model.lstm_cell) == ("mobilenet_v1", "bottleneck")
+    assert model.depth_multipliers == (0.25,)
+    assert model.feature_map_depth_multiplier == 0.25
+
+
+def test_lstm_fields_that_never_reach_the_single_backbone_are_named() -> None:
+    message = warning_of(SINGLE)
+    effect = message[message.index("without effect") :]
+    for name in ("depth_multipliers", "pre_bottleneck", "low_res", "eval_interleave_method"):
+        assert f"lstm_model.{name} (line" in effect
+
+
+def test_low_resolution_may_be_off() -> None:
+    assert read(changed("low_res: true", "low_res: false")).model.low_resolution is False
+
+
+def test_names_of_the_first_release_are_understood() -> None:
+    old = "[object_detection.protos.lstm_model]"
+    text = changed("[lstm_object_detection.protos.lstm_model]", old)
+    assert read(text) == read(INTERLEAVED)
+
+
+def test_gray_input_has_one_channel() -> None:
+    text = changed("height: 96", "convert_to_grayscale: true height: 96")
+    assert read(text).model.input_channels == 1
+
+
+# Training.
+
+RATE = "constant_learning_rate { learning_rate: 0.1 }"
+
+
+def test_learning_rates_become_schedules() -> None:
+    assert read(INTERLEAVED).train.learning_rate.schedule == "constant"
+    assert read(INTERLEAVED).train.learning_rate.initial == 0.1
+    text = changed(RATE, "exponential_decay_learning_rate { decay_steps: 7 staircase: false }")
+    expected = LearningRateConfig("exponential", 0.002, 7, 0.95, staircase=False)
+    assert read(text).train.learning_rate == expected
+
+
+def test_cosine_ends_with_the_run_and_falls_after_warm_up_and_hold() -> None:
+    cosine = (
+        "cosine_decay_learning_rate { learning_rate_base: 0.4 total_steps: 1000 warmup_steps: 100 "
+        "hold_base_rate_steps: 50 }"
+    )
+    text = changed(RATE, cosine)
+    assert "differs from train_config.num_steps 500" in refusal(text)
+    train = read(text.replace("num_steps: 500", "")).train
+    assert train.steps == 1000
+    rate = train.learning_rate
+    assert (rate.schedule, rate.initial, rate.warmup_steps) == ("cosine", 0.4, 100)
+    assert "warms up from a learning rate of 0.0002, lstd from 0" in warning_of(
+        text.replace("num_steps: 500", "")
+    )
+    assert rate.hold_fraction == 0.15
+
+
+def test_adam_has_its_own_epsilon() -> None:
+    optimizer = read(changed("rms_prop_optimizer", "adam_optimizer")).train.optimizer
+    assert (optimizer.name, optimizer.epsilon) == ("adam", 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "decay"),
+    [
+        ("", 0.9999),
+        ("use_moving_average: false", 0.9999),
+        ("use_moving_average: false moving_average_decay: 0.9", 0.9999),
+        ("moving_average_decay: 0.9", 0.9),
+    ],
+)
+def test_averages_are_always_kept(settings: str, decay: float) -> None:
+    text = changed("optimizer {\n    rms", f"optimizer {{ {settings}\n    rms")
+    assert read(text).train.moving_average_decay == decay
+
+
+def test_file_without_train_config_keeps_our_training() -> None:
+    text = INTERLEAVED[: INTERLEAVED.index("train_config")]
+    assert read(text).train == Config().train
+    assert read(text).data.train.batch_size == Config().data.train.batch_size
+
+
+def test_steps_stay_ours_where_the_original_never_stops() -> None:
+    text = changed("num_steps: 500", "num_steps: 0")
+    assert read(text).train.steps == Config().train.steps
+    assert "train.steps is 400000" in warning_of(text)
+    assert read(INTERLEAVED).train.steps == 500
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ("fine_tune_checkpoint_type: 'lstm'", "lstm"),
+        ("from_detection_checkpoint: true", "detection"),
+        ("from_detection_checkpoint: false", "classification"),
+        ("from_detection_checkpoint: true fine_tune_checkpoint_type: 'lstm'", "lstm"),
+    ],
+)
+def test_checkpoints_are_a_list_with_a_kind(fields: str, kind: str) -> None:
+    text = changed("num_steps: 500", f"num_steps: 500 fine_tune_checkpoint: 'a/b, c,' {fields}")
+    fine_tune = read(text).train.fine_tune
+    assert fine_tune.checkpoints == ("a/b", "c")
+    assert fine_tune.kind == kind
+
+
+def test_augmentations_keep_their_order() -> None:
+    options = """data_augmentation_options { ssd_random_crop { } }
+      data_augmentation_options { random_vertical_flip { } }
+      data_augmentation_options { random_horizontal_flip { probability: 0.25 } }"""
+    augmentation = read(changed("num_steps: 500", options)).data.train.augmentation
+    names = [(item.name, item.probability) for item in augmentation]
+    assert names == [("ssd_random_crop", 1.0), ("vertical_flip", 0.5), ("horizontal_flip", 0.25)]
+
+
+def augmentation_of(option: str) -> tuple:
+    text = changed("num_steps: 500", f"data_augmentation_options {{ {option} }}")
+    return read(text).data.train.augmentation
+
+
+def test_crop_operations_keep_their_parameters() -> None:
+    (crop,) = augmentation_of(
+        """ssd_random_crop {
+          operations { min_object_covered: 0.25 min_aspect_ratio: 0.75 max_aspect_ratio: 1.5
+            min_area: 0.2 max_area: 0.9 overlap_thresh: 0.5 random_coef: 0.125 }
+          operations { min_aspect_ratio: 1 max_aspect_ratio: 1 min_area: 0.5 max_area: 1 } }"""
+    )
+    assert crop.probability == 1.0
+    assert crop.operations == (
+        augmentation_config.CropOperation(0.25, 0.75, 1.5, 0.2, 0.9, 0.5, 0.125),
+        augmentation_config.CropOperation(0.0, 1.0, 1.0, 0.5, 1.0, 0.0, 0.0),
+    )
+
+
+def test_a_crop_operation_without_bounds_is_refused_with_its_line() -> None:
+    message = refusal(
+        changed(
+            "num_steps: 500",
+            "data_augmentation_options { ssd_random_crop { operations { min_area: 0.5 } } }",
+        )
+    )
+    assert "operations" in message
+    assert "0 < first <= second must hold" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("random_adjust_brightness { }", [augmentation_config.Brightness(max_delta=0.2)]),
+        (
+            "random_adjust_contrast { min_delta: 0.5 }",
+            [augmentation_config.Contrast(min_factor=0.5, max_factor=1.25)],
+        ),
+        (
+            "random_adjust_saturation { max_delta: 2 }",
+            [augmentation_config.Saturation(min_factor=0.8, max_factor=2.0)],
+        ),
+        ("random_adjust_hue { max_delta: 0.1 }", [augmentation_config.Hue(max_delta=0.1)]),
+        ("random_rgb_to_gray { }", [augmentation_config.Grayscale(probability=0.1)]),
+        (
+            "random_distort_color { color_ordering: 1 }",
+            [
+                augmentation_config.Brightness(max_delta=32 / 255),
+                augmentation_config.Contrast(min_factor=0.5, max_factor=1.5),
+                augmentation_config.Saturation(min_factor=0.5, max_factor=1.5),
+                augmentation_config.Hue(max_delta=0.2),
+            ],
+        ),
+    ],
+)
+def test_colour_options_keep_their_parameters(option: str, expected: list) -> None:
+    assert list(augmentation_of(option)) == expected
+
+
+# Data and evaluation.
+
+READER = """external_input_reader {{
+  [lstm_object_detection.protos.GoogleInputReader.google_input_reader] {{
+    tf_record_video_input_reader: {{ input_path: {paths} video_length: 4 }} }} }}"""
+
+
+def test_readers_give_paths_and_the_first_for_evaluation_counts() -> None:
+    text = INTERLEAVED + (
+        f"train_input_reader {{ label_map_path: 't' {READER.format(paths='[`a`, `b`]')} }}"
+        f"eval_input_reader {{ label_map_path: 'e' {READER.format(paths='`c`')} }}\n"
+        f"eval_input_reader {{ label_map_path: 'f' {READER.format(paths='`d`')} }}"
+    ).replace("`", '"')
+    config = read(text)
+    assert config.data.train.input_path == ("a", "b")
+    assert config.data.evaluation.input_path == ("c",)
+    assert config.data.label_map_path == "e"
+    assert "of 2 eval_input_reader blocks the first counts" in warning_of(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "buffer"),
+    [("", 32), ("shuffle_buffer_size: 5", 5), ("shuffle_buffer_size: 5 shuffle: false", 0)],
+)
+def test_shuffling_of_the_training_reader(settings: str, buffer: int) -> None:
+    config = read(INTERLEAVED + f"train_input_reader {{ {settings} }}")
+    assert config.data.train.shuffle_buffer == buffer
+    assert config.data.evaluation.shuffle_buffer == 0
+
+
+def test_other_metrics_than_coco_over_all_frames_are_named() -> None:
+    ours = INTERLEAVED + 'eval_config { metrics_set: "coco_evaluation_all_frames" }'
+    assert "metrics_set" not in warning_of(ours)
+    assert "eval_config.metrics_set" in warning_of(ours.replace("coco_evaluation", "voc"))
+
+
+def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
+    assert "SKIP7" not in warning_of(INTERLEAVED)  # clips of 8 frames, a turn of 8
+    message = warning_of(changed("eval_unroll_length: 8", "eval_unroll_length: 4"))
+    assert (
+        "SKIP7 counts the frames of the video; the original starts anew with every clip" in message
+    )
+    assert "schedule_counts: unroll" in message
+    assert read(INTERLEAVED).model.schedule_counts == "video"
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "num_classes: 7",
+            "num_clases: 7",
+            "unknown field 'num_clases' in model.ssd; did you mean",
+        ),
+        ("num_steps", "nmu_steps", "unknown field 'nmu_steps' in train_config; did you mean"),
+        (
+            "model { ssd",
+            "modle { ssd",
+            "unknown field 'modle' in the pipeline; did you mean 'model'",
+        ),
+        (
+            "protos.lstm_model]",
+            "protos.lstm_modl]",
+            "unknown field '[lstm_object_detection.protos.",
+        ),
+        (
+            "[lstm_object_detection.protos.lstm_model]",
+            "lstm_model",
+            "did you mean '[lstm_object_detection.protos.lstm_model]'?",
+        ),
+        ("num_classes: 7", "num_classes: 7.5", "num_classes: expected a whole number, got 7.5"),
+        ("num_classes: 7", "num_classes: '7'", "num_classes: expected a whole number, got '7'"),
+        ("num_classes: 7", "num_classes { }", "expected a whole number, found a block"),
+        ("x_scale: 9.0", "x_scale: nine", "x_scale: expected a number, got nine"),
+        ("use_dropout: false", "use_dropout: no", "use_dropout: expected true or false, got no"),
+        ("activation: RELU_6", "activation: RELU6", "got RELU6; did you mean 'RELU_6'?"),
+        ("type: 'lstm", "type: lstm_x #", "type: expected a quoted string, got lstm_x"),
+        ("matcher { argmax_matcher { } }", "matcher: 3", "matcher: expected a block in braces"),
+        (
+            "activation: RELU_6",
+            "activation: RELU",
+            "RELU is not available in lstd; possible: RELU_6",
+        ),
+        ("activation: RELU_6,", "", "activation: is not given, which means relu in the original"),
+        ("scale: true,", "", "batch_norm.scale: is not given, which means false"),
+        ("use_dropout: false", "", "use_dropout: is not given, which means true"),
+        ("score_converter: SIGMOID", "score_converter: SOFTMAX", "possible: SIGMOID"),
+        ("fixed_shape_resizer", "keep_aspect_ratio_resizer", "possible: fixed_shape_resizer"),
+        ("faster_rcnn_box_coder { x_scale: 9.0 }", "square_box_coder {}", "possible: faster_rcnn"),
+        ("constant_learning_rate", "manual_step_learning_rate", "possible: constant_learning_rate"),
+        (
+            "rms_prop_optimizer",
+            "momentum_optimizer",
+            "possible: rms_prop_optimizer, adam_optimizer",
+        ),
+        (
+            "weighted_sigmoid",
+            "weighted_softmax",
+            "possible: weighted_sigmoid, weighted_sigmoid_focal",
+        ),
+        ("weighted_sigmoid", "weighted_sigmoid_focal", "alpha: is not given"),
+        ("num_layers: 5", "num_layers: 6", "num_layers: 6 is not available in lstd; possible: 5"),
+        ("pre_bottleneck: true", "", "pre_bottleneck: is not given. The original then takes false"),
+        ("pre_bottleneck: true", "pre_bottleneck: false", "false is not available in lstd"),
+        ("low_res: true", "", "low_res: is not given. The original then takes false"),
+        ("low_res: true", "low_res: true is_quantized: true", "nothing is trained in 8 bits"),
+        (
+            "model { ssd",
+            "graph_rewriter { quantization { delay: 9 } } model { ssd",
+            "graph_rewriter is not available in lstd; nothing is trained in 8 bits: leave it out",
+        ),
+        (
+            "model { ssd",
+            "[lstm_object_detection.protos.quant_overrides] { } model { ssd",
+            "quant_overrides is not available in lstd; nothing is trained in 8 bits",
+        ),
+        ("low_res: true", "low_res: true scale_state: true", "scale_state: excludes clip_state"),
+        ("[0.5, 0.35]", "0.5", "depth_multipliers: needs two numbers"),
+        ("'SKIP7'", "'SKIP'", "lstm_model.eval_interleave_method: unknown schedule 'SKIP'"),
+        (
+            "interleaved_mobilenet_v2'",
+            "mobilenet_v3'",
+            "possible: lstm_ssd_interleaved_mobilenet_v2",
+        ),
+        ("num_classes: 7", "", "model.ssd.num_classes: is missing"),
+        ("train_unroll_length: 6", "", "lstm_model.train_unroll_length: is missing"),
+        ("num_steps: 500", "fine_tune_checkpoint: 'a'", "fine_tune_checkpoint_type: is missing"),
+        ("num_steps: 500", "fine_tune_checkpoint_type: 'x'", "'x' is unknown; possible: classif"),
+        ("num_steps: 500", "data_augmentation_options { }", "names no augmentation"),
+        (
+            "num_steps: 500",
+            "data_augmentation_options { random_rotation90 { } }",
+            "possible: random_horizontal_flip, random_vertical_flip, ssd_random_crop",
+        ),
+        ("low_res: true", "low_res: true }", "expected a field's name, found '}'"),
+    ],
+)
+def test_refused_with_line_and_what_is_possible(old: str, new: str, problem: str) -> None:
+    message = refusal(changed(old, new))
+    assert problem in message
+    assert re.match(r"x\.config, line \d+: ", message)
+
+
+def test_line_is_that_of_the_field() -> None:
+    line = INTERLEAVED[: INTERLEAVED.index("num_classes")].count("\n") + 1
+    assert refusal(changed("num_classes: 7", "num_clases: 7")).startswith(f"x.config, line {line}:")
+    assert f"line {line} (model.ssd.num_classes)" in refusal(
+        changed("num_classes: 7", "num_classes: 0")
+    )
+
+
+def test_file_of_another_detector_is_refused() -> None:
+    start, end = INTERLEAVED.index("[lstm"), INTERLEAVED.index("model { ssd")
+    message = refusal(INTERLEAVED[:start] + INTERLEAVED[end:])
+    assert "no [lstm_object_detection.protos.lstm_model]" in message
+    assert "no [lstm_object_detection.protos.lstm_model]" in refusal("")
+
+
+def test_value_given_twice_counts_as_given_last() -> None:
+    text = INTERLEAVED + "model { ssd { num_classes: 8 loss { classification_weight: 3 } } }"
+    model = read(text).model
+    assert (model.num_classes, model.loss.classification_weight) == (8, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "name", "epsilon"),
+    [
+        ("rms_prop_optimizer", "adam_optimizer", "adam", 1e-8),
+        ("adam_optimizer", "rms_prop_optimizer", "rms_prop", 1.0),
+    ],
+)
+def test_last_member_of_a_choice_counts(first: str, last: str, name: str, epsilon: float) -> None:
+    text = changed("rms_prop_optimizer", first)
+    text += f"train_config {{ optimizer {{ {last} {{ learning_rate {{"
+    text += " constant_learning_rate { learning_rate: 0.5 } } } } }"
+    train = read(text).train
+    assert (train.optimizer.name, train.optimizer.epsilon) == (name, epsilon)
+    assert train.learning_rate.initial == 0.5
+
+
+# Overrides.
+
+
+@pytest.fixture
+def config() -> Config:
+    return load_config(ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml")
+
+
+def test_override_changes_what_it_names_and_nothing_else(config: Config) -> None:
+    fragment = """model{ ssd{ post_processing { batch_non_max_suppression {
+        score_threshold: 0.0 iou_threshold: 0.25 } } } }"""
+    result = pipeline_config.apply_override(config, fragment)
+    assert result.model.postprocessing.score_threshold == 0.0
+    assert result.model.postprocessing.iou_threshold == 0.25
+    names = {"score_threshold", "iou_threshold"}
+    assert differences(config, result) == {f"model.postprocessing.{name}" for name in names}
+
+
+@pytest.mark.parametrize("fragment", ["", "# nothing", "model { ssd { } }"])
+def test_empty_override_changes_nothing(config: Config, fragment: str) -> None:
+    assert pipeline_config.apply_override(config, fragment) == config
+
+
+def test_override_sets_a_value_back_to_the_default_of_the_file_format(config: Config) -> None:
+    fragment = "model { ssd { loss { localization_weight: 1.0 } } }"
+    assert pipeline_config.apply_override(config, fragment).model.loss.localization_weight == 1.0
+
+
+def test_override_of_one_box_scale_keeps_the_others(config: Config) -> None:
+    fragment = "model { ssd { box_coder { faster_rcnn_box_coder { width_scale: 4 } } } }"
+    result = pipeline_config.apply_override(config, fragment)
+    assert result.model.box_scale_factors == (10.0, 10.0, 5.0, 4.0)
+
+
+def test_override_of_a_repeated_field_replaces_it(config: Config) -> None:
+    fragment = "[lstm_object_detection.protos.lstm_model] { depth_multipliers: [1.0, 0.5] }"
+    result = pipeline_config.apply_override(config, fragment)
+    assert result.model.depth_multipliers == (1.0, 0.5)
+
+
+def test_override_of_the_schedule_goes_to_model_and_evaluation(config: Config) -> None:
+    fragment = "[lstm_object_detection.protos.lstm_model] { eval_interleave_method: 'SKIP9' }"
+    result = pipeline_config.apply_override(config, fragment)
+    assert result.model.eval_schedule == "SKIP9"
+    assert result.evaluation.schedules == ("SKIP9",)
+
+
+EXPONENTIAL = "learning_rate { exponential_decay_learning_rate { initial_learning_rate: 0.5 } }"
+
+
+def test_override_within_a_choice_keeps_its_other_values(config: Config) -> None:
+    fragment = f"train_config {{ optimizer {{ rms_prop_optimizer {{ {EXPONENTIAL} }} }} }}"
+    result = pipeline_config.apply_override(config, fragment)
+    assert differences(config, result) == {"train.learning_rate.initial"}
+
+
+def test_override_with_another_choice_brings_its_defaults(config: Config) -> None:
+    warmed = config_io.override(
+        config, ["train.learning_rate.schedule=cosine", "train.learning_rate.warmup_steps=10"]
+    )
+    fragment = f"train_config {{ optimizer {{ adam_optimizer {{ {EXPONENTIAL} }} }} }}"
+    train = pipeline_config.apply_override(warmed, fragment).train
+    assert (train.optimizer.name, train.optimizer.epsilon) == ("adam", 1e-8)
+    assert train.learning_rate == LearningRateConfig("exponential", 0.5, 4000000, 0.95)
+
+
+def test_override_opens_mining_that_was_off(config: Config) -> None:
+    off = config_io.override(config, ["model.loss.hard_negatives=null"])
+    other = pipeline_config.apply_override(off, "model { ssd { num_classes: 3 } }")
+    assert other.model.loss.hard_negatives is None
+    fragment = "model { ssd { loss { hard_example_miner { iou_threshold: 0.5 } } } }"
+    mined = pipeline_config.apply_override(off, fragment).model.loss.hard_negatives
+    assert mined == HardNegativeConfig(64, 0.5, "both", 0.0, 0)
+
+
+def test_override_of_a_yaml_value_that_a_file_cannot_say_is_kept(config: Config) -> None:
+    ours = config_io.override(config, ["train.steps=12", "model.groups=2"])
+    fragment = "train_config { batch_size: 3 optimizer { use_moving_average: false } }"
+    with pytest.warns(PipelineConfigWarning, match="use_moving_average"):
+        result = pipeline_config.apply_override(ours, fragment)
+    assert differences(ours, result) == {"data.train.batch_size"}
+
+
+def test_override_equals_the_file_with_the_fragment_in_it() -> None:
+    fragment = """model { ssd { num_classes: 9 matcher { argmax_matcher {
+        matched_threshold: 0.75 } } feature_extractor { use_depthwise: true } } }
+        train_config { gradient_clipping_by_norm: 3 num_steps: 77 }
+        eval_config { min_score_threshold: 0.125 }"""
+    overridden = pipeline_config.apply_override(read(INTERLEAVED), fragment)
+    assert overridden == read(INTERLEAVED + fragment)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "problem"),
+    [
+        ("model { ssd { num_clases: 3 } }", "line 1: unknown field 'num_clases'"),
+        ("model {", "line 1: expected '}'"),
+        ("model { ssd { num_classes: 0 } }", "num_classes must be at least 1"),
+        (
+            "model { ssd { feature_extractor { type: 'lstm_ssd_mobilenet_v1' } } }",
+            "an override cannot change the type",
+        ),
+        (
+            "[lstm_object_detection.protos.lstm_model] { pre_bottleneck: false }",
+            "false is not available",
+        ),
+        (
+            "[lstm_object_detection.protos.lstm_model] { scale_state: true }",
+            "clip_state and scale_state exclude each other",
+        ),
+    ],
+)
+def test_bad_overrides_are_refused(config: Config, fragment: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pipeline_config.apply_override(config, fragment)
+    assert str(caught.value).startswith("--config_override")
+    assert problem in str(caught.value)
+
+
+def test_set_works_on_a_loaded_pipeline_file() -> None:
+    config = config_io.override(read(INTERLEAVED), ["model.num_classes=4", "train.seed=3"])
+    assert (config.model.num_classes, config.train.seed) == (4, 3)
+
+
+def test_pipeline_config_survives_saving_as_yaml(tmp_path: Path) -> None:
+    config = dataclasses.replace(read(INTERLEAVED))
+    config_io.save_config(config, tmp_path / "x.yaml")
+    assert load_config(tmp_path / "x.yaml") == config
