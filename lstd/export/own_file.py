@@ -22,10 +22,11 @@ from lstd.export import (
     representative,
     streams,
 )
+from lstd.export import reference as references
 from lstd.export.findings import FAILED, IMPOSSIBLE, OK, Finding, first_line
 from lstd.export.loaded import DescribedExport
 from lstd.export.module import ExportModule
-from lstd.export.names import CLIP
+from lstd.export.names import CLIP, STATE_INPUTS
 from lstd.export.representative import Frame
 from lstd.export.saved_model import options_for
 
@@ -162,6 +163,7 @@ def _stream(content: bytes, described: DescribedExport | None, frames: int) -> s
     """Runs frames with XNNPACK and without, each with its own state carried along."""
     if described is None:
         raise _Impossible("without metadata nobody knows which frames it wants")
+    _require_inputs(content, described)
     pair = (interpreters.make(content, xnnpack=xnnpack) for xnnpack in (True, False))
     worst = streams.difference(described, *map(interpreters.step_of, pair), frames=frames)
     if worst > comparison.TOLERANCE and described.quantization == "none":
@@ -173,11 +175,31 @@ def _stream(content: bytes, described: DescribedExport | None, frames: int) -> s
     return found
 
 
+def _require_inputs(content: bytes, described: DescribedExport) -> None:
+    """Raises where metadata speak of other inputs, whose sizes may be without end."""
+    points = flatbuffer.signatures(content)
+    if set(points) != set(described.entry_points):
+        raise ValueError(
+            f"the metadata tell of the entry points {', '.join(described.entry_points) or 'none'}, "
+            f"the file has {', '.join(points)}"
+        )
+    told = {key: list(described.state_shape) for key in STATE_INPUTS}
+    told[references.image_input(described.form)] = list(references.input_shape(described))
+    for name, point in points.items():
+        held = {key: value["shape"] for key, value in point["inputs"].items()}
+        for key, shape in told.items():
+            if held.get(key) != shape:
+                raise ValueError(
+                    f"the metadata tell of an input {key} {shape}, {name} has {held.get(key)}"
+                )
+
+
 def _compiled(content: bytes, described: DescribedExport | None, frames: int) -> str:
     """Runs the frames under CompiledModel, too."""
     check.require_own_outputs(content)
     if described is None:
         raise _Impossible("without metadata nobody knows which frames it wants")
+    _require_inputs(content, described)
     try:
         worst = check.compare_compiled(content, described, frames=frames)
     except interpreters.NotInstalled as reason:
@@ -192,16 +214,21 @@ def _golden(content: bytes, facts: dict[str, Any] | None, described: DescribedEx
     told = facts.get("golden_frame")
     if not isinstance(told, dict) or "expected" not in told:
         raise _Impossible("the metadata hold none")
+    _require_inputs(content, described)
+    expected = told["expected"]
+    if not isinstance(expected, dict) or not all(
+        isinstance(each, dict) for each in expected.values()
+    ):
+        raise ValueError("golden_frame of the metadata holds no outputs by entry point")
     step = interpreters.step_of(interpreters.make(content, xnnpack=True))
     again = golden.golden_frame(described, step)["expected"]
-    if set(again) != set(told["expected"]):
+    if set(again) != set(expected):
         raise ValueError(
-            f"it is of the entry points {', '.join(told['expected'])}, the file has "
-            f"{', '.join(again)}"
+            f"it is of the entry points {', '.join(expected)}, the file has {', '.join(again)}"
         )
     tolerance = fidelity.LIMITS.get(described.quantization, comparison.TOLERANCE)
     worst = 0.0
-    for entry_point, outputs in told["expected"].items():
+    for entry_point, outputs in expected.items():
         for name, value in outputs.items():
             found = again[entry_point].get(name)
             off = _golden_difference(value, found)
@@ -230,7 +257,10 @@ def _golden_difference(expected: Any, found: Any) -> float:
             return float("inf")
         pairs = zip(expected, found, strict=True)
         return max((_golden_difference(*pair) for pair in pairs), default=0.0)
-    return comparison.differ(np.array(expected, np.float32), np.array(found, np.float32))
+    try:
+        return comparison.differ(np.array(expected, np.float32), np.array(found, np.float32))
+    except (TypeError, ValueError, OverflowError):  # no number
+        return float("inf")
 
 
 def _keras(
@@ -240,6 +270,7 @@ def _keras(
         raise _Impossible("no --model was given")
     if described is None:
         raise _Impossible("without metadata nobody knows what was asked for")
+    _require_inputs(content, described)
     module = _module(described, expected)
     if (module.image_shape, module.state_shape) != (described.image_shape, described.state_shape):
         raise ValueError(

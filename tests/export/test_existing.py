@@ -139,6 +139,7 @@ def test_attributes_other_than_the_metadata_say_are_found(lite: Path) -> None:
         ("schedule.default", "SKIP7", 'schedule.default is "SKIP7", expected "SKIP2"'),
         ("postprocessing.nms_iou_threshold", 0.1, "is 0.1, expected 0.5"),
         ("box_scale_factors.y", 1.0, "box_scale_factors.y is 1.0, expected 10"),
+        ("box_scale_factors.y", 10**400, "0, expected 10"),
         ("labels", ["dog", "cat", "owl"], 'expected ["cat", "dog", "owl"]'),
     ],
 )
@@ -160,7 +161,12 @@ def test_metadata_that_are_not_true_are_found(
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("input.height", 64), ("state.shape", [1, 2, 2, 4]), ("input.dtype", "uint8")],
+    [
+        ("input.height", 10**9),
+        ("state.shape", [1, 2, 2, 4]),
+        ("input.dtype", "uint8"),
+        ("form.unroll_length", 10**9),
+    ],
 )
 def test_shapes_that_are_not_those_of_the_file_are_found(path: str, value: Any, lite: Path) -> None:
     facts = json.loads(tflite_metadata.read(lite) or "")
@@ -168,6 +174,18 @@ def test_shapes_that_are_not_those_of_the_file_are_found(path: str, value: Any, 
     _with_facts(lite, **{section: {**facts[section], key: value}})
     verdicts = _verdicts(existing.inspect(lite))
     assert verdicts["facts"] == verdicts["state carried"] == "FAILED"
+
+
+@pytest.mark.parametrize("expected", [5, {"large": 5, "small": 5}, {"large": {}, "small": []}])
+def test_a_golden_frame_of_something_else_fails(expected: Any, lite: Path) -> None:
+    _with_facts(lite, golden_frame={"expected": expected})
+    assert _verdicts(existing.inspect(lite))["golden frame"] == "FAILED"
+
+
+def test_metadata_without_entry_points_fail(lite: Path) -> None:
+    _with_facts(lite, entry_points={})
+    verdicts = _verdicts(existing.inspect(lite))
+    assert verdicts["state carried"] == verdicts["golden frame"] == "FAILED"
 
 
 def test_what_was_asked_for_instead_is_expected(lite: Path) -> None:
