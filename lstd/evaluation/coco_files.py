@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +50,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     try:
         return _annotations(content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a COCO annotation file: missing {error}") from None
+        raise ValueError(f"{path}: not a COCO annotation file: {_reason(error)}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -79,7 +80,7 @@ def read_detections(
             image, category = entry["image_id"], entry["category_id"]
             box, score, network = entry["bbox"], entry["score"], entry.get("network")
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: entry {number} is no detection: missing {error}") from None
+            raise ValueError(f"{path}: entry {number} is no detection: {_reason(error)}") from None
         if not _is_key(image, frame_of):
             raise ValueError(f"{path}: entry {number} is of image {image!r}, which is unknown")
         if not _is_key(category, class_of):
@@ -188,6 +189,8 @@ def write_detections(
 def _annotations(content: Any) -> Annotations:
     categories = sorted(content["categories"], key=lambda each: each["id"])
     class_of = {each["id"]: number for number, each in enumerate(categories)}
+    if len(class_of) < len(categories):
+        raise ValueError("two categories have the same id")
     videos = {each["id"]: each for each in content.get("videos", [])}
     image_ids: dict[FrameId, int | str] = {}
     for image in content["images"]:
@@ -237,7 +240,7 @@ def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
 
 
 def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
-    tracks = [row.get("instance_id", row.get("track_id", -1)) for row in rows]
+    tracks = [_track(row) for row in rows]
     boxes = _boxes(row["bbox"] for row in rows)
     return objects.ground_truth_of(
         frame,
@@ -269,6 +272,10 @@ def _found(
     )
 
 
+def _reason(error: Exception) -> str:
+    return f"missing {error}" if isinstance(error, KeyError) else str(error)
+
+
 def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
     """Returns whether a value is a key; a list or an object, which JSON may hold, never is."""
     return isinstance(value, (int, float, str)) and value in known
@@ -287,6 +294,20 @@ def _numbers(bbox: Any) -> tuple[float, float, float, float]:
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
     return left, top, width, height
+
+
+def _track(row: Any) -> int:
+    """Returns the track of an annotation, -1 where it is not known."""
+    track = row.get("instance_id", row.get("track_id"))
+    if track is None:
+        return -1
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        number = int(track)
+        if (isinstance(track, str) or number == track) and abs(number) <= objects.LARGEST:
+            return number
+    raise ValueError(
+        f"annotation {row.get('id')} is of the track {track!r}; expected a whole number"
+    )
 
 
 def _area(row: Any, size: np.ndarray) -> float:

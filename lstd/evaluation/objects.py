@@ -13,6 +13,10 @@ FrameId = tuple[str, int]
 """A frame's video and its number in it."""
 
 
+LARGEST = 2**63 - 1
+"""What the number of a frame or track may be: int64."""
+
+
 class Objects(NamedTuple):
     """The objects of one frame, true or detected. Nobody writes to the arrays: metrics share them.
 
@@ -50,7 +54,8 @@ def frame_id_of(frame_id: tuple[object, object]) -> FrameId:
         video, index = frame_id
     except (TypeError, ValueError):
         raise ValueError(f"frame_id must be (video, index), got {frame_id!r}") from None
-    if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or index < 0:
+    number = (int, np.integer)
+    if not isinstance(index, number) or isinstance(index, bool) or not 0 <= index <= LARGEST:
         raise ValueError(f"frame_id {frame_id!r}: the index must be a whole number of at least 0")
     name = video.decode("utf-8", "replace") if isinstance(video, bytes) else str(video)
     return name, int(index)

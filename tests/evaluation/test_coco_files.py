@@ -149,6 +149,15 @@ def test_plain_coco_files_are_videos_of_one_frame(tmp_path: Path) -> None:
     assert read.ground_truth["x.jpg", 0].classes.tolist() == [1]
 
 
+BOX = {"category_id": 3, "bbox": [0, 0, 1, 5]}
+
+
+def test_a_track_that_nobody_knows_is_null(tmp_path: Path) -> None:
+    rows = [{"id": n, "image_id": 5, "track_id": t, **BOX} for n, t in enumerate((None, 7, "8"))]
+    read = coco_files.read_annotations(save(tmp_path / "a.json", annotations(annotations=rows)))
+    assert read.ground_truth["y.jpg", 0].track_ids.tolist() == [-1, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -160,6 +169,22 @@ def test_plain_coco_files_are_videos_of_one_frame(tmp_path: Path) -> None:
         (annotations(images=[{"id": 1, "file_name": "x"}, {"id": 1, "file_name": "y"}]), "same id"),
         (annotations(images=[{"id": 5}]), "annotation 1 is of image 'x', which is unknown"),
         (annotations(categories=[{"id": 3, "name": "cat"}]), "the unknown category 18"),
+        (
+            annotations(categories=[{"id": 3, "name": n} for n in "ab"]),
+            "two categories have the sam",
+        ),
+        (annotations(images=[{"id": [1]}]), "not a COCO annotation file: unhashable type"),
+        *(
+            (
+                annotations(annotations=[{"id": 1, "image_id": 5, "track_id": track, **BOX}]),
+                "annotation 1 is of the track .*; expected a whole number",
+            )
+            for track in (2**70, 1.5, "a", [1])
+        ),
+        (
+            annotations(images=[{"id": 5, "video_id": 1, "frame_id": 2**70}]),
+            "the index must be a whole number",
+        ),
         (
             annotations(
                 annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0, 0, -1, 5]}]
