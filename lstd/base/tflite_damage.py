@@ -90,7 +90,8 @@ def interpreter_class() -> Any:
 def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:
     """Raises unless a file can be run in a process of its own."""
     interpreter_class()  # Where there is none, it is not the file's fault.
-    if not sys.executable or getattr(sys, "frozen", False):  # That would be the app, not Python.
+    is_python = "py" in Path(sys.executable or "").name.lower()
+    if not is_python or getattr(sys, "frozen", False):  # It would start the app, or its server.
         return
     code = (
         f"import sys; sys.path[:] = {[str(each) for each in sys.path]!r}\n"

@@ -75,6 +75,16 @@ def test_a_changed_file_of_ours_is_tried_as_the_caller_says(ours: Path, commands
     assert "first_run('lstd.base.tflite_damage:run', " in commands[0][-1]
 
 
+@pytest.mark.parametrize("program", ["", "/usr/bin/uwsgi"])
+def test_a_program_that_is_no_python_is_not_started(
+    content: bytes, tmp_path: Path, commands: list, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    (tmp_path / "a.tflite").write_bytes(content)
+    monkeypatch.setattr("sys.executable", program)
+    tflite_damage.check(tmp_path / "a.tflite")
+    assert not commands
+
+
 def test_any_other_file_is_tried_once(content: bytes, tmp_path: Path, commands: list) -> None:
     path = tmp_path / "a.tflite"
     path.write_bytes(content)
