@@ -122,8 +122,9 @@ def _define_quantization(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "representative_data",
         "",
-        "Your own frames for --quantization: TFRecords (* and ? are allowed), a video file, or a "
-        "folder of images. int8 needs them; with ground truth in them AP is reported.",
+        "Your own frames for --quantization, or for --check of such a file: TFRecords (* and ? are "
+        "allowed), a video file, or a folder of images. int8 needs them; with ground truth in them "
+        "AP is reported.",
         flag_values=values,
     )
     flags.DEFINE_integer(

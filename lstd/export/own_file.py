@@ -128,7 +128,9 @@ def _facts(
         labels = class_names.checked(given, num_classes=expected.model.num_classes)
         wrong += metadata.differences(facts, module, labels)
     if wrong:
-        raise ValueError("; ".join(dict.fromkeys(wrong)))
+        asked = any(each.startswith(("labels is", "schedule.")) for each in wrong)
+        hint = "; give --labels and --schedule if the export had them" if asked else ""
+        raise ValueError("; ".join(dict.fromkeys(wrong)) + hint)
     return "what the metadata say is true of the file" + (" and the model" if expected else "")
 
 

@@ -675,6 +675,8 @@ def test_a_quantised_file_is_checked_on_frames_of_ones_own(
     monkeypatch.setattr(representative_data, "open_data", lambda *_: [clip])
     flags = [f"--check={path}", f"--model={run}", "--representative_data=x"]
     assert export.main(flags) == 2
-    assert "does not pass: facts" in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert "does not pass: facts" in printed.err
+    assert "; give --labels and --schedule if the export had them" in printed.out
     assert export.main([*flags, "--schedule=SKIP3", "--labels=a,b,c"]) == 0
     assert "on representative data, 6 frames" in capfd.readouterr().out
