@@ -241,35 +241,37 @@ def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
 
 def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
     tracks = [_track(row) for row in rows]
-    boxes = _boxes(row["bbox"] for row in rows)
-    return objects.ground_truth_of(
+    boxes, sizes = _boxes(row["bbox"] for row in rows)
+    true = objects.ground_truth_of(
         frame,
         {
-            **boxes,
+            "boxes": boxes,
             "classes": [class_of[row["category_id"]] for row in rows],
             "track_ids": None if rows and set(tracks) == {-1} else tracks,
             "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
-            "areas": [_area(row, size) for row, size in zip(rows, boxes["sizes"], strict=True)],
-            "image": place,
+            "areas": [_area(row, size) for row, size in zip(rows, sizes, strict=True)],
         },
         num_classes=len(class_of),
     )
+    return true._replace(image=place, sizes=sizes)
 
 
 def _found(
     frame: FrameId, rows: list[tuple[Any, int, float, str | None]], num_classes: int
 ) -> Objects:
     networks = {row[3] for row in rows}
-    return objects.detections_of(
+    boxes, sizes = _boxes(row[0] for row in rows)
+    found = objects.detections_of(
         frame,
         {
-            **_boxes(row[0] for row in rows),
+            "boxes": boxes,
             "classes": [row[1] for row in rows],
             "scores": [row[2] for row in rows],
             "network": networks.pop() if len(networks) == 1 else None,
         },
         num_classes=num_classes,
     )
+    return found._replace(sizes=sizes)
 
 
 def _reason(error: Exception) -> str:
@@ -281,11 +283,11 @@ def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
     return isinstance(value, (int, float, str)) and value in known
 
 
-def _boxes(given: Iterable[Any]) -> dict[str, np.ndarray]:
+def _boxes(given: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Returns corners, and the sizes, which the corners may miss by their last bit."""
     numbers = np.array([_numbers(bbox) for bbox in given], np.float64).reshape(-1, 4)
     corner, size = numbers[:, 1::-1], numbers[:, :1:-1]
-    return {"boxes": np.concatenate([corner, corner + size], axis=1), "sizes": size}
+    return np.concatenate([corner, corner + size], axis=1), size
 
 
 def _numbers(bbox: Any) -> tuple[float, float, float, float]:

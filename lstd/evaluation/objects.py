@@ -67,8 +67,7 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]`, and where known `track_ids` `[n]`, `is_crowd` `[n]`, `areas` `[n]`,
-            `image` and `sizes`.
+            `classes` `[n]`, and where known `track_ids` `[n]`, `is_crowd` `[n]` and `areas` `[n]`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -90,8 +89,8 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
         track_ids=known("track_ids", np.int64),
         is_crowd=np.zeros(count, bool) if is_crowd is None else is_crowd,
         areas=known("areas", np.float64),
-        image=_field(values, "image"),
-        sizes=_field(values, "sizes"),
+        image=values.image if isinstance(values, Objects) else None,
+        sizes=values.sizes if isinstance(values, Objects) else None,
     )
 
 
@@ -101,7 +100,7 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     Args:
         frame_id: the frame, for the messages.
         values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network` and `sizes`.
+            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
@@ -119,7 +118,7 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
         raise ValueError(
             f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
         )
-    sizes = _field(values, "sizes")
+    sizes = values.sizes if isinstance(values, Objects) else None
     return Objects(boxes, classes, scores=scores, network=network, sizes=sizes)
 
 

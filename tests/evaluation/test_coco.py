@@ -136,6 +136,15 @@ def test_libraries_give_the_same_tables(seed: int) -> None:
     np.testing.assert_allclose(theirs.recall, ours.recall, rtol=0, atol=1e-12)
 
 
+def test_what_else_a_dict_holds_is_not_looked_at() -> None:
+    metric = CocoMetric(LABELS)
+    for number in range(2):
+        more = {"image": np.zeros((9, 9, 3)), "sizes": [(9, 9)] * 5}
+        metric.add(("v", number), {**truth([BOX], [0]), **more}, {**found([BOX], [0], [1]), **more})
+
+    assert metric.result()["coco/ap"] == pytest.approx(1.0)
+
+
 def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hotcoco")
     metric = CocoMetric(LABELS)
