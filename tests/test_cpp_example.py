@@ -135,9 +135,9 @@ def test_what_is_wrong_is_one_sentence(program: Path, model: Path, tmp_path: Pat
     cut.write_bytes(model.read_bytes()[:4000])
     cases = [
         ((), b"usage: detect MODEL.tflite"),
-        ((model, 0, 64), b"WIDTH: expected a whole number of at least 1, got 0"),
+        ((model, 0, 64), b"WIDTH: expected a whole number from 1 to 100000, got 0"),
         ((model, 64, "x"), b"HEIGHT: expected a whole number"),
-        ((model, 64, 64, -1), b"SKIP: expected a whole number of at least 0"),
+        ((model, 64, 64, -1), b"SKIP: expected a whole number from 0 to 100000"),
         ((tmp_path / "none.tflite", 64, 64), b"none.tflite: cannot be read"),
         ((text, 64, 64), b"not a .tflite file"),
         ((cut, 64, 64), b"cut.tflite: the file is damaged"),

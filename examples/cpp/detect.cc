@@ -30,8 +30,8 @@ int Whole(const char* text, const char* name, int lowest) {
   char* end = nullptr;
   const long value = std::strtol(text, &end, 10);
   if (end == text || *end != '\0' || value < lowest || value > 100000) {
-    throw std::runtime_error(std::string(name) + ": expected a whole number of at least " +
-                             std::to_string(lowest) + ", got " + text);
+    throw std::runtime_error(std::string(name) + ": expected a whole number from " +
+                             std::to_string(lowest) + " to 100000, got " + text);
   }
   return static_cast<int>(value);
 }
