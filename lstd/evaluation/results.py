@@ -113,7 +113,7 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
                 text_of(each.other),
                 f"{each.other - each.one:+.3f}" if known else text_of(None),
                 f"{each.low:+.3f} to {each.high:+.3f}" if drawn else text_of(None),
-                verdict if drawn or not known else "no verdict",
+                verdict if drawn else "no verdict",
             ]
         )
     interval = f"{comparison.confidence:.0%} interval"

@@ -72,6 +72,6 @@ def test_interval_that_holds_zero_is_not_told_apart() -> None:
         "differs",
         "not told apart",
         "differs",
-        "not told apart",
+        "no verdict",
         "no verdict",
     ]
