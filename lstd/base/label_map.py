@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import re
@@ -11,27 +10,21 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import filterfalse, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from lstd.base import documents, limits, text_proto
+from lstd.base import documents, limits, protos
 
-_ITEM_FIELDS = (
-    "name",
-    "id",
-    "display_name",
-    "keypoints",
-    "ancestor_ids",
-    "descendant_ids",
-    "frequency",
-    "instance_count",
+_SCHEMA = protos.Schema(
+    {
+        "LabelMap": "repeated Item item",
+        "Item": """
+            string name; int id; string display_name; repeated Keypoint keypoints;
+            repeated int ancestor_ids; repeated int descendant_ids; int instance_count;
+            UNSPECIFIED|FREQUENT|COMMON|RARE frequency""",
+        "Keypoint": "int id; string label",
+    }
 )
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")  # controls, halves of a pair, ends of lines and paragraphs
-
-
-class _Item(NamedTuple):
-    id: int | None
-    name: str
-    line: int
 
 
 def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -125,52 +118,30 @@ def _names_of_lines(text: str, source: str) -> tuple[str, ...]:
 
 
 def _names_of_items(text: str, source: str) -> tuple[str, ...]:
-    items = [_item(field, source) for field in text_proto.parse(text, source=source).fields]
+    items = list(_SCHEMA.read(text, source=source).item)
     problems = _problems(items)
     if problems:
         raise ValueError(
             f"{source}: {'; '.join(problems)}. Ids must be 1 to the number of classes, each once; "
             "background has none"
         )
-    return tuple(item.name for item in sorted(items, key=lambda item: item.id or 0))
+    return tuple(_name_of_item(item) for item in sorted(items, key=lambda item: item.id))
 
 
-def _item(field: text_proto.Field, source: str) -> _Item:
-    where = f"{source}, line {field.line}"
-    if field.name != "item" or not isinstance(field.value, text_proto.Message):
-        raise ValueError(f"{where}: expected 'item {{', found {field.name!r}")
-    found: dict[str, str] = {}
-    for inner in field.value.fields:
-        if inner.name not in _ITEM_FIELDS:
-            close = difflib.get_close_matches(inner.name, _ITEM_FIELDS, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(_ITEM_FIELDS)
-            raise ValueError(
-                f"{source}, line {inner.line}: unknown field {inner.name!r} in item; {hint}"
-            )
-        if isinstance(inner.value, text_proto.Scalar):
-            found[inner.name] = _checked(inner.name, inner.value, source)
-    number = int(found["id"]) if "id" in found else None
-    return _Item(number, found.get("display_name") or found.get("name", ""), field.line)
+def _name_of_item(item: Any) -> str:
+    return str(item.display_name or item.name)
 
 
-def _checked(name: str, scalar: text_proto.Scalar, source: str) -> str:
-    where = f"{source}, line {scalar.line}"
-    if name == "id" and not re.fullmatch(r"-?\d+", scalar.text):
-        raise ValueError(f"{where}: expected a whole number for id, got {scalar.text}")
-    if name in ("name", "display_name") and scalar.kind != "string":
-        raise ValueError(f"{where}: expected a quoted string for {name}, got {scalar.text}")
-    return scalar.text
-
-
-def _problems(items: list[_Item]) -> list[str]:
-    problems = [f"the item in line {item.line} has no id" for item in items if item.id is None]
-    problems += [f"the item in line {item.line} has no name" for item in items if not item.name]
-    problems += [
-        f"id {item.id} in line {item.line} ({item.name!r}) is below 1"
-        for item in items
-        if item.id is not None and item.id < 1
-    ]
-    ids = [item.id for item in items if item.id is not None]
+def _problems(items: list[Any]) -> list[str]:
+    problems = []
+    for number, item in enumerate(items, start=1):
+        if not item.HasField("id"):
+            problems.append(f"item {number} has no id")
+        elif item.id < 1:
+            problems.append(f"id {item.id} of item {number} ({_name_of_item(item)!r}) is below 1")
+        if not _name_of_item(item):
+            problems.append(f"item {number} has no name")
+    ids = [item.id for item in items if item.HasField("id")]
     doubled = _doubled([str(number) for number in ids])
     missing = [*islice(filterfalse(set(ids).__contains__, range(1, max(ids, default=0))), 21)]
     if doubled:

@@ -37,7 +37,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if path.suffix in (".config", ".pbtxt"):
-        from lstd.tf1 import pipeline_config
+        from lstd.tf1 import pipeline_config  # here: YAML need not pay for protobuf
 
         return pipeline_config.parse(text, source=str(path))
     try:

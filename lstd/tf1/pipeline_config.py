@@ -1,9 +1,5 @@
 """Reads the original's pipeline files (protobuf text, `.config`) into `lstd.Config`.
 
-Four steps, one file each: `text_proto` reads the syntax, `pipeline_fields` checks it against the
-table in `pipeline_schema`, `pipeline_settings` maps fields to keys by the tables in
-`pipeline_rules`, and here a config is made of it.
-
 A loaded config trains and evaluates as the original would, but for this:
 
 * Schedules count the frames of a video (`model.schedule_counts: video`). The original starts
@@ -28,10 +24,9 @@ from lstd.config import config as config_lib
 from lstd.config import config_io, schedule_names
 from lstd.config.config import Config
 from lstd.config.config_io import ConfigError
-from lstd.tf1 import pipeline_rules as rules
-from lstd.tf1.pipeline_fields import Fields, PipelineError
-from lstd.tf1.pipeline_schema import NO_COUNTERPART, NO_EFFECT
-from lstd.tf1.pipeline_settings import Setting, settings_of, value_at
+from lstd.tf1 import mapping
+from lstd.tf1.fields import Fields, Given
+from lstd.tf1.schema import NO_COUNTERPART, NO_EFFECT
 
 
 class PipelineConfigWarning(UserWarning):
@@ -42,22 +37,18 @@ def parse(text: str, *, source: str) -> Config:
     """Returns the config that a pipeline file of the original describes.
 
     Fields without counterpart here and fields without effect in the original are accepted; one
-    `PipelineConfigWarning` lists them with their lines.
+    `PipelineConfigWarning` lists them.
 
     Args:
         text: the file's contents.
         source: the file's name, for messages.
 
     Raises:
-        ConfigError: text that is no text proto, an unknown field (with the closest match), a value
-            that lstd cannot do (with the possible ones), a missing part; all with the line.
+        ConfigError: text that is no text proto or an unknown field (with the closest match), both
+            with the line; a value that lstd cannot do (with the possible ones), a missing part.
     """
-    try:
-        fields = Fields(text, source=source)
-        settings = settings_of(fields)
-    except PipelineError as error:
-        raise ConfigError(str(error)) from None
-    config = _build(Config(), settings, fields)
+    fields = Fields(text, source=source)
+    config = _build(Config(), mapping.settings_of(fields), fields)
     _warn(fields, config, extra=_differences(fields, config), stacklevel=4)  # load_config's caller
     return config
 
@@ -75,73 +66,62 @@ def apply_override(config: Config, text: str, *, source: str = "--config_overrid
     Raises:
         ConfigError: as in `parse`, but for missing parts; also for another feature extractor type.
     """
-    try:
-        fields = Fields(text, source=source)
-        settings = settings_of(fields, current=config_lib.to_dict(config))
-    except PipelineError as error:
-        raise ConfigError(str(error)) from None
+    fields = Fields(text, source=source)
+    settings = mapping.settings_of(fields, current=config_lib.to_dict(config))
     result = _build(config, settings, fields)
     _warn(fields, result, extra=[], stacklevel=3)
     return result
 
 
-def _build(base: Config, settings: dict[str, Setting], fields: Fields) -> Config:
+def _build(base: Config, settings: dict[str, Any], fields: Fields) -> Config:
     data = config_lib.to_dict(base)
-    for key, setting in settings.items():
+    for key, value in settings.items():
         parent, _, last = key.rpartition(".")
-        place = _place(data, parent)
-        place[int(last) if isinstance(place, list) else last] = setting.value
+        if mapping.value_at(data, parent) is None:  # hard-negative mining that was off
+            above, _, name = parent.rpartition(".")
+            mapping.value_at(data, above)[name] = {}
+        place = mapping.value_at(data, parent)
+        place[int(last) if isinstance(place, list) else last] = value
     try:
         return config_io.from_dict(data, source=fields.source)
     except ConfigError as error:
-        raise ConfigError(f"{error}{_origin(str(error), settings, fields)}") from None
-
-
-def _place(data: dict[str, Any], key: str) -> Any:
-    if value_at(data, key) is None:  # hard-negative mining that was off
-        above, _, last = key.rpartition(".")
-        value_at(data, above)[last] = {}
-    return value_at(data, key)
-
-
-def _origin(message: str, settings: dict[str, Setting], fields: Fields) -> str:
-    """Returns which lines of the file gave the keys that an error of the config names."""
-    words = set(re.findall(r"\w+", message))
-    lines = {
-        f"line {fields.line_of(setting.source)} ({setting.source})"
-        for key, setting in settings.items()
-        if key.rpartition(".")[2] in words and setting.source in fields
-    }
-    return "; from " + ", ".join(sorted(lines)) if lines else ""
+        words = set(re.findall(r"[a-z]\w+", str(error)))
+        origin = {
+            rule.source
+            for rule in mapping.RULES
+            if rule.key in settings and fields.applies(rule.source)
+            if rule.key.rpartition(".")[2] in words
+        }
+        hint = f"; from {', '.join(sorted(origin))}" if origin else ""
+        raise ConfigError(f"{error}{hint}") from None
 
 
 def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) -> None:
     unused: dict[str, list[str]] = {NO_COUNTERPART: [], NO_EFFECT: []}
-    for path, item in fields.given.items():
-        if note := _why_unused(path, item.spec.note, fields, config):
-            unused[note].append(f"{_short(path)} (line {item.line})")
+    for given in fields.each():
+        if given.is_given and (note := _why_unused(given, config)):
+            unused[note].append(_short(given.path))
     parts = [f"ignored, {note}: {', '.join(paths)}" for note, paths in unused.items() if paths]
     if parts or extra:
         text = "".join(f"\n  {part}" for part in (*parts, *extra))
         warnings.warn(f"{fields.source}:{text}", PipelineConfigWarning, stacklevel=stacklevel)
 
 
-def _why_unused(path: str, note: str, fields: Fields, config: Config) -> str:
+def _why_unused(given: Given, config: Config) -> str:
     """Returns the reason why a given field is not used, or '' for one that is."""
-    reader = re.match(r"eval_input_reader\[(\d+)\]", path)
-    name = path.rpartition(".")[2]
-    if reader and reader[1] != "0":
-        return ""  # further blocks have a sentence of their own
-    if reader and name in ("shuffle", "shuffle_buffer_size"):
-        return NO_COUNTERPART  # evaluation reads the videos in order; the result is the same
-    if path == "eval_config.metrics_set":
-        return "" if fields[path] == ("coco_evaluation_all_frames",) else NO_COUNTERPART
-    if path == "train_config.optimizer.use_moving_average" and not fields[path]:
+    path, name = given.path, given.field.name
+    if path.startswith("eval_input_reader["):
+        if not path.startswith("eval_input_reader[0]"):
+            return ""  # further blocks have a sentence of their own
+        if name in ("shuffle", "shuffle_buffer_size"):
+            return NO_COUNTERPART  # evaluation reads the videos in order; the result is the same
+    if path == "eval_config.metrics_set" and given.value != ["coco_evaluation_all_frames"]:
+        return NO_COUNTERPART
+    if path == f"{mapping.OPTIMIZER}.use_moving_average" and not given.value:
         return NO_EFFECT
-    is_single = config.model.backbone == rules.SINGLE
-    if path.startswith("lstm_model.") and is_single and name in rules.INTERLEAVED_ONLY:
+    if mapping.is_idle(path, config.model.backbone):
         return NO_EFFECT
-    return note
+    return given.field.section if given.field.section in (NO_COUNTERPART, NO_EFFECT) else ""
 
 
 def _short(path: str) -> str:
@@ -152,24 +132,22 @@ def _short(path: str) -> str:
 def _differences(fields: Fields, config: Config) -> list[str]:
     """Returns a sentence for each thing that is not as the file, or the original, would have it."""
     found = []
-    readers = fields.blocks("eval_input_reader")
-    if len(readers) > 1:
-        lines = [fields.line_of(path) for path in readers]
+    num_readers = len(fields.message.eval_input_reader)
+    if num_readers > 1:
         found.append(
-            f"of {len(readers)} eval_input_reader blocks the first counts, as in the original: the "
-            f"one in line {lines[0]}, not line {', '.join(map(str, lines[1:]))}"
+            f"of {num_readers} eval_input_reader blocks the first counts, as in the original"
         )
     if "train_config" in fields and not fields["train_config.num_steps"]:
         found.append(
             "train_config.num_steps is not given, so the original never stops; here train.steps is "
             f"{config.train.steps}"
         )
-    if "train_config" in fields and config.model.backbone == rules.INTERLEAVED:
+    if "train_config" in fields and config.model.backbone == mapping.INTERLEAVED:
         found.append(
             "in training a frame runs the backbone of its turn only; the original runs both, which "
             "model.train_backbone_frames: all does"
         )
-    for rate in rules.LEARNING_RATES:
+    for rate in mapping.LEARNING_RATES:
         path = f"{rate}.cosine_decay_learning_rate"
         if path in fields and fields[f"{path}.warmup_steps"]:
             first = fields[f"{path}.warmup_learning_rate"]

@@ -83,18 +83,18 @@ def test_doubled_ids_are_named(tmp_path: Path) -> None:
     assert "doubled ids: 2." in refusal(tmp_path, text)
 
 
-def test_ids_below_one_are_named_with_line(tmp_path: Path) -> None:
+def test_ids_below_one_are_named_with_their_item(tmp_path: Path) -> None:
     text = "item {id: 1 name: 'a'}\nitem {id: 0 name: 'background'}\nitem {id: -3 name: 'b'}"
     message = refusal(tmp_path, text)
-    assert "id 0 in line 2 ('background') is below 1" in message
-    assert "id -3 in line 3 ('b') is below 1" in message
+    assert "id 0 of item 2 ('background') is below 1" in message
+    assert "id -3 of item 3 ('b') is below 1" in message
     assert "background has none" in message
 
 
 def test_items_without_id_or_name_are_named_together(tmp_path: Path) -> None:
     message = refusal(tmp_path, "item {name: 'a'}\nitem {id: 1}")
-    assert "the item in line 1 has no id" in message
-    assert "the item in line 2 has no name" in message
+    assert "item 1 has no id" in message
+    assert "item 2 has no name" in message
 
 
 def test_doubled_names_are_named(tmp_path: Path) -> None:
@@ -107,12 +107,15 @@ def test_doubled_names_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("item {\n id: 1 nmae: 'a'}", "line 2: unknown field 'nmae' in item; did you mean 'name'?"),
-        ("item {id: 1 name: 'a'}\nitems {id: 2}", "line 2: expected 'item {', found 'items'"),
-        ("item {id: 'one' name: 'a'}", "line 1: expected a whole number for id, got one"),
-        ("item {id: 1.0 name: 'a'}", "line 1: expected a whole number for id, got 1.0"),
-        ("item {id: 1 name: ant}", "line 1: expected a quoted string for name, got ant"),
-        ("item {id: 1 name: 'a'", "line 1: expected '}'"),
+        ("item {\n id: 1 nmae: 'a'}", "line 2: unknown field 'nmae' in Item; did you mean 'name'?"),
+        (
+            "item {id: 1 name: 'a'}\nitems {id: 2}",
+            "line 2: unknown field 'items' in LabelMap; did you mean 'item'?",
+        ),
+        ("item {id: 'one' name: 'a'}", "line 1: couldn't parse integer: 'one' in"),
+        ("item {id: 1.0 name: 'a'}", "line 1: couldn't parse integer: 1.0 in"),
+        ("item {id: 1 name: ant}", "line 1: expected string but found: 'ant'"),
+        ("item {id: 1 name: 'a'", 'line 1: expected "}"'),
     ],
 )
 def test_broken_label_maps_are_refused_with_line(tmp_path: Path, text: str, problem: str) -> None:

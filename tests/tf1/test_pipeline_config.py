@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import warnings
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from lstd.config.config import Config, EvaluationConfig
 from lstd.config.config_io import ConfigError
 from lstd.config.model_config import ConvConfig, HardNegativeConfig, PostprocessingConfig
 from lstd.config.train_config import LearningRateConfig, OptimizerConfig
-from lstd.tf1 import pipeline_config, pipeline_rules
+from lstd.tf1 import mapping, pipeline_config
 from lstd.tf1.load_config import load_config
 from lstd.tf1.pipeline_config import PipelineConfigWarning
-from lstd.tf1.pipeline_schema import MESSAGES
+from lstd.tf1.schema import SCHEMA
 
-ROOT = Path(__file__).resolve().parent.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT.parent / "shared" / "reference"
 ORIGINALS = REFERENCE / "original_configs"
 needs_reference = pytest.mark.skipif(
@@ -241,12 +240,11 @@ def test_one_warning_lists_what_the_interleaved_original_says_in_vain() -> None:
     path = ORIGINALS / "lstm_ssd_interleaved_mobilenet_v2_imagenet.config"
     message = warning_of(path.read_text(encoding="utf-8"))
     for words in (
-        "without counterpart in lstd: train_config.batch_queue_capacity (line 179)",
-        "train_input_reader...video_length (line 194)",
-        "without effect in the original: model...num_layers_before_predictor (line 75)",
-        "train_config...use_moving_average (line 164)",
-        "of 2 eval_input_reader blocks the first counts, as in the original: the one in line 209, "
-        "not line 226",
+        "without counterpart in lstd: train_config.batch_queue_capacity, train_config.prefetch",
+        "train_input_reader...video_length",
+        "without effect in the original: model...num_layers_before_predictor",
+        "train_config...use_moving_average",
+        "of 2 eval_input_reader blocks the first counts, as in the original",
         "train_config.num_steps is not given",
     ):
         assert words in message
@@ -256,51 +254,24 @@ def test_one_warning_lists_what_the_interleaved_original_says_in_vain() -> None:
 
 
 def test_every_known_field_is_mapped_checked_or_explained() -> None:
-    mapped = {re.sub(r"\[\d+\]", "", rule.source) for rule in pipeline_rules.RULES}
-    mapped |= {rule.source for some in pipeline_rules.FAMILY_RULES.values() for rule in some}
+    mapped = {rule.source.rpartition(".")[2] for rule in mapping.RULES}
     by_hand = {
-        "lstm_model.pre_bottleneck",
-        "lstm_model.is_quantized",
-        "model.ssd.feature_extractor.type",
-        "train_config.num_steps",
-        "train_config.fine_tune_checkpoint",
-        "train_config.fine_tune_checkpoint_type",
-        "train_config.from_detection_checkpoint",
-        "train_config.optimizer.use_moving_average",
-        "train_config.optimizer.moving_average_decay",
-        "eval_config.metrics_set",
+        *("type", "num_steps", "use_moving_average", "moving_average_decay", "metrics_set"),
+        *("fine_tune_checkpoint", "fine_tune_checkpoint_type", "from_detection_checkpoint"),
+        *("label_map_path", "shuffle", "shuffle_buffer_size"),
+        *("total_steps", "hold_base_rate_steps"),
+        *("probability", "max_delta", "min_delta"),  # of the augmentations
+        *("min_object_covered", "min_aspect_ratio", "max_aspect_ratio", "min_area", "max_area"),
+        *("overlap_thresh", "random_coef"),
     }
-    by_hand |= {
-        f"{reader}.{name}"
-        for reader in ("train_input_reader", "eval_input_reader")
-        for name in ("label_map_path", "shuffle", "shuffle_buffer_size")
+    unused = {"MaskHead", "Fpn", "ExampleSampler", "EqualizationLoss", "Sigma", "Category"}
+    plain = {
+        field.name
+        for kind in SCHEMA.fields.keys() - unused - {"CocoKeypointMetrics", "ParameterizedMetric"}
+        for field in SCHEMA.fields[kind].values()
+        if field.type not in SCHEMA.fields and not field.only and field.section in ("", "one of")
     }
-    options = "train_config.data_augmentation_options"
-    by_hand |= {
-        f"{options}.{name}.{field}"
-        for name, (_, fields) in pipeline_rules.AUGMENTATIONS.items()
-        for field in fields
-    }
-    by_hand |= {
-        f"{options}.ssd_random_crop.operations.{name}" for name in pipeline_rules.CROP_FIELDS
-    }
-    by_hand |= {
-        f"{rate}.cosine_decay_learning_rate.{name}"
-        for rate in pipeline_rules.LEARNING_RATES
-        for name in ("total_steps", "hold_base_rate_steps")
-    }
-
-    def plain_fields(kind: str, place: str) -> set[str]:
-        found = set()
-        for name, spec in MESSAGES[kind].items():
-            path = f"{place}.{name}".lstrip(".")
-            if spec.message:
-                found |= plain_fields(spec.message, path)
-            elif not (spec.only or spec.absent or spec.note):
-                found.add(path)
-        return found
-
-    assert plain_fields("Pipeline", "") - mapped == by_hand
+    assert plain - mapped == by_hand
 
 
 def test_each_field_reaches_its_key() -> None:
@@ -369,7 +340,7 @@ def test_lstm_fields_that_never_reach_the_single_backbone_are_named() -> None:
     message = warning_of(SINGLE)
     effect = message[message.index("without effect") :]
     for name in ("depth_multipliers", "pre_bottleneck", "low_res", "eval_interleave_method"):
-        assert f"lstm_model.{name} (line" in effect
+        assert f"lstm_model.{name}" in effect
 
 
 def test_low_resolution_may_be_off() -> None:
@@ -585,63 +556,28 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (
-            "num_classes: 7",
-            "num_clases: 7",
-            "unknown field 'num_clases' in model.ssd; did you mean",
-        ),
-        ("num_steps", "nmu_steps", "unknown field 'nmu_steps' in train_config; did you mean"),
-        (
-            "model { ssd",
-            "modle { ssd",
-            "unknown field 'modle' in the pipeline; did you mean 'model'",
-        ),
+        ("num_classes: 7", "num_clases: 7", "unknown field 'num_clases' in Ssd; did you mean"),
+        ("num_steps", "nmu_steps", "unknown field 'nmu_steps' in TrainConfig; did you mean"),
+        ("model { ssd", "modle { ssd", "unknown field 'modle' in Pipeline; did you mean 'model'"),
         (
             "protos.lstm_model]",
             "protos.lstm_modl]",
-            "unknown field '[lstm_object_detection.protos.",
+            "'lstm_modl' in Pipeline; did you mean",
         ),
-        (
-            "[lstm_object_detection.protos.lstm_model]",
-            "lstm_model",
-            "did you mean '[lstm_object_detection.protos.lstm_model]'?",
-        ),
-        ("num_classes: 7", "num_classes: 7.5", "num_classes: expected a whole number, got 7.5"),
-        ("num_classes: 7", "num_classes: '7'", "num_classes: expected a whole number, got '7'"),
-        ("num_classes: 7", "num_classes { }", "expected a whole number, found a block"),
-        ("x_scale: 9.0", "x_scale: nine", "x_scale: expected a number, got nine"),
-        ("use_dropout: false", "use_dropout: no", "use_dropout: expected true or false, got no"),
-        ("activation: RELU_6", "activation: RELU6", "got RELU6; did you mean 'RELU_6'?"),
-        ("type: 'lstm", "type: lstm_x #", "type: expected a quoted string, got lstm_x"),
-        ("matcher { argmax_matcher { } }", "matcher: 3", "matcher: expected a block in braces"),
+        ("num_classes: 7", "num_classes: 7.5", "parse integer: 7.5 in 'num_classes: 7.5'"),
+        ("num_classes: 7", "num_classes { }", "in 'num_classes { }'"),
+        ("x_scale: 9.0", "x_scale: nine", "parse float: nine in"),
+        ("use_dropout: false", "use_dropout: no", 'expected "true" or "false" in'),
         (
             "activation: RELU_6",
-            "activation: RELU",
-            "RELU is not available in lstd; possible: RELU_6",
+            "activation: RELU6",
+            "'RELU6' of activation; did you mean 'RELU",
         ),
-        ("activation: RELU_6,", "", "activation: is not given, which means relu in the original"),
-        ("scale: true,", "", "batch_norm.scale: is not given, which means false"),
-        ("use_dropout: false", "", "use_dropout: is not given, which means true"),
-        ("score_converter: SIGMOID", "score_converter: SOFTMAX", "possible: SIGMOID"),
-        ("fixed_shape_resizer", "keep_aspect_ratio_resizer", "possible: fixed_shape_resizer"),
-        ("faster_rcnn_box_coder { x_scale: 9.0 }", "square_box_coder {}", "possible: faster_rcnn"),
-        ("constant_learning_rate", "manual_step_learning_rate", "possible: constant_learning_rate"),
-        (
-            "rms_prop_optimizer",
-            "momentum_optimizer",
-            "possible: rms_prop_optimizer, adam_optimizer",
-        ),
-        (
-            "weighted_sigmoid",
-            "weighted_softmax",
-            "possible: weighted_sigmoid, weighted_sigmoid_focal",
-        ),
-        ("weighted_sigmoid", "weighted_sigmoid_focal", "alpha: is not given"),
-        ("num_layers: 5", "num_layers: 6", "num_layers: 6 is not available in lstd; possible: 5"),
-        ("pre_bottleneck: true", "", "pre_bottleneck: is not given. The original then takes false"),
-        ("pre_bottleneck: true", "pre_bottleneck: false", "false is not available in lstd"),
-        ("low_res: true", "", "low_res: is not given. The original then takes false"),
-        ("low_res: true", "low_res: true is_quantized: true", "nothing is trained in 8 bits"),
+        ("type: 'lstm", "type: lstm_x #", "expected string but found: 'lstm_x' in"),
+        ("matcher { argmax_matcher { } }", "matcher: 3", """expected "{" in 'matcher: 3'"""),
+        ("num_classes: 7", f"num_classes: {'9' * 5000}", "parse integer: 999"),
+        ("num_classes: 7", "model {" * 2000, "unknown field 'model' in Ssd"),
+        ("low_res: true", "low_res: true }", "unknown field 'eval_interleave_method' in Pipeline"),
         (
             "model { ssd",
             "graph_rewriter { quantization { delay: 9 } } model { ssd",
@@ -652,39 +588,69 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
             "[lstm_object_detection.protos.quant_overrides] { } model { ssd",
             "quant_overrides is not available in lstd; nothing is trained in 8 bits",
         ),
-        ("low_res: true", "low_res: true scale_state: true", "scale_state: excludes clip_state"),
-        ("[0.5, 0.35]", "0.5", "depth_multipliers: needs two numbers"),
-        ("'SKIP7'", "'SKIP'", "lstm_model.eval_interleave_method: unknown schedule 'SKIP'"),
-        (
-            "interleaved_mobilenet_v2'",
-            "mobilenet_v3'",
-            "possible: lstm_ssd_interleaved_mobilenet_v2",
-        ),
-        ("num_classes: 7", "", "model.ssd.num_classes: is missing"),
-        ("train_unroll_length: 6", "", "lstm_model.train_unroll_length: is missing"),
-        ("num_steps: 500", "fine_tune_checkpoint: 'a'", "fine_tune_checkpoint_type: is missing"),
-        ("num_steps: 500", "fine_tune_checkpoint_type: 'x'", "'x' is unknown; possible: classif"),
-        ("num_steps: 500", "data_augmentation_options { }", "names no augmentation"),
+        ("fixed_shape_resizer", "keep_aspect_ratio_resizer", "possible: fixed_shape_resizer"),
+        ("faster_rcnn_box_coder { x_scale: 9.0 }", "square_box_coder {}", "possible: faster_rcnn"),
+        ("rms_prop_optimizer", "momentum_optimizer", "possible: rms_prop_optimizer, adam_optim"),
+        ("weighted_sigmoid", "weighted_softmax", "possible: weighted_sigmoid, weighted_sigmoid_"),
         (
             "num_steps: 500",
             "data_augmentation_options { random_rotation90 { } }",
             "possible: random_horizontal_flip, random_vertical_flip, ssd_random_crop",
         ),
-        ("low_res: true", "low_res: true }", "expected a field's name, found '}'"),
     ],
 )
-def test_refused_with_line_and_what_is_possible(old: str, new: str, problem: str) -> None:
+def test_refused_with_its_line(old: str, new: str, problem: str) -> None:
     message = refusal(changed(old, new))
     assert problem in message
-    assert re.match(r"x\.config, line \d+: ", message)
+    line = INTERLEAVED[: INTERLEAVED.index(old)].count("\n") + 1
+    last = line + (old == "low_res: true")  # a block closed too early is noticed below
+    assert message.startswith(f"x.config, line {last}: ")
+    assert len(message) < 1000
 
 
-def test_line_is_that_of_the_field() -> None:
-    line = INTERLEAVED[: INTERLEAVED.index("num_classes")].count("\n") + 1
-    assert refusal(changed("num_classes: 7", "num_clases: 7")).startswith(f"x.config, line {line}:")
-    assert f"line {line} (model.ssd.num_classes)" in refusal(
-        changed("num_classes: 7", "num_classes: 0")
-    )
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "activation: RELU_6",
+            "activation: RELU",
+            "RELU is not available in lstd; possible: RELU_",
+        ),
+        ("activation: RELU_6,", "", "activation: is not given, which means RELU in the original"),
+        ("scale: true,", "", "batch_norm.scale: is not given, which means false"),
+        ("use_dropout: false", "", "use_dropout: is not given, which means true"),
+        ("score_converter: SIGMOID", "score_converter: SOFTMAX", "possible: SIGMOID"),
+        ("weighted_sigmoid", "weighted_sigmoid_focal", "alpha: is not given"),
+        ("num_layers: 5", "num_layers: 6", "num_layers: 6 is not available in lstd; possible: 5"),
+        ("pre_bottleneck: true", "", "pre_bottleneck: is not given, which means false"),
+        ("pre_bottleneck: true", "pre_bottleneck: false", "false is not available in lstd"),
+        ("low_res: true", "", "low_res: is not given. The original then takes false"),
+        ("low_res: true", "low_res: true is_quantized: true", "nothing is trained in 8 bits"),
+        (
+            "low_res: true",
+            "low_res: true scale_state: true",
+            "from lstm_model.clip_state, lstm_m",
+        ),
+        ("[0.5, 0.35]", "0.5", "depth_multipliers: needs two numbers"),
+        ("'SKIP7'", "'SKIP'", "unknown schedule 'SKIP'"),
+        ("'SKIP7'", "'SKIP'", "from lstm_model.eval_interleave_method"),
+        ("mobilenet_v2'", "mobilenet_v3'", "possible: lstm_ssd_interleaved_mobilenet_v2"),
+        ("num_classes: 7", "", "model.ssd.num_classes: is missing"),
+        ("'lstm_ssd", "'\\xff", "couldn't parse string"),
+        ("num_classes: 7", "num_classes: 0", "at least 1; from model.ssd.num_classes"),
+        (
+            "num_classes: 7",
+            "num_classes: 4294967296",
+            "num_classes is 4294967296, expected at",
+        ),
+        ("train_unroll_length: 6", "", "lstm_model.train_unroll_length: is missing"),
+        ("num_steps: 500", "fine_tune_checkpoint: 'a'", "fine_tune_checkpoint_type: is missing"),
+        ("num_steps: 500", "fine_tune_checkpoint_type: 'x'", "'x' is unknown; possible: classif"),
+        ("num_steps: 500", "data_augmentation_options { }", "names no augmentation"),
+    ],
+)
+def test_value_is_refused_with_what_is_possible(old: str, new: str, problem: str) -> None:
+    assert problem in refusal(changed(old, new))
 
 
 def test_file_of_another_detector_is_refused() -> None:
@@ -812,7 +778,7 @@ def test_override_equals_the_file_with_the_fragment_in_it() -> None:
     ("fragment", "problem"),
     [
         ("model { ssd { num_clases: 3 } }", "line 1: unknown field 'num_clases'"),
-        ("model {", "line 1: expected '}'"),
+        ("model {", 'line 1: expected "}"'),
         ("model { ssd { num_classes: 0 } }", "num_classes must be at least 1"),
         (
             "model { ssd { feature_extractor { type: 'lstm_ssd_mobilenet_v1' } } }",

@@ -1,0 +1,466 @@
+"""Which field of a pipeline file goes to which key of `lstd.Config`."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from lstd.config.train_config import FineTuneConfig
+from lstd.tf1.fields import Fields
+from lstd.tf1.schema import REASONS
+
+SSD = "model.ssd"
+OPTIMIZER = "train_config.optimizer"
+MINER = f"{SSD}.loss.hard_example_miner"
+FOCAL = f"{SSD}.loss.classification_loss.weighted_sigmoid_focal"
+LEARNING_RATES = tuple(
+    f"{OPTIMIZER}.{name}.learning_rate" for name in ("rms_prop_optimizer", "adam_optimizer")
+)
+_TYPE = f"{SSD}.feature_extractor.type"
+_EXTRACTOR = f"{SSD}.feature_extractor"
+_HEADS = f"{SSD}.box_predictor.convolutional_box_predictor"
+_RESIZER = f"{SSD}.image_resizer.fixed_shape_resizer"
+_ARGMAX = f"{SSD}.matcher.argmax_matcher"
+_ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
+_SCALES = f"{SSD}.box_coder.faster_rcnn_box_coder"
+_VIDEOS = "external_input_reader.google_input_reader.tf_record_video_input_reader"
+
+INTERLEAVED, SINGLE = "mobilenet_v2", "mobilenet_v1"
+
+FAMILIES: dict[str, str] = {
+    "lstm_ssd_interleaved_mobilenet_v2": INTERLEAVED,
+    "lstm_ssd_mobilenet_v1": SINGLE,
+    # What the published MobileNetV1 config says; the original's code knows the name above only.
+    "lstm_mobilenet_v1": SINGLE,
+}
+"""Feature extractor type of the original -> model.backbone."""
+
+_FAMILY_VALUES: dict[str, dict[str, Any]] = {
+    INTERLEAVED: {
+        "model.backbone": INTERLEAVED,
+        "model.lstm_cell": "grouped",
+        "model.feature_map_depths": [256, 256, 256, 256],
+        "model.pool_residual": True,
+    },
+    SINGLE: {
+        "model.backbone": SINGLE,
+        "model.lstm_cell": "bottleneck",
+        "model.feature_map_depths": [512, 256, 256, 128],
+        "model.pool_residual": False,
+        # One backbone has nothing to take turns with, and its cell is never clipped.
+        "model.low_resolution": False,
+        "model.clip_state": False,
+        "model.train_schedule": "LARGE",
+        "model.eval_schedule": "LARGE",
+        "evaluation.schedules": ["LARGE"],
+    },
+}
+"""What the original's two feature extractors have in their code and not in the file."""
+
+_INTERLEAVED_ONLY = (
+    *("depth_multipliers", "train_interleave_method", "eval_interleave_method", "pre_bottleneck"),
+    *("low_res", "clip_state", "scale_state", "flatten_state"),
+)
+"""Fields of lstm_model that never reach the MobileNetV1 model in the original."""
+
+
+class _Rule(NamedTuple):
+    source: str
+    key: str
+    family: str  # empty: both
+
+
+def _rules(source: str, target: str, names: str, *, family: str = "") -> list[_Rule]:
+    """Returns a rule for each of the names, `there` or `there:here`."""
+    pairs = (name.partition(":") for name in names.split())
+    return [_Rule(f"{source}.{a}", f"{target}.{b or a}", family) for a, _, b in pairs]
+
+
+def _rate_rules(source: str) -> list[_Rule]:
+    target = "train.learning_rate"
+    return [
+        *_rules(f"{source}.constant_learning_rate", target, "learning_rate:initial"),
+        *_rules(
+            f"{source}.exponential_decay_learning_rate",
+            target,
+            "initial_learning_rate:initial decay_steps decay_factor staircase",
+        ),
+        *_rules(
+            f"{source}.cosine_decay_learning_rate",
+            target,
+            "learning_rate_base:initial warmup_steps",
+        ),
+    ]
+
+
+def _conv_rules(source: str, target: str) -> list[_Rule]:
+    return [
+        *_rules(f"{source}.regularizer.l2_regularizer", target, "weight:l2_weight"),
+        *_rules(
+            f"{source}.initializer.truncated_normal_initializer",
+            target,
+            "stddev:initializer_stddev",
+        ),
+        *_rules(
+            f"{source}.batch_norm", target, "decay:batch_norm_decay epsilon:batch_norm_epsilon"
+        ),
+    ]
+
+
+RULES: tuple[_Rule, ...] = (
+    *_rules(SSD, "model", "num_classes"),
+    # The original's input pipeline resizes to the model's size already.
+    *_rules(
+        _RESIZER,
+        "model",
+        "height:input_height width:input_width convert_to_grayscale:input_channels",
+    ),
+    *_rules(_RESIZER, "data.train", "height width"),
+    *_rules(_RESIZER, "data.evaluation", "height width"),
+    *_rules(
+        _EXTRACTOR,
+        "model",
+        "min_depth use_depthwise:feature_map_use_depthwise "
+        "depth_multiplier:feature_map_depth_multiplier",
+    ),
+    *_rules(_EXTRACTOR, "model", "depth_multiplier:depth_multipliers", family=SINGLE),
+    *_conv_rules(f"{_EXTRACTOR}.conv_hyperparams", "model.feature_extractor"),
+    *_rules(_HEADS, "model.box_predictor", "use_depthwise kernel_size"),
+    *_conv_rules(f"{_HEADS}.conv_hyperparams", "model.box_predictor.conv"),
+    *_rules("lstm_model", "model", "lstm_state_depth:state_depth"),
+    *_rules(
+        "lstm_model",
+        "model",
+        "depth_multipliers train_interleave_method:train_schedule "
+        "eval_interleave_method:eval_schedule low_res:low_resolution clip_state scale_state",
+        family=INTERLEAVED,
+    ),
+    *_rules("lstm_model", "evaluation", "eval_interleave_method:schedules", family=INTERLEAVED),
+    *_rules("lstm_model", "data.train", "train_unroll_length:unroll_length"),
+    *_rules("lstm_model", "data.evaluation", "eval_unroll_length:unroll_length"),
+    *_rules(
+        _ANCHORS,
+        "model.anchors",
+        "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
+        "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width",
+    ),
+    *_rules(_SCALES, "model.box_scale_factors", "y_scale:0 x_scale:1 height_scale:2 width_scale:3"),
+    *_rules(
+        _ARGMAX,
+        "model.matching",
+        "matched_threshold unmatched_threshold force_match_for_each_row:force_match",
+    ),
+    *_rules(
+        f"{SSD}.post_processing.batch_non_max_suppression",
+        "model.postprocessing",
+        "score_threshold iou_threshold max_detections_per_class max_total_detections",
+    ),
+    *_rules(SSD, "model.loss", "normalize_loss_by_num_matches:normalize_by_num_matches"),
+    *_rules(f"{SSD}.loss", "model.loss", "classification_weight localization_weight"),
+    *_rules(f"{SSD}.loss.localization_loss.weighted_smooth_l1", "model.loss", "delta:huber_delta"),
+    *_rules(FOCAL, "model.loss", "gamma:focal_gamma alpha:focal_alpha"),
+    *_rules(
+        MINER,
+        "model.loss.hard_negatives",
+        "num_hard_examples loss_type iou_threshold max_negatives_per_positive "
+        "min_negatives_per_image",
+    ),
+    *_rules("train_config", "data.train", "batch_size"),
+    *_rules("train_config", "train.optimizer", "gradient_clipping_by_norm:clip_norm"),
+    *_rules(
+        f"{OPTIMIZER}.rms_prop_optimizer",
+        "train.optimizer",
+        "momentum_optimizer_value:momentum decay epsilon",
+    ),
+    *_rules(f"{OPTIMIZER}.adam_optimizer", "train.optimizer", "epsilon"),
+    *_rate_rules(LEARNING_RATES[0]),
+    *_rate_rules(LEARNING_RATES[1]),
+    *_rules(f"train_input_reader.{_VIDEOS}", "data.train", "input_path"),
+    *_rules(f"eval_input_reader.{_VIDEOS}", "data.evaluation", "input_path"),
+    *_rules("eval_config", "evaluation", "use_moving_averages min_score_threshold"),
+)
+
+_ALL_ANCHORS = 1_000_000
+"""More than any of these models has; num_hard_examples: 0 means all of them."""
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "model.input_channels": lambda is_gray: 1 if is_gray else 3,
+    "model.depth_multipliers": lambda value: value if isinstance(value, list) else [value],
+    "evaluation.schedules": lambda name: [name],
+    "model.loss.hard_negatives.num_hard_examples": lambda number: number or _ALL_ANCHORS,
+    "model.loss.hard_negatives.loss_type": str.lower,
+}
+"""By the key; other values go as they are."""
+
+
+def _rate_choices(source: str) -> dict[str, dict[str, Any]]:
+    rate = "train.learning_rate"
+    no_warm_up = {f"{rate}.warmup_steps": 0, f"{rate}.hold_fraction": 0.0}
+    names = {"constant": "constant", "exponential": "exponential_decay", "cosine": "cosine_decay"}
+    return {
+        f"{source}.{name}_learning_rate": {f"{rate}.schedule": own, **no_warm_up}
+        for own, name in names.items()
+    }
+
+
+_CHOICES: dict[str, dict[str, Any]] = {
+    f"{OPTIMIZER}.rms_prop_optimizer": {"train.optimizer.name": "rms_prop"},
+    f"{OPTIMIZER}.adam_optimizer": {"train.optimizer.name": "adam"},
+    **_rate_choices(LEARNING_RATES[0]),
+    **_rate_choices(LEARNING_RATES[1]),
+    f"{SSD}.loss.classification_loss.weighted_sigmoid": {"model.loss.classification": "sigmoid"},
+    FOCAL: {"model.loss.classification": "focal"},
+}
+"""Blocks whose presence is itself a value: the first key is the choice, the others come with it."""
+
+_AUGMENTATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "random_horizontal_flip": ("horizontal_flip", {"probability": "probability"}),
+    "random_vertical_flip": ("vertical_flip", {"probability": "probability"}),
+    "random_adjust_brightness": ("brightness", {"max_delta": "max_delta"}),
+    "random_adjust_contrast": ("contrast", {"min_delta": "min_factor", "max_delta": "max_factor"}),
+    "random_adjust_saturation": (
+        "saturation",
+        {"min_delta": "min_factor", "max_delta": "max_factor"},
+    ),
+    "random_adjust_hue": ("hue", {"max_delta": "max_delta"}),
+    "random_rgb_to_gray": ("grayscale", {"probability": "probability"}),
+}
+"""Option of the original -> its name here, and the names of its fields there and here."""
+
+_STRONG = {"probability": 1.0, "min_factor": 0.5, "max_factor": 1.5}
+_BRIGHTNESS = {"name": "brightness", "probability": 1.0, "max_delta": 32 / 255}
+_CONTRAST = {"name": "contrast", **_STRONG}
+_SATURATION = {"name": "saturation", **_STRONG}
+_HUE = {"name": "hue", "probability": 1.0, "max_delta": 0.2}
+_COLOR_ORDERINGS: tuple[list[dict[str, Any]], ...] = (
+    [_BRIGHTNESS, _SATURATION, _HUE, _CONTRAST],
+    [_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE],
+)
+"""What the original's random_distort_color does, by its color_ordering."""
+
+_CONV = "conv_hyperparams"
+_REQUIRED: tuple[str, ...] = (
+    *(SSD, f"{SSD}.num_classes", _RESIZER, _TYPE, _SCALES, _ARGMAX, _HEADS),
+    *(f"{SSD}.similarity_calculator.iou_similarity", _ANCHORS, f"{_ANCHORS}.aspect_ratios"),
+    *(
+        f"{part}.{_CONV}{name}"
+        for part in (_EXTRACTOR, _HEADS)
+        for name in ("", ".initializer.truncated_normal_initializer", ".batch_norm")
+    ),
+    *(f"{SSD}.post_processing", f"{SSD}.loss.localization_loss.weighted_smooth_l1"),
+    *(f"{SSD}.loss.classification_loss", "lstm_model.train_unroll_length"),
+    "lstm_model.eval_unroll_length",
+)
+"""What a whole file must hold; the original cannot be built without it either."""
+
+
+def settings_of(fields: Fields, *, current: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Returns a value for each key of the config that the file decides, keys dotted.
+
+    Args:
+        fields: a whole pipeline file, or the fragment of an override.
+        current: for a fragment, the config it lies on, as plain dicts: only what the fragment names
+            is set. For a whole file None: what it leaves out gets the original's default.
+
+    Raises:
+        ConfigError: a value that lstd cannot do, or a part that is missing.
+    """
+    family = _family_of(fields, current)
+    _check(fields, family, whole=current is None)
+    settings: dict[str, Any] = {}
+    if current is None:
+        # Without a regularizer the original has none, and without a miner nothing is mined.
+        parts = ("model.feature_extractor", "model.box_predictor.conv")
+        settings = _FAMILY_VALUES[family] | {f"{part}.l2_weight": 0.0 for part in parts}
+        settings |= {} if MINER in fields else {"model.loss.hard_negatives": None}
+    new = _new_choices(fields, current)
+    for path in new:
+        settings.update(_CHOICES.get(path, {}))
+    for source, key, only in RULES:
+        is_new = current is None or any(source.startswith(f"{path}.") for path in new)
+        if only in ("", family) and (source in fields or (is_new and fields.applies(source))):
+            value = fields[source]
+            settings[key] = _CONVERSIONS[key](value) if key in _CONVERSIONS else value
+    if "train_config" in fields:
+        settings |= _training(fields, whole=current is None)
+    return settings | _augmentation(fields) | _readers(fields)
+
+
+def value_at(data: Any, key: str) -> Any:
+    """Returns what plain dicts and lists hold under a dotted key."""
+    for part in key.split("."):
+        data = data[int(part)] if isinstance(data, list) else data[part]
+    return data
+
+
+def is_idle(path: str, family: str) -> bool:
+    """Returns whether a field never reaches the model, in the original, because of its backbone."""
+    block, _, name = path.rpartition(".")
+    return block == "lstm_model" and family == SINGLE and name in _INTERLEAVED_ONLY
+
+
+def _family_of(fields: Fields, current: dict[str, Any] | None) -> str:
+    name, own = fields[_TYPE], current and str(value_at(current, "model.backbone"))
+    if own and _TYPE not in fields:
+        return own
+    if current is None:
+        if "lstm_model" not in fields:
+            raise fields.error(
+                "no [lstm_object_detection.protos.lstm_model] {...} block; this is no pipeline of "
+                "the LSTM-SSD detector"
+            )
+        for path in _REQUIRED:
+            if path not in fields:
+                raise fields.error(f"{path}: is missing")
+    if name not in FAMILIES:
+        raise fields.error(
+            f"{_TYPE}: {name!r} is not available in lstd; possible: {', '.join(FAMILIES)}"
+        )
+    if own and own != FAMILIES[name]:
+        raise fields.error(f"{_TYPE}: {name!r}: an override cannot change the type")
+    return FAMILIES[name]
+
+
+def _check(fields: Fields, family: str, *, whole: bool) -> None:
+    """Raises for a value, given or by default, that lstd cannot do."""
+    for path, field, value, is_given in fields.each():
+        written = str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
+        if not field.only or written in field.only or is_idle(path, family):
+            continue
+        possible = REASONS.get(field.name) or f"possible: {', '.join(field.only)}"
+        if is_given:
+            raise fields.error(f"{path}: {written} is not available in lstd; {possible}")
+        if whole:
+            raise fields.error(
+                f"{path}: is not given, which means {written} in the original; {possible}"
+            )
+    if whole:
+        _check_choices(fields)
+    multipliers = "lstm_model.depth_multipliers"
+    if family == INTERLEAVED and (whole or multipliers in fields) and len(fields[multipliers]) != 2:
+        raise fields.error(
+            f"{multipliers}: needs two numbers, the large network's and the small one's; got "
+            f"{len(fields[multipliers])}"
+        )
+    if whole and family == INTERLEAVED and "lstm_model.low_res" not in fields:
+        raise fields.error(
+            "lstm_model.low_res: is not given. The original then takes false, the file format's "
+            "default, although its model's own default is true: write low_res: true, as the "
+            "published config does, or low_res: false"
+        )
+
+
+def _check_choices(fields: Fields) -> None:
+    choices = [f"{SSD}.loss.classification_loss"]
+    if "train_config" in fields:
+        choices += [OPTIMIZER, f"{OPTIMIZER}.{fields.member(OPTIMIZER)}.learning_rate"]
+    for path in choices:
+        if not fields.member(path):
+            raise fields.error(f"{path}: is missing, or names none of its kinds")
+
+
+def _new_choices(fields: Fields, current: dict[str, Any] | None) -> list[str]:
+    """Returns the blocks that are another choice than the config's: their defaults count."""
+    new = [MINER] if current and not value_at(current, "model.loss.hard_negatives") else []
+    for path, values in _CHOICES.items():
+        key, value = next(iter(values.items()))
+        # The fields of the cosine depend on one another, so it is always taken as a whole.
+        is_other = current is None or value_at(current, key) != value or value == "cosine"
+        if path in fields and is_other:
+            new.append(path)
+    if FOCAL in new and f"{FOCAL}.alpha" not in fields:
+        raise fields.error(
+            f"{FOCAL}.alpha: is not given, which means no weighting; lstd needs a number"
+        )
+    return new
+
+
+def _training(fields: Fields, *, whole: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if fields["train_config.num_steps"]:  # 0: train until stopped
+        found["train.steps"] = fields["train_config.num_steps"]
+    found |= _cosine(fields)
+    use, decay = f"{OPTIMIZER}.use_moving_average", f"{OPTIMIZER}.moving_average_decay"
+    if whole or decay in fields:  # the original's trainer keeps averages whatever the file says
+        found["train.moving_average_decay"] = fields[decay] if fields[use] or not whole else 0.9999
+    return found | _fine_tuning(fields, whole=whole)
+
+
+def _cosine(fields: Fields) -> dict[str, Any]:
+    """The cosine ends with the run here, so the run must end where the original's rate is 0."""
+    for path in (f"{rate}.cosine_decay_learning_rate" for rate in LEARNING_RATES):
+        if path not in fields:
+            continue
+        total, steps = fields[f"{path}.total_steps"], fields["train_config.num_steps"]
+        if steps and steps != total:
+            raise fields.error(
+                f"{path}.total_steps: {total} differs from train_config.num_steps {steps}; lstd's "
+                "cosine falls over the whole run: make them equal"
+            )
+        before = fields[f"{path}.warmup_steps"] + fields[f"{path}.hold_base_rate_steps"]
+        if before >= total:
+            raise fields.error(
+                f"{path}.total_steps: {total} leaves no steps after warm-up and hold ({before})"
+            )
+        return {"train.steps": total, "train.learning_rate.hold_fraction": before / total}
+    return {}
+
+
+def _fine_tuning(fields: Fields, *, whole: bool) -> dict[str, Any]:
+    source, kind = "train_config.fine_tune_checkpoint", "train_config.fine_tune_checkpoint_type"
+    is_detection = "train_config.from_detection_checkpoint"
+    paths = [path.strip() for path in fields[source].split(",") if path.strip()]
+    found: dict[str, Any] = {"train.fine_tune.checkpoints": paths} if source in fields else {}
+    kinds = typing.get_args(typing.get_type_hints(FineTuneConfig)["kind"])
+    if fields[kind] and fields[kind] not in kinds:
+        raise fields.error(f"{kind}: {fields[kind]!r} is unknown; possible: {', '.join(kinds)}")
+    if fields[kind]:
+        found["train.fine_tune.kind"] = fields[kind]
+    elif is_detection in fields:
+        own = "detection" if fields[is_detection] else "classification"
+        found["train.fine_tune.kind"] = own
+    elif paths and whole:
+        raise fields.error(f"{kind}: is missing; possible: {', '.join(kinds)}")
+    return found
+
+
+def _augmentation(fields: Fields) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = []
+    for option in fields.message.train_config.data_augmentation_options:
+        name = option.WhichOneof("one_of")
+        if not name:
+            raise fields.error("train_config.data_augmentation_options: names no augmentation")
+        values = getattr(option, name)
+        if name == "random_distort_color":
+            steps += _COLOR_ORDERINGS[values.color_ordering]
+        elif name == "ssd_random_crop":
+            steps.append({"name": name, **_operations(values)})
+        else:
+            own, parameters = _AUGMENTATIONS[name]
+            step = {key: getattr(values, source) for source, key in parameters.items()}
+            steps.append({"name": own, "probability": 1.0, **step})
+    return {"data.train.augmentation": steps} if steps else {}
+
+
+def _operations(crop: Any) -> dict[str, Any]:
+    """Without any the original takes seven of its own, and so does lstd."""
+    operations = [
+        {field.name: getattr(operation, field.name) for field in operation.DESCRIPTOR.fields}
+        for operation in crop.operations
+    ]
+    return {"operations": operations} if operations else {}
+
+
+def _readers(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    size = "train_input_reader.shuffle_buffer_size"
+    if not fields["train_input_reader.shuffle"]:
+        found["data.train.shuffle_buffer"] = 0
+    elif size in fields:  # its default, 2048, is of single images, and no video reader obeyed it
+        found["data.train.shuffle_buffer"] = fields[size]
+    # The original reads names to evaluate and never else, so the evaluation's label map counts.
+    for reader in ("train_input_reader", "eval_input_reader"):
+        if f"{reader}.label_map_path" in fields:
+            found["data.label_map_path"] = fields[f"{reader}.label_map_path"]
+    return found
