@@ -82,6 +82,12 @@ class Fields:
         return along
 
 
+def fields_of(message: Any) -> dict[str, Any]:
+    """Returns the values of a block that are used, given or by default."""
+    all_of = SCHEMA.fields[message.DESCRIPTOR.name].values()
+    return {field.name: getattr(message, field.name) for field in all_of if not field.section}
+
+
 def _each(message: Any, place: str) -> Iterator[Given]:
     for name, field in SCHEMA.fields[message.DESCRIPTOR.name].items():
         if field.section == REFUSED:

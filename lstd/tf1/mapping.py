@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lstd.config.train_config import FineTuneConfig
-from lstd.tf1.fields import Fields
+from lstd.tf1.fields import Fields, fields_of
 from lstd.tf1.schema import REASONS
 
 SSD = "model.ssd"
 OPTIMIZER = "train_config.optimizer"
 MINER = f"{SSD}.loss.hard_example_miner"
 FOCAL = f"{SSD}.loss.classification_loss.weighted_sigmoid_focal"
-LEARNING_RATES = tuple(
-    f"{OPTIMIZER}.{name}.learning_rate" for name in ("rms_prop_optimizer", "adam_optimizer")
-)
+_RMS_PROP, _ADAM = f"{OPTIMIZER}.rms_prop_optimizer", f"{OPTIMIZER}.adam_optimizer"
+LEARNING_RATES = (f"{_RMS_PROP}.learning_rate", f"{_ADAM}.learning_rate")
 _TYPE = f"{SSD}.feature_extractor.type"
 _EXTRACTOR = f"{SSD}.feature_extractor"
 _HEADS = f"{SSD}.box_predictor.convolutional_box_predictor"
@@ -24,7 +23,10 @@ _RESIZER = f"{SSD}.image_resizer.fixed_shape_resizer"
 _ARGMAX = f"{SSD}.matcher.argmax_matcher"
 _ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
 _SCALES = f"{SSD}.box_coder.faster_rcnn_box_coder"
+_NMS = f"{SSD}.post_processing.batch_non_max_suppression"
 _VIDEOS = "external_input_reader.google_input_reader.tf_record_video_input_reader"
+_L2 = "regularizer.l2_regularizer"
+_NORMAL = "initializer.truncated_normal_initializer"
 
 INTERLEAVED, SINGLE = "mobilenet_v2", "mobilenet_v1"
 
@@ -65,120 +67,88 @@ _INTERLEAVED_ONLY = (
 """Fields of lstm_model that never reach the MobileNetV1 model in the original."""
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
+    """A field's value goes to a key of the config; to several by several rules."""
+
     source: str
     key: str
-    family: str  # empty: both
+    family: str
+    """Of the model, where not both have the field."""
 
 
-def _rules(source: str, target: str, names: str, *, family: str = "") -> list[_Rule]:
-    """Returns a rule for each of the names, `there` or `there:here`."""
-    pairs = (name.partition(":") for name in names.split())
-    return [_Rule(f"{source}.{a}", f"{target}.{b or a}", family) for a, _, b in pairs]
+def _rules(table: str, *, family: str = "") -> list[Rule]:
+    """Returns the rules of lines `block > section: name there:here name`."""
+    found = []
+    for line in filter(None, map(str.strip, table.splitlines())):
+        blocks, _, names = line.partition(": ")
+        source, _, target = blocks.partition(" > ")
+        pairs = [name.partition(":") for name in names.split()]
+        found += [Rule(f"{source}.{a}", f"{target}.{b or a}", family) for a, _, b in pairs]
+    return found
 
 
-def _rate_rules(source: str) -> list[_Rule]:
-    target = "train.learning_rate"
-    return [
-        *_rules(f"{source}.constant_learning_rate", target, "learning_rate:initial"),
-        *_rules(
-            f"{source}.exponential_decay_learning_rate",
-            target,
-            "initial_learning_rate:initial decay_steps decay_factor staircase",
-        ),
-        *_rules(
-            f"{source}.cosine_decay_learning_rate",
-            target,
-            "learning_rate_base:initial warmup_steps",
-        ),
-    ]
+def _conv(source: str, target: str) -> str:
+    return f"""
+        {source}.{_L2} > {target}: weight:l2_weight
+        {source}.{_NORMAL} > {target}: stddev:initializer_stddev
+        {source}.batch_norm > {target}: decay:batch_norm_decay epsilon:batch_norm_epsilon"""
 
 
-def _conv_rules(source: str, target: str) -> list[_Rule]:
-    return [
-        *_rules(f"{source}.regularizer.l2_regularizer", target, "weight:l2_weight"),
-        *_rules(
-            f"{source}.initializer.truncated_normal_initializer",
-            target,
-            "stddev:initializer_stddev",
-        ),
-        *_rules(
-            f"{source}.batch_norm", target, "decay:batch_norm_decay epsilon:batch_norm_epsilon"
-        ),
-    ]
+def _rate(source: str) -> str:
+    target, exponential = "train.learning_rate", f"{source}.exponential_decay_learning_rate"
+    return f"""
+        {source}.constant_learning_rate > {target}: learning_rate:initial
+        {exponential} > {target}: initial_learning_rate:initial decay_steps decay_factor staircase
+        {source}.cosine_decay_learning_rate > {target}: learning_rate_base:initial warmup_steps"""
 
 
-RULES: tuple[_Rule, ...] = (
-    *_rules(SSD, "model", "num_classes"),
-    # The original's input pipeline resizes to the model's size already.
-    *_rules(
-        _RESIZER,
-        "model",
-        "height:input_height width:input_width convert_to_grayscale:input_channels",
-    ),
-    *_rules(_RESIZER, "data.train", "height width"),
-    *_rules(_RESIZER, "data.evaluation", "height width"),
-    *_rules(
-        _EXTRACTOR,
-        "model",
-        "min_depth use_depthwise:feature_map_use_depthwise "
-        "depth_multiplier:feature_map_depth_multiplier",
-    ),
-    *_rules(_EXTRACTOR, "model", "depth_multiplier:depth_multipliers", family=SINGLE),
-    *_conv_rules(f"{_EXTRACTOR}.conv_hyperparams", "model.feature_extractor"),
-    *_rules(_HEADS, "model.box_predictor", "use_depthwise kernel_size"),
-    *_conv_rules(f"{_HEADS}.conv_hyperparams", "model.box_predictor.conv"),
-    *_rules("lstm_model", "model", "lstm_state_depth:state_depth"),
-    *_rules(
-        "lstm_model",
-        "model",
-        "depth_multipliers train_interleave_method:train_schedule "
-        "eval_interleave_method:eval_schedule low_res:low_resolution clip_state scale_state",
-        family=INTERLEAVED,
-    ),
-    *_rules("lstm_model", "evaluation", "eval_interleave_method:schedules", family=INTERLEAVED),
-    *_rules("lstm_model", "data.train", "train_unroll_length:unroll_length"),
-    *_rules("lstm_model", "data.evaluation", "eval_unroll_length:unroll_length"),
-    *_rules(
-        _ANCHORS,
-        "model.anchors",
-        "num_layers min_scale max_scale scales aspect_ratios interpolated_scale_aspect_ratio "
-        "reduce_boxes_in_lowest_layer base_anchor_height base_anchor_width",
-    ),
-    *_rules(_SCALES, "model.box_scale_factors", "y_scale:0 x_scale:1 height_scale:2 width_scale:3"),
-    *_rules(
-        _ARGMAX,
-        "model.matching",
-        "matched_threshold unmatched_threshold force_match_for_each_row:force_match",
-    ),
-    *_rules(
-        f"{SSD}.post_processing.batch_non_max_suppression",
-        "model.postprocessing",
-        "score_threshold iou_threshold max_detections_per_class max_total_detections",
-    ),
-    *_rules(SSD, "model.loss", "normalize_loss_by_num_matches:normalize_by_num_matches"),
-    *_rules(f"{SSD}.loss", "model.loss", "classification_weight localization_weight"),
-    *_rules(f"{SSD}.loss.localization_loss.weighted_smooth_l1", "model.loss", "delta:huber_delta"),
-    *_rules(FOCAL, "model.loss", "gamma:focal_gamma alpha:focal_alpha"),
-    *_rules(
-        MINER,
-        "model.loss.hard_negatives",
-        "num_hard_examples loss_type iou_threshold max_negatives_per_positive "
-        "min_negatives_per_image",
-    ),
-    *_rules("train_config", "data.train", "batch_size"),
-    *_rules("train_config", "train.optimizer", "gradient_clipping_by_norm:clip_norm"),
-    *_rules(
-        f"{OPTIMIZER}.rms_prop_optimizer",
-        "train.optimizer",
-        "momentum_optimizer_value:momentum decay epsilon",
-    ),
-    *_rules(f"{OPTIMIZER}.adam_optimizer", "train.optimizer", "epsilon"),
-    *_rate_rules(LEARNING_RATES[0]),
-    *_rate_rules(LEARNING_RATES[1]),
-    *_rules(f"train_input_reader.{_VIDEOS}", "data.train", "input_path"),
-    *_rules(f"eval_input_reader.{_VIDEOS}", "data.evaluation", "input_path"),
-    *_rules("eval_config", "evaluation", "use_moving_averages min_score_threshold"),
+# The original's input pipeline resizes to the model's size already.
+_BOTH = f"""
+    {SSD} > model: num_classes
+    {_RESIZER} > model: height:input_height width:input_width convert_to_grayscale:input_channels
+    {_RESIZER} > data.train: height width
+    {_RESIZER} > data.evaluation: height width
+    {_EXTRACTOR} > model: min_depth use_depthwise:feature_map_use_depthwise
+    {_EXTRACTOR} > model: depth_multiplier:feature_map_depth_multiplier
+    {_conv(f"{_EXTRACTOR}.conv_hyperparams", "model.feature_extractor")}
+    {_HEADS} > model.box_predictor: use_depthwise kernel_size
+    {_conv(f"{_HEADS}.conv_hyperparams", "model.box_predictor.conv")}
+    lstm_model > model: lstm_state_depth:state_depth
+    lstm_model > data.train: train_unroll_length:unroll_length
+    lstm_model > data.evaluation: eval_unroll_length:unroll_length
+    {_ANCHORS} > model.anchors: num_layers min_scale max_scale scales aspect_ratios
+    {_ANCHORS} > model.anchors: interpolated_scale_aspect_ratio reduce_boxes_in_lowest_layer
+    {_ANCHORS} > model.anchors: base_anchor_height base_anchor_width
+    {_SCALES} > model.box_scale_factors: y_scale:0 x_scale:1 height_scale:2 width_scale:3
+    {_ARGMAX} > model.matching: matched_threshold unmatched_threshold
+    {_ARGMAX} > model.matching: force_match_for_each_row:force_match
+    {_NMS} > model.postprocessing: score_threshold iou_threshold
+    {_NMS} > model.postprocessing: max_detections_per_class max_total_detections
+    {SSD} > model.loss: normalize_loss_by_num_matches:normalize_by_num_matches
+    {SSD}.loss > model.loss: classification_weight localization_weight
+    {SSD}.loss.localization_loss.weighted_smooth_l1 > model.loss: delta:huber_delta
+    {FOCAL} > model.loss: gamma:focal_gamma alpha:focal_alpha
+    {MINER} > model.loss.hard_negatives: num_hard_examples loss_type iou_threshold
+    {MINER} > model.loss.hard_negatives: max_negatives_per_positive min_negatives_per_image
+    train_config > data.train: batch_size
+    train_config > train.optimizer: gradient_clipping_by_norm:clip_norm
+    {_RMS_PROP} > train.optimizer: momentum_optimizer_value:momentum decay epsilon
+    {_ADAM} > train.optimizer: epsilon
+    {_rate(LEARNING_RATES[0])}
+    {_rate(LEARNING_RATES[1])}
+    train_input_reader.{_VIDEOS} > data.train: input_path
+    eval_input_reader.{_VIDEOS} > data.evaluation: input_path
+    eval_config > evaluation: use_moving_averages min_score_threshold"""
+_SINGLE = f"{_EXTRACTOR} > model: depth_multiplier:depth_multipliers"
+_INTERLEAVED = """
+    lstm_model > model: depth_multipliers low_res:low_resolution clip_state scale_state
+    lstm_model > model: train_interleave_method:train_schedule eval_interleave_method:eval_schedule
+    lstm_model > evaluation: eval_interleave_method:schedules"""
+
+RULES: tuple[Rule, ...] = (
+    *_rules(_BOTH),
+    *_rules(_SINGLE, family=SINGLE),
+    *_rules(_INTERLEAVED, family=INTERLEAVED),
 )
 
 _ALL_ANCHORS = 1_000_000
@@ -205,8 +175,8 @@ def _rate_choices(source: str) -> dict[str, dict[str, Any]]:
 
 
 _CHOICES: dict[str, dict[str, Any]] = {
-    f"{OPTIMIZER}.rms_prop_optimizer": {"train.optimizer.name": "rms_prop"},
-    f"{OPTIMIZER}.adam_optimizer": {"train.optimizer.name": "adam"},
+    _RMS_PROP: {"train.optimizer.name": "rms_prop"},
+    _ADAM: {"train.optimizer.name": "adam"},
     **_rate_choices(LEARNING_RATES[0]),
     **_rate_choices(LEARNING_RATES[1]),
     f"{SSD}.loss.classification_loss.weighted_sigmoid": {"model.loss.classification": "sigmoid"},
@@ -214,19 +184,18 @@ _CHOICES: dict[str, dict[str, Any]] = {
 }
 """Blocks whose presence is itself a value: the first key is the choice, the others come with it."""
 
-_AUGMENTATIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "random_horizontal_flip": ("horizontal_flip", {"probability": "probability"}),
-    "random_vertical_flip": ("vertical_flip", {"probability": "probability"}),
-    "random_adjust_brightness": ("brightness", {"max_delta": "max_delta"}),
-    "random_adjust_contrast": ("contrast", {"min_delta": "min_factor", "max_delta": "max_factor"}),
-    "random_adjust_saturation": (
-        "saturation",
-        {"min_delta": "min_factor", "max_delta": "max_factor"},
-    ),
-    "random_adjust_hue": ("hue", {"max_delta": "max_delta"}),
-    "random_rgb_to_gray": ("grayscale", {"probability": "probability"}),
+_AUGMENTATIONS = {
+    "random_horizontal_flip": "horizontal_flip",
+    "random_vertical_flip": "vertical_flip",
+    "random_adjust_brightness": "brightness",
+    "random_adjust_contrast": "contrast",
+    "random_adjust_saturation": "saturation",
+    "random_adjust_hue": "hue",
+    "random_rgb_to_gray": "grayscale",
 }
-"""Option of the original -> its name here, and the names of its fields there and here."""
+"""Option of the original -> its name here; its fields keep their names, but for these."""
+
+_FACTORS = {"min_delta": "min_factor", "max_delta": "max_factor"}
 
 _STRONG = {"probability": 1.0, "min_factor": 0.5, "max_factor": 1.5}
 _BRIGHTNESS = {"name": "brightness", "probability": 1.0, "max_delta": 32 / 255}
@@ -437,18 +406,15 @@ def _augmentation(fields: Fields) -> dict[str, Any]:
         elif name == "ssd_random_crop":
             steps.append({"name": name, **_operations(values)})
         else:
-            own, parameters = _AUGMENTATIONS[name]
-            step = {key: getattr(values, source) for source, key in parameters.items()}
-            steps.append({"name": own, "probability": 1.0, **step})
+            renamed = _FACTORS if "min_delta" in fields_of(values) else {}
+            step = {renamed.get(key, key): value for key, value in fields_of(values).items()}
+            steps.append({"name": _AUGMENTATIONS[name], "probability": 1.0, **step})
     return {"data.train.augmentation": steps} if steps else {}
 
 
 def _operations(crop: Any) -> dict[str, Any]:
     """Without any the original takes seven of its own, and so does lstd."""
-    operations = [
-        {field.name: getattr(operation, field.name) for field in operation.DESCRIPTOR.fields}
-        for operation in crop.operations
-    ]
+    operations = [fields_of(operation) for operation in crop.operations]
     return {"operations": operations} if operations else {}
 
 

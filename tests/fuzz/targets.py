@@ -250,7 +250,7 @@ def _config(folder: Path) -> None:
 
 
 def _pipeline(folder: Path) -> None:
-    from tests.test_pipeline_config import INTERLEAVED
+    from tests.tf1.test_pipeline_config import INTERLEAVED
 
     _text(folder / "a.config", INTERLEAVED)
 
