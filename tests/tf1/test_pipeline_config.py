@@ -464,7 +464,7 @@ def test_crop_operations_keep_their_parameters() -> None:
     )
 
 
-def test_a_crop_operation_without_bounds_is_refused_with_its_line() -> None:
+def test_a_crop_operation_without_bounds_is_refused() -> None:
     message = refusal(
         changed(
             "num_steps: 500",
