@@ -6,7 +6,6 @@ The truth of `test_layouts_of_people` was read by nobody's reader: the boxes wer
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -412,45 +411,45 @@ def test_what_is_not_read_is_named_with_what_to_export(
 
 # --- what the tools themselves have written ------------------------------------------------------
 
-CASES = Path(os.environ.get("LSTD_CASES", Path(__file__).parents[3] / "cases")) / "layouts"
-
-
-@pytest.mark.skipif(not CASES.is_dir(), reason="no folder of cases")
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cvat_video11",
-        "dm_cvat",
-        "voc_roboflow",
-        "dm_voc_detection",
-        "visdrone_vid",
-        "kitti_tracking",
-        "ua_detrac",
-        "bdd100k_mot",
-        "labelstudio_video",
-    ],
+CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "layouts"
+FOLDERS = ("coco_labelstudio", "coco_segm_nobbox", "yolo_labelstudio", "tfexample_roboflow")
+FILMS = ("mot_cvat_noimages_video", "coco_cvat_video_beside", "cvat_video11", "labelstudio_video")
+PLAIN = (
+    *("dm_mot_seq_gt", "mot_cvat", "mot_zero_based_images"),
+    *("coco_roboflow", "coco_cvat", "dm_coco_instances", "coco_cocovid_noframeid", "coco_tao"),
+    *("yolo_roboflow_notest", "yolo_pose", "csv_id_column", "csv_relative"),
+    *("dm_cvat", "voc_roboflow", "dm_voc_detection"),
+    *("visdrone_vid", "kitti_tracking", "ua_detrac", "bdd100k_mot"),
 )
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases of ../shared/cases are not here")
+@pytest.mark.parametrize("name", [*PLAIN, *FOLDERS, *FILMS])
 def test_layouts_of_people(name: str) -> None:
     rows: dict[int, list[list[float]]] = {}
-    for frame, _, x, y, width, height in json.loads((CASES / "truth_rows.json").read_text()):
-        rows.setdefault(frame, []).append([x, y, width, height])
+    for frame, track, x, y, width, height in json.loads((CASES / "truth_rows.json").read_text()):
+        rows.setdefault(frame, []).append([x, y, width, height, track % 2])
     film = CASES.parents[1] / "data" / "vtest" / "vtest.avi"
-    alone = name in ("cvat_video11", "labelstudio_video")
-    source = readers.open(CASES / name, images=film if alone else "")
+    images = film if name in FILMS else ""
+    source = readers.open(CASES / name, images=images, folders=name in FOLDERS)
     (clip,) = source.videos
 
     for number, frame in enumerate(clip.read(images=False)):
-        true = np.array(rows.get(number, np.zeros([0, 4])), np.float64)
+        true = np.array(rows.get(number, np.zeros([0, 5])), np.float64)
         if name == "visdrone_vid":
             true = np.trunc(true)
-        true[:, 2:] += true[:, :2]
+        true[:, 2:4] += true[:, :2]
         if name == "voc_roboflow":
             true = np.round(true)
-        got = frame.truth.boxes[:, [1, 0, 3, 2]] * [768, 576, 768, 576]
+        if {"person", "bike"} != {*source.labels}:
+            true[:, 4] = 0  # the set has classes of its own
+        found = [source.labels[index] == "person" for index in frame.truth.classes]
+        boxes = frame.truth.boxes[:, [1, 0, 3, 2]] * [768, 576, 768, 576]
+        got = np.column_stack([boxes, found])
         if name == "labelstudio_video":  # keyframes in every tenth frame, and no end
             if number % 10:
                 continue
-            got = got[[np.abs(true - box).max(1).min() < 1e-3 for box in got]]
-        order = [np.lexsort(boxes.round(2).T) for boxes in (true, got)]
+            got = got[[np.abs(true - row).max(1).min() < 1e-3 for row in got]]
+        order = [np.lexsort(both.round(2).T) for both in (true, got)]
         np.testing.assert_allclose(got[order[1]], true[order[0]], atol=1e-3)
     assert clip.num_frames == 30
