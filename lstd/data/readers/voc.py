@@ -57,6 +57,8 @@ def read(path: Path, options: Options) -> Source:
         for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name))
         if not options.subset or wanted.intersection(levels) or file.stem in listed
     ]
+    if not images:
+        raise ValueError(f"{path}: no XML file is in the subset {options.subset!r}")
     used = {row.class_text for image in images for row in image.rows} - {""}
     classes = Classes(_names(path, used), options.labels)
     videos, notes = image_sets.videos(images, classes, options, in_pixels=False)

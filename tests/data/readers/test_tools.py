@@ -254,6 +254,9 @@ def test_voc_of_the_challenge_counts_pixels_from_1(tmp_path: Path) -> None:
     assert readers.open(tmp_path).labels == ("wasp", "bee")
     assert [*told(readers.open(tmp_path)).values()] == [[[(1, 7, 5, 10, 25, 30)]] * 2]
     assert readers.open(tmp_path, subset="val").videos[0].num_frames == 1
+    text(tmp_path / "ImageSets" / "Main" / "val.txt", "")
+    with pytest.raises(ValueError, match="no XML file is in the subset 'val'"):
+        readers.open(tmp_path, subset="val")
 
 
 @pytest.mark.parametrize(
