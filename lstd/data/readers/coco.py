@@ -407,7 +407,8 @@ def _said(side: float | None) -> int:
 
 def _pictures(name: str, shots: Sequence[_Shot], options: Options, *, alone: bool) -> Pictures:
     """Returns the pictures of a video; each may be a file, or a frame of a video file."""
-    given = pictures.video_of(options.images, name, alone=alone)
+    of_files = bool(shots) and all(map(_video_file, shots))  # their names say which frame of which
+    given = None if of_files else pictures.video_of(options.images, name, alone=alone)
     if given is not None:
         return pictures.frames_of(given, [one.name for one in shots], where=str(shots[0].file))
     parts: list[Pictures] = []

@@ -15,7 +15,7 @@ from lstd.media.video import SUFFIXES as VIDEO_SUFFIXES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 _LOOKED_AT = 200
-_CVAT = re.compile(r"(^|/)frame_\d{6}$")
+_FROM_ZERO = re.compile(r"((^|/)frame_\d{6}|\.\w+#\d+)$")
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -118,7 +118,7 @@ def video_of(images: str, name: str, *, alone: bool) -> Path | None:
 
     Args:
         images: what the caller says: empty, a folder, or a video file.
-        name: of the video; a folder may hold a video file of this name.
+        name: of the video; a folder may hold a video file of this name, or with a suffix more.
         alone: whether it is the only one of the data set.
 
     Raises:
@@ -132,8 +132,9 @@ def video_of(images: str, name: str, *, alone: bool) -> Path | None:
                 f"video file for each, such as {name}.mp4, or one of them as the input"
             )
         return place
-    files = place.glob(f"{glob.escape(name)}.*") if images else ()
-    found = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    name = clean(name).lstrip("/")
+    files = [place / name, *place.glob(f"{glob.escape(name)}.*")] if images else []
+    found = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
     return found[0] if len(found) == 1 else None
 
 
@@ -141,7 +142,7 @@ def frames_of(file: Path, names: Sequence[str], *, where: str) -> VideoFrames:
     """Returns the frames of a video file that names mean, in their order.
 
     The last number of a name is that of its frame. It counts from 0 where a name has 0 or all are
-    as CVAT writes them (`frame_000012`), and from 1 where the lowest is 1.
+    as CVAT writes them (`frame_000012`) or `street.avi#12`, and from 1 where the lowest is 1.
 
     Raises:
         ValueError: the names have other numbers than the video, or none.
@@ -158,7 +159,7 @@ def frames_of(file: Path, names: Sequence[str], *, where: str) -> VideoFrames:
             )
         return video_frames(file, numbers=range(length))
     low, high = min(numbers, default=0), max(numbers, default=0)
-    from_zero = low == 0 or all(_CVAT.search(name) for name in said)
+    from_zero = low == 0 or all(_FROM_ZERO.search(name) for name in said)
     if not from_zero and low != 1 and high != length:
         raise ValueError(
             f"{where}: whether {names[numbers.index(low)]} counts the frames of {file} from 0 or "

@@ -353,6 +353,14 @@ def test_coco_frames_of_a_video_file(coco: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(values(source), [40, 80, 160], atol=3)
     (*_, last) = source.videos[0].read()
     np.testing.assert_allclose(last.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
+    film = path.with_suffix(".mp4")
+    for name in ("street", "/data/street", "street.mp4"):  # of #1 and up, still from 0
+        path.write_text(content.replace('"name": "street"', f'"name": "{name}"'))
+        np.testing.assert_allclose(values(readers.open(path, images=film)), [40, 80, 160], atol=3)
+        apart = readers.open(path, images=film.parent)
+        np.testing.assert_allclose(values(apart), [40, 80, 160], atol=3)
+    path.write_text(content.replace("street.mp4#", "other.mp4#"))
+    np.testing.assert_allclose(values(readers.open(path, images=film)), [40, 80, 160], atol=3)
 
 
 @pytest.fixture
