@@ -335,7 +335,14 @@ def _in_order(shots: Sequence[_Shot], video: str, notes: list[str]) -> list[_Sho
     """Returns the frames of a video as `frame_id` or `frame_index` say, or else their names."""
     without = [one for one in shots if one.image.frame is None]
     if len(shots) < 2 or not without:
-        return sorted(shots, key=lambda one: one.image.frame or 0)
+        found = sorted(shots, key=lambda one: one.image.frame or 0)
+        for one, after in itertools.pairwise(found):
+            if one.image.frame == after.image.frame:
+                raise ValueError(
+                    f"{one.file}: images {one.name} and {after.name} of video {video} are both "
+                    f"frame {one.image.frame:g}; give each a frame_id of its own"
+                )
+        return found
     if len(without) < len(shots):
         raise ValueError(
             f"{shots[0].file}: image {without[0].name} of video {video} has no frame_id, and "
@@ -395,9 +402,10 @@ def _are_of_videos(shots: Sequence[_Shot]) -> bool:
 
 
 def _check_ids(content: Content, path: Path) -> None:
-    doubled = collections.Counter(image.id for image in content.images).most_common(1)
-    if doubled and doubled[0][1] > 1:
-        raise ValueError(f"{path}: {doubled[0][1]} images have the id {doubled[0][0]}")
+    for what, entries in (("images", content.images), ("categories", content.categories)):
+        doubled = collections.Counter(entry.id for entry in entries).most_common(1)
+        if doubled and doubled[0][1] > 1:
+            raise ValueError(f"{path}: {doubled[0][1]} {what} have the id {doubled[0][0]}")
 
 
 def _said(side: float | None) -> int:
@@ -420,7 +428,7 @@ def _pictures(name: str, shots: Sequence[_Shot], options: Options, *, alone: boo
             numbers = [
                 whole_numbers.whole(
                     float(one.name.rpartition("#")[2]),
-                    what=f"file_name is {one.name}",
+                    what=f"{one.file}: file_name is {one.name}",
                     most=MOST_FRAMES,
                 )
                 for one in own

@@ -426,6 +426,12 @@ def test_coco_frames_of_a_video_file_that_is_not_there_are_missing(two_files: Pa
         ('"image_id": 10', '"image_id": 77', "annotation 3 is of image 77, which is not"),
         ('"video_id": 2', '"video_id": 9', 'of video 9, which is not in "videos"'),
         ('"id": 12', '"id": 10', "2 images have the id 10"),
+        ('"id": 7', '"id": 3', "2 categories have the id 3"),
+        (
+            '"frame_id": 1',
+            '"frame_id": 0',
+            r"one/000001\.png and one/000000\.png of video val/one are both frame 0; give each",
+        ),
         ('"bbox": [0, 0, 1, 1]', '"bbox": [0, 0]', r"annotations\[2\] has bbox \[0, 0\], expe"),
         (
             '"bbox": [0, 0, 1',
