@@ -91,7 +91,8 @@ def read(path: Path, options: Options) -> Source:
     parts = chosen(options.subset, found, where=str(path)) if "" not in found else [""]
     tables = [(part, table) for part in parts for table in found[part]]
     lines = [[*read_lines(table)] for _, table in tables]
-    classes = Classes(sorted({one.label for told in lines for one in told}), options.labels)
+    names = {one.label for told in lines for one in told} - {""}  # none is an unknown class
+    classes = Classes(sorted(names), options.labels)
     notes = [*all_taken(parts)]
     videos = tuple(
         _video(part, table, told, classes, _medium(table, options, alone=len(tables) == 1), notes)
@@ -177,6 +178,8 @@ def _tables(path: Path) -> dict[str, list[Path]]:
 
 
 def _has_header(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         columns = {column.strip() for column in file.readline().split(",")}
     return "frame" in columns or {"time", *_SIDES} <= columns

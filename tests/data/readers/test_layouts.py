@@ -486,6 +486,15 @@ def test_csv_takes_id_for_track_id(tmp_path: Path) -> None:
     assert told(readers.open(tmp_path)) == {"v": [[(0, 7, 5, 10, 25, 30)]]}
 
 
+def test_csv_line_without_a_class_is_of_an_unknown_one(tmp_path: Path) -> None:
+    picture(tmp_path / "v" / "0.png")
+    csv(tmp_path / "v.csv", "0,,7,5,10,25,30\n0,ant,8,5,10,25,30\n")
+    source = readers.open(tmp_path)
+
+    assert source.labels == ("ant",)
+    assert told(source)["v"][0][0][0] == UNKNOWN_CLASS
+
+
 def test_csv_tells_that_ids_only_count_the_lines(tmp_path: Path) -> None:
     for number in range(3):
         picture(tmp_path / "v" / f"{number}.png")
