@@ -37,7 +37,7 @@ from lstd.data.readers.labelled_video import (
     collect,
     video_frames,
 )
-from lstd.data.readers.options import Options, WrongTree, same_as
+from lstd.data.readers.options import Options, WrongTree, all_taken, same_as
 from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
@@ -108,7 +108,8 @@ def read(path: Path, options: Options) -> Source:
             name for number, name in enumerate(sequence.names, start=1) if own or number in used
         )
     classes = Classes(_in_order(known), options.labels)
-    notes: list[str] = []
+    tops = dict.fromkeys(folder.resolve().parent.name for folder in folders)
+    notes = [] if options.subset else [*all_taken(tops)]
     videos = tuple(_video(one, classes, options, len(sequences), notes) for one in sequences)
     ignored = sum(not line.counts for one in sequences for line in one.lines)
     if ignored:

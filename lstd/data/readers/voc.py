@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from lstd.base import documents
 from lstd.data.readers import image_sets, natural, sniff, whole_numbers
 from lstd.data.readers.labelled_video import BoxRow, Classes
-from lstd.data.readers.options import Options, WrongTree, chosen
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import Source
 
 NAME = "voc"
@@ -62,6 +62,8 @@ def read(path: Path, options: Options) -> Source:
     used = {row.class_text for image in images for row in image.rows} - {""}
     classes = Classes(_names(path, used), options.labels)
     videos, notes = image_sets.videos(images, classes, options, in_pixels=False)
+    parts = [] if options.subset else sorted({image.part for image in images if image.part})
+    notes = [*all_taken(parts), *notes]
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 

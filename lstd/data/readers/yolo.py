@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from lstd.data.readers import image_sets, pictures, yolo_rows, yolo_tree
 from lstd.data.readers.labelled_video import Classes, ImageFiles, LabelledVideo, Pictures
-from lstd.data.readers.options import Options
+from lstd.data.readers.options import Options, all_taken
 from lstd.data.sources import Source
 
 NAME = "yolo"
@@ -69,6 +69,7 @@ def read(path: Path, options: Options) -> Source:
         *_apart(videos, options),
         *_repeated(num_named - len(taken), tree.entries),
         *_unlabelled([shot.label for shot in shots]),
+        *all_taken(part for part in tree.entries if part),
     ]
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 

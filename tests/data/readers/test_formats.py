@@ -824,6 +824,7 @@ def test_yolo_takes_an_image_that_train_and_val_name_once(yolo: Path) -> None:
 
     assert [video.name for video in source.videos] == ["hive"]
     assert "3 images are named more than once by train, val" in source.notes[0]
+    assert source.notes[1] == "all subsets are taken: train, val; one is chosen by subset"
     assert values(readers.open(yolo, subset="val")) == [1, 2, 10]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_mot_has_subsets_by_any_of_their_names(mot: Path) -> None:
     mot.rename(mot.parent / "root" / "Valid" / "a")
 
     assert [one.name for one in readers.open(mot.parent / "root", subset="val").videos] == ["a"]
+    shutil.copytree(mot.parent / "root" / "Valid", mot.parent / "root" / "Train")
+    assert "all subsets are taken: Train, Valid" in readers.open(mot.parent / "root").notes[0]
 
 
 def test_imagenet_vid_without_pictures_takes_the_frames_of_a_video(

@@ -236,6 +236,7 @@ def test_voc_of_roboflow_is_one_video_whatever_the_subset(tmp_path: Path) -> Non
     assert (source.format, source.labels) == ("voc", ("bee",))
     assert told(source) == {"a_mp4": [[(0, None, 6, 11, 25, 30)]] * 3}
     assert shown(source) == [0, 1, 2]
+    assert source.notes[0] == "all subsets are taken: train, valid; one is chosen by subset"
     assert next(source.videos[0].read()).attributes["difficult"] == [1]
     assert shown(readers.open(tmp_path, subset="valid")) == [1]
     with pytest.raises(ValueError, match="no subset 'test'; it has train, valid"):
