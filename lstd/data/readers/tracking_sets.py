@@ -126,7 +126,8 @@ class TrackingSet(NamedTuple):
             raise ValueError(
                 f"{file}: there are no images in {place}/{file.stem}; say where with --images"
             )
-        numbers = {(frame_names.number(i.stem) or 0) - self.first[1]: str(i) for i in images}
+        said = [(frame_names.number(image.stem), image) for image in images]
+        numbers = {n - self.first[1]: str(image) for n, image in said if n is not None}
         count = max([length, *(number + 1 for number in numbers)])
         limits.check_missing(found=len(images), said=count, where=f"a label or image of {file}")
         missing = f"{images[0].parent}/(frame %d)"

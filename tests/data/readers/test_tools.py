@@ -332,6 +332,7 @@ def test_tracking_set(tmp_path: Path, name: str) -> None:
         readers.open(tmp_path)
     for number in range(3):
         picture(tmp_path / images.format(first + number), value=40 * number)
+    picture((tmp_path / images).with_name("thumbnail.png"), value=200)
     source = readers.open(tmp_path)
 
     assert source.format == name
