@@ -214,7 +214,8 @@ def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
         told = [str(one) for one in (said if isinstance(said, list) else [said]) if one]
         if name in ("names", "path") or not told or isinstance(said, dict | bool):
             continue
-        if known or all((root / one).exists() for one in told):
+        is_path = isinstance(said, str | list)  # not nc: 3, though there is a folder 3
+        if known or (is_path and all((root / one).exists() for one in told)):
             found[str(name)] = told
     return found
 

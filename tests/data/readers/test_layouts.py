@@ -412,7 +412,8 @@ def test_yolo_subsets_have_any_name(tmp_path: Path, lists: bool) -> None:
     subsets = "".join(f"{part}: {entry.format(part)}\n" for part in ("Train", "Unseen"))
     if not lists:
         subsets = subsets.replace("C:\\data\\images\\Unseen", "images/Unseen")
-    text(tmp_path / "data.yaml", f"{subsets}license: CC\nnames: [ant, bee]\n")
+    picture(tmp_path / "2" / "x.png")  # which nc does not mean
+    text(tmp_path / "data.yaml", f"{subsets}license: CC\nnc: 2\nnames: [ant, bee]\n")
 
     assert values(readers.open(tmp_path)) == [1, 2]
     assert values(readers.open(tmp_path, subset="train")) == [1]
