@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lstd.base import limits
 from lstd.data.readers import (
     coco_file,
     coco_masks,
@@ -304,7 +305,7 @@ def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
     said = dict.fromkeys(entry.track for entry in annotations if entry.track is not None)
     unknown: dict[Id, int] = {one: -1 for one in said if isinstance(one, int) and one < 0}
     ids = [one for one in said if one not in unknown]
-    small = [one for one in ids if isinstance(one, int) and one <= whole_numbers.MOST]
+    small = [one for one in ids if isinstance(one, int) and one <= limits.WHOLE]
     if len(small) == len(ids):
         return {**unknown, **{one: one for one in small}}
     return {**unknown, **{one: number for number, one in enumerate(ids)}}

@@ -149,7 +149,7 @@ def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
 
 
 def _whole(
-    row: Mapping[str, str | None], name: str, where: str, *, most: int = whole_numbers.MOST
+    row: Mapping[str, str | None], name: str, where: str, *, most: int = limits.WHOLE
 ) -> int:
     value = _number(row, name, where)
     return whole_numbers.whole(value, what=f"{where}: {name} is {row[name]!r}", most=most)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.base import limits
 from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
@@ -210,7 +211,7 @@ def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFr
     truth = GroundTruth(
         boxes=np.array(sides, np.float32).reshape(4, -1).T,
         classes=np.array(
-            [c - 1 if 1 <= c <= whole_numbers.MOST else UNKNOWN_CLASS for c in classes], np.int32
+            [c - 1 if 1 <= c <= limits.WHOLE else UNKNOWN_CLASS for c in classes], np.int32
         ),
         track_ids=np.array([_track_id(t, where=where) for t in track_ids], np.int32)
         if tracks

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-MOST = 2**31 - 1
-"""The largest number that an int32 holds."""
+from lstd.base import limits
 
 
 def number(said: Any, what: str) -> float:
@@ -25,7 +24,7 @@ def number(said: Any, what: str) -> float:
         raise ValueError(f"{what} is {said!r:.80}, expected a number") from None
 
 
-def whole(value: float, *, what: str, least: int | None = 0, most: int = MOST) -> int:
+def whole(value: float, *, what: str, least: int | None = 0, most: int = limits.WHOLE) -> int:
     """Returns a number as an integer.
 
     Args:
