@@ -6,8 +6,8 @@ the last three) all are pedestrians. Boxes with the flag 0 do not count and are 
 `Source.notes` says how many. Without a list of labels, those classes are labels that a counting box
 has.
 
-CVAT and Datumaro write `gt/labels.txt` beside it: the names of the classes from 1 on. Their frames
-count from 1 and their pixels from 0, as their annotations do: both write x and y as they have them.
+CVAT and Datumaro write `gt/labels.txt` beside it: the names of the classes from 1 on. Then frames
+count from 1, and pixels from 0.
 
 Images may have any name that ends in a number; where the lowest is 0, that is frame 1. Or `images`
 is a video file.
@@ -278,7 +278,9 @@ def _paths(images: Path, length: int, suffix: str) -> list[str]:
             raise ValueError(f"{path}: {found[number]} has the same number; a frame has one image")
     first = 0 if 0 in found else 1
     last = max([length, *(number + 1 - first for number in found)])
-    limits.check_missing(found=len(found), said=last, where=f"{images.parent}")
+    limits.check_missing(
+        found=len(found), said=last, where=f"a label, an image or seqinfo.ini of {images.parent}"
+    )
     return [
         found.get(n - 1 + first, str(images / f"{n - 1 + first:06d}{suffix}"))
         for n in range(1, last + 1)
