@@ -20,7 +20,9 @@ from lstd.data.readers import natural
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", re.IGNORECASE)
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")
-_NUMBER = re.compile(r"[\s_.#-]*(\d{1,18})$")
+_NUMBER = re.compile(
+    r"[\s_.#-]*(\d{4}-\d\d-\d\d[\sT_-]\d\d([-_.:])\d\d\2\d\d|\d{1,18})$"  # a time is one number
+)
 _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)frame_\d{6})$", re.I)
 """How Roboflow and CVAT name the frames of a video file, without what was added."""
 
@@ -62,9 +64,12 @@ def plain(names: Sequence[str]) -> list[str]:
 
 
 def number(name: str) -> int | None:
-    """Returns the last number of a plain name, None where it does not end in one."""
+    """Returns the last number of a plain name, None where it does not end in one.
+
+    Date and time, such as `2024-05-01_12-30-59`, are one number, of all their digits.
+    """
     found = _NUMBER.search(name)
-    return int(found.group(1)) if found else None
+    return int(re.sub(r"\D", "", found.group(1))) if found else None
 
 
 def is_of_video(name: str) -> bool:

@@ -130,7 +130,17 @@ def test_mot_refuses_two_pictures_of_one_frame(mot: Path) -> None:
         ),
         (["20240101-1.jpg", "20240101-2.jpg", "20240102-1.jpg"], False, None),  # dates are not
         (["a3-x.jpg", "f0-y.jpg"], True, {"images": [0, 1]}),  # no order in them: the list's
+        (
+            [f"v/2024-05-01 12.0{n}.0{m}.jpg" for n in (0, 1) for m in (2, 1)],
+            True,
+            {"v": [1, 0, 3, 2]},
+        ),
         (["v/2_ff.jpg", "v/10_0e.jpg"], True, {"v": [0, 1]}),
+        (  # a time is one number: no video of each minute
+            ["cam_2024-05-01_12-01-00.jpg", "cam_2024-05-01_12-00-59.jpg"],
+            False,
+            {"cam": [1, 0]},
+        ),
         (["s/1.jpg", "2.jpg"], False, {"s": [0], "images": [1]}),
         (["v/10.jpg", "v/009.jpg", "v/9.jpg", f"v/{'9' * 5000}.jpg"], True, {"v": [1, 2, 0, 3]}),
     ],
