@@ -43,13 +43,13 @@ def grey(data: np.ndarray) -> np.ndarray:
     return np.repeat(data[..., np.newaxis], 3, axis=-1)
 
 
-TWELVE_BITS = b"P5\n4 2\n65535\n" + SIXTEEN.astype(">u2").tobytes()
+PGM = b"P5\n4 2\n65535\n" + SIXTEEN.astype(">u2").tobytes()
 KINDS = {
     "16 bits, PNG": (saved(SIXTEEN, "PNG"), grey(GREY)),
     "16 bits, TIFF": (saved(SIXTEEN, "TIFF"), grey(GREY)),
     "16 bits, big-endian TIFF": (saved(SIXTEEN.astype(">u2"), "TIFF"), grey(GREY)),
     "16 bits, 0 is white": (saved(SIXTEEN, "TIFF", tiffinfo={262: 0}), grey(255 - GREY)),
-    "16 bits, PPM": (TWELVE_BITS, grey(GREY)),
+    "16 bits, PPM": (PGM, grey(GREY)),
     "1 bit": (saved(GREY > 3, "PNG"), grey(np.where(GREY > 3, 255, 0).astype(np.uint8))),
     "grey with alpha": (saved(np.stack([GREY, GREY], -1), "PNG"), grey(GREY)),
     "colour with alpha": (saved(np.concatenate([COLOUR, GREY[..., None]], -1), "PNG"), COLOUR),

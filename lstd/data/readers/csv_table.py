@@ -240,7 +240,7 @@ def _numbered(lines: Sequence[Line], table: Path, medium: Path, notes: list[str]
 
 
 def _tracks(lines: Sequence[Line], table: Path, notes: list[str]) -> list[int]:
-    """Returns the track of each line; none where every line of a longer video has its own."""
+    """Returns the track of each line; notes where every line of a longer video has its own."""
     tracks = [line.track for line in lines]
     frames = {line.frame for line in lines}
     if len(frames) > 2 and min(tracks) >= 0 and len(set(tracks)) == len(tracks):
