@@ -10,8 +10,8 @@ The table has a header and one line for each box:
 seconds from the start of a video file, which are rounded to the nearest frame. `class` (or `label`)
 is a name. `track_id` (or `id`) may be left out or empty. The sides are in pixels, with the origin
 at the upper left corner of the upper left pixel, so that a box over the whole frame is 0, 0,
-height, width; a table in which none is beyond 2, and some are fractions, has relative ones. Other
-columns are ignored. A frame without a line has no objects. The video of `street.csv` is
+height, width; a table in which most boxes have none beyond 2, and some are fractions, has relative
+ones. Other columns are ignored. A frame without a line has no objects. The video of `street.csv` is
 `street.mp4` (or any other video file of that name), or the folder `street/`.
 """
 
@@ -208,7 +208,7 @@ def _video(
     numbers, shown = _pictures(medium, rows, table, notes)
     relative = _are_relative(lines)
     if relative:
-        notes.append(f"{table}: no side of a box is beyond 2, so they are taken for relative ones")
+        notes.append(f"{table}: most sides are between 0 and 1; all are taken for relative ones")
     return LabelledVideo(
         name=f"{part}/{medium.name}" if part else medium.name,
         where=str(table),
@@ -249,10 +249,10 @@ def _tracks(lines: Sequence[Line], table: Path, notes: list[str]) -> list[int]:
 
 
 def _are_relative(lines: Sequence[Line]) -> bool:
-    """Whether no box is as large as in pixels, and not all sides are whole."""
-    sides = np.array([line.sides for line in lines], np.float64).reshape(-1)
-    sides = sides[np.isfinite(sides)]
-    return bool(len(sides) and (np.abs(sides) <= 2).all() and (sides % 1 != 0).any())
+    """Whether most boxes are smaller than in pixels, and not all of their sides are whole."""
+    sides = np.array([line.sides for line in lines], np.float64).reshape(-1, 4)
+    small = sides[~(np.abs(sides) > 2).any(axis=1)]
+    return bool(2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any())
 
 
 def _medium(table: Path, options: Options, *, alone: bool) -> Path:

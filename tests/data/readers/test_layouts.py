@@ -519,11 +519,12 @@ def test_csv_tells_that_ids_only_count_the_lines(tmp_path: Path) -> None:
 
 def test_csv_with_sides_between_0_and_1_has_relative_boxes(tmp_path: Path) -> None:
     picture(tmp_path / "v" / "0.png")
-    csv(tmp_path / "v.csv", "0,ant,7,0.1,0.1,0.5,0.3\n0,ant,8,nan,0,1.01,1\n")
+    csv(tmp_path / "v.csv", "0,ant,7,0.1,0.1,0.5,0.3\n0,ant,8,nan,0,1.01,1\n0,ant,9,0.5,0,1,3.0\n")
     source = readers.open(tmp_path)
 
     assert told(source)["v"][0][0] == (0, 7, 5, 10, 25, 30)
-    assert "no side of a box is beyond 2" in source.notes[0]
+    assert told(source)["v"][0][2] == (0, 9, 25, 0, 50, 300)  # wrong, and told as beyond the edge
+    assert "most sides are between 0 and 1; all are taken for relative ones" in source.notes[0]
 
 
 @pytest.mark.parametrize(
