@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lstd.base import natural
 from lstd.media import picture_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -28,7 +28,7 @@ def images_in(folder: Path) -> tuple[list[Path], int, int]:
             for path in folder.iterdir()
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
         ),
-        key=lambda path: _natural(path.name),
+        key=lambda path: natural.key(path.name),
     )
     if not paths:
         inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
@@ -59,15 +59,6 @@ def read(paths: Sequence[Path], *, width: int, height: int) -> Iterator[np.ndarr
         if frame.shape != (height, width, 3):
             raise ValueError(f"{path}: expected {width} x {height} pixels, got {frame.shape}")
         yield frame
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sort key in which 2 stands before 10."""
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part.lower())
-        for part in re.split(r"(\d+)", name)
-        if part
-    ]
 
 
 def _size_of(path: Path) -> tuple[int, int]:

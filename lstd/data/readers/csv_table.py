@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstd.base import documents, limits
-from lstd.data.readers import frame_names, natural, pictures, whole_numbers
+from lstd.base import documents, limits, natural
+from lstd.data.readers import frame_names, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,

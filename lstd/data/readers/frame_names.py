@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lstd.data.readers import natural
+from lstd.base import natural
 
 _SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", re.IGNORECASE)

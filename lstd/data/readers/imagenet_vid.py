@@ -14,8 +14,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lstd.base import documents
-from lstd.data.readers import natural, pictures, voc
+from lstd.base import documents, natural
+from lstd.data.readers import pictures, voc
 from lstd.data.readers.labelled_video import (
     Classes,
     ImageFiles,

@@ -25,8 +25,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstd.base import documents, label_map, limits
-from lstd.data.readers import frame_names, natural, pictures, whole_numbers
+from lstd.base import documents, label_map, limits, natural
+from lstd.data.readers import frame_names, pictures, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,

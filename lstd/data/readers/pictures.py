@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstd.data.readers import frame_names, natural
+from lstd.base import natural
+from lstd.data.readers import frame_names
 from lstd.data.readers.labelled_video import VideoFrames, video_frames
 from lstd.media import numbered_frames
 from lstd.media.video import SUFFIXES as VIDEO_SUFFIXES

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lstd.base import limits
-from lstd.data.readers import natural
+from lstd.base import limits, natural
 from lstd.data.readers.options import Options, WrongTree, chosen
 
 SEQUENCE_NAME = "sequence_example"

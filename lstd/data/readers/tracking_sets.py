@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd.base import documents, limits
-from lstd.data.readers import frame_names, natural, pictures, sniff, whole_numbers
+from lstd.base import documents, limits, natural
+from lstd.data.readers import frame_names, pictures, sniff, whole_numbers
 from lstd.data.readers.labelled_video import (
     MOST_FRAMES,
     BoxRow,

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from lstd.base import documents
-from lstd.data.readers import image_sets, natural, sniff, whole_numbers
+from lstd.base import documents, natural
+from lstd.data.readers import image_sets, sniff, whole_numbers
 from lstd.data.readers.labelled_video import BoxRow, Classes
 from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import Source

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd.base import documents, label_map
-from lstd.data.readers import natural, pictures
+from lstd.base import documents, label_map, natural
+from lstd.data.readers import pictures
 from lstd.data.readers.options import Options, WrongTree, chosen
 
 TREE = """\
