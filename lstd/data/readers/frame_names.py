@@ -174,8 +174,14 @@ def _check_one_video(said: Sequence[str], where: str) -> None:
 
 
 def _check_frames(frames: Sequence[tuple[str, str]], *, where: str) -> None:
-    """Raises where two names differ only in what an exporter has added."""
-    for (one, plain_one), (other, plain_other) in itertools.pairwise(frames):
+    """Raises where two names are the same, or differ only in what an exporter has added."""
+    ordered = sorted(frames, key=lambda frame: frame[::-1])
+    for (one, plain_one), (other, plain_other) in itertools.pairwise(ordered):
+        if one == other:
+            raise ValueError(
+                f"{where}: {one} is named twice; frames of two videos that are called the same "
+                "belong into two data sets, and of one picture all boxes into one entry"
+            )
         if plain_one == plain_other and _SUFFIX.sub("", one) != _SUFFIX.sub("", other):
             raise ValueError(
                 f"{where}: {one} and {other} are the same frame by their names; two videos with "

@@ -167,6 +167,7 @@ def test_frames_that_were_dealt_to_subsets_are_one_video_again() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
+        (["a-1.jpg", "a-2.jpg", "a-1.jpg"], "d: a-1.jpg is named twice"),
         (["a-1_jpg.rf.0a.jpg", "a-1_jpg.rf.0b.jpg"], "d: a-1.*0a.* and .*0b.* are the same frame"),
         (
             ["v/a1.jpg", "v/a2.jpg", "v/b1.jpg", "v/b2.jpg"],
