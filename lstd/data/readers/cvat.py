@@ -97,6 +97,7 @@ def _files(path: Path) -> list[Path]:
 def _images(root: _Element, file: Path) -> Iterator[image_sets.LabelledImage]:
     for image in root.iterfind("image"):
         where = f"{file}, image {image.get('name')}"
+        subset = image.get("subset", "")  # of a project
         yield image_sets.LabelledImage(
             name=image.get("name", ""),
             rows=[
@@ -109,7 +110,11 @@ def _images(root: _Element, file: Path) -> Iterator[image_sets.LabelledImage]:
                 if shape.tag in _SIDES
             ],
             where=where,
-            places=(file.parent / "images", file.parent, file.parent / "images" / file.stem),
+            places=(
+                *[file.parent / "images" / subset] * bool(subset),
+                *(file.parent / "images", file.parent, file.parent / "images" / file.stem),
+            ),
+            part=subset,
             size=(_side(image, "height", where), _side(image, "width", where)),
         )
 

@@ -106,6 +106,19 @@ def test_cvat_images_become_a_video_and_shapes_their_boxes(tmp_path: Path) -> No
     }
 
 
+def test_cvat_project_has_its_images_in_folders_of_its_subsets(tmp_path: Path) -> None:
+    images = ""
+    for number, subset in enumerate(["Train", "Train", "Val"]):
+        name = f"frame_{number % 2:06d}.png"
+        images += f'<image name="{name}" subset="{subset}" task_id="1" width="100" height="50"/>'
+        picture(tmp_path / "images" / subset / name, value=40 * number)
+    text(tmp_path / "annotations.xml", f"<annotations>{images}</annotations>")
+
+    source = readers.open(tmp_path)
+    assert [clip.num_frames for clip in source.videos] == [2, 1]
+    assert shown(source) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
