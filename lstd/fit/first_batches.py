@@ -92,6 +92,14 @@ def _described(value: Any) -> str:
     return f"a tensor of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
 
 
+def _as_fed(clip: Any) -> Any:
+    """Returns arrays as Keras feeds them: NumPy's floats of other sizes as float32."""
+    if isinstance(clip, ClipBatch):
+        return clip._replace(frames=_as_fed(clip.frames))
+    is_float = isinstance(clip, np.ndarray) and clip.dtype.kind == "f"
+    return clip.astype(np.float32, copy=False) if is_float else clip
+
+
 class FirstBatches:
     """Looks at the first batches while they are read, and says what is wrong with them.
 
@@ -112,7 +120,7 @@ class FirstBatches:
         self._warned = False
 
     def watch(self, data: Any) -> Any:
-        """Returns the data as it is to be read: a data set, an iterator, or arrays (x, y).
+        """Returns the data as it is to be read: a data set, an iterator, arrays (x, y), or x alone.
 
         Raises:
             ValueError: its elements are no clips with ground truth; or, of arrays, as in `look`.
@@ -125,8 +133,9 @@ class FirstBatches:
             return keras.utils.experimental.DatasetCreator(
                 lambda context: self.watch(make(context))
             )
-        if isinstance(data, (tuple, list)):
-            self.look(*unpacked(data))
+        if isinstance(data, (tuple, list)) and not isinstance(data, ClipBatch):
+            clip, truth = unpacked(data)
+            self.look(_as_fed(clip), truth)
         elif isinstance(data, keras.utils.Sequence):
             self.look(*unpacked(data[0]))
         elif isinstance(data, Iterator):
@@ -135,7 +144,11 @@ class FirstBatches:
 
     def _watched(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
-            self.look(*unpacked(batch))
+            try:
+                self.look(*unpacked(batch))
+            except (ValueError, Warning) as error:
+                self.error = error
+                raise
             yield batch
 
     @tf.autograph.experimental.do_not_convert

@@ -107,10 +107,19 @@ def test_batch_without_objects_is_legal_after_one_with_some() -> None:
 def test_generators_and_arrays_are_looked_at_too() -> None:
     clip, truth = tiny.batch(1)
     bad = truth._replace(boxes=truth.boxes * 64)
+    look = _look()
     with pytest.raises(ValueError, match="of pixels"):
-        next(_look().watch(iter([(clip, bad)])))
+        next(look.watch(iter([(clip, bad)])))
+    assert "of pixels" in str(look.error)  # which Keras buries in an error of TensorFlow's
     with pytest.raises(ValueError, match="of pixels"):
         _look().watch((clip.frames.numpy(), bad))
+
+
+def test_arrays_that_keras_takes_are_legal() -> None:
+    clip, truth = (type(part)(*map(np.asarray, part)) for part in tiny.batch(1))
+    _look().watch((clip.frames.astype(np.float64), truth))
+    for given in (clip, clip.frames):  # of fit(x, y), whose ground truth comes apart
+        assert _look().watch(given) is given
 
 
 @pytest.mark.parametrize(
