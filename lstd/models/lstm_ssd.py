@@ -24,6 +24,9 @@ from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
 
+_SCHEDULES = ("train_schedule", "eval_schedule", "schedule_counts", "large_frames")
+"""What may be set anew after a model was made."""
+
 
 @keras.saving.register_keras_serializable(package="lstd")
 class LSTMSSD(DetectionTraining):
@@ -454,6 +457,7 @@ class LSTMSSD(DetectionTraining):
             "name": self.name,
             "precision": self.dtype_policy.name,
             "config": to_dict(self.config),
+            "schedules": {name: getattr(self, name) for name in _SCHEDULES},
             "stateful_batch_size": carried and carried.batch_size,
             "freeze": list(self._freeze_patterns),
         }
@@ -461,11 +465,13 @@ class LSTMSSD(DetectionTraining):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LSTMSSD:
         settings = dict(config)
-        patterns = settings.pop("freeze", ())
+        patterns, schedules = settings.pop("freeze", ()), settings.pop("schedules", {})
         model = cls(config_io.section(ModelConfig, settings.pop("config")), **settings)
         if cls is not LSTMSSD:  # which may have variables of its own, made by the first call
             clip = tf.zeros([1, len(model.networks), *model.input_shape_hwc])
             model(clip, model.initial_state(1), networks=list(model.networks))
+        for schedule, value in schedules.items():
+            setattr(model, schedule, value)
         if patterns:
             model.freeze(patterns)
         return model

@@ -229,6 +229,16 @@ def test_number_is_saved_with_the_model():
     assert lstd.LSTMSSD.from_config(model.get_config()).large_frames == 3
 
 
+def test_schedules_that_are_set_anew_are_saved_with_the_model():
+    model = tiny.model()
+    model.large_frames, model.eval_schedule = 1, "LARGE"
+
+    again = lstd.LSTMSSD.from_config(model.get_config())
+
+    assert (again.large_frames, again.eval_schedule) == (1, "LARGE")
+    assert again.train_schedule == model.train_schedule
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
