@@ -385,13 +385,14 @@ class Classes:
     """Class numbers of the names that files use; blanks around a name count for nothing.
 
     Args:
-        known: the names in the order of the data set.
+        known: the names in the order of the data set; one that comes again is the same class.
         labels: the caller's own names in class order; empty: `known`.
     """
 
     def __init__(self, known: Sequence[str], labels: Sequence[str] = ()) -> None:
         """Counts the names."""
-        self.labels = tuple(name.strip() for name in labels or known)
+        said = [name.strip() for name in labels] or dict.fromkeys(name.strip() for name in known)
+        self.labels = tuple(said)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def __getitem__(self, name: str) -> int:

@@ -627,6 +627,14 @@ def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
     }
 
 
+def test_classes_of_one_name_are_one_class(yolo: Path) -> None:
+    text(yolo / "data.yaml", "train: images/train\nnames: [ant, ' ant', bee]\n")
+    source = readers.open(yolo)
+
+    assert source.labels == ("ant", "bee")
+    assert [row[0] for row in told(source)["hive"][0]] == [0, 0]
+
+
 def test_yolo_names_are_text_whatever_they_look_like(yolo: Path) -> None:
     for names in ("[no, 007]", "{0: no, 3: 007}"):
         text(yolo / "data.yaml", f"train: images/train\nnames: {names}\n")
