@@ -24,7 +24,6 @@ from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.feature_maps import FeatureMaps
-from lstd.layers.normalized_bottleneck import NormalizedBottleneck
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
@@ -53,9 +52,6 @@ REGISTRY = {
     "ConvBN, biased": Entry(lambda: ConvBN(6, bessel_correction=False), (IMAGE,)),
     "DepthwiseConvBN": Entry(lambda: DepthwiseConvBN(strides=2, activation=False), (IMAGE,)),
     "Bottleneck": Entry(lambda: Bottleneck(state_depth=8, groups=2), ((4, 6, 5), STATE)),
-    "NormalizedBottleneck": Entry(
-        lambda: NormalizedBottleneck(state_depth=8, groups=2), ((4, 6, 5), STATE)
-    ),
     "ConvLSTMCell, second paper": Entry(
         lambda: ConvLSTMCell(
             state_depth=8, groups=2, clip_state=True, activate_state=True, output_bottleneck=True

@@ -9,7 +9,7 @@ import tensorflow as tf
 from lstd.base.types import LSTMState
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.conv_lstm import ConvLSTMCell
-from lstd.layers.normalized_bottleneck import NormalizedBottleneck
+from tests.golden.normalized_bottleneck import NormalizedBottleneck
 from tests.golden.reference import arrays, reference
 
 SCOPE = "var/conv_lstm_cell/"
