@@ -3,9 +3,9 @@
 All begin with the class. Five values are a box: x and y of the centre, width, height, all relative;
 a sixth is its track id. An odd number of at least seven is an outline, x and y of each point, whose
 box is taken. Behind the box of a pose stand the points, of two values or, with a mark of 0, 1 or 2,
-of three; `kpt_shape` of `data.yaml` says so. Without it, a line with marks that is no outline is a
-pose. Lines of one odd length may be either; they are refused without `data.yaml`, or where many
-of them look like poses.
+of three; `kpt_shape` of `data.yaml` says so, and one more value is then a track id. Without it, a
+line with marks that is no outline is a pose. Lines of one odd length may be either; they are
+refused without `data.yaml`, or where many of them look like poses.
 
 Source: https://docs.ultralytics.com/datasets/, of detect, segment, obb and pose.
 """
@@ -47,7 +47,10 @@ class Boxes:
     @functools.cached_property
     def has_tracks(self) -> bool:
         """Whether any line has a track id."""
-        return any(len(line) == 6 for line in _sample(self.paths))
+        return any(self._has_track(line) for line in _sample(self.paths))
+
+    def _has_track(self, line: Sequence[str]) -> bool:
+        return len(line) in (6, 6 + (self.point_values or 0))
 
     def __getitem__(self, number: int) -> RawBoxes:
         path = self.paths[number]
@@ -66,9 +69,9 @@ class Boxes:
         sides = _sides(values, self.point_values, where=where)
         number = whole_numbers.whole(values[0], what=f"{where}: class is {fields[0]}", least=None)
         track = -1
-        if len(values) == 6:
-            what = f"{where}: the sixth value, a track id and no score, is {fields[5]}"
-            track = whole_numbers.track_id(values[5], what=what)
+        if self._has_track(fields):
+            what = f"{where}: the last value, a track id and no score, is {fields[-1]}"
+            track = whole_numbers.track_id(values[-1], what=what)
         name = self.names.get(number)
         return BoxRow(
             sides=sides,
@@ -137,9 +140,10 @@ def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool
     """Whether points follow the box; raises where nothing tells them from an outline."""
     count = len(values)
     if points:
-        if count != 5 + points:
+        if count not in (5 + points, 6 + points):
             raise ValueError(
-                f"{where}: {count} values, but with kpt_shape of data.yaml a line has {5 + points}"
+                f"{where}: {count} values, but by kpt_shape of data.yaml a line has {5 + points}, "
+                "and with a track id one more"
             )
         return True
     marks = set(values[7::3])

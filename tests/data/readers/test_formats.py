@@ -627,6 +627,14 @@ def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
     }
 
 
+def test_yolo_poses_may_end_in_a_track_id(yolo: Path) -> None:
+    text(yolo / "data.yaml", "train: images/train\nnames: [ant]\nkpt_shape: [2, 2]\n")
+    for ending in ("", " 7"):
+        text(yolo / "labels" / "train" / "hive_1.txt", f"{POSE_2}{ending}\n")
+        (box,) = told(readers.open(yolo))["hive"][0]
+        assert box == (0, int(ending) if ending else None, 10, 20, 40, 60)
+
+
 def test_classes_of_one_name_are_one_class(yolo: Path) -> None:
     text(yolo / "data.yaml", "train: images/train\nnames: [ant, ' ant', bee]\n")
     source = readers.open(yolo)
@@ -681,7 +689,7 @@ def test_yolo_as_roboflow_writes_it(yolo: Path) -> None:
         ("0 0.5 0.5 0.1", r"hive_1\.txt, line 1: 4 values, expected class, x, y"),
         ("0.5 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is 0\.5"),
         ("0 0.5 0.5 0.1 x", r"hive_1\.txt, line 1: '0 0.5 0.5 0.1 x' is not made of numbers"),
-        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the sixth value, a track id and no score, is 0\.97"),
+        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the last value, a track id and no score, is 0\.97"),
         ("0 0.5 0.5 0.1 0.1 3000000000", "is 3000000000, expected a whole .* at most 2147483647"),
         ("0 0.5 0.5 0.1 0.1 nan", "is nan, expected a whole number of at most 2147483647"),
         ("inf 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is inf, expected a whole number"),
@@ -733,7 +741,7 @@ def test_yolo_lines_are_boxes_outlines_or_poses(yolo: Path, data: str | None, li
 @pytest.mark.parametrize(
     ("data", "line", "message"),
     [
-        ("kpt_shape: [3, 2]", POSE_2, "9 values, but with kpt_shape of data.yaml a line has 11"),
+        ("kpt_shape: [3, 2]", POSE_2, "9 values, but by kpt_shape of data.yaml a line has 11"),
         ("kpt_shape: [3, 4]", POSE_2, r"kpt_shape is \[3, 4\], expected \[number of points, 2 or"),
         ("nc: 1", POSE_2 + " 0.5", r"hive_1\.txt, line 1: 10 values, expected .* or a pose"),
         (
