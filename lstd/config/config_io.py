@@ -1,4 +1,4 @@
-"""Reads, writes and overrides configs: YAML (or the original's text proto) in, YAML out."""
+"""Makes configs of nested dicts, overrides and writes them; `lstd.tf1.load_config` reads files."""
 
 from __future__ import annotations
 
