@@ -49,7 +49,8 @@ class Weights(NamedTuple):
 
 def unreadable(path: str | os.PathLike[str], what: str, error: Exception) -> ValueError:
     """Returns the error for one of `BROKEN`; `what` says what was expected."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    told = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    reason = str(told).splitlines()[0][:300]
     return ValueError(f"{path}: not a readable {what}: {reason}")
 
 

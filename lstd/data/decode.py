@@ -95,7 +95,8 @@ def stacked(
                 raise ProblemError(
                     "frame_size",
                     f"{where.decode()}: the frame is {frame.shape[0]} x {frame.shape[1]} pixels, "
-                    f"expected {size[0]} x {size[1]}: frames differ in size",
+                    f"expected {size[0]} x {size[1]}: frames differ in size; "
+                    "height and width of the data's config give all of them one",
                 )
             frame = scaled(frame, *size)
         frames.append(frame)

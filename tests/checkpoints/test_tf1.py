@@ -233,7 +233,7 @@ def test_a_damaged_npz_is_refused(model, tmp_path):
     path = tmp_path / "weights.npz"
     for content in (b"", b"PK\x03\x04" + bytes(100), b"text"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"weights\.npz: cannot be read as an \.npz file"):
+        with pytest.raises(ValueError, match=r"weights\.npz: not a readable \.npz file of weights"):
             load_tf1_checkpoint(model, path)
 
 
@@ -253,7 +253,7 @@ def test_npz_that_numpy_cannot_read_is_refused(model, tmp_path, place):
         content[8], content[entry + 10] = 99, 99
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"weights\.npz: cannot be read as an \.npz file"):
+    with pytest.raises(ValueError, match=r"weights\.npz: not a readable \.npz file of weights"):
         load_tf1_checkpoint(model, path)
 
 
@@ -267,7 +267,7 @@ def _single_array() -> bytes:
     ("source", "arguments", "message"),
     [
         ("nowhere/model.ckpt", {}, "no TF1 checkpoint with this prefix"),
-        ("nowhere.npz", {}, "cannot be read"),
+        ("nowhere.npz", {}, "nowhere.npz: not a readable .*: No such file or directory"),
         ({"stray": np.zeros(1)}, {}, "none of the model's"),
         ({}, {}, "none of the model's"),
         ([], {}, "empty list"),

@@ -222,7 +222,7 @@ def test_an_output_that_cannot_be_written_is_one_sentence(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert export.main([f"--model={run}", f"--output_directory={tmp_path / 'file' / 'out'}"]) == 2
-    assert "out: cannot write the export there: " in _only_line(capfd)
+    assert "out: cannot write there: " in _only_line(capfd)
     assert _names(tmp_path) == ["file", "run"]
 
 

@@ -45,7 +45,7 @@ def run(models: dict[str, LSTMSSD], tmp_path_factory: pytest.TempPathFactory) ->
         weights_file.save(models[name], folder / f"{name}.weights.h5")
     checkpoint = tf.train.Checkpoint(model=models["checkpoint"])
     tf.train.CheckpointManager(
-        checkpoint, str(folder / "checkpoints"), 1, checkpoint_name="ckpt"
+        checkpoint, str(folder / "checkpoints"), 1, checkpoint_name="step"
     ).save(checkpoint_number=7)
     return folder
 
@@ -66,7 +66,7 @@ def _of(found: LSTMSSD, models: dict[str, LSTMSSD]) -> str:
     [
         ("", "average"),
         ("best.weights.h5", "best"),
-        ("checkpoints/ckpt-7", "checkpoint"),
+        ("checkpoints/step-7", "checkpoint"),
         ("checkpoints", "checkpoint"),
     ],
 )
@@ -91,12 +91,12 @@ def test_averages_that_a_run_does_not_keep_are_not_asked_for(
 def test_lstd_evaluate_takes_a_checkpoint_of_ours(
     run: Path, models: dict[str, LSTMSSD], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _of(_loaded(run / "checkpoints" / "ckpt-7"), models) == "checkpoint"
+    assert _of(_loaded(run / "checkpoints" / "step-7"), models) == "checkpoint"
     monkeypatch.chdir(run)
     assert _of(_loaded(Path(".")), models) == "best"
     monkeypatch.chdir(run / "checkpoints")
-    assert model_kind.kind_of(Path("ckpt-7")) == "checkpoint"
-    assert model_kind.config_of(Path("ckpt-7")) == run / "config.yaml"
+    assert model_kind.kind_of(Path("step-7")) == "checkpoint"
+    assert model_kind.config_of(Path("step-7")) == run / "config.yaml"
 
 
 def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:

@@ -461,7 +461,8 @@ def test_videos_of_a_folder_that_differ_in_size_need_a_size(tmp_path: Path) -> N
     folder = mot(tmp_path / "b_walk")
     shards = records.write(tmp_path / "a", records.video_of("v", 3, size=(8, 8)))
     message = refusal(folder, shards, num_classes=None)
-    assert "'v' is 8 x 8 pixels, 'b_walk' is 8 x 16; set data.evaluation.height" in message
+    assert "b_walk/gt/gt.txt, frame 1: the frame is 8 x 16 pixels, expected 8 x 8" in message
+    assert "height and width of the data's config give all of them one" in message
     assert len(Shown(folder, shards, num_classes=None, height=8, width=8).values) == 9
 
 

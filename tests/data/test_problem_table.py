@@ -25,6 +25,6 @@ def test_the_document_lists_every_problem_with_its_answers() -> None:
 def test_the_document_has_a_section_for_every_format() -> None:
     sections = [line for line in TEXT.splitlines() if line.startswith("### ")]
 
-    assert {name for name in readers.FORMATS if any(f"(`{name}`)" in s for s in sections)} == set(
+    assert {name for name in readers.FORMATS if any(f"`{name}`" in s for s in sections)} == set(
         readers.FORMATS
     )
