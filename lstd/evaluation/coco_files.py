@@ -313,7 +313,8 @@ def _track(row: Any) -> int:
 
 
 def _area(row: Any, size: np.ndarray) -> float:
-    area = row.get("area", size.prod())
+    with np.errstate(over="ignore"):  # A box that large is refused with all the others.
+        area = row.get("area", size.prod())
     try:
         return float(area)
     except (TypeError, ValueError, OverflowError):

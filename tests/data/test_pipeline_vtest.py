@@ -38,7 +38,8 @@ def taken(split: str, path: str | Path, count: int, **settings: object) -> list:
         **settings,
     }
     config = DataConfig(**{split: DatasetConfig(**values)})
-    return list(pipeline.make_dataset(config, split, seed=3).take(count))
+    batches = pipeline.make_dataset(config, split, seed=3).take(count)
+    return [(clip._replace(where=None), truth) for clip, truth in batches]  # names of files
 
 
 @pytest.fixture(scope="module")
