@@ -195,6 +195,14 @@ def test_a_track_that_nobody_knows_is_null(tmp_path: Path) -> None:
             annotations(annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0]}]),
             "a bbox must be x, y, width, height",
         ),
+        (
+            annotations(
+                annotations=[
+                    {"id": 1, "image_id": 5, "category_id": 3, "bbox": [0, 0, 1e200, 1e200]}
+                ]
+            ),
+            "ground truth box 0",
+        ),
     ],
 )
 def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, message: str) -> None:
