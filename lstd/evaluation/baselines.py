@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstd.config import schedule_names
+from lstd.evaluation import networks
 from lstd.evaluation.objects import FrameId, Objects
 
 _ROUNDS = 50  # of k-means; it settles long before
@@ -53,7 +54,8 @@ def held_still(detections: Mapping[FrameId, Objects], schedule: str) -> dict[Fra
     Args:
         detections: what the model finds in every frame under `schedule`. (Under LARGE, the large
             network's memory has seen every frame between two that count here, which flatters it.)
-        schedule: SKIPk: the large network runs on frames 0, k + 1, 2 (k + 1), ... of each video.
+        schedule: SKIPk: the large network runs on frames 0, k + 1, 2 (k + 1), ... of each video,
+            where the detections do not say themselves which one ran.
 
     Returns:
         Detections for the same frames; none where a video has no such frame yet.
@@ -61,16 +63,15 @@ def held_still(detections: Mapping[FrameId, Objects], schedule: str) -> dict[Fra
     Raises:
         ValueError: `schedule` is not SKIPk or LARGE.
     """
-    skip = schedule_names.skip_of(schedule)
-    if skip is None:
+    if schedule_names.skip_of(schedule) is None:
         raise ValueError(f"held_still needs a schedule SKIPk, such as SKIP9, got {schedule!r}")
     held: dict[FrameId, Objects] = {}
     last: dict[str, Objects] = {}
-    for frame in sorted(detections):
-        video, index = frame
-        if index % (skip + 1) == 0:
-            last[video] = detections[frame]
-        held[frame] = last.get(video, _NOTHING)
+    ran = networks.networks_of(sorted(detections), detections, schedule)
+    for frame, network in ran.items():
+        if network == "large":
+            last[frame[0]] = detections[frame]
+        held[frame] = last.get(frame[0], _NOTHING)
     return held
 
 

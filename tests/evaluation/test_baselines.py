@@ -68,6 +68,19 @@ def test_large_networks_boxes_stand_still_until_it_runs_again() -> None:
     assert baselines.held_still(large, "LARGE") == large
 
 
+def test_detections_that_say_their_network_count_wherever_a_video_begins() -> None:
+    names = ["small", "large", "small", "small"]
+    found = {
+        ("a", 5 + i): objects([[i, i, i + 1, i + 1]], [0])._replace(network=name)
+        for i, name in enumerate(names)
+    }
+
+    held = baselines.held_still(found, "SKIP9")
+
+    assert len(held["a", 5].boxes) == 0
+    assert [int(held["a", 5 + i].boxes[0, 0]) for i in (1, 2, 3)] == [1, 1, 1]
+
+
 def test_video_without_a_large_frame_yet_shows_nothing() -> None:
     large = {("a", 0): objects([[0, 0, 1, 1]], [0]), ("b", 1): objects([[0, 0, 1, 1]], [0])}
 
