@@ -18,8 +18,8 @@ from lstd.training.averages import UpdateAverages
 from lstd.training.distribution import StopTogether
 from lstd.training.early_stopping import StopEarly
 from lstd.training.history import WriteHistory
-from lstd.training.limits import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from lstd.training.progress import Progress
+from lstd.training.run_end import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from lstd.training.run_parts import Run
 from lstd.training.scalars import WriteScalars
 

@@ -16,8 +16,8 @@ import tf_keras as keras
 from lstd.fit.divergence import DivergedError
 from lstd.training import progress as progress_lib
 from lstd.training.history import WriteHistory, read_history
-from lstd.training.limits import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from lstd.training.progress import Progress, readable_time
+from lstd.training.run_end import RefuseBrokenWeights, StopAtStep, StopWhenAsked
 from tests.training import doubles
 
 # --- limits ---------------------------------------------------------------------------------------
