@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base import tflite_damage
 from lstd.base.quiet import quiet
 from lstd.export import flatbuffer
 
@@ -24,14 +26,8 @@ def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
         xnnpack: whether it runs with the delegate.
         keep: whether tensors between operators keep their values after a call.
     """
-    try:
-        from ai_edge_litert import interpreter as runtime
-
-        kinds, interpreter = runtime.OpResolverType, runtime.Interpreter
-    except ImportError:
-        import tensorflow as tf
-
-        kinds, interpreter = tf.lite.experimental.OpResolverType, tf.lite.Interpreter
+    interpreter = tflite_damage.interpreter_class()
+    kinds = importlib.import_module(interpreter.__module__).OpResolverType
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with warnings.catch_warnings():
         if keep:  # It warns that this takes memory.
