@@ -150,7 +150,7 @@ def run(
             sys.stdout.flush()  # here, where a closed pipe can still be caught
             return code
     except KeyboardInterrupt:
-        more = "; --resume goes on with what is done" if "resume" in values else ""
+        more = "; what is done is kept for --resume" if "resume" in values else ""
         print(f"\n{program}: stopped{more}", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -248,7 +248,7 @@ def test_debug_shows_the_traceback_too(
 
 def test_ctrl_c_ends_with_130_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(main=failing(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err == "\nlstd-try: stopped; --resume goes on with what is done\n"
+    assert capsys.readouterr().err == "\nlstd-try: stopped; what is done is kept for --resume\n"
 
 
 def test_help_names_every_flag_with_its_default_and_does_not_run(
