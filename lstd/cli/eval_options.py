@@ -194,8 +194,20 @@ def check_data(split: Split, config: Config, values: flags.FlagValues, options: 
     if values.against and options.fps is None:
         from lstd.evaluation import bootstrap
 
-        frames = [(video.name, 0) for video in split.videos]
+        frames = [(video.name, 0) for video in _scored(split, values.max_frames, lanes=lanes)]
         bootstrap.units_of(frames, fps=None)  # says what it needs
+
+
+def _scored(split: Split, most: int | None, *, lanes: int) -> Sequence[Any]:
+    """Returns the videos that `--max_frames` leaves; of several lanes they come in turns: all."""
+    if most is None or lanes > 1:
+        return split.videos
+    left, taken = most, []
+    for video in split.videos:
+        if left > 0:
+            taken.append(video)
+            left -= video.known_frames or 1
+    return taken
 
 
 def check_latencies(

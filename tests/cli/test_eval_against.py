@@ -20,13 +20,14 @@ from tests.runtime import fake_exports
 
 
 class Inputs(NamedTuple):
-    """Models and records: two networks, one network, other classes; with tracks and without."""
+    """Models and records: two networks, one network, other classes; tracks, none, ten videos."""
 
     model: Path
     single: Path
     foreign: Path
     data: Path
     trackless: Path
+    many: Path
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         *made,
         eval_inputs.records(folder / "data.tfrecord", {"a": 12, "b": 8}),
         eval_inputs.records(folder / "trackless.tfrecord", {"a": 5}, tracks=False),
+        eval_inputs.records(folder / "many.tfrecord", {f"v{n}": 3 for n in range(10)}),
     )
 
 
@@ -58,6 +60,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [
         (["--against={single}"], "intervals over 2 videos are drawn from blocks"),
+        (
+            ["--against={single}", "--input={many}", "--max_frames=7"],
+            "intervals over 3 videos are drawn from blocks",
+        ),
         (["--against={single}", "--metrics=distance,confusion"], "nothing to compare: intervals"),
         (["--against={single}x", "--fps=1"], "--against: no file or folder "),
         (["--against={data}", "--fps=1"], "data.tfrecord"),
