@@ -80,10 +80,13 @@ def videos(
     where, names = images[0].where, [pictures.clean(image.name) for image in images]
     groups = grouped(names, options, where=where, parts=[image.part for image in images])
 
-    @functools.cache
+    names_in: dict[tuple[Path, ...], list[str]] = {}
+    for name, image in zip(names, images, strict=True):
+        names_in.setdefault(image.places, []).append(name)
+
+    @functools.cache  # Not at once: where there is a video file, no picture is looked for.
     def finder(places: tuple[Path, ...]) -> pictures.Finder:
-        own = [name for name, image in zip(names, images, strict=True) if image.places == places]
-        return pictures.finder(own, places, where=where)
+        return pictures.finder(names_in[places], places, where=where)
 
     has_tracks = any(row.track >= 0 for image in images for row in image.rows)
     result = []
