@@ -251,7 +251,6 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 section > p { max-width: 46em; }
 .cards { columns: 2 420px; column-gap: 22px; margin-top: 22px; }
 .cards > section { break-inside: avoid; margin: 0 0 22px; }
-.cards + section { margin-top: 0; }
 .cards > .row { column-span: all; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
