@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.config.config_io import ConfigError, save_config
     from lstd.config.data_config import DataConfig, DatasetConfig
     from lstd.config.model_config import ModelConfig
-    from lstd.config.shipped_configs import list_configs
     from lstd.config.train_config import TrainConfig
     from lstd.data.pipeline import make_dataset
     from lstd.export.saved_model import export_saved_model
@@ -46,7 +45,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.models.build import build_model
     from lstd.models.count import count
     from lstd.models.lstm_ssd import LSTMSSD
-    from lstd.tf1.load_config import load_config
+    from lstd.tf1.load_config import list_configs, load_config
     from lstd.training.optimizers import build_optimizer
     from lstd.training.run_folder import load_model
 
@@ -114,7 +113,7 @@ _MODULES = {
     "evaluate": "lstd.any_model.evaluate_model",
     "export_saved_model": "lstd.export.saved_model",
     "export_tflite": "lstd.export.tflite",
-    "list_configs": "lstd.config.shipped_configs",
+    "list_configs": "lstd.tf1.load_config",
     "load_backbone_weights": "lstd.checkpoints.keras_applications",
     "load_config": "lstd.tf1.load_config",
     "load_model": "lstd.training.run_folder",

@@ -7,61 +7,47 @@ everything else is given plain values.
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass, field
+import json
+from typing import Annotated, Any
 
-from lstd.base import limits
-from lstd.config import schedule_names
-from lstd.config.config_check import require
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
 from lstd.config.data_config import DataConfig
+from lstd.config.fields import Count, Schedule, Section, Threshold, require
 from lstd.config.model_config import ModelConfig
 from lstd.config.train_config import TrainConfig
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Section):
     """How to evaluate."""
 
-    schedules: tuple[str, ...] = ("SKIP3",)
+    schedules: Annotated[tuple[Schedule, ...], Field(min_length=1)] = ("SKIP3",)
     use_moving_averages: bool = False
-    min_score_threshold: float = 0.5
+    min_score_threshold: Threshold = 0.5
     """Below this a detection is not drawn; metrics see all of them."""
 
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        require(bool(self.schedules), "schedules needs at least one")
-        for name in self.schedules:
-            schedule_names.check(name, where="schedules")
-        require(
-            not math.isnan(self.min_score_threshold),
-            "min_score_threshold must be a number, not nan",
-        )
-
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(Section):
     """What lstd-export writes."""
 
-    max_detections: int = 10
-    max_classes_per_detection: int = 1
-    detections_per_class: int = 100
+    max_detections: Count = 10
+    max_classes_per_detection: Count = 1
+    detections_per_class: Count = 100
     use_regular_nms: bool = False
-
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        for name in ("max_detections", "max_classes_per_detection", "detections_per_class"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """All of it."""
 
-    model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    export: ExportConfig = field(default_factory=ExportConfig)
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    data: DataConfig = DataConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    export: ExportConfig = ExportConfig()
 
     def __post_init__(self) -> None:
         large, length = self.model.large_frames, self.data.train.unroll_length
@@ -72,17 +58,6 @@ class Config:
         )
 
 
-def to_dict(config: object) -> dict[str, object]:
+def to_dict(config: Section) -> dict[str, Any]:
     """Returns the config as plain dicts, lists and scalars, ready for YAML or JSON."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item) for item in value]
-        return value
-
-    return {
-        key: plain(value)
-        for key, value in dataclasses.asdict(config).items()  # type: ignore[call-overload]
-    }
+    return json.loads(json.dumps(dataclasses.asdict(config)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import json
 import os
 import typing
 from typing import Any, TypeVar
 
+import pydantic
 import yaml
 
 from lstd.base import documents
+from lstd.base.protos import close_match
 from lstd.base.whole_file import write_whole
 from lstd.config import config as config_lib
 from lstd.config.augmentation_config import BY_NAME
@@ -41,14 +42,13 @@ def section(kind: type[_Section], data: dict[str, Any], *, source: str = "config
     Raises:
         ConfigError: an unknown key, a value of another type or outside its range.
     """
-    import pydantic  # here, because it costs 0.1 s that `import lstd` need not pay
-
-    _refuse_unknown_keys(data, kind, place=(), source=source)
     try:
         # Strict JSON: lists become tuples, whole numbers floats, and nothing else is converted.
         return pydantic.TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
     except pydantic.ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        # What stands wrongly in a list makes it too short besides.
+        problems = [p for p in error.errors() if p["type"] != "too_short" or not p["input"]]
+        lines = [_explain(problem, kind) for problem in problems]
         raise ConfigError(f"{source}: " + "; ".join(dict.fromkeys(lines))) from None
     except TypeError as error:  # a YAML date or a set: nothing JSON knows
         raise ConfigError(f"{source}: {error}") from None
@@ -99,67 +99,21 @@ def override(config: Config, settings: list[str]) -> Config:
     return from_dict(data, source="--set " + " ".join(settings) if settings else "config")
 
 
-def _refuse_unknown_keys(data: Any, kind: Any, *, place: tuple[str, ...], source: str) -> None:
-    """Walks `data` along the dataclass `kind`, so that an unknown key gets its closest match."""
-    kinds = _dataclasses_in(kind)
-    if not kinds:
-        return
-    if isinstance(data, list):
-        for index, item in enumerate(data):
-            _refuse_unknown_keys(item, kind, place=(*place, str(index)), source=source)
-        return
-    if not isinstance(data, dict):
-        return
-    kind = kinds[0] if len(kinds) == 1 else _named(data, kinds, place=place, source=source)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    for key, value in data.items():
-        if key not in fields:
-            where = ".".join((*place, str(key)))
-            close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
-            allowed = "expected one of " + ", ".join(fields)
-            hint = f"did you mean {close[0]!r}?" if close else allowed
-            raise ConfigError(f"{source}: unknown key {where!r}; {hint}")
-        _refuse_unknown_keys(value, hints[key], place=(*place, key), source=source)
-
-
-def _named(data: dict[str, Any], kinds: list[type], *, place: tuple[str, ...], source: str) -> type:
-    """Returns the one of several dataclasses whose `name` the data holds."""
-    where, by_name = ".".join(place), {str(vars(kind)["name"]): kind for kind in kinds}
-    allowed = f"expected one of {', '.join(by_name)}"
-    if "name" not in data:
-        close = difflib.get_close_matches("name", map(str, data), n=1, cutoff=0.5)
-        if close:
-            unknown = f"{where}.{close[0]}"
-            raise ConfigError(f"{source}: unknown key {unknown!r}; did you mean 'name'?")
-        raise ConfigError(f"{source}: {where}: 'name' is missing; {allowed}")
-    name = data["name"]
-    if not isinstance(name, str) or name not in by_name:
-        close = difflib.get_close_matches(str(name), by_name, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else allowed
-        raise ConfigError(f"{source}: {where}.name: unknown name {name!r}; {hint}")
-    return by_name[name]
-
-
-def _dataclasses_in(hint: Any) -> list[type]:
-    """Returns the dataclasses in `X`, `X | None`, `X | Y` or `tuple[X, ...]`."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return [hint]
-    return [kind for part in typing.get_args(hint) for kind in _dataclasses_in(part)]
-
-
-def _explain(problem: Any) -> str:
-    loc = problem["loc"]
+def _explain(problem: Any, kind: type) -> str:
+    """Returns one of pydantic's errors in a sentence that begins with its place in the YAML."""
+    loc, came, about = problem["loc"], problem["input"], problem.get("ctx", {})
     # pydantic names the member of a union, too: data.train.augmentation.0.horizontal_flip.
-    tags = {
-        n
-        for n, part in enumerate(loc)
-        if part in BY_NAME and loc[n - 2 : n - 1] == ("augmentation",)
-    }
+    tags = {n + 2 for n, part in enumerate(loc) if part == "augmentation"}
     place = ".".join(str(part) for n, part in enumerate(loc) if n not in tags)
+    if problem["type"] == "unexpected_keyword_argument":
+        keys = [field.name for field in dataclasses.fields(_section_at(kind, loc[:-1]))]
+        return f"unknown key {place!r}" + close_match(str(loc[-1]), keys)
+    if problem["type"] == "union_tag_invalid":
+        return f"{place}.name: unknown name {about['tag']!r}" + close_match(about["tag"], BY_NAME)
+    if problem["type"] == "union_tag_not_found":
+        return f"{place}: 'name' is missing; expected one of {', '.join(BY_NAME)}"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    came = problem["input"]
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
     hint = ""
@@ -167,3 +121,18 @@ def _explain(problem: Any) -> str:
         with contextlib.suppress(ValueError):
             hint = f"; YAML reads {came!r} as text, write {float(came)!r}"
     return f"{place}: {message}, got {json.dumps(came)[:80]}{hint}"
+
+
+def _section_at(kind: Any, place: tuple[str | int, ...]) -> type:
+    """Returns the dataclass of the section that stands at a place of pydantic's within `kind`."""
+    for part in place:
+        if isinstance(part, str):
+            kind = BY_NAME.get(part) or _section_in(typing.get_type_hints(kind)[part])
+    return kind
+
+
+def _section_in(hint: Any) -> Any:
+    """Returns the dataclass in `X`, `X | None` or `tuple[X, ...]`, if any."""
+    if dataclasses.is_dataclass(hint):
+        return hint
+    return next(filter(None, map(_section_in, typing.get_args(hint))), None)

@@ -9,19 +9,20 @@ DEFAULT = "SKIP9"
 _SKIP = re.compile(r"SKIP([0-9]{1,9})")  # nine digits fit in the int32 of a frame number
 
 
-def check(name: str, *, where: str = "schedule") -> None:
+def check(name: str, *, where: str = "") -> None:
     """Raises unless `name` is a schedule: LARGE, SMALL, RANDOM..., or SKIPk.
 
     Raises:
         ValueError: names what was expected, what came and where; also for ADAPTIVE, which the
             second paper learns: it is not available.
     """
+    place = f"{where}: " if where else ""
     if name == "ADAPTIVE":
-        raise ValueError(f"{where}: the ADAPTIVE schedule is not available")
+        raise ValueError(f"{place}the ADAPTIVE schedule is not available")
     if name in ("LARGE", "SMALL") or name.startswith("RANDOM") or _SKIP.fullmatch(name):
         return
     raise ValueError(
-        f"{where}: unknown schedule {name!r}; expected LARGE, SMALL, RANDOM or SKIPk with a number "
+        f"{place}unknown schedule {name!r}; expected LARGE, SMALL, RANDOM or SKIPk with a number "
         "k of at most nine digits, such as SKIP3"
     )
 

@@ -1,111 +1,97 @@
-"""Section `train` of a config, frozen dataclasses: how to train."""
+"""Section `train` of a config: how to train."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from lstd.base import limits
-from lstd.config.config_check import require
+from pydantic.dataclasses import dataclass
+
+from lstd.config.fields import (
+    BelowOne,
+    Count,
+    File,
+    Natural,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+)
 
 Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Distribution: TypeAlias = Literal["none", "mirrored", "multi_worker"]
 
 
 @dataclass(frozen=True)
-class LearningRateConfig:
+class LearningRateConfig(Section):
     """The learning rate over the steps."""
 
     schedule: Literal["constant", "exponential", "cosine"] = "exponential"
-    initial: float = 0.002
-    decay_steps: int = 200000
+    initial: Positive = 0.002
+    decay_steps: Count = 200000
     """exponential: steps between two decays. cosine: ignored, the run's length counts."""
-    decay_factor: float = 0.95
+    decay_factor: Positive = 0.95
     staircase: bool = True
-    warmup_steps: int = 0
-    hold_fraction: float = 0.0
+    warmup_steps: Natural = 0
+    hold_fraction: BelowOne = 0.0
     """cosine: the share of the run before the rate begins to fall."""
-
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        require(0 < self.initial < math.inf, "initial must be finite and above 0")
-        require(0 < self.decay_factor < math.inf, "decay_factor must be finite and above 0")
-        require(self.decay_steps > 0, "decay_steps must be above 0")
-        require(0 <= self.hold_fraction < 1, "hold_fraction must be in [0, 1)")
-        require(self.warmup_steps >= 0, "warmup_steps must not be negative")
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Section):
     """The optimizer."""
 
     name: Literal["rms_prop", "adam", "adamw"] = "rms_prop"
-    momentum: float = 0.9
-    decay: float = 0.9
+    momentum: BelowOne = 0.9
+    decay: Share = 0.9
     """rms_prop: decay of the mean square, which starts at 1."""
-    epsilon: float = 1.0
+    epsilon: Positive = 1.0
     """rms_prop: inside the root. adam: beside it; 1e-7 is usual there."""
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    weight_decay: float = 0.0
-    clip_norm: float = 10.0
+    beta_1: BelowOne = 0.9
+    beta_2: BelowOne = 0.999
+    weight_decay: NotNegative = 0.0
+    clip_norm: NotNegative = 10.0
     """Each variable's gradient is clipped to this L2 norm by itself; 0 means no clipping."""
-
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        require(0 <= self.decay <= 1, "decay must be in [0, 1]")
-        for name in ("momentum", "beta_1", "beta_2"):
-            require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
-        require(0 <= self.weight_decay < math.inf, "weight_decay must be finite and not negative")
-        require(self.epsilon > 0, "epsilon must be above 0")
-        require(self.clip_norm >= 0, "clip_norm must not be negative")
 
 
 @dataclass(frozen=True)
-class FineTuneConfig:
+class FineTuneConfig(Section):
     """Weights to start from."""
 
-    checkpoints: tuple[str, ...] = ()
+    checkpoints: tuple[File, ...] = ()
     """TF1 checkpoint prefixes or .npz files; `kind` says which is asked for what, see
     `lstd.load_tf1_checkpoint`."""
     kind: Literal["classification", "detection", "lstm", "interleaved", "interleaved_pretrain"] = (
         "lstm"
     )
     moving_averages: bool = False
-    large_backbone: str = ""
+    large_backbone: File = ""
     """A keras.applications weights file for the large (or only) backbone."""
-    small_backbone: str = ""
+    small_backbone: File = ""
 
 
 @dataclass(frozen=True)
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(Section):
     """When a run ends before its last step."""
 
-    patience: int = 5
+    patience: Count = 5
     """Epochs after the best one, of which none was better."""
     metric: str = ""
     """A column of history.csv, such as val_coco/ap; empty: what decides which weights are best,
     COCO's average precision if it is measured, else the loss."""
-    min_delta: float = 0.0
+    min_delta: NotNegative = 0.0
     """An epoch is better when it is so by more than this."""
-
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        require(self.patience >= 1, "patience must be at least 1")
-        require(self.min_delta >= 0, "min_delta must not be negative")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Section):
     """How to train."""
 
-    steps: int = 400000
+    steps: Count = 400000
     optimizer: OptimizerConfig = OptimizerConfig()
     learning_rate: LearningRateConfig = LearningRateConfig()
-    moving_average_decay: float = 0.0
+    moving_average_decay: BelowOne = 0.0
     """Averages of all variables, min(decay, (1 + step) / (10 + step)); 0: none."""
-    accumulate_steps: int = 1
+    accumulate_steps: Count = 1
     """Batches for each update, taken one after the other: the update of a batch as large as all of
     them, in the memory of one. Steps count updates."""
     gradient_checkpointing: bool = False
@@ -124,28 +110,19 @@ class TrainConfig:
     freeze: tuple[str, ...] = ()
     """Regular expressions; variables whose name one of them is found in keep their values, the
     statistics of batch norm included. ^large/: the large backbone; /moving_: all statistics."""
-    seed: int = 0
+    seed: Natural = 0
     """Of initial weights, data order, augmentation and the random schedule; not negative."""
     deterministic: bool = False
     """Only operations that give the same bits each time: slower, for comparing runs bit by bit."""
-    steps_per_epoch: int = 1000
+    steps_per_epoch: Count = 1000
     """Between two checkpoints, and two evaluations if there are any."""
     evaluate: bool = True
     """COCO on the evaluation data after each epoch; the best checkpoint is kept beside the last."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: Count = 2
     early_stopping: EarlyStoppingConfig | None = None
     """null: all steps are done."""
-    check_frames: int = 200
+    check_frames: Natural = 200
     """Frames of the training data that are looked at before the first step; 0: none."""
-    min_anchor_share: float = 0.1
+    min_anchor_share: Share = 0.1
     """The least share of the true boxes in these frames that must have an anchor of IoU
     matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
-
-    def __post_init__(self) -> None:
-        limits.check_section(self)
-        for name in ("steps", "steps_per_epoch", "keep_checkpoints", "accumulate_steps"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(0 <= self.moving_average_decay < 1, "moving_average_decay must be in [0, 1)")
-        for name in ("seed", "check_frames"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative")
-        require(0 <= self.min_anchor_share <= 1, "min_anchor_share must be in [0, 1]")

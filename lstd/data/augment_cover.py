@@ -6,88 +6,51 @@ import math
 
 import tensorflow as tf
 
-from lstd.config.augmentation_config import Fill
-from lstd.data.scene import Change, Scene
+from lstd.config import augmentation_config as names
+from lstd.data.scene import Scene
 
 _TRACKS = 256
 """Objects whose track ids are equal modulo this number share their draws."""
 
 
-def random_erasing(
-    *,
-    max_count: int,
-    area_range: tuple[float, float],
-    aspect_ratio_range: tuple[float, float],
-    fill: Fill,
-    min_visible: float,
-) -> Change:
-    """Returns the change that paints rectangles over, the same in all frames of a run.
-
-    Args:
-        max_count: 1 to this many.
-        area_range: of a rectangle, share of the frame; smaller where it would not fit.
-        aspect_ratio_range: width / height, pixels.
-        fill: what is painted: 128, 0, each frame's mean, or noise that holds for the run.
-        min_visible: boxes of which a smaller share is left do not stay; 0: all stay.
-    """
-
-    def change(scene: Scene, seed: tf.Tensor) -> Scene:
-        count, areas, ratios, places, paint = tf.unstack(tf.random.split(seed, 5))
-        height, width = scene.frames.shape[1:3]
-        area = tf.random.stateless_uniform([max_count], areas, *area_range)
-        low, high = (math.log(ratio) for ratio in aspect_ratio_range)
-        ratio = tf.exp(tf.random.stateless_uniform([max_count], ratios, low, high))
-        ratio *= height / width  # of shares
-        size = tf.stack([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=-1)  # [R, 2]
-        size = tf.minimum(size, 1.0)
-        begin = tf.random.stateless_uniform([max_count, 2], places) * (1 - size)
-        drawn = tf.random.stateless_uniform([], count, 1, max_count + 1, tf.int32)
-        rectangles = tf.concat([begin, begin + size], axis=-1)[:drawn][tf.newaxis]
-        mask = covered(rectangles, height=height, width=width)  # [1, H, W]
-        scene = scene._replace(frames=_paint(scene.frames, mask, fill=fill, seed=paint))
-        if not min_visible:
-            return scene
-        return scene._replace(
-            keep=scene.keep & (1 - covered_share(scene.boxes, mask) >= min_visible)
-        )
-
-    return change
+def random_erasing(settings: names.RandomErasing, scene: Scene, seed: tf.Tensor) -> Scene:
+    """Returns the scene with rectangles painted over, the same in all frames of a run."""
+    count, areas, ratios, places, paint = tf.unstack(tf.random.split(seed, 5))
+    height, width = scene.frames.shape[1:3]
+    most = settings.max_count
+    area = tf.random.stateless_uniform([most], areas, settings.min_area, settings.max_area)
+    low, high = math.log(settings.min_aspect_ratio), math.log(settings.max_aspect_ratio)
+    ratio = tf.exp(tf.random.stateless_uniform([most], ratios, low, high))
+    ratio *= height / width  # of shares
+    size = tf.stack([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=-1)  # [R, 2]
+    size = tf.minimum(size, 1.0)
+    begin = tf.random.stateless_uniform([most, 2], places) * (1 - size)
+    drawn = tf.random.stateless_uniform([], count, 1, most + 1, tf.int32)
+    rectangles = tf.concat([begin, begin + size], axis=-1)[:drawn][tf.newaxis]
+    mask = covered(rectangles, height=height, width=width)  # [1, H, W]
+    scene = scene._replace(frames=_paint(scene.frames, mask, fill=settings.fill, seed=paint))
+    if not settings.min_visible:
+        return scene
+    visible = 1 - covered_share(scene.boxes, mask)
+    return scene._replace(keep=scene.keep & (visible >= settings.min_visible))
 
 
-def occlusion(
-    *,
-    object_probability: float,
-    share_range: tuple[float, float],
-    period: int,
-    duration: int,
-    fill: Fill,
-) -> Change:
-    """Returns the change that hides objects from one side, `duration` of every `period` frames.
-
-    Args:
-        object_probability: how many of the objects.
-        share_range: of a box that is hidden.
-        period: frames from one beginning to the next, which differs from object to object.
-        duration: frames that it lasts.
-        fill: what is painted: 128, 0, each frame's mean, or noise that holds for the run.
-    """
-
-    def change(scene: Scene, seed: tf.Tensor) -> Scene:
-        paint, draws = tf.unstack(tf.random.split(seed, 2))
-        table = tf.random.stateless_uniform([_TRACKS, 4], draws)
-        row = tf.range(tf.shape(scene.boxes)[1])[tf.newaxis]
-        identity = tf.where(scene.track_ids >= 0, scene.track_ids, row) % _TRACKS
-        chosen, share, side, phase = tf.unstack(tf.gather(table, identity), axis=-1)  # [T, M]
-        time = scene.frame_index[:, tf.newaxis] + tf.cast(phase * period, tf.int32)
-        hidden = scene.keep & (chosen < object_probability) & (time % period < duration)
-        low, high = share_range
-        patches = patch(scene.boxes, share=low + share * (high - low), side=side)
-        patches = tf.where(hidden[..., tf.newaxis], patches, 0.0)
-        height, width = scene.frames.shape[1:3]
-        mask = covered(patches, height=height, width=width)
-        return scene._replace(frames=_paint(scene.frames, mask, fill=fill, seed=paint))
-
-    return change
+def occlusion(settings: names.Occlusion, scene: Scene, seed: tf.Tensor) -> Scene:
+    """Returns the scene with objects hidden from one side, `duration` of every `period` frames."""
+    paint, draws = tf.unstack(tf.random.split(seed, 2))
+    table = tf.random.stateless_uniform([_TRACKS, 4], draws)
+    row = tf.range(tf.shape(scene.boxes)[1])[tf.newaxis]
+    identity = tf.where(scene.track_ids >= 0, scene.track_ids, row) % _TRACKS
+    chosen, share, side, phase = tf.unstack(tf.gather(table, identity), axis=-1)  # [T, M]
+    time = scene.frame_index[:, tf.newaxis] + tf.cast(phase * settings.period, tf.int32)
+    hidden = scene.keep & (chosen < settings.object_probability)
+    hidden &= time % settings.period < settings.duration
+    low, high = settings.min_share, settings.max_share
+    patches = patch(scene.boxes, share=low + share * (high - low), side=side)
+    patches = tf.where(hidden[..., tf.newaxis], patches, 0.0)
+    height, width = scene.frames.shape[1:3]
+    mask = covered(patches, height=height, width=width)
+    return scene._replace(frames=_paint(scene.frames, mask, fill=settings.fill, seed=paint))
 
 
 def patch(boxes: tf.Tensor, *, share: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
@@ -144,7 +107,7 @@ def _spans(rectangles: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, t
     return inside(ymin, ymax, height), inside(xmin, xmax, width)
 
 
-def _paint(frames: tf.Tensor, mask: tf.Tensor, *, fill: Fill, seed: tf.Tensor) -> tf.Tensor:
+def _paint(frames: tf.Tensor, mask: tf.Tensor, *, fill: names.Fill, seed: tf.Tensor) -> tf.Tensor:
     if fill == "noise":
         paint = tf.random.stateless_uniform(frames.shape[1:], seed, 0, 255)
     elif fill == "mean":

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lstd.data.scene import Change, Scene, area, fitted, uniform
+from lstd.config import augmentation_config as names
+from lstd.data.scene import Scene, area, fitted, uniform
 
 _ROUNDING = 1e-5
 """The share of a box within a window comes out a rounding error below 1."""
@@ -30,16 +31,6 @@ class Window(NamedTuple):
     begin: tf.Tensor
     size: tf.Tensor
     minimum_overlap: tf.Tensor
-
-
-class Operation(NamedTuple):
-    """One way of `ssd_random_crop`; fields as in `CropOperation` of the config."""
-
-    min_object_covered: float
-    aspect_ratio_range: tuple[float, float]
-    area_range: tuple[float, float]
-    overlap_thresh: float
-    random_coef: float
 
 
 def crop(
@@ -88,7 +79,7 @@ def random_window(
     height: tf.Tensor | int,
     width: tf.Tensor | int,
     seed: tf.Tensor,
-    operations: Sequence[Operation],
+    operations: Sequence[names.CropOperation],
 ) -> Window:
     """Returns a random crop by one of the operations, as likely as the others.
 
@@ -109,23 +100,24 @@ def random_window(
     choice = tf.random.stateless_uniform([], draw, maxval=len(operations), dtype=tf.int32)
     frame_size = tf.stack([height, width])
 
-    def sampled(
-        covered: tf.Tensor, shape: tuple[tuple[float, float], tuple[float, float]]
-    ) -> tuple:
+    def sampled(covered: tf.Tensor, shape: tuple[float, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             tf.stack([height, width, 3]),
             tf.clip_by_value(boxes, 0.0, 1.0)[tf.newaxis],
             seed=sample,
             min_object_covered=covered,
-            aspect_ratio_range=shape[0],
-            area_range=shape[1],
+            aspect_ratio_range=shape[:2],
+            area_range=shape[2:],
             max_attempts=100,
             use_image_if_no_bounding_boxes=True,
         )
         return begin[:2], size[:2]
 
     # Ratios and areas are attributes of the op, not inputs: one branch for each pair of them.
-    shapes = [(one.aspect_ratio_range, one.area_range) for one in operations]
+    shapes = [
+        (one.min_aspect_ratio, one.max_aspect_ratio, one.min_area, one.max_area)
+        for one in operations
+    ]
     distinct = list(dict.fromkeys(shapes))
     covered = tf.gather([one.min_object_covered for one in operations], choice)
     begin, size = tf.switch_case(
@@ -142,77 +134,47 @@ def random_window(
     )
 
 
-def ssd_random_crop(operations: Sequence[Operation], *, height: int, width: int) -> Change:
-    """Returns the change that shows a random window; see `random_window`."""
-
-    def change(scene: Scene, seed: tf.Tensor) -> Scene:
-        extent = tf.shape(scene.frames)
-        window = random_window(
-            scene.reference, height=extent[1], width=extent[2], seed=seed, operations=operations
-        )
-        return fitted(_seen_through(scene, window), height, width)
-
-    return change
+def ssd_random_crop(
+    settings: names.SsdRandomCrop, scene: Scene, seed: tf.Tensor, *, size: tuple[int, int]
+) -> Scene:
+    """Returns what a random window shows; see `random_window`."""
+    extent, operations = tf.shape(scene.frames), settings.operations
+    window = random_window(
+        scene.reference, height=extent[1], width=extent[2], seed=seed, operations=operations
+    )
+    return fitted(_seen_through(scene, window), *size)
 
 
 def scale_jitter(
-    *,
-    min_scale: float,
-    max_scale: float,
-    min_visible: float,
-    fill: float,
-    height: int,
-    width: int,
-) -> Change:
-    """Returns the change that scales the frames by an evenly drawn logarithm, at a random place."""
-
-    def change(scene: Scene, seed: tf.Tensor) -> Scene:
-        draw, place = tf.unstack(tf.random.split(seed, 2))
-        scale = tf.exp(uniform(draw, math.log(min_scale), math.log(max_scale)))
-        extent = tf.cast(tf.shape(scene.frames)[1:3], tf.float32)
-        size = tf.maximum(tf.round(extent / scale), 1)
-        begin = tf.round(tf.random.stateless_uniform([2], place) * (extent - size))
-        window = Window(tf.cast(begin, tf.int32), tf.cast(size, tf.int32), min_visible)
-        return fitted(_seen_through(scene, window, fill=fill), height, width)
-
-    return change
+    settings: names.ScaleJitter, scene: Scene, seed: tf.Tensor, *, size: tuple[int, int]
+) -> Scene:
+    """Returns the frames scaled by an evenly drawn logarithm, at a random place."""
+    draw, place = tf.unstack(tf.random.split(seed, 2))
+    scale = tf.exp(uniform(draw, math.log(settings.min_scale), math.log(settings.max_scale)))
+    extent = tf.cast(tf.shape(scene.frames)[1:3], tf.float32)
+    shown = tf.maximum(tf.round(extent / scale), 1)
+    begin = tf.round(tf.random.stateless_uniform([2], place) * (extent - shown))
+    window = Window(tf.cast(begin, tf.int32), tf.cast(shown, tf.int32), settings.min_visible)
+    return fitted(_seen_through(scene, window, fill=settings.fill), *size)
 
 
 def crop_and_shift(
-    *,
-    min_size: float,
-    max_size: float,
-    max_shift: float,
-    max_zoom: float,
-    min_visible: float,
-    height: int,
-    width: int,
-) -> Change:
-    """Returns the change that lets a window move evenly over a still; clips are only resized.
+    settings: names.CropAndShift, scene: Scene, seed: tf.Tensor, *, size: tuple[int, int]
+) -> Scene:
+    """Returns what a window shows that moves evenly over a still; clips are only resized.
 
     The first window has a side of `min_size` to `max_size` of the still's. From frame to frame it
     moves by up to `max_shift` of its side on each axis and changes its size by up to the factor
     `max_zoom`, as far as the still reaches.
     """
 
-    def change(scene: Scene, seed: tf.Tensor) -> Scene:
-        return tf.cond(
-            scene.still, lambda: moved(scene, seed), lambda: fitted(scene, height, width)
-        )
-
-    def moved(scene: Scene, seed: tf.Tensor) -> Scene:
-        begins, sizes = _path(
-            seed,
-            steps=scene.frames.shape[0],
-            size_range=(min_size, max_size),
-            max_shift=max_shift,
-            max_zoom=max_zoom,
-        )
+    def moved() -> Scene:
+        begins, sides = _path(settings, seed, steps=scene.frames.shape[0])
         extent = tf.cast(tf.shape(scene.frames)[1:3], tf.float32)
         begins = tf.cast(tf.round(begins * extent), tf.int32)
-        sizes = tf.cast(tf.maximum(tf.round(sizes * extent), 1), tf.int32)
-        begins = tf.minimum(begins, tf.shape(scene.frames)[1:3] - sizes)
-        first = Window(begins[0], sizes[0], min_visible)
+        sides = tf.cast(tf.maximum(tf.round(sides * extent), 1), tf.int32)
+        begins = tf.minimum(begins, tf.shape(scene.frames)[1:3] - sides)
+        first = Window(begins[0], sides[0], settings.min_visible)
         _, reference, stays = crop(scene.frames[:1], scene.reference, first)
         shown = []
         for t in range(scene.frames.shape[0]):
@@ -221,8 +183,8 @@ def crop_and_shift(
                 boxes=scene.boxes[t : t + 1],
                 keep=scene.keep[t : t + 1],
             )
-            window = Window(begins[t], sizes[t], min_visible)
-            shown.append(fitted(_seen_through(single, window), height, width))
+            window = Window(begins[t], sides[t], settings.min_visible)
+            shown.append(fitted(_seen_through(single, window), *size))
         return scene._replace(
             frames=tf.concat([part.frames for part in shown], axis=0),
             boxes=tf.concat([part.boxes for part in shown], axis=0),
@@ -230,25 +192,20 @@ def crop_and_shift(
             reference=tf.boolean_mask(reference, stays),
         )
 
-    return change
+    return tf.cond(scene.still, moved, lambda: fitted(scene, *size))
 
 
 def _path(
-    seed: tf.Tensor,
-    *,
-    steps: int,
-    size_range: tuple[float, float],
-    max_shift: float,
-    max_zoom: float,
+    settings: names.CropAndShift, seed: tf.Tensor, *, steps: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns begins `[T, 2]` and sizes `[T, 1]` of a window's way, shares of the frame."""
     draw, zoom, place, shift = tf.unstack(tf.random.split(seed, 4))
     last = float(steps - 1)
-    size = uniform(draw, *size_range)
-    reach = math.log(max_zoom) * last
+    size = uniform(draw, settings.min_size, settings.max_size)
+    reach = math.log(settings.max_zoom) * last
     end_size = tf.minimum(size * tf.exp(uniform(zoom, -reach, reach)), 1.0)
     begin = tf.random.stateless_uniform([2], place) * (1 - size)
-    way = tf.random.stateless_uniform([2], shift, -1, 1) * max_shift * last * size
+    way = tf.random.stateless_uniform([2], shift, -1, 1) * settings.max_shift * last * size
     # The centre moves; the window stays on the still.
     end = tf.clip_by_value(begin + way + (size - end_size) / 2, 0.0, 1 - end_size)
     t = (tf.range(steps, dtype=tf.float32) / max(last, 1.0))[:, tf.newaxis]  # [T, 1]

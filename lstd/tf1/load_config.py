@@ -6,9 +6,17 @@ import os
 from pathlib import Path
 
 from lstd.base import documents
-from lstd.config import shipped_configs
 from lstd.config.config import Config
 from lstd.config.config_io import ConfigError, from_dict
+
+
+def list_configs() -> list[str]:
+    """Returns the names of the configs that come with lstd, for `lstd.load_config` and `--config`.
+
+    >>> "interleaved_mobilenet_v2_imagenet_vid" in list_configs()
+    True
+    """
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:
@@ -25,14 +33,14 @@ def load_config(path: str | os.PathLike[str]) -> Config:
             or a value has the wrong type or is out of range; the message gives file and key.
     """
     path = Path(path)
-    if not path.exists() and str(path) in shipped_configs.list_configs():
-        path = shipped_configs.path_of(str(path))
+    if not path.exists() and str(path) in list_configs():
+        path = _folder() / f"{path}.yaml"
     try:
         text = documents.read_text(path)
     except OSError as error:
-        shipped = ", ".join(shipped_configs.list_configs())
         raise ConfigError(
-            f"{path}: cannot read the config: {error.strerror}; with lstd come {shipped}"
+            f"{path}: cannot read the config: {error.strerror}; with lstd come "
+            f"{', '.join(list_configs())}"
         ) from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -50,3 +58,10 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         found = type(data).__name__
         raise ConfigError(f"{path}: expected sections such as `model:`, found {found}")
     return from_dict(data, source=str(path))
+
+
+def _folder() -> Path:
+    """Returns where the configs are: in the installed package, or beside it in a clone."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"

@@ -209,7 +209,7 @@ def test_import_of_lstd_is_quick() -> None:
     program = (
         "import sys, lstd, lstd.cli.common\n"
         "lstd.load_config\n"
-        "heavy = {'tensorflow', 'tf_keras', 'numpy', 'pydantic', 'pycocotools'}\n"
+        "heavy = {'tensorflow', 'tf_keras', 'numpy', 'pycocotools'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.base.types import GroundTruth
+from lstd.data.scene import Scene
 
 BOXES = [(1, 2, 4, 5), (5, 0, 6, 9), (7, 6, 8, 9)]
 
@@ -35,3 +36,33 @@ def found(image: np.ndarray, value: int) -> list[int]:
     """Returns the box around the pixels of that value."""
     rows, columns = np.nonzero(image[..., 0] == value)
     return [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+
+
+def scene_of(
+    frames: tf.Tensor, boxes: list | np.ndarray = (), *, first: int = 0, still: bool = False
+) -> Scene:
+    """Returns a scene of frames that all have the same boxes, relative, from a frame number on."""
+    count = frames.shape[0]
+    boxes = np.tile(np.float32(boxes).reshape(1, -1, 4), [count, 1, 1])
+    return Scene(
+        frames=frames,
+        boxes=tf.constant(boxes),
+        keep=tf.ones(boxes.shape[:2], tf.bool),
+        track_ids=tf.fill(boxes.shape[:2], -1),
+        reference=tf.constant(boxes[0]),
+        frame_index=tf.range(first, first + count),
+        still=tf.constant(still),
+    )
+
+
+def drawn_scene(
+    boxes_px: list[tuple[int, int, int, int]],
+    height: int,
+    width: int,
+    *,
+    frames: int = 1,
+    still: bool = False,
+) -> Scene:
+    """Returns the scene of `clip_of`."""
+    pictures, truth = clip_of(boxes_px, height, width, frames=frames)
+    return scene_of(pictures, truth.boxes[0].numpy(), still=still)

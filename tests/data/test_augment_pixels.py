@@ -6,25 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.data import augment_blur, augment_color, augment_cover, augment_flips
+from lstd.config import augmentation_config as names
+from lstd.data import augment_cover, augment_pixels
 from lstd.data.scene import Scene
-from tests.data.drawn import BOXES, clip_of, found
+from tests.data.drawn import BOXES, clip_of, drawn_scene, found, scene_of
 
 SEED = tf.constant([3, 4], tf.int64)
 
 
-def scene_of(frames: tf.Tensor, boxes: list | np.ndarray = (), first: int = 0) -> Scene:
-    count = frames.shape[0]
-    boxes = np.tile(np.float32(boxes).reshape(1, -1, 4), [count, 1, 1])
-    return Scene(
-        frames=tf.cast(frames, tf.float32),
-        boxes=tf.constant(boxes),
-        keep=tf.ones(boxes.shape[:2], tf.bool),
-        track_ids=tf.fill(boxes.shape[:2], -1),
-        reference=tf.constant(boxes[0]),
-        frame_index=tf.range(first, first + count),
-        still=tf.constant(False),
-    )
+def painted(settings: object, scene: Scene, seed: tf.Tensor = SEED) -> Scene:
+    module = augment_cover if hasattr(augment_cover, settings.name) else augment_pixels
+    return getattr(module, settings.name)(settings, scene, seed)
 
 
 @pytest.fixture(scope="module")
@@ -34,39 +26,33 @@ def picture() -> tf.Tensor:
 
 # Flips.
 
+FLIPS = names.HorizontalFlip(), names.VerticalFlip(), names.Transpose()
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "transpose"])
-def test_a_flip_moves_boxes_as_it_moves_pixels(name: str) -> None:
-    frames, truth = clip_of(BOXES, 9, 9)
 
-    frames, boxes = getattr(augment_flips, name)(frames, truth.boxes)
+@pytest.mark.parametrize("flip", FLIPS, ids=lambda flip: flip.name)
+def test_a_flip_moves_boxes_as_it_moves_pixels_and_twice_is_nothing(flip: object) -> None:
+    scene = drawn_scene(BOXES, 9, 9)
+
+    flipped = painted(flip, scene)
+    again = painted(flip, flipped)
 
     for number in range(3):
-        pixels = boxes[0, number].numpy() * 9
-        np.testing.assert_allclose(pixels, found(frames[0].numpy(), number + 1), atol=1e-5)
+        pixels = flipped.boxes[0, number].numpy() * 9
+        np.testing.assert_allclose(pixels, found(flipped.frames[0].numpy(), number + 1), atol=1e-5)
+    np.testing.assert_array_equal(flipped.reference, flipped.boxes[0])
+    np.testing.assert_array_equal(again.frames, scene.frames)
+    np.testing.assert_allclose(again.boxes, scene.boxes, atol=1e-6)  # one subtraction from 1
 
 
 def test_known_flips() -> None:
-    frames = tf.reshape(tf.range(6), [1, 2, 3, 1])
-    boxes = tf.constant([[0.0, 0.25, 0.5, 1.0]])
+    scene = scene_of(tf.reshape(tf.range(6), [1, 2, 3, 1]), [[0.0, 0.25, 0.5, 1.0]])
 
-    flipped, moved = augment_flips.horizontal_flip(frames, boxes)
-    np.testing.assert_array_equal(flipped[0, :, :, 0], [[2, 1, 0], [5, 4, 3]])
-    np.testing.assert_array_equal(moved, [[0, 0, 0.5, 0.75]])
-    flipped, moved = augment_flips.vertical_flip(frames, boxes)
-    np.testing.assert_array_equal(flipped[0, :, :, 0], [[3, 4, 5], [0, 1, 2]])
-    np.testing.assert_array_equal(moved, [[0.5, 0.25, 1, 1]])
-
-
-@pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "transpose"])
-def test_twice_is_nothing(name: str) -> None:
-    frames, truth = clip_of(BOXES, 9, 9)
-    function = getattr(augment_flips, name)
-
-    again = function(*function(frames, truth.boxes))
-
-    np.testing.assert_array_equal(again[0], frames)
-    np.testing.assert_allclose(again[1], truth.boxes, atol=1e-6)  # one subtraction from 1
+    flipped = painted(names.HorizontalFlip(), scene)
+    np.testing.assert_array_equal(flipped.frames[0, :, :, 0], [[2, 1, 0], [5, 4, 3]])
+    np.testing.assert_array_equal(flipped.boxes[0], [[0, 0, 0.5, 0.75]])
+    flipped = painted(names.VerticalFlip(), scene)
+    np.testing.assert_array_equal(flipped.frames[0, :, :, 0], [[3, 4, 5], [0, 1, 2]])
+    np.testing.assert_array_equal(flipped.boxes[0], [[0.5, 0.25, 1, 1]])
 
 
 # Colours, against NumPy. The number that was drawn is found from the result.
@@ -77,7 +63,7 @@ def test_brightness_adds_one_number_within_its_bounds(picture: tf.Tensor) -> Non
     added = set()
     for number in range(20):
         seed = tf.constant([number, 1], tf.int64)
-        result = augment_color.brightness(0.2)(scene_of(middle), seed).frames
+        result = painted(names.Brightness(max_delta=0.2), scene_of(middle), seed).frames
         difference = (result - middle).numpy()
         np.testing.assert_allclose(difference, difference[0, 0, 0, 0], atol=1e-3)
         added.add(round(float(difference[0, 0, 0, 0]), 1))
@@ -88,7 +74,9 @@ def test_brightness_adds_one_number_within_its_bounds(picture: tf.Tensor) -> Non
 
 def test_contrast_multiplies_the_distance_from_each_mean(picture: tf.Tensor) -> None:
     middle = picture * 0.3 + 90
-    result = augment_color.contrast(0.5, 0.9)(scene_of(middle), SEED).frames.numpy()
+    result = painted(
+        names.Contrast(min_factor=0.5, max_factor=0.9), scene_of(middle)
+    ).frames.numpy()
     mean = middle.numpy().mean(axis=(1, 2), keepdims=True)
     factor = (result - mean) / (middle.numpy() - mean)
     np.testing.assert_allclose(factor, np.median(factor), rtol=1e-2)  # near the mean: rounding
@@ -96,7 +84,7 @@ def test_contrast_multiplies_the_distance_from_each_mean(picture: tf.Tensor) -> 
 
 
 def test_gamma_is_a_power(picture: tf.Tensor) -> None:
-    result = augment_color.gamma(1.5, 2.0)(scene_of(picture), SEED).frames.numpy()
+    result = painted(names.Gamma(min_factor=1.5, max_factor=2.0), scene_of(picture)).frames.numpy()
     source = picture.numpy()
     use = (source > 20) & (source < 230)
     power = np.log(result[use] / 255) / np.log(source[use] / 255)
@@ -109,7 +97,9 @@ def _hsv(frames: np.ndarray) -> np.ndarray:
 
 
 def test_saturation_multiplies_saturation_and_nothing_else(picture: tf.Tensor) -> None:
-    result = augment_color.saturation(0.3, 0.6)(scene_of(picture), SEED).frames.numpy()
+    result = painted(
+        names.Saturation(min_factor=0.3, max_factor=0.6), scene_of(picture)
+    ).frames.numpy()
     before, after = _hsv(picture.numpy()), _hsv(result)
     factor = after[..., 1] / before[..., 1]
     np.testing.assert_allclose(factor, factor[0, 0, 0], rtol=1e-3)
@@ -121,7 +111,7 @@ def test_hue_turns_the_hue_and_nothing_else(picture: tf.Tensor) -> None:
     turned = set()
     for number in range(6):
         seed = tf.constant([number, 1], tf.int64)
-        result = augment_color.hue(0.1)(scene_of(picture), seed).frames.numpy()
+        result = painted(names.Hue(max_delta=0.1), scene_of(picture), seed).frames.numpy()
         before, after = _hsv(picture.numpy()), _hsv(result)
         turn = (after[..., 0] - before[..., 0] + 0.5) % 1 - 0.5
         np.testing.assert_allclose(turn, turn[0, 0, 0], atol=2e-3)  # hue of nearly grey pixels
@@ -132,16 +122,16 @@ def test_hue_turns_the_hue_and_nothing_else(picture: tf.Tensor) -> None:
 
 
 def test_grayscale_has_three_equal_channels(picture: tf.Tensor) -> None:
-    result = augment_color.grayscale()(scene_of(picture), SEED).frames.numpy()
+    result = painted(names.Grayscale(), scene_of(picture)).frames.numpy()
     grey = picture.numpy() @ np.float32([0.2989, 0.587, 0.114])
     np.testing.assert_allclose(result, np.repeat(grey[..., np.newaxis], 3, axis=-1), atol=0.1)
 
 
 def test_noise_differs_from_frame_to_frame_and_has_one_strength() -> None:
     grey = tf.fill([3, 64, 64, 3], 128.0)
-    change = augment_color.noise(10.0)
-    result = change(scene_of(grey), SEED).frames.numpy() - 128
-    later = change(scene_of(grey, first=3), SEED).frames.numpy() - 128
+    noise = names.Noise(max_stddev=10.0)
+    result = painted(noise, scene_of(grey)).frames.numpy() - 128
+    later = painted(noise, scene_of(grey, first=3)).frames.numpy() - 128
     deviations = [frame.std() for frame in (*result, *later)]
     np.testing.assert_allclose(deviations, deviations[0], rtol=0.05)  # 12,288 samples: 0.6 %
     assert 0 < deviations[0] < 10
@@ -151,28 +141,24 @@ def test_noise_differs_from_frame_to_frame_and_has_one_strength() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "settings",
     [
-        augment_color.brightness(1.0),
-        augment_color.contrast(5.0, 9.0),
-        augment_color.saturation(5.0, 9.0),
-        augment_color.noise(255.0),
+        names.Brightness(max_delta=1.0),
+        names.Contrast(min_factor=5.0, max_factor=9.0),
+        names.Saturation(min_factor=5.0, max_factor=9.0),
+        names.Noise(max_stddev=255.0),
     ],
 )
-def test_pixels_stay_in_their_range(change: object, picture: tf.Tensor) -> None:
-    frames = change(scene_of(picture), SEED).frames.numpy()
+def test_pixels_stay_in_their_range(settings: object, picture: tf.Tensor) -> None:
+    frames = painted(settings, scene_of(picture)).frames.numpy()
     assert frames.min() >= 0
     assert frames.max() <= 255
 
 
 def test_grey_frames_have_no_colours_to_change(picture: tf.Tensor) -> None:
     grey = scene_of(picture[..., :1])
-    for change in (
-        augment_color.hue(0.5),
-        augment_color.saturation(0.1, 0.2),
-        augment_color.grayscale(),
-    ):
-        np.testing.assert_array_equal(change(grey, SEED).frames, grey.frames)
+    for settings in (names.Hue(max_delta=0.5), names.Saturation(), names.Grayscale()):
+        np.testing.assert_array_equal(painted(settings, grey).frames, grey.frames)
 
 
 # Covers.
@@ -181,18 +167,20 @@ def test_grey_frames_have_no_colours_to_change(picture: tf.Tensor) -> None:
 def erasing(**values: object) -> object:
     options = {
         "max_count": 1,
-        "area_range": (0.1, 0.2),
-        "aspect_ratio_range": (0.5, 2.0),
+        **{"min_area": 0.1, "max_area": 0.2},
+        **{"min_aspect_ratio": 0.5, "max_aspect_ratio": 2.0},
         "fill": "black",
         "min_visible": 0.0,
     }
-    return augment_cover.random_erasing(**{**options, **values})
+    return names.RandomErasing(**{**options, **values})
 
 
 def test_erasing_paints_a_rectangle_of_the_bounds_into_all_frames() -> None:
     white = tf.fill([2, 100, 200, 3], 255.0)
     for number in range(10):
-        result = erasing()(scene_of(white), tf.constant([number, 1], tf.int64)).frames.numpy()
+        result = painted(
+            erasing(), scene_of(white), tf.constant([number, 1], tf.int64)
+        ).frames.numpy()
         np.testing.assert_array_equal(result[0], result[1])
         ymin, xmin, ymax, xmax = found((result[0] == 0).astype(np.uint8), 1)
         height, width = ymax - ymin, xmax - xmin
@@ -206,8 +194,8 @@ def test_erasing_paints_up_to_so_many_rectangles() -> None:
     shares = []
     for number in range(30):
         seed = tf.constant([number, 1], tf.int64)
-        change = erasing(max_count=3, area_range=(0.02, 0.02))
-        shares.append(float((change(scene_of(white), seed).frames == 0).numpy().mean()))
+        change = erasing(max_count=3, min_area=0.02, max_area=0.02)
+        shares.append(float((painted(change, scene_of(white), seed).frames == 0).numpy().mean()))
     assert min(shares) < 0.025
     assert max(shares) > 0.05
 
@@ -217,10 +205,10 @@ def test_erasing_paints_up_to_so_many_rectangles() -> None:
 )
 def test_what_is_painted(fill: str, expected: int | None) -> None:
     frames = tf.fill([2, 40, 40, 3], 200.0)
-    result = erasing(fill=fill)(scene_of(frames), SEED).frames.numpy()
-    painted = result[0][result[0] != 200]
+    result = painted(erasing(fill=fill), scene_of(frames)).frames.numpy()
+    inside = result[0][result[0] != 200]
     if expected is None:
-        assert painted.std() > 50
+        assert inside.std() > 50
         np.testing.assert_array_equal(result[0], result[1])
     else:
         assert set(np.round(np.unique(result)).astype(int)) == {expected, 200}
@@ -229,12 +217,12 @@ def test_what_is_painted(fill: str, expected: int | None) -> None:
 def test_objects_that_erasing_hides_can_be_left_out() -> None:
     boxes = [[y / 10, x / 10, (y + 1) / 10, (x + 1) / 10] for y in range(10) for x in range(10)]
     white = tf.fill([1, 100, 100, 1], 255.0)
-    result = erasing(min_visible=0.5)(scene_of(white, boxes), SEED)
+    result = painted(erasing(min_visible=0.5), scene_of(white, boxes))
     mask = result.frames[0, ..., 0].numpy() == 0
     share = mask.reshape(10, 10, 10, 10).mean(axis=(1, 3)).reshape(-1)
     np.testing.assert_array_equal(result.keep[0], 1 - share >= 0.5)
     assert 0 < result.keep.numpy().sum() < 100
-    assert erasing()(scene_of(white, boxes), SEED).keep.numpy().all()
+    assert painted(erasing(), scene_of(white, boxes)).keep.numpy().all()
 
 
 def test_a_patch_lies_at_its_side() -> None:
@@ -254,19 +242,18 @@ def test_a_patch_lies_at_its_side() -> None:
 def occluding(**values: object) -> object:
     options = {
         "object_probability": 1.0,
-        "share_range": (0.5, 0.5),
+        **{"min_share": 0.5, "max_share": 0.5},
         "period": 4,
         "duration": 2,
         "fill": "black",
     }
-    return augment_cover.occlusion(**{**options, **values})
+    return names.Occlusion(**{**options, **values})
 
 
 def test_occlusion_hides_a_share_of_a_box_for_a_while_again_and_again() -> None:
     white = tf.fill([12, 80, 80, 1], 255.0)
     box = [0.25, 0.25, 0.75, 0.75]
-    change = occluding()
-    result = change(scene_of(white, [box]), SEED)
+    result = painted(occluding(), scene_of(white, [box]))
     hidden = (result.frames.numpy() == 0)[..., 0]
     inside = hidden[:, 20:60, 20:60].mean(axis=(1, 2))
     assert hidden.sum() == hidden[:, 20:60, 20:60].sum()
@@ -276,7 +263,7 @@ def test_occlusion_hides_a_share_of_a_box_for_a_while_again_and_again() -> None:
     assert on[:4].sum() == 2
     assert result.keep.numpy().all()
     # A clip that goes on is hidden as one clip would be.
-    parts = [change(scene_of(white[:6], [box], first=first), SEED) for first in (0, 6)]
+    parts = [painted(occluding(), scene_of(white[:6], [box], first=n)) for n in (0, 6)]
     np.testing.assert_array_equal(tf.concat([part.frames for part in parts], 0), result.frames)
 
 
@@ -288,16 +275,16 @@ def test_a_patch_goes_with_its_object_wherever_it_stands_in_the_list() -> None:
     )
     for number in range(5):
         seed = tf.constant([number, 1], tf.int64)
-        result = occluding(duration=4, object_probability=0.5, share_range=(0.3, 0.9))(scene, seed)
+        settings = occluding(duration=4, object_probability=0.5, min_share=0.3, max_share=0.9)
+        result = painted(settings, scene, seed)
         np.testing.assert_array_equal(result.frames[0], result.frames[1])
 
 
 def test_object_probability_is_how_many_are_hidden() -> None:
     white = tf.fill([1, 100, 100, 1], 255.0)
     boxes = [[y / 10, x / 10, (y + 1) / 10, (x + 1) / 10] for y in range(10) for x in range(10)]
-    result = occluding(object_probability=0.3, share_range=(1.0, 1.0), duration=4)(
-        scene_of(white, boxes), SEED
-    )
+    settings = occluding(object_probability=0.3, min_share=1.0, max_share=1.0, duration=4)
+    result = painted(settings, scene_of(white, boxes))
     hidden = (result.frames.numpy() == 0).mean()
     assert 0.16 <= hidden <= 0.44  # 0.3 of 100 objects, standard deviation 0.046
 
@@ -305,29 +292,29 @@ def test_object_probability_is_how_many_are_hidden() -> None:
 def test_padding_hides_nothing() -> None:
     white = tf.fill([1, 20, 20, 1], 255.0)
     scene = scene_of(white, [[0.0, 0.0, 1.0, 1.0]])._replace(keep=tf.constant([[False]]))
-    np.testing.assert_array_equal(occluding(duration=4)(scene, SEED).frames, white)
+    np.testing.assert_array_equal(painted(occluding(duration=4), scene).frames, white)
 
 
 # Blur.
 
 
 def test_a_line_is_the_line_that_was_drawn() -> None:
-    flat = augment_blur.line(tf.constant(5.0), tf.constant(0.0), reach=3).numpy()
+    flat = augment_pixels.line(tf.constant(5.0), tf.constant(0.0), reach=3).numpy()
     np.testing.assert_allclose(flat[3], [0, 0.2, 0.2, 0.2, 0.2, 0.2, 0], atol=1e-6)
     assert flat.sum() == pytest.approx(1, abs=1e-6)
     assert np.delete(flat, 3, axis=0).max() < 1e-6
-    upright = augment_blur.line(tf.constant(5.0), tf.constant(np.pi / 2), reach=3).numpy()
+    upright = augment_pixels.line(tf.constant(5.0), tf.constant(np.pi / 2), reach=3).numpy()
     np.testing.assert_allclose(upright, flat.T, atol=1e-6)
-    slanted = augment_blur.line(tf.constant(5.0), tf.constant(np.pi / 4), reach=3).numpy()
+    slanted = augment_pixels.line(tf.constant(5.0), tf.constant(np.pi / 4), reach=3).numpy()
     np.testing.assert_allclose(slanted, slanted[::-1, ::-1], atol=1e-6)  # nothing moves
     np.testing.assert_allclose(slanted, slanted.T, atol=1e-6)
-    point = augment_blur.line(tf.constant(1.0), tf.constant(0.3), reach=3).numpy()
+    point = augment_pixels.line(tf.constant(1.0), tf.constant(0.3), reach=3).numpy()
     assert point[3, 3] == 1
 
 
 def test_blur_is_a_convolution_mirrored_at_the_edges(picture: tf.Tensor) -> None:
-    kernel = augment_blur.line(tf.constant(4.0), tf.constant(0.7), reach=2)
-    result = augment_blur.blur(picture, kernel).numpy()
+    kernel = augment_pixels.line(tf.constant(4.0), tf.constant(0.7), reach=2)
+    result = augment_pixels.blur(picture, kernel).numpy()
     padded = np.pad(picture.numpy(), [(0, 0), (2, 2), (2, 2), (0, 0)], mode="symmetric")
     expected = sum(
         kernel.numpy()[y, x] * padded[:, y : y + 12, x : x + 16] for y in range(5) for x in range(5)
@@ -339,7 +326,7 @@ def test_a_blurred_box_stays_where_it_was() -> None:
     frames, truth = clip_of([(20, 20, 40, 44)], 64, 64)
     for number in range(10):
         scene = scene_of(255 * tf.cast(frames, tf.float32), truth.boxes.numpy()[0])
-        result = augment_blur.motion_blur(3.0, 11.0)(scene, tf.constant([number, 1], tf.int64))
+        result = painted(names.MotionBlur(), scene, tf.constant([number, 1], tf.int64))
         image = (result.frames[0].numpy() > 127.4).astype(np.uint8)
         np.testing.assert_allclose(found(image, 1), [20, 20, 40, 44], atol=1.01)
         np.testing.assert_array_equal(result.boxes, scene.boxes)

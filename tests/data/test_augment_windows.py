@@ -1,37 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.config import augmentation_config as names
+from lstd.config.augmentation_config import CropOperation
 from lstd.data import augment_windows
-from lstd.data.augment_windows import Operation, Window
+from lstd.data.augment_windows import Window
 from lstd.data.scene import Scene
-from tests.data.drawn import clip_of, found
+from tests.data.drawn import clip_of, drawn_scene, found
 
 SEED = tf.constant([3, 4], tf.int64)
-OPERATIONS = tuple(
-    Operation(share, (0.5, 2.0), (0.1, 1.0), share, random_coef=0.15)
-    for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-)
-ALWAYS = tuple(one._replace(random_coef=0.0) for one in OPERATIONS)
+ALWAYS = tuple(dataclasses.replace(one, random_coef=0.0) for one in names.SSD_OPERATIONS)
 
 
 def window(begin: tuple, size: tuple, overlap: float = 0.0) -> Window:
     return Window(tf.constant(begin), tf.constant(size), tf.constant(overlap))
-
-
-def scene_of(boxes_px: list, height: int, width: int, *, frames: int = 1, still: bool) -> Scene:
-    pictures, truth = clip_of(boxes_px, height, width, frames=frames)
-    return Scene(
-        frames=pictures,
-        boxes=truth.boxes,
-        keep=truth.classes >= 0,
-        track_ids=tf.fill(truth.classes.shape, -1),
-        reference=truth.boxes[0],
-        frame_index=tf.range(frames),
-        still=tf.constant(still),
-    )
 
 
 def box_of_pixels(frame: tf.Tensor) -> list[int]:
@@ -109,8 +96,8 @@ def test_random_windows_keep_their_promises() -> None:
 
 
 def test_each_operation_has_its_own_bounds() -> None:
-    small = Operation(0.0, (1.0, 1.0), (0.1, 0.2), 0.25, 0.0)
-    wide = Operation(0.0, (1.8, 2.0), (0.3, 0.4), 0.75, 0.0)
+    small = CropOperation(0.0, 1.0, 1.0, 0.1, 0.2, 0.25, 0.0)
+    wide = CropOperation(0.0, 1.8, 2.0, 0.3, 0.4, 0.75, 0.0)
     seen = set()
     for number in range(30):
         shown = augment_windows.random_window(
@@ -133,15 +120,15 @@ def test_each_operation_has_its_own_bounds() -> None:
 
 def test_the_frame_is_kept_as_often_as_the_operations_say() -> None:
     boxes = tf.constant([[0.4, 0.4, 0.6, 0.6]])
+    size = {"height": 50, "width": 50}
+    draw = tf.function(
+        lambda seed: augment_windows.random_window(
+            boxes, seed=seed, operations=names.SSD_OPERATIONS, **size
+        )
+    )
     kept = 0
     for number in range(400):
-        shown = augment_windows.random_window(
-            boxes,
-            height=50,
-            width=50,
-            seed=tf.constant([number, 7], tf.int64),
-            operations=OPERATIONS,
-        )
+        shown = draw(tf.constant([number, 7], tf.int64))
         kept += int(shown.minimum_overlap < 0)
         if shown.minimum_overlap < 0:
             np.testing.assert_array_equal(shown.begin, [0, 0])
@@ -151,20 +138,19 @@ def test_the_frame_is_kept_as_often_as_the_operations_say() -> None:
 
 def test_a_window_without_boxes_is_any_window() -> None:
     shown = augment_windows.random_window(
-        tf.zeros([0, 4]), height=60, width=80, seed=SEED, operations=OPERATIONS
+        tf.zeros([0, 4]), height=60, width=80, seed=SEED, operations=names.SSD_OPERATIONS
     )
 
     assert (shown.size.numpy() > 0).all()
 
 
 def test_scale_jitter_keeps_the_aspect_and_the_boxes_on_their_pixels() -> None:
-    change = augment_windows.scale_jitter(
-        min_scale=0.5, max_scale=2.0, min_visible=0.0, fill=0.0, height=90, width=120
-    )
+    jitter = names.ScaleJitter(min_scale=0.5, max_scale=2.0, min_visible=0.0, fill=0.0)
     scales = []
     for number in range(20):
-        scene = scene_of([(30, 40, 60, 80)], 90, 120, still=False)
-        result = change(scene, tf.constant([number, 1], tf.int64))
+        scene = drawn_scene([(30, 40, 60, 80)], 90, 120)
+        seed = tf.constant([number, 1], tf.int64)
+        result = augment_windows.scale_jitter(jitter, scene, seed, size=(90, 120))
         assert result.frames.shape == (1, 90, 120, 1)
         if result.keep[0, 0]:
             box = result.boxes[0, 0].numpy() * [90, 120, 90, 120]
@@ -178,36 +164,29 @@ def test_scale_jitter_keeps_the_aspect_and_the_boxes_on_their_pixels() -> None:
 
 
 def test_a_shrunken_frame_is_surrounded_by_the_fill() -> None:
-    change = augment_windows.scale_jitter(
-        min_scale=0.5, max_scale=0.5, min_visible=0.0, fill=77.0, height=40, width=40
-    )
-    scene = scene_of([(0, 0, 20, 20)], 20, 20, still=False)
+    jitter = names.ScaleJitter(min_scale=0.5, max_scale=0.5, fill=77.0)
+    scene = drawn_scene([(0, 0, 20, 20)], 20, 20)
 
-    frames = change(scene, SEED).frames[0, ..., 0].numpy()
+    result = augment_windows.scale_jitter(jitter, scene, SEED, size=(40, 40))
+
+    frames = result.frames[0, ..., 0].numpy()
 
     assert (frames == 77).sum() >= 0.7 * frames.size  # three quarters, but for blurred edges
     assert (frames <= 1).sum() >= 0.2 * frames.size
 
 
-def shift(**values: float) -> object:
-    options = {
-        "min_size": 0.4,
-        "max_size": 0.5,
-        "max_shift": 0.2,
-        "max_zoom": 1.1,
-        "min_visible": 0.3,
-        "height": 96,
-        "width": 96,
-    }
-    return augment_windows.crop_and_shift(**{**options, **values})
+def shifted(scene: Scene, seed: tf.Tensor = SEED, **values: float) -> Scene:
+    options = {"min_size": 0.4, "max_size": 0.5, "max_shift": 0.2, "max_zoom": 1.1, **values}
+    settings = names.CropAndShift(**options)
+    return augment_windows.crop_and_shift(settings, scene, seed, size=(96, 96))
 
 
 def test_a_still_becomes_a_clip_that_moves_evenly_with_its_boxes() -> None:
     moves, sizes = [], []
     for number in range(12):
-        scene = scene_of([(80, 80, 120, 120)], 200, 200, frames=5, still=True)
-        change = shift(min_visible=0.0, min_size=0.6, max_size=0.7, max_shift=0.05)
-        result = change(scene, tf.constant([number, 1], tf.int64))
+        scene = drawn_scene([(80, 80, 120, 120)], 200, 200, frames=5, still=True)
+        seed, sizes_of = tf.constant([number, 1], tf.int64), {"min_size": 0.6, "max_size": 0.7}
+        result = shifted(scene, seed, min_visible=0.0, max_shift=0.05, **sizes_of)
         assert result.frames.shape == (5, 96, 96, 1)
         boxes = result.boxes[:, 0].numpy() * 96
         for t in range(5):
@@ -228,18 +207,18 @@ def test_a_still_becomes_a_clip_that_moves_evenly_with_its_boxes() -> None:
 
 
 def test_a_still_stands_still_without_shift_and_zoom() -> None:
-    scene = scene_of([(60, 60, 140, 140)], 200, 200, frames=3, still=True)
+    scene = drawn_scene([(60, 60, 140, 140)], 200, 200, frames=3, still=True)
 
-    result = shift(max_shift=0.0, max_zoom=1.0)(scene, SEED)
+    result = shifted(scene, max_shift=0.0, max_zoom=1.0)
 
     np.testing.assert_array_equal(result.frames[1], result.frames[0])
     np.testing.assert_array_equal(result.frames[2], result.frames[0])
 
 
 def test_a_clip_is_only_resized_by_crop_and_shift() -> None:
-    scene = scene_of([(60, 60, 140, 140)], 192, 192, frames=2, still=False)
+    scene = drawn_scene([(60, 60, 140, 140)], 192, 192, frames=2)
 
-    result = shift()(scene, SEED)
+    result = shifted(scene)
 
     np.testing.assert_array_equal(result.boxes, scene.boxes)
     np.testing.assert_array_equal(result.frames, scene.frames[:, ::2, ::2])
@@ -249,8 +228,8 @@ def test_objects_leave_and_enter_a_moving_window() -> None:
     boxes = [(y, x, y + 10, x + 10) for y in range(0, 190, 20) for x in range(0, 190, 20)]
     changed = 0
     for number in range(5):
-        scene = scene_of(boxes, 200, 200, frames=6, still=True)
-        result = shift(min_visible=0.5)(scene, tf.constant([number, 2], tf.int64))
+        scene = drawn_scene(boxes, 200, 200, frames=6, still=True)
+        result = shifted(scene, tf.constant([number, 2], tf.int64), min_visible=0.5)
         keep = result.keep.numpy()
         assert 0 < keep.sum() < keep.size
         changed += int((keep != keep[:1]).any())

@@ -169,6 +169,6 @@ def test_epoch_without_the_metric_is_saved_before_it_is_told(tmp_path: Path) -> 
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ValueError, match="patience must be at least 1"):
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
         EarlyStoppingConfig(patience=0)
     assert TrainConfig().early_stopping is None

@@ -1,0 +1,63 @@
+"""What the sections of a config are made of: pydantic dataclasses, and the ranges of their fields.
+
+A section holds plain values; what several of them must fulfil together, its `__post_init__` checks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Annotated, Any, ClassVar
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from lstd.base import limits
+from lstd.config import schedule_names
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Threshold = Annotated[float, Field(ge=-math.inf, allow_inf_nan=True)]
+"""Any number, the infinite ones too."""
+
+
+def _schedule(name: str) -> str:
+    schedule_names.check(name)
+    return name
+
+
+Schedule = Annotated[str, AfterValidator(_schedule)]
+File = Annotated[
+    str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)
+]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What all sections share: no unknown key, no number that cannot be meant."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = {"extra": "forbid", "allow_inf_nan": False}
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _is_meant(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        limits.check(info.field_name or "", value)
+        return value
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises a ValueError with the message, which says what must hold, unless it holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_order(section: Section, *names: str) -> None:
+    """Raises a ValueError unless the named fields, in this order, never fall."""
+    values = [getattr(section, name) for name in names]
+    require(values == sorted(values), f"{' <= '.join(names)} must hold, got {values}")
