@@ -20,6 +20,7 @@ from lstd.base.version import __version__
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checkers
     from lstd.any_model.evaluate_model import evaluate
+    from lstd.any_model.open_model import load_model
     from lstd.any_model.video_detector import VideoDetector
     from lstd.base.types import (
         ClipBatch,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.models.lstm_ssd import LSTMSSD
     from lstd.tf1.load_config import list_configs, load_config
     from lstd.training.optimizers import build_optimizer
-    from lstd.training.run_folder import load_model
 
 __all__ = [
     "LSTMSSD",
@@ -116,7 +116,7 @@ _MODULES = {
     "list_configs": "lstd.tf1.load_config",
     "load_backbone_weights": "lstd.checkpoints.keras_applications",
     "load_config": "lstd.tf1.load_config",
-    "load_model": "lstd.training.run_folder",
+    "load_model": "lstd.any_model.open_model",
     "load_tf1_checkpoint": "lstd.checkpoints.tf1",
     "make_dataset": "lstd.data.pipeline",
     "save_config": "lstd.config.config_io",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+from lstd.any_model import open_model
+from lstd.any_model.video_detector import VideoDetector
 from lstd.base.types import ClipBatch, GroundTruth
+from lstd.evaluation import detectors
 from lstd.evaluation import evaluate as evaluation
 from lstd.evaluation.metrics.by_name import Metrics
 
@@ -17,6 +19,8 @@ def evaluate(
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
     metrics: Metrics | None = None,
     schedules: Sequence[str] | None = None,
+    *,
+    config: open_model.Given = None,
     **options: Any,
 ) -> dict[str, float]:
     """Returns named numbers: how good a model is on a dataset.
@@ -29,10 +33,11 @@ def evaluate(
         model: such as an `LSTMSSD` or a `VideoDetector`, see `lstd.evaluation.evaluate`; or a path:
             of a `.tflite` or a SavedModel of `lstd-export`, of the folder that it wrote
             them into, or of a run folder, whose best weights count, or of weights or a checkpoint
-            (`runs/one/checkpoints/step-100`) in one.
+            (`runs/one/checkpoints/step-100`) in one, or of a checkpoint of the original.
         dataset: see there, as are the following.
         metrics: such as `["coco", "vid"]`; None: COCO.
         schedules: such as `["LARGE", "SKIP3"]`; None: the model's own.
+        config: a config or its path, which a checkpoint of the original is built by.
         **options: the other arguments of `lstd.evaluation.evaluate`.
 
     Raises:
@@ -41,15 +46,24 @@ def evaluate(
         ImportError: what runs this kind of file is not installed.
     """
     if isinstance(model, (str, os.PathLike)):
-        model = _loaded(Path(model))
+        found = open_model.find(model)
+        weights = "best" if found.kind == "run" else None
+        opened = open_model.open_model(found, config=config, weights=weights)
+        model = detector_of(opened.model)
     return evaluation.evaluate(model, dataset, metrics, schedules, **options)
 
 
-def _loaded(path: Path) -> Any:
-    from lstd.runtime.detector import VideoDetector
-    from lstd.training import run_folder
+def detector_of(
+    model: Any, *, labels: Sequence[str] = (), threads: int = 0
+) -> detectors.ClipDetector:
+    """Returns what is evaluated of an LSTMSSD, or of the path of an exported file.
 
-    is_checkpoint = Path(f"{path}.index").is_file()
-    if (path / "config.yaml").is_file() or path.name.endswith(".weights.h5") or is_checkpoint:
-        return run_folder.load_model(path)
-    return VideoDetector(path, threads=os.cpu_count() or 1)
+    Args:
+        model: see `lstd.any_model.open_model.Opened`.
+        labels: names of the classes; empty: the model's own.
+        threads: of a `.tflite`; 0: one for each core.
+    """
+    if not isinstance(model, os.PathLike):
+        return detectors.ModelDetector(model, labels=labels)
+    threads = threads or os.cpu_count() or 1
+    return detectors.as_detector(VideoDetector(model, threads=threads, labels=labels))

@@ -1,11 +1,12 @@
-"""The detector for streams, on a file as on a model in memory."""
+"""The detector for streams, on any model."""
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lstd.any_model import open_model
 from lstd.config.config import ExportConfig
 from lstd.runtime import detector
 from lstd.runtime.background import Delay
@@ -21,7 +22,8 @@ class VideoDetector(detector.VideoDetector):
     it finds what its `.tflite` finds.
 
     Args:
-        model_or_path: an LSTMSSD, or what the runtime's detector takes.
+        model_or_path: an LSTMSSD; the path of a run folder, weights or a checkpoint (see
+            `lstd.any_model.open_model.open_model`); or what the runtime's detector takes.
         schedule: see there, as are the following.
         threads: only for a `.tflite`.
         labels: names of the classes in order; empty: the model's or file's own.
@@ -29,7 +31,9 @@ class VideoDetector(detector.VideoDetector):
         pixels: boxes in pixels of the frame, otherwise in [0, 1].
         mode: "sync" or "async".
         delay: for async mode without a thread.
-        export: how a model's detections are post-processed; None: the defaults.
+        export: how a model's detections are post-processed; None: as its config says, else the
+            defaults.
+        config: what a checkpoint of the original, or weights outside of a run folder, are built by.
 
     Raises:
         ValueError, OSError, ImportError: as the runtime's detector does.
@@ -47,26 +51,31 @@ class VideoDetector(detector.VideoDetector):
         mode: str = "sync",
         delay: Delay | None = None,
         export: ExportConfig | None = None,
+        config: open_model.Given = None,
     ) -> None:
-        keras = sys.modules.get("tf_keras")  # Not imported: then nobody has a model.
-        is_model = keras is not None and isinstance(model_or_path, keras.Model)
+        if isinstance(model_or_path, (str, os.PathLike)):
+            opened = open_model.open_model(model_or_path, config=config)
+            model_or_path, export = opened.model, export or opened.config.export
         super().__init__(
-            model_or_path,
+            runnable(model_or_path, export),
             schedule,
             threads,
-            labels=labels or (model_or_path.labels if is_model else ()),
+            labels=labels,
             seed=seed,
             pixels=pixels,
             mode=mode,
             delay=delay,
-            entry_points=(lambda model: entry_points_of(model, export)) if is_model else None,
         )
 
 
-def entry_points_of(model: LSTMSSD, export: ExportConfig | None = None) -> Any:
-    """Returns the module that an export of this model would be made of."""
+def runnable(model: LSTMSSD | Any, export: ExportConfig | None = None) -> Any:
+    """Returns what the runtime runs: of an LSTMSSD the module that an export would be made of."""
+    if not hasattr(model, "detect"):  # a path, or an object with entry points
+        return model
     from lstd.export import saved_model
     from lstd.export.module import ExportModule
 
     options = saved_model.options_for(model, export or ExportConfig())
-    return ExportModule(model, options=options)
+    module = ExportModule(model, options=options)
+    module.labels = tuple(model.labels)
+    return module

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -84,7 +84,7 @@ def _benchmark(values: flags.FlagValues) -> None:
         if path is not None and given[flag] and Path(given[flag]).resolve() == path.resolve():
             raise ValueError(f"--json: {path} is what --{flag} reads; give another name")
     threads = given["threads"] or os.cpu_count() or 1
-    subjects = _subjects(given, threads=threads)
+    subjects = _subjects(values, threads=threads)
     peaks, unknown = _peaks(subjects, threads=threads) if given["peak"] else ({}, {})
     everything = [*subjects, *peaks.values()]
     total = given["turns"] * len(everything)
@@ -112,18 +112,14 @@ def _benchmark(values: flags.FlagValues) -> None:
         print(f"written: {path}")
 
 
-def _subjects(given: Mapping[str, Any], *, threads: int) -> list[Subject]:
+def _subjects(values: flags.FlagValues, *, threads: int) -> list[Subject]:
     """Returns what is timed, the second one with the first one's schedule where it can have it."""
-    from lstd.cli import detect_model
-
-    models = [given[flag] for flag in ("model", "against") if given[flag]]
-    detect_model.check_config(given["config"], *models)
-    first = _subject(given, "model", schedule=given["schedule"] or None, threads=threads)
-    if not given["against"]:
+    first = _subject(values, "model", schedule=values.schedule or None, threads=threads)
+    if not values.against:
         return [first]
-    schedule = given["against_schedule"] or None
-    second = _subject(given, "against", schedule=schedule, threads=threads)
-    if not given["against_schedule"] and len(second.calls) > 1 and first.schedule:
+    schedule = values.against_schedule or None
+    second = _subject(values, "against", schedule=schedule, threads=threads)
+    if not values.against_schedule and len(second.calls) > 1 and first.schedule:
         second = second._replace(schedule=first.schedule)
     if second.name == first.name and first.schedule != second.schedule:
         first, second = (
@@ -132,19 +128,22 @@ def _subjects(given: Mapping[str, Any], *, threads: int) -> list[Subject]:
     return [first, second]
 
 
-def _subject(given: Mapping[str, Any], flag: str, *, schedule: str | None, threads: int) -> Subject:
-    from lstd.cli import detect_model
+def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threads: int) -> Subject:
+    from lstd.any_model.video_detector import runnable
     from lstd.runtime import benchmark_subjects
 
-    model, _ = detect_model.load(
-        given[flag], config=given["config"], threads=threads, flag=f"--{flag}"
-    )
+    opened, counted = common.open_model(values, flag), {}
+    if not isinstance(opened.model, Path):
+        from lstd.models import count
+
+        done = count.count(opened.model)["multiply_adds"]
+        counted = {network: done[network] for network in opened.model.networks}
     return benchmark_subjects.of_model(
-        model,
-        name=given[flag],
+        runnable(opened.model, opened.config.export),
+        name=str(values[flag].value),
         schedule=schedule,
         threads=threads,
-        counted=detect_model.multiply_adds(model),
+        counted=counted,
     )
 
 

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base import limits
+from lstd.base.close_names import close_neighbour
 from lstd.base.quiet import quiet
 from lstd.base.whole_file import is_stream
 from lstd.cli import failures
@@ -41,6 +42,7 @@ from lstd.cli.progress import Progress as Progress
 from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
+    from lstd.any_model.open_model import Opened
     from lstd.config.config import Config
 
 OK = 0
@@ -283,7 +285,7 @@ def existing_file(path: str, *, flag: str) -> Path:
     if found.is_dir():
         raise ValueError(f"{flag}: {path} is a folder, expected a file")
     if not found.exists():
-        raise ValueError(f"{flag}: no file {path}{failures.close_neighbour(found)}")
+        raise ValueError(f"{flag}: no file {path}{close_neighbour(found)}")
     try:
         with found.open("rb"):
             return found
@@ -330,15 +332,31 @@ def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
         raise ValueError(f"{flag}: cannot write to {path}: {failures.reason(error)}") from None
 
 
+def open_model(values: flags.FlagValues, flag: str = "model") -> Opened:
+    """Returns the model of a flag, built by `--config` where it needs one.
+
+    Raises:
+        ValueError: as `lstd.any_model.open_model.open_model` does.
+    """
+    from lstd.any_model import open_model as opening
+
+    use_threads(values.threads)
+    given = values.flag_values_dict()
+    names = [name for name in ("model", "against") if given.get(name)]
+    found = {name: opening.find(given[name], name=f"--{name}") for name in names}
+    needed = [name for name in names if not found[name].describes_itself]
+    config = values.config if flag in needed or not needed else None
+    return opening.open_model(found[flag], config=config)
+
+
 def use_threads(threads: int) -> None:
     """Limits TensorFlow to so many CPU threads; 0 leaves it as it is.
 
     TensorFlow takes this only before its first operation; later it is said that nothing changed.
     """
-    if not threads:
+    tf = sys.modules.get("tensorflow")  # every command imports it where it is installed
+    if not threads or tf is None:
         return
-    import tensorflow as tf
-
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)

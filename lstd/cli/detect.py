@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common, failures
+from lstd.base.close_names import close_neighbour
+from lstd.cli import common
 
 if TYPE_CHECKING:
+    from lstd.any_model.open_model import Opened
     from lstd.runtime.detect_video import Summary
     from lstd.runtime.detector import VideoDetector
 
@@ -87,16 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _detect(values: flags.FlagValues) -> int:
-    from lstd.cli import detect_model
     from lstd.media.video import VideoReader
     from lstd.runtime.detect_video import detect_video
 
     given = values.flag_values_dict()
     if given["delay"] is not None and not given["async"]:
         raise ValueError("--delay belongs to --async, which is not given")
-    detect_model.check_config(given["config"], given["model"])
     source = _source(given["input"])
-    with VideoReader(source) as reader, _detector(given) as detector:
+    model = common.open_model(values)
+    with VideoReader(source) as reader, _detector(model, given) as detector:
         folder = common.writable_directory(given["output_directory"])
         paths = folder / VIDEO_NAME, folder / JSON_LINES_NAME
         if Path(source).resolve() == paths[0].resolve():
@@ -128,38 +129,29 @@ def _detect(values: flags.FlagValues) -> int:
 def _source(text: str) -> str:
     """Returns the value of --input, if it can be a source at all."""
     if not (text.isdigit() or "://" in text or Path(text).exists()):
-        close = failures.close_neighbour(Path(text))
+        close = close_neighbour(Path(text))
         raise ValueError(f"--input: no file or folder {text}{close}")
     return text
 
 
-def _detector(given: dict[str, Any]) -> VideoDetector:
+def _detector(model: Opened, given: dict[str, Any]) -> VideoDetector:
     """Returns the VideoDetector that the flags describe."""
     import os
 
+    from lstd.any_model import video_detector
     from lstd.base import label_map
-    from lstd.cli import detect_model
-    from lstd.runtime import detector as detector_lib
 
     labels: tuple[str, ...] = ()
     if given["labels"]:
         labels = label_map.load(common.existing_file(given["labels"], flag="--labels"))
-    threads = given["threads"]
-    model, model_labels = detect_model.load(given["model"], config=given["config"], threads=threads)
-    if labels:
-        known = detect_model.labels_of(model, model_labels)
-        if known and len(labels) != len(known):
-            raise ValueError(
-                f"--labels: {given['labels']} names {len(labels)} classes, but the model has "
-                f"{len(known)}"
-            )
-    return detector_lib.VideoDetector(
-        model,
+    return video_detector.VideoDetector(
+        model.model,
         schedule=given["schedule"] or None,
-        threads=threads or os.cpu_count() or 1,
-        labels=labels or model_labels,
+        threads=given["threads"] or os.cpu_count() or 1,
+        labels=labels,
         mode="async" if given["async"] else "sync",
         delay=given["delay"],
+        export=model.config.export,
     )
 
 

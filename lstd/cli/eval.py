@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from lstd.cli import common, eval_options, eval_run, model_kind
+from lstd.any_model import open_model
+from lstd.cli import common, eval_options, eval_run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,8 +144,7 @@ def _evaluate(values: flags.FlagValues) -> None:
     if values.detections:
         eval_run.score_files(values, options)
     else:
-        path = model_kind.existing(values.model, flag="--model", config=values.config)
-        eval_run.score_model(path, values, options)
+        eval_run.score_model(open_model.find(values.model, name="--model"), values, options)
 
 
 if __name__ == "__main__":

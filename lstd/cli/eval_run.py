@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import common, eval_options, eval_write, model_kind, trained_model
+from lstd.any_model import open_model
+from lstd.any_model.open_model import Found
+from lstd.cli import common, eval_options, eval_write
 from lstd.cli.eval_options import Options
 from lstd.cli.eval_write import Result
+from lstd.config.config import Config
 from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.config.config import Config
     from lstd.data.pipeline import Split
     from lstd.evaluation.clip_frames import Frame
 
@@ -36,24 +38,20 @@ class Subject(NamedTuple):
     schedules: list[str]
 
 
-def score_model(path: Path, values: flags.FlagValues, options: Options) -> None:
+def score_model(found: Found, values: flags.FlagValues, options: Options) -> None:
     """Evaluates a model, and writes and prints what the flags ask for.
 
     Args:
-        path: of the model.
+        found: the model.
         values: the command's flags.
         options: what they say.
     """
-    config = config_for(path, values)
-    against = (
-        model_kind.existing(values.against, flag="--against", config=values.config)
-        if values.against
-        else None
-    )
-    split = _open(path, config, values)
+    config = config_for(found, values)
+    against = open_model.find(values.against, name="--against") if values.against else None
+    split = _open(found, config, values)
     eval_options.check_data(split, config, values, options)
-    output = common.writable_directory(values.output_directory or str(_beside(path)))
-    one = _subject(path, config, values, options)
+    output = common.writable_directory(values.output_directory or str(_beside(found)))
+    one = _subject(found, config, values, options)
     other = _other(against, values, options, labels=one.detector.labels) if against else None
     result = _run_all(one, other, split, config, values, options)
     eval_write.write(output, result, split, config, values, options)
@@ -140,10 +138,10 @@ def _run(
     return numbers, metrics
 
 
-def _open(path: Path, config: Config, values: flags.FlagValues) -> Split:
+def _open(found: Found, config: Config, values: flags.FlagValues) -> Split:
     from lstd.data import pipeline
 
-    known = _knows_model(path, values)
+    known = _knows_model(found, values)
     return pipeline.open_split(
         config.data,
         "evaluation",
@@ -153,7 +151,7 @@ def _open(path: Path, config: Config, values: flags.FlagValues) -> Split:
 
 
 def _subject(
-    path: Path,
+    found: Found,
     config: Config,
     values: flags.FlagValues,
     options: Options,
@@ -164,30 +162,32 @@ def _subject(
 
     That holds for a model with one network.
     """
+    from lstd.any_model import evaluate_model
     from lstd.evaluation import evaluate
 
-    known = _knows_model(path, values)
-    weights = weights_of(path, values, config)
+    known = _knows_model(found, values)
+    weights = open_model.weights_of(found, config, values.weights)
     labels = options.labels or (tuple(config.model.labels) if known else ())
-    detector = load(path, values, config, weights=weights, labels=labels)
+    model = found.path if found.is_exported else open_model.load(found, config, weights)
+    detector = evaluate_model.detector_of(model, labels=labels, threads=values.threads)
     asked_for = () if keeps_to_its_own and len(detector.networks) == 1 else options.schedules
     names = list(asked_for) or _schedules(detector, config, known)
     schedules = list(evaluate.checked_schedules(detector, names))
     asked = options.latencies if "sap" in options.metrics else None
     eval_options.check_latencies(schedules, detector.networks, asked)
-    return Subject(path, weights or path.name, detector, schedules)
+    return Subject(found.path, weights or found.path.name, detector, schedules)
 
 
 def _other(
-    path: Path, values: flags.FlagValues, options: Options, *, labels: tuple[str, ...]
+    place: Found, values: flags.FlagValues, options: Options, *, labels: tuple[str, ...]
 ) -> Subject:
     """Returns the model of `--against`, loaded; with a single network it follows its own schedule.
 
     Raises:
         ValueError: it has other classes.
     """
-    config = config_for(path, values)
-    found = _subject(path, config, values, options, keeps_to_its_own=True)
+    config = config_for(place, values)
+    found = _subject(place, config, values, options, keeps_to_its_own=True)
     eval_options.check_classes(labels, found.detector.labels)
     return found
 
@@ -199,9 +199,9 @@ def _schedules(detector: Any, config: Config, known: bool) -> list[str]:
     return list(config.evaluation.schedules)
 
 
-def _knows_model(path: Path, values: flags.FlagValues) -> bool:
+def _knows_model(found: Found, values: flags.FlagValues) -> bool:
     """Returns whether the config says what the model is; an exported file brings its own."""
-    return bool(values.config) or is_run(path)
+    return bool(values.config) or not found.is_exported
 
 
 def _num_frames(split: Split, most: int | None) -> int | None:
@@ -213,11 +213,10 @@ def _num_frames(split: Split, most: int | None) -> int | None:
     return total if most is None else min(total, most)
 
 
-def _beside(path: Path) -> Path:
+def _beside(found: Found) -> Path:
     """Returns where results go if nobody says."""
-    if is_run(path):
-        return model_kind.run_of(path) / "evaluation"
-    return (path if path.is_dir() else path.parent) / "evaluation"
+    inside = found.config or found.path
+    return (inside if inside.is_dir() else inside.parent) / "evaluation"
 
 
 def score_files(values: flags.FlagValues, options: Options) -> None:
@@ -267,108 +266,25 @@ def _scored(found: Any, annotations: Any, factories: list[Any]) -> list[Any]:
     return metrics
 
 
-def is_run(path: Path) -> bool:
-    """Returns whether it is meant as a run folder, or as weights or a checkpoint in one."""
-    return model_kind.kind_of(path) in (*model_kind.OF_A_RUN, "folder")
-
-
-def config_for(path: Path | None, values: flags.FlagValues) -> Config:
+def config_for(found: Found, values: flags.FlagValues) -> Config:
     """Returns the config of the run folder, of --config or the default, with --set and --input.
 
     Raises:
         ValueError: a model that needs a config has none; or a setting of the model, which a run's
             weights decide.
     """
-    import dataclasses
-
-    from lstd.config.config import Config
-
-    if path is not None and is_run(path):
-        file = model_kind.config_of(path)
-        if not file.is_file():
-            raise ValueError(f"--model: {path} is no run folder: there is no {file}")
-        if values.config:
-            raise ValueError(
-                f"--config: {path} brings its own, {file}; --set overrides what it says of data "
-                "and evaluation"
-            )
-        config = load_config(file)
-    elif values.config:
-        file, config = Path(values.config), load_config(values.config)
+    if found.is_exported:
+        config = load_config(values.config) if values.config else Config()
     else:
-        file, config = Path("the default"), Config()
+        config = open_model.config_of(found, values.config)
     changed = common.overridden(config, values)
-    if path is not None and is_run(path) and _built_as(changed) != _built_as(config):
+    if found.config and (changed.model, changed.train) != (config.model, config.train):
         raise ValueError(
             "--set can change data and evaluation here; the model is built and trained as its run "
-            f"says ({file})"
+            f"says ({found.config})"
         )
     if values.input:
         split = dataclasses.replace(changed.data.evaluation, input_path=tuple(values.input))
         data = dataclasses.replace(changed.data, evaluation=split)
         changed = dataclasses.replace(changed, data=data)
     return changed
-
-
-def weights_of(path: Path, values: flags.FlagValues, config: Config) -> str:
-    """Returns which weights are meant: best, last or average; "" for a file that has only one.
-
-    Raises:
-        ValueError: `--weights` where there is nothing to choose.
-    """
-    asked: str = values.weights or ""
-    if path.is_dir() and is_run(path):
-        return asked or trained_model.preferred(path, config)
-    if model_kind.kind_of(path) == "original":
-        if asked in ("best", "last"):
-            raise ValueError(
-                f"--weights={asked} chooses among the files of a run folder; of a checkpoint of "
-                "the original there is --weights=average"
-            )
-        return asked or trained_model.preferred(path, config)
-    if asked:
-        raise ValueError(
-            f"--weights={asked} chooses among the files of a run folder; {path} has only its own"
-        )
-    return ""
-
-
-def load(
-    path: Path, values: flags.FlagValues, config: Config, *, weights: str, labels: tuple[str, ...]
-) -> Any:
-    """Returns a ClipDetector.
-
-    Args:
-        path: a run folder, or weights or a checkpoint in one, a SavedModel, a `.tflite`, the folder
-            that `lstd-export` wrote them into, or with --config a checkpoint of the original.
-        values: the command's flags.
-        config: see `config_for`.
-        weights: see `weights_of`.
-        labels: names of the classes; empty: the model's own.
-
-    Raises:
-        ValueError, OSError, ImportError: it cannot be loaded, or has another number of classes.
-    """
-    from lstd.cli import detect_model
-    from lstd.evaluation import detectors
-    from lstd.evaluation.detectors import ModelDetector
-    from lstd.runtime.detector import VideoDetector
-
-    if is_run(path) or model_kind.kind_of(path) == "original":
-        model = trained_model.load(path, config, weights=weights)
-        _check_labels(labels, model.num_classes, values)
-        return ModelDetector(model, labels=labels)
-    _check_labels(labels, len(detect_model.labels_of(path, ())), values)
-    detector = VideoDetector(path, threads=values.threads or os.cpu_count() or 1, labels=labels)
-    return detectors.StreamDetector(detector.stream, labels=labels)
-
-
-def _check_labels(labels: tuple[str, ...], num_classes: int, values: flags.FlagValues) -> None:
-    """Raises where names are given and their number is known to be wrong."""
-    if labels and num_classes and len(labels) != num_classes:
-        where = "--labels" if values.labels else "model.labels of the config"
-        raise ValueError(f"{where}: {len(labels)} names; the model has {num_classes} classes")
-
-
-def _built_as(config: Config) -> tuple[Any, Any]:
-    return config.model, config.train

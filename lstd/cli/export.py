@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common, export_check, export_flags, export_model, failures, representative_data
+from lstd.base.close_names import close_neighbour
+from lstd.cli import common, export_check, export_flags, export_model, representative_data
 from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
 
     folder = Path(values.saved_model_path)
     if not folder.is_dir():
-        close = "; it is a file" if folder.exists() else failures.close_neighbour(folder)
+        close = "; it is a file" if folder.exists() else close_neighbour(folder)
         raise ValueError(f"--saved_model_path: no folder {folder}{close}")
     if Path(values.export_path).is_dir():
         raise ValueError(

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
 
-from lstd.cli import common, model_kind, trained_model
-from lstd.tf1.load_config import load_config
-
-if TYPE_CHECKING:
-    from lstd.config.config import Config
+from lstd.any_model import open_model
+from lstd.any_model.open_model import Found, Opened
+from lstd.cli import common
+from lstd.config.config import Config
 
 _AVERAGE = "average"
-
-
-class Loaded(NamedTuple):
-    """A model and what its config says."""
-
-    model: Any
-    config: Config
+_WITHOUT = "; --moving_averages=false exports without"
 
 
 def path_of(values: flags.FlagValues) -> Path | None:
@@ -38,137 +30,83 @@ def path_of(values: flags.FlagValues) -> Path | None:
     return Path(given.pop()) if given else None
 
 
-def _flag(values: flags.FlagValues) -> str:
-    return "--model" if values.model else "--trained_checkpoint_prefix"
-
-
-def load(path: Path, values: flags.FlagValues) -> Loaded:
+def load(path: Path, values: flags.FlagValues) -> Opened:
     """Returns the model of a run folder, of weights or a checkpoint in one, or of the original.
 
     Raises:
         ValueError: nothing is there, it is something else, it does not fit the config, or the
             averages that were asked for are not in it.
     """
-    flag = _flag(values)
-    path = model_kind.existing(str(path), flag=flag, config=values.config)
-    kind = model_kind.kind_of(path)
-    if kind == "original":
-        return _from_checkpoint(path, values)
-    if kind in (*model_kind.OF_A_RUN, "folder"):
-        return _from_run(path, model_kind.run_of(path), values)
-    hint = ""
-    if path.is_dir():
-        hint = "; --saved_model_path converts a SavedModel of lstd"
-    elif kind == "tflite":
-        hint = "; --check looks at a .tflite"
-    raise ValueError(
-        f"{flag}: {path} is no run folder, weights file ({model_kind.WEIGHTS_SUFFIX}) or "
-        f"checkpoint (of the original: prefix or .npz){hint}"
-    )
-
-
-def _from_run(path: Path, folder: Path, values: flags.FlagValues) -> Loaded:
-    from lstd.training import run_folder, weights_file
-
-    run = run_folder.RunFolder(folder)
-    if not run.config.is_file() and values.config and path.is_file():
-        given = common.config_of(values)
-        model = _built(given)
-        weights_file.load(model, path)
-        return Loaded(model, given)
-    stored = load_config(run.config) if run.config.is_file() else None
-    config = None if stored is None else _overridden(stored, values)
-    weights: Any = "best" if config is None else _weights(path, config, values)
-    model = run_folder.load_model(path, weights=weights)  # says what of the folder is missing
-    if config is None or stored is None:
-        raise ValueError(f"{folder} has no {run.config.name}")
-    if config.model == stored.model:
-        return Loaded(model, config)
-    changed = _built(config)
+    flag = "--model" if values.model else "--trained_checkpoint_prefix"
+    found = open_model.find(path, name=flag)
+    if found.is_exported:
+        hint = ": --saved_model_path converts a SavedModel of lstd, --check looks at a .tflite"
+        raise ValueError(
+            f"{flag}: {path} is no run folder, weights file or checkpoint (of the original: prefix "
+            f"or .npz){hint}"
+        )
+    if found.config is None:
+        config = open_model.config_of(found, values.config)
+        stored = config = common.overridden(config, values)
+    else:
+        stored = open_model.config_of(found)
+        config = common.config_of(values) if values.config else common.overridden(stored, values)
+    weights = _weights(found, config, values)
     try:
-        changed.set_weights(model.get_weights())
-    except ValueError:
+        return Opened(open_model.load(found, config, weights), config)
+    except ValueError as error:
+        if config.model == stored.model:
+            raise
         named = [f"--config={values.config}"] if values.config else []
         named += [f"--config_override={values.config_override!r}"] if values.config_override else []
         named += [f"--set {' '.join(values.set)}"] if values.set else []
         raise ValueError(
-            f"{', '.join(named)}: the weights of {path} do not fit the model that this describes"
+            f"{', '.join(named)}: the weights of {path} do not fit the model that this describes: "
+            f"{error}"
         ) from None
-    return Loaded(changed, config)
 
 
-def _overridden(stored: Config, values: flags.FlagValues) -> Config:
-    """Returns the run's config, or that of `--config` in its place, with all overrides."""
-    return common.config_of(values) if values.config else common.overridden(stored, values)
-
-
-def _built(config: Config) -> Any:
-    from lstd.models.build import build_model
-
-    return build_model(config.model)
-
-
-def _weights(path: Path, config: Config, values: flags.FlagValues) -> Any:
-    """Returns which weights of the run to take.
+def _weights(found: Found, config: Config, values: flags.FlagValues) -> str:
+    """Returns which weights to take; "" of what has only its own.
 
     Raises:
         ValueError: flags that contradict each other, or averages that are not there.
     """
-    asked, named = values.moving_averages, values.weights
-    is_folder = path.is_dir()
-    if not is_folder:
-        is_average = path.name == f"{_AVERAGE}{model_kind.WEIGHTS_SUFFIX}"
-        named = _AVERAGE if is_average else path.name
-        if values.weights and path.name != f"{values.weights}{model_kind.WEIGHTS_SUFFIX}":
+    asked, named, path = values.moving_averages, values.weights, found.path
+    wanted = config.evaluation.use_moving_averages if asked == "auto" else asked == "true"
+    if found.kind == "original":
+        if named:
             raise ValueError(
-                f"--weights={values.weights} and {_flag(values)}={path} contradict each other; "
-                "leave --weights out, or give the folder"
+                f"--weights={named} chooses among the files of a run folder, but {path} is a "
+                "checkpoint of the original; --moving_averages chooses there"
             )
-    if named and asked != "auto" and (named == _AVERAGE) != (asked == "true"):
-        flag = f"--weights={named}" if is_folder else f"{_flag(values)}={path}"
+        if wanted and not open_model.holds_averages(found):
+            raise ValueError(f"{_why_averages(asked)}, but {path} holds none{_WITHOUT}")
+        return _AVERAGE if wanted else ""
+    flag = f"--weights={named}"
+    if found.kind != "run":
+        flag = f"{found.name}={path}"
+        if named and path.name != f"{named}.weights.h5":
+            raise ValueError(
+                f"--weights={named} and {flag} contradict each other; leave --weights out, or give "
+                "the folder"
+            )
+        named = path.name.removesuffix(".weights.h5")
+    if named and asked != "auto" and (named == _AVERAGE) != wanted:
         raise ValueError(
             f"--moving_averages={asked} and {flag} contradict each other; leave one of them out"
         )
-    if not is_folder or named:
-        return named if is_folder else "best"
-    if not _wants_averages(config, values):
-        return "best"
-    if not (path / f"{_AVERAGE}{model_kind.WEIGHTS_SUFFIX}").is_file():
-        raise ValueError(
-            f"{_why_averages(values)}, but {path} has no {_AVERAGE}{model_kind.WEIGHTS_SUFFIX}; "
-            "--moving_averages=false exports without"
-        )
-    return _AVERAGE
+    if found.kind != "run":
+        return ""
+    if not named and wanted and not (path / "average.weights.h5").is_file():
+        raise ValueError(f"{_why_averages(asked)}, but {path} has no average.weights.h5{_WITHOUT}")
+    return named or (_AVERAGE if wanted else "best")
 
 
-def _wants_averages(config: Config, values: flags.FlagValues) -> bool:
-    asked = values.moving_averages
-    return config.evaluation.use_moving_averages if asked == "auto" else bool(asked == "true")
-
-
-def _why_averages(values: flags.FlagValues) -> str:
-    if values.moving_averages == "true":
+def _why_averages(asked: str) -> str:
+    if asked == "true":
         return "--moving_averages=true asks for the moving averages"
     return (
         "--moving_averages=auto follows evaluation.use_moving_averages of the config, which asks "
         "for the moving averages"
     )
-
-
-def _from_checkpoint(path: Path, values: flags.FlagValues) -> Loaded:
-    from lstd.checkpoints import sources, tf1
-
-    if values.weights:
-        raise ValueError(
-            f"--weights={values.weights} chooses among the files of a run folder, but {path} is a "
-            "checkpoint of the original; --moving_averages chooses there"
-        )
-    config = common.config_of(values)
-    averages = _wants_averages(config, values)
-    if averages and not tf1.holds_averages(sources.open_source(path)):
-        raise ValueError(
-            f"{_why_averages(values)}, but {path} holds none; --moving_averages=false exports "
-            "without"
-        )
-    weights = _AVERAGE if averages else ""
-    return Loaded(trained_model.load(path, config, weights=weights), config)

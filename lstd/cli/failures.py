@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from lstd.base import label_map
+from lstd.base.close_names import close_name
 from lstd.base.whole_file import disk_is_full
 
 # Optional packages, by the module whose import fails -> the extra that brings it.
@@ -63,7 +62,7 @@ def flag_sentence(error: flags.Error, values: flags.FlagValues, *, program: str)
     """Returns what is wrong with a flag, with the close matches, in one line."""
     more = f"({program} --help lists the flags)"
     if isinstance(error, flags.UnrecognizedFlagError):
-        close = _close(error.flagname, [name for name in values if len(name) > 1])
+        close = close_name(error.flagname, [name for name in values if len(name) > 1])
         return f"unknown flag --{error.flagname}{close} {more}"
     found = re.match(r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL)
     if not found:
@@ -73,7 +72,7 @@ def flag_sentence(error: flags.Error, values: flags.FlagValues, *, program: str)
         return f"{_one_line(str(error))} {more}"
     choices = getattr(values[name].parser, "enum_values", None)
     if choices:
-        problem = f"expected one of {', '.join(choices)}{_close(value, choices)}"
+        problem = f"expected one of {', '.join(choices)}{close_name(value, choices)}"
     elif problem.startswith("invalid literal for int()"):
         problem = "expected a whole number"
     elif problem.startswith("could not convert string to float"):
@@ -81,24 +80,9 @@ def flag_sentence(error: flags.Error, values: flags.FlagValues, *, program: str)
     return _one_line(f"--{name}={value}: {problem}")
 
 
-def close_neighbour(path: Path) -> str:
-    """Returns `; did you mean ...?` with a name of the same folder that is close, or nothing."""
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f": there is no folder {path.parent}"
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""
-
-
 def reason(error: OSError) -> str:
     """Returns why an operation of the system failed, without its number."""
     return error.strerror[0].lower() + error.strerror[1:] if error.strerror else str(error)
-
-
-def _close(word: str, choices: list[str]) -> str:
-    matches = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def _missing_package(error: ImportError) -> str | None:

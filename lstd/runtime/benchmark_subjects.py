@@ -11,9 +11,8 @@ import numpy as np
 
 from lstd.config import schedule_names
 from lstd.runtime import (
+    exported_file,
     frame_resize,
-    loading,
-    metadata,
     multiply_adds,
     network_schedule,
     peak,
@@ -58,23 +57,23 @@ def of_model(
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.
     """
     frames_per_call = 1
-    path = loading.in_folder(Path(model)) if isinstance(model, (str, os.PathLike)) else None
+    path = exported_file.in_folder(Path(model)) if isinstance(model, (str, os.PathLike)) else None
     if path is None or not path.is_file():
-        points, facts = loading.load(model, threads=threads)
+        points, facts = exported_file.load(model, threads=threads)
         calls = _calls(points)
         costs: dict[str, multiply_adds.Cost] = {}
     else:
         interpreter = tflite_file.open_file(path, threads=threads)
         signatures = interpreter.get_signature_list()
         frames_per_call = _clip_length(interpreter, signatures)
-        facts = metadata.Metadata()
+        facts = exported_file.Metadata()
         if _is_ours(signatures):
-            points, facts = loading.load(path, threads=threads)
+            points, facts = exported_file.load(path, threads=threads)
             calls = _calls(points)
         else:
             calls = _foreign_calls(interpreter, signatures, name=name)
             if RUN not in calls:
-                facts = metadata.of_model(path)
+                facts = exported_file.metadata_of(path)
         costs = _costs(path, calls)
     if RUN in calls:
         if schedule is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from lstd.base import label_map
-from lstd.runtime import frame_resize, loading, network_schedule, results
+from lstd.runtime import exported_file, frame_resize, network_schedule, results
 from lstd.runtime.background import BackgroundNetwork, Delay
 from lstd.runtime.results import FrameDetections
 
@@ -58,7 +58,6 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         delay: for async mode without a thread: the state of frame t arrives at t + delay. A
             sequence has one for each run of the large network, as `delays` of a threaded run
             lists them, and gives the same detections as that run.
-        entry_points: makes such an object out of `model_or_path`; a Keras model needs it.
 
     Raises:
         FileNotFoundError: no such file.
@@ -77,20 +76,23 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         pixels: bool = False,
         mode: str = "sync",
         delay: Delay | None = None,
-        entry_points: Callable[[Any], Any] | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         if delay is not None and mode != "async":
             raise ValueError(f"delay={delay!r} belongs to mode='async', got mode={mode!r}")
-        model = model_or_path if entry_points is None else entry_points(model_or_path)
-        self._points, facts = loading.load(model, threads=threads, separate=mode == "async")
+        is_async = mode == "async"
+        self._points, facts = exported_file.load(model_or_path, threads=threads, separate=is_async)
         self.networks = tuple(self._points.by_network)
+        if labels and facts.labels and len(labels) != len(facts.labels):
+            raise ValueError(
+                f"labels: {len(labels)} names; the model has {len(facts.labels)} classes"
+            )
         self.labels = tuple(labels) or facts.labels
         self.input_shape = self._points.first.inputs["image"].shape[1:]
         self.mode = mode
         self._background: BackgroundNetwork | None = None
-        if mode == "async":
+        if is_async:
             if len(self.networks) == 1:
                 raise ValueError(
                     "async mode needs a large and a small network, but this model has "

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where, and a model from what lies there.
+"""The folder of a run: what lies where.
 
 `config.yaml` has every value the run uses; `run.json`, for each start, when it was, the command and
 the versions, and which epoch was the best; `history.csv` a row an epoch. `best.weights.h5`,
@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -26,10 +25,7 @@ from lstd.base.version import __version__
 from lstd.base.whole_file import write_whole
 from lstd.config import config_io
 from lstd.config.config import Config
-from lstd.models.build import build_model
-from lstd.models.lstm_ssd import LSTMSSD
-from lstd.tf1.load_config import load_config
-from lstd.training import resume, weights_file
+from lstd.training import weights_file
 
 Weights = Literal["best", "last", "average"]
 
@@ -142,52 +138,3 @@ def _start(command: Sequence[str], step: int) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
-
-
-def load_model(
-    path: str | os.PathLike[str],
-    weights: Weights = "best",
-    *,
-    stateful: bool = False,
-    batch_size: int = 1,
-) -> LSTMSSD:
-    """Returns the model of a run folder: built as its config says, with its weights.
-
-    Args:
-        path: a run folder; or a weights file in one, or the prefix of one of its checkpoints: then
-            `weights` is not looked at.
-        weights: "best": of the epoch with the best evaluation (without evaluation: with the lowest
-            training loss); "last": of the last epoch; "average": the moving averages.
-        stateful: see `lstd.build_model`.
-        batch_size: see `lstd.build_model`.
-
-    Raises:
-        ValueError: no such folder, no config or no such weights in it (names those that are
-            there), or weights that do not fit the config, with the variables and both shapes.
-    """
-    if weights not in get_args(Weights):
-        raise ValueError(f"weights must be one of {', '.join(get_args(Weights))}, got {weights!r}")
-    path = Path(path)
-    is_file = path.name.endswith(weights_file.SUFFIX)
-    is_checkpoint = Path(f"{path}.index").is_file()
-    run = path.absolute().parent.parent if is_checkpoint else path.parent if is_file else path
-    folder = RunFolder(run)
-    if not folder.path.is_dir():
-        raise ValueError(f"{folder.path}: no such run folder")
-    if not folder.config.exists():
-        raise ValueError(f"{folder.path}: not a run folder: it has no {folder.config.name}")
-    file = path if is_file else folder.weights(weights)
-    if not is_checkpoint and not file.exists():
-        there = ", ".join(_weights_in(folder)) or "none at all"
-        raise ValueError(f"{folder.path}: no weights {file.name}; there are: {there}")
-    config = load_config(folder.config)
-    model = build_model(config.model, stateful=stateful, batch_size=batch_size)
-    if is_checkpoint:
-        resume.restore_model(model, str(path))
-    else:
-        weights_file.load(model, file)
-    return model
-
-
-def _weights_in(folder: RunFolder) -> list[str]:
-    return sorted(path.name for path in folder.path.glob("*" + weights_file.SUFFIX))

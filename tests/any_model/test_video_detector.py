@@ -32,5 +32,5 @@ def test_detector_on_a_model_carries_the_state_and_follows_the_schedule():
 
 
 def test_what_is_neither_model_nor_file_is_refused():
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
         lstd.VideoDetector("nowhere.tflite")

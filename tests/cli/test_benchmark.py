@@ -118,7 +118,7 @@ def test_bad_flags_are_one_sentence_and_leave_nothing(
         ([model, "--warm_up=-1"], "--warm_up=-1"),
         ([model, "--schedule=SKIPPY"], "--schedule: unknown schedule 'SKIPPY'"),
         ([model, "--schedule=SKIP1000"], "one of SKIP1000 is too long; expected SKIP999 at most"),
-        ([model, f"--against={single}", "--config=a.yaml"], "need none; leave it out"),
+        ([model, f"--against={single}", "--config=a.yaml"], "needs none; leave it out"),
         ([model, "--against_schedule=LARGE"], "--against_schedule belongs to --against"),
         ([f"--model={single}", "--schedule=SKIP9"], "needs a large and a small network"),
         ([model, f"--json={tmp_path}"], "--json: "),

@@ -154,7 +154,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     cases = [
         (_arguments(tmp_path / "none.tflite", clip, output), "no file or folder"),
         (_arguments(text, clip, output), "not a TFLite file"),
-        (_arguments(tmp_path, clip, output), "neither a SavedModel"),
+        (_arguments(tmp_path, clip, output), "is no model: a folder of one holds"),
         (_arguments(model, tmp_path / "text.mp3", output), f"did you mean {text}"),
         (_arguments(model, text, output), "not a video"),
         (_arguments(model, clip.parent, output), "holds no image"),
@@ -174,8 +174,11 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     weights = tmp_path / "a.npz"
     weights.write_text("not weights")
     cases += [
-        (_arguments(model, clip, output, f"--labels={names}"), "names 2 classes, but the model ha"),
-        (_arguments(exported[1], clip, output, f"--labels={names}"), "has 3"),
+        (_arguments(model, clip, output, f"--labels={names}"), "labels: 2 names; the model has 3"),
+        (
+            _arguments(exported[1], clip, output, f"--labels={names}"),
+            "labels: 2 names; the model has 3",
+        ),
         (_arguments(model, clip, output, f"--config={config}"), "needs none; leave it out"),
         (_arguments(exported[1], clip, output, f"--config={config}"), "needs none; leave it out"),
         (_arguments(weights, clip, output), "is a checkpoint, which needs its --config"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import lstd
 from lstd.cli import eval as eval_command
 from tests.cli import eval_inputs
 
@@ -104,7 +105,10 @@ def test_model_that_is_no_run_folder_is_named(
     assert eval_command.main([f"--model={run.parent}/onne"]) == 2
     assert f"no file or folder {run.parent}/onne; did you mean {run}?" in capsys.readouterr().err
     assert eval_command.main([f"--model={tmp_path}"]) == 2
-    assert f"no run folder: there is no {tmp_path}/config.yaml" in capsys.readouterr().err
+    assert (
+        f"--model: {tmp_path} is no model: a folder of one holds config.yaml"
+        in capsys.readouterr().err
+    )
     assert eval_command.main([]) == 2
     assert "--model must be given" in capsys.readouterr().err
 
@@ -194,7 +198,7 @@ def test_labels_name_the_classes_of_a_run(
     assert "coco/ap50/dog" not in results
     names.write_text("lion\n")
     assert eval_command.main(common) == 2
-    assert "--labels: 1 names; the model has 2 classes" in capsys.readouterr().err
+    assert "1 labels given, the model has 2 classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -239,9 +243,8 @@ def test_help_names_every_kind_of_input(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.slow
 def test_exported_file_is_a_model_too(run: Path, tmp_path: Path) -> None:
     from lstd.export import bundle
-    from lstd.training import run_folder
 
-    bundle.export_all(run_folder.load_model(run), tmp_path / "export")
+    bundle.export_all(lstd.load_model(run), tmp_path / "export")
     for name in ("model.tflite", "saved_model"):
         code = eval_command.main(
             [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstd.any_model import open_model
 from lstd.cli import export, representative_data
 from lstd.config import config_io
 from lstd.config.config import Config, EvaluationConfig, ExportConfig
@@ -17,7 +18,7 @@ from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.export import bundle, fidelity, representative
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
-from lstd.training import run_folder, weights_file
+from lstd.training import weights_file
 from tests import tiny
 from tests.data import records
 from tests.export import exports
@@ -32,7 +33,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     config = Config(model=tiny.CONFIG, export=ExportConfig(max_detections=7))
     config_io.save_config(config, folder / "config.yaml")
-    monkeypatch.setattr(run_folder, "load_model", lambda path, weights: TinyModel())
+
+    def load(found: open_model.Found, config: Config, weights: str) -> TinyModel:
+        if config.model.num_classes != tiny.CONFIG.num_classes:
+            raise ValueError("another shape")
+        return TinyModel()
+
+    monkeypatch.setattr(open_model, "load", load)
     return folder
 
 
@@ -199,7 +206,7 @@ def _without_weights(folder: Path) -> Path:
     ("make", "message"),
     [
         (_missing, "--model: no file or folder "),
-        (_without_config, "it has no config.yaml"),
+        (_without_config, "is no model: a folder of one holds config.yaml"),
         (_without_weights, "no weights best.weights.h5; there are: none at all"),
     ],
 )
@@ -311,7 +318,7 @@ def test_moving_averages_choose_the_weights(
     (run / "average.weights.h5").touch()
     seen: list[str] = []
     monkeypatch.setattr(
-        run_folder, "load_model", lambda path, weights: seen.append(weights) or TinyModel()
+        open_model, "load", lambda found, config, weights: seen.append(weights) or TinyModel()
     )
     monkeypatch.setattr(bundle, "export_all", lambda *_, **__: ())
     assert export.main([f"--model={run}", f"--output_directory={tmp_path}", *flags]) == 0
@@ -339,9 +346,9 @@ def _touched(folder: Path, name: str) -> Path:
     [
         ("model.tflite", "--check looks at a .tflite"),
         ("model.ckpt.index", "is one file of a checkpoint; give their prefix, "),
-        ("picture.png", "is no run folder, weights file (.weights.h5) or checkpoint"),
+        ("picture.png", "is no run folder, weights file or checkpoint"),
         ("weights.npz", "weights.npz is a checkpoint, which needs its --config"),
-        ("lost.weights.h5", "it has no config.yaml"),
+        ("lost.weights.h5", "is a weights file, which needs its --config"),
     ],
 )
 def test_a_model_of_another_kind_is_one_sentence(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstd
 from lstd.base.types import GroundTruth
 from lstd.cli import train as train_command
 from lstd.config import config_io
@@ -19,7 +20,6 @@ from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.config.train_config import FineTuneConfig, TrainConfig
 from lstd.tf1.load_config import load_config
 from lstd.training.history import read_history
-from lstd.training.run_folder import load_model
 from tests import tiny
 from tests.data import records
 
@@ -70,7 +70,7 @@ def test_run_is_trained_and_evaluated(run: Path, config: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     assert record["starts"][0]["command"][:3] == ["lstd-train", "--config", str(config)]
     assert record["best"]["name"] == "val_coco/ap"
-    assert load_model(run).num_classes == 2
+    assert lstd.load_model(run).num_classes == 2
 
 
 def test_dry_run_says_what_it_did_and_leaves_nothing(

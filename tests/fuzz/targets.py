@@ -349,9 +349,9 @@ def _metadata(folder: Path) -> None:
 
 
 def _read_metadata(folder: Path, rng: Random) -> int | None:
-    from lstd.runtime import metadata
+    from lstd.runtime import exported_file
 
-    metadata.of_model(folder / rng.choice(("inside.tflite", ".")))
+    exported_file.metadata_of(folder / rng.choice(("inside.tflite", ".")))
     return None
 
 

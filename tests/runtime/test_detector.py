@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 
 from lstd.runtime import entry_points, tflite_file
 from lstd.runtime.detector import VideoDetector
@@ -201,8 +200,10 @@ def test_metadata_give_labels_and_schedule_and_arguments_win(exported: tuple[Pat
         assert detector.labels == fake_exports.LABELS
         assert detector.schedule == "SKIP1"
         assert detector.label_of(2) == "cow"
-    detector = VideoDetector(exported[0], "SKIP4", labels=["a"])
-    assert (detector.schedule, detector.labels) == ("SKIP4", ("a",))
+    detector = VideoDetector(exported[0], "SKIP4", labels=["a", "b", "c"])
+    assert (detector.schedule, detector.labels) == ("SKIP4", ("a", "b", "c"))
+    with pytest.raises(ValueError, match="labels: 1 names; the model has 3 classes"):
+        VideoDetector(exported[0], labels=["a"])
 
 
 def test_without_metadata_classes_go_by_number(exported: tuple[Path, Path], tmp_path: Path) -> None:
@@ -298,14 +299,6 @@ def test_plain_callables_say_their_shapes_on_the_object() -> None:
     del plain.state_shape
     with pytest.raises(ValueError, match=r"image_shape .* and state_shape"):
         VideoDetector(plain)
-
-
-def test_a_keras_model_needs_its_entry_points() -> None:
-    model = keras.Sequential([keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"Keras model .*entry_points="):
-        VideoDetector(model)
-    detector = VideoDetector(model, "LARGE", entry_points=lambda model: FakeModule())
-    np.testing.assert_allclose(_run(detector, [51])[0][2], 0.2, **CLOSE)
 
 
 @pytest.mark.parametrize(

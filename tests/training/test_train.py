@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+import lstd
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.config.train_config import FineTuneConfig, TrainConfig
@@ -21,7 +22,7 @@ from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.tf1.load_config import load_config
 from lstd.training.history import read_history
-from lstd.training.run_folder import RunFolder, load_model
+from lstd.training.run_folder import RunFolder
 from lstd.training.train import train
 from tests import tiny
 from tests.training import doubles
@@ -88,7 +89,7 @@ def resumed(whole: _Run, tmp_path_factory: pytest.TempPathFactory) -> _Run:
 
 @pytest.fixture(scope="module")
 def last(whole: _Run) -> LSTMSSD:
-    return load_model(whole.folder.path, "last")
+    return lstd.load_model(whole.folder.path, "last")
 
 
 def test_run_folder_holds_everything(whole: _Run) -> None:
@@ -139,7 +140,7 @@ def test_best_weights_are_those_of_the_best_evaluation(whole: _Run) -> None:
     best = json.loads(whole.folder.record.read_text())["best"]
 
     assert (best["epoch"], best["step"], best["value"]) == (1, 4, 0.3)
-    loaded = load_model(whole.folder.path, "best")
+    loaded = lstd.load_model(whole.folder.path, "best")
     for ours, seen in zip(loaded.get_weights(), whole.measure.seen[1], strict=True):
         np.testing.assert_array_equal(ours, seen)
 
@@ -151,7 +152,7 @@ def test_evaluation_sees_a_model_that_carries_no_state(whole: _Run) -> None:
 
 
 def test_averages_hold_the_statistics_of_batch_norm_too(whole: _Run, last: LSTMSSD) -> None:
-    average = load_model(whole.folder.path, "average")
+    average = lstd.load_model(whole.folder.path, "average")
 
     moved = {
         variable.name
@@ -171,7 +172,9 @@ def test_resumed_run_equals_the_one_without_interruption(whole: _Run, resumed: _
         np.testing.assert_allclose(
             variable.numpy(), other.numpy(), rtol=1e-4, atol=1e-5, err_msg=variable.name
         )
-    average, wanted_average = (load_model(run.folder.path, "average") for run in (resumed, whole))
+    average, wanted_average = (
+        lstd.load_model(run.folder.path, "average") for run in (resumed, whole)
+    )
     for variable, other in zip(average.weights, wanted_average.weights, strict=True):
         np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
 
@@ -242,7 +245,7 @@ def test_diverging_run_keeps_what_was_good(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert [row["step"] for row in read_history(folder.history)] == ["2"]
     for name in ("best", "last", "average"):
-        for variable in load_model(folder.path, name).weights:
+        for variable in lstd.load_model(folder.path, name).weights:
             assert np.isfinite(variable.numpy()).all(), f"{name}: {variable.name}"
 
 

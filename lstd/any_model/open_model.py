@@ -1,0 +1,312 @@
+"""What a path given as a model is, and the model in it: one answer for Python and the commands."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+
+from lstd.base.close_names import close_neighbour
+from lstd.config.config import Config
+from lstd.runtime import exported_file
+from lstd.tf1.load_config import load_config
+
+if TYPE_CHECKING:
+    from lstd.models.lstm_ssd import LSTMSSD
+
+Kind = Literal["run", "weights", "checkpoint", "original", "tflite", "saved_model"]
+Given = Union[Config, str, "os.PathLike[str]", None]
+"""A config, where one is, or none."""
+
+_CONFIG = "config.yaml"
+_OF_A_CHECKPOINT = re.compile(r"\.(index|meta|data-\d+-of-\d+)\?$")
+_WEIGHTS = (".weights.h5", ("best", "last", "average"))
+
+
+class NoModelError(FileNotFoundError, ValueError):
+    """There is no model at that place."""
+
+
+class Found(NamedTuple):
+    """What a path is; nothing is loaded yet.
+
+    Attributes:
+        path: of the files: of a run its folder, of a checkpoint the prefix.
+        kind: "run", "weights" or "checkpoint" of ours; "original": a checkpoint of the original,
+            its prefix or an `.npz`; "tflite" (any other file, too) or "saved_model".
+        config: the `config.yaml` of the run that it belongs to; None: it belongs to none.
+        name: what the path is called in messages, such as "--model".
+    """
+
+    path: Path
+    kind: Kind
+    config: Path | None
+    name: str
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the runtime runs it; everything else becomes a Keras model."""
+        return self.kind in ("tflite", "saved_model")
+
+    @property
+    def describes_itself(self) -> bool:
+        """Whether it needs no config to be built by."""
+        return self.is_exported or self.config is not None
+
+    @property
+    def option(self) -> str:
+        """What stands before the name of an option in messages: dashes in a command."""
+        return "--" if self.name.startswith("--") else ""
+
+
+class Opened(NamedTuple):
+    """A model that is open.
+
+    Attributes:
+        model: an LSTMSSD with its weights; or the path of a `.tflite` or a SavedModel, which
+            `VideoDetector` loads.
+        config: that it was built by; the default one for a path.
+    """
+
+    model: Any
+    config: Config
+
+
+def open_model(
+    path: str | os.PathLike[str] | Found,
+    *,
+    config: Given = None,
+    weights: str | None = None,
+    name: str = "model",
+) -> Opened:
+    """Returns the model at a place.
+
+    Args:
+        path: a run folder, a weights file, a checkpoint (its prefix, or its folder, where the
+            newest counts) of ours or of the original, a SavedModel or a `.tflite`, or the folder
+            that `lstd-export` wrote them into; or what `find` returned.
+        config: what a checkpoint of the original, or weights outside of a run folder, are built by.
+        weights: of a run folder "best", "last" or "average", of a checkpoint of the original
+            "average". None: the averages where the config's `evaluation.use_moving_averages` asks
+            for them and there are any, else the best, or the only ones.
+        name: what the path is called in messages.
+
+    Raises:
+        FileNotFoundError: nothing is there (which is a ValueError as well).
+        ValueError: it is no model, lacks its config or has no need of one, or cannot be loaded.
+    """
+    found = path if isinstance(path, Found) else find(path, name=name)
+    settled = config_of(found, config)
+    chosen = weights_of(found, settled, weights)
+    if found.is_exported:
+        return Opened(found.path, settled)
+    return Opened(load(found, settled, chosen), settled)
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    weights: Literal["best", "last", "average"] = "best",
+    *,
+    config: Given = None,
+    stateful: bool = False,
+    batch_size: int = 1,
+) -> LSTMSSD:
+    """Returns the Keras model of a run folder: built as its config says, with its weights.
+
+    Args:
+        path: a run folder; or a weights file, or a checkpoint of ours or of the original (the
+            prefix, or the folder, where the newest counts): then `weights` is not looked at.
+        weights: "best": of the epoch with the best evaluation (without evaluation: with the lowest
+            training loss); "last": of the last epoch; "average": the moving averages.
+        config: a config or its path, for a checkpoint of the original, or weights that are in no
+            run folder; its `evaluation.use_moving_averages` chooses in the original's.
+        stateful: see `lstd.build_model`.
+        batch_size: see `lstd.build_model`.
+
+    Raises:
+        ValueError: no such folder, no config or no such weights in it (names those that are
+            there), or weights that do not fit the config, with the variables and both shapes.
+    """
+    if weights not in _WEIGHTS[1]:
+        raise ValueError(f"weights must be one of {', '.join(_WEIGHTS[1])}, got {weights!r}")
+    found = find(path, name="path")
+    settled = config_of(found, config)
+    chosen = weights_of(found, settled, weights if found.kind == "run" else None)
+    return load(found, settled, chosen, stateful=stateful, batch_size=batch_size)
+
+
+def find(path: str | os.PathLike[str], *, name: str = "model") -> Found:
+    """Returns what a path is.
+
+    Raises:
+        FileNotFoundError, ValueError: as `open_model` does, but for configs and what is damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return _find_file(folder, name)
+    if (folder / _CONFIG).is_file():
+        return Found(folder, "run", folder / _CONFIG, name)
+    if not _are_of_a_run(folder):
+        inside = exported_file.in_folder(folder)
+        if inside != folder:
+            return Found(inside, "tflite", None, name)
+        if exported_file.is_saved_model(folder):
+            return Found(folder, "saved_model", None, name)
+        if not (folder / "checkpoint").is_file():
+            raise NoModelError(
+                f"{name}: {folder} is no model: a folder of one holds {_CONFIG} (a run), "
+                "checkpoints, saved_model.pb, or model.tflite (of lstd-export)"
+            )
+    newest = _newest_checkpoint(folder)
+    if newest is None:
+        raise NoModelError(f"{name}: there is no checkpoint in {folder}")
+    return _find_file(Path(newest), name)
+
+
+def config_of(found: Found, given: Given = None) -> Config:
+    """Returns the config that a model is built by: its run's, or the given one where it has none.
+
+    Raises:
+        ValueError: none is given and it needs one, or the other way round.
+        ConfigError: the config cannot be read.
+    """
+    if found.describes_itself and given:
+        told = "" if found.config is None else f", by its {found.config}"
+        raise ValueError(
+            f"{found.option}config says how to build a checkpoint of the original, but "
+            f"{found.path} needs none{told}; leave it out"
+        )
+    if found.is_exported:
+        return Config()
+    if not found.describes_itself and not given:
+        what = "a weights file" if found.kind == "weights" else "a checkpoint"
+        raise ValueError(
+            f"{found.name}: {found.path} is {what}, which needs its {found.option}config"
+        )
+    chosen = found.config or given
+    return chosen if isinstance(chosen, Config) else load_config(cast("Path", chosen))
+
+
+def weights_of(found: Found, config: Config, asked: str | None) -> str:
+    """Returns which weights are meant: "best", "last" or "average"; "": the only ones.
+
+    Raises:
+        ValueError: some are asked for where there is nothing to choose.
+    """
+    wants = config.evaluation.use_moving_averages
+    if found.kind == "run":
+        there = (found.path / f"average{_WEIGHTS[0]}").is_file()
+        return asked or ("average" if wants and there else "best")
+    if found.kind == "original" and asked in (None, "", "average"):
+        return "average" if asked or (wants and holds_averages(found)) else ""
+    if asked:
+        instead = f"; of the original there is {found.option}weights=average"
+        raise ValueError(
+            f"{found.option}weights={asked} chooses among the files of a run folder, but "
+            f"{found.path} has only its own{instead if found.kind == 'original' else ''}"
+        )
+    return ""
+
+
+def holds_averages(found: Found) -> bool:
+    """Returns whether a checkpoint of the original has moving averages."""
+    from lstd.checkpoints import sources, tf1
+
+    return tf1.holds_averages(sources.open_source(found.path))
+
+
+def load(
+    found: Found,
+    config: Config,
+    weights: str,
+    *,
+    stateful: bool = False,
+    batch_size: int = 1,
+) -> LSTMSSD:
+    """Returns the Keras model of what is not exported, built by a config, with all weights.
+
+    Args:
+        found: where it is.
+        config: that it is built by.
+        weights: what `weights_of` returned.
+        stateful: see `lstd.build_model`.
+        batch_size: see `lstd.build_model`.
+
+    Raises:
+        ValueError: it is exported; there are no such weights; they do not fit, or lack variables.
+    """
+    if found.is_exported:
+        raise ValueError(
+            f"{found.name}: {found.path} is an exported file or no model, not a run folder, a "
+            "weights file or a checkpoint; only VideoDetector and evaluate take exported ones"
+        )
+    file = found.path / f"{weights}{_WEIGHTS[0]}" if found.kind == "run" else found.path
+    if found.kind in ("run", "weights") and not file.is_file():
+        names = sorted(path.name for path in file.parent.glob(f"*{_WEIGHTS[0]}"))
+        raise ValueError(
+            f"{file.parent}: no weights {file.name}; there are: {', '.join(names) or 'none at all'}"
+        )
+    from lstd.models.build import build_model
+    from lstd.training import resume, weights_file
+
+    model = build_model(config.model, stateful=stateful, batch_size=batch_size)
+    if found.kind == "original":
+        _fill(model, found, averages=weights == "average")
+    elif found.kind == "checkpoint":
+        resume.restore_model(model, str(file))
+    else:
+        weights_file.load(model, file)
+    return model
+
+
+def _fill(model: LSTMSSD, found: Found, *, averages: bool) -> None:
+    from lstd.checkpoints import tf1
+
+    if averages and not holds_averages(found):
+        raise ValueError(
+            f"{found.path}: holds no moving averages, which {found.option}weights=average asks for"
+        )
+    report = tf1.load_tf1_checkpoint(model, found.path, moving_averages=averages)
+    if report.missing:
+        raise ValueError(
+            f"{found.path}: {len(report.missing)} variables of the model are not in it, such as "
+            f"{report.missing[0]}; with random numbers for them it would be of no use"
+        )
+
+
+def _find_file(path: Path, name: str) -> Found:
+    """Returns what a file, or the prefix of a checkpoint, is."""
+    if path.name.endswith(_WEIGHTS[0]):
+        config = path.parent / _CONFIG
+        if path.is_file() or config.is_file():
+            return Found(path, "weights", config if config.is_file() else None, name)
+    if path.with_name(f"{path.name}.index").is_file():
+        if not _are_of_a_run(path.parent):
+            return Found(path, "original", None, name)
+        return Found(path, "checkpoint", path.absolute().parent.parent / _CONFIG, name)
+    if not path.exists():
+        close = _OF_A_CHECKPOINT.sub("?", close_neighbour(path))
+        raise NoModelError(f"{name}: no file or folder {path}{close}")
+    if path.suffix in (".index", ".meta") or ".data-" in path.name:
+        prefix = path.with_name(path.name.rpartition(".")[0])
+        raise ValueError(f"{name}: {path} is one file of a checkpoint; give their prefix, {prefix}")
+    return Found(path, "original" if path.suffix == ".npz" else "tflite", None, name)
+
+
+def _are_of_a_run(checkpoints: Path) -> bool:
+    checkpoints = checkpoints.absolute()
+    return checkpoints.name == "checkpoints" and (checkpoints.parent / _CONFIG).is_file()
+
+
+def _newest_checkpoint(folder: Path) -> str | None:
+    """Returns the prefix of the newest checkpoint in a folder."""
+    import tensorflow as tf
+
+    from lstd.checkpoints import sources
+    from lstd.training import resume
+
+    if _are_of_a_run(folder):
+        return resume.last_checkpoint(folder)
+    with sources.reading(folder / "checkpoint", "list of checkpoints"):
+        return cast("str | None", tf.train.latest_checkpoint(str(folder)))

@@ -1,0 +1,23 @@
+"""Names that are close to what somebody wrote, as the end of a sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def close_name(word: str, names: Iterable[str], *, most: int = 3) -> str:
+    """Returns `; did you mean a or b?`, "" where no name is close."""
+    close = difflib.get_close_matches(word, list(names), n=most, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def close_neighbour(path: Path) -> str:
+    """Returns the same of a path that is not there, from the names in its folder."""
+    try:
+        names = [str(entry.name) for entry in path.parent.iterdir()]
+    except OSError:
+        return f": there is no folder {path.parent}"
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""
