@@ -21,7 +21,7 @@ import tflite_speed
 
 import lstd
 from lstd.base.types import LSTMState
-from lstd.export import flatbuffer, interpreters
+from lstd.export import file_format, interpreters
 from lstd.export import quantization as quantizations
 from lstd.export.lite import fused_memory
 
@@ -54,7 +54,7 @@ def main() -> None:
                     times.setdefault(name, []).append(statistics.median(each))
         print(f"\n{quantization}")
         for name, own in times.items():
-            (point,) = flatbuffer.entry_points(contents[name]).values()
+            (point,) = file_format.entry_points(contents[name]).values()
             (outside,) = interpreters.outside_delegate(contents[name]).values()
             print(
                 f"{name:25} {len(point.operators):3} operators, {len(outside):2} outside, "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import mmap
 import os
 import signal
 import subprocess
@@ -50,14 +49,10 @@ def check(path: str | os.PathLike[str], *, first_run: str = "") -> None:
 
 @functools.lru_cache(maxsize=16)
 def _check(path: Path, name: Path, first_run: str, _: tuple[int, ...]) -> None:
-    with path.open("rb") as file:
-        if file.read(8)[4:] != tflite_metadata.IDENTIFIER:
-            raise ValueError(f"{name}: this is not a TFLite file")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            try:
-                whole = tflite_metadata.is_whole(content)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+    try:
+        whole = tflite_metadata.is_whole(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if whole is False and not first_run:
         raise ValueError(
             f"{name}: damaged, or changed after lstd-export wrote it: the checksum inside is not "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import tflite_metadata
-from lstd.export import comparison, fidelity, flatbuffer, interpreters, postprocessing_op
+from lstd.export import comparison, fidelity, file_format, interpreters, postprocessing_op
 from lstd.export.fidelity import Fidelity
 from lstd.export.interpreters import Step
 from lstd.export.module import ExportModule
@@ -63,7 +63,7 @@ def require_postprocessing(content: bytes, module: Described) -> None:
     """
     expected = postprocessing_op.attributes(module.options) if module.options else {}
     number = module.form.unroll_length if module.options else 0
-    found = flatbuffer.entry_points(content)
+    found = file_format.entry_points(content)
     _require_entry_points(found, module.entry_points)
     for name, entry_point in found.items():
         ops = [op for op in entry_point.operators if op.name == postprocessing_op.NAME]
@@ -101,7 +101,7 @@ def require_own_outputs(content: bytes) -> None:
     Raises:
         ExportCheckError: names the entry point and the outputs.
     """
-    for name, entry_point in flatbuffer.entry_points(content).items():
+    for name, entry_point in file_format.entry_points(content).items():
         given = set(entry_point.inputs.values())
         same = [output for output, at in entry_point.outputs.items() if at in given]
         if same:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstd.base import documents, tflite_damage, tflite_metadata
-from lstd.export import flatbuffer, interpreters, own_file, streams
+from lstd.export import file_format, interpreters, own_file, streams
 from lstd.export import foreign_file as foreign
-from lstd.export.findings import IMPOSSIBLE, Finding, first_line
+from lstd.export.findings import Finding, first_line
 from lstd.export.names import STATE_OUTPUTS
 from lstd.export.own_file import Expected
 
@@ -57,7 +57,7 @@ def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspectio
     try:
         interpreter = interpreters.make(content, xnnpack=True)
         described = tuple(foreign.described(interpreter))
-        names = list(flatbuffer.entry_points(content))
+        names = list(file_format.entry_points(content))
     except (ValueError, RuntimeError, LookupError, TypeError, struct.error) as error:
         raise ValueError(f"{path}: damaged, or not runnable here: {first_line(error)}") from None
     facts = _facts(path, content)
@@ -67,19 +67,9 @@ def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspectio
                 f"{path}: its entry points are {', '.join(names) or 'none'}, not those of lstd "
                 "(large and small, step, or clip), so that it cannot be compared with a model"
             )
-        findings = [
-            *foreign.findings(content, frames=frames),
-            *(Finding(name, IMPOSSIBLE, "not an export of lstd") for name in _ONLY_OURS),
-        ]
-        return Inspection(len(content), described, tuple(findings))
+        return Inspection(len(content), described, (foreign.run_random(interpreter, frames),))
     findings = list(own_file.findings(path, content, facts, expected=expected, frames=frames))
     return Inspection(len(content), described, tuple(findings))
-
-
-_ONLY_OURS = (
-    *("metadata", "facts", "post-processing", "state carried", "CompiledModel"),
-    *("golden frame", "Keras"),
-)
 
 
 def _looks_like_ours(interpreter: Any, names: list[str]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lstd.base import tflite_damage
 from lstd.base.quiet import quiet
-from lstd.export import flatbuffer
+from lstd.export import file_format
 
 Step = Callable[..., dict[str, np.ndarray]]
 """Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""
@@ -104,7 +104,7 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     """
     interpreter = make(content, xnnpack=xnnpack)
     found = {}
-    for name, entry_point in flatbuffer.entry_points(content).items():
+    for name, entry_point in file_format.entry_points(content).items():
         _run_on_zeros(interpreter, name)
         found[name] = _hidden(interpreter, entry_point)
     return found
@@ -120,7 +120,7 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     """
     interpreter = make(content, xnnpack=True)
     found = {}
-    for name, point in flatbuffer.entry_points(content).items():
+    for name, point in file_format.entry_points(content).items():
         _run_on_zeros(interpreter, name)
         operators = point.operators
         made = {tensor for operator in operators for tensor in operator.outputs}
@@ -138,7 +138,7 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _is_idle(operator: flatbuffer.Operator, seen: set[int]) -> bool:
+def _is_idle(operator: file_format.Operator, seen: set[int]) -> bool:
     """Returns whether one that no other feeds costs nothing, or cannot be judged."""
     return operator.name == "DEQUANTIZE" or seen.issuperset(operator.outputs)
 
@@ -154,7 +154,7 @@ def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bo
         names: of the operator's first inputs.
         xnnpack: whether the file runs with the delegate.
     """
-    points = flatbuffer.entry_points(content)
+    points = file_format.entry_points(content)
     read = {name: [op.inputs for op in _by_frame(one, operator)] for name, one in points.items()}
     # The memory of what the first of several has read may hold something else at the end.
     interpreter = make(content, xnnpack=xnnpack, keep=any(len(each) > 1 for each in read.values()))
@@ -172,7 +172,7 @@ def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bo
     return run
 
 
-def _by_frame(point: flatbuffer.EntryPoint, name: str) -> list[flatbuffer.Operator]:
+def _by_frame(point: file_format.EntryPoint, name: str) -> list[file_format.Operator]:
     """Returns the operators of that name in the order in which what they write is joined."""
     found = [operator for operator in point.operators if operator.name == name]
     if len(found) < 2:
@@ -184,20 +184,13 @@ def _by_frame(point: flatbuffer.EntryPoint, name: str) -> list[flatbuffer.Operat
     raise ValueError(f"what the operators {name} write is not joined in one place")
 
 
-def hidden_in_main_graph(content: bytes) -> int:
-    """Returns the same for the first subgraph of a file that may have no entry points."""
-    interpreter = make(content, xnnpack=True)
-    interpreter.allocate_tensors()
-    return _hidden(interpreter, flatbuffer.main_graph(content))
-
-
 def _run_on_zeros(interpreter: Any, entry_point: str) -> None:
     runner = interpreter.get_signature_runner(entry_point)
     inputs = runner.get_input_details().items()
     runner(**{name: np.zeros(detail["shape"], detail["dtype"]) for name, detail in inputs})
 
 
-def _hidden(interpreter: Any, entry_point: flatbuffer.EntryPoint) -> int:
+def _hidden(interpreter: Any, entry_point: file_format.EntryPoint) -> int:
     return sum(
         not all(
             _is_allocated(interpreter, tensor, entry_point.subgraph) for tensor in operator.outputs

@@ -9,12 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.base import tflite_metadata
+from lstd.base import documents, tflite_metadata
 from lstd.export import (
     check,
     fidelity,
-    flatbuffer,
-    flatbuffer_edit,
+    file_format,
     interpreters,
     metadata,
     postprocessing_op,
@@ -133,12 +132,16 @@ def _write(
     )
     facts["self_check"]["compiled_model"] = compiled
     final = tflite_metadata.embed(content, metadata.as_text(facts))
-    hidden = _check_final(final, module, facts)
+    if not tflite_metadata.is_whole(final):
+        raise ExportCheckError("the metadata cannot be read back out of the .tflite")
+    facts = documents.from_json(tflite_metadata.read_from(final) or "", source=path.name, kind=dict)
+    check.require_postprocessing(final, module)
+    hidden = check.require_delegate(final)
     path.write_bytes(final)
     metadata.write(metadata.with_checksum(facts, final), path.with_suffix(".json"))
     operators = {
         name: OperatorCount(len(entry_point.operators), hidden[name])
-        for name, entry_point in flatbuffer.entry_points(final).items()
+        for name, entry_point in file_format.entry_points(final).items()
     }
     return ExportReport(
         path, len(final), tuple(module.entry_points), differences, operators, found, outside
@@ -173,18 +176,6 @@ def _converting(plan: Plan) -> str:
     )
 
 
-def _check_final(final: bytes, module: Reference, facts: dict[str, Any]) -> dict[str, int]:
-    """Raises unless the file with metadata is, but for these, the one that was checked.
-
-    Returns what `check.require_delegate` does.
-    """
-    text = tflite_metadata.read_from(final)
-    if text != metadata.as_text(facts) or not tflite_metadata.payload_matches(facts, final):
-        raise ExportCheckError("the metadata cannot be read back out of the .tflite")
-    check.require_postprocessing(final, module)
-    return check.require_delegate(final)
-
-
 def convert(saved_model: str, module: Reference, *, plan: Plan = FROM_SAVED_MODEL) -> bytes:
     """Returns the `.tflite` of the module's entry points, from a SavedModel of them.
 
@@ -211,4 +202,4 @@ def convert(saved_model: str, module: Reference, *, plan: Plan = FROM_SAVED_MODE
         return content
     # The converter forgets `detections_per_class`; the op would then take 100, whatever was asked.
     attributes = postprocessing_op.attributes(module.options)
-    return flatbuffer_edit.with_options(content, postprocessing_op.NAME, attributes)
+    return file_format.with_options(content, postprocessing_op.NAME, attributes)

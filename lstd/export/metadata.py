@@ -18,7 +18,7 @@ from lstd.base import tflite_metadata
 from lstd.base.version import __version__
 from lstd.base.whole_file import write_whole
 from lstd.config import schedule_names
-from lstd.export import comparison, flatbuffer, golden, postprocessing_op
+from lstd.export import comparison, file_format, golden, postprocessing_op
 from lstd.export import reference as references
 from lstd.export.form import clip_schedule
 from lstd.export.interpreters import Step
@@ -100,7 +100,7 @@ _PROSE = {
 
 def contradictions(told: dict[str, Any], described: DescribedExport, content: bytes) -> list[str]:
     """Returns where metadata differ from the file that they are in, a phrase each."""
-    points = flatbuffer.signatures(content)
+    points = file_format.signatures(content)
     found = list(_differences(told, {**_facts_of_any(described), "entry_points": points}))
     inputs = next(iter(points.values()), {}).get("inputs", {})
     for section, name in (("input", references.image_input(described.form)), ("state", "lstm_c")):
@@ -182,7 +182,7 @@ def _with_positions(facts: dict[str, Any], content: bytes | None) -> dict[str, A
     """Returns the entry points with what a runtime that knows no signatures counts by."""
     if content is None:
         return {}
-    points = flatbuffer.signatures(content)
+    points = file_format.signatures(content)
     told = facts["entry_points"]
     return {"entry_points": {name: {**told[name], **point} for name, point in points.items()}}
 

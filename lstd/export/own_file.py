@@ -15,7 +15,7 @@ from lstd.export import (
     class_names,
     comparison,
     fidelity,
-    flatbuffer,
+    file_format,
     golden,
     interpreters,
     metadata,
@@ -95,8 +95,9 @@ def _metadata(path: Path, content: bytes, facts: dict[str, Any] | None) -> str:
     if facts is None:
         raise _Impossible("there are none, neither inside nor beside the file")
     inside = tflite_metadata.read_from(content) is not None
-    if inside and not tflite_metadata.payload_matches(facts, content):
-        raise ValueError("payload_sha256 inside is not that of the bytes behind the metadata")
+    whole = tflite_metadata.is_whole(content)
+    if inside and not (tflite_metadata.payload_matches(facts, content) if whole is None else whole):
+        raise ValueError("the checksum inside is not that of the file")
     beside = path.with_suffix(".json")
     if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
         return "inside the file, the checksum of the rest is right; none beside it"
@@ -155,7 +156,7 @@ def _postprocessing(content: bytes, described: DescribedExport | None) -> str:
 
 def _delegate(content: bytes) -> str:
     hidden = check.require_delegate(content)
-    total = {name: len(one.operators) for name, one in flatbuffer.entry_points(content).items()}
+    total = {name: len(one.operators) for name, one in file_format.entry_points(content).items()}
     return "XNNPACK runs at least " + ", ".join(
         f"{number} of {total[name]} operators of {name}" for name, number in hidden.items()
     )
@@ -179,7 +180,7 @@ def _stream(content: bytes, described: DescribedExport | None, frames: int) -> s
 
 def _require_inputs(content: bytes, described: DescribedExport) -> None:
     """Raises where metadata speak of other inputs, whose sizes may be without end."""
-    points = flatbuffer.signatures(content)
+    points = file_format.signatures(content)
     if set(points) != set(described.entry_points):
         raise ValueError(
             f"the metadata tell of the entry points {', '.join(described.entry_points) or 'none'}, "

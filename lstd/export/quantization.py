@@ -9,8 +9,8 @@
 
 Whatever is chosen, the image and the state go in and come out in float32, and so do the detections:
 each entry point has its own scales, and a state handed between them in int8 would drift. The first
-convolution of an int8 file is in float32, see `first_convolution`. A float16 file allows its reader
-to compute in float16, where the processor can.
+convolution of an int8 file is in float32, see `file_format.first_convolution`. A float16 file
+allows its reader to compute in float16, where the processor can.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.export import first_convolution, flatbuffer, flatbuffer_edit
+from lstd.export import file_format
 from lstd.export.names import STATE_OUTPUTS
 
 QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
@@ -78,15 +78,14 @@ def converted(converter: Any, quantization: str, samples: Samples | None) -> byt
         return converter.convert()
     # Of weights in int8 beside values in float, XNNPACK runs dense convolutions only. The depthwise
     # ones, a small part of the weights, get float weights again.
-    return flatbuffer_edit.with_float_weights(converter.convert(), "DEPTHWISE_CONV_2D")
+    return file_format.with_float_weights(converter.convert(), "DEPTHWISE_CONV_2D")
 
 
 def _state_outputs(content: bytes) -> list[str]:
     """Returns the names of what writes the state: in int8 the small network would round it."""
-    model = flatbuffer.model_of(content)
     return [
-        model.Subgraphs(point.subgraph).Tensors(point.outputs[name]).Name().decode()
-        for point in flatbuffer.entry_points(content).values()
+        point.tensor_name(point.outputs[name])
+        for point in file_format.entry_points(content).values()
         for name in STATE_OUTPUTS
         if name in point.outputs
     ]
@@ -102,6 +101,6 @@ def _in_int8(converter: Any) -> bytes:
     )
     measured = debugger.calibrated_model
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_nodes=[*first_convolution.names(measured), *_state_outputs(measured)]
+        denylisted_nodes=[*file_format.first_convolution(measured), *_state_outputs(measured)]
     )
-    return flatbuffer_edit.with_float_inputs(debugger.get_nondebug_quantized_model(), STATE_OUTPUTS)
+    return file_format.with_float_inputs(debugger.get_nondebug_quantized_model(), STATE_OUTPUTS)

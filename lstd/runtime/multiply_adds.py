@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from lstd.base import tflite_metadata
 
 FIRST = ""
 """Stands for the first subgraph of a file, which is what runs where there are no signatures."""
@@ -35,24 +36,17 @@ def count(path: str | os.PathLike[str]) -> dict[str, Cost]:
         ValueError: it is damaged.
         ImportError: neither LiteRT nor TensorFlow is installed.
     """
-    schema = _schema()
     try:
-        model = schema.Model.GetRootAs(Path(path).read_bytes(), 0)
-        subgraphs = {FIRST: 0}
-        for index in range(model.SignatureDefsLength()):
-            signature = model.SignatureDefs(index)
-            subgraphs[signature.SignatureKey().decode()] = signature.SubgraphIndex()
-        return {name: _cost(schema, model, subgraph) for name, subgraph in subgraphs.items()}
-    except (struct.error, IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: damaged: {error}") from None
-
-
-def _schema() -> Any:
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError:
-        from tensorflow.lite.python import schema_py_generated as schema
-    return schema
+        with tflite_metadata.damage_refused():
+            model = tflite_metadata.model_of(Path(path).read_bytes())
+            subgraphs = {FIRST: 0}
+            for index in range(model.SignatureDefsLength()):
+                signature = model.SignatureDefs(index)
+                subgraphs[signature.SignatureKey().decode()] = signature.SubgraphIndex()
+            schema = tflite_metadata.schema()
+            return {name: _cost(schema, model, subgraph) for name, subgraph in subgraphs.items()}
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _cost(schema: Any, model: Any, subgraph: int) -> Cost:

@@ -246,7 +246,7 @@ def test_a_folder_without_permission_is_one_sentence(
 def test_an_export_that_fails_its_check_keeps_the_old_one(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    edit = bundle.lite_file.flatbuffer_edit
+    edit = bundle.lite_file.file_format
     monkeypatch.setattr(edit, "with_options", lambda content, *_: content)
     output = tmp_path / "out"
     output.mkdir()

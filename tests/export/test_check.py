@@ -11,7 +11,7 @@ from lstd.config.model_config import PostprocessingConfig
 from lstd.export import (
     check,
     comparison,
-    flatbuffer_edit,
+    file_format,
     interpreters,
     postprocessing_op,
     streams,
@@ -146,14 +146,14 @@ def test_a_file_without_the_op_is_found(module: ExportModule) -> None:
 def test_a_missing_attribute_is_found(module: ExportModule, content: bytes) -> None:
     attributes = postprocessing_op.attributes(module.options)
     del attributes["y_scale"]
-    changed = flatbuffer_edit.with_options(content, postprocessing_op.NAME, attributes)
+    changed = file_format.with_options(content, postprocessing_op.NAME, attributes)
     with pytest.raises(ExportCheckError, match="lacks the right y_scale"):
         check.check_tflite(changed, module)
 
 
 def test_a_wrong_attribute_is_found(module: ExportModule, content: bytes) -> None:
     attributes = {**postprocessing_op.attributes(module.options), "nms_iou_threshold": 0.3}
-    changed = flatbuffer_edit.with_options(content, postprocessing_op.NAME, attributes)
+    changed = file_format.with_options(content, postprocessing_op.NAME, attributes)
     with pytest.raises(ExportCheckError, match="lacks the right nms_iou_threshold"):
         check.require_postprocessing(changed, module)
 

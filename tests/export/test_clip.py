@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.checkpoints import tf1
-from lstd.export import flatbuffer, interpreters, postprocessing_op
+from lstd.export import file_format, interpreters, postprocessing_op
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from lstd.export.names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
@@ -72,7 +72,7 @@ def test_shapes_have_a_row_for_each_frame_and_the_op_stands_once_for_each() -> N
     assert found["detection_boxes"].shape == (3, 8, 4)
     assert found["detection_scores"].shape == found["detection_classes"].shape == (3, 8)
     assert found["num_detections"].shape == (3,)
-    operators = flatbuffer.entry_points(content)["clip"].operators
+    operators = file_format.entry_points(content)["clip"].operators
     assert [op.name for op in operators].count(postprocessing_op.NAME) == 3
 
 

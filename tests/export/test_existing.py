@@ -115,7 +115,7 @@ def test_a_foreign_file_with_a_json_beside_stays_foreign(tmp_path: Path) -> None
     converter = tf.lite.TFLiteConverter.from_concrete_functions([plain.get_concrete_function()])
     path.write_bytes(converter.convert())
     path.with_suffix(".json").write_text('{"labels": ["a"]}')
-    assert _verdicts(existing.inspect(path))["metadata"] == "not possible"
+    assert _verdicts(existing.inspect(path)) == {"random frames": "ok"}
 
 
 def test_attributes_other_than_the_metadata_say_are_found(lite: Path) -> None:
@@ -249,12 +249,10 @@ def _foreign(path: Path, *, nan: bool = False) -> Path:
     return path
 
 
-def test_a_foreign_file_is_run_and_the_rest_is_called_impossible(tmp_path: Path) -> None:
+def test_a_foreign_file_is_run(tmp_path: Path) -> None:
     path = _foreign(tmp_path / "a.tflite")
     found = existing.inspect(path, frames=3)
-    verdicts = _verdicts(found)
-    assert verdicts["random frames"] == verdicts["delegate"] == "ok"
-    assert verdicts["golden frame"] == verdicts["Keras"] == "not possible"
+    assert _verdicts(found) == {"random frames": "ok"}
     assert any("picture" in line for line in found.entry_points)
     with pytest.raises(ValueError, match="cannot be compared with a model"):
         existing.inspect(path, expected=Expected(TinyModel()))
@@ -283,7 +281,7 @@ def test_a_file_without_signatures_is_run() -> None:
     [
         (b"a text that is no model", "this is not a TFLite file"),
         (b"", "this is not a TFLite file"),
-        (b"\x1c\0\0\0TFL3" + bytes(200), "this TFLite file is damaged"),
+        (b"\x1c\0\0\0TFL3" + bytes(200), "damaged"),
     ],
 )
 def test_what_is_no_model_is_refused(content: bytes, message: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from lstd.export import flatbuffer_edit, postprocessing_op
+from lstd.export import file_format, postprocessing_op
 from lstd.export.postprocessing_op import PostprocessingOptions
 from tests.export import oracle
 
@@ -111,7 +111,7 @@ def _convert(options: PostprocessingOptions, folder: Path) -> bytes:
     tf.saved_model.save(tf.Module(), str(folder), signatures={"step": step})
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["step"])
     converter.allow_custom_ops = True
-    return flatbuffer_edit.with_options(
+    return file_format.with_options(
         converter.convert(), postprocessing_op.NAME, postprocessing_op.attributes(options)
     )
 

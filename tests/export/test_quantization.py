@@ -17,8 +17,7 @@ from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
     check,
     fidelity,
-    flatbuffer,
-    flatbuffer_edit,
+    file_format,
     interpreters,
     lite_file,
     lite_plan,
@@ -235,9 +234,9 @@ def test_detections_must_be_those_of_the_files_own_scores(
 def test_weights_of_depthwise_convolutions_become_float_again() -> None:
     """The file runs as before, and its other weights stay int8."""
     content, converted = _dynamic_file()
-    changed = flatbuffer_edit.with_float_weights(content, "DEPTHWISE_CONV_2D")
+    changed = file_format.with_float_weights(content, "DEPTHWISE_CONV_2D")
     assert len(changed) > len(content)
-    assert flatbuffer_edit.with_float_weights(changed, "DEPTHWISE_CONV_2D") == changed
+    assert file_format.with_float_weights(changed, "DEPTHWISE_CONV_2D") == changed
     image = np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 128)).astype(np.float32)
     expected = converted(image)
     for xnnpack in (True, False):
@@ -269,7 +268,7 @@ def _dynamic_file() -> tuple[bytes, Any]:
 
 
 def _operators(content: bytes, name: str) -> set[str]:
-    return {operator.name for operator in flatbuffer.entry_points(content)[name].operators}
+    return {operator.name for operator in file_format.entry_points(content)[name].operators}
 
 
 @pytest.mark.slow
@@ -300,7 +299,7 @@ def test_forms_of_the_cell_are_the_model_and_differ_in_their_operators(tmp_path:
     numbers = {}
     for cell in ("fused", "separate"):
         report = export_tflite(model, tmp_path / f"{cell}.tflite", cell=cell)  # it checks itself
-        points = flatbuffer.entry_points(report.path.read_bytes())
+        points = file_format.entry_points(report.path.read_bytes())
         numbers[cell] = len(points["large"].operators)
         assert json.loads((tmp_path / f"{cell}.json").read_text())["cell"] == cell
     assert numbers["fused"] < numbers["separate"] - 20

@@ -18,8 +18,7 @@ from lstd.base.types import LSTMState
 from lstd.export import (
     comparison,
     existing,
-    flatbuffer,
-    flatbuffer_edit,
+    file_format,
     interpreters,
     loaded,
     reference,
@@ -109,10 +108,8 @@ def test_no_tensor_is_both_input_and_output_and_compiled_model_computes_the_same
     path = tmp_path / "a.tflite"
     export_tflite(TinyModel(), path, quantization=quantization, representative_data=data, **options)
     content = path.read_bytes()
-    model = flatbuffer.model_of(content)
-    for number in range(model.SubgraphsLength()):
-        graph = model.Subgraphs(number)
-        assert not {*graph.InputsAsNumpy()} & {*graph.OutputsAsNumpy()}
+    for point in file_format.entry_points(content).values():
+        assert not {*point.graph.inputs} & {*point.graph.outputs}
     described = loaded.DescribedExport(json.loads(path.with_suffix(".json").read_text()), where="")
     state = dict.fromkeys(("lstm_c", "lstm_h"), np.full(described.state_shape, 0.3, np.float32))
     with interpreters.compiled_step(content) as compiled:
@@ -146,7 +143,7 @@ def test_a_state_handed_through_as_it_came_is_not_exported(
 def test_a_state_rounded_by_the_small_network_is_not_exported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(flatbuffer_edit, "with_float_inputs", lambda content, outputs: content)
+    monkeypatch.setattr(file_format, "with_float_inputs", lambda content, outputs: content)
     with pytest.raises(ValueError, match="lstm_h_out of small is not what came in"):
         export_tflite(
             TinyModel(),

@@ -88,7 +88,7 @@ def test_an_op_without_its_attributes_is_not_exported(
 ) -> None:
     """The converter drops detections_per_class, so this file would ignore what was asked."""
     monkeypatch.setattr(
-        lite_file.flatbuffer_edit, "with_options", lambda content, name, options: content
+        lite_file.file_format, "with_options", lambda content, name, options: content
     )
     with pytest.raises(ValueError, match="lacks the right detections_per_class"):
         export_tflite(TinyModel(), tmp_path / "tiny.tflite")
