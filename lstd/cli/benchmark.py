@@ -23,42 +23,34 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from lstd.cli import common
+from lstd.base.progress import Progress
+from lstd.cli import app, common
 
 if TYPE_CHECKING:
     from lstd.runtime.benchmark import Subject, Times
 
-_COUNTS = {
-    "turns": (5, 1, "Turns of each model."),
-    "frames": (50, 1, "Frames in a turn, rounded up to whole clips and periods of the schedule."),
-    "warm_up": (10, 0, "Calls of each network before the first turn."),
+FLAGS: app.Flags = {
+    **common.flags("model", "config", "schedule"),
+    "against": app.text("A second model or any .tflite, which takes turns with it."),
+    "against_schedule": app.text(
+        "Schedule of the second one. Empty: the first one's, where it has two networks."
+    ),
+    "threads": app.whole("CPU threads to use; 0: one for each core.", 1, least=0),
+    "turns": app.whole("Turns of each model.", 5, least=1),
+    "frames": app.whole(
+        "Frames in a turn, rounded up to whole clips and periods of the schedule.", 50, least=1
+    ),
+    "warm_up": app.whole("Calls of each network before the first turn.", 10, least=0),
+    "peak": app.switch("Measure the machine's peak as well.", default=True),
+    "json": app.text("File to write everything to as JSON."),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-benchmark`."""
-    values = flags.FlagValues()
-    common.define(values, "model", "config", "schedule")
-    flags.DEFINE_string(
-        "against",
-        "",
-        "A second model or any .tflite, which takes turns with it.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "against_schedule",
-        "",
-        "Schedule of the second one. Empty: the first one's, where it has two networks.",
-        flag_values=values,
-    )
-    common.define(values, "threads", threads=1)
-    for name, (default, lowest, text) in _COUNTS.items():
-        flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=values)
-    flags.DEFINE_bool("peak", True, "Measure the machine's peak as well.", flag_values=values)
-    flags.DEFINE_string("json", "", "File to write everything to as JSON.", flag_values=values)
-    return common.run(
+    return app.run(
         _benchmark,
-        values,
+        FLAGS,
         program="lstd-benchmark",
         description=__doc__,
         required=["model"],
@@ -88,7 +80,7 @@ def _benchmark(values: flags.FlagValues) -> None:
     peaks, unknown = _peaks(subjects, threads=threads) if given["peak"] else ({}, {})
     everything = [*subjects, *peaks.values()]
     total = given["turns"] * len(everything)
-    with common.Progress("measuring", total=total, unit="turns") as report:
+    with Progress("measuring", total=total, unit="turns") as report:
         times = benchmark.measure(
             everything,
             turns=given["turns"],

@@ -6,65 +6,39 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from lstd.cli import common
+from lstd.cli import app, common
 
 if TYPE_CHECKING:
-    from lstd.data.problems import Policy, Report
+    from lstd.data.problems import Policy
     from lstd.data.sources import Source
 
-
-def define(values: flags.FlagValues, *, problems: bool = True) -> None:
-    """Adds the flags of a data set, and of the answers to its problems."""
-    common.define(values, "input")
-    flags.DEFINE_string(
-        "format", "", "Format of --input; empty: found out by content.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "subset", "", "Part of the data set, such as train or val.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "images", "", "Folder or video with the pictures, if not as usual.", flag_values=values
-    )
-    flags.DEFINE_bool("stills", False, "Every image is a video of its own.", flag_values=values)
-    flags.DEFINE_bool(
-        "folders", False, "The images of a folder are a video (yolo, coco).", flag_values=values
-    )
-    flags.DEFINE_string(
-        "label_map",
-        "",
+FLAGS: app.Flags = {
+    "input": app.text("File or folder to read."),
+    "format": app.text("Format of --input; empty: found out by content."),
+    "subset": app.text("Part of the data set, such as train or val."),
+    "images": app.text("Folder or video with the pictures, if not as usual."),
+    "stills": app.switch("Every image is a video of its own."),
+    "folders": app.switch("The images of a folder are a video (yolo, coco)."),
+    "label_map": app.text(
         "Class names in class order: a label map of the original, or one name a line. Empty: those "
-        "of the data set.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "videos", "", "File with the names of the videos to take, one a line.", flag_values=values
-    )
-    if problems:
-        define_problems(values)
-
-
-def define_problems(values: flags.FlagValues) -> None:
-    """Adds the flags of the answers to problems."""
-    flags.DEFINE_multi_string(
-        "on_problem",
-        [],
+        "of the data set."
+    ),
+    "videos": app.text("File with the names of the videos to take, one a line."),
+}
+PROBLEMS: app.Flags = {
+    "on_problem": app.repeated(
         "Answer to a kind of problem, kind=error, kind=repair or kind=skip, such as "
-        "box_inverted=repair; any number of times. docs/data.md lists them.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "problems",
-        "",
-        "Answer to all other kinds that have it: error, repair or skip. Empty: each its own.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "max_boxes",
-        0,
+        "box_inverted=repair; any number of times. docs/data.md lists them."
+    ),
+    "problems": app.text(
+        "Answer to all other kinds that have it: error, repair or skip. Empty: each its own."
+    ),
+    "max_boxes": app.whole(
         "Boxes that a frame may have; more are the problem too_many_boxes. 0: any number.",
-        lower_bound=0,
-        flag_values=values,
-    )
+        0,
+        least=0,
+    ),
+}
 
 
 def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
@@ -81,10 +55,9 @@ def source_of(values: flags.FlagValues, *, skip_damaged: bool) -> Source:
     from lstd.base import documents, label_map
     from lstd.data import readers, source_checks, sources
 
-    labels = label_map.load(values.label_map) if values.label_map else ()
     source = readers.open(
         values.input,
-        labels=labels,
+        labels=label_map.load(values.label_map) if values.label_map else (),
         format=values.format,
         subset=values.subset,
         images=values.images,
@@ -113,17 +86,10 @@ def policy_of(values: flags.FlagValues) -> Policy:
     from lstd.data import problems
 
     policy = problems.policy(values.on_problem, default=values.problems)
-    if not values.max_boxes and any(
-        text.partition("=")[0].strip() == "too_many_boxes" for text in values.on_problem
-    ):
+    kinds = [text.partition("=")[0].strip() for text in values.on_problem]
+    if not values.max_boxes and "too_many_boxes" in kinds:
         raise ValueError(
             "--on_problem: too_many_boxes means nothing without --max_boxes, which says how many "
             "are too many"
         )
     return policy
-
-
-def print_report(report: Report) -> None:
-    """Says on stdout what was repaired or left out."""
-    for line in report.lines():
-        print(line)

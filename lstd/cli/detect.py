@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base.close_names import close_neighbour
-from lstd.cli import common
+from lstd.base.progress import Progress
+from lstd.cli import app, common
 
 if TYPE_CHECKING:
     from lstd.any_model.open_model import Opened
@@ -34,53 +35,36 @@ if TYPE_CHECKING:
 
 VIDEO_NAME = "detections.mp4"
 JSON_LINES_NAME = "detections.jsonl"
-_INTERRUPTED = 130
+
+
+FLAGS: app.Flags = {
+    **common.flags("model", "config"),
+    "input": app.text(
+        "Video file, folder of .jpg or .png images, number of a camera (0), or address (rtsp://...)."
+    ),
+    **common.flags("output_directory", "schedule", "threads"),
+    "async": app.switch(
+        "The small network answers every frame, the large one runs in a thread of its own."
+    ),
+    "delay": app.whole(
+        "With --async: no thread, the large network's state of frame t arrives at t + delay.",
+        least=1,
+    ),
+    "min_score": app.number(
+        "Detections below it are neither drawn nor listed.", 0.5, least=0, most=1
+    ),
+    "max_frames": app.whole("Stop after so many frames.", least=1),
+    "labels": app.text(
+        "File with the names of the classes: a label map, or one name a line. Empty: the model's."
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-detect`."""
-    values = flags.FlagValues()
-    common.define(values, "model", "config")
-    flags.DEFINE_string(
-        "input",
-        "",
-        "Video file, folder of .jpg or .png images, number of a camera (0), or address (rtsp://...).",
-        flag_values=values,
-    )
-    common.define(values, "output_directory", "schedule", "threads")
-    flags.DEFINE_bool(
-        "async",
-        False,
-        "The small network answers every frame, the large one runs in a thread of its own.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "delay",
-        None,
-        "With --async: no thread, the large network's state of frame t arrives at t + delay.",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "min_score",
-        0.5,
-        "Detections below it are neither drawn nor listed.",
-        lower_bound=0.0,
-        upper_bound=1.0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "max_frames", None, "Stop after so many frames.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_string(
-        "labels",
-        "",
-        "File with the names of the classes: a label map, or one name a line. Empty: the model's.",
-        flag_values=values,
-    )
-    return common.run(
+    return app.run(
         _detect,
-        values,
+        FLAGS,
         program="lstd-detect",
         description=__doc__,
         required=["model", "input", "output_directory"],
@@ -107,7 +91,7 @@ def _detect(values: flags.FlagValues) -> int:
         max_frames = given["max_frames"]
         lengths = [length for length in (reader.info.num_frames, max_frames) if length]
         total = min(lengths) if lengths else None
-        with common.Progress("detecting", total=total, unit="frames") as report:
+        with Progress("detecting", total=total, unit="frames") as report:
             summary = detect_video(
                 detector,
                 reader,
@@ -123,7 +107,7 @@ def _detect(values: flags.FlagValues) -> int:
             file=sys.stderr,
         )
     _print(summary, detector, paths=paths, min_score=given["min_score"])
-    return _INTERRUPTED if summary.interrupted else common.OK
+    return app.INTERRUPTED if summary.interrupted else app.OK
 
 
 def _source(text: str) -> str:

@@ -11,6 +11,7 @@ from absl import flags
 
 from lstd.any_model import open_model
 from lstd.any_model.open_model import Found
+from lstd.base.progress import Progress
 from lstd.cli import common, eval_options, eval_write
 from lstd.cli.eval_options import Options
 from lstd.cli.eval_write import Result
@@ -121,9 +122,7 @@ def _run(
     def note(frame: Frame) -> None:
         seen.add(frame.frame_id[0])
 
-    with common.Progress(
-        label, total=_num_frames(split, values.max_frames), unit="frames"
-    ) as progress:
+    with Progress(label, total=_num_frames(split, values.max_frames), unit="frames") as progress:
         numbers = evaluate.evaluate(
             subject.detector,
             dataset,

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base.close_names import close_neighbour
-from lstd.cli import common, export_check, export_flags, export_model, representative_data
+from lstd.cli import app, common, export_check, export_flags, export_model, representative_data
 from lstd.cli.export_flags import LIMITS
 
 if TYPE_CHECKING:
@@ -59,10 +59,8 @@ _WAYS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    values = flags.FlagValues()
-    export_flags.define(values)
     common.end_quietly()  # LiteRT's CompiledModel, of the self-check
-    return common.run(_run, values, program="lstd-export", description=__doc__, argv=argv)
+    return app.run(_run, export_flags.FLAGS, program="lstd-export", description=__doc__, argv=argv)
 
 
 def _run(values: flags.FlagValues) -> None:

@@ -6,10 +6,7 @@ import re
 import sys
 from typing import Any
 
-from absl import flags
-
 from lstd.base import label_map
-from lstd.base.close_names import close_name
 from lstd.base.whole_file import disk_is_full
 
 # Optional packages, by the module whose import fails -> the extra that brings it.
@@ -23,7 +20,6 @@ _EXTRAS = {
     "supervision": "tracking",
     "apache_beam": "beam",
 }
-
 _TENSORFLOW_HINTS = {
     "ResourceExhaustedError": "out of memory, smaller batches or clips need less: ",
     "disk": "the disk is full: ",
@@ -31,7 +27,6 @@ _TENSORFLOW_HINTS = {
     "NotFoundError": "not found: ",
     "PermissionDeniedError": "not allowed: ",
 }
-
 _LONGEST = 3000  # a value of the user's may be of any length
 
 # What of a TensorFlow message speaks of its graph: {{function_node x}}, [[{{node x}}]], [Op:x].
@@ -48,36 +43,15 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, MemoryError):
         return _one_line(f"out of memory, smaller batches or clips need less {error}")
     if isinstance(error, OSError):
-        where = f"{_text(error.filename)}: " if error.filename is not None else ""
-        return _one_line(where + reason(error))
+        name = error.filename
+        name = name.decode(errors="replace") if isinstance(name, bytes) else name
+        return _one_line(("" if name is None else f"{name}: ") + reason(error))
     if isinstance(error, ValueError):
         # What shows a picture of folders says so; all else is one sentence.
         if getattr(error, "keep_lines", False):
             return "\n".join(label_map.shown(line) for line in str(error).split("\n"))
         return _one_line(str(error))
     return _tensorflow(error)
-
-
-def flag_sentence(error: flags.Error, values: flags.FlagValues, *, program: str) -> str:
-    """Returns what is wrong with a flag, with the close matches, in one line."""
-    more = f"({program} --help lists the flags)"
-    if isinstance(error, flags.UnrecognizedFlagError):
-        close = close_name(error.flagname, [name for name in values if len(name) > 1])
-        return f"unknown flag --{error.flagname}{close} {more}"
-    found = re.match(r"flag --(\w+)=(.*?): (.*)", str(error), re.DOTALL)
-    if not found:
-        return f"{_one_line(str(error))} {more}"
-    name, value, problem = found.groups()
-    if name not in values:
-        return f"{_one_line(str(error))} {more}"
-    choices = getattr(values[name].parser, "enum_values", None)
-    if choices:
-        problem = f"expected one of {', '.join(choices)}{close_name(value, choices)}"
-    elif problem.startswith("invalid literal for int()"):
-        problem = "expected a whole number"
-    elif problem.startswith("could not convert string to float"):
-        problem = "expected a number"
-    return _one_line(f"--{name}={value}: {problem}")
 
 
 def reason(error: OSError) -> str:
@@ -99,7 +73,7 @@ def _tensorflow(error: Exception) -> str | None:
     tensorflow: Any = sys.modules.get("tensorflow")  # if it is not loaded, this is not its error
     if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
         return None
-    kind = type(error).__name__ if not disk_is_full(error) else "disk"
+    kind = "disk" if disk_is_full(error) else type(error).__name__
     text = _GRAPH_MARKS.sub(" ", str(error.message or ""))
     told = [line for line in text.splitlines() if line.strip() and not _GRAPH_LINE.match(line)]
     what = _one_line(told[0] if told else kind)
@@ -111,7 +85,3 @@ def _tensorflow(error: Exception) -> str | None:
 def _one_line(text: str) -> str:
     text = label_map.shown(" ".join(text.split())) or "it failed, and said nothing about why"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text)} characters)"
-
-
-def _text(filename: Any) -> str:
-    return filename.decode(errors="replace") if isinstance(filename, bytes) else str(filename)

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from lstd.cli import common
-from lstd.tf1.load_config import load_config
+from lstd.cli import app, common
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
@@ -29,38 +28,29 @@ if TYPE_CHECKING:
 _DRY_BATCHES = 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code of `lstd-train`."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    values = flags.FlagValues()
-    common.define(values, "config")
-    flags.DEFINE_list(
-        "input",
-        [],
-        "TFRecord files, or data sets as they are (docs/data.md), * and ? allowed, with commas "
-        "between them; default: the config's data.train.input_path.",
-        flag_values=values,
-    )
-    common.define(values, "output_directory", "set", "config_override", "resume")
-    flags.DEFINE_bool(
-        "dry_run",
-        False,
-        "Two batches through everything that a training does; leaves nothing behind.",
-        flag_values=values,
-    )
-    common.define(values, "threads")
-    flags.DEFINE_enum(
-        "distribution",
-        None,
-        ["none", "mirrored", "multi_worker"],  # config.Distribution, which would import TensorFlow
+FLAGS: app.Flags = {
+    **common.flags("config"),
+    "input": common.data_flag("data.train.input_path"),
+    **common.flags("output_directory", "set", "config_override", "resume"),
+    "dry_run": app.switch(
+        "Two batches through everything that a training does; leaves nothing behind."
+    ),
+    **common.flags("threads"),
+    "distribution": app.choice(
         "Devices to train on: mirrored, all GPUs of this machine; multi_worker, those of all "
         "machines that TF_CONFIG names, on each of which this command is started; default: the "
         "config's train.distribution.",
-        flag_values=values,
-    )
-    return common.run(
+        ["none", "mirrored", "multi_worker"],  # config.Distribution, which would import TensorFlow
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code of `lstd-train`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return app.run(
         lambda values: _train(values, ["lstd-train", *arguments]),
-        values,
+        FLAGS,
         program="lstd-train",
         description=__doc__,
         required=["output_directory"],
@@ -98,10 +88,8 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
         ValueError: no config is known, or it cannot be used.
     """
     known = folder / "config.yaml"
-    if values.config:
-        config = common.config_of(values)
-    elif values.resume and known.is_file():
-        config = common.overridden(load_config(known), values)
+    if values.config or (values.resume and known.is_file()):
+        config = common.config_of(values, default=known)
     elif values.resume:
         raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
     else:

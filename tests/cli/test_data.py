@@ -276,7 +276,7 @@ def test_synthesize_writes_shards_that_inspect_reads(tmp_path, capsys):
         (["inspect", "--input=made", "--videos=none.txt"], "none.txt names no video"),
         (["validate", "--input=.", "--on_problem=box_inverted"], "is not problem=answer"),
         (["validate", "--input=made", "--problems=ignore"], "'ignore' is no answer to problems"),
-        (["validate", "--input=made", "--examples=-1"], "--examples=-1: -1 is not"),
+        (["validate", "--input=made", "--examples=-1"], "--examples=-1: expected a whole"),
         (["convert", "--input=nowhere", "--output_directory=out"], "nowhere: there is no such"),
         (["convert", "--input=."], "--output_directory must be given"),
         (["convert", "--input=.", "--output_directory=out", "--formt=mot"], "did you mean format"),

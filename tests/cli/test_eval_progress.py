@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from lstd.cli import common
+from lstd.base.progress import Progress
 from lstd.cli import eval as eval_command
+from lstd.cli import eval_run
 from lstd.data import sequence_example
 from tests.cli import eval_inputs
 from tests.runtime import fake_exports
@@ -32,12 +33,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """What the progress writes, to a clock by which every batch takes a second."""
-    stream, real, ticks = Terminal(), common.Progress, itertools.count()
+    stream, real, ticks = Terminal(), Progress, itertools.count()
 
-    def progress(label: str, **settings: Any) -> common.Progress:
+    def progress(label: str, **settings: Any) -> Progress:
         return real(label, stream=stream, clock=lambda: float(next(ticks)), **settings)
 
-    monkeypatch.setattr(common, "Progress", progress)
+    monkeypatch.setattr(eval_run, "Progress", progress)
     return stream
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from lstd.cli.progress import Progress, clock_text, progress
+from lstd.base.progress import Progress, clock_text, progress
 
 
 class Clock:

@@ -1,0 +1,341 @@
+"""How a command runs: its flags from one table, its help, and what it says when something fails.
+
+A command module holds its docstring (the help text), a table of its flags, and two functions:
+
+    FLAGS = {
+        **common.flags("config", "set", "output_directory"),
+        "postprocessing": switch("Boxes come out decoded.", default=True),
+    }
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        return app.run(_export, FLAGS, program="lstd-export", description=__doc__, argv=argv)
+
+    def _export(values: flags.FlagValues) -> None:
+        ...                                    # imports TensorFlow here, so that --help is quick
+
+Flags live in a FlagValues of the call, never in absl's global one: commands can be imported and
+run side by side in one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import os
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from lstd.base import limits
+from lstd.base.close_names import close_name
+from lstd.base.quiet import quiet
+from lstd.base.version import __version__
+from lstd.cli import failures
+
+OK = 0
+FAILED = 2
+INTERRUPTED = 130
+
+_WIDTH = 90
+_EXIT_CODES = (
+    "Exit codes: 0 done; 2 a flag, a file or the data cannot be used, or a check failed, and "
+    "stderr says what to do; 130 stopped by Ctrl-C."
+)
+
+
+class Flag(NamedTuple):
+    """A flag of a table; the functions below make them.
+
+    Attributes:
+        kind: "text", "switch", "list", "repeated", "whole", "number" or "choice".
+        help: what it does.
+        default: None: nothing is chosen.
+        choices: that there are.
+        least: of a number.
+        most: of a number.
+        alias: another name.
+        short: a letter.
+    """
+
+    kind: str
+    help: str
+    default: Any = None
+    choices: Sequence[str] = ()
+    least: float = -math.inf
+    most: float = math.inf
+    alias: str = ""
+    short: str = ""
+
+
+Flags = Mapping[str, Flag]
+
+
+def text(help: str, default: str = "", *, alias: str = "") -> Flag:
+    """Returns a flag that takes any text."""
+    return Flag("text", help, default, alias=alias)
+
+
+def switch(help: str, *, default: bool | None = False, short: str = "") -> Flag:
+    """Returns a flag that is given or not, or as `--noflag`."""
+    return Flag("switch", help, default, short=short)
+
+
+def several(help: str, default: Sequence[str] = ()) -> Flag:
+    """Returns a flag of values with commas between them."""
+    return Flag("list", help, list(default))
+
+
+def repeated(help: str) -> Flag:
+    """Returns a flag that may be given any number of times."""
+    return Flag("repeated", help, [])
+
+
+def whole(
+    help: str, default: int | None = None, *, least: float = -math.inf, most: float = math.inf
+) -> Flag:
+    """Returns a flag that takes a whole number."""
+    return Flag("whole", help, default, least=least, most=most)
+
+
+def number(
+    help: str, default: float | None = None, *, least: float = -math.inf, most: float = math.inf
+) -> Flag:
+    """Returns a flag that takes a number."""
+    return Flag("number", help, default, least=least, most=most)
+
+
+def choice(help: str, choices: Sequence[str], default: str | None = None) -> Flag:
+    """Returns a flag that takes one of some words."""
+    return Flag("choice", help, default, choices)
+
+
+_OF_ALL: Flags = {
+    "help": switch("This text.", short="h"),
+    "version": switch("Versions of lstd and TensorFlow."),
+    "version_report": switch("Versions, machine, devices and settings, for a bug report."),
+}
+
+
+def run(
+    main: Callable[[flags.FlagValues], int | None],
+    table: Flags,
+    *,
+    program: str,
+    description: str | None = None,
+    required: Collection[str] = (),
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Returns the exit code of a command: parses the flags, calls `main`, explains what failed.
+
+    A flag or value that cannot be used, and every ValueError, OSError, missing extra or TensorFlow
+    error out of `main`, becomes one sentence on stderr and exit code 2. LSTD_DEBUG=1 shows the
+    traceback too. Other exceptions are bugs of ours and go through. Ctrl-C gives 130; a reader of
+    our output that closed the pipe ends the command quietly.
+
+    Args:
+        main: gets the parsed flags; returns None or an exit code.
+        table: the command's flags by name, in the order of its help.
+        program: the command's name, such as "lstd-train".
+        description: for `--help`; the module's docstring.
+        required: names of flags without which the command cannot run.
+        argv: arguments without the program's name; None: those of the process.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The process was started without it.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with _plain_warnings(program):
+            values = parse(table, arguments, program=program, required=required)
+            if values.help:
+                print(_help_text({**table, **_OF_ALL}, program, description or "", required))
+                code: int | None = OK
+            elif values.version:
+                print(_version_text(program))
+                code = OK
+            else:
+                _import_tensorflow_quietly()
+                code = _report() if values.version_report else main(values)
+            sys.stdout.flush()  # here, where a closed pipe can still be caught
+            return code or OK
+    except KeyboardInterrupt:
+        more = "; what is done is kept for --resume" if "resume" in table else ""
+        print(f"\n{program}: stopped{more}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _leave_stdout()
+        return 141  # 128 + SIGPIPE, as the shell counts it
+    except Exception as error:
+        told = failures.sentence(error)
+        if told is None:
+            raise
+        if os.environ.get("LSTD_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        print(f"{program}: error: {told}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _leave_stdout()
+        return FAILED
+
+
+def parse(
+    table: Flags, arguments: Sequence[str], *, program: str, required: Collection[str] = ()
+) -> flags.FlagValues:
+    """Returns the values of the flags.
+
+    Raises:
+        ValueError: an unknown flag or a bad value (with the close matches), an argument without a
+            flag, or a required flag that is missing.
+    """
+    values = flags.FlagValues()
+    for name, flag in {**table, **_OF_ALL}.items():
+        _define(values, name, flag)
+    try:
+        _, *rest = values([program, *arguments])
+    except flags.UnrecognizedFlagError as error:
+        close = close_name(error.flagname, [name for name in values if len(name) > 1])
+        raise ValueError(
+            f"unknown flag --{error.flagname}{close} ({program} --help lists the flags)"
+        ) from None
+    except flags.Error as error:
+        raise ValueError(str(error).removeprefix("flag ")) from None
+    if any(values[name].value for name in ("help", "version", "version_report")):
+        return values
+    if rest:
+        raise ValueError(
+            f"unexpected argument {rest[0]!r}; every value follows its flag, as in "
+            f"--flag {rest[0]} ({program} --help lists the flags)"
+        )
+    for name in table:
+        limits.check(name, values[name].value, flag="--")
+    missing = [f"--{name}" for name in required if not values[name].value]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} must be given ({program} --help says more)")
+    return values
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a number or one of several words, and says what was expected."""
+
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def parse(self, argument: Any) -> Any:
+        flag = self._flag
+        if flag.kind == "choice":
+            if argument not in flag.choices:
+                close = close_name(argument, flag.choices)
+                raise ValueError(f"expected one of {', '.join(flag.choices)}{close}")
+            return argument
+        expected = "a whole number" if flag.kind == "whole" else "a number"
+        if flag.least > -math.inf:
+            expected += f" of at least {flag.least:g}"
+        if flag.most < math.inf:
+            expected += f"{' and' if flag.least > -math.inf else ' of'} at most {flag.most:g}"
+        try:
+            value = int(argument) if flag.kind == "whole" else float(argument)
+        except (ValueError, OverflowError):
+            raise ValueError(f"expected {expected}") from None
+        if not flag.least <= value <= flag.most:  # nor is NaN
+            raise ValueError(f"expected {expected}")
+        return value
+
+
+def _define(values: flags.FlagValues, name: str, flag: Flag) -> None:
+    make: Any = {
+        "text": flags.DEFINE_string,
+        "switch": flags.DEFINE_bool,
+        "list": flags.DEFINE_list,
+        "repeated": flags.DEFINE_multi_string,
+    }.get(flag.kind)
+    if make is None:
+        flags.DEFINE(_Parser(flag), name, flag.default, flag.help, flag_values=values)
+    else:
+        short = {"short_name": flag.short} if flag.short else {}
+        make(name, flag.default, flag.help, flag_values=values, **short)
+    if flag.alias:
+        flags.DEFINE_alias(flag.alias, name, flag_values=values)
+
+
+def _help_text(table: Flags, program: str, description: str, required: Collection[str] = ()) -> str:
+    """Returns the description, all flags in the order of their table, and the exit codes."""
+    entries = [_entry(name, flag, required=name in required) for name, flag in table.items()]
+    exit_codes = textwrap.fill(_EXIT_CODES, _WIDTH)
+    parts = [description.strip(), f"Flags of {program}:", "\n".join(entries), exit_codes]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _entry(name: str, flag: Flag, *, required: bool) -> str:
+    """Returns one flag: its names and kind, then its help and default, indented."""
+    if flag.kind == "switch":
+        names = f"--[no]{name}" if flag.default else f"--{name}"
+    else:
+        kinds = {"list": "A,B,...", "whole": "NUMBER", "number": "NUMBER"}
+        names = f"--{name} {'|'.join(flag.choices) or kinds.get(flag.kind, 'VALUE')}"
+    names = f"-{flag.short}, {names}" if flag.short else names
+    names += f" (also --{flag.alias})" if flag.alias else ""
+    told = flag.help
+    if flag.kind != "switch" and flag.default not in (None, "", []):
+        default = flag.default
+        told += f" (default: {','.join(default) if isinstance(default, list) else default})"
+    told += " Required." if required else ""
+    body = textwrap.fill(told, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"  {names}\n{body}"
+
+
+def _version_text(program: str) -> str:
+    parts = [f"{program} {__version__}"]
+    for name in ("tensorflow", "tf-keras"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            parts.append(f"{name} {metadata.version(name)}")
+    return ", ".join(parts)
+
+
+def _report() -> int:
+    from lstd.cli import environment
+
+    print(environment.report())
+    return OK
+
+
+@contextlib.contextmanager
+def _plain_warnings(program: str) -> Iterator[None]:
+    """Shows a warning as a sentence, without the line of code that gave it."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, *where: Any) -> str:
+        return f"{program}: warning: {message}\n"
+
+    if os.environ.get("LSTD_DEBUG") != "1":
+        warnings.formatwarning = plain  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
+def _import_tensorflow_quietly() -> None:
+    """Imports TensorFlow, where it is installed, without its greeting.
+
+    The greeting comes from C++ before the logging is set up; no setting of 2.21 silences it.
+    """
+    if "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1":
+        return
+    if importlib.util.find_spec("tensorflow") is not None:  # what runs a .tflite can do without
+        with quiet():
+            import tensorflow  # noqa: F401
+
+
+def _leave_stdout() -> None:
+    """Points stdout to nowhere, so that the interpreter's last flush does not complain."""
+    with contextlib.suppress(OSError, ValueError):  # a stdout without a file, as in a notebook
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
