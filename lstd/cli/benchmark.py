@@ -15,6 +15,7 @@ known for a .tflite, a run folder and a checkpoint, not for a SavedModel.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from lstd.base.progress import Progress
 from lstd.cli import app, common
 
 if TYPE_CHECKING:
-    from lstd.runtime.benchmark import Subject, Times
+    from lstd.runtime.benchmark import Subject
 
 FLAGS: app.Flags = {
     **common.flags("model", "config", "schedule"),
@@ -59,46 +60,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _benchmark(values: flags.FlagValues) -> None:
-    import json
-
     from lstd.base.whole_file import write_whole
     from lstd.config import schedule_names
-    from lstd.runtime import benchmark, benchmark_report
+    from lstd.runtime import benchmark, benchmark_subjects
 
-    given = values.flag_values_dict()
-    if given["against_schedule"] and not given["against"]:
+    if values.against_schedule and not values.against:
         raise ValueError("--against_schedule belongs to --against, which is not given")
     for flag in ("schedule", "against_schedule"):
-        if given[flag]:
-            schedule_names.check(given[flag], where=f"--{flag}")
-    path = common.file_to_write(given["json"], flag="--json") if given["json"] else None
+        if values[flag].value:
+            schedule_names.check(str(values[flag].value), where=f"--{flag}")
+    path = common.file_to_write(values.json, flag="--json") if values.json else None
     for flag in ("model", "against"):
-        if path is not None and given[flag] and Path(given[flag]).resolve() == path.resolve():
+        if path is not None and Path(str(values[flag].value)).resolve() == path.resolve():
             raise ValueError(f"--json: {path} is what --{flag} reads; give another name")
-    threads = given["threads"] or os.cpu_count() or 1
+    threads = values.threads or os.cpu_count() or 1
     subjects = _subjects(values, threads=threads)
-    peaks, unknown = _peaks(subjects, threads=threads) if given["peak"] else ({}, {})
+    data_types = [subject.data_type for subject in subjects] if values.peak else []
+    peaks, unknown = benchmark_subjects.of_peaks(data_types, threads=threads)
     everything = [*subjects, *peaks.values()]
-    total = given["turns"] * len(everything)
-    with Progress("measuring", total=total, unit="turns") as report:
+    with Progress("measuring", total=values.turns * len(everything), unit="turns") as report:
         times = benchmark.measure(
             everything,
-            turns=given["turns"],
-            frames=given["frames"],
-            warm_up=given["warm_up"],
+            turns=values.turns,
+            frames=values.frames,
+            warm_up=values.warm_up,
             progress=report.advance,
         )
-    against: Times | None = times[1] if len(subjects) > 1 else None
-    facts = benchmark_report.describe(
-        times[0],
-        against,
+    facts = benchmark.describe(
+        times[: len(subjects)],
         dict(zip(peaks, times[len(subjects) :], strict=True)),
-        ratio=None if against is None else benchmark.ratio(against, times[0]),
-        peak_unknown=unknown,
+        unknown,
         threads=threads,
-        warm_up=given["warm_up"],
+        warm_up=values.warm_up,
     )
-    print(benchmark_report.table(facts))
+    print(benchmark.table(facts))
     if path is not None:
         write_whole(path, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         print(f"written: {path}")
@@ -111,13 +106,12 @@ def _subjects(values: flags.FlagValues, *, threads: int) -> list[Subject]:
         return [first]
     schedule = values.against_schedule or None
     second = _subject(values, "against", schedule=schedule, threads=threads)
-    if not values.against_schedule and len(second.calls) > 1 and first.schedule:
+    if schedule is None and second.schedule and first.schedule:
         second = second._replace(schedule=first.schedule)
+    both = [first, second]
     if second.name == first.name and first.schedule != second.schedule:
-        first, second = (
-            each._replace(name=f"{each.name} {each.schedule}") for each in (first, second)
-        )
-    return [first, second]
+        return [each._replace(name=f"{each.name} {each.schedule}") for each in both]
+    return both
 
 
 def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threads: int) -> Subject:
@@ -137,24 +131,6 @@ def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threa
         threads=threads,
         counted=counted,
     )
-
-
-def _peaks(
-    subjects: Sequence[Subject], *, threads: int
-) -> tuple[dict[str, Subject], dict[str, str]]:
-    """Returns the large convolution in each data type that is needed, or why there is none."""
-    from lstd.runtime import benchmark_subjects
-
-    found: dict[str, Subject] = {}
-    unknown: dict[str, str] = {}
-    for data_type in dict.fromkeys(subject.data_type for subject in subjects if subject.data_type):
-        try:
-            found[data_type] = benchmark_subjects.of_peak(data_type, threads=threads)
-        except ImportError:
-            unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
-        except ValueError as error:
-            unknown[data_type] = str(error)
-    return found, unknown
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""How long networks take: several models in turns, in one process."""
+"""How long networks take: several models in turns, in one process, as numbers and as a table."""
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata as packages
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.base import processor
 from lstd.config import schedule_names
 from lstd.runtime import network_schedule
 
@@ -38,40 +42,12 @@ class Subject(NamedTuple):
 
     def order(self, num_frames: int) -> list[str]:
         """Returns the calls of a turn: whole clips, and whole periods of the schedule."""
-        num_frames = -(-(self.frames or num_frames) // self.frames_per_call)
-        if not self.schedule or len(self.calls) == 1:
-            return [next(iter(self.calls))] * num_frames
+        num_calls = -(-(self.frames or num_frames) // self.frames_per_call)
+        if not self.schedule:
+            return [next(iter(self.calls))] * num_calls
         period = (schedule_names.skip_of(self.schedule) or 0) + 1
-        rounded = -(-num_frames // period) * period
-        return [
-            network_schedule.network_of(self.schedule, number, seed=0) for number in range(rounded)
-        ]
-
-
-class Timing(NamedTuple):
-    """Milliseconds of one network, or of all frames under the schedule."""
-
-    frames: int
-    average_ms: float
-    median_ms: float
-    p95_ms: float
-    worst_ms: float
-
-
-class Ratio(NamedTuple):
-    """How many times as long one subject takes as another, on the average frame.
-
-    Attributes:
-        median: over the turns.
-        lowest: of a turn.
-        highest: of a turn.
-        turns: all of them.
-    """
-
-    median: float
-    lowest: float
-    highest: float
-    turns: tuple[float, ...]
+        numbers = range(-(-num_calls // period) * period)
+        return [network_schedule.network_of(self.schedule, number, seed=0) for number in numbers]
 
 
 class Times(NamedTuple):
@@ -80,30 +56,31 @@ class Times(NamedTuple):
     subject: Subject
     turns: list[list[tuple[str, float]]]
 
-    def timings(self) -> dict[str, Timing]:
-        """Returns the timing of each network that ran, then of the schedule where there are two."""
-        rows = [row for turn in self.turns for row in turn]
-        networks = [name for name in self.subject.calls if any(name == ran for ran, _ in rows)]
-        each = self.subject.frames_per_call
-        found = {name: _timing([ms for ran, ms in rows if ran == name], each) for name in networks}
-        if self.subject.schedule and len(self.subject.calls) > 1:
-            found[self.subject.schedule] = _timing([ms for _, ms in rows], each)
-        return found
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Returns ms and multiply-adds of each network that ran, then those under the schedule."""
+        every = [call for turn in self.turns for call in turn]
+        rows = {name: [call for call in every if call[0] == name] for name in self.subject.calls}
+        if self.subject.schedule:
+            rows[self.subject.schedule] = every
+        return {name: self._row(calls) for name, calls in rows.items() if calls}
 
-    def averages_ms(self) -> list[float]:
+    def average_ms(self) -> list[float]:
         """Returns the average frame of each turn."""
         return [statistics.fmean(ms for _, ms in turn) for turn in self.turns]
 
-    def multiply_adds(self) -> dict[str, float]:
-        """Returns those of an average frame, for the rows of `timings` where they are known."""
-        known: dict[str, float] = {
-            name: done / self.subject.frames_per_call
-            for name, done in self.subject.multiply_adds.items()
+    def _row(self, calls: list[tuple[str, float]]) -> dict[str, Any]:
+        each, known = self.subject.frames_per_call, self.subject.multiply_adds
+        times = [ms for _, ms in calls]
+        is_known = all(name in known for name, _ in calls)
+        done = statistics.fmean(known[name] for name, _ in calls) / each if is_known else None
+        return {
+            "frames": len(times) * each,
+            "average_ms": statistics.fmean(times),
+            "median_ms": statistics.median(times),
+            "p95_ms": float(np.percentile(times, 95)),
+            "worst_ms": max(times),
+            "multiply_adds": None if done is None else round(done),
         }
-        rows = [ran for turn in self.turns for ran, _ in turn]
-        if self.subject.schedule and all(ran in known for ran in rows):
-            known[self.subject.schedule] = statistics.fmean(known[ran] for ran in rows)
-        return {name: known[name] for name in self.timings() if name in known}
 
 
 def measure(
@@ -133,30 +110,149 @@ def measure(
                 call()
     results = [Times(subject, []) for subject in subjects]
     for turn in range(turns):
-        for result in results if turn % 2 == 0 else reversed(results):
+        for subject, done in results if turn % 2 == 0 else reversed(results):
             rows = []
-            for network in result.subject.order(frames):
-                call = result.subject.calls[network]
+            for network in subject.order(frames):
+                call = subject.calls[network]
                 started = clock()
                 call()
-                milliseconds = (clock() - started) * 1e3
-                rows.append((network, milliseconds / result.subject.frames_per_call))
-            result.turns.append(rows)
+                rows.append((network, (clock() - started) * 1e3 / subject.frames_per_call))
+            done.append(rows)
             progress()
     return results
 
 
-def ratio(of: Times, to: Times) -> Ratio:
-    """Returns how many times as long `of` takes as `to`, from turns that stood side by side."""
-    each = [a / b for a, b in zip(of.averages_ms(), to.averages_ms(), strict=True)]
-    return Ratio(statistics.median(each), min(each), max(each), tuple(each))
+def describe(
+    models: Sequence[Times],
+    peaks: Mapping[str, Times],
+    peak_unknown: Mapping[str, str],
+    *,
+    threads: int,
+    warm_up: int,
+) -> dict[str, Any]:
+    """Returns everything that was measured, ready for JSON.
+
+    Args:
+        models: what was timed; a ratio is that of the second to the first, turn by turn.
+        peaks: the large convolution by data type.
+        peak_unknown: why the peak of a data type is not known.
+        threads: that each had.
+        warm_up: calls of each network before the first turn.
+    """
+    versions = {"Python": platform.python_version()}
+    for name in ("lstd", "ai-edge-litert", "tensorflow"):
+        try:
+            versions[name] = packages.version(name)
+        except packages.PackageNotFoundError:
+            continue
+    peak_of = {}
+    for data_type, times in peaks.items():
+        row = times.rows()["run"]
+        rate = round(row["multiply_adds"] / (row["median_ms"] / 1e3))
+        peak_of[data_type] = {"multiply_adds_per_second": rate, "median_ms": row["median_ms"]}
+    facts: dict[str, Any] = {
+        "machine": {
+            "processor": processor.name(),
+            "cores": os.cpu_count(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "versions": versions,
+        },
+        "threads": threads,
+        "turns": len(models[0].turns),
+        "warm_up_calls": warm_up,
+        "peak": peak_of,
+        "models": [_facts_of(times, peak_of, peak_unknown) for times in models],
+    }
+    if len(models) > 1:
+        averages = [times.average_ms() for times in models]
+        ratios = [second / first for first, second in zip(*averages, strict=True)]
+        facts["ratio"] = {
+            "is": f"average frame of {models[1].subject.name} / of {models[0].subject.name}",
+            "median": statistics.median(ratios),
+            "lowest": min(ratios),
+            "highest": max(ratios),
+            "turns": ratios,
+        }
+    return facts
 
 
-def _timing(times_ms: list[float], frames_per_call: int) -> Timing:
-    return Timing(
-        frames=len(times_ms) * frames_per_call,
-        average_ms=statistics.fmean(times_ms),
-        median_ms=statistics.median(times_ms),
-        p95_ms=float(np.percentile(times_ms, 95)),
-        worst_ms=max(times_ms),
-    )
+def _facts_of(
+    times: Times, peak_of: Mapping[str, Any], peak_unknown: Mapping[str, str]
+) -> dict[str, Any]:
+    subject, rows = times.subject, times.rows()
+    if any(row["multiply_adds"] is None for row in rows.values()):
+        unknown = "its multiply-adds are not known"
+    elif not subject.data_type:
+        unknown = "the data type in which it computes is not known"
+    else:
+        unknown = peak_unknown.get(subject.data_type, "the peak was not measured")
+    peak = peak_of.get(subject.data_type)
+    for name, row in rows.items():
+        row["share_of_peak"] = None
+        if peak and row["multiply_adds"] is not None:
+            # The median of a network; under a schedule there are two kinds of frames, so the mean.
+            ms = row["average_ms" if name == subject.schedule else "median_ms"]
+            row["share_of_peak"] = (
+                row["multiply_adds"] * 1e3 / ms / peak["multiply_adds_per_second"]
+            )
+    facts = {
+        "name": subject.name,
+        "schedule": subject.schedule or None,
+        "data_type": subject.data_type or None,
+        "frames_per_call": subject.frames_per_call,
+        "rows": rows,
+    }
+    if any(row["share_of_peak"] is None for row in rows.values()):
+        facts["share_of_peak_unknown"] = unknown
+    return facts
+
+
+def table(facts: Mapping[str, Any]) -> str:
+    """Returns the facts of `describe` as text for people."""
+    machine, threads = facts["machine"], facts["threads"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {versions}",
+        f"{threads} thread{'s' if threads > 1 else ''}; {facts['turns']} alternating turns after "
+        f"{facts['warm_up_calls']} calls of each network to warm up; milliseconds",
+    ]
+    for data_type, peak in facts["peak"].items():
+        lines.append(
+            f"peak in {data_type}: {peak['multiply_adds_per_second'] / 1e9:.1f} thousand million "
+            f"multiply-adds a second (a large 1x1 convolution, {peak['median_ms']:.2f} ms)"
+        )
+    for model in facts["models"]:
+        lines += ["", *_table_of(model)]
+    if "ratio" in facts:
+        ratio = facts["ratio"]
+        lines.append(
+            f"\n{ratio['is']}: {ratio['median']:.2f} "
+            f"({ratio['lowest']:.2f} to {ratio['highest']:.2f} over the turns)"
+        )
+    return "\n".join(lines)
+
+
+def _table_of(model: Mapping[str, Any]) -> list[str]:
+    rows = [("", "frames", "average", "median", "p95", "worst", "M multiply-adds", "of peak")]
+    for name, row in model["rows"].items():
+        done, share = row["multiply_adds"], row["share_of_peak"]
+        times = (row[f"{key}_ms"] for key in ("average", "median", "p95", "worst"))
+        rows.append(
+            (
+                name,
+                str(row["frames"]),
+                *(f"{ms:.3f}" for ms in times),
+                "?" if done is None else f"{done / 1e6:.1f}",
+                "?" if share is None else f"{100 * share:.0f} %",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [", ".join(filter(None, (model["name"], model["data_type"])))]
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(["", first.ljust(widths[0]), *cells]))
+    if model["frames_per_call"] > 1:
+        lines.append(f"  per frame; a call takes a clip of {model['frames_per_call']} of them")
+    if "share_of_peak_unknown" in model:
+        lines.append(f"  share of the peak not known: {model['share_of_peak_unknown']}")
+    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ RUN = "run"
 """The one row of a file that is not ours."""
 _VIDEO = "input_video_tensor"
 """The frames of a clip, one after the other."""
-MOST_SKIPPED = 999
+_MOST_SKIPPED = 999
 _PEAK_FRAMES = 10
 """Calls of the large convolution in a turn: each takes as long as a large network."""
 
@@ -56,79 +56,71 @@ def of_model(
     Raises:
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.
     """
-    frames_per_call = 1
     path = exported_file.in_folder(Path(model)) if isinstance(model, (str, os.PathLike)) else None
-    if path is None or not path.is_file():
+    costs: Mapping[str, int | None] = counted or {}
+    data_type, frames_per_call = peak.IN_TENSORFLOW if counted else "", 1
+    if path is None or path.is_dir():
         points, facts = exported_file.load(model, threads=threads)
         calls = _calls(points)
-        costs: dict[str, multiply_adds.Cost] = {}
     else:
-        interpreter = tflite_file.open_file(path, threads=threads)
-        signatures = interpreter.get_signature_list()
-        frames_per_call = _clip_length(interpreter, signatures)
-        facts = exported_file.Metadata()
-        if _is_ours(signatures):
-            points, facts = exported_file.load(path, threads=threads)
-            calls = _calls(points)
-        else:
-            calls = _foreign_calls(interpreter, signatures, name=name)
-            if RUN not in calls:
-                facts = exported_file.metadata_of(path)
-        costs = _costs(path, calls)
-    if RUN in calls:
-        if schedule is not None:
-            raise ValueError(
-                f"{name}: schedule {schedule} needs the entry points large and small, and this "
-                "file has none; leave the schedule out"
-            )
-        followed = ""
-    else:
-        followed = network_schedule.resolve(
-            schedule, preferred=facts.schedule, networks=tuple(calls)
+        calls, facts, frames_per_call = _of_tflite(path, threads=threads, name=name)
+        by_entry_point = multiply_adds.count(path)
+        found = {
+            network: by_entry_point[_entry_point(network, by_entry_point)] for network in calls
+        }
+        costs = {network: cost.multiply_adds for network, cost in found.items()}
+        data_type = next(iter(found.values())).data_type
+    followed = ""
+    if RUN not in calls:
+        networks = tuple(calls)
+        followed = network_schedule.resolve(schedule, preferred=facts.schedule, networks=networks)
+    elif schedule is not None:
+        raise ValueError(
+            f"{name}: schedule {schedule} needs the entry points large and small, and this file "
+            "has none; leave the schedule out"
         )
-    if (schedule_names.skip_of(followed) or 0) > MOST_SKIPPED:
+    if (schedule_names.skip_of(followed) or 0) > _MOST_SKIPPED:
         raise ValueError(
             f"{name}: a turn is whole periods of the schedule, and one of {followed} is too long; "
-            f"expected SKIP{MOST_SKIPPED} at most"
+            f"expected SKIP{_MOST_SKIPPED} at most"
         )
-    known = {key: cost.multiply_adds for key, cost in costs.items()}
     return Subject(
         name=name,
         calls=calls,
         schedule=followed if len(calls) > 1 else "",
-        multiply_adds={
-            **{key: value for key, value in known.items() if value is not None},
-            **(counted or {}),
-        },
-        data_type=next(
-            (cost.data_type for cost in costs.values()), peak.IN_TENSORFLOW if counted else ""
-        ),
+        multiply_adds={key: done for key, done in costs.items() if done is not None},
+        data_type=data_type,
         frames_per_call=frames_per_call,
     )
 
 
-def of_peak(data_type: str, *, threads: int) -> Subject:
-    """Returns the large convolution whose speed is the machine's peak.
+def of_peaks(
+    data_types: Iterable[str], *, threads: int
+) -> tuple[dict[str, Subject], dict[str, str]]:
+    """Returns the large convolution whose speed is the machine's peak, or why there is none.
 
     Args:
-        data_type: of a subject.
+        data_types: of subjects.
         threads: of TFLite; TensorFlow has as many as the process gave it.
-
-    Raises:
-        ValueError: there is none for this data type.
-        ImportError: TensorFlow, which makes it, is not installed.
     """
-    if data_type == peak.IN_TENSORFLOW:
-        call = peak.in_tensorflow()
-    else:
-        interpreter = tflite_file.of_content(peak.convolution(data_type), threads=threads)
-        call = _invoking(interpreter, name="the convolution")
-    return Subject(
-        f"peak {data_type}",
-        {RUN: call},
-        multiply_adds={RUN: peak.MULTIPLY_ADDS},
-        frames=_PEAK_FRAMES,
-    )
+    found: dict[str, Subject] = {}
+    unknown: dict[str, str] = {}
+    for data_type in dict.fromkeys(filter(None, data_types)):
+        try:
+            if data_type == peak.IN_TENSORFLOW:
+                call = peak.in_tensorflow()
+            else:
+                interpreter = tflite_file.of_content(peak.convolution(data_type), threads=threads)
+                call = _invoking(interpreter, name="the convolution")
+        except ImportError:
+            unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
+        except ValueError as error:
+            unknown[data_type] = str(error)
+        else:
+            done = {RUN: peak.MULTIPLY_ADDS}
+            name = f"peak {data_type}"
+            found[data_type] = Subject(name, {RUN: call}, multiply_adds=done, frames=_PEAK_FRAMES)
+    return found, unknown
 
 
 def _calls(points: EntryPoints) -> dict[str, Callable[[], Any]]:
@@ -147,40 +139,35 @@ def _calls(points: EntryPoints) -> dict[str, Callable[[], Any]]:
     return {network: call_of(point) for network, point in points.by_network.items()}
 
 
-def _is_ours(signatures: Mapping[str, Any]) -> bool:
-    """Returns whether a file has entry points that take a state and return detections."""
-    return any(
-        {"lstm_c_out", "detection_boxes"} <= set(signatures[key]["outputs"])
-        for key in (*NETWORKS, SINGLE)
-        if key in signatures
-    )
-
-
-def _clip_length(interpreter: Any, signatures: Mapping[str, Any]) -> int:
-    """Returns how many frames a call takes: those of a clip of ours, else 1."""
-    inputs, outputs = (signatures.get(CLIP, {}).get(kind, ()) for kind in ("inputs", "outputs"))
-    if _VIDEO not in inputs or "lstm_c_out" not in outputs:
-        return 1
-    details = interpreter.get_signature_runner(CLIP).get_input_details()
-    return int(details[_VIDEO]["shape"][0])
-
-
-def _foreign_calls(
-    interpreter: Any, signatures: Mapping[str, Any], *, name: str
-) -> dict[str, Callable[[], Any]]:
-    """Returns a call of each of our entry points without post-processing, or of any file's one."""
-    ours = [
-        key
-        for key in (*NETWORKS, SINGLE)
-        if key in signatures and "lstm_c_out" in signatures[key]["outputs"]
-    ]
-    if ours:
-        networks = {"large" if key == SINGLE else key: key for key in ours}
-        return {
-            network: _signature_call(interpreter.get_signature_runner(key))
-            for network, key in networks.items()
+def _of_tflite(
+    path: Path, *, threads: int, name: str
+) -> tuple[dict[str, Callable[[], Any]], exported_file.Metadata, int]:
+    """Returns the calls of a file, what it says of itself, and how many frames a call takes."""
+    interpreter = tflite_file.open_file(path, threads=threads)
+    signatures = interpreter.get_signature_list()
+    outputs = {key: signatures[key]["outputs"] for key in signatures}
+    ours = [key for key in (*NETWORKS, SINGLE) if "lstm_c_out" in outputs.get(key, ())]
+    if any("detection_boxes" in outputs[key] for key in ours):
+        points, facts = exported_file.load(path, threads=threads)
+        return _calls(points), facts, 1
+    if ours:  # without post-processing
+        runners = {
+            "large" if key == SINGLE else key: interpreter.get_signature_runner(key) for key in ours
         }
-    return {RUN: _invoking(interpreter, name=name)}
+        calls = {network: _signature_call(runner) for network, runner in runners.items()}
+        return calls, exported_file.metadata_of(path), 1
+    frames = 1
+    if _VIDEO in signatures.get(CLIP, {}).get("inputs", ()) and "lstm_c_out" in outputs[CLIP]:
+        details = interpreter.get_signature_runner(CLIP).get_input_details()
+        frames = int(details[_VIDEO]["shape"][0])
+    return {RUN: _invoking(interpreter, name=name)}, exported_file.Metadata(), frames
+
+
+def _entry_point(network: str, available: Mapping[str, Any]) -> str:
+    """Returns which entry point a row is of."""
+    if network == RUN:
+        return multiply_adds.FIRST
+    return network if network in available else SINGLE
 
 
 def _signature_call(runner: Any) -> Callable[[], Any]:
@@ -210,22 +197,9 @@ def _invoking(interpreter: Any, *, name: str) -> Callable[[], Any]:
 def _noise(detail: Mapping[str, Any]) -> np.ndarray:
     """Returns a value for an input: any for bytes, 0 to 1 for floats, zeros for what counts."""
     rng, shape, dtype = np.random.default_rng(0), tuple(detail["shape"]), np.dtype(detail["dtype"])
-    if dtype == np.bool_ or dtype.kind not in "fiu":
-        return np.zeros(shape, dtype)
     if dtype.kind == "f":
         return rng.random(shape).astype(dtype)
-    if dtype.itemsize > 1:  # a number of something, an index: 0 is always allowed
-        return np.zeros(shape, dtype)
-    limits = np.iinfo(dtype)
-    return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
-
-
-def _costs(path: Path, calls: Mapping[str, Any]) -> dict[str, multiply_adds.Cost]:
-    counted = multiply_adds.count(path)
-    if RUN in calls:
-        return {RUN: counted[multiply_adds.FIRST]}
-    return {
-        network: counted[network if network in counted else SINGLE]
-        for network in calls
-        if network in counted or SINGLE in counted
-    }
+    if dtype.kind in "iu" and dtype.itemsize == 1:
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+    return np.zeros(shape, dtype)  # a number of something, an index: 0 is always allowed

@@ -36,49 +36,48 @@ def count(path: str | os.PathLike[str]) -> dict[str, Cost]:
         ValueError: it is damaged.
         ImportError: neither LiteRT nor TensorFlow is installed.
     """
+    schema = tflite_metadata.schema()
     try:
         with tflite_metadata.damage_refused():
-            model = tflite_metadata.model_of(Path(path).read_bytes())
+            model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
             subgraphs = {FIRST: 0}
-            for index in range(model.SignatureDefsLength()):
-                signature = model.SignatureDefs(index)
-                subgraphs[signature.SignatureKey().decode()] = signature.SubgraphIndex()
-            schema = tflite_metadata.schema()
-            return {name: _cost(schema, model, subgraph) for name, subgraph in subgraphs.items()}
+            for signature in model.signatureDefs or ():
+                subgraphs[signature.signatureKey.decode()] = signature.subgraphIndex
+            return {name: _cost(schema, model, at) for name, at in subgraphs.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _cost(schema: Any, model: Any, subgraph: int) -> Cost:
     """Returns the cost of a subgraph."""
-    graph = model.Subgraphs(subgraph)
     names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    types = {value: name.lower() for name, value in vars(schema.TensorType).items()}
+    tensors = model.subgraphs[subgraph].tensors
     total: int | None = 0
     by_type: Counter[str] = Counter()
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
+    for operator in model.subgraphs[subgraph].operators:
+        code = model.operatorCodes[operator.opcodeIndex]
         # Old files have the number in the narrow field only.
-        name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
+        name = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
         if name not in _COUNTED:
             continue
-        places = [operator.Inputs(place) for place in range(operator.InputsLength())]
-        inputs = [graph.Tensors(place) for place in places if place >= 0]  # -1: a bias left out
-        done = _of_operator(name, inputs, graph.Tensors(operator.Outputs(0)))
-        by_type[_data_type(schema, name, inputs)] += done or 0
+        inputs = [tensors[at] for at in operator.inputs if at >= 0]  # -1: a bias left out
+        result = tensors[operator.outputs[0]]
+        is_open = any(-1 in _sizes(tensor.shapeSignature) for tensor in (*inputs[:3], result))
+        done = None if is_open else _of_operator(name, inputs, _sizes(result.shape))
+        values = inputs[2] if name == "TRANSPOSE_CONV" else inputs[0]
+        by_type[_data_type(types[values.type], types[inputs[1].type])] += done or 0
         total = None if done is None or total is None else total + done
     return Cost(total, by_type.most_common(1)[0][0] if by_type else "float32")
 
 
-def _of_operator(name: str, inputs: list[Any], output: Any) -> int | None:
-    """Returns the multiply-adds of an operator, None where a shape is open."""
-    shapes = [_shape(tensor) for tensor in (*inputs[:3], output)]
-    if any(shape is None for shape in shapes):
-        return None
-    (first, weights, *third), result = (
-        [list(shape or ()) for shape in shapes[:-1]],
-        shapes[-1] or (),
-    )
+def _sizes(numbers: Any) -> list[int]:
+    return [] if numbers is None else [int(number) for number in numbers]
+
+
+def _of_operator(name: str, inputs: list[Any], result: list[int]) -> int:
+    """Returns the multiply-adds of an operator."""
+    first, weights, *third = (_sizes(tensor.shape) for tensor in inputs[:3])
     written = math.prod(result)
     if name == "CONV_2D":  # weights [out, height, width, in of a group]
         return written * math.prod(weights[1:])
@@ -93,17 +92,7 @@ def _of_operator(name: str, inputs: list[Any], output: Any) -> int | None:
     return written * math.isqrt(inner)
 
 
-def _shape(tensor: Any) -> tuple[int, ...] | None:
-    signature = [tensor.ShapeSignature(axis) for axis in range(tensor.ShapeSignatureLength())]
-    if -1 in signature:
-        return None
-    return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
-
-
-def _data_type(schema: Any, name: str, inputs: list[Any]) -> str:
-    values = inputs[2] if name == "TRANSPOSE_CONV" else inputs[0]
-    names = {number: key.lower() for key, number in vars(schema.TensorType).items()}
-    of_values, of_weights = names[values.Type()], names[inputs[1].Type()]
+def _data_type(of_values: str, of_weights: str) -> str:
     if of_values == "float32" and of_weights != "float32":
         return "dynamic" if of_weights in ("int8", "int4") else "float32"
     return of_values

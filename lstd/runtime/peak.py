@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,21 +30,14 @@ def convolution(data_type: str) -> bytes:
         raise ValueError(f"no peak for {data_type}; expected one of {', '.join(DATA_TYPES)}")
     import tensorflow as tf
 
-    run = _function()
-
-    def samples() -> Iterator[list[np.ndarray]]:
-        for _ in range(2):
-            yield [_values()]
-
     module = tf.Module()
-    module.run = run
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [run.get_concrete_function()], module
-    )
+    module.run = _function()
+    concrete = [module.run.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, module)
     if data_type != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if data_type == "int8":
-        converter.representative_dataset = samples
+        converter.representative_dataset = lambda: iter([[_values()]] * 2)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     return bytes(converter.convert())
@@ -68,14 +61,11 @@ def _function() -> Any:
 
     rng = np.random.default_rng(0)
     weights = tf.constant(rng.normal(0.0, DEPTH**-0.5, (1, 1, DEPTH, DEPTH)), tf.float32)
-
-    @tf.function(
-        input_signature=[tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)], autograph=False
+    return tf.function(
+        lambda values: tf.nn.conv2d(values, weights, strides=1, padding="VALID"),
+        input_signature=[tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)],
+        autograph=False,
     )
-    def run(values: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(values, weights, strides=1, padding="VALID")
-
-    return run
 
 
 def _values() -> np.ndarray:

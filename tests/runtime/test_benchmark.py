@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.base import tflite_metadata
-from lstd.runtime import benchmark, benchmark_report, benchmark_subjects, peak, tflite_file
+from lstd.runtime import benchmark, benchmark_subjects, peak, tflite_file
 from lstd.runtime.benchmark import Subject
 from tests.runtime import fake_exports
 from tests.runtime.fake_exports import FakeModule
@@ -47,16 +47,20 @@ def _measure(clock: _Clock, *subjects: Subject, **settings: Any) -> list[benchma
     return benchmark.measure(subjects, clock=clock, **settings)
 
 
+def _row(times: benchmark.Times, name: str) -> list[float]:
+    """Returns frames, average, median, p95 and worst."""
+    return list(times.rows()[name].values())[:5]
+
+
 def test_rows_are_the_networks_and_the_schedule() -> None:
     clock = _Clock()
     calls = {"large": clock.taking("L", 9.0), "small": clock.taking("s", 1.0, 2.0, 6.0)}
     (times,) = _measure(clock, Subject("a", calls, "SKIP3"))
-    rows = times.timings()
-    assert list(rows) == ["large", "small", "SKIP3"]
+    assert list(times.rows()) == ["large", "small", "SKIP3"]
     assert "".join(clock.called) == "Lsss"
-    np.testing.assert_allclose(rows["large"], [1, 9, 9, 9, 9])
-    np.testing.assert_allclose(rows["small"], [3, 3, 2, 5.6, 6])
-    np.testing.assert_allclose(rows["SKIP3"], [4, 4.5, 4, 8.55, 9])
+    np.testing.assert_allclose(_row(times, "large"), [1, 9, 9, 9, 9])
+    np.testing.assert_allclose(_row(times, "small"), [3, 3, 2, 5.6, 6])
+    np.testing.assert_allclose(_row(times, "SKIP3"), [4, 4.5, 4, 8.55, 9])
 
 
 def test_turns_alternate_hold_whole_periods_and_start_after_the_warm_up() -> None:
@@ -76,7 +80,7 @@ def test_only_what_a_schedule_runs_is_in_the_table() -> None:
     clock = _Clock()
     calls = {"large": clock.taking("L", 1), "small": clock.taking("s", 1)}
     (times,) = _measure(clock, Subject("a", calls, "SMALL"))
-    assert list(times.timings()) == ["small", "SMALL"]
+    assert list(times.rows()) == ["small", "SMALL"]
 
 
 def test_ratio_is_of_the_averages_turn_by_turn() -> None:
@@ -84,9 +88,10 @@ def test_ratio_is_of_the_averages_turn_by_turn() -> None:
     fast = Subject("a", {"large": clock.taking("a", 1.0)})
     slow = Subject("b", {"large": clock.taking("b", 2.0, 3.0, 5.0)})
     first, second = _measure(clock, fast, slow, turns=3, frames=1)
-    found = benchmark.ratio(second, first)
-    np.testing.assert_allclose(found[:3], [3, 2, 5])
-    np.testing.assert_allclose(found.turns, [2, 3, 5])
+    found = benchmark.describe([first, second], {}, {}, threads=1, warm_up=0)["ratio"]
+    assert found["is"] == "average frame of b / of a"
+    np.testing.assert_allclose(found["turns"], [2, 3, 5])
+    np.testing.assert_allclose([found[key] for key in ("median", "lowest", "highest")], [3, 2, 5])
 
 
 def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
@@ -102,7 +107,7 @@ def test_share_of_peak_is_speed_over_that_of_the_convolution() -> None:
     np.testing.assert_allclose(shares, [0.5, 0.1, 260 / 6 / 100])
     assert rows["SKIP1"]["multiply_adds"] == 260
     assert facts["peak"]["float32"]["multiply_adds_per_second"] == 100_000
-    text = benchmark_report.table(facts)
+    text = benchmark.table(facts)
     assert "50 %" in text
     assert "not known" not in text
 
@@ -114,13 +119,12 @@ def test_a_clip_counts_as_its_frames() -> None:
     frame = Subject("b", {"run": clock.taking("f", 1.0)}, "", {"run": 100}, "float32")
     times, other = _measure(clock, clip, frame, frames=6)
     assert clock.called.count("c") == 2  # 8 frames, the next whole number of clips
-    np.testing.assert_allclose(times.timings()["run"], [8, 3, 3, 3.9, 4])
-    assert benchmark.ratio(times, other).median == pytest.approx(3)
+    np.testing.assert_allclose(_row(times, "run"), [8, 3, 3, 3.9, 4])
     facts = _facts(times, {"float32": other})
     row = facts["models"][0]["rows"]["run"]
     assert (row["multiply_adds"], facts["models"][0]["frames_per_call"]) == (100, 4)
     assert row["share_of_peak"] == pytest.approx(1 / 3)
-    assert "per frame; a call takes a clip of 4 of them" in benchmark_report.table(facts)
+    assert "per frame; a call takes a clip of 4 of them" in benchmark.table(facts)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +144,13 @@ def test_a_share_that_is_not_known_says_why(
     (times,) = _measure(clock, subject)
     facts = _facts(times, {}, unknown)
     assert facts["models"][0]["rows"]["run"]["share_of_peak"] is None
-    assert f"share of the peak not known: {reason}" in benchmark_report.table(facts)
+    assert f"share of the peak not known: {reason}" in benchmark.table(facts)
 
 
 def _facts(
     times: benchmark.Times, peaks: dict[str, benchmark.Times], unknown: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    return benchmark_report.describe(
-        times, None, peaks, ratio=None, peak_unknown=unknown or {}, threads=1, warm_up=0
-    )
+    return benchmark.describe([times], peaks, unknown or {}, threads=1, warm_up=0)
 
 
 def _subject(model: Any, schedule: str | None = None) -> Subject:
@@ -161,7 +163,7 @@ def test_a_file_of_ours_is_timed_by_network_and_a_model_too(exported: tuple[Path
         assert list(subject.calls) == ["large", "small"]
         assert subject.schedule == "SKIP4"
         (times,) = benchmark.measure([subject], turns=1, frames=5, warm_up=0)
-        assert times.timings()["SKIP4"].frames == 5
+        assert times.rows()["SKIP4"]["frames"] == 5
     assert _subject(exported[0]).schedule == "SKIP1"  # the JSON's
     assert _subject(exported[0]).data_type == "float32"
     assert _subject(exported[1]).multiply_adds == {}
@@ -209,8 +211,8 @@ def test_a_file_that_is_not_ours_has_one_row(other: Path) -> None:
     subject = _subject(other)
     assert subject.multiply_adds == {"run": 16 * 3 * 2}
     (times,) = benchmark.measure([subject], turns=2, frames=3, warm_up=1)
-    assert list(times.timings()) == ["run"]
-    assert times.timings()["run"].frames == 6
+    assert list(times.rows()) == ["run"]
+    assert times.rows()["run"]["frames"] == 6
     with pytest.raises(ValueError, match=r"schedule SKIP9 needs the entry points large and small"):
         _subject(other, "SKIP9")
 
@@ -220,7 +222,7 @@ def test_a_detector_of_another_project_is_timed() -> None:
     subject = _subject(PEER)
     assert subject.multiply_adds["run"] > 7e8
     (times,) = benchmark.measure([subject], turns=1, frames=1, warm_up=0)
-    assert times.timings()["run"].median_ms > 0
+    assert times.rows()["run"]["median_ms"] > 0
 
 
 def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) -> None:
@@ -270,12 +272,13 @@ def test_a_file_of_clips_says_how_many_frames_a_call_takes(tmp_path: Path) -> No
     subject = _subject(path)
     assert subject.frames_per_call == 3
     (times,) = benchmark.measure([subject], turns=1, frames=1, warm_up=0)
-    assert times.timings()["run"].frames == 3
-    assert times.multiply_adds() == {"run": 8 * 8 * 5}
+    assert times.rows()["run"]["frames"] == 3
+    assert times.rows()["run"]["multiply_adds"] == 8 * 8 * 5
 
 
 def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> None:
-    subject = benchmark_subjects.of_peak(peak.IN_TENSORFLOW, threads=1)
+    found, _ = benchmark_subjects.of_peaks([peak.IN_TENSORFLOW, ""], threads=1)
+    subject = found[peak.IN_TENSORFLOW]
     lite = tflite_file.of_content(peak.convolution("float32"), threads=1)
     lite.allocate_tensors()
     (given,), (returned,) = lite.get_input_details(), lite.get_output_details()
@@ -288,9 +291,10 @@ def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> No
 
 
 def test_the_peak_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = benchmark_subjects.of_peak("float32", threads=1)
-    (times,) = benchmark.measure([subject], turns=1, frames=500, warm_up=0)
-    assert times.timings()["run"].frames == 10  # its own number
+    found, unknown = benchmark_subjects.of_peaks(["float32", "uint8"], threads=1)
+    (times,) = benchmark.measure([*found.values()], turns=1, frames=500, warm_up=0)
+    assert unknown == {"uint8": "no peak for uint8; expected one of float32, dynamic, int8"}
+    assert times.rows()["run"]["frames"] == 10  # its own number
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ImportError):
-        benchmark_subjects.of_peak("float32", threads=1)
+    _, unknown = benchmark_subjects.of_peaks(["float32"], threads=1)
+    assert unknown == {"float32": "TensorFlow, which makes the convolution, is not installed"}

@@ -76,11 +76,6 @@ def test_the_large_convolution_is_of_its_data_type(data_type: str, tmp_path: Pat
     assert peak.MULTIPLY_ADDS == 64 * 64 * 512 * 512
 
 
-def test_no_peak_for_other_data_types() -> None:
-    with pytest.raises(ValueError, match="no peak for uint8; expected one of float32"):
-        peak.convolution("uint8")
-
-
 @pytest.mark.slow
 def test_an_export_costs_what_its_model_counts(tmp_path: Path) -> None:
     model = tiny.model()
@@ -95,5 +90,5 @@ def test_an_export_costs_what_its_model_counts(tmp_path: Path) -> None:
 def test_a_damaged_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "cut.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + b"\xff" * 40)
-    with pytest.raises(ValueError, match=r"cut.tflite: damaged"):
+    with pytest.raises(ValueError, match=r"cut.tflite: this TFLite file is damaged"):
         multiply_adds.count(path)
