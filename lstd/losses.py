@@ -145,13 +145,7 @@ class DetectionLoss:
         *,
         real: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns {"localization", "classification"}: weighted, normalised, float32 scalars.
-
-        Args:
-            ground_truth: see the class.
-            predictions: likewise.
-            real: see `sums`.
-        """
+        """Returns {"localization", "classification"}: weighted, normalised, float32 scalars."""
         return self.normalized(self.sums(ground_truth, predictions, real=real))
 
     def sums(
@@ -290,7 +284,8 @@ class DetectionLoss:
     ) -> mining.Mined:
         settings = self.hard_negatives
         if settings is None:
-            return mining.all_anchors(classification, targets.matches)
+            everyone = tf.broadcast_to(tf.range(len(self.anchors)), tf.shape(targets.matches))
+            return mining.Mined(tf.not_equal(targets.matches, matching.IGNORED), everyone)
         if settings.loss_type == "both":
             losses = (
                 self.classification_weight * classification

@@ -36,9 +36,6 @@ class Bottleneck(keras.layers.Layer):
         l2_weight: regularisation of depthwise and pointwise kernels.
         initializer_stddev: of the truncated normal.
 
-    Raises:
-        ValueError: `state_depth` is not divisible by `groups`.
-
     Source: Liu et al., 2019 (https://arxiv.org/abs/1903.10172), section 3.3.
     """
 
@@ -53,8 +50,6 @@ class Bottleneck(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if state_depth % groups:
-            raise ValueError(f"state_depth {state_depth} is not divisible by groups {groups}")
         self.state_depth = state_depth
         self.groups = groups
         self.activation = activation
@@ -109,16 +104,6 @@ class Bottleneck(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
         return self.join(self.input_part(inputs), self.state_part(hidden))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "state_depth": self.state_depth,
-            "groups": self.groups,
-            "activation": self.activation,
-            "l2_weight": self.l2_weight,
-            "initializer_stddev": self.initializer_stddev,
-        }
 
 
 def activation_of(name: str) -> Any:

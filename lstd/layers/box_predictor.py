@@ -32,9 +32,6 @@ class BoxPredictor(keras.layers.Layer):
         convolution: arguments of all `DepthwiseConvBN` alike; `l2_weight` and
             `initializer_stddev` serve the 1x1 as well.
 
-    Raises:
-        ValueError: another number of maps than `anchors_per_location`.
-
     Source: as in TF1's `ConvolutionalBoxPredictor`.
     """
 
@@ -54,40 +51,32 @@ class BoxPredictor(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.use_depthwise = use_depthwise
         self.convolution = dict(convolution or {})
-        self.box_depthwises = self._depthwises("box")
-        self.box_heads = self._heads("box", 4)
-        self.class_depthwises = self._depthwises("class")
-        self.class_heads = self._heads("class", num_classes + 1)
+        self.box_depthwises, self.box_heads = self._head("box", 4)
+        self.class_depthwises, self.class_heads = self._head("class", num_classes + 1)
 
-    def _depthwises(self, kind: str) -> list[DepthwiseConvBN]:
-        return [
-            DepthwiseConvBN(
-                kernel_size=self.kernel_size, **self.convolution, name=f"{kind}_depthwise_{index}"
-            )
-            for index in range(len(self.anchors_per_location))
+    def _head(self, kind: str, values: int) -> tuple[list[DepthwiseConvBN], list[Any]]:
+        """Returns what filters each map, if anything does, and what predicts from it."""
+        own, maps = self.convolution, range(len(self.anchors_per_location))
+        depthwises = [
+            DepthwiseConvBN(kernel_size=self.kernel_size, **own, name=f"{kind}_depthwise_{index}")
+            for index in maps
             if self.use_depthwise
         ]
-
-    def _heads(self, kind: str, values: int) -> list[keras.layers.Conv2D]:
-        return [
+        stddev = own.get("initializer_stddev", 0.03)
+        heads = [
             keras.layers.Conv2D(
-                anchors * values,
+                self.anchors_per_location[index] * values,
                 1 if self.use_depthwise else self.kernel_size,
                 padding="same",
-                kernel_initializer=keras.initializers.TruncatedNormal(
-                    stddev=self.convolution.get("initializer_stddev", 0.03)
-                ),
-                kernel_regularizer=l2(self.convolution.get("l2_weight", 0.0)),
+                kernel_initializer=keras.initializers.TruncatedNormal(stddev=stddev),
+                kernel_regularizer=l2(own.get("l2_weight", 0.0)),
                 name=f"{kind}_head_{index}",
             )
-            for index, anchors in enumerate(self.anchors_per_location)
+            for index in maps
         ]
+        return depthwises, heads
 
     def call(self, maps: tuple[tf.Tensor, ...], training: bool = False) -> Predictions:
-        if len(maps) != len(self.anchors_per_location):
-            raise ValueError(
-                f"got {len(maps)} feature maps, expected {len(self.anchors_per_location)}"
-            )
         boxes, classes = [], []
         for index, inputs in enumerate(maps):
             box, label = inputs, inputs
@@ -103,13 +92,3 @@ class BoxPredictor(keras.layers.Layer):
             tf.cast(tf.concat(boxes, axis=1), tf.float32),
             tf.cast(tf.concat(classes, axis=1), tf.float32),
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "anchors_per_location": self.anchors_per_location,
-            "num_classes": self.num_classes,
-            "kernel_size": self.kernel_size,
-            "use_depthwise": self.use_depthwise,
-            "convolution": self.convolution,
-        }

@@ -28,36 +28,24 @@ class _NormalizedConv(keras.layers.Layer):
 
     def __init__(
         self,
+        convolution: keras.layers.Layer,
         *,
-        kernel_size: int,
-        strides: int,
-        activation: bool,
-        l2_weight: float,
-        initializer_stddev: float,
-        batch_norm_decay: float,
-        batch_norm_epsilon: float,
-        bessel_correction: bool,
+        activation: bool = True,
+        batch_norm_decay: float = 0.9997,
+        batch_norm_epsilon: float = 0.001,
+        bessel_correction: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
-        self.strides = strides
+        self.strides = convolution.strides[0]
         self.activation = activation
-        self.l2_weight = l2_weight
-        self.initializer_stddev = initializer_stddev
-        self.batch_norm_decay = batch_norm_decay
-        self.batch_norm_epsilon = batch_norm_epsilon
-        self.bessel_correction = bessel_correction
-        self.convolution = self._make_convolution()
+        self.convolution = convolution
         self.batch_norm = keras.layers.BatchNormalization(
             momentum=batch_norm_decay,
             epsilon=batch_norm_epsilon,
             fused=bessel_correction,  # The fused kernel stores variance * n / (n - 1).
             name="batch_norm",
         )
-
-    def _make_convolution(self) -> keras.layers.Layer:
-        raise NotImplementedError
 
     def build(self, input_shape: tf.TensorShape) -> None:
         self.convolution.build(input_shape)
@@ -83,23 +71,10 @@ class _NormalizedConv(keras.layers.Layer):
         return self._scaled_kernel(factor), norm.beta - norm.moving_mean * factor
 
     def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
-        raise NotImplementedError
+        return self.convolution.kernel * factor
 
     def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return self.convolution.compute_output_shape(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "activation": self.activation,
-            "l2_weight": self.l2_weight,
-            "initializer_stddev": self.initializer_stddev,
-            "batch_norm_decay": self.batch_norm_decay,
-            "batch_norm_epsilon": self.batch_norm_epsilon,
-            "bessel_correction": self.bessel_correction,
-        }
 
 
 @keras.saving.register_keras_serializable(package="lstd")
@@ -116,37 +91,37 @@ class ConvBN(_NormalizedConv):
         filters: channels of the output.
         kernel_size: height and width of the kernel.
         strides: in both directions.
-        activation: False leaves the relu6 out ("linear").
         l2_weight: regularisation of the kernel, see `l2`.
         initializer_stddev: of the kernel's truncated normal.
+        activation: False leaves the relu6 out ("linear").
         batch_norm_decay: share of the old value that a moving statistic keeps in a step.
         batch_norm_epsilon: added to the variance.
         bessel_correction: the stored variance is the unbiased one, n / (n - 1) times the biased
             (TF1's fused batch norm); the normalisation itself always uses the biased one.
     """
 
-    def __init__(self, filters: int, **kwargs: Any) -> None:
-        self._filters = filters
-        super().__init__(**_with_defaults(kwargs))
-        self.filters = filters
-
-    def _make_convolution(self) -> keras.layers.Layer:
-        return keras.layers.Conv2D(
-            self._filters,
-            self.kernel_size,
-            strides=self.strides,
+    def __init__(
+        self,
+        filters: int,
+        *,
+        kernel_size: int = 1,
+        strides: int = 1,
+        l2_weight: float = 0.0,
+        initializer_stddev: float = 0.03,
+        **kwargs: Any,
+    ) -> None:
+        convolution = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=strides,
             padding="same",
             use_bias=False,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=self.initializer_stddev),
-            kernel_regularizer=l2(self.l2_weight),
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=initializer_stddev),
+            kernel_regularizer=l2(l2_weight),
             name="conv",
         )
-
-    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
-        return self.convolution.kernel * factor
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters}
+        super().__init__(convolution, **kwargs)
+        self.filters = filters
 
 
 @keras.saving.register_keras_serializable(package="lstd")
@@ -156,21 +131,25 @@ class DepthwiseConvBN(_NormalizedConv):
     Call arguments, result and arguments as for `ConvBN`, with as many channels out as in.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**_with_defaults({"kernel_size": 3, **kwargs}))
-
-    def _make_convolution(self) -> keras.layers.Layer:
-        return keras.layers.DepthwiseConv2D(
-            self.kernel_size,
-            strides=self.strides,
+    def __init__(
+        self,
+        *,
+        kernel_size: int = 3,
+        strides: int = 1,
+        l2_weight: float = 0.0,
+        initializer_stddev: float = 0.03,
+        **kwargs: Any,
+    ) -> None:
+        convolution = keras.layers.DepthwiseConv2D(
+            kernel_size,
+            strides=strides,
             padding="same",
             use_bias=False,
-            depthwise_initializer=keras.initializers.TruncatedNormal(
-                stddev=self.initializer_stddev
-            ),
-            depthwise_regularizer=l2(self.l2_weight),
+            depthwise_initializer=keras.initializers.TruncatedNormal(stddev=initializer_stddev),
+            depthwise_regularizer=l2(l2_weight),
             name="conv",
         )
+        super().__init__(convolution, **kwargs)
 
     def _convolved(self, inputs: tf.Tensor) -> tf.Tensor:
         if inputs.dtype != tf.bfloat16 or self.strides == 1 or inputs.shape[2] != 1:
@@ -187,17 +166,3 @@ class DepthwiseConvBN(_NormalizedConv):
 
     def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
         return self.convolution.depthwise_kernel * factor[:, tf.newaxis]
-
-
-def _with_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kernel_size": 1,
-        "strides": 1,
-        "activation": True,
-        "l2_weight": 0.0,
-        "initializer_stddev": 0.03,
-        "batch_norm_decay": 0.9997,
-        "batch_norm_epsilon": 0.001,
-        "bessel_correction": True,
-        **arguments,
-    }

@@ -40,9 +40,6 @@ class ConvLSTMCell(keras.layers.Layer):
         l2_weight: regularisation of depthwise and pointwise kernels.
         initializer_stddev: of the truncated normal.
 
-    Raises:
-        ValueError: `state_depth` is not divisible by `groups`; both `clip_state` and `scale_state`.
-
     Source: Liu and Zhu, 2018 (https://arxiv.org/abs/1711.06368), section 3.3; Liu et al., 2019
     (https://arxiv.org/abs/1903.10172), section 3.3; the order of the gates as in the TF1 code.
     """
@@ -62,10 +59,6 @@ class ConvLSTMCell(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if state_depth % groups:
-            raise ValueError(f"state_depth {state_depth} is not divisible by groups {groups}")
-        if clip_state and scale_state:
-            raise ValueError("clip_state and scale_state exclude each other; switch one off")
         self.state_depth = state_depth
         self.groups = groups
         self.activation = activation
@@ -125,17 +118,3 @@ class ConvLSTMCell(keras.layers.Layer):
                 [p / tf.maximum(1.0, m / 6.0) for p, m in zip(parts, largest, strict=True)], axis=-1
             )
         return cell
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "state_depth": self.state_depth,
-            "groups": self.groups,
-            "activation": self.activation,
-            "clip_state": self.clip_state,
-            "scale_state": self.scale_state,
-            "activate_state": self.activate_state,
-            "output_bottleneck": self.output_bottleneck,
-            "l2_weight": self.l2_weight,
-            "initializer_stddev": self.initializer_stddev,
-        }

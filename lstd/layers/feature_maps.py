@@ -47,25 +47,23 @@ class FeatureMaps(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if len(depths) != len(middle_depths):
-            raise ValueError(f"{len(depths)} depths, but {len(middle_depths)} middle_depths")
         self.depths = tuple(depths)
         self.middle_depths = tuple(middle_depths)
         self.use_depthwise = use_depthwise
         self.pool_residual = pool_residual
-        self.convolution = dict(convolution or {})
+        convolution = dict(convolution or {})
         self.squeezes = [
-            ConvBN(depth, **self.convolution, name=f"squeeze_{index}")
-            for index, depth in enumerate(self.middle_depths, start=1)
+            ConvBN(depth, **convolution, name=f"squeeze_{index}")
+            for index, depth in enumerate(middle_depths, start=1)
         ]
         self.depthwises = [
-            DepthwiseConvBN(strides=2, **self.convolution, name=f"depthwise_{index}")
+            DepthwiseConvBN(strides=2, **convolution, name=f"depthwise_{index}")
             for index in range(1, len(depths) + 1)
             if use_depthwise
         ]
         shape = {"kernel_size": 1} if use_depthwise else {"kernel_size": 3, "strides": 2}
         self.expands = [
-            ConvBN(depth, **shape, **self.convolution, name=f"expand_{index}")
+            ConvBN(depth, **shape, **convolution, name=f"expand_{index}")
             for index, depth in enumerate(self.depths, start=1)
         ]
 
@@ -81,13 +79,3 @@ class FeatureMaps(keras.layers.Layer):
                 outputs += tf.nn.avg_pool2d(before, ksize=3, strides=2, padding="SAME")
             maps.append(outputs)
         return tuple(maps)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "depths": self.depths,
-            "middle_depths": self.middle_depths,
-            "use_depthwise": self.use_depthwise,
-            "pool_residual": self.pool_residual,
-            "convolution": self.convolution,
-        }

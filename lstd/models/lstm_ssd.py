@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.models import parts, turns
 from lstd.models.carried_state import CarriedState
 from lstd.models.coins import Coins
-from lstd.models.precision import made_in
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
@@ -80,7 +80,7 @@ class LSTMSSD(DetectionTraining):
         name: str = "lstm_ssd",
         **kwargs: Any,
     ) -> None:
-        with made_in(precision):
+        with parts.made_in(precision):
             # Frames hold 0 to 255, more than half precision can tell apart: no automatic cast.
             super().__init__(autocast=False, name=name, **kwargs)
             self.config = config
@@ -90,10 +90,8 @@ class LSTMSSD(DetectionTraining):
         self.state_depth = self.cell.state_depth
         self.num_classes = config.num_classes
         self.input_shape_hwc = (config.input_height, config.input_width, config.input_channels)
-        self.train_schedule = config.train_schedule
-        self.eval_schedule = config.eval_schedule
-        self.schedule_counts = config.schedule_counts
-        self.large_frames = config.large_frames
+        for setting in _SCHEDULES:
+            setattr(self, setting, getattr(config, setting))
         self.box_scale_factors = config.box_scale_factors
         self.postprocessing = config.postprocessing
         self.labels = config.labels
@@ -212,15 +210,10 @@ class LSTMSSD(DetectionTraining):
     def compile(self, *args: Any, gradient_checkpointing: bool = False, **kwargs: Any) -> None:
         """Configures the model for `fit`; see `DetectionTraining.compile`.
 
-        Args:
-            *args: as there.
-            gradient_checkpointing: as there. TensorFlow cannot build the gradient of what is
-                computed again inside of a `tf.cond`, so each step has to know beforehand how many
-                frames each network sees.
-            **kwargs: as there.
-
         Raises:
-            ValueError: `gradient_checkpointing`, and the schedule decides that within the step.
+            ValueError: `gradient_checkpointing`, and the schedule decides within the step how many
+                frames each network sees: TensorFlow cannot build the gradient of what is computed
+                again inside of a `tf.cond`.
         """
         if gradient_checkpointing and not self._knows_network_sizes():
             raise ValueError(
@@ -232,15 +225,14 @@ class LSTMSSD(DetectionTraining):
 
     def _knows_network_sizes(self) -> bool:
         """Whether a training step knows beforehand how many frames each network sees."""
-        if (
+        schedule = self.train_schedule
+        return bool(
             len(self.networks) == 1
             or self.config.train_backbone_frames == "all"
             or self.large_frames
-        ):
-            return True
-        if self.train_schedule in ("LARGE", "SMALL"):
-            return True
-        return self.schedule_counts == "unroll" and self.train_schedule.startswith("SKIP")
+            or schedule in ("LARGE", "SMALL")
+            or (self.schedule_counts == "unroll" and schedule.startswith("SKIP"))
+        )
 
     def collect_training_state(self) -> None:
         """Brings `training_state` up to date before it is saved; all workers have to call it."""
@@ -270,15 +262,11 @@ class LSTMSSD(DetectionTraining):
         Raises:
             ValueError: the numbers of anchors or classes are not the model's, or not known.
         """
-        values = self.postprocessing
         return postprocess.detect(
             predictions,
             self.anchors,
             scale_factors=self.box_scale_factors,
-            score_threshold=values.score_threshold,
-            iou_threshold=values.iou_threshold,
-            max_detections_per_class=values.max_detections_per_class,
-            max_total_detections=values.max_total_detections,
+            **dataclasses.asdict(self.postprocessing),
         )
 
     def features(self, frames: tf.Tensor, network: str, training: bool = False) -> tf.Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import tf_keras as keras
 
-from lstd.config.model_config import ConvConfig, ModelConfig
+from lstd.config.model_config import ModelConfig
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv_lstm import ConvLSTMCell
@@ -16,9 +19,24 @@ from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import anchors as anchor_ops
 
 
+@contextlib.contextmanager
+def made_in(policy: str | None) -> Iterator[None]:
+    """Gives the layers that are made inside of the block a policy of Keras; None: the global one.
+
+    Args:
+        policy: its name, such as "mixed_bfloat16".
+    """
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
 def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
     """Returns the layers by name, in the order of the model's weights; None for what it has not."""
-    conv = _convolution(config.feature_extractor)
+    conv = dataclasses.asdict(config.feature_extractor)
     # TF1's MobileNetV1 and its feature maps use the batch norm that stores the biased variance.
     conv["bessel_correction"] = config.backbone == "mobilenet_v2"
     large, *small = _backbones(config, {k: v for k, v in conv.items() if k != "initializer_stddev"})
@@ -55,42 +73,25 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             num_classes=config.num_classes,
             kernel_size=config.box_predictor.kernel_size,
             use_depthwise=config.box_predictor.use_depthwise,
-            convolution=_convolution(config.box_predictor.conv),
+            convolution=dataclasses.asdict(config.box_predictor.conv),
             name="box_predictor",
         ),
     }
 
 
 def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.Layer]:
-    names = ("large", "small")
+    shared: dict[str, Any] = {"min_depth": config.min_depth, "convolution": conv}
     if config.backbone == "mobilenet_v1":
-        return [
-            MobileNetV1(
-                depth_multiplier=config.depth_multipliers[0],
-                min_depth=config.min_depth,
-                convolution=conv,
-                name=names[0],
-            )
-        ]
+        return [MobileNetV1(depth_multiplier=config.depth_multipliers[0], name="large", **shared)]
     return [
         MobileNetV2(
             depth_multiplier=multiplier,
-            min_depth=config.min_depth,
             low_resolution=config.low_resolution and name == "small",
-            convolution=conv,
             name=name,
+            **shared,
         )
-        for name, multiplier in zip(names, config.depth_multipliers, strict=False)
+        for name, multiplier in zip(("large", "small"), config.depth_multipliers, strict=False)
     ]
-
-
-def _convolution(config: ConvConfig) -> dict[str, Any]:
-    return {
-        "l2_weight": config.l2_weight,
-        "initializer_stddev": config.initializer_stddev,
-        "batch_norm_decay": config.batch_norm_decay,
-        "batch_norm_epsilon": config.batch_norm_epsilon,
-    }
 
 
 def _depth(depth: int, config: ModelConfig) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -34,53 +33,28 @@ def grids_of(height: int, width: int, num_layers: int) -> tuple[tuple[int, int],
     return tuple(grids)
 
 
-def box_specs(
-    num_layers: int,
-    *,
-    min_scale: float = 0.2,
-    max_scale: float = 0.95,
-    scales: Sequence[float] = (),
-    aspect_ratios: Sequence[float],
-    interpolated_scale_aspect_ratio: float = 1.0,
-    reduce_boxes_in_lowest_layer: bool = True,
-    lowest_scale: float = 0.1,
-) -> tuple[tuple[BoxSpec, ...], ...]:
+def box_specs(anchors: AnchorConfig) -> tuple[tuple[BoxSpec, ...], ...]:
     """Returns the (scale, aspect ratio) of the anchors of each layer, in channel order.
 
     Scales grow evenly from `min_scale` to `max_scale`, and 1 follows the last. A layer has each
     aspect ratio at its scale s, then `interpolated_scale_aspect_ratio` (unless 0) at the geometric
     mean of s and the next scale. A reduced first layer has (lowest_scale, 1), (s, 2), (s, 0.5).
 
-    Args:
-        num_layers: at least 1.
-        min_scale: scale of the first layer.
-        max_scale: scale of the last layer.
-        scales: one for each layer, instead of the two above.
-        aspect_ratios: width / height.
-        interpolated_scale_aspect_ratio: 0 leaves the interpolated anchor out.
-        reduce_boxes_in_lowest_layer: whether the first layer has only its three anchors.
-        lowest_scale: see above.
-
-    Raises:
-        ValueError: if `scales` is given and has not one value for each layer.
-
     Source: Liu et al., SSD, 2016, section 2.2 (https://arxiv.org/abs/1512.02325); numbers are
     rounded to float32 first, as those of a protocol buffer are.
     """
-    if scales and len(scales) != num_layers:
-        raise ValueError(f"scales needs one value for each of {num_layers} layers, got {scales}")
-    if scales:
-        sizes = [float(np.float32(scale)) for scale in scales]
+    if anchors.scales:
+        sizes = [float(np.float32(scale)) for scale in anchors.scales]
     else:
-        low, high = float(np.float32(min_scale)), float(np.float32(max_scale))
-        steps = max(num_layers - 1, 1)
-        sizes = [low + (high - low) * layer / steps for layer in range(num_layers)]
-    ratios = [float(np.float32(ratio)) for ratio in aspect_ratios]
-    between = float(np.float32(interpolated_scale_aspect_ratio))
+        low, high = float(np.float32(anchors.min_scale)), float(np.float32(anchors.max_scale))
+        steps = max(anchors.num_layers - 1, 1)
+        sizes = [low + (high - low) * layer / steps for layer in range(anchors.num_layers)]
+    ratios = [float(np.float32(ratio)) for ratio in anchors.aspect_ratios]
+    between = float(np.float32(anchors.interpolated_scale_aspect_ratio))
     layers: list[tuple[BoxSpec, ...]] = []
     for layer, (scale, following) in enumerate(zip(sizes, [*sizes[1:], 1.0], strict=True)):
-        if layer == 0 and reduce_boxes_in_lowest_layer:
-            layers.append(((lowest_scale, 1.0), (scale, 2.0), (scale, 0.5)))
+        if layer == 0 and anchors.reduce_boxes_in_lowest_layer:
+            layers.append(((anchors.lowest_scale, 1.0), (scale, 2.0), (scale, 0.5)))
             continue
         specs = [(scale, ratio) for ratio in ratios]
         if between > 0:
@@ -95,80 +69,39 @@ def num_anchors_per_location(anchors: AnchorConfig) -> tuple[int, ...]:
     >>> num_anchors_per_location(AnchorConfig())
     (3, 6, 6, 6, 6)
     """
-    specs = box_specs(
-        anchors.num_layers,
-        scales=anchors.scales,
-        aspect_ratios=anchors.aspect_ratios,
-        interpolated_scale_aspect_ratio=anchors.interpolated_scale_aspect_ratio,
-        reduce_boxes_in_lowest_layer=anchors.reduce_boxes_in_lowest_layer,
-    )
-    return tuple(len(layer) for layer in specs)
+    return tuple(map(len, box_specs(anchors)))
 
 
 def generate(
-    *,
-    grids: Sequence[tuple[int, int]],
-    image_height: int,
-    image_width: int,
-    min_scale: float,
-    max_scale: float,
-    scales: Sequence[float] = (),
-    aspect_ratios: Sequence[float],
-    interpolated_scale_aspect_ratio: float = 1.0,
-    reduce_boxes_in_lowest_layer: bool = True,
-    lowest_scale: float = 0.1,
-    base_anchor_height: float = 1.0,
-    base_anchor_width: float = 1.0,
+    anchors: AnchorConfig, *, grids: Sequence[tuple[int, int]], height: int, width: int
 ) -> np.ndarray:
     """Returns all anchors, in the order in which the box predictor lists its outputs.
 
         h = scale / sqrt(ratio) * base_height * min(H, W) / H        (w = scale * sqrt(ratio) * ...)
 
     Args:
+        anchors: settings.
         grids: (height, width) in cells of each feature map.
-        image_height: H of the model's input, pixels; with W it only matters by its ratio.
-        image_width: W of the model's input, pixels.
-        min_scale: as are the five arguments after it, see `box_specs`.
-        max_scale: see `box_specs`.
-        scales: see `box_specs`.
-        aspect_ratios: see `box_specs`.
-        interpolated_scale_aspect_ratio: see `box_specs`.
-        reduce_boxes_in_lowest_layer: see `box_specs`.
-        lowest_scale: see `box_specs`.
-        base_anchor_height: height of an anchor of scale 1 and aspect ratio 1, of a square frame.
-        base_anchor_width: its width.
+        height: H of the model's input, pixels.
+        width: W.
 
     Returns:
         float32 `[A, 4]`, corners; index ((y * W_f) + x) * k + a, feature maps one after the other.
         Not clipped: anchors at the border reach beyond [0, 1].
     """
-    specs = box_specs(
-        len(grids),
-        min_scale=min_scale,
-        max_scale=max_scale,
-        scales=scales,
-        aspect_ratios=aspect_ratios,
-        interpolated_scale_aspect_ratio=interpolated_scale_aspect_ratio,
-        reduce_boxes_in_lowest_layer=reduce_boxes_in_lowest_layer,
-        lowest_scale=lowest_scale,
-    )
-    short_side = min(image_height, image_width)
     base = (
-        np.float32(short_side / image_height * np.float32(base_anchor_height)),
-        np.float32(short_side / image_width * np.float32(base_anchor_width)),
+        np.float32(min(height, width) / height * np.float32(anchors.base_anchor_height)),
+        np.float32(min(height, width) / width * np.float32(anchors.base_anchor_width)),
     )
-    layers = [_tile(grid, layer, base) for grid, layer in zip(grids, specs, strict=True)]
+    layers = [_tile(*pair, base) for pair in zip(grids, box_specs(anchors), strict=True)]
     return np.concatenate(layers)
 
 
 def from_config(model: ModelConfig) -> np.ndarray:
-    """Returns the anchors of a model: `generate` for its input size and its anchor settings."""
-    grids = grids_of(model.input_height, model.input_width, model.anchors.num_layers)
-    settings = dataclasses.asdict(model.anchors)
-    del settings["num_layers"]
-    return generate(
-        grids=grids, image_height=model.input_height, image_width=model.input_width, **settings
-    )
+    """Returns the anchors of a model."""
+    height, width = model.input_height, model.input_width
+    grids = grids_of(height, width, model.anchors.num_layers)
+    return generate(model.anchors, grids=grids, height=height, width=width)
 
 
 def _tile(

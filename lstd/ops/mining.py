@@ -14,17 +14,11 @@ class Mined(NamedTuple):
 
     Attributes:
         selected: bool `[..., A]`, the anchors whose losses are summed.
-        positives: bool `[..., A]`, those of them that answer for an object.
-        num_positives: int32 `[...]`.
-        num_negatives: int32 `[...]`, selected background anchors.
         order: int32 `[..., A]`, the anchors that survived the suppression of near-identical boxes,
             by falling loss (of equals the lower first), then -1.
     """
 
     selected: tf.Tensor
-    positives: tf.Tensor
-    num_positives: tf.Tensor
-    num_negatives: tf.Tensor
     order: tf.Tensor
 
 
@@ -73,21 +67,7 @@ def mine_hard_examples(
         limit = tf.cast(max_negatives_per_positive * num_positives, tf.int32)
         limit = tf.maximum(limit, min_negatives_per_image)
         negatives &= tf.cumsum(tf.cast(negatives, tf.int32), axis=-1) <= limit
-    selected = _scatter(positives | negatives, order)
-    return _describe(selected, matches, order)
-
-
-def all_anchors(losses: tf.Tensor, matches: tf.Tensor) -> Mined:
-    """Returns the selection of everything that is not ignored."""
-    order = tf.argsort(tf.stop_gradient(losses), axis=-1, direction="DESCENDING", stable=True)
-    return _describe(tf.not_equal(matches, matching.IGNORED), matches, order)
-
-
-def _describe(selected: tf.Tensor, matches: tf.Tensor, order: tf.Tensor) -> Mined:
-    positives = selected & (matches >= 0)
-    num_selected = tf.reduce_sum(tf.cast(selected, tf.int32), axis=-1)
-    num_positives = tf.reduce_sum(tf.cast(positives, tf.int32), axis=-1)
-    return Mined(selected, positives, num_positives, num_selected - num_positives, order)
+    return Mined(_scatter(positives | negatives, order), order)
 
 
 def _descending_without_duplicates(

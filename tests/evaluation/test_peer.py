@@ -25,6 +25,7 @@ def peers_detections() -> list[dict[str, Any]]:
     from PIL import Image
 
     from lstd.base.types import Predictions
+    from lstd.config.model_config import AnchorConfig
     from lstd.media import video
     from lstd.ops import anchors, postprocess
 
@@ -32,14 +33,8 @@ def peers_detections() -> list[dict[str, Any]]:
     interpreter.allocate_tensors()
     (image_input,) = interpreter.get_input_details()
     outputs = {len(each["shape"]): each["index"] for each in interpreter.get_output_details()}
-    places = anchors.generate(
-        grids=((19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)),
-        image_height=300,
-        image_width=300,
-        min_scale=0.2,
-        max_scale=0.95,
-        aspect_ratios=(1.0, 2.0, 0.5, 3.0, 0.3333),
-    )
+    grids = ((19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1))
+    places = anchors.generate(AnchorConfig(num_layers=6), grids=grids, height=300, width=300)
 
     @tf.function
     def detect(boxes: Any, logits: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lstd.base.types import Predictions
+from lstd.config.model_config import AnchorConfig
 from lstd.ops import anchors, boxes, images, postprocess
 from tests.golden.reference import arrays, reference, reference_names
 
@@ -41,12 +42,9 @@ def _check_detections(path: Path, all_anchors: np.ndarray) -> None:
 @pytest.mark.parametrize("case", ANCHOR_CASES)
 def test_anchors_equal_the_original_bit_for_bit(case: str) -> None:
     description = ANCHOR_CASES[case]
-    settings = {"min_scale": 0.2, "max_scale": 0.95, **description["settings"]}
-    del settings["num_layers"]
     height, width = description["image_hw"]
-    made = anchors.generate(
-        grids=description["grids"], image_height=height, image_width=width, **settings
-    )
+    settings, grids = AnchorConfig(**description["settings"]), description["grids"]
+    made = anchors.generate(settings, grids=grids, height=height, width=width)
     golden = arrays(reference("anchors.npz"))
     assert made.dtype == np.float32
     np.testing.assert_array_equal(made, golden[f"{case}/boxes"])
@@ -57,9 +55,7 @@ def test_anchors_equal_the_original_bit_for_bit(case: str) -> None:
 
 @pytest.mark.parametrize("case", ANCHOR_CASES)
 def test_anchor_specs_equal_the_original(case: str) -> None:
-    settings = {"min_scale": 0.2, "max_scale": 0.95, **ANCHOR_CASES[case]["settings"]}
-    unused = ("base_anchor_height", "base_anchor_width")
-    specs = anchors.box_specs(**{k: v for k, v in settings.items() if k not in unused})
+    specs = anchors.box_specs(AnchorConfig(**ANCHOR_CASES[case]["settings"]))
     assert [[list(spec) for spec in layer] for layer in specs] == ANCHOR_CASES[case]["box_specs"]
 
 
@@ -68,14 +64,8 @@ def test_anchors_of_a_model_equal_the_original(name: str) -> None:
     golden = arrays(reference(name), "anchors")
     meta = json.loads(reference(name.replace("_eval_common.npz", "_meta.json")).read_text())
     side = meta["meta"]["size"]
-    made = anchors.generate(
-        grids=anchors.grids_of(side, side, 5),
-        image_height=side,
-        image_width=side,
-        min_scale=0.2,
-        max_scale=0.95,
-        aspect_ratios=(1.0, 2.0, 0.5, 3.0, 0.3333),
-    )
+    grids = anchors.grids_of(side, side, 5)
+    made = anchors.generate(AnchorConfig(), grids=grids, height=side, width=side)
     np.testing.assert_array_equal(made, golden["anchors"])
 
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 
 from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.ops import anchors
 
-SETTINGS = {
-    "image_height": 64,
-    "image_width": 64,
-    "min_scale": 0.2,
-    "max_scale": 0.95,
-    "aspect_ratios": (1.0, 2.0, 0.5, 3.0, 0.3333),
-}
+
+def _specs(**settings: object) -> tuple:
+    return anchors.box_specs(AnchorConfig(**settings))
 
 
 def test_grids_halve_and_round_up() -> None:
@@ -31,7 +26,7 @@ def test_the_shipped_models_have_534_and_324_anchors() -> None:
 
 
 def test_first_cell_of_a_reduced_layer_by_hand() -> None:
-    made = anchors.generate(grids=[(2, 2)], **SETTINGS)
+    made = anchors.generate(AnchorConfig(num_layers=1), grids=[(2, 2)], height=64, width=64)
     assert made.shape == (12, 4)
     wide, high = 0.2 * math.sqrt(2.0), 0.2 / math.sqrt(2.0)
     sizes = [(0.1, 0.1), (high, wide), (wide, high)]
@@ -49,34 +44,29 @@ def test_anchors_are_not_clipped() -> None:
 
 
 def test_anchors_of_a_wide_frame_are_square_in_pixels() -> None:
-    made = anchors.generate(grids=[(2, 4)], **{**SETTINGS, "image_width": 128})
+    made = anchors.generate(AnchorConfig(num_layers=1), grids=[(2, 4)], height=64, width=128)
     height, width = made[0, 2] - made[0, 0], made[0, 3] - made[0, 1]
     np.testing.assert_allclose([height, width], [0.1, 0.05], atol=1e-7)
 
 
 def test_explicit_scales_replace_the_range() -> None:
-    specs = anchors.box_specs(2, scales=(0.25, 0.5), aspect_ratios=(1.0,))
+    specs = _specs(num_layers=2, scales=(0.25, 0.5), aspect_ratios=(1.0,))
     assert specs == (((0.1, 1.0), (0.25, 2.0), (0.25, 0.5)), ((0.5, 1.0), (math.sqrt(0.5), 1.0)))
 
 
 def test_scales_go_from_the_least_to_the_largest_in_equal_steps() -> None:
-    specs = anchors.box_specs(4, min_scale=0.2, max_scale=0.8, aspect_ratios=(1.0,))
+    specs = _specs(num_layers=4, max_scale=0.8, aspect_ratios=(1.0,))
     scales = [layer[0][0] for layer in specs[1:]]
     np.testing.assert_allclose([specs[0][1][0], *scales], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)
 
 
-def test_explicit_scales_of_another_number_are_refused() -> None:
-    with pytest.raises(ValueError, match="each of 3 layers"):
-        anchors.box_specs(3, scales=(0.1, 0.2), aspect_ratios=(1.0,))
-
-
 def test_without_interpolation_a_layer_has_only_its_aspect_ratios() -> None:
-    specs = anchors.box_specs(2, aspect_ratios=(1.0, 2.0), interpolated_scale_aspect_ratio=0.0)
+    specs = _specs(num_layers=2, aspect_ratios=(1.0, 2.0), interpolated_scale_aspect_ratio=0)
     assert [len(layer) for layer in specs] == [3, 2]
 
 
 def test_a_single_layer_has_the_smallest_scale() -> None:
-    specs = anchors.box_specs(1, aspect_ratios=(1.0,), reduce_boxes_in_lowest_layer=False)
+    specs = _specs(num_layers=1, aspect_ratios=(1.0,), reduce_boxes_in_lowest_layer=False)
     np.testing.assert_allclose(specs, [[(0.2, 1.0), (math.sqrt(0.2), 1.0)]])
 
 
@@ -84,11 +74,3 @@ def test_anchors_per_location_follow_the_settings() -> None:
     assert anchors.num_anchors_per_location(AnchorConfig()) == (3, 6, 6, 6, 6)
     even = AnchorConfig(num_layers=2, reduce_boxes_in_lowest_layer=False, aspect_ratios=(1.0,))
     assert anchors.num_anchors_per_location(even) == (2, 2)
-
-
-def test_number_of_anchors_is_cells_times_anchors_per_location() -> None:
-    config = ModelConfig(input_height=192, input_width=288)
-    grids = anchors.grids_of(192, 288, 5)
-    per_location = anchors.num_anchors_per_location(config.anchors)
-    expected = sum(h * w * k for (h, w), k in zip(grids, per_location, strict=True))
-    assert len(anchors.from_config(config)) == expected
