@@ -102,7 +102,7 @@ def main() -> None:
 def write_records(folder: Path) -> None:
     """Writes the records of all scenes."""
     from lstd.data import convert
-    from lstd.data.conversion import Settings
+    from lstd.data.convert import Settings
 
     for name, scene in SCENES.items():
         convert.convert(hiding(scene), folder / name, Settings(image_format="png"))

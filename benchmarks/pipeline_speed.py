@@ -263,7 +263,7 @@ class Moving:
 def convert(videos: tuple[Moving, ...], folder: Path, *, frames_per_record: int = 200) -> str:
     """Writes videos as `lstd-data convert` does, JPEG of quality 95; returns the shards."""
     from lstd.data import convert as conversions
-    from lstd.data.conversion import Settings
+    from lstd.data.convert import Settings
     from lstd.data.sources import Source
 
     settings = Settings(frames_per_record=frames_per_record)

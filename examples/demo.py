@@ -146,7 +146,7 @@ def claim(folder: Path) -> None:
 def write_records(folder: Path) -> None:
     """Writes the two videos as records."""
     from lstd.data import convert, readers
-    from lstd.data.conversion import Settings
+    from lstd.data.convert import Settings
 
     for split in ("train", "unseen"):
         source = readers.open(SOWBUG / f"sowbug_{split}.mp4")  # and the CSV file beside it

@@ -14,7 +14,7 @@ from lstd.base.progress import Progress
 from lstd.cli import app, common, data_source
 
 if TYPE_CHECKING:
-    from lstd.data.conversion import Plan, Settings
+    from lstd.data.convert import Plan, Settings
     from lstd.data.sources import Source
 
 _RECORDS: app.Flags = {
@@ -37,7 +37,7 @@ _OF_SHARDS = {**_RECORDS, **_PREFIX, **data_source.PROBLEMS}
 
 def _settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
     """Returns how the flags say that records are made, and their files called."""
-    from lstd.data.conversion import Settings
+    from lstd.data.convert import Settings
 
     return Settings(
         image_format=values.image_format,
@@ -110,14 +110,14 @@ def _convert(values: flags.FlagValues) -> None:
 
 
 def _split(values: flags.FlagValues) -> None:
-    from lstd.data import conversion, convert, source_checks, split
+    from lstd.data import convert, source_checks, split
     from lstd.data.problems import Report
 
     shares = split.parse_parts(values.parts)
     source = _source_of(values)
     if not values.lists_only:  # before the lists are there, not in the midst of a part
         source_checks.usable_videos(source, policy=data_source.policy_of(values), report=Report())
-        conversion.check(_settings_of(values, prefix=next(iter(shares))))
+        convert.check(_settings_of(values, prefix=next(iter(shares))))
     parts = split.split(source.videos, shares, seed=values.seed)
     folder = common.writable_directory(values.output_directory)
     anew = any(convert.is_given_up(folder / part) for part in parts) and not values.resume

@@ -22,9 +22,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.base import documents
-from lstd.data import conversion, shard_files
-from lstd.data.conversion import Plan, Settings, Shard
+from lstd.data import convert as conversion
+from lstd.data import record_files, shard_files
+from lstd.data.convert import Plan
+from lstd.data.shard_files import Settings, Shard
 from lstd.data.sources import Source
 
 _FAILED = "a shard cannot be written: "
@@ -44,33 +45,26 @@ def convert(
     Raises:
         FileExistsError: there is an index already.
         ImportError: Apache Beam is not installed.
-        ValueError: see `conversion.make_plan`; or, as a worker says, `shard_files.write`.
+        ValueError: see `convert.make_plan`; or, as a worker says, `shard_files.write`.
         Exception: the runner's own.
     """
     beam = _beam()
-    if tf.io.gfile.exists(f"{directory}/{shard_files.INDEX}"):
+    if tf.io.gfile.exists(f"{directory}/{record_files.INDEX}"):
         raise FileExistsError(f"{directory} holds a conversion already; name another folder")
     tf.io.gfile.makedirs(directory)
     plan = conversion.make_plan(source, settings)
-    write = functools.partial(
-        _write, directory=directory, labels=plan.labels, settings=plan.settings
-    )
+    write = functools.partial(_write, directory=directory, labels=source.labels, settings=settings)
     with _errors_of_shards(), beam.Pipeline(options=options) as pipeline:
-        entries = (
+        _ = (
             pipeline
             | "shards" >> beam.Create(list(plan.shards))
             | "one each" >> beam.Reshuffle()
             | "write" >> beam.Map(write)
-        )
-        gathered = (
-            entries
             | "as text" >> beam.Map(json.dumps)
             | "to list" >> beam.combiners.ToList()
             | "index" >> beam.Map(functools.partial(_write_index, directory=directory, plan=plan))
         )
-        del gathered
-    with tf.io.gfile.GFile(f"{directory}/{shard_files.INDEX}", "r") as file:
-        return documents.from_json(file.read(), source=shard_files.INDEX)
+    return record_files.index_of(directory)
 
 
 @contextlib.contextmanager
@@ -97,8 +91,7 @@ def _write(
 
 def _write_index(entries: list[str], *, directory: str, plan: Plan) -> int:
     """Writes the index when all shards are there; returns how many."""
-    content = shard_files.index(plan, [json.loads(entry) for entry in entries])
-    shard_files.write_index(directory, content)
+    shard_files.write_index(directory, plan.as_index([json.loads(entry) for entry in entries]))
     return len(entries)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lstd.data import sequence_example, source_images
+from lstd.data import source_images
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Image, ImageFile
 from lstd.ops import images
@@ -59,7 +59,7 @@ def pixels(data: bytes, size: Sequence[int], *, where: str) -> np.ndarray:
             raise ProblemError("corrupt_image", str(error)) from None
         where = f"{where}, {image.path}"
     try:
-        return sequence_example.decode_image(data).numpy()
+        return images.decode(data).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ProblemError(
             "corrupt_image", f"{where}: the image is not a JPEG or PNG, or damaged: {error.message}"

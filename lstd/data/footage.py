@@ -12,10 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from lstd.data import problems, record_frames
+from lstd.data import record_frames
 from lstd.data.problems import ProblemError
-from lstd.data.record_files import Video
-from lstd.data.record_frames import Span
+from lstd.data.record_frames import Span, Video
 from lstd.data.rows import Cleaner, Row
 from lstd.data.sources import SourceVideo
 
@@ -96,21 +95,18 @@ class RecordFootage:
     @property
     def num_frames(self) -> int:
         """How many frames, those that are missing too; see `record_frames.spans`."""
-        spans = self._spans()
-        return spans[-1].stop if spans else 0
+        return self._spans()[-1].stop
 
     @property
     def known_frames(self) -> int | None:
-        """How many frames; None where a record does not tell its length, or may be left out."""
-        told = all(part.num_frames for part in self._parts)
-        sure = told and self._cleaner.policy["damaged_record"] == "error"
-        return self.num_frames if sure or self._found is not None else None
+        """How many frames."""
+        return self.num_frames
 
     @property
     def has_tracks(self) -> bool:
         """Whether its first frame brings track ids."""
-        records = [span for span in self._spans() if span.part is not None]
-        return bool(records) and records[0].frames()[0].truth.track_ids is not None
+        record = next(span for span in self._spans() if span.part is not None)
+        return record.frames()[0].truth.track_ids is not None
 
     def open(self, *, keep: int = 0) -> Reel:
         """Returns a reel that keeps the last two records."""
@@ -118,23 +114,11 @@ class RecordFootage:
 
     def _spans(self) -> list[Span]:
         if self._found is None:
-            policy, parts = self._cleaner.policy, self._parts
-            if policy["damaged_record"] != "error":
-                parts = tuple(record_frames.sound(parts, self._leave_out))
-                if not parts:
-                    message = f"{self.shard}: video {self.name!r} has no record that can be read"
-                    self._meet("empty_video", message)
-            self._found = record_frames.spans(self.name, parts)
+            self._found = record_frames.spans(self.name, self._parts)
             for span in self._found:
-                if span.part is None and policy["missing_frame"] == "error":
-                    self._meet("missing_frame", span.where)
+                if span.part is None and self._cleaner.policy["missing_frame"] == "error":
+                    raise ProblemError("missing_frame", span.where)
         return self._found
-
-    def _leave_out(self, error: ProblemError) -> None:
-        self._meet(error.kind, error.message)
-
-    def _meet(self, kind: str, message: str) -> None:
-        problems.meet(kind, message, policy=self._cleaner.policy, report=self._cleaner.report)
 
 
 class _RecordReel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from lstd.config.data_config import DatasetConfig
-from lstd.data import problems, record_files
+from lstd.data import problems, record_files, record_frames
 from lstd.data.footage import Footage, RecordFootage, SourceFootage
 from lstd.data.problems import ProblemError
 from lstd.data.rows import Cleaner
@@ -37,7 +37,7 @@ def open_all(
 
     def add_shards() -> None:
         on_damage = None if cleaner.policy["damaged_record"] == "error" else _left_out(cleaner)
-        videos = record_files.list_videos(shards, on_damage=on_damage)
+        videos = record_frames.list_videos(shards, on_damage=on_damage)
         found.extend(RecordFootage(video, cleaner) for video in videos)
         shards.clear()
 

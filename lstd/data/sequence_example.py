@@ -22,6 +22,10 @@ import tensorflow as tf
 
 from lstd.base.types import GroundTruth
 from lstd.base.whole_file import whole_file
+from lstd.ops import images
+
+RECORD_OVERHEAD = 16
+"""Bytes of a TFRecord file around each record: its length and two checksums."""
 
 _SIDES = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax")
 _CONTEXT = {
@@ -37,7 +41,7 @@ _INTEGERS = ("bbox/label/index", "is_crowd", "difficult", "group_of", "bbox/trac
 
 
 class Record(NamedTuple):
-    """A record whose images are still encoded. M is the largest number of boxes in a frame.
+    """A record whose images are still encoded: T frames of at most M boxes, padded.
 
     Attributes:
         encoded: string `[T]`, one JPEG or PNG a frame.
@@ -45,14 +49,10 @@ class Record(NamedTuple):
         classes: int64 `[T, M]`, 1-based as stored, padded with 0.
         track_ids: int64 `[T, M]`, padded with -1; all -1 where the record has none.
         area: float32 `[T, M]`, square pixels, padded with 0.
-        is_crowd: int64 `[T, M]`, padded with 0; so are the next two.
-        difficult: int64 `[T, M]`.
-        group_of: int64 `[T, M]`.
+        is_crowd: int64 `[T, M]`, padded with 0, as are `difficult` and `group_of`.
         present: bool `[T, M]`, False for padding.
         has_tracks: bool scalar, whether the record stores track ids.
-        source_id: string scalar; so are the next two.
-        key: string scalar.
-        filename: string scalar.
+        source_id: string scalar, as are `key` and `filename`.
     """
 
     encoded: tf.Tensor
@@ -86,13 +86,9 @@ def decode(serialized: bytes | tf.Tensor) -> dict[str, tf.Tensor]:
             differ in size.
     """
     record = parse(serialized)
-    image = tf.map_fn(
-        decode_image,
-        record.encoded,
-        fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-    )
+    pixels = tf.TensorSpec([None, None, 3], tf.uint8)
     return {
-        "image": image,
+        "image": tf.map_fn(images.decode, record.encoded, fn_output_signature=pixels),
         "source_id": record.source_id,
         "key": record.key,
         "filename": record.filename,
@@ -103,12 +99,6 @@ def decode(serialized: bytes | tf.Tensor) -> dict[str, tf.Tensor]:
         "groundtruth_difficult": record.difficult,
         "groundtruth_group_of": record.group_of,
     }
-
-
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 `[H, W, 3]` of a JPEG or PNG string; a grey image is repeated over channels."""
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, [None, None, 3])
 
 
 def parse(serialized: bytes | tf.Tensor) -> Record:
@@ -160,9 +150,10 @@ def parse(serialized: bytes | tf.Tensor) -> Record:
 
 
 def encode(
-    frames: Sequence[np.ndarray],
+    frames: Sequence[np.ndarray | bytes],
     truths: Sequence[GroundTruth],
     *,
+    size: tuple[int, int] | None = None,
     labels: Sequence[str] = (),
     source_id: str = "",
     filename: str = "",
@@ -170,70 +161,43 @@ def encode(
     image_format: Literal["jpeg", "png"] = "jpeg",
     quality: int = 95,
 ) -> bytes:
-    """Returns a serialized SequenceExample.
+    """Returns a serialized SequenceExample; the same bytes every time.
 
     Args:
-        frames: uint8 `[H, W, 3]` each, all of one size; at least one.
+        frames: at least one, all of one size: uint8 `[H, W, 3]`, or images that are encoded.
         truths: one for each frame, NumPy: boxes in [0, 1], classes 0-based (stored 1-based), rows
             of class -1 are left out. Track ids are stored where a frame has any.
+        size: height and width of frames that are encoded, pixels.
         labels: class names, for `bbox/label/string`; without them "class 0" and so on.
         source_id: identifies the video.
         filename: where the video came from.
         first_frame: number of the first frame in its video; above 0 for a later part of it.
-        image_format: png keeps every bit.
-        quality: of a JPEG, 1 to 100.
+        image_format: of the first frame, and of all that are pixels; png keeps every bit.
+        quality: of a JPEG that is made, 1 to 100.
 
     Raises:
-        ValueError: no frames, another number of truths, frames that are not uint8 `[H, W, 3]` of
-            one size, a class without label, or an unknown image format.
+        ValueError: no frames, another number of truths, frames of several sizes, a class without
+            label, or an unknown image format.
     """
-    _check_frames(frames, truths, image_format)
-    return assemble(
-        [encode_image(frame, image_format, quality) for frame in frames],
-        truths,
-        size=(frames[0].shape[0], frames[0].shape[1]),
-        labels=labels,
-        source_id=source_id,
-        filename=filename,
-        first_frame=first_frame,
-        image_format=image_format,
-    )
-
-
-def assemble(
-    encoded: Sequence[bytes],
-    truths: Sequence[GroundTruth],
-    *,
-    size: tuple[int, int],
-    labels: Sequence[str] = (),
-    source_id: str = "",
-    filename: str = "",
-    first_frame: int = 0,
-    image_format: str = "jpeg",
-) -> bytes:
-    """Returns a serialized SequenceExample of images that are encoded; the same bytes every time.
-
-    Args:
-        encoded: a JPEG or PNG for each frame, all of one size; at least one.
-        truths: see `encode`; so are the arguments from labels on.
-        size: height and width of the frames, pixels.
-        labels: class names.
-        source_id: identifies the video.
-        filename: where the video came from.
-        first_frame: number of the first frame in its video.
-        image_format: of the first image, "jpeg" or "png".
-
-    Raises:
-        ValueError: a class without label.
-    """
-    height, width = size
-    digest = hashlib.sha256(b"".join(encoded)).hexdigest()
+    if len(frames) != len(truths) or len(frames) == 0:
+        raise ValueError(
+            "expected at least one frame and as many truths as frames, got "
+            f"{len(frames)} frames and {len(truths)} truths"
+        )
+    shapes = {np.shape(frame) for frame in frames if not isinstance(frame, bytes)}
+    if len(shapes) > 1:
+        raise ValueError(f"expected frames of one size, got {sorted(shapes)}")
+    height, width = size or next(iter(shapes))[:2]
+    encoded = [
+        frame if isinstance(frame, bytes) else images.encode(frame, image_format, quality=quality)
+        for frame in frames
+    ]
     example = tf.train.SequenceExample()
     context = example.context.feature
     for name, text in (
         ("image/format", image_format),
         ("image/filename", filename),
-        ("image/key/sha256", digest),
+        ("image/key/sha256", hashlib.sha256(b"".join(encoded)).hexdigest()),
         ("image/source_id", source_id),
     ):
         context[name].bytes_list.value.append(text.encode())
@@ -254,21 +218,34 @@ def assemble(
 def write(path: str | os.PathLike[str], examples: Iterable[bytes]) -> int:
     """Returns how many serialized examples it wrote to a TFRecord file.
 
-    The file appears under its name when it is whole.
+    The file appears under its name when it is whole. The path may be any that TensorFlow's file
+    systems know, such as `gs://...`.
 
     Raises:
         ValueError: there are no examples.
+        OSError: the file that was written is not as long as its records.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
+    if "://" in str(path):
+        part = f"{path}.part"
+        count = _write_records(part, examples)
+        tf.io.gfile.rename(part, path, overwrite=True)
+        return count
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for example in examples:
-                writer.write(example)
-                count += 1
-        if not count:
-            raise ValueError(f"{path}: there are no examples to write")
+        return _write_records(str(temporary), examples)
+
+
+def _write_records(path: str, examples: Iterable[bytes]) -> int:
+    count = size = 0
+    with tf.io.TFRecordWriter(path) as writer:
+        for example in examples:
+            writer.write(example)
+            count, size = count + 1, size + len(example) + RECORD_OVERHEAD
+    if not count:
+        raise ValueError(f"{path}: there are no examples to write")
+    if tf.io.gfile.stat(path).length != size:
+        found = tf.io.gfile.stat(path).length
+        raise OSError(f"{path}: the file has {found} bytes of {size}: is the disk full?")
     return count
 
 
@@ -292,31 +269,6 @@ def _check_lengths(
         tf.reduce_all(fits if required else fits | (found == 0)),
         [f"'{name}' and 'bbox/ymin' differ in length in a frame"],
     )
-
-
-def _check_frames(
-    frames: Sequence[np.ndarray], truths: Sequence[GroundTruth], image_format: str
-) -> None:
-    if len(frames) != len(truths) or len(frames) == 0:
-        raise ValueError(
-            "expected at least one frame and as many truths as frames, got "
-            f"{len(frames)} frames and {len(truths)} truths"
-        )
-    for number, frame in enumerate(frames):
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape != (*frames[0].shape[:2], 3):
-            raise ValueError(
-                f"frame {number}: expected uint8 {(*frames[0].shape[:2], 3)} as in the first "
-                f"frame, got {frame.dtype} {frame.shape}"
-            )
-    if image_format not in ("jpeg", "png"):
-        raise ValueError(f"image_format must be 'jpeg' or 'png', got {image_format!r}")
-
-
-def encode_image(frame: np.ndarray, image_format: str, quality: int) -> bytes:
-    """Returns uint8 `[H, W, 3]` as a JPEG, or as a PNG, which keeps every bit."""
-    if image_format == "png":
-        return tf.io.encode_png(frame).numpy()
-    return tf.io.encode_jpeg(frame, format="rgb", quality=quality).numpy()
 
 
 def _feature(example: tf.train.SequenceExample, name: str) -> tf.train.Feature:

@@ -1,6 +1,6 @@
 """Writes a shard of a conversion, and the index of all of them.
 
-A shard is a function of the plan, the source and the settings, and of nothing else: so it can be
+A shard is a function of its plan, the source and the settings, and of nothing else: so it can be
 written by any process, on any machine, again after a crash, and is the same.
 """
 
@@ -9,22 +9,92 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from lstd.base.types import GroundTruth
 from lstd.base.whole_file import write_whole
-from lstd.data import sequence_example
+from lstd.data import problems, sequence_example
 from lstd.data.clean_boxes import clean
-from lstd.data.conversion import Plan, RecordPlan, Settings, Shard, fingerprint
-from lstd.data.problems import Report
+from lstd.data.problems import Policy, Report
+from lstd.data.record_files import INDEX
 from lstd.data.source_checks import FrameOpener, NamedVideo
+from lstd.ops import images
 
-INDEX = "index.json"
 LABELS = "labels.txt"
 VERSION = 1
+
+RECORD_BYTES = 256 << 20
+"""Where a record ends, and the next one goes on with the same video.
+
+Protobuf can neither write nor read a message of 2 GiB, and training holds up to two records in
+memory for each place of a batch.
+"""
+
+_BYTES_A_BOX = 100
+
+
+class Settings(NamedTuple):
+    """How records are made.
+
+    Attributes:
+        image_format: "keep" stores a JPEG or PNG as it is, and pixels, such as those of a video
+            file, as JPEG; "jpeg" and "png" decode and encode every image.
+        quality: of a JPEG that is made, 1 to 100.
+        frames_per_record: longer videos are stored in parts, which the pipeline joins; 0: one
+            record for each video, as the original's readers expect, up to `RECORD_BYTES`.
+        frames_per_shard: a shard is full with so many; 0: from 200 on, for about 16 shards, at most
+            2,000.
+        prefix: of the names of the shards.
+        max_boxes: that a frame may have; what is beyond is the problem too_many_boxes; 0: any
+            number.
+        policy: the answer to every kind of problem.
+    """
+
+    image_format: Literal["keep", "jpeg", "png"] = "keep"
+    quality: int = 95
+    frames_per_record: int = 200
+    frames_per_shard: int = 0
+    prefix: str = "data"
+    max_boxes: int = 0
+    policy: Policy = problems.policy()
+
+
+class RecordPlan(NamedTuple):
+    """A record, or several where one grows too large: frames of a video.
+
+    Attributes:
+        entry: the video.
+        start: its first frame, as the source counts.
+        stop: the frame behind its last one.
+        dropped: frames in between that are left out.
+        first_frame: number of its first frame among those that are kept.
+    """
+
+    entry: NamedVideo
+    start: int
+    stop: int
+    dropped: tuple[int, ...]
+    first_frame: int
+
+    @property
+    def frames(self) -> int:
+        """How many frames are kept."""
+        return self.stop - self.start - len(self.dropped)
+
+
+class Shard(NamedTuple):
+    """A file to write: its name, and its records in order."""
+
+    file: str
+    records: tuple[RecordPlan, ...]
+
+    @property
+    def frames(self) -> int:
+        """How many frames it will hold."""
+        return sum(record.frames for record in self.records)
 
 
 def write(
@@ -43,16 +113,13 @@ def write(
     entries: list[dict[str, Any]] = []
 
     def examples() -> Iterator[bytes]:
-        for record, entry in shard.records:
-            serialized, facts = _record(record, entry, labels, settings, report)
-            entries.append(facts)
-            yield serialized
+        for record in shard.records:
+            for serialized, facts in _records(record, labels, settings, report):
+                entries.append(facts)
+                yield serialized
 
     path = f"{directory}/{shard.file}"
-    if "://" in directory:
-        _write_remote(path, examples())
-    else:
-        sequence_example.write(path, examples())
+    sequence_example.write(path, examples())
     size, digest = checksum(path)
     return {
         "file": shard.file,
@@ -76,37 +143,15 @@ def checksum(path: str) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def index(plan: Plan, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the index of a conversion; `entries` are those of `write`, in any order."""
-    by_file = {entry["file"]: entry for entry in entries}
-    shards = [by_file[shard.file] for shard in plan.shards]
-    total = Report()
-    total.merge(plan.report)
-    for shard in shards:
-        total.merge(report_of(shard))
+def videos_in(shards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns name, size and counts of each video in the entries of shards."""
     videos: dict[str, dict[str, Any]] = {}
-    for shard in shards:
-        for record in shard["records"]:
-            facts = videos.setdefault(
-                record["video"],
-                {key: record[key] for key in ("height", "width")} | {"frames": 0, "boxes": 0},
-            )
-            facts["frames"] += record["frames"]
-            facts["boxes"] += record["boxes"]
-    return {
-        "version": VERSION,
-        "source": {"format": plan.source.format, "path": plan.source.path},
-        "notes": [*plan.source.notes],
-        "labels": [*plan.labels],
-        "settings": {**plan.settings._asdict(), "policy": dict(plan.settings.policy)},
-        "frames": sum(shard["frames"] for shard in shards),
-        "boxes": sum(shard["boxes"] for shard in shards),
-        "videos": [{"name": name, **facts} for name, facts in videos.items()],
-        "shards": shards,
-        "problems": problems_of(total),
-        "examples": total.examples,
-        "fingerprint": fingerprint(plan),
-    }
+    for record in (record for shard in shards for record in shard["records"]):
+        facts = {"name": record["video"], "height": record["height"], "width": record["width"]}
+        facts = videos.setdefault(record["video"], {**facts, "frames": 0, "boxes": 0})
+        facts["frames"] += record["frames"]
+        facts["boxes"] += record["boxes"]
+    return [*videos.values()]
 
 
 def write_index(directory: str, content: Mapping[str, Any]) -> None:
@@ -115,13 +160,11 @@ def write_index(directory: str, content: Mapping[str, Any]) -> None:
         (LABELS, "".join(f"{label}\n" for label in content["labels"])),
         (INDEX, json.dumps(content, indent=1) + "\n"),
     ):
-        if not text:
-            continue
-        if "://" in directory:
+        if text and "://" in directory:
             with tf.io.gfile.GFile(f"{directory}/{name}", "w") as file:
                 file.write(text)
-            continue
-        write_whole(f"{directory}/{name}", text)
+        elif text:
+            write_whole(f"{directory}/{name}", text)
 
 
 def report_of(entry: Mapping[str, Any]) -> Report:
@@ -139,71 +182,66 @@ def problems_of(report: Report) -> dict[str, int]:
     return {f"{kind}={answer}": n for (kind, answer), n in sorted(report.counts.items())}
 
 
-def _record(
-    record: RecordPlan,
-    entry: NamedVideo,
-    labels: Sequence[str],
-    settings: Settings,
-    report: Report,
-) -> tuple[bytes, dict[str, Any]]:
-    """Returns a serialized record, and its entry of the index."""
-    gone = set(record.dropped)
-    opener = FrameOpener(entry.video, policy=settings.policy, report=report)
-    images: list[bytes] = []
+def _records(
+    plan: RecordPlan, labels: Sequence[str], settings: Settings, report: Report
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yields serialized records, of `RECORD_BYTES` at most, and their entries of the index."""
+    opener = FrameOpener(plan.entry.video, policy=settings.policy, report=report)
+    encoded: list[bytes] = []
     truths: list[GroundTruth] = []
-    frames = entry.video.read(record.start, record.stop)
-    for number, frame in enumerate(frames, start=record.start):
-        if number in gone:
+    first, size = plan.first_frame, 0
+
+    def record() -> tuple[bytes, dict[str, Any]]:
+        height, width = opener.size
+        name = plan.entry.name
+        serialized = sequence_example.encode(
+            encoded,
+            truths,
+            size=(height, width),
+            labels=labels,
+            source_id=name,
+            filename=name,
+            first_frame=first,
+            image_format="png" if encoded[0].startswith(b"\x89PNG") else "jpeg",
+        )
+        return serialized, {
+            "video": name,
+            "first_frame": first,
+            "frames": len(encoded),
+            "boxes": sum(len(truth.classes) for truth in truths),
+            "height": height,
+            "width": width,
+            "bytes": len(serialized),
+        }
+
+    for number, frame in enumerate(plan.entry.video.read(plan.start, plan.stop), start=plan.start):
+        if number in plan.dropped:
             continue
         found = opener(number, frame)
         if found is None:
             raise ValueError(f"{frame.where}: this image has changed since the plan was made")
         shown, image = found
-        images.append(_stored(image, settings))
-        truths.append(
-            clean(
-                shown,
-                labels=labels or None,
-                policy=settings.policy,
-                report=report,
-                max_boxes=settings.max_boxes,
-            )
+        data = _stored(image, settings)
+        truth = clean(
+            shown,
+            labels=labels or None,
+            policy=settings.policy,
+            report=report,
+            max_boxes=settings.max_boxes,
         )
-    height, width = opener.size
-    serialized = sequence_example.assemble(
-        images,
-        truths,
-        size=(height, width),
-        labels=labels,
-        source_id=entry.name,
-        filename=entry.name,
-        first_frame=record.first_frame,
-        image_format="png" if images[0].startswith(b"\x89PNG") else "jpeg",
-    )
-    return serialized, {
-        "video": entry.name,
-        "first_frame": record.first_frame,
-        "frames": len(images),
-        "boxes": sum(len(truth.classes) for truth in truths),
-        "height": height,
-        "width": width,
-    }
+        added = len(data) + _BYTES_A_BOX * len(truth.classes)
+        if encoded and size + added > RECORD_BYTES:
+            yield record()
+            first, size, encoded, truths = first + len(encoded), 0, [], []
+        encoded.append(data)
+        truths.append(truth)
+        size += added
+    yield record()
 
 
 def _stored(image: bytes | np.ndarray, settings: Settings) -> bytes:
-    if isinstance(image, bytes):
-        if settings.image_format == "keep":
-            return image
-        pixels = tf.io.decode_image(image, channels=3, expand_animations=False).numpy()
-    else:
-        pixels = image
+    if isinstance(image, bytes) and settings.image_format == "keep":
+        return image
+    pixels = images.decode(image).numpy() if isinstance(image, bytes) else image
     kind = "png" if settings.image_format == "png" else "jpeg"
-    return sequence_example.encode_image(pixels, kind, settings.quality)
-
-
-def _write_remote(path: str, examples: Iterator[bytes]) -> None:
-    temporary = f"{path}.part"
-    with tf.io.TFRecordWriter(temporary) as writer:
-        for example in examples:
-            writer.write(example)
-    tf.io.gfile.rename(temporary, path, overwrite=True)
+    return images.encode(pixels, kind, quality=settings.quality)

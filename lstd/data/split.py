@@ -13,8 +13,8 @@ def parse_parts(texts: Sequence[str]) -> dict[str, float]:
     """Returns the shares of the parts from texts such as `train=0.8`.
 
     Raises:
-        ValueError: another form, a name that is none of a folder, a share that is not above 0,
-            fewer than two parts, or shares that do not add up to 1.
+        ValueError: another form, a name that no folder may have, a share that is not above 0, fewer
+            than two parts, or shares that do not add up to 1.
     """
     parts: dict[str, float] = {}
     for text in texts:
@@ -23,17 +23,13 @@ def parse_parts(texts: Sequence[str]) -> dict[str, float]:
             parts[name.strip()] = float(share)
         except ValueError:
             raise ValueError(f"{text!r} is not part=share, such as train=0.8") from None
-    bad = [name for name, share in parts.items() if not share > 0 or not _is_folder_name(name)]
-    if bad or len(parts) < 2 or abs(sum(parts.values()) - 1) > 1e-6:
+    sound = all(n and n[0] != "." and not {*"/\\"} & {*n} and s > 0 for n, s in parts.items())
+    if not sound or len(parts) < 2 or abs(sum(parts.values()) - 1) > 1e-6:
         raise ValueError(
             "parts must be at least two, by names for folders, with shares above 0 that add up to "
             f"1, such as train=0.8,val=0.2; got {','.join(texts)}"
         )
     return parts
-
-
-def _is_folder_name(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and "/" not in name and "\\" not in name
 
 
 def split(
@@ -55,20 +51,19 @@ def split(
     frames: dict[str, int] = {}
     for video in videos:
         frames[video.name] = frames.get(video.name, 0) + video.num_frames
-    if len(frames) < len(parts):
+    names = list(frames)
+    if len(names) < len(parts):
         raise ValueError(
-            f"there are {len(frames)} videos for {len(parts)} parts, and a video is never cut: "
+            f"there are {len(names)} videos for {len(parts)} parts, and a video is never cut: "
             "frames of one video in two parts would let a detector be scored on what it has seen"
         )
-    names = list(frames)
-    order = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
     total = max(1, sum(frames.values()))
     held = dict.fromkeys(parts, 0)
     chosen: dict[str, set[str]] = {part: set() for part in parts}
-    for place, name in enumerate(order):
+    for place, number in enumerate(np.random.default_rng(seed).permutation(len(names))):
         empty = [part for part in parts if not chosen[part]]
-        must = len(order) - place <= len(empty)  # as many videos left as parts without any
+        must = len(names) - place <= len(empty)  # as many videos left as parts without any
         part = max(empty if must else parts, key=lambda p: parts[p] - held[p] / total)
-        chosen[part].add(name)
-        held[part] += frames[name]
+        chosen[part].add(names[number])
+        held[part] += frames[names[number]]
     return {part: [name for name in names if name in chosen[part]] for part in parts}

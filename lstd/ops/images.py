@@ -1,8 +1,30 @@
-"""Frames before the network: size, channels, range."""
+"""Frames before the network: from and to JPEG and PNG, size, channels, range."""
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
+
+
+def decode(encoded: bytes | tf.Tensor) -> tf.Tensor:
+    """Returns uint8 `[H, W, 3]` of a JPEG or PNG string; a grey image is repeated over channels."""
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def encode(image: np.ndarray, image_format: str, *, quality: int = 95) -> bytes:
+    """Returns uint8 `[H, W, 3]` as a JPEG of a quality from 1 to 100, or as a PNG.
+
+    Raises:
+        ValueError: an unknown format, or an image of another type or shape.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected a frame of uint8 [H, W, 3], got {image.dtype} {image.shape}")
+    if image_format not in ("jpeg", "png"):
+        raise ValueError(f"image_format must be 'jpeg' or 'png', got {image_format!r}")
+    if image_format == "png":
+        return tf.io.encode_png(image).numpy()
+    return tf.io.encode_jpeg(image, format="rgb", quality=quality).numpy()
 
 
 def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:

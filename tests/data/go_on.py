@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 
 from lstd.data import convert, synthesize
-from lstd.data.conversion import Settings
+from lstd.data.convert import Settings
 
 SCENE = synthesize.Scene(videos=20, frames=30, height=320, width=320, noise=4.0)
 SETTINGS = Settings(frames_per_record=10, frames_per_shard=10)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lstd.data import beam_convert, conversion, convert, readers, shard_files, synthesize
-from lstd.data.conversion import Settings
+from lstd.data import beam_convert, convert, readers, record_files, synthesize
+from lstd.data.convert import Settings
 
 SCENE = synthesize.Scene(
     videos=4, frames=30, height=64, width=96, blur=0.5, occlusion=0.3, noise=3.0
@@ -21,7 +21,7 @@ SETTINGS = Settings(frames_per_record=8, frames_per_shard=20)
 SCRIPT = f"""
 import sys
 from lstd.data import beam_convert, synthesize
-from lstd.data.conversion import Settings
+from lstd.data.convert import Settings
 
 if __name__ == "__main__":
     source = synthesize.source(synthesize.{SCENE!r})
@@ -56,7 +56,7 @@ def test_beam_writes_the_same_records(tmp_path: Path, mode: str) -> None:
 
 def test_a_folder_that_holds_a_conversion_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("apache_beam")
-    (tmp_path / shard_files.INDEX).write_text("{}")
+    (tmp_path / record_files.INDEX).write_text("{}")
     with pytest.raises(FileExistsError, match="holds a conversion already"):
         beam_convert.convert(
             synthesize.source(synthesize.Scene(videos=1, frames=1)), str(tmp_path), SETTINGS
@@ -71,7 +71,7 @@ def test_what_is_wrong_with_the_data_comes_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "synthetic_0_00000" / "000001.png").write_bytes(b"no")
     with pytest.raises(ValueError, match="a shard cannot") as raised:
         beam_convert._write(
-            conversion.make_plan(readers.open(tmp_path), SETTINGS).shards[0],
+            convert.make_plan(readers.open(tmp_path), SETTINGS).shards[0],
             directory=str(tmp_path / "out"),
             labels=(),
             settings=SETTINGS,

@@ -8,6 +8,7 @@ import multiprocessing
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,20 @@ import tensorflow as tf
 
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import (
-    conversion,
     convert,
     decode,
     pipeline,
     problems,
     readers,
+    record_files,
+    record_frames,
     sequence_example,
+    shard_files,
     source_checks,
     synthesize,
     synthetic_scene,
 )
-from lstd.data.conversion import Settings
+from lstd.data.convert import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
 from tests.data import go_on, records
@@ -135,6 +138,49 @@ def test_the_pipeline_reads_what_was_converted(tmp_path: Path) -> None:
     expected = frames_of(synthesize.source(SCENE))
     shown = np.concatenate([clips.frames[0] for clips, _ in batches])
     np.testing.assert_array_equal(shown, np.stack([f.image for f in expected]))
+
+
+def test_a_record_ends_at_a_bound_in_bytes_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = synthesize.source(SCENE)
+    settings = SETTINGS._replace(image_format="png", frames_per_record=0)
+    convert.convert(source, tmp_path / "whole", settings)
+    bound = 3 * max(len(frame.image) for frame in frames_of(readers.open(tmp_path / "whole")))
+    monkeypatch.setattr(shard_files, "RECORD_BYTES", bound)
+    index = convert.convert(source, tmp_path / "out", settings)
+    again = readers.open(tmp_path / "out")
+
+    entries = [entry for shard in index["shards"] for entry in shard["records"]]
+    assert [(e["first_frame"], e["frames"]) for e in entries[:3]] == [(0, 2), (2, 2), (4, 2)]
+    assert all(entry["bytes"] < bound + 2000 for entry in entries)  # what is not pictures
+    assert [video.num_frames for video in again.videos] == [7, 7, 7]
+    assert [video["frames"] for video in index["videos"]] == [7, 7, 7]
+    for found, frame in zip(frames_of(again), frames_of(source), strict=True):
+        np.testing.assert_array_equal(tf.io.decode_image(found.image), frame.image)
+    assert "so that 3 videos are in 12 records" in caplog.text
+    (tmp_path / "out" / "index.json").unlink()  # as by those who have only the records
+    assert [video.num_frames for video in readers.open(tmp_path / "out").videos] == [7, 7, 7]
+
+
+def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert.convert(synthesize.source(SCENE), tmp_path, SETTINGS)
+    paths = sorted(map(str, tmp_path.glob("*.tfrecord")))
+    scanned: list[str] = []
+
+    def noting(path: str, on_damage: Callable) -> Iterator:
+        scanned.append(path)
+        return read_all(path, on_damage)
+
+    read_all = record_files.read_all
+    monkeypatch.setattr(record_files, "read_all", noting)
+    listed = record_frames.list_videos(paths)
+    assert scanned == []
+    (tmp_path / "index.json").write_text('{"shards": [{"file": 3}]}')
+    assert record_frames.list_videos(paths) == listed
+    assert scanned == paths
 
 
 @pytest.mark.slow
@@ -252,6 +298,8 @@ def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
         convert.convert(readers.open(folders), out, settings)
     assert len(digests(out)) == 3
     assert not [path for path in out.iterdir() if "part" in path.name]
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 shards .* data-00003-.*--resume"):
+        readers.open(out)
     bad.write_bytes(sound)
     convert.convert(readers.open(folders), out, settings, resume=True)
     undisturbed = tmp_path / "undisturbed"
@@ -460,7 +508,7 @@ def test_a_class_outside_the_labels_names_file_and_line(folders: Path, tmp_path:
 @pytest.mark.parametrize("bad", [{"quality": 0}, {"frames_per_record": -1}, {"prefix": "a/b"}])
 def test_settings_are_checked(tmp_path: Path, bad: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
-        conversion.make_plan(synthesize.source(SCENE), SETTINGS._replace(**bad))
+        convert.make_plan(synthesize.source(SCENE), SETTINGS._replace(**bad))
 
 
 # --- damaged shards ------------------------------------------------------------------------------

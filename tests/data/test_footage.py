@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from lstd.base.types import GroundTruth
-from lstd.data import problems, record_files, record_frames
+from lstd.data import problems, record_frames
 from lstd.data.footage import CHUNK, LARGEST_CHUNK, RecordFootage, Reel, SourceFootage
 from lstd.data.problems import ProblemError
-from lstd.data.record_files import Part, Video
+from lstd.data.record_files import Part
+from lstd.data.record_frames import Video
 from lstd.data.rows import Cleaner
 from lstd.data.sources import SourceFrame
 from tests.data import records
@@ -103,14 +104,9 @@ def test_a_folder_of_frames_is_read_frame_by_frame() -> None:
     assert video.decoded == 3
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_frames_are_found_in_their_records_whether_these_tell_their_length(
-    tmp_path: Path, tells: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_are_found_in_their_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
-    (video,) = record_files.list_videos([path])
-    if not tells:
-        video = Video("v", tuple(part._replace(num_frames=0) for part in video.parts))
+    (video,) = record_frames.list_videos([path])
     found = RecordFootage(video, Cleaner())
     assert found.num_frames == 12
     assert found.has_tracks
@@ -130,13 +126,10 @@ def test_frames_are_found_in_their_records_whether_these_tell_their_length(
     assert read == [0, 1, 2]  # the last two stay in memory
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_frames_that_no_record_holds_are_missing(tmp_path: Path, tells: bool) -> None:
+def test_frames_that_no_record_holds_are_missing(tmp_path: Path) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
-    (video,) = record_files.list_videos([path])
+    (video,) = record_frames.list_videos([path])
     first, _, last = video.parts
-    if not tells:
-        first = first._replace(num_frames=0)
     gap = Video("v", (first, last))
     with pytest.raises(ProblemError, match=r"record 2 .* begins at frame 10, expected 5"):
         RecordFootage(gap, Cleaner()).open()

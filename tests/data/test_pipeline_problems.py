@@ -466,7 +466,7 @@ def test_videos_of_a_folder_that_differ_in_size_need_a_size(tmp_path: Path) -> N
     assert len(Shown(folder, shards, num_classes=None, height=8, width=8).values) == 9
 
 
-def test_every_empty_video_is_counted_wherever_it_stands(tmp_path: Path) -> None:
+def test_videos_of_damaged_records_alone_are_left_out_with_them(tmp_path: Path) -> None:
     paths = [
         records.write(tmp_path / name, records.video_of(name, 2), frames_per_record=2)
         for name in "abc"
@@ -475,8 +475,6 @@ def test_every_empty_video_is_counted_wherever_it_stands(tmp_path: Path) -> None
         data = bytearray(Path(path).read_bytes())
         data[-20] ^= 1
         Path(path).write_bytes(data)
-    answers = {"damaged_record": "skip", "empty_video": "skip"}
-    shown = Shown(*paths, problems=answers)
+    shown = Shown(*paths, problems={"damaged_record": "skip"})
     assert set(shown.videos) == {"a"}
-    assert shown.report.counts == {("damaged_record", "skip"): 2, ("empty_video", "skip"): 2}
-    assert "video 'b' has no record" in refusal(*paths, problems={"damaged_record": "skip"})
+    assert shown.report.counts == {("damaged_record", "skip"): 2}

@@ -15,7 +15,7 @@ from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import augmentation_config as names
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
-from lstd.data.conversion import Settings
+from lstd.data.convert import Settings
 from lstd.losses import DetectionLoss
 from tests import tiny
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd.data import conversion, convert, readers
+from lstd.data import convert, readers
 from lstd.data.source_images import pixels
 from lstd.data.sources import Source
 
@@ -49,7 +49,7 @@ def test_the_reader_gives_all_labelled_frames() -> None:
 def test_shards_hold_what_the_file_holds(
     tmp_path: Path, image_format: str, mean_difference: float
 ) -> None:
-    settings = conversion.Settings(image_format=image_format, frames_per_record=5)
+    settings = convert.Settings(image_format=image_format, frames_per_record=5)
     convert.convert(cut(), tmp_path, settings)
     stored = [*readers.open(tmp_path).videos[0].read()]
 

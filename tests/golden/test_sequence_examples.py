@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.data import record_files, sequence_example
+from lstd.data import record_frames, sequence_example
 from lstd.data.footage import RecordFootage
 from lstd.data.rows import Cleaner
 from tests.golden.reference import arrays, reference
@@ -43,7 +43,7 @@ def test_decoding_is_identical_to_the_original(golden: dict[str, np.ndarray], wh
 def test_records_of_the_original_become_rows_without_padding(
     golden: dict[str, np.ndarray],
 ) -> None:
-    videos = record_files.list_videos([str(RECORDS)])
+    videos = record_frames.list_videos([str(RECORDS)])
 
     assert [video.name for video in videos] == ["src0", "src1"]
     assert [(v.parts[0].height, v.parts[0].width) for v in videos] == [(40, 56), (32, 32)]

@@ -14,7 +14,7 @@ Source: the Object Detection API of TensorFlow, "Preparing Inputs".
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +24,13 @@ from lstd.base import limits
 from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.readers import frame_names, pictures, record_set, whole_numbers
-from lstd.data.readers.options import Options, all_taken
+from lstd.data.readers import frame_names, pictures, sequence_records, whole_numbers
+from lstd.data.readers.options import Options
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
 
-NAME = record_set.EXAMPLE_NAME
-TREE = record_set.TREE
+NAME = sequence_records.EXAMPLE_NAME
+TREE = sequence_records.TREE
 
 _TEXTS = ("image/encoded", "image/source_id", "image/filename", "image/object/class/text")
 _WHOLE = ("image/height", "image/width", "image/object/class/label", "image/object/track/label")
@@ -40,7 +40,7 @@ _OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
 
 def matches(path: Path) -> bool:
     """Whether a path is a TFRecord file of tf.Examples, or a folder or pattern of them."""
-    return record_set.kind_of(path) == NAME
+    return sequence_records.format_of(path) == NAME
 
 
 def read(path: Path, options: Options) -> Source:
@@ -57,11 +57,17 @@ def read(path: Path, options: Options) -> Source:
             raise error
         damaged.append(error.message)
 
-    files = record_set.files_of(path, options)
-    entries = [entry for file in files for entry in _scan(str(file), met)]
-    labels = options.labels or record_set.names_in(entry.texts for entry in entries)
+    files = sequence_records.files_of(path, options)
+    entries: list[_Entry] = []
+    for file in map(str, files):
+        for number, offset, content in record_files.read_all(file, met):
+            try:
+                entries.append(_described(content, file, number, offset))
+            except ProblemError as error:
+                met(error)
+    labels = options.labels or sequence_records.names_in(entry.texts for entry in entries)
     groups = [(entry.name, [entry]) for entry in entries]
-    notes = [*all_taken(record_set.folders_of(files))]
+    notes = [*sequence_records.taken(files)]
     if options.folders:
         parts = [str(Path(entry.part.path).parent) for entry in entries]
         names = [pictures.clean(entry.file_name) for entry in entries]
@@ -117,8 +123,8 @@ class ExampleVideo:
         """Yields the frames; see `SourceVideo`."""
         for part in self.parts[start:stop]:
             where = record_files.name_of(part)
-            features = _features(record_files.read(part), where=where)
-            frame = _frame(features, where=where, images=images, tracks=self.has_tracks)
+            values = _values(record_files.read(part), where=where)
+            frame = _frame(values, where=where, images=images, tracks=self.has_tracks)
             size = (part.height, part.width)
             yield frame._replace(image=source_images.of_size(frame.image, size, where=where))
 
@@ -133,97 +139,71 @@ class _Entry(NamedTuple):
     has_tracks: bool
 
 
-def _scan(path: str, met: Callable[[ProblemError], None]) -> Iterator[_Entry]:
-    """Yields what is to be known of each record; `met` gets the damage."""
-    for number, offset, serialized in record_files.read_all(path, met):
-        try:
-            yield _described(serialized, path, number, offset)
-        except ProblemError as error:
-            met(error)
-
-
-def _described(serialized: bytes, path: str, number: int, offset: int) -> _Entry:
-    where = f"{path}: record {number} (from 0)"
-    features = _features(serialized, where=where)
-    sides = [_values(features, f"image/{side}") for side in ("height", "width")]
-    height, width = (int(side[0]) if side else 0 for side in sides)
+def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
+    values = _values(content, where=record_files.named(path, number))
+    height, width = (int(next(iter(values[f"image/{s}"]), 0)) for s in ("height", "width"))
     part = Part(path, number, offset, 0, height, width)
-    record_files.check_numbers(part, len(serialized))
-    said = [_values(features, f"image/{key}") for key in ("source_id", "filename")]
+    record_files.check_numbers(part)
+    said = [values[f"image/{key}"] for key in ("source_id", "filename")]
     names = [v[0].decode(errors="replace") for v in said if v and v[0]]
     names = names or [f"{Path(path).name}#{number}"]
-    texts = _values(features, "image/object/class/text")
-    classes = _values(features, "image/object/class/label")
-    return _Entry(
-        names[0],
-        names[-1],
-        part,
-        {int(c): t.decode(errors="replace") for c, t in zip(classes, texts, strict=False)},
-        "image/object/track/label" in features,
-    )
+    pairs = zip(values["image/object/class/label"], values["image/object/class/text"], strict=False)
+    texts = {int(c): t.decode(errors="replace") for c, t in pairs}
+    return _Entry(names[0], names[-1], part, texts, bool(values["image/object/track/label"]))
 
 
-def _features(serialized: bytes, *, where: str) -> Any:
-    """Returns the features of a tf.Example by name; raises ProblemError where it is none."""
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
+def _values(content: bytes, *, where: str) -> dict[str, list]:
+    """Returns the values of the features that are read of a tf.Example, in lists.
 
-    try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except DecodeError as error:
-        raise record_files.damage(f"{where} is not a tf.Example: {error}") from None
+    Raises:
+        ProblemError: it is none, has no image, or values of another kind or number.
+    """
+    features = record_files.sequence_of(content, where=where).context.feature
     if "image/encoded" not in features:
         raise record_files.damage(f"{where} has no 'image/encoded'")
-    for key in (*_TEXTS, *_WHOLE, *(f"image/object/{name}" for name in _COLUMNS[:4])):
-        _check_values(key, _values(features, key), where=where)
-    columns = {name: _values(features, f"image/object/{name}") for name in _COLUMNS}
-    optional = {name: _values(features, f"image/object/{name}") for name in _OPTIONAL_COLUMNS}
-    columns |= {name: values for name, values in optional.items() if values}
-    if len({len(values) for values in columns.values()}) > 1:
-        told = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
+    columns = [f"image/object/{name}" for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)]
+    result = {key: _checked(key, features, where=where) for key in (*_TEXTS, *_WHOLE, *columns)}
+    lengths = {
+        name: len(result[f"image/object/{name}"])
+        for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)
+        if name in _COLUMNS or result[f"image/object/{name}"]
+    }
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
-    for track in optional["track/label"]:
-        _track_id(track, where=where)
-    return features
-
-
-def _check_values(key: str, values: list, *, where: str) -> None:
-    is_text = key in _TEXTS
-    if values and isinstance(values[0], bytes) != is_text:  # all of a feature are of one kind
-        came, expected = ("numbers", "text") if is_text else ("text", "numbers")
-        raise record_files.damage(f"{where}: {key} holds {came}, expected {expected}")
-    if key in _WHOLE and not all(float(value).is_integer() for value in values):
-        raise record_files.damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
-
-
-def _track_id(value: float, *, where: str) -> int:
     try:
-        return whole_numbers.track_id(value, what=f"{where}: a track id is {value}")
+        result["image/object/track/label"] = [
+            whole_numbers.track_id(track, what=f"{where}: a track id is {track}")
+            for track in result["image/object/track/label"]
+        ]
     except ValueError as error:
         raise record_files.damage(str(error)) from None
+    return result
 
 
-def _frame(features: Any, *, where: str, images: bool, tracks: bool) -> SourceFrame:
-    *sides, classes = (_values(features, f"image/object/{name}") for name in _COLUMNS)
-    encoded = _values(features, "image/encoded")
-    track_ids = _values(features, "image/object/track/label") or [-1] * len(classes)
-    crowd = _values(features, "image/object/is_crowd") or [0] * len(classes)
-    truth = GroundTruth(
-        boxes=np.array(sides, np.float32).reshape(4, -1).T,
-        classes=np.array(
-            [c - 1 if 1 <= c <= limits.WHOLE else UNKNOWN_CLASS for c in classes], np.int32
-        ),
-        track_ids=np.array([_track_id(t, where=where) for t in track_ids], np.int32)
-        if tracks
-        else None,
-        is_crowd=np.array(crowd, np.bool_),
-    )
-    image = encoded[0] if images and encoded and encoded[0] else None
-    return SourceFrame(image, truth, where, class_texts=tuple(f"number {c}" for c in classes))
-
-
-def _values(features: Any, key: str) -> list:
+def _checked(key: str, features: Any, *, where: str) -> list:
     if key not in features:
         return []
     feature = features[key]
-    return [*getattr(feature, feature.WhichOneof("kind") or "bytes_list").value]
+    values = [*getattr(feature, feature.WhichOneof("kind") or "bytes_list").value]
+    if values and isinstance(values[0], bytes) != (key in _TEXTS):  # all are of one kind
+        came, expected = ("numbers", "text") if key in _TEXTS else ("text", "numbers")
+        raise record_files.damage(f"{where}: {key} holds {came}, expected {expected}")
+    if key in _WHOLE and not all(float(value).is_integer() for value in values):
+        raise record_files.damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
+    return values
+
+
+def _frame(values: dict[str, list], *, where: str, images: bool, tracks: bool) -> SourceFrame:
+    *sides, classes = (values[f"image/object/{name}"] for name in _COLUMNS)
+    track_ids = values["image/object/track/label"] or [-1] * len(classes)
+    known = [c - 1 if 1 <= c <= limits.WHOLE else UNKNOWN_CLASS for c in classes]
+    truth = GroundTruth(
+        boxes=np.array(sides, np.float32).reshape(4, -1).T,
+        classes=np.array(known, np.int32),
+        track_ids=np.array(track_ids, np.int32) if tracks else None,
+        is_crowd=np.array(values["image/object/is_crowd"] or [0] * len(classes), np.bool_),
+    )
+    image = next(iter(values["image/encoded"]), None) or None
+    texts = tuple(f"number {c}" for c in classes)
+    return SourceFrame(image if images else None, truth, where, class_texts=texts)

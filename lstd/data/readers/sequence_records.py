@@ -2,33 +2,35 @@
 
 `lstd.data.sequence_example` names the keys. Without labels of the caller, their names are those of
 an index beside the files (`lstd-data convert` writes it) or else the texts in the records, which
-are all read for it.
+are all read for it. The lower half, about files and names, serves tf.Examples, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lstd.base import documents
+from lstd.base import limits, natural
 from lstd.data import record_files, record_frames
 from lstd.data.problems import ProblemError
-from lstd.data.readers import record_set
-from lstd.data.readers.options import Options, all_taken
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.record_files import Part
 from lstd.data.record_frames import Span
-from lstd.data.shard_files import INDEX
 from lstd.data.sources import Source, SourceFrame
 
-NAME = record_set.SEQUENCE_NAME
-TREE = record_set.TREE
+NAME = "sequence_example"
+EXAMPLE_NAME = "tf_example"
+TREE = """\
+train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded
+or a folder of train/, valid/ and so on with such files"""
 
 
 def matches(path: Path) -> bool:
     """Whether a path is a TFRecord file of SequenceExamples, or a folder or pattern of them."""
-    return record_set.kind_of(path) == NAME
+    return format_of(path) == NAME
 
 
 def read(path: Path, options: Options) -> Source:
@@ -38,28 +40,23 @@ def read(path: Path, options: Options) -> Source:
         ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
             file and record.
     """
-    files = record_set.files_of(path, options)
+    files = files_of(path, options)
     damaged: list[str] = []
 
     def leave_out(error: ProblemError) -> None:
         damaged.append(error.message)
 
-    found = record_files.list_videos(
-        [str(file) for file in files],
-        on_damage=leave_out if options.skip_damaged else None,
-        check=record_frames.frames_of if options.skip_damaged else None,
-    )
+    on_damage = leave_out if options.skip_damaged else None
+    found = record_frames.list_videos([str(file) for file in files], on_damage=on_damage)
     labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
-    if not labels:
-        labels = record_set.names_in(_texts(part) for video in found for part in video.parts)
+    labels = labels or names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
-    notes = all_taken(record_set.folders_of(files))
-    return Source(NAME, str(path), tuple(labels), videos, notes, tuple(damaged))
+    return Source(NAME, str(path), tuple(labels), videos, taken(files), tuple(damaged))
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordVideo:
-    """A `SourceVideo` in SequenceExamples; the numbers of frames are read when asked for."""
+    """A `SourceVideo` in SequenceExamples."""
 
     name: str
     parts: tuple[Part, ...]
@@ -107,23 +104,12 @@ class RecordVideo:
         return record_frames.spans(self.name, self.parts)
 
 
-@functools.lru_cache(maxsize=2)
-def _frames_of(part: Part) -> list[SourceFrame]:
-    """Returns the frames of a record; the last ones are remembered."""
-    return record_frames.frames_of(part)
+_frames_of = functools.lru_cache(maxsize=2)(record_frames.frames_of)
 
 
 def _texts(part: Part) -> dict[int, str]:
     """Returns the names of the classes that a record gives, by their numbers."""
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-
-    try:
-        record = tf.train.SequenceExample.FromString(record_files.read(part))
-    except DecodeError as error:
-        raise record_files.damage(
-            f"{part.path}: record {part.number} (from 0) is not a SequenceExample: {error}"
-        ) from None
+    record = record_files.sequence_of(record_files.read(part), where=record_files.name_of(part))
     lists = record.feature_lists.feature_list
     if "bbox/label/string" not in lists or "bbox/label/index" not in lists:
         return {}
@@ -147,11 +133,92 @@ def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:
     return next(iter(found))
 
 
-def indexed_labels(folder: Path) -> tuple[str, ...]:
+def indexed_labels(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     """Returns the class names that an index in a folder of records gives; empty: there is none."""
-    try:
-        labels = documents.read_json(folder / INDEX, kind=dict).get("labels")
-    except (OSError, ValueError):
-        return ()
-    named = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    return tuple(labels) if named else ()
+    labels = record_files.index_of(folder).get("labels")
+    if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+        return tuple(labels)
+    return ()
+
+
+def format_of(path: Path) -> str:
+    """Returns the name of the format of a TFRecord file or a folder of them; empty: none."""
+    files = _files(path)
+    if not files:
+        return ""
+    kind = record_files.kind_of(str(files[0]))
+    if not kind:  # by its name it should, and the reader says what is wrong
+        return NAME if "tfrecord" in files[0].name.lower() else ""
+    return NAME if kind == "sequence" else EXAMPLE_NAME
+
+
+def files_of(path: Path, options: Options) -> list[Path]:
+    """Returns the files of a subset, whose names begin with it or whose folder it is, in order.
+
+    Raises:
+        WrongTree: there are none.
+        FileNotFoundError: some of their shards are missing.
+    """
+    found = _files(path)
+    parts = dict.fromkeys(file.parent for file in found)
+    if found and path.is_dir() and path not in parts:
+        known = {part.name: part for part in parts}
+        kept = [known[name] for name in chosen(options.subset, known, where=str(path))]
+        files = [file for file in found if file.parent in kept]
+    else:
+        files = [file for file in found if file.name.startswith(options.subset)]
+    if found and not files:
+        names = ", ".join(file.name for file in found[:3])
+        raise WrongTree(
+            f"{path}: no TFRecord file has a name that begins with {options.subset!r}, such as "
+            f"{names} do"
+        )
+    if not files:
+        raise WrongTree(f"{path}: there are no TFRecord files; expected\n{TREE}")
+    if not path.is_file():
+        pattern = "*" if path.is_dir() else path.name
+        record_files.check_shards([str(file) for file in files], pattern=pattern)
+    return files
+
+
+def taken(files: Iterable[Path]) -> tuple[str, ...]:
+    """Returns what to say where files of several subsets are read together."""
+    return all_taken(dict.fromkeys(file.parent.name for file in files))
+
+
+def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
+    """Returns names in class order, from those that records give; empty where none has any.
+
+    Args:
+        texts: the name of each class number, from 1, as each record has them.
+
+    Raises:
+        ValueError: a number that is taken for a mistake, see `limits.CLASSES`.
+    """
+    known: dict[int, str] = {}
+    for found in texts:
+        known.update({number: name.strip() for number, name in found.items() if number >= 1})
+    most = max(known, default=0)
+    if most > limits.CLASSES:
+        raise ValueError(
+            f"a record names class {most} {known[most]!r}; numbers above {limits.CLASSES} are "
+            "taken for a mistake"
+        )
+    return tuple(known.get(number, f"class {number - 1}") for number in range(1, most + 1))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [*_records(path.iterdir())] or [*_records(path.glob("*/*"))]
+    else:  # a pattern
+        found = [p for p in path.parent.glob(path.name) if p.is_file()] if path.name else []
+    return sorted(found, key=lambda file: natural.key(str(file)))
+
+
+def _records(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        name = path.name.lower()
+        if "tfrecord" in name and not name.startswith(".") and path.is_file():
+            yield path

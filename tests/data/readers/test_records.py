@@ -196,7 +196,7 @@ def test_empty_lists_of_tracks_and_crowds_say_nothing(tmp_path: Path) -> None:
     frame = next(readers.open(path).videos[0].read())
 
     assert frame.truth.is_crowd.tolist() == [False, False]
-    assert frame.truth.track_ids.tolist() == [-1, -1]
+    assert frame.truth.track_ids is None
 
 
 def test_a_record_that_is_neither_is_named(tmp_path: Path) -> None:
