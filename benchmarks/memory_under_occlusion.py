@@ -223,7 +223,6 @@ def evaluate(
     model: lstd.LSTMSSD, config: Config, occluded: set[tuple[str, int]], *, memory: bool
 ) -> dict[str, float]:
     """Returns AP50 on the occluded frames and on the others."""
-    from lstd.evaluation import baselines
     from lstd.evaluation.metrics.coco import CocoMetric
 
     dataset = lstd.make_dataset(config.data, "evaluation")
@@ -235,7 +234,10 @@ def evaluate(
             {key: value for key, value in every.items() if (tuple(key) in occluded) == wanted}
             for every in (metric.ground_truth, metric.detections)
         )
-        result[name] = baselines.score(CocoMetric(model.labels), truth, found)["coco/ap50"]
+        part = CocoMetric(model.labels)
+        for frame, true in truth.items():
+            part.add(frame, true, found.get(frame))
+        result[name] = part.result()["coco/ap50"]
     return result
 
 

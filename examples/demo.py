@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import shutil
 import sys
 import time
@@ -165,7 +166,9 @@ def train(config: Config, run_folder: Path) -> None:
 
 def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
     """Returns the scores of all schedules and of the two trivial answers."""
-    from lstd.evaluation import baselines, report, results
+    import baselines
+
+    from lstd.evaluation import report, results
     from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.evaluation.metrics.distance import DistanceMetric
 
@@ -247,10 +250,8 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
 
     sheet = folder / "contact_sheet.png"
     Image.fromarray(_contact_sheet(folder)).save(sheet)
-    history = plots.read_history(folder / "run" / "history.csv")
     pictures = {
-        "loss.png": plots.loss_curves(history),
-        "ap.png": plots.ap_curve(history),
+        **history_plots(folder / "run" / "history.csv"),
         "precision_recall.png": plots.precision_recall(scores.curves, iou=0.5),
     }
     for name, content in pictures.items():
@@ -305,15 +306,46 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
     )
 
 
+def history_plots(path: Path) -> dict[str, bytes]:
+    """Returns the losses and the AP over the epochs of a run, as PNG by name."""
+    from matplotlib.figure import Figure
+
+    from lstd.training import history
+
+    rows = history.read_history(path)
+    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+    losses = ("loss", "localization", "classification", "regularization")
+    chosen = {
+        "loss": [name for name in columns if name.removeprefix("val_") in losses],
+        "ap": [name for name in columns if name.endswith(("coco/ap", "coco/ap50"))],
+    }
+    pictures = {}
+    for kind, names in chosen.items():
+        figure = Figure(figsize=(5.2, 3.4), dpi=200, layout="constrained")
+        axes = figure.add_subplot(xlabel="epoch", ylabel=kind)
+        for name in names:
+            values = columns[name]
+            known = np.isfinite(values) & (values != -1)  # -1: nothing could be measured
+            axes.plot(np.flatnonzero(known) + 1, values[known], label=name, marker=".")
+        if kind == "loss":
+            axes.set_yscale("log")
+        axes.grid(color="#e3e6ea")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+        content = io.BytesIO()
+        figure.savefig(content, format="png")
+        pictures[f"{kind}.png"] = content.getvalue()
+    return pictures
+
+
 def _contact_sheet(folder: Path, *, count: int = 9) -> np.ndarray:
     """Returns some frames of the annotated video in one picture."""
-    from lstd.media import contact_sheet, video
+    from lstd.media import draw, video
 
     frames = list(video.read_frames(folder / "detections.mp4"))
     chosen = np.linspace(0, len(frames) - 1, count).astype(int)
     chosen[::4] -= chosen[::4] % 10  # SKIP9: these are the large network's.
     captions = [f"unseen frame {number}" for number in chosen]
-    return contact_sheet.contact_sheet([frames[number] for number in chosen], captions)
+    return draw.contact_sheet([frames[number] for number in chosen], captions)
 
 
 def table(scores: Scores) -> str:

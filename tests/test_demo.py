@@ -65,3 +65,13 @@ def test_a_wrong_setting_removes_nothing(
 
     assert (tmp_path / "run").exists()
     assert "steps" in capsys.readouterr().err
+
+
+def test_curves_of_a_run_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    history.write_text("epoch,loss,val_loss,val_coco/ap\n0,2.5,3.0,\n1,1.0,,0.2\n")
+
+    pictures = demo.history_plots(history)
+
+    assert sorted(pictures) == ["ap.png", "loss.png"]
+    assert all(content.startswith(b"\x89PNG") for content in pictures.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import re
 from collections.abc import Iterator
@@ -34,10 +35,15 @@ class Function(NamedTuple):
         return ast.get_docstring(self.node) or ""
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def functions_in(path: Path) -> Iterator[Function]:
     """Yields the public functions of a file, and the public methods of its public classes."""
     place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    waiting: list[tuple[ast.Module | ast.ClassDef, str]] = [(ast.parse(path.read_text()), "")]
+    waiting: list[tuple[ast.Module | ast.ClassDef, str]] = [(parsed(path), "")]
     for owner, name in waiting:
         of = (ast.get_docstring(owner) or "") if isinstance(owner, ast.ClassDef) else ""
         for node in owner.body:
@@ -81,7 +87,7 @@ def ancestors() -> dict[str, list[str]]:
     """Returns the bases of each class of lstd, by name."""
     found = {}
     for path in (ROOT / "lstd").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef):
                 found[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
     return found

@@ -7,10 +7,9 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import filterfalse, islice
 from pathlib import Path
-from typing import Any
 
 from lstd.base import documents, limits, protos
 
@@ -45,7 +44,7 @@ def load(path: str | os.PathLike[str]) -> tuple[str, ...]:
     except OSError as error:
         raise type(error)(f"{path}: cannot read the label map: {error.strerror}") from None
     is_proto = re.search(r"^\s*item\s*:?\s*[{<]", text, re.MULTILINE)
-    names = _names_of_items(text, str(path)) if is_proto else _names_of_lines(text, str(path))
+    names = (_names_of_items if is_proto else _names_of_lines)(text, str(path))
     if not names:
         raise ValueError(f"{path}: the label map is empty; expected at least one class")
     doubled = _doubled(names)
@@ -107,8 +106,8 @@ def or_numbers(labels: Sequence[str], *, num_classes: int) -> tuple[str, ...]:
     return tuple(labels) or tuple(name_of((), index) for index in range(num_classes))
 
 
-def _names_of_lines(text: str, source: str) -> tuple[str, ...]:
-    names = tuple(lines(text))
+def _names_of_lines(text: str, source: str) -> list[str]:
+    names = lines(text)
     empty = [str(number) for number, name in enumerate(names, start=1) if not name]
     if empty:
         raise ValueError(
@@ -117,40 +116,34 @@ def _names_of_lines(text: str, source: str) -> tuple[str, ...]:
     return names
 
 
-def _names_of_items(text: str, source: str) -> tuple[str, ...]:
-    items = list(_SCHEMA.read(text, source=source).item)
-    problems = _problems(items)
+def _names_of_items(text: str, source: str) -> list[str]:
+    names: dict[int, str] = {}
+    problems, ids = [], []
+    for number, item in enumerate(_SCHEMA.read(text, source=source).item, start=1):
+        name = str(item.display_name or item.name)
+        if not item.HasField("id"):
+            problems.append(f"item {number} has no id")
+        elif item.id < 1:
+            problems.append(f"id {item.id} of item {number} ({name!r}) is below 1")
+        if not name:
+            problems.append(f"item {number} has no name")
+        ids += [item.id] if item.HasField("id") else []
+        names[item.id] = name
+    doubled = _doubled(map(str, ids))
+    if doubled:
+        problems.append(f"doubled ids: {', '.join(doubled)}")
+    wanted = range(1, max(ids, default=0))
+    missing = [*map(str, islice(filterfalse(names.__contains__, wanted), 21))]
+    if missing:
+        more = " and more" if len(missing) > 20 else ""
+        problems.append(f"missing ids: {', '.join(missing[:20])}{more}")
     if problems:
         raise ValueError(
             f"{source}: {'; '.join(problems)}. Ids must be 1 to the number of classes, each once; "
             "background has none"
         )
-    return tuple(_name_of_item(item) for item in sorted(items, key=lambda item: item.id))
+    return [names[number] for number in sorted(names)]
 
 
-def _name_of_item(item: Any) -> str:
-    return str(item.display_name or item.name)
-
-
-def _problems(items: list[Any]) -> list[str]:
-    problems = []
-    for number, item in enumerate(items, start=1):
-        if not item.HasField("id"):
-            problems.append(f"item {number} has no id")
-        elif item.id < 1:
-            problems.append(f"id {item.id} of item {number} ({_name_of_item(item)!r}) is below 1")
-        if not _name_of_item(item):
-            problems.append(f"item {number} has no name")
-    ids = [item.id for item in items if item.HasField("id")]
-    doubled = _doubled([str(number) for number in ids])
-    missing = [*islice(filterfalse(set(ids).__contains__, range(1, max(ids, default=0))), 21)]
-    if doubled:
-        problems.append(f"doubled ids: {', '.join(doubled)}")
-    if missing:
-        more = " and more" if len(missing) > 20 else ""
-        problems.append(f"missing ids: {', '.join(map(str, missing[:20]))}{more}")
-    return problems
-
-
-def _doubled(values: list[str] | tuple[str, ...]) -> list[str]:
+def _doubled(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from lstd.base import label_map
+from lstd.base.overlap import iou
 from lstd.base.types import Detections
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
@@ -109,7 +110,7 @@ def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     best = np.zeros(len(sides), np.float32)
     for start in range(0, len(sides), 4096):
         part = sides[start : start + 4096]
-        best[start : start + 4096] = _iou(part[:, np.newaxis], anchors[np.newaxis]).max(axis=1)
+        best[start : start + 4096] = iou(part[:, np.newaxis], anchors[np.newaxis]).max(axis=1)
     return best
 
 
@@ -135,7 +136,7 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
         for place, member in enumerate(members):
             near = np.flatnonzero(np.abs(frames - frames[place]) <= _WINDOW)
             near = near[near != place]
-            result[member] = _iou(sides[near], sides[place]).mean() if len(near) else 0.0
+            result[member] = iou(sides[near], sides[place]).mean() if len(near) else 0.0
     return result
 
 
@@ -183,7 +184,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     Raises:
         ValueError: there is no frame, or no sound image at all.
     """
-    from lstd.media import contact_sheet, draw
+    from lstd.media import draw
 
     pictures, captions = [], []
     if not sum(found.frames_of):
@@ -206,7 +207,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
         captions.append(f"{video.name} {inside}"[-40:])
     if not pictures:
         raise ValueError(f"{found.source.path}: there is no image to show")
-    return contact_sheet.contact_sheet(pictures, captions)
+    return draw.contact_sheet(pictures, captions)
 
 
 def _size(video: SourceVideo, report: Report) -> tuple[int, int]:
@@ -282,14 +283,6 @@ def _track_lines(found: Inspection) -> list[str]:
         f"motion IoU over {_WINDOW} frames around: mean {motion.mean():.2f}; slow (above 0.9) "
         f"{slow:.0%}, medium {1 - slow - fast:.0%}, fast (below 0.7) {fast:.0%}",
     ]
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    low = np.maximum(one[..., :2], other[..., :2])
-    high = np.minimum(one[..., 2:], other[..., 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (one, other)]
-    return shared / (areas[0] + areas[1] - shared)
 
 
 def settings_note(found: Inspection) -> str:

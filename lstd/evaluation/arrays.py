@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd.base import overlap
 from lstd.evaluation.objects import FrameId, Objects
 
 _PAIRS_AT_ONCE = 1 << 20  # 8 MB for each of some ten arrays
@@ -87,27 +88,21 @@ def flatten(
     ordered = sorted(ground_truth, key=image if by_image else None)
     true = [ground_truth[frame] for frame in ordered]
     found = [(place, detections[f]) for place, f in enumerate(ordered) if f in detections]
-    true_counts = [len(each.boxes) for each in true]
-    found_counts = [len(each.boxes) for _, each in found]
-    found_frame = np.repeat(np.array([place for place, _ in found], np.int64), found_counts)
+    places = np.array([place for place, _ in found], np.int64)
+    found_frame = np.repeat(places, [len(each.boxes) for _, each in found])
     scores = _joined([each.scores for _, each in found], np.float64)
     order = np.lexsort((-scores, found_frame))  # stable
+    tracks = [np.full(len(e.boxes), -1) if e.track_ids is None else e.track_ids for e in true]
+    crowds = [np.zeros(len(e.boxes), bool) if e.is_crowd is None else e.is_crowd for e in true]
+    areas = [overlap.areas(each.boxes) if each.areas is None else each.areas for each in true]
     return Flat(
         ordered,
-        np.repeat(np.arange(len(ordered)), true_counts),
+        np.repeat(np.arange(len(ordered)), [len(each.boxes) for each in true]),
         _joined([each.boxes for each in true], np.float64, 4),
         _joined([each.classes for each in true], np.int64),
-        _joined(
-            [_or_full(each.track_ids, n, -1) for each, n in zip(true, true_counts, strict=True)],
-            np.int64,
-        ),
-        _joined(
-            [_or_full(each.is_crowd, n, 0) for each, n in zip(true, true_counts, strict=True)], bool
-        ),
-        _joined(
-            [areas(each.boxes, pixel=0) if each.areas is None else each.areas for each in true],
-            np.float64,
-        ),
+        _joined(tracks, np.int64),
+        _joined(crowds, bool),
+        _joined(areas, np.float64),
         _joined([_sizes(each) for each in true], np.float64, 2),
         found_frame[order],
         _joined([each.boxes for _, each in found], np.float64, 4)[order],
@@ -122,15 +117,12 @@ def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
 
     Args:
         frames: see `Flat`.
-        pixel: added to every side: 1 where a box's last pixel belongs to it, 0 where a box ends at
-            its coordinate.
+        pixel: see `overlap.iou`.
     """
-    count = len(frames.frames)
-    true_count = np.bincount(frames.true_frame, minlength=count)
+    true_count = np.bincount(frames.true_frame, minlength=len(frames.frames))
     true_start = np.concatenate([[0], np.cumsum(true_count)])
     per_found = true_count[frames.found_frame]
     before = np.concatenate([[0], np.cumsum(per_found)])  # pairs before each detection
-    true_areas = areas(frames.true_boxes, pixel=pixel)
     begin = 0
     while begin < len(per_found):
         end = int(np.searchsorted(before, before[begin] + _PAIRS_AT_ONCE, side="right")) - 1
@@ -138,64 +130,49 @@ def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
         rows = np.repeat(np.arange(begin, end), per_found[begin:end])
         within = np.arange(len(rows)) - (before[rows] - before[begin])
         partners = true_start[frames.found_frame[rows]] + within
-        yield Pairs(
-            rows,
-            partners,
-            iou(
-                frames.found_boxes[rows],
-                frames.true_boxes[partners],
-                areas_b=true_areas[partners],
-                pixel=pixel,
-            ),
-        )
+        shared = overlap.iou(frames.found_boxes[rows], frames.true_boxes[partners], pixel=pixel)
+        yield Pairs(rows, partners, shared)
         begin = end
 
 
-def iou(
-    boxes_a: np.ndarray, boxes_b: np.ndarray, *, areas_b: np.ndarray | None = None, pixel: float
-) -> np.ndarray:
-    """Returns the IoU of boxes row by row, float64 `[P]`; 0 for two boxes without area.
-
-    Args:
-        boxes_a: `[P, 4]`.
-        boxes_b: `[P, 4]`.
-        areas_b: of `boxes_b`, where they are at hand.
-        pixel: see `overlaps`.
-    """
-    inner = intersections(boxes_a, boxes_b, pixel=pixel)
-    areas_b = areas(boxes_b, pixel=pixel) if areas_b is None else areas_b
-    union = areas(boxes_a, pixel=pixel) + areas_b - inner
-    return np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
-
-
-def intersections(boxes_a: np.ndarray, boxes_b: np.ndarray, *, pixel: float) -> np.ndarray:
-    """Returns the areas that boxes share, row by row."""
-    sides = np.minimum(boxes_a[:, 2:], boxes_b[:, 2:]) - np.maximum(boxes_a[:, :2], boxes_b[:, :2])
-    return np.maximum(sides + pixel, 0).prod(axis=1)
-
-
-def areas(boxes: np.ndarray, *, pixel: float) -> np.ndarray:
-    """Returns the areas of boxes `[n, 4]`."""
-    return (boxes[:, 2:] - boxes[:, :2] + pixel).prod(axis=1)
-
-
-def first_come(pairs: Pairs) -> dict[int, int]:
-    """Returns which detection takes which true box, of the pairs that may match.
+def first_come(pairs: Sequence[Pairs], count: int) -> np.ndarray:
+    """Returns which true box each of `count` detections takes, int64 `[count]`; -1: none.
 
     The detections choose in order of their rows, which is by falling score within a frame: each
     takes the box with the largest IoU that is still free, of equal ones the first.
 
     Args:
-        pairs: only those that may match; all of a frame's detections in one call.
+        pairs: only those that may match.
+        count: of the detections.
     """
-    order = np.lexsort((pairs.true, -pairs.iou, pairs.found))
+    result = np.full(count, -1)
+    if not pairs:
+        return result
+    found, true, iou = map(np.concatenate, zip(*pairs, strict=True))
+    order = np.lexsort((true, -iou, found))
     chosen: dict[int, int] = {}
     taken: set[int] = set()
-    for found, true in zip(pairs.found[order].tolist(), pairs.true[order].tolist(), strict=True):
-        if found not in chosen and true not in taken:
-            chosen[found] = true
-            taken.add(true)
-    return chosen
+    for row, box in zip(found[order].tolist(), true[order].tolist(), strict=True):
+        if row not in chosen and box not in taken:
+            chosen[row] = box
+            taken.add(box)
+    result[list(chosen)] = list(chosen.values())
+    return result
+
+
+def tracks(frames: Flat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the true boxes in order of video, track and time; and these two, each `[M]`.
+
+    Returns:
+        Rows of the true boxes; a number for each track of each video; the number of the frame.
+    """
+    videos = np.unique([video for video, _ in frames.frames], return_inverse=True)[1]
+    numbers = np.array([number for _, number in frames.frames], np.int64)
+    video, time = videos[frames.true_frame], numbers[frames.true_frame]
+    order = np.lexsort((time, frames.track_ids, video))
+    both = np.stack([video[order], frames.track_ids[order]])
+    track = np.cumsum((np.diff(both, axis=1, prepend=both[:, :1]) != 0).any(axis=0))
+    return order, track, time[order]
 
 
 def _sizes(objects: Objects) -> np.ndarray:
@@ -203,10 +180,6 @@ def _sizes(objects: Objects) -> np.ndarray:
     if objects.sizes is None:
         return objects.boxes[:, 2:] - objects.boxes[:, :2]
     return objects.sizes
-
-
-def _or_full(values: np.ndarray | None, count: int, value: int) -> np.ndarray:
-    return np.full(count, value) if values is None else values
 
 
 def _joined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -112,9 +113,8 @@ def compare(
 def _checked(one: FrameMetric, other: FrameMetric) -> tuple[FrameMetric, FrameMetric]:
     if type(one) is not type(other) or one.labels != other.labels:
         raise ValueError("two comparisons need the same metrics and the same classes")
-    if one.ground_truth.keys() != other.ground_truth.keys():
-        only = one.ground_truth.keys() ^ other.ground_truth.keys()
-        raise ValueError(f"frame {min(only)} was scored for one of the two only")
+    for frame in sorted(one.ground_truth.keys() ^ other.ground_truth.keys())[:1]:
+        raise ValueError(f"frame {frame} was scored for one of the two only")
     return one, other
 
 
@@ -211,43 +211,34 @@ def weighted_of(metric: FrameMetric) -> tuple[list[FrameId], Weighted]:
 
 
 def _of_coco(metric: CocoMetric) -> tuple[list[FrameId], Weighted]:
-    frames = metric.flat(by_image=True)
-    return frames.frames, weighted_coco(frames, num_classes=len(metric.labels), prefix="coco/")
+    return _weighted_coco(metric.flat(by_image=True), len(metric.labels), prefix="coco/")
 
 
 def _of_streaming(metric: StreamingMetric) -> tuple[list[FrameId], Weighted]:
-    frames = metric.streamed()
-    return frames.frames, weighted_coco(frames, num_classes=len(metric.labels), prefix="sap/")
+    return _weighted_coco(metric.streamed(), len(metric.labels), prefix="sap/")
 
 
 def _of_vid(metric: VidMetric) -> tuple[list[FrameId], Weighted]:
-    counted = metric.counted()
+    counted: vid.Counted = metric.counted()
 
     def weighted(weights: np.ndarray) -> dict[str, float]:
-        precisions = vid.weighted(counted, weights)
-        return {
-            f"vid/ap50{name}": coco.mean_of_measured(precisions[row])
-            for row, name in enumerate(counted.names)
-        }
+        rows = zip(counted.names, vid.weighted(counted, weights), strict=True)
+        return {f"vid/ap50{name}": coco.mean_of_measured(row) for name, row in rows}
 
     return counted.frames.frames, weighted
 
 
 def _of_flicker(metric: FlickerMetric) -> tuple[list[FrameId], Weighted]:
-    frames = metric.flat()
-    found = flicker.found_objects(frames, min_score=metric.min_score)
-    steps = flicker.steps_of(frames, found)
-    changed = steps.before != steps.after
+    counted: flicker.Counted = metric.counted()
+    return counted.frames.frames, functools.partial(flicker.weighted, counted)
 
-    def weighted(weights: np.ndarray) -> dict[str, float]:
-        weight = weights[steps.frame]
-        return {
-            "flicker/rate": _mean(changed, weight),
-            "flicker/lost": _mean(changed[steps.before], weight[steps.before]),
-            "flicker/found": _mean(found, weights[frames.true_frame]),
-        }
 
-    return frames.frames, weighted
+_WEIGHTED: dict[type, Callable[..., tuple[list[FrameId], Weighted]]] = {
+    CocoMetric: _of_coco,
+    VidMetric: _of_vid,
+    StreamingMetric: _of_streaming,
+    FlickerMetric: _of_flicker,
+}
 
 
 class _ClassMatches(NamedTuple):
@@ -266,18 +257,21 @@ class _ClassMatches(NamedTuple):
     truths: np.ndarray
 
 
-def weighted_coco(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
-    """Returns a function of the frames' weights that gives ap, ap50, ap75 and ar100.
+def _weighted_coco(
+    frames: Flat, num_classes: int, *, prefix: str
+) -> tuple[list[FrameId], Weighted]:
+    """Returns the frames, and a function of their weights that gives ap, ap50, ap75 and ar100.
 
-    pycocotools matches once; a weight counts a frame so many times. With all weights 1 the numbers
-    are COCO's.
+    pycocotools matches once; a weight counts a frame so many times.
     """
-    classes = _matches(coco.images(frames, num_classes), len(frames.frames))
+    images = coco.evaluated(frames, num_classes=num_classes, library="pycocotools").evalImgs
+    # By class, area (the first is all) and frame; None where a frame has nothing of the class.
+    of_class = np.array(images, object).reshape(num_classes, -1, len(frames.frames))[:, 0]
+    classes = [_matches(each) for each in of_class]
 
     def weighted(weights: np.ndarray) -> dict[str, float]:
         tables = [_class_tables(each, weights) for each in classes]
-        precision = np.stack([each[0] for each in tables])  # [K, 10, 101]
-        recall = np.stack([each[1] for each in tables])
+        precision, recall = (np.stack(part) for part in zip(*tables, strict=True))  # [K, 10, ...]
         return {
             f"{prefix}ap": coco.mean_of_measured(precision),
             f"{prefix}ap50": coco.mean_of_measured(precision[:, 0]),
@@ -285,42 +279,25 @@ def weighted_coco(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
             f"{prefix}ar100": coco.mean_of_measured(recall),
         }
 
-    return weighted
+    return frames.frames, weighted
 
 
-def _matches(evaluated: object, num_frames: int) -> list[_ClassMatches]:
-    """Returns what pycocotools matched, over all areas."""
-    params = evaluated.params  # type: ignore[attr-defined]
-    images = evaluated.evalImgs  # type: ignore[attr-defined]
-    areas, result = len(params.areaRng), []
-    thresholds = len(params.iouThrs)
-    for number in range(len(params.catIds)):
-        begin = number * areas * num_frames
-        mine = [
-            (frame, each)
-            for frame, each in enumerate(images[begin : begin + num_frames])
-            if each is not None
-        ]
-        truths = np.zeros(num_frames)
-        for frame, each in mine:
-            truths[frame] = np.count_nonzero(np.asarray(each["gtIgnore"]) == 0)
-        empty = np.zeros((thresholds, 0))
-        scores = np.concatenate([np.zeros(0), *(each["dtScores"] for _, each in mine)])
-        order = np.argsort(-scores, kind="mergesort")
-        frame_of = np.concatenate(
-            [np.zeros(0, int), *(np.full(len(each["dtScores"]), frame) for frame, each in mine)]
-        )
-        matched = np.concatenate([empty, *(each["dtMatches"] for _, each in mine)], axis=1) > 0
-        ignored = np.concatenate([empty, *(each["dtIgnore"] for _, each in mine)], axis=1) > 0
-        result.append(
-            _ClassMatches(
-                frame_of[order],
-                (matched & ~ignored)[:, order],
-                (~matched & ~ignored)[:, order],
-                truths,
-            )
-        )
-    return result
+def _matches(images: np.ndarray) -> _ClassMatches:
+    """Returns what pycocotools matched of a class, image by image, all sizes together."""
+    truths = np.zeros(len(images))
+    frame, scores = [np.zeros(0, int)], [np.zeros(0)]
+    matched, ignored = [np.zeros((len(coco.IOUS), 0))], [np.zeros((len(coco.IOUS), 0))]
+    for number, image in enumerate(images):
+        if image is not None:
+            truths[number] = np.count_nonzero(np.asarray(image["gtIgnore"]) == 0)
+            frame.append(np.full(len(image["dtScores"]), number))
+            scores.append(image["dtScores"])
+            matched.append(image["dtMatches"])
+            ignored.append(image["dtIgnore"])
+    order = np.argsort(-np.concatenate(scores), kind="mergesort")
+    hit = (np.concatenate(matched, axis=1) > 0)[:, order]
+    counts = (np.concatenate(ignored, axis=1) == 0)[:, order]
+    return _ClassMatches(np.concatenate(frame)[order], hit & counts, ~hit & counts, truths)
 
 
 def _class_tables(matches: _ClassMatches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -341,16 +318,3 @@ def _class_tables(matches: _ClassMatches, weights: np.ndarray) -> tuple[np.ndarr
         reached = at < recall.shape[1]
         result[row, reached] = envelope[row, at[reached]]
     return result, recall[:, -1] if recall.shape[1] else np.zeros(count)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    return float((values * weights).sum() / total) if total else -1.0
-
-
-_WEIGHTED: dict[type, Callable[..., tuple[list[FrameId], Weighted]]] = {
-    CocoMetric: _of_coco,
-    VidMetric: _of_vid,
-    StreamingMetric: _of_streaming,
-    FlickerMetric: _of_flicker,
-}

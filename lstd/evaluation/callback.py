@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tf_keras as keras
@@ -37,12 +38,16 @@ class EvaluationCallback(keras.callbacks.Callback):
         prefix: str = "val_",
     ) -> None:
         super().__init__()
+        for metric in by_name.objects_in(metrics):
+            raise ValueError(
+                f"a {type(metric).__name__} would count all epochs together; give its class"
+            )
+        coco = [functools.partial(CocoMetric, per_class=False)]
         self.dataset = dataset
-        self.metrics = [_coco_summary] if metrics is None else metrics
+        self.metrics = coco if metrics is None else metrics
         self.schedules = schedules
         self.prefix = prefix
         self._detector: ModelDetector | None = None
-        _refuse_objects(self.metrics)
 
     def set_model(self, model: keras.Model) -> None:
         """Takes the model; its graph is traced once, for all epochs."""
@@ -53,19 +58,5 @@ class EvaluationCallback(keras.callbacks.Callback):
         """Evaluates and adds the numbers to `logs`, which is how Keras's callbacks pass them on."""
         numbers = evaluate.evaluate(self._detector, self.dataset, self.metrics, self.schedules)
         if logs is not None:
-            logs.update(
-                {self.prefix + name: value for name, value in numbers.items() if name != "frames"}
-            )
-
-
-def _coco_summary(labels: tuple[str, ...]) -> CocoMetric:
-    return CocoMetric(labels, per_class=False)
-
-
-def _refuse_objects(metrics: by_name.Metrics) -> None:
-    lists = metrics.values() if isinstance(metrics, Mapping) else [metrics]
-    for metric in (metric for each in lists for metric in each):
-        if not by_name.is_factory(metric):
-            raise ValueError(
-                f"a {type(metric).__name__} would count all epochs together; give its class"
-            )
+            numbers.pop("frames")
+            logs.update({self.prefix + name: value for name, value in numbers.items()})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base import documents, label_map
+from lstd.base import documents, label_map, overlap
 from lstd.base.whole_file import write_whole
 from lstd.evaluation import objects
 from lstd.evaluation.objects import FrameId, Objects
@@ -47,12 +47,8 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
         OSError: it cannot be read.
     """
     content = documents.read_json(path)
-    try:
+    with _named(path, "not a COCO annotation file"):
         return _annotations(content)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a COCO annotation file: {_reason(error)}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def read_detections(
@@ -74,35 +70,29 @@ def read_detections(
         raise ValueError(f"{path}: not a COCO results file: expected a list of detections")
     frame_of = {image: frame for frame, image in annotations.image_ids.items()}
     class_of = {category: k for k, category in enumerate(annotations.category_ids)}
-    rows: dict[FrameId, list[tuple[Any, int, float, str | None]]] = {}
-    for number, entry in enumerate(content):
-        try:
-            image, category = entry["image_id"], entry["category_id"]
-            box, score, network = entry["bbox"], entry["score"], entry.get("network")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: entry {number} is no detection: {_reason(error)}") from None
-        if not _is_key(image, frame_of):
-            raise ValueError(f"{path}: entry {number} is of image {image!r}, which is unknown")
-        if not _is_key(category, class_of):
-            raise ValueError(
-                f"{path}: entry {number} has category {category!r}; the annotations have "
-                f"{', '.join(map(str, annotations.category_ids))}"
-            )
-        if network not in (None, "large", "small"):
-            raise ValueError(
-                f"{path}: entry {number}: network must be 'large' or 'small', got {network!r}"
-            )
-        try:
-            row = (box, class_of[category], float(score), network)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(
-                f"{path}: entry {number}: score must be a number, got {score!r}"
-            ) from None
-        rows.setdefault(frame_of[image], []).append(row)
-    try:
+    rows: dict[FrameId, list[dict[str, Any]]] = {}
+    with _named(path, "not a COCO results file"):
+        for number, entry in enumerate(content):
+            try:
+                image, category = entry["image_id"], entry["category_id"]
+                box, score, network = entry["bbox"], entry["score"], entry.get("network")
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError(f"entry {number} is no detection: {_reason(error)}") from None
+            if not _is_key(image, frame_of):
+                raise ValueError(f"entry {number} is of image {image!r}, which is unknown")
+            if not _is_key(category, class_of):
+                raise ValueError(
+                    f"entry {number} has category {category!r}; the annotations have "
+                    f"{', '.join(map(str, annotations.category_ids))}"
+                )
+            if network not in (None, "large", "small"):
+                raise ValueError(
+                    f"entry {number}: network must be 'large' or 'small', got {network!r}"
+                )
+            value = _number(score, f"entry {number}: score must be a number, got {score!r}")
+            row = {"classes": class_of[category], "scores": value, "network": network}
+            rows.setdefault(frame_of[image], []).append({**row, "bbox": box})
         return {frame: _found(frame, each, len(annotations.labels)) for frame, each in rows.items()}
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def write_annotations(
@@ -124,6 +114,7 @@ def write_annotations(
     annotations: list[dict[str, Any]] = []
     for frame in ordered:
         objects = ground_truth[frame]
+        areas = overlap.areas(objects.boxes) if objects.areas is None else objects.areas
         for row, box in enumerate(objects.boxes):
             entry: dict[str, Any] = {
                 "id": len(annotations) + 1,
@@ -131,11 +122,7 @@ def write_annotations(
                 "video_id": videos[frame[0]],
                 "category_id": int(objects.classes[row]) + 1,
                 "bbox": _xywh(box),
-                "area": float(
-                    (box[2] - box[0]) * (box[3] - box[1])
-                    if objects.areas is None
-                    else objects.areas[row]
-                ),
+                "area": float(areas[row]),
                 "iscrowd": 0 if objects.is_crowd is None else int(objects.is_crowd[row]),
             }
             if objects.track_ids is not None and objects.track_ids[row] >= 0:
@@ -145,13 +132,8 @@ def write_annotations(
         "videos": [{"id": number, "name": name, **rate} for name, number in videos.items()],
         "categories": [{"id": k, "name": label} for k, label in enumerate(labels, start=1)],
         "images": [
-            {
-                "id": image_ids[frame],
-                "video_id": videos[frame[0]],
-                "frame_id": frame[1],
-                "file_name": f"{frame[0]}#{frame[1]}",
-            }
-            for frame in ordered
+            {"id": number, "video_id": videos[v], "frame_id": index, "file_name": f"{v}#{index}"}
+            for (v, index), number in image_ids.items()
         ],
         "annotations": annotations,
     }
@@ -170,19 +152,17 @@ def write_detections(
     Raises:
         OSError: the file cannot be written.
     """
-    content = []
-    for frame in sorted(detections):
-        objects = detections[frame]
-        for row, box in enumerate(objects.boxes):
-            entry = {
-                "image_id": image_ids[frame],
-                "category_id": category_ids[int(objects.classes[row])],
-                "bbox": _xywh(box),
-                "score": float(np.asarray(objects.scores)[row]),
-            }
-            if objects.network is not None:
-                entry["network"] = objects.network
-            content.append(entry)
+    content = [
+        {
+            "image_id": image_ids[frame],
+            "category_id": category_ids[int(found.classes[row])],
+            "bbox": _xywh(box),
+            "score": float(np.asarray(found.scores)[row]),
+            **({} if found.network is None else {"network": found.network}),
+        }
+        for frame, found in sorted(detections.items(), key=lambda item: item[0])
+        for row, box in enumerate(found.boxes)
+    ]
     write_whole(path, json.dumps(content) + "\n")
 
 
@@ -206,23 +186,20 @@ def _annotations(content: Any) -> Annotations:
     if len(rows) < len(image_ids):
         raise ValueError("two images have the same id")
     for entry in content["annotations"]:
-        if entry["image_id"] not in rows:
-            raise ValueError(
-                f"annotation {entry.get('id')} is of image {entry['image_id']!r}, which is unknown"
-            )
-        if entry["category_id"] not in class_of:
-            raise ValueError(
-                f"annotation {entry.get('id')} has the unknown category {entry['category_id']!r}"
-            )
-        rows[entry["image_id"]].append(entry)
+        image, category = entry["image_id"], entry["category_id"]
+        where = f"annotation {entry.get('id')}"
+        if image not in rows:
+            raise ValueError(f"{where} is of image {image!r}, which is unknown")
+        if category not in class_of:
+            raise ValueError(f"{where} has the unknown category {category!r}")
+        rows[image].append({**entry, "classes": class_of[category]})
     by_id = sorted(rows, key=lambda image: (isinstance(image, str), image))
     place_of = {image: place for place, image in enumerate(by_id)}
-    labels = label_map.checked([each["name"] for each in categories], where="categories")
     rates = {each.get("fps") for each in videos.values()}
     return Annotations(
-        labels,
+        label_map.checked([each["name"] for each in categories], where="categories"),
         {
-            frame: _true(frame, rows[image], class_of, place=place_of[image])
+            frame: _true(frame, rows[image], len(class_of))._replace(image=place_of[image])
             for frame, image in image_ids.items()
         },
         image_ids,
@@ -234,44 +211,51 @@ def _annotations(content: Any) -> Annotations:
 def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
     if "video_id" not in image:
         return str(image.get("file_name", image["id"])), 0
-    video = videos.get(image["video_id"], {})
-    name = video.get("name", image["video_id"])
+    name = videos.get(image["video_id"], {}).get("name", image["video_id"])
     return objects.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
 
 
-def _true(frame: FrameId, rows: list[Any], class_of: Mapping[Any, int], *, place: int) -> Objects:
+def _true(frame: FrameId, rows: list[Any], num_classes: int) -> Objects:
     tracks = [_track(row) for row in rows]
     boxes, sizes = _boxes(row["bbox"] for row in rows)
-    true = objects.ground_truth_of(
-        frame,
-        {
-            "boxes": boxes,
-            "classes": [class_of[row["category_id"]] for row in rows],
-            "track_ids": None if rows and set(tracks) == {-1} else tracks,
-            "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
-            "areas": [_area(row, size) for row, size in zip(rows, sizes, strict=True)],
-        },
-        num_classes=len(class_of),
-    )
-    return true._replace(image=place, sizes=sizes)
+    with np.errstate(over="ignore"):  # A box that large is refused with all the others.
+        areas = [row.get("area", side) for row, side in zip(rows, sizes.prod(axis=1), strict=True)]
+    values = {
+        "boxes": boxes,
+        "classes": [row["classes"] for row in rows],
+        "track_ids": None if rows and set(tracks) == {-1} else tracks,
+        "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
+        "areas": [
+            _number(
+                area, f"annotation {row.get('id')} has the area {area!r}; expected square pixels"
+            )
+            for row, area in zip(rows, areas, strict=True)
+        ],
+    }
+    return objects.ground_truth_of(frame, values, num_classes=num_classes)._replace(sizes=sizes)
 
 
-def _found(
-    frame: FrameId, rows: list[tuple[Any, int, float, str | None]], num_classes: int
-) -> Objects:
-    networks = {row[3] for row in rows}
-    boxes, sizes = _boxes(row[0] for row in rows)
-    found = objects.detections_of(
-        frame,
-        {
-            "boxes": boxes,
-            "classes": [row[1] for row in rows],
-            "scores": [row[2] for row in rows],
-            "network": networks.pop() if len(networks) == 1 else None,
-        },
-        num_classes=num_classes,
-    )
-    return found._replace(sizes=sizes)
+def _found(frame: FrameId, rows: list[dict[str, Any]], num_classes: int) -> Objects:
+    networks = {row["network"] for row in rows}
+    boxes, sizes = _boxes(row["bbox"] for row in rows)
+    values = {
+        "boxes": boxes,
+        "classes": [row["classes"] for row in rows],
+        "scores": [row["scores"] for row in rows],
+        "network": networks.pop() if len(networks) == 1 else None,
+    }
+    return objects.detections_of(frame, values, num_classes=num_classes)._replace(sizes=sizes)
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Names the file in what is raised; and says `what` it is not, where its form is another."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {what}: {_reason(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -283,19 +267,24 @@ def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
     return isinstance(value, (int, float, str)) and value in known
 
 
+def _number(value: Any, error: str) -> float:
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return float(value)
+    raise ValueError(error)
+
+
 def _boxes(given: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Returns corners, and the sizes, which the corners may miss by their last bit."""
-    numbers = np.array([_numbers(bbox) for bbox in given], np.float64).reshape(-1, 4)
+    numbers = np.array([_four(bbox) for bbox in given], np.float64).reshape(-1, 4)
     corner, size = numbers[:, 1::-1], numbers[:, :1:-1]
     return np.concatenate([corner, corner + size], axis=1), size
 
 
-def _numbers(bbox: Any) -> tuple[float, float, float, float]:
-    try:
-        left, top, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"a bbox must be x, y, width, height, got {bbox!r}") from None
-    return left, top, width, height
+def _four(bbox: Any) -> list[float]:
+    error = f"a bbox must be x, y, width, height, got {bbox!r}"
+    if not isinstance(bbox, (list, tuple)) or len(bbox) != 4:
+        raise ValueError(error)
+    return [_number(value, error) for value in bbox]
 
 
 def _track(row: Any) -> int:
@@ -310,17 +299,6 @@ def _track(row: Any) -> int:
     raise ValueError(
         f"annotation {row.get('id')} is of the track {track!r}; expected a whole number"
     )
-
-
-def _area(row: Any, size: np.ndarray) -> float:
-    with np.errstate(over="ignore"):  # A box that large is refused with all the others.
-        area = row.get("area", size.prod())
-    try:
-        return float(area)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(
-            f"annotation {row.get('id')} has the area {area!r}; expected square pixels"
-        ) from None
 
 
 def _xywh(box: np.ndarray) -> list[float]:

@@ -69,11 +69,17 @@ def evaluate(
     """
     detector = as_detector(model)
     names = checked_schedules(detector, schedules)
-    metrics = by_name.named(metrics, latencies=latencies, fps=fps)
-    _check_limits(max_frames, occlusion, metrics)
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+    if len(occlusion) and by_name.objects_in(metrics):
+        raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
+    if len(set(occlusion)) < len(occlusion):
+        raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
 
     def score(clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]]) -> Numbers:
-        metrics_of = by_name.metrics_by_schedule(metrics, names, detector.labels)
+        metrics_of = by_name.metrics_by_schedule(
+            metrics, names, detector.labels, latencies=latencies, fps=fps
+        )
         count = 0
         batches = clip_frames.detect_clips(detector, clips, names)
         for batch in _first(batches, max_frames):
@@ -145,16 +151,6 @@ def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Fr
             return
     if count == 0:
         raise ValueError("the evaluation dataset gave no frames; check its input files")
-
-
-def _check_limits(max_frames: int | None, occlusion: Sequence[float], metrics: Any) -> None:
-    if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
-    lists = metrics.values() if isinstance(metrics, Mapping) else [metrics or []]
-    if len(occlusion) and not all(by_name.is_factory(metric) for each in lists for metric in each):
-        raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
-    if len(set(occlusion)) < len(occlusion):
-        raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
 
 
 def checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -> tuple[str, ...]:

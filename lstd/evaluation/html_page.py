@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import html
 import mimetypes
 import os
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -58,7 +58,6 @@ def write_page(
     video_caption: str = "",
     embed_video_below_mb: float = 20.0,
     notes: Sequence[str] = (),
-    details: Sequence[Table] = (),
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
 
@@ -76,7 +75,6 @@ def write_page(
         video_caption: stands below it.
         embed_video_below_mb: how small a video has to be to stand in the page.
         notes: what a reader should know; a paragraph each.
-        details: tables at the end, folded until somebody opens them.
 
     Raises:
         ValueError: a row with another number of cells than its header; bytes that are no picture.
@@ -84,118 +82,99 @@ def write_page(
     """
     path = Path(path)
     sections = [
-        _video(video, video_caption, page=path, below_mb=embed_video_below_mb) if video else "",
-        _tables(tables),
-        _gallery("Curves", plots, "wide"),
-        _gallery("Frames", pictures, ""),
-        _notes(notes),
-        "".join(_folded(table) for table in details),
+        _video(Path(video), video_caption, page=path, below_mb=embed_video_below_mb)
+        if video
+        else "",
+        f'<div class="cards">{"".join(map(_table, tables))}</div>' if tables else "",
+        _gallery("Curves", plots, "gallery wide"),
+        _gallery("Frames", pictures, "gallery"),
+        _section("Notes", "".join(map(_paragraph, notes))) if notes else "",
     ]
     page = _PAGE.format(
-        title=html.escape(title),
+        title=escape(title),
         style=_STYLE,
-        summary=f'<p class="summary">{html.escape(summary)}</p>' if summary else "",
-        body="\n".join(section for section in sections if section),
+        summary=_paragraph(summary, "summary"),
+        body="\n".join(filter(None, sections)),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page.encode())
     return path
 
 
-def _tables(tables: Sequence[Table]) -> str:
-    """Returns the tables, narrow ones side by side."""
-    if not tables:
-        return ""
-    return f'<div class="cards">{"".join(_table(table) for table in tables)}</div>'
+def _section(title: str, body: str, kind: str = "") -> str:
+    head = f"<h2>{escape(title)}</h2>" if title else ""
+    return f"<section{_class(kind)}>{head}{body}</section>\n"
+
+
+def _paragraph(text: str, kind: str = "") -> str:
+    return f"<p{_class(kind)}>{escape(text)}</p>" if text else ""
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def _table(table: Table) -> str:
-    title = f"<h2>{html.escape(table.title)}</h2>" if table.title else ""
-    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
-    kind = "" if narrow else ' class="row"'
-    return f"<section{kind}>{title}{_grid(table)}{_caption(table.caption)}</section>\n"
-
-
-def _folded(table: Table) -> str:
-    return (
-        f"<section><details><summary>{html.escape(table.title)}</summary>"
-        f"{_grid(table)}{_caption(table.caption)}</details></section>\n"
-    )
-
-
-def _grid(table: Table) -> str:
+    """Returns a card; those with few columns of numbers stand side by side."""
     for row in table.rows:
         if len(row) != len(table.header):
             raise ValueError(
                 f"table {table.title!r}: the row {list(row)} has {len(row)} cells for "
                 f"{len(table.header)} columns"
             )
-    kinds = [' class="word"' if place < table.words else "" for place in range(len(table.header))]
     many = len(table.header) > _MANY_COLUMNS
+    kinds = [_class("word" if place < table.words else "") for place in range(len(table.header))]
     head = "".join(
-        f'<th scope="col"{kind}>{html.escape(cell).replace("/", "/<br>" if many else "/")}</th>'
+        f'<th scope="col"{kind}>{escape(cell).replace("/", "/<br>" if many else "/")}</th>'
         for kind, cell in zip(kinds, table.header, strict=True)
     )
-    lines = [
-        f'<tr><th scope="row"{kinds[0]}>{html.escape(row[0])}</th>'
+    lines = "".join(
+        f'<tr><th scope="row"{kinds[0]}>{escape(row[0])}</th>'
         + "".join(
-            f"<td{kind}>{html.escape(cell)}</td>"
-            for kind, cell in zip(kinds[1:], row[1:], strict=True)
+            f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds[1:], row[1:], strict=True)
         )
         + "</tr>"
         for row in table.rows
-    ]
+    )
     kind = "many" if many else "full" if table.words > 1 else ""
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    grid = (
+        f'<div class="scroll"><table{_class(kind)}>'
+        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
+    return _section(
+        table.title, grid + _paragraph(table.caption, "caption"), "" if narrow else "row"
     )
 
 
 def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
     if not pictures:
         return ""
-    figures = "".join(_figure(picture, title) for picture in pictures)
-    return f'<section><h2>{title}</h2><div class="gallery {kind}">{figures}</div></section>\n'
-
-
-def _figure(picture: Picture, title: str) -> str:
-    kind = ' class="wide"' if picture.wide else ""
-    text = html.escape(picture.caption)
-    return (
-        f'<figure{kind}><img alt="{text or title}" src="{_picture_uri(picture.content)}">'
-        + (f"<figcaption>{text}</figcaption>" if text else "")
+    figures = "".join(
+        f'<figure{_class("wide" if wide else "")}><img alt="{escape(text) or title}" '
+        f'src="{_picture_uri(content)}">'
+        + (f"<figcaption>{escape(text)}</figcaption>" if text else "")
         + "</figure>"
+        for content, text, wide in pictures
     )
+    return _section(title, f'<div class="{kind}">{figures}</div>')
 
 
-def _video(video: str | os.PathLike[str], caption: str, *, page: Path, below_mb: float) -> str:
-    path = Path(video)
+def _video(path: Path, caption: str, *, page: Path, below_mb: float) -> str:
     kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
+    link = ""
     if path.stat().st_size <= below_mb * 1e6:
         source = _data_uri(path.read_bytes(), kind)
-        link = ""
     else:
         source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
-        link = f'<p class="caption"><a href="{source}">{html.escape(path.name)}</a></p>'
+        link = f'<p class="caption"><a href="{source}">{escape(path.name)}</a></p>'
     if kind.startswith("image/"):
-        shown = f'<img alt="{html.escape(caption or path.name)}" src="{source}">'
+        shown = f'<img alt="{escape(caption or path.name)}" src="{source}">'
     else:
         shown = (
             f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
         )
-    return f'<section class="video"><h2>Video</h2>{shown}{_caption(caption)}{link}</section>\n'
-
-
-def _notes(notes: Sequence[str]) -> str:
-    if not notes:
-        return ""
-    paragraphs = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return f"<section><h2>Notes</h2>{paragraphs}</section>\n"
-
-
-def _caption(text: str) -> str:
-    return f'<p class="caption">{html.escape(text)}</p>' if text else ""
+    return _section("Video", shown + _paragraph(caption, "caption") + link, "video")
 
 
 def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
@@ -273,8 +252,6 @@ tbody tr:last-child > * { border-bottom: 0; }
 .gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
 figure { margin: 0; }
 figure.wide { grid-column: 1 / -1; }
-summary { cursor: pointer; font-weight: 600; }
-details[open] summary { margin-bottom: 14px; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff; }
 .gallery img { width: 100%; }
 .video video, .video img { margin: 0 auto; }

@@ -12,7 +12,6 @@ from lstd.base import limits
 FrameId = tuple[str, int]
 """A frame's video and its number in it."""
 
-
 LARGEST = 2**63 - 1
 """What the number of a frame or track may be: int64."""
 
@@ -71,24 +70,18 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
-        ValueError: see `_checked`.
+        ValueError: something is missing or of another length, a box is not finite or upside down,
+            a class is outside; the message names the frame and the row.
     """
-    boxes, classes = _checked(frame_id, values, num_classes=num_classes, what="ground truth")
-    count = len(boxes)
-
-    def known(name: str, dtype: type[np.generic]) -> np.ndarray | None:
-        given = _field(values, name)
-        if given is None:
-            return None
-        return _of_length(count, _own(values, given), dtype, frame_id, f"ground truth {name}")
-
-    is_crowd = known("is_crowd", np.bool_)
+    given = _Given(frame_id, values, "ground truth")
+    boxes, classes = given.boxes(), given.classes(num_classes)
+    is_crowd = given.column("is_crowd", np.bool_)
     return Objects(
         boxes,
         classes,
-        track_ids=known("track_ids", np.int64),
-        is_crowd=np.zeros(count, bool) if is_crowd is None else is_crowd,
-        areas=known("areas", np.float64),
+        track_ids=given.column("track_ids", np.int64),
+        is_crowd=np.zeros(len(boxes), bool) if is_crowd is None else is_crowd,
+        areas=given.column("areas", np.float64),
         image=values.image if isinstance(values, Objects) else None,
         sizes=values.sizes if isinstance(values, Objects) else None,
     )
@@ -104,16 +97,16 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
-        ValueError: see `_checked`; also for scores that are missing or not finite.
+        ValueError: as `ground_truth_of`; also for scores that are missing or not finite.
     """
-    boxes, classes = _checked(frame_id, values, num_classes=num_classes, what="detection")
-    scores = _field(values, "scores")
+    given = _Given(frame_id, values, "detection")
+    boxes, classes = given.boxes(), given.classes(num_classes)
+    scores = given.column("scores", np.float64)
     if scores is None:
         raise ValueError(f"frame {frame_id}: the detections have no scores")
-    scores = _of_length(len(boxes), _own(values, scores), np.float64, frame_id, "detection scores")
     if not np.isfinite(scores).all():
         raise ValueError(f"frame {frame_id}: detection scores are not finite: {scores}")
-    network = _field(values, "network")
+    network = given.field("network")
     if network not in (None, "large", "small"):
         raise ValueError(
             f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
@@ -122,65 +115,68 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     return Objects(boxes, classes, scores=scores, network=network, sizes=sizes)
 
 
-def _checked(
-    frame_id: FrameId, values: object, *, num_classes: int, what: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns boxes and classes.
+class _Given:
+    """What somebody gave for a frame, part by part."""
 
-    Raises:
-        ValueError: something is missing or of the wrong shape, a box is not finite or upside down,
-            a class is outside; the message names the frame and the row.
-    """
-    boxes, classes = _field(values, "boxes"), _field(values, "classes")
-    if boxes is None or classes is None:
-        raise ValueError(
-            f"frame {frame_id}: the {what} must have `boxes` and `classes`, "
-            f"got {type(values).__name__}"
-        )
-    boxes = _own(values, boxes).astype(np.float64, copy=False)
-    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(
-            f"frame {frame_id}: {what} boxes must have the shape [n, 4], got {list(boxes.shape)}"
-        )
-    classes = _of_length(len(boxes), _own(values, classes), np.int64, frame_id, f"{what} classes")
-    for row in np.flatnonzero(~(np.abs(boxes) <= limits.BOX_SIDE).all(axis=1))[:1]:
-        raise ValueError(
-            f"frame {frame_id}: {what} box {row} is not finite, or beyond {limits.BOX_SIDE:g} "
-            f"pixels: {boxes[row]}"
-        )
-    for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
-        raise ValueError(
-            f"frame {frame_id}: {what} box {row} ends before it begins: {boxes[row]}; "
-            "expected ymin, xmin, ymax, xmax"
-        )
-    for row in np.flatnonzero((classes < 0) | (classes >= num_classes))[:1]:
-        raise ValueError(
-            f"frame {frame_id}: {what} {row} has class {classes[row]}, outside 0 ... "
-            f"{num_classes - 1} (classes are 0-based, padding is left out)"
-        )
-    return boxes, classes
+    def __init__(self, frame_id: FrameId, values: object, what: str) -> None:
+        self._values, self._what, self._where = values, what, f"frame {frame_id}: {what}"
+        if self.field("boxes") is None or self.field("classes") is None:
+            raise ValueError(
+                f"frame {frame_id}: the {what} must have `boxes` and `classes`, "
+                f"got {type(values).__name__}"
+            )
+        self._count = 0
 
+    def field(self, name: str) -> Any:
+        values = self._values
+        return values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
 
-def _field(values: object, name: str) -> Any:
-    return values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
+    def boxes(self) -> np.ndarray:
+        boxes = self._own("boxes").astype(np.float64, copy=False)
+        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(
+                f"{self._where} boxes must have the shape [n, 4], got {list(boxes.shape)}"
+            )
+        for row in np.flatnonzero(~(np.abs(boxes) <= limits.BOX_SIDE).all(axis=1))[:1]:
+            raise ValueError(
+                f"{self._where} box {row} is not finite, or beyond {limits.BOX_SIDE:g} pixels: "
+                f"{boxes[row]}"
+            )
+        for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
+            raise ValueError(
+                f"{self._where} box {row} ends before it begins: {boxes[row]}; "
+                "expected ymin, xmin, ymax, xmax"
+            )
+        self._count = len(boxes)
+        return boxes
 
+    def classes(self, num_classes: int) -> np.ndarray:
+        classes = self.column("classes", np.int64)
+        for row in np.flatnonzero((classes < 0) | (classes >= num_classes))[:1]:
+            raise ValueError(
+                f"{self._where} {row} has class {classes[row]}, outside 0 ... {num_classes - 1} "
+                "(classes are 0-based, padding is left out)"
+            )
+        return classes
 
-def _own(values: object, part: object) -> np.ndarray:
-    """Returns a part of `values` that its giver cannot change later; of Objects nobody does."""
-    return np.asarray(part) if isinstance(values, Objects) else np.array(part)
+    def column(self, name: str, dtype: type[np.generic]) -> Any:
+        """Returns a value for each box; None where none is given."""
+        if self.field(name) is None:
+            return None
+        given = self._own(name)
+        if dtype is np.int64 and given.dtype.kind == "f" and not (given == np.rint(given)).all():
+            raise ValueError(f"{self._where} {name} must be whole numbers, got {given}")
+        array = given.astype(dtype, copy=False)
+        array = array.reshape(0) if array.size == 0 else array
+        if array.shape != (self._count,):
+            raise ValueError(
+                f"{self._where} {name} must have the shape [{self._count}], one for each box, "
+                f"got {list(array.shape)}"
+            )
+        return array
 
-
-def _of_length(
-    length: int, given: np.ndarray, dtype: type[np.generic], frame_id: FrameId, what: str
-) -> np.ndarray:
-    if dtype is np.int64 and given.dtype.kind == "f" and not (given == np.rint(given)).all():
-        raise ValueError(f"frame {frame_id}: {what} must be whole numbers, got {given}")
-    array = given.astype(dtype, copy=False)
-    array = array.reshape(0) if array.size == 0 else array
-    if array.shape != (length,):
-        raise ValueError(
-            f"frame {frame_id}: {what} must have the shape [{length}], one for each box, "
-            f"got {list(array.shape)}"
-        )
-    return array
+    def _own(self, name: str) -> np.ndarray:
+        """Returns a part that its giver cannot change later; of Objects nobody does."""
+        part = self.field(name)
+        return np.asarray(part) if isinstance(self._values, Objects) else np.array(part)

@@ -12,10 +12,10 @@ import numpy as np
 from lstd.base.types import ClipBatch, Detections, GroundTruth
 from lstd.evaluation import arrays, clip_frames
 from lstd.evaluation.clip_frames import Frame
-from lstd.evaluation.metrics import vid
+from lstd.evaluation.metrics import flicker
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import detections_of, frame_id_of, ground_truth_of
-from lstd.media import contact_sheet, draw
+from lstd.media import draw
 from lstd.media.video_writer import VideoWriter
 
 
@@ -30,42 +30,14 @@ def side_by_side(
 ) -> None:
     """Writes a video of what several schedules, or several models, found in the same frames.
 
+    Over each panel stands its name; in it the network that ran is marked. The frames of all videos
+    follow one another, so the dataset must show one video after the other (one lane).
+
     Args:
         path: of the .mp4; it appears when it is whole.
-        dataset: the frames, as they were evaluated, one video after the other.
-        found: by the panel's name, a metric that has the detections. It ends with the first frame
-            that they do not have.
-        columns: see `SideBySide`, as are the following.
-        fps: frames a second.
-        min_score: detections below it are not drawn.
-
-    Raises:
-        ValueError: as `SideBySide` does.
-        OSError: the file cannot be written.
-    """
-    labels = next(iter(found.values())).labels
-    with SideBySide(
-        path, labels, list(found), columns=columns, fps=fps, min_score=min_score
-    ) as video:
-        for frame in clip_frames.true_frames(dataset):
-            name = frame_id_of(frame.frame_id)
-            if not all(name in metric.detections for metric in found.values()):
-                return
-            drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
-            video(frame._replace(detections=drawn))
-
-
-class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
-    """A video in the making that shows each frame in several panels; a watcher.
-
-    A panel is a schedule, or a model under a schedule. Over it stands its name; in it the network
-    that ran is marked. The frames of all videos follow one another, so the dataset must show one
-    video after the other (one lane).
-
-    Args:
-        path: of the .mp4; it appears when the block ends well.
-        labels: names of the classes.
-        names: of the panels, from left to right, row by row: keys of a frame's detections.
+        dataset: the frames, as they were evaluated.
+        found: by the panel's name, from left to right, row by row, a metric that has the
+            detections. The video ends with the first frame that they do not have.
         columns: panels in a row; None: all.
         fps: frames a second.
         min_score: detections below it are not drawn.
@@ -74,47 +46,34 @@ class SideBySide(contextlib.AbstractContextManager["SideBySide"]):
         ValueError: a frame of another video comes between, or of another size.
         OSError: the file cannot be written.
     """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        labels: Sequence[str],
-        names: Sequence[str],
-        *,
-        columns: int | None = None,
-        fps: float,
-        min_score: float = 0.5,
-    ) -> None:
-        self._path, self._labels, self._names = path, tuple(labels), tuple(names)
-        self._columns, self._fps, self._min_score = columns, fps, min_score
-        self._files = contextlib.ExitStack()
-        self._writer: VideoWriter | None = None
-        self._last = ("", -1)
-        self._ended: set[str] = set()
-
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._files.__exit__(*error)
-
-    def __call__(self, frame: Frame) -> None:
-        """Draws a frame."""
-        video, index = frame_id_of(frame.frame_id)
-        if video in self._ended:
-            raise ValueError(
-                f"{self._path}: videos come in turns ({video!r} again); for a video to watch set "
-                "data.evaluation.batch_size=1"
+    labels = next(iter(found.values())).labels
+    writer: VideoWriter | None = None
+    last, ended = "", set()
+    with contextlib.ExitStack() as files:
+        for frame in clip_frames.true_frames(dataset):
+            name = frame_id_of(frame.frame_id)
+            if not all(name in metric.detections for metric in found.values()):
+                return
+            if name[0] in ended:
+                raise ValueError(
+                    f"{path}: videos come in turns ({name[0]!r} again); for a video to watch set "
+                    "data.evaluation.batch_size=1"
+                )
+            if writer is not None and name[0] != last:
+                ended.add(last)
+            last = name[0]
+            drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
+            picture = panels(
+                frame._replace(detections=drawn),
+                labels,
+                list(found),
+                columns=columns,
+                min_score=min_score,
             )
-        if video != self._last[0] and self._last[1] >= 0:
-            self._ended.add(self._last[0])
-        self._last = (video, index)
-        picture = panels(
-            frame, self._labels, self._names, columns=self._columns, min_score=self._min_score
-        )
-        if self._writer is None:
-            height, width = picture.shape[:2]
-            self._writer = self._files.enter_context(
-                VideoWriter(self._path, fps=self._fps, width=width, height=height)
-            )
-        self._writer.write(picture)
+            if writer is None:
+                height, width = picture.shape[:2]
+                writer = files.enter_context(VideoWriter(path, fps=fps, width=width, height=height))
+            writer.write(picture)
 
 
 class WorstFrames:
@@ -178,7 +137,7 @@ class WorstFrames:
             )
             video, index = frame_id_of(frame.frame_id)
             captions.append(f"{video} {index}: {number} mistake{'s' * (number > 1)}")
-        return contact_sheet.contact_sheet(pictures, captions, columns=columns)
+        return draw.contact_sheet(pictures, captions, columns=columns)
 
 
 def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float) -> tuple[int, int]:
@@ -187,10 +146,8 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
     true = ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
     found = detections_of(name, frame.detections[schedule], num_classes=num_classes)
     flat = arrays.flatten({name: true}, {name: found})
-    outcomes = vid.outcomes_of(flat, np.ones((1, len(true.boxes)), bool))
-    certain = flat.scores >= min_score
-    hits = int(((outcomes.true_of >= 0) & certain).sum())
-    return len(true.boxes) - hits, int(certain.sum()) - hits
+    hits = int(flicker.found_objects(flat, min_score=min_score).sum())
+    return len(true.boxes) - hits, int((flat.scores >= min_score).sum()) - hits
 
 
 def panels(

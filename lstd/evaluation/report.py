@@ -14,133 +14,120 @@ from lstd.evaluation.html_page import Picture, Table
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.evaluation.metrics.confusion import ConfusionMetric
 
-_IN_PLOTS = ("distance/", "occluded/")
-NOT_SHOWN = ("vid/classes", "coco/ar", "sap/ar")
-_FADES = (
-    "AP50 by distance to the last frame that the large network saw, 0 that frame: a falling line "
-    "is a memory that fades."
-)
-_DASH = "A dash: there was nothing to measure."
+Numbers = Mapping[str, Mapping[str, float]]
+"""Of each schedule, under the metrics' own names."""
+
+_OF_CLASSES = ("coco/ap", "coco/ap50", "vid/ap50")
+"""The numbers that there are for each class."""
+_MEANINGS = {
+    "coco/ap": "mean over IoU 0.50 to 0.95",
+    "coco/ap50": "at IoU 0.50",
+    "coco/ap75": "at IoU 0.75",
+    "coco/ap_small": "objects below 32 x 32 pixels",
+    "coco/ap_medium": "objects in between",
+    "coco/ap_large": "objects above 96 x 96 pixels",
+    "vid/ap50": "ImageNet VID's AP at IoU 0.5",
+    "vid/ap50_slow": "of slow objects, motion IoU from 0.9",
+    "vid/ap50_medium": "of objects in between",
+    "vid/ap50_fast": "of fast objects, motion IoU up to 0.7",
+    "sap/ap": "streaming, mean over IoU 0.50 to 0.95",
+    "sap/ap50": "streaming, at IoU 0.50",
+    "sap/missed": "share of frames with no output yet",
+    "sap/in_time": "share of frames that show their own output",
+    "sap/lag_frames": "mean age of what is shown, in frames",
+    "distance/fade_ap50": "AP50 just after a large frame, less that farthest from one",
+    "confusion/found": "share of objects that a detection stands on",
+    "confusion/right_class": "of those, share with the right class",
+    "confusion/false": "share of detections that stand on nothing",
+    "flicker/rate": "share of steps in which an object appears or disappears",
+    "flicker/lost": "of objects that were found, share lost in the next frame",
+    "flicker/found": "share of objects found, frame by frame",
+}
+"""The numbers that the page shows, and what they mean."""
 
 
 def write(
     path: str | os.PathLike[str],
     *,
-    title: str,
-    summary: str,
     numbers: Mapping[str, float],
     metrics: Mapping[str, Sequence[Any]],
     tables: Sequence[Table] = (),
-    pictures: Sequence[Picture] = (),
-    video: Path | None = None,
-    video_caption: str = "",
-    notes: Sequence[str] = (),
+    **page: Any,
 ) -> Path:
     """Writes the page and returns its path.
 
     Args:
         path: of the HTML file.
-        title: of the page.
-        summary: what was evaluated, on what.
         numbers: of all schedules, as `lstd.evaluate` names them.
         metrics: of each schedule, from which the curves are drawn.
         tables: more of them, after the numbers.
-        pictures: such as the worst frames.
-        video: a file.
-        video_caption: stands below it.
-        notes: a paragraph each.
+        **page: title, summary, pictures, video, notes: see `html_page.write_page`.
 
     Raises:
         ValueError, OSError: as `html_page.write_page` does.
         ImportError: matplotlib is not installed.
     """
-    schedules = list(metrics)
-    by_schedule = {name: results.of_schedule(numbers, name, schedules) for name in schedules}
-    labels = metrics[schedules[0]][0].labels
-    header, rows = results.table(numbers, schedules)
-    return html_page.write_page(
-        path,
-        title=title,
-        summary=summary,
-        tables=[overall(by_schedule, labels), per_class(by_schedule, metrics), *tables],
-        plots=curves(by_schedule, metrics),
-        pictures=pictures,
-        video=video,
-        video_caption=video_caption,
-        notes=notes,
-        details=[Table("All numbers", header, rows, _DASH)],
-    )
-
-
-def overall(by_schedule: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Table:
-    """Returns the numbers over all classes, with what they mean.
-
-    Those that are plotted are left out, and those for which there was nothing to measure.
-    """
-    single = {f"{name}/{label}" for name in _of_classes() for label in labels}
-    names = dict.fromkeys(name for mine in by_schedule.values() for name in mine)
-    rows = [
-        [name, meaning(name), *(results.text_of(mine.get(name)) for mine in by_schedule.values())]
-        for name in names
-        if name not in single
-        and not name.startswith(NOT_SHOWN)
-        and (name == "distance/fade_ap50" or not name.startswith(_IN_PLOTS))
-        and any(mine.get(name, -1) != -1 for mine in by_schedule.values())
-    ]
-    return Table(
-        "Results",
-        ["metric", "what it is", *by_schedule],
-        rows,
-        "A column for each schedule. All numbers, also of what could not be measured here, stand "
-        "at the end of the page.",
-        words=2,
-    )
-
-
-def per_class(
-    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
-) -> Table:
-    """Returns the AP of each class under each schedule, and how many objects it has."""
-    first = next(iter(metrics.values()))[0]
-    counts = np.zeros(len(first.labels), int)
-    for objects in first.ground_truth.values():
-        counts += np.bincount(objects.classes, minlength=len(counts))
-    present = [
-        name
-        for name in _of_classes()
-        if any(f"{name}/{label}" in mine for mine in by_schedule.values() for label in first.labels)
-    ]
-    several = len(by_schedule) > 1
-    columns = [(name, schedule) for schedule in by_schedule for name in present]
-    return Table(
-        "Classes",
-        ["class", "objects", *(f"{s} {n}" if several else n for n, s in columns)],
-        [
-            [
-                label,
-                f"{counts[index]:,}",
-                *(results.text_of(by_schedule[s].get(f"{n}/{label}")) for n, s in columns),
-            ]
-            for index, label in enumerate(first.labels)
-        ],
-        f"Objects are counted frame by frame. {_DASH}",
-    )
-
-
-def curves(
-    by_schedule: Mapping[str, Mapping[str, float]], metrics: Mapping[str, Sequence[Any]]
-) -> list[Picture]:
-    """Returns all that can be drawn of these metrics, for every schedule; wide ones last."""
+    by_schedule = {name: results.of_schedule(numbers, name, list(metrics)) for name in metrics}
     pictures = [
         *_precision_recall(metrics),
         *distances(by_schedule),
         *_occlusion(by_schedule),
         *_confusion(metrics),
     ]
-    return sorted(pictures, key=lambda picture: picture.wide)
+    return html_page.write_page(
+        path,
+        tables=[overall(by_schedule), per_class(by_schedule, metrics), *tables],
+        plots=sorted(pictures, key=lambda picture: picture.wide),
+        **page,
+    )
 
 
-def distances(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+def overall(by_schedule: Numbers) -> Table:
+    """Returns the numbers over all classes that could be measured, with what they mean."""
+    rows = [
+        [name, text, *(results.text_of(mine.get(name)) for mine in by_schedule.values())]
+        for name, text in _MEANINGS.items()
+        if any(mine.get(name, -1) != -1 for mine in by_schedule.values())
+    ]
+    return Table(
+        "Results",
+        ["metric", "what it is", *by_schedule],
+        rows,
+        "A column for each schedule. results.csv has all numbers.",
+        words=2,
+    )
+
+
+def per_class(by_schedule: Numbers, metrics: Mapping[str, Sequence[Any]]) -> Table:
+    """Returns the AP of each class under each schedule, and how many objects it has."""
+    first = next(iter(metrics.values()))[0]
+    counts = np.zeros(len(first.labels), int)
+    for objects in first.ground_truth.values():
+        counts += np.bincount(objects.classes, minlength=len(counts))
+    columns = [
+        (name, schedule)
+        for schedule, mine in by_schedule.items()
+        for name in _OF_CLASSES
+        if any(f"{name}/{label}" in mine for label in first.labels)
+    ]
+    several = len(by_schedule) > 1
+    rows = [
+        [
+            label,
+            f"{counts[index]:,}",
+            *(results.text_of(by_schedule[s].get(f"{name}/{label}")) for name, s in columns),
+        ]
+        for index, label in enumerate(first.labels)
+    ]
+    return Table(
+        "Classes",
+        ["class", "objects", *(f"{s} {name}" if several else name for name, s in columns)],
+        rows,
+        "Objects are counted frame by frame. A dash: there was nothing to measure.",
+    )
+
+
+def distances(by_schedule: Numbers) -> list[Picture]:
     """Returns AP50 by distance to the last large frame; nothing where there is one distance."""
     far = [
         int(name.split("/")[1])
@@ -155,45 +142,42 @@ def distances(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
         schedule: [numbers.get(f"distance/{name}/ap50", -1.0) for name in names]
         for schedule, numbers in by_schedule.items()
     }
-    picture = plots.over_names(values, names, x_label="frames since the last large one")
-    return [Picture(picture, _FADES)]
+    return [
+        Picture(
+            plots.over_names(values, names, x_label="frames since the last large one"),
+            "AP50 by distance to the last frame that the large network saw, 0 that frame: a "
+            "falling line is a memory that fades.",
+        )
+    ]
 
 
 def _precision_recall(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
-    coco = {name: _one(mine, CocoMetric) for name, mine in metrics.items()}
-    coco = {name: metric for name, metric in coco.items() if metric is not None}
-    if not coco:
+    curves = {name: m.precision_recall(0.5) for name, m in _each(metrics, CocoMetric).items()}
+    if not curves:
         return []
-    overall = plots.precision_recall({s: m.precision_recall(0.5) for s, m in coco.items()})
     text = "Precision over recall at IoU 0.5, mean of all classes; with the area."
-    return [Picture(overall, text)]
+    return [Picture(plots.precision_recall(curves), text)]
 
 
-def _occlusion(by_schedule: Mapping[str, Mapping[str, float]]) -> list[Picture]:
-    name = "coco/ap50"
-    probabilities = [
-        each.split("/")[1]
-        for each in next(iter(by_schedule.values()))
-        if each.startswith("occluded/") and each.endswith(f"/{name}")
-    ]
-    if not probabilities:
+def _occlusion(by_schedule: Numbers) -> list[Picture]:
+    first = next(iter(by_schedule.values()))
+    names = [n for n in first if n.startswith("occluded/") and n.endswith("/coco/ap50")]
+    if not names:
         return []
     values = {
-        schedule: [
-            numbers.get(name, -1.0),
-            *(numbers[f"occluded/{each}/{name}"] for each in probabilities),
-        ]
+        schedule: [numbers.get(name, -1.0) for name in ("coco/ap50", *names)]
         for schedule, numbers in by_schedule.items()
     }
     picture = plots.over_names(
-        values, ["0", *probabilities], x_label="probability that an object is partly hidden"
+        values,
+        ["0", *(name.split("/")[1] for name in names)],
+        x_label="probability that an object is partly hidden",
     )
     return [Picture(picture, "AP50 when objects are hidden by rectangles, alike for every model.")]
 
 
 def _confusion(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
-    found = {name: _one(mine, ConfusionMetric) for name, mine in metrics.items()}
-    found = {name: metric for name, metric in found.items() if metric is not None}
+    found = _each(metrics, ConfusionMetric)
     if not found:
         return []
     first = next(iter(found.values()))
@@ -206,50 +190,6 @@ def _confusion(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
     return [Picture(picture, caption, wide=plots.is_wide(len(found), len(first.labels)))]
 
 
-def _one(metrics: Sequence[Any], kind: type) -> Any:
-    """Returns the first metric of a kind; None: there is none."""
-    return next((metric for metric in metrics if isinstance(metric, kind)), None)
-
-
-def _of_classes() -> tuple[str, ...]:
-    """Returns the numbers that there are for each class."""
-    return ("coco/ap", "coco/ap50", "vid/ap50")
-
-
-_MEANINGS = {
-    "coco/ap": "mean over IoU 0.50 to 0.95",
-    "coco/ap50": "at IoU 0.50",
-    "coco/ap75": "at IoU 0.75",
-    "coco/ap_small": "objects below 32 x 32 pixels",
-    "coco/ap_medium": "objects in between",
-    "coco/ap_large": "objects above 96 x 96 pixels",
-    "vid/ap50": "ImageNet VID's AP at IoU 0.5",
-    "vid/ap50_slow": "of slow objects, motion IoU from 0.9",
-    "vid/ap50_medium": "of objects in between",
-    "vid/ap50_fast": "of fast objects, motion IoU up to 0.7",
-    "sap/missed": "share of frames with no output yet",
-    "sap/in_time": "share of frames that show their own output",
-    "sap/lag_frames": "mean age of what is shown, in frames",
-    "distance/fade_ap50": "AP50 just after a large frame, less that farthest from one",
-    "confusion/found": "share of objects that a detection stands on",
-    "confusion/right_class": "of those, share with the right class",
-    "confusion/false": "share of detections that stand on nothing",
-    "flicker/rate": "share of steps in which an object appears or disappears",
-    "flicker/lost": "of objects that were found, share lost in the next frame",
-    "flicker/found": "share of objects found, frame by frame",
-}
-
-
-def meaning(name: str) -> str:
-    """Returns what a number means, "" for one that has no words of its own.
-
-    >>> meaning("sap/ap50")
-    'streaming, at IoU 0.50'
-
-    Args:
-        name: without a schedule before it.
-    """
-    if name in _MEANINGS:
-        return _MEANINGS[name]
-    of_coco = _MEANINGS.get(name.replace("sap/", "coco/", 1))
-    return f"streaming, {of_coco}" if of_coco else ""
+def _each(metrics: Mapping[str, Sequence[Any]], kind: type) -> dict[str, Any]:
+    """Returns the metric of a kind of each schedule that has one."""
+    return {name: each for name, mine in metrics.items() for each in mine if type(each) is kind}

@@ -18,12 +18,7 @@ from lstd.evaluation.bootstrap import Comparison
 def table(
     results: Mapping[str, float], schedules: Sequence[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Returns the header and the rows of a table: metrics down, schedules across.
-
-    Args:
-        results: what `lstd.evaluate` returned for these schedules.
-        schedules: their names.
-    """
+    """Returns the header and the rows of a table: metrics down, schedules across."""
     columns = {name: of_schedule(results, name, schedules) for name in schedules}
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     rows = [
@@ -36,14 +31,11 @@ def of_schedule(
     results: Mapping[str, float], schedule: str, schedules: Sequence[str]
 ) -> dict[str, float]:
     """Returns the numbers of one schedule under the metrics' own names, such as `coco/ap`."""
-    numbers = {name: value for name, value in results.items() if name != "frames"}
-    if len(schedules) == 1:
-        return numbers
-    prefix = f"{schedule}/"
+    prefix = f"{schedule}/" if len(schedules) > 1 else ""
     return {
         name.removeprefix(prefix): value
-        for name, value in numbers.items()
-        if name.startswith(prefix)
+        for name, value in results.items()
+        if name.startswith(prefix) and name != "frames"
     }
 
 
@@ -73,16 +65,10 @@ def save_results(
     schedules: Sequence[str],
     facts: Mapping[str, Any],
 ) -> tuple[Path, Path]:
-    """Writes `results.json` and `results.csv` and returns their paths.
+    """Writes `results.json` and `results.csv` into a folder and returns their paths.
 
-    The JSON holds the facts, the schedules, and under `results` the numbers as `lstd.evaluate`
-    named them. The CSV has a line for each number: schedule, metric, value.
-
-    Args:
-        directory: made if it is not there.
-        results: what `lstd.evaluate` returned for these schedules.
-        schedules: their names.
-        facts: what a reader needs to know: the model, its weights, the data.
+    The JSON holds the facts (the model, its weights, the data), the schedules, and under `results`
+    the numbers as `lstd.evaluate` named them. The CSV has a line for each number.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd.base.overlap import iou
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 TOLERANCE = 1e-4
@@ -186,7 +187,7 @@ def _possible_in_class(
     it and is not worse, or a full list of better ones (`bar` is the worst score of that).
     """
     slack = _OVERLAP_FACTOR * tolerance
-    overlap = _iou(boxes, boxes[kept])  # [A, n]
+    overlap = iou(boxes[:, np.newaxis], boxes[kept])  # [A, n]
     among = overlap[kept] - np.eye(len(kept))
     if (among > options.iou_threshold + slack).any():
         return False
@@ -198,14 +199,3 @@ def _possible_in_class(
         reason |= scores <= scores[kept].min() + 2 * tolerance
     reason[kept] = True
     return bool(reason.all())
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the intersection over union, `[m, n]`, 0 with boxes that are empty."""
-    sides = np.minimum(first[:, np.newaxis, 2:], second[:, 2:]) - np.maximum(
-        first[:, np.newaxis, :2], second[:, :2]
-    )
-    intersection = np.maximum(sides, 0.0).prod(axis=-1)
-    areas = [np.maximum(each[:, 2:] - each[:, :2], 0.0).prod(axis=-1) for each in (first, second)]
-    union = areas[0][:, np.newaxis] + areas[1] - intersection
-    return np.where(union > 0, intersection / np.where(union > 0, union, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""Draws detections into frames."""
+"""Draws detections into frames, and frames into sheets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ Color = tuple[int, int, int]
 NETWORK_COLORS: dict[str, Color] = {"large": (214, 69, 32), "small": (31, 119, 200)}
 """The badge of a frame: which network saw it."""
 _READABLE_PX = 480
+_PAPER, _INK = (255, 255, 255), (0, 0, 0)
 _GOLDEN_RATIO = 0.618034
 
 
@@ -83,8 +84,55 @@ def annotate(
         text = f"{label} {score:.2f}" if with_scores else label
         pen.box(np.asarray(detections.boxes[row]), text, color_of(class_index))
     if network is not None:
-        pen.badge(network, NETWORK_COLORS.get(network, (90, 90, 90)))
+        pen.label(network, 0, 0, NETWORK_COLORS.get(network, (90, 90, 90)))
     return np.asarray(image)
+
+
+def contact_sheet(
+    frames: Sequence[np.ndarray],
+    captions: Sequence[str] = (),
+    *,
+    columns: int = 3,
+    cell_width: int = 320,
+    gap: int = 8,
+) -> np.ndarray:
+    """Returns frames side by side, row by row, each with its caption below, on white.
+
+    Args:
+        frames: at least one, uint8 RGB `[H, W, 3]`; the sizes may differ.
+        captions: one for each frame, or none at all.
+        columns: frames in a row.
+        cell_width: width of each frame in the sheet, pixels; the height follows, and the highest
+            frame decides for all rows.
+        gap: pixels around the cells.
+
+    Raises:
+        ValueError: no frames, or another number of captions.
+        ImportError: Pillow is not installed.
+    """
+    if not frames or len(captions) not in (0, len(frames)):
+        raise ValueError(f"a contact sheet of {len(frames)} frames, {len(captions)} captions")
+    pil_image = optional.load("PIL.Image")
+    columns = min(columns, len(frames))
+    cells = [
+        pil_image.fromarray(each)
+        .convert("RGB")
+        .resize((cell_width, max(1, round(each.shape[0] * cell_width / each.shape[1]))))
+        for each in map(np.asarray, frames)
+    ]
+    font = optional.load("PIL.ImageFont").load_default(size=max(10, cell_width // 20))
+    caption_height = sum(font.getmetrics()) + 4 if captions else 0
+    step_x = cell_width + gap
+    step_y = max(cell.height for cell in cells) + caption_height + gap
+    rows = -(-len(cells) // columns)
+    sheet = pil_image.new("RGB", (columns * step_x + gap, rows * step_y + gap), _PAPER)
+    pen = optional.load("PIL.ImageDraw").Draw(sheet)
+    for index, cell in enumerate(cells):
+        left, top = gap + index % columns * step_x, gap + index // columns * step_y
+        sheet.paste(cell, (left, top))
+        if captions:
+            pen.text((left, top + cell.height + 2), captions[index], fill=_INK, font=font)
+    return np.asarray(sheet)
 
 
 class _Pen:
@@ -101,29 +149,15 @@ class _Pen:
 
     def box(self, box: np.ndarray, text: str, color: Color) -> None:
         """Draws ymin, xmin, ymax, xmax in [0, 1]; the outline lies inside the box."""
-        ymin, xmin, ymax, xmax = np.clip(box, 0.0, 1.0) * (
-            self._height,
-            self._width,
-            self._height,
-            self._width,
-        )
-        left, top = (
-            min(int(xmin), self._width - 1),
-            min(int(ymin), self._height - 1),
-        )
-        right, bottom = (
-            max(left, int(np.ceil(xmax)) - 1),
-            max(top, int(np.ceil(ymax)) - 1),
-        )
+        height, width = self._height, self._width
+        ymin, xmin, ymax, xmax = np.clip(box, 0.0, 1.0) * (height, width, height, width)
+        left, top = min(int(xmin), width - 1), min(int(ymin), height - 1)
+        right, bottom = max(left, int(np.ceil(xmax)) - 1), max(top, int(np.ceil(ymax)) - 1)
         self._draw.rectangle((left, top, right, bottom), outline=color, width=self._line_px)
         text_height = self._size_of(text)[1]
-        self._text(text, left, top - text_height if top >= text_height else top, color)
+        self.label(text, left, top - text_height if top >= text_height else top, color)
 
-    def badge(self, text: str, color: Color) -> None:
-        """Writes the text into the top left corner."""
-        self._text(text, 0, 0, color)
-
-    def _text(self, text: str, left: int, top: int, color: Color) -> None:
+    def label(self, text: str, left: int, top: int, color: Color) -> None:
         """Writes black or white on the colour, moved into the picture where it would leave it."""
         width, height = self._size_of(text)
         left = max(0, min(left, self._width - width))

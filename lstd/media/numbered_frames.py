@@ -69,18 +69,14 @@ def read(path: str, start: int, stop: int) -> Iterator[np.ndarray | None]:
     for number, image in _decoded(path, start, known):
         if number < expected:
             continue
-        if expected >= stop:
-            return
-        while expected < min(number, stop):
-            yield None
-            expected += 1
-        if expected == stop:
+        yield from [None] * (min(number, stop) - expected)
+        if number >= stop:
             return
         yield image()
-        expected += 1
-    while expected < stop:
-        yield None
-        expected += 1
+        expected = number + 1
+        if expected == stop:
+            return
+    yield from [None] * (stop - expected)
 
 
 def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, Any]]:
@@ -110,7 +106,7 @@ def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, An
                     if known.times:
                         number = bisect.bisect_left(known.times, frame.pts)
                     counted += 1
-                    yield number, functools.partial(_picture, frame, size, turns)
+                    yield number, functools.partial(video.upright, frame, size=size, turns=turns)
             return
 
 
@@ -122,10 +118,8 @@ def _places(known: FrameIndex, wanted: int | None) -> Iterator[int | None]:
     """
     if wanted is not None:
         last = bisect.bisect_right(known.key_times, wanted)
-        for place in range(
-            last - 1, max(last - 4, 0), -1
-        ):  # at the first one reading starts anyway
-            yield known.key_times[place]
+        # Without the first of all: reading starts there anyway.
+        yield from reversed(known.key_times[max(last - 3, 1) : last])
     yield None
 
 
@@ -135,11 +129,6 @@ def _is_there(packet: Any, known: FrameIndex, wanted: int | None) -> bool:
         return False
     told = dict(zip(known.key_times, known.key_sizes, strict=True))
     return told.get(packet.pts) == packet.size
-
-
-def _picture(frame: Any, size: tuple[int, int], turns: int) -> np.ndarray:
-    image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 @functools.lru_cache(maxsize=256)

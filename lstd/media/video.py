@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base import limits
-from lstd.media import image_folder, optional
+from lstd.base import limits, natural
+from lstd.media import optional, picture_file
 
 SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".wmv", ".flv"),
     *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
 )
 """Of files that are taken for videos by their names."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Of the pictures of a folder that are the frames of a video."""
 
 FOLDER_FPS = 30.0
 """Frames a second of a folder of images, which does not say."""
@@ -82,9 +85,10 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
         self._name = str(source)
         name = self._name
         if not (name.isdigit() or "://" in name) and Path(name).is_dir():
-            paths, width, height = image_folder.images_in(Path(name))
+            paths = _pictures_in(Path(name))
+            height, width = _same_size(paths)
             self.info = VideoInfo(width, height, FOLDER_FPS, len(paths))
-            self._frames = _timed(image_folder.read(paths, width=width, height=height))
+            self._frames = _timed(_read(paths, (height, width, 3)))
             return
         self._container = _open(name)
         try:
@@ -215,24 +219,62 @@ def quarter_turns(degrees: float) -> int:
     return turns % 4 if abs(degrees - 90 * turns) < 1 else 0
 
 
+def upright(frame: Any, *, size: tuple[int, int], turns: int) -> np.ndarray:
+    """Returns a decoded frame as uint8 RGB, scaled to width and height, turned to be shown."""
+    image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
 def _images(
     first: Any, others: Iterator[Any], *, size: tuple[int, int], turns: int, fps: float
 ) -> Iterator[Frame]:
     """Yields decoded frames as arrays, with their times."""
-    start = first.time
-    index = 0
-    frame = first
-    while frame is not None:
-        image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-        known = start is not None and frame.time is not None
-        yield Frame(
-            np.ascontiguousarray(np.rot90(image, turns)) if turns else image,
-            float(frame.time - start) if known else index / fps,
-        )
-        index += 1
-        frame = next(others, None)
+    for index, frame in enumerate(itertools.chain([first], others)):
+        known = first.time is not None and frame.time is not None
+        time_s = float(frame.time - first.time) if known else index / fps
+        yield Frame(upright(frame, size=size, turns=turns), time_s)
 
 
 def _timed(images: Iterator[np.ndarray]) -> Iterator[Frame]:
     for index, image in enumerate(images):
         yield Frame(image, index / FOLDER_FPS)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Returns the pictures of a folder in natural order, without hidden files."""
+    paths = [
+        path
+        for path in sorted(folder.iterdir(), key=lambda path: natural.key(path.name))
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    ]
+    if not paths:
+        inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        close = f"; it holds folders, name one of them: {', '.join(inner[:5])}" if inner else ""
+        raise ValueError(
+            f"{folder}: this folder holds no image; expected {', '.join(PICTURE_SUFFIXES)}{close}"
+        )
+    return paths
+
+
+def _same_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """Returns height and width of pictures, of which only the heads are read."""
+    sizes = []
+    for path in paths:
+        with picture_file.opened(path, where=str(path)) as image:
+            sizes.append(picture_file.size_of(image))
+        if sizes[-1] != sizes[0]:
+            (height, width), (first_height, first_width) = sizes[-1], sizes[0]
+            raise ValueError(
+                f"{path}: {width} x {height} pixels, but {paths[0].name} has {first_width} x "
+                f"{first_height}; the images of a folder must be of one size"
+            )
+    return sizes[0]
+
+
+def _read(paths: Sequence[Path], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    for path in paths:
+        with picture_file.opened(path, where=str(path)) as image:
+            frame = picture_file.pixels(image)
+        if frame.shape != shape:  # written anew since its head was read
+            raise ValueError(f"{path}: expected the shape {shape}, got {frame.shape}")
+        yield frame

@@ -159,20 +159,3 @@ def test_flicker_without_tracks_is_refused() -> None:
         metric.add(("v", 0), truth([BOX]), found([]))
     with pytest.raises(ValueError, match=r"a track id stands twice, \[3, 3\]"):
         metric.add(("v", 0), truth([BOX, FAR], track_ids=[3, 3]), found([]))
-
-
-@pytest.mark.parametrize("kind", [DistanceMetric, ConfusionMetric, FlickerMetric])
-def test_empty_sets_are_refused_and_workers_join(kind: Any) -> None:
-    with pytest.raises(ValueError, match=f"{kind.__name__} has no frames"):
-        kind(LABELS).result()
-    joint, left, right = kind(LABELS), kind(LABELS), kind(LABELS)
-    for index in range(6):
-        part = (
-            ("v", index),
-            truth([BOX, FAR], [0, 1], track_ids=[0, 1]),
-            {**found([BOX] if index % 2 else [FAR]), "network": "small" if index else "large"},
-        )
-        joint.add(*part)
-        (left if index < 2 else right).add(*part)
-
-    assert right.merge(left).result() == joint.result()

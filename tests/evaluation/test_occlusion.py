@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from lstd.evaluation import occlusion
-from tests.evaluation.fakes import HEIGHT, WIDTH, clips
+from tests.evaluation.fakes import HEIGHT, WIDTH, bright_clips
 
 BOXES = np.array([[10.0, 20.0, 50.0, 100.0]] * 2000)
 
@@ -62,10 +61,7 @@ def test_hidden_pixels_are_black_and_the_image_given_is_kept() -> None:
 
 
 def test_dataset_hides_objects_and_nothing_else() -> None:
-    plain = [
-        (clip._replace(frames=tf.fill(clip.frames.shape, np.uint8(9))), true)
-        for clip, true in clips([[(b"a", 3)], [(b"b", 4)]], unroll=2)
-    ]
+    plain = bright_clips([[(b"a", 3)], [(b"b", 4)]], unroll=2)
 
     dark = list(occlusion.OccludedDataset(plain, probability=1.0))
 

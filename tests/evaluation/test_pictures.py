@@ -13,8 +13,8 @@ from lstd.base.types import Detections
 from lstd.evaluation import detectors, evaluate
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.metrics import by_name
-from lstd.evaluation.pictures import SideBySide, WorstFrames, mistakes
-from tests.evaluation.fakes import Collector, FakeModel, clips
+from lstd.evaluation.pictures import WorstFrames, mistakes, side_by_side
+from tests.evaluation.fakes import Collector, FakeModel, SeesClear, bright_clips, clips
 
 LABELS = ("by large", "by small")
 VIDEOS = [[(b"a", 5), (b"b", 3), (b"c", 4)]]
@@ -69,26 +69,10 @@ def test_every_name_makes_a_metric_with_numbers(name: str) -> None:
 
 
 def test_occluded_passes_have_their_own_numbers_and_images() -> None:
-    class Seeing(FakeModel):
-        """Finds objects only in frames without a hidden pixel."""
+    data = bright_clips([[(b"v", 40)]], unroll=4)
 
-        def __call__(
-            self, clip: Any, state: Any, networks: Any = None, training: bool = True
-        ) -> Any:
-            output = super().__call__(clip, state, networks, training)
-            dark = tf.reduce_any(clip.frames == 0, axis=[2, 3, 4])
-            ran = output.predictions.box_encodings
-            return output._replace(
-                predictions=output.predictions._replace(box_encodings=tf.where(dark, 1.0, ran))
-            )
-
-    data = [
-        (clip._replace(frames=tf.fill(clip.frames.shape, np.uint8(9))), true)
-        for clip, true in clips([[(b"v", 40)]], unroll=4)
-    ]
-
-    one = evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.25, 1])
-    two = evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE", "SMALL"], occlusion=[1])
+    one = evaluate.evaluate(SeesClear(), data, ["coco"], ["LARGE"], occlusion=[0.25, 1])
+    two = evaluate.evaluate(SeesClear(), data, ["coco"], ["LARGE", "SMALL"], occlusion=[1])
 
     assert one["coco/ap"] == pytest.approx(1.0)
     assert 0.5 < one["occluded/0.25/coco/ap"] < 0.95
@@ -97,9 +81,9 @@ def test_occluded_passes_have_their_own_numbers_and_images() -> None:
     assert two["LARGE/occluded/1/coco/ap"] == 0.0
     assert two["LARGE/coco/ap"] == pytest.approx(1.0)
     with pytest.raises(ValueError, match="with occlusion the metrics must be names or classes"):
-        evaluate.evaluate(Seeing(), data, [Collector(LABELS)], ["LARGE"], occlusion=[0.5])
+        evaluate.evaluate(SeesClear(), data, [Collector(LABELS)], ["LARGE"], occlusion=[0.5])
     with pytest.raises(ValueError, match="a probability twice"):
-        evaluate.evaluate(Seeing(), data, ["coco"], ["LARGE"], occlusion=[0.5, 0.5])
+        evaluate.evaluate(SeesClear(), data, ["coco"], ["LARGE"], occlusion=[0.5, 0.5])
 
 
 class Stream:
@@ -157,10 +141,12 @@ def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> Non
     av = pytest.importorskip("av")
     path = tmp_path / "v.mp4"
 
-    with SideBySide(path, LABELS, ["LARGE", "SMALL"], fps=10) as video:
-        evaluate.evaluate(
-            FakeModel(), clips(VIDEOS, unroll=2), ["coco"], ["LARGE", "SMALL"], watchers=[video]
-        )
+    def shown(path: Path, data: Any) -> None:
+        found = {name: Collector(LABELS) for name in ("LARGE", "SMALL")}
+        evaluate.evaluate(FakeModel(), data, {n: [each] for n, each in found.items()}, list(found))
+        side_by_side(path, data, found, fps=10)
+
+    shown(path, clips(VIDEOS, unroll=2))
 
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -168,17 +154,8 @@ def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> Non
     assert frames[0].shape == (250 + 24, 2 * 500, 3)  # enlarged five times, with the titles' strip
     left, right = frames[0][24:44, 2:20], frames[0][24:44, 502:520]
     assert abs(left.astype(int) - right).max() > 100  # the badges of two networks
-    with (
-        pytest.raises(ValueError, match="videos come in turns"),
-        SideBySide(tmp_path / "w.mp4", LABELS, ["LARGE"], fps=10) as video,
-    ):
-        evaluate.evaluate(
-            FakeModel(),
-            clips([[(b"a", 4)], [(b"b", 4)]], unroll=2),
-            ["coco"],
-            ["LARGE"],
-            watchers=[video],
-        )
+    with pytest.raises(ValueError, match="videos come in turns"):
+        shown(tmp_path / "w.mp4", clips([[(b"a", 4)], [(b"b", 4)]], unroll=2))
     assert not (tmp_path / "w.mp4").exists()
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from lstd.evaluation import evaluate, report, results
 from lstd.evaluation.clip_frames import Frame
@@ -20,8 +18,9 @@ NAMES = ("coco", "vid", "sap", "distance", "confusion", "flicker")
 
 def evaluated(names: tuple[str, ...] = NAMES) -> tuple[dict[str, float], dict[str, list[Any]]]:
     """Returns numbers and metrics: the small network calls a dog a cat, and there is no yak."""
-    named = by_name.named(list(names), latencies={"large": 5, "small": 5}, fps=10)
-    metrics = by_name.metrics_by_schedule(named, SCHEDULES, LABELS)
+    metrics = by_name.metrics_by_schedule(
+        names, SCHEDULES, LABELS, latencies={"large": 5, "small": 5}, fps=10
+    )
     boxes = np.array([[0, 0, 40, 40], [60, 60, 160, 160]], float)
     for index in range(6):
         true = {"boxes": boxes, "classes": [0, 1], "track_ids": [0, 1]}
@@ -59,16 +58,14 @@ def test_page_has_every_schedule_in_tables_and_curves(tmp_path: Path) -> None:
     ):
         assert f"<figcaption>{caption}" in page
     assert "http" not in page
-    folded = page.partition("<details>")[2]
-    assert "coco/ar10" in folded
-    assert "coco/ar10" not in page.partition("<details>")[0]
+    assert "coco/ar10" not in page
 
 
 def test_overall_table_leaves_out_classes_plots_and_what_was_not_measured() -> None:
     numbers, _ = evaluated()
     by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
 
-    table = report.overall(by_schedule, LABELS)
+    table = report.overall(by_schedule)
 
     rows = {row[0]: row[1:] for row in table.rows}
     assert table.header == ["metric", "what it is", *SCHEDULES]
@@ -100,15 +97,3 @@ def test_what_was_not_asked_for_is_not_drawn(tmp_path: Path) -> None:
 
     assert "data:image/png" not in page
     assert "flicker/rate" in page
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_number_over_all_classes_has_words(name: str) -> None:
-    numbers, _ = evaluated((name,))
-    family = by_name.family(name)
-    of_parts = re.compile(rf"({family}/(\d|none)|.*/({'|'.join(LABELS)})$)")
-
-    for full in numbers:
-        short = full.partition("/")[2] if full.startswith("LARGE/") else ""
-        if short and not of_parts.match(short) and not short.startswith(report.NOT_SHOWN):
-            assert report.meaning(short), short

@@ -292,20 +292,6 @@ def test_random_videos_equal_the_protocol_word_for_word(block: int) -> None:
     assert videos > 100
 
 
-def test_order_and_workers_do_not_matter() -> None:
-    frames = random_videos(5)
-    metrics = [VidMetric(("a", "b", "c")) for _ in range(3)]
-    for number, (frame, (true, detected)) in enumerate(reversed(frames.items())):
-        values = (
-            truth(*map(list, zip(*true, strict=True))) if true else truth([]),
-            found([r[0] for r in detected], [r[2] for r in detected], [r[1] for r in detected]),
-        )
-        metrics[0].add(frame, *values)
-        metrics[1 + number % 2].add(frame, *values)
-
-    assert metrics[2].merge(metrics[1]).result() == metrics[0].result()
-
-
 def test_precision_over_recall_of_a_class() -> None:
     metric = VidMetric(LABELS, motion=False)
     metric.add(("v", 0), truth([BOX, FAR]), found([BOX, BOX, FAR], [0.9, 0.8, 0.7]))
@@ -343,13 +329,6 @@ def test_frames_without_objects_need_no_tracks_and_measure_nothing() -> None:
     metric.add(("v", 0), {"boxes": [], "classes": []}, found([BOX], [0.5]))
 
     assert metric.result()["vid/ap50"] == metric.result()["vid/ap50_slow"] == -1.0
-
-
-def test_nothing_added_and_settings_that_differ_are_refused() -> None:
-    with pytest.raises(ValueError, match="VidMetric has no frames"):
-        VidMetric(LABELS).result()
-    with pytest.raises(ValueError, match=r"settings differ: .*'motion': True.*'motion': False"):
-        VidMetric(LABELS).merge(VidMetric(LABELS, motion=False))
 
 
 def random_videos(seed: int) -> vid_oracle.Video:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from lstd.evaluation import CocoMetric, ConfusionMetric, VidMetric, evaluate
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.occlusion import OccludedDataset
-from tests.evaluation.fakes import FakeModel, clips
+from tests.evaluation.fakes import SeesClear, bright_clips
 
 LABELS = ("cat", "dog")
 LATENCIES = {"large": [40.0, 90.0], "small": [5.0, 8.0]}
@@ -98,24 +97,10 @@ def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
 
 
 def test_occluded_halves_equal_the_occluded_whole() -> None:
-    class Sees(FakeModel):
-        """Finds objects only in frames without a hidden pixel."""
-
-        def __call__(
-            self, clip: Any, state: Any, networks: Any = None, training: bool = True
-        ) -> Any:
-            output = super().__call__(clip, state, networks, training)
-            dark = tf.reduce_any(clip.frames == 0, axis=[2, 3, 4])
-            ran = tf.where(dark, 1.0, output.predictions.box_encodings)
-            return output._replace(predictions=output.predictions._replace(box_encodings=ran))
-
     def occluded(*videos: tuple[bytes, int]) -> CocoMetric:
-        data = [
-            (clip._replace(frames=tf.fill(clip.frames.shape, np.uint8(9))), true)
-            for clip, true in clips([list(videos)], unroll=4)
-        ]
+        data = bright_clips([list(videos)], unroll=4)
         metric = CocoMetric(("by large", "by small"))
-        evaluate.evaluate(Sees(), OccludedDataset(data, probability=0.5), [metric], ["LARGE"])
+        evaluate.evaluate(SeesClear(), OccludedDataset(data, probability=0.5), [metric], ["LARGE"])
         return metric
 
     merged = occluded((b"a", 12), (b"b", 8)).merge(occluded((b"c", 20)))

@@ -316,17 +316,14 @@ def _score(folder: Path, rng: Random) -> int | None:
 
 
 def _histories(folder: Path) -> None:
-    _text(folder / "a.csv", "epoch,loss,val_coco/ap\n0,1.5,\n1,0.5,0.25\n")
     _text(folder / "history.csv", "epoch,step,loss\n0,10,1.5\n")
     _text(folder / "run.json", json.dumps({"starts": [{"step": 0}], "best": {"epoch": 1}}))
 
 
 def _read_histories(folder: Path, rng: Random) -> int | None:
-    from lstd.evaluation import plots
     from lstd.training import history
     from lstd.training.run_folder import RunFolder
 
-    plots.read_history(folder / "a.csv")
     history.read_history(folder / "history.csv")
     RunFolder(folder).read_record()
     return None

@@ -94,12 +94,9 @@ def test_grey_frames_and_frames_smaller_than_the_text_are_drawn() -> None:
 
 
 @pytest.mark.parametrize("frame", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
-def test_a_frame_of_another_kind_is_refused(frame: np.ndarray) -> None:
+def test_a_frame_of_another_kind_and_a_scale_below_1_are_refused(frame: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         draw.annotate(frame, _detections(), [])
-
-
-def test_scale_below_1_is_refused() -> None:
     with pytest.raises(ValueError, match="scale must be"):
         draw.annotate(BLACK, _detections(), [], scale=0)
 
@@ -114,3 +111,26 @@ def test_true_boxes_stand_without_a_score() -> None:
     with_scores = draw.annotate(BLACK, _detections(([0.5, 0.25, 0.9, 0.75], 1.0, 0)), ["a"])
     np.testing.assert_array_equal(ones, others)
     assert (ones != with_scores).any()
+
+
+def _frame(level: int, *, height: int = 30, width: int = 60) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def test_frames_of_a_sheet_stand_row_by_row_with_captions_below() -> None:
+    frames = [_frame(10), _frame(20), _frame(30)]
+    sheet = draw.contact_sheet(frames, columns=2, cell_width=60, gap=4)
+    assert sheet.shape == (2 * 34 + 4, 2 * 64 + 4, 3)
+    for level, (top, left) in zip((10, 20, 30), ((4, 4), (4, 68), (38, 4)), strict=True):
+        np.testing.assert_array_equal(sheet[top : top + 30, left : left + 60], level)
+    assert (sheet[38:68, 68:] == 255).all()
+    below = draw.contact_sheet(frames[:2], ["", "frame 1"], columns=2, cell_width=60, gap=4)[34:-4]
+    assert (below[:, :64] == 255).all()
+    assert (below[:, 68:] < 128).any()
+
+
+def test_frames_of_any_shape_get_the_width_of_a_cell() -> None:
+    frames = [_frame(10, height=100, width=50), _frame(20)]
+    assert draw.contact_sheet(frames, columns=5, cell_width=20, gap=0).shape == (40, 40, 3)
+    with pytest.raises(ValueError, match="0 frames, 0 captions"):
+        draw.contact_sheet([])

@@ -40,29 +40,17 @@ def folder(tmp_path: Path, model: keras.Model) -> Path:
     return run
 
 
-def test_loaded_model_has_every_value_and_may_be_stateful(folder: Path, model: keras.Model) -> None:
-    loaded = lstd.load_model(folder, "last", stateful=True, batch_size=3)
+@pytest.mark.parametrize("here", [".", "last.weights.h5"])  # not "best", which is not there
+def test_loaded_model_has_every_value_and_may_be_stateful(
+    folder: Path, model: keras.Model, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    weights = "best" if here.endswith(".h5") else "last"
+    loaded = lstd.load_model(here, weights, stateful=True, batch_size=3)
 
     for ours, wanted in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), wanted.numpy(), err_msg=wanted.name)
     assert loaded.carried_batch_size == 3
-
-
-def test_weights_file_knows_its_run_folder(folder: Path, model: keras.Model) -> None:
-    loaded = lstd.load_model(folder / "last.weights.h5")  # not "best", which is not there
-
-    np.testing.assert_array_equal(loaded.weights[0].numpy(), model.weights[0].numpy())
-
-
-@pytest.mark.parametrize("here", [".", "./"])
-def test_run_folder_may_be_the_current_one(
-    folder: Path, model: keras.Model, here: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-
-    loaded = lstd.load_model(here, "last")
-
-    np.testing.assert_array_equal(loaded.weights[0].numpy(), model.weights[0].numpy())
 
 
 def test_weights_of_a_compiled_model_load_too(tmp_path: Path) -> None:
@@ -77,26 +65,15 @@ def test_weights_of_a_compiled_model_load_too(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, wanted)
 
 
-def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no file or folder .*nowhere"):
-        lstd.load_model(tmp_path / "nowhere")
-
-
-def test_folder_without_config_is_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is no model: a folder of one holds config\.yaml"):
-        lstd.load_model(tmp_path)
-
-
-def test_missing_weights_list_those_that_are_there(folder: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"no weights best\.weights\.h5; there are: last\.weights\.h5$"
+def test_what_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
+    for path, weights, told in (
+        (tmp_path / "nowhere", "best", r"no file or folder .*nowhere"),
+        (tmp_path, "best", r"is no model: a folder of one holds config\.yaml"),
+        (folder, "best", r"no weights best\.weights\.h5; there are: last\.weights\.h5$"),
+        (folder, "first", "weights must be one of best, last, average, got 'first'"),
     ):
-        lstd.load_model(folder)
-
-
-def test_unknown_kind_of_weights_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="weights must be one of best, last, average, got 'first'"):
-        lstd.load_model(folder, weights="first")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=told):
+            lstd.load_model(path, weights)
 
 
 def test_other_shapes_are_named_with_both_shapes(folder: Path) -> None:
@@ -120,21 +97,16 @@ def _layers(count: int) -> keras.Model:
     return built
 
 
-def test_file_that_holds_more_than_the_model_is_refused(tmp_path: Path) -> None:
+def test_file_that_holds_more_or_less_than_the_model_is_refused(tmp_path: Path) -> None:
     # Keras itself would load what it knows and say nothing of the rest.
-    path = tmp_path / "two.weights.h5"
-    weights_file.save(_layers(2), path)
-
-    with pytest.raises(ValueError, match=r"\[layers/dense_1/vars/0\] \(2, 2\) of the file is not"):
-        weights_file.load(_layers(1), path)
-
-
-def test_file_that_holds_less_than_the_model_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "one.weights.h5"
-    weights_file.save(_layers(1), path)
-
-    with pytest.raises(ValueError, match=r"dense_1/kernel \[layers/dense_1/vars/0\] is not in"):
-        weights_file.load(_layers(2), path)
+    for held, wanted, told in (
+        (2, 1, r"\[layers/dense_1/vars/0\] \(2, 2\) of the file is not"),
+        (1, 2, r"dense_1/kernel \[layers/dense_1/vars/0\] is not in"),
+    ):
+        path = tmp_path / f"{held}.weights.h5"
+        weights_file.save(_layers(held), path)
+        with pytest.raises(ValueError, match=told):
+            weights_file.load(_layers(wanted), path)
 
 
 def test_damaged_weights_file_is_named(folder: Path) -> None:
@@ -168,6 +140,7 @@ def test_whatever_is_flipped_in_a_weights_file_it_is_named(tmp_path: Path, name:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
+        ("{", "not valid JSON"),
         ("[]", "expected a JSON object, got list"),
         ('{"best": 3}', "best must be a section, got 3"),
         ('{"starts": {"a": 1}}', "starts must be a list, got {'a': 1}"),
@@ -256,10 +229,3 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match=r"file/run: cannot be written: "):
         RunFolder(tmp_path / "file" / "run").start(Config(), command=[], step=0)
-
-
-def test_damaged_record_is_named(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{")
-
-    with pytest.raises(ValueError, match=r"run\.json: not valid JSON"):
-        RunFolder(tmp_path).read_record()

@@ -25,6 +25,8 @@ NAMES: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 """Name -> what it is, and what makes it from the labels."""
 
+Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
+
 
 def family(name: str) -> str:
     """Returns what stands before the slash in the numbers of a metric.
@@ -67,62 +69,48 @@ def factory(
     return made
 
 
-Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
-
-
 def metrics_by_schedule(
-    metrics: Metrics | None, schedules: Sequence[str], labels: Sequence[str]
+    metrics: Metrics | None,
+    schedules: Sequence[str],
+    labels: Sequence[str],
+    *,
+    latencies: Latencies | None = None,
+    fps: float | None = None,
 ) -> dict[str, list[Any]]:
     """Returns metric objects for each schedule; arguments as in `lstd.evaluate`.
 
     Raises:
-        ValueError: a dict for other schedules, or an object that would count several together.
+        ValueError: a name in place of a list, or an unknown one; a dict for other schedules, or an
+            object that would count several together.
     """
-    if isinstance(metrics, Mapping):
-        if set(metrics) != set(schedules):
-            raise ValueError(
-                f"metrics are given for {', '.join(metrics)}; the schedules are "
-                f"{', '.join(schedules)}"
-            )
-        return {name: [_made(metric, labels) for metric in metrics[name]] for name in schedules}
-    wanted = [CocoMetric] if metrics is None else list(metrics)
-    for metric in wanted:
-        if len(schedules) > 1 and not is_factory(metric):
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics must be a list, such as [{metrics!r}]")
+    lists = metrics
+    if not isinstance(lists, Mapping):
+        lists = dict.fromkeys(schedules, [CocoMetric] if lists is None else lists)
+        for metric in objects_in(metrics)[: len(schedules) - 1]:
             raise ValueError(
                 f"one {type(metric).__name__} cannot count {len(schedules)} schedules apart; give "
                 "its class, or a dict with a list of metrics for each schedule"
             )
-    return {name: [_made(metric, labels) for metric in wanted] for name in schedules}
+    if set(lists) != set(schedules):
+        raise ValueError(
+            f"metrics are given for {', '.join(lists)}; the schedules are {', '.join(schedules)}"
+        )
+
+    def made(metric: Any) -> Any:
+        if isinstance(metric, str):
+            metric = factory(metric, latencies=latencies, fps=fps)
+        return metric(labels) if _is_factory(metric) else metric
+
+    return {name: [made(metric) for metric in lists[name]] for name in schedules}
 
 
-def named(
-    metrics: Metrics | None, *, latencies: Latencies | None, fps: float | None
-) -> Metrics | None:
-    """Returns the metrics with factories in place of names.
-
-    Raises:
-        ValueError: a name in place of a list, or an unknown one.
-    """
-    if metrics is None:
-        return None
-    if isinstance(metrics, str):
-        raise ValueError(f"metrics must be a list, such as [{metrics!r}]")
-
-    def made(each: Sequence[Any]) -> list[Any]:
-        return [
-            factory(metric, latencies=latencies, fps=fps) if isinstance(metric, str) else metric
-            for metric in each
-        ]
-
-    if isinstance(metrics, Mapping):
-        return {name: made(each) for name, each in metrics.items()}
-    return made(metrics)
+def objects_in(metrics: Metrics | None) -> list[Any]:
+    """Returns those that are objects already, neither names nor factories."""
+    lists = metrics.values() if isinstance(metrics, Mapping) else [metrics or []]
+    return [metric for each in lists for metric in each if not _is_factory(metric)]
 
 
-def is_factory(metric: Any) -> bool:
-    """Returns whether `metric` has yet to be called with the labels."""
+def _is_factory(metric: Any) -> bool:
     return isinstance(metric, type) or not hasattr(metric, "add")
-
-
-def _made(metric: Any, labels: Sequence[str]) -> Any:
-    return metric(labels) if is_factory(metric) else metric

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from lstd.base import overlap
 from lstd.evaluation import arrays
-from lstd.evaluation.arrays import Flat, Pairs
+from lstd.evaluation.arrays import Pairs
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 
@@ -27,6 +28,8 @@ class ConfusionMetric(FrameMetric):
         ValueError: `iou` not in (0, 1].
     """
 
+    settings = ("min_score", "iou")
+
     def __init__(self, labels: Sequence[str], *, min_score: float = 0.5, iou: float = 0.5) -> None:
         super().__init__(labels)
         if not 0 < iou <= 1:
@@ -44,12 +47,11 @@ class ConfusionMetric(FrameMetric):
             ValueError: no frame was added.
         """
         matrix = self.matrix()
-        objects, matched = matrix[:-1].sum(), matrix[:-1, :-1].sum()
-        detections = matrix[:, :-1].sum()
+        matched = matrix[:-1, :-1].sum()
         return {
-            "confusion/found": _share(matched, objects),
+            "confusion/found": _share(matched, matrix[:-1].sum()),
             "confusion/right_class": _share(np.trace(matrix[:-1, :-1]), matched),
-            "confusion/false": _share(matrix[-1, :-1].sum(), detections),
+            "confusion/false": _share(matrix[-1, :-1].sum(), matrix[:, :-1].sum()),
         }
 
     def matrix(self) -> np.ndarray:
@@ -57,40 +59,32 @@ class ConfusionMetric(FrameMetric):
 
         The last row is what was detected where nothing is, the last column what was missed.
         """
-        return confusion_matrix(
-            self.flat(), num_classes=len(self.labels), min_score=self.min_score, iou=self.iou
-        )
+        return self.counted()
 
-    def _settings(self) -> Mapping[str, object]:
-        return {"min_score": self.min_score, "iou": self.iou}
-
-
-def confusion_matrix(frames: Flat, *, num_classes: int, min_score: float, iou: float) -> np.ndarray:
-    """Returns counts as in `ConfusionMetric.matrix`."""
-    certain = frames.scores >= min_score
-    in_crowd = np.zeros(len(certain), bool)
-    own_area = arrays.areas(frames.found_boxes, pixel=0.0)
-    candidates = [Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
-    for pairs in arrays.overlaps(frames, pixel=0.0):
-        crowd = frames.is_crowd[pairs.true]
-        may = certain[pairs.found] & ~crowd & (pairs.iou >= iou)
-        candidates.append(Pairs(*(part[may] for part in pairs)))
-        found, true = pairs.found[crowd], pairs.true[crowd]
-        shared = arrays.intersections(frames.found_boxes[found], frames.true_boxes[true], pixel=0.0)
-        in_crowd[found[(shared > 0) & (shared >= iou * own_area[found])]] = True
-    chosen = arrays.first_come(Pairs(*map(np.concatenate, zip(*candidates, strict=True))))
-    taken_by = np.full(len(certain), -1)
-    taken_by[list(chosen)] = list(chosen.values())
-    free = ~frames.is_crowd
-    free[list(chosen.values())] = False
-    matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
-    matched = taken_by >= 0
-    true_classes = frames.true_classes[taken_by[matched]]
-    np.add.at(matrix, (true_classes, frames.found_classes[matched]), 1)
-    alone = frames.found_classes[certain & ~matched & ~in_crowd]
-    matrix[-1, :-1] = np.bincount(alone, minlength=num_classes)
-    matrix[:-1, -1] = np.bincount(frames.true_classes[free], minlength=num_classes)
-    return matrix
+    def _count(self) -> np.ndarray:
+        frames, num_classes = self.flat(), len(self.labels)
+        certain = frames.scores >= self.min_score
+        in_crowd = np.zeros(len(certain), bool)
+        own_area = overlap.areas(frames.found_boxes)
+        candidates = []
+        for pairs in arrays.overlaps(frames, pixel=0.0):
+            crowd = frames.is_crowd[pairs.true]
+            may = certain[pairs.found] & ~crowd & (pairs.iou >= self.iou)
+            candidates.append(Pairs(*(part[may] for part in pairs)))
+            found, true = pairs.found[crowd], pairs.true[crowd]
+            shared = overlap.intersections(frames.found_boxes[found], frames.true_boxes[true])
+            in_crowd[found[(shared > 0) & (shared >= self.iou * own_area[found])]] = True
+        taken_by = arrays.first_come(candidates, len(certain))
+        matched = taken_by >= 0
+        free = ~frames.is_crowd
+        free[taken_by[matched]] = False
+        matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+        true_classes = frames.true_classes[taken_by[matched]]
+        np.add.at(matrix, (true_classes, frames.found_classes[matched]), 1)
+        alone = frames.found_classes[certain & ~matched & ~in_crowd]
+        matrix[-1, :-1] = np.bincount(alone, minlength=num_classes)
+        matrix[:-1, -1] = np.bincount(frames.true_classes[free], minlength=num_classes)
+        return matrix
 
 
 def _share(part: float, whole: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lstd.evaluation import arrays, networks
 from lstd.evaluation.metrics import coco
@@ -24,6 +24,8 @@ class DistanceMetric(FrameMetric):
     Raises:
         ValueError: `max_distance` below 1, an unknown schedule.
     """
+
+    settings = ("schedule", "max_distance")
 
     def __init__(
         self, labels: Sequence[str], *, schedule: str | None = None, max_distance: int = 20
@@ -51,13 +53,12 @@ class DistanceMetric(FrameMetric):
             groups.setdefault(min(distance, self.max_distance), []).append(frame)
         numbers: dict[str, float] = {}
         for distance in sorted(groups, key=lambda each: (each < 0, each)):
-            chosen = {frame: self._ground_truth[frame] for frame in groups[distance]}
-            frames = arrays.flatten(chosen, self._detections, by_image=True)
+            chosen = {frame: self.ground_truth[frame] for frame in groups[distance]}
+            frames = arrays.flatten(chosen, self.detections, by_image=True)
             ap, ap50 = coco.average_precisions(frames, num_classes=len(self.labels))
             name = "none" if distance < 0 else f"{distance}"
-            numbers[f"distance/{name}/ap"] = ap
-            numbers[f"distance/{name}/ap50"] = ap50
-            numbers[f"distance/{name}/frames"] = float(len(chosen))
+            for kind, value in (("ap", ap), ("ap50", ap50), ("frames", float(len(chosen)))):
+                numbers[f"distance/{name}/{kind}"] = value
         near = numbers.get("distance/1/ap50", -1.0)
         last = max(groups)
         far = numbers[f"distance/{last}/ap50"] if last > 1 else -1.0
@@ -66,8 +67,8 @@ class DistanceMetric(FrameMetric):
 
     def distances(self) -> dict[FrameId, int]:
         """Returns how many frames ago the large network ran; -1: it has not yet in this video."""
-        ordered = sorted(self._ground_truth)
-        network_of = networks.networks_of(ordered, self._detections, self.schedule)
+        ordered = sorted(self.ground_truth)
+        network_of = networks.networks_of(ordered, self.detections, self.schedule)
         last: dict[str, int] = {}
         result = {}
         for frame in ordered:
@@ -76,6 +77,3 @@ class DistanceMetric(FrameMetric):
                 last[video] = index
             result[frame] = index - last[video] if video in last else -1
         return result
-
-    def _settings(self) -> Mapping[str, object]:
-        return {"schedule": self.schedule, "max_distance": self.max_distance}

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from lstd.evaluation import arrays
 from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics import vid
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId, Objects
 
 
-class Steps(NamedTuple):
-    """From one frame to the next, each object that is in both, S steps.
+class Counted(NamedTuple):
+    """What was found; and S steps from one frame to the next, of each object that is in both.
 
     Attributes:
-        frame: int64 `[S]`, the place of the later frame in `Flat.frames`.
+        frames: M true boxes.
+        found: bool `[M]`, whether each true box is found.
+        frame: int64 `[S]`, the place of the later frame in `frames`.
         before: bool `[S]`, whether the object was found in the earlier frame.
-        after: bool `[S]`, whether in the later one.
+        changed: bool `[S]`, whether it appeared or disappeared.
     """
 
+    frames: Flat
+    found: np.ndarray
     frame: np.ndarray
     before: np.ndarray
-    after: np.ndarray
+    changed: np.ndarray
 
 
 class FlickerMetric(FrameMetric):
@@ -40,6 +45,8 @@ class FlickerMetric(FrameMetric):
         min_score: detections below it are not shown, so do not count.
     """
 
+    settings = ("min_score",)
+
     def __init__(self, labels: Sequence[str], *, min_score: float = 0.5) -> None:
         super().__init__(labels)
         self.min_score = float(min_score)
@@ -54,15 +61,17 @@ class FlickerMetric(FrameMetric):
         Raises:
             ValueError: no frame was added.
         """
+        counted = self.counted()
+        return weighted(counted, np.ones(len(counted.frames.frames)))
+
+    def _count(self) -> Counted:
         frames = self.flat()
         found = found_objects(frames, min_score=self.min_score)
-        steps = steps_of(frames, found)
-        changed = steps.before != steps.after
-        return {
-            "flicker/rate": _mean(changed),
-            "flicker/lost": _mean(changed[steps.before]),
-            "flicker/found": _mean(found),
-        }
+        order, track, time = arrays.tracks(frames)
+        one_on = (np.diff(track) == 0) & (np.diff(time) == 1)
+        earlier, later = order[:-1][one_on], order[1:][one_on]
+        changed = found[earlier] != found[later]
+        return Counted(frames, found, frames.true_frame[later], found[earlier], changed)
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         vid.require_tracks(frame, true, "flicker follows objects over frames")
@@ -72,35 +81,26 @@ class FlickerMetric(FrameMetric):
                 "follows each object by its own"
             )
 
-    def _settings(self) -> Mapping[str, object]:
-        return {"min_score": self.min_score}
+
+def weighted(counted: Counted, weights: np.ndarray) -> dict[str, float]:
+    """Returns the numbers when each frame counts as often as `weights`, float64 `[F]`, says."""
+    weight, before = weights[counted.frame], counted.before
+    return {
+        "flicker/rate": _mean(counted.changed, weight),
+        "flicker/lost": _mean(counted.changed[before], weight[before]),
+        "flicker/found": _mean(counted.found, weights[counted.frames.true_frame]),
+    }
 
 
 def found_objects(frames: Flat, *, min_score: float) -> np.ndarray:
-    """Returns whether each true box is found, bool `[M]`."""
-    outcomes = vid.outcomes_of(frames, np.ones((1, len(frames.true_boxes)), bool))
-    # Detections choose by falling score: those below cannot take a box from those above.
-    taken = outcomes.true_of[(outcomes.true_of >= 0) & (frames.scores >= min_score)]
+    """Returns whether each true box is found, bool `[M]`, by the rules of `vid/ap50`."""
+    true_of, _ = vid.match(frames, np.ones((1, len(frames.true_boxes)), bool))
     found = np.zeros(len(frames.true_boxes), bool)
-    found[taken] = True
+    # Detections choose by falling score: those below cannot take a box from those above.
+    found[true_of[(true_of >= 0) & (frames.scores >= min_score)]] = True
     return found
 
 
-def steps_of(frames: Flat, found: np.ndarray) -> Steps:
-    """Returns the steps of all tracks; frames that are not there make none."""
-    videos = np.unique([video for video, _ in frames.frames], return_inverse=True)[1]
-    numbers = np.array([number for _, number in frames.frames], np.int64)
-    video, time = videos[frames.true_frame], numbers[frames.true_frame]
-    order = np.lexsort((time, frames.track_ids, video))
-    earlier, later = order[:-1], order[1:]
-    one_on = (
-        (video[earlier] == video[later])
-        & (frames.track_ids[earlier] == frames.track_ids[later])
-        & (time[later] == time[earlier] + 1)
-    )
-    earlier, later = earlier[one_on], later[one_on]
-    return Steps(frames.true_frame[later], found[earlier], found[later])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else -1.0
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else -1.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from lstd.evaluation import arrays, objects
 from lstd.evaluation.arrays import Flat
@@ -21,26 +21,22 @@ class FrameMetric:
         labels: the names of the classes in order; how many there are is how many classes there are.
     """
 
+    settings: tuple[str, ...] = ()
+    """Attributes in which two metrics must agree to be merged, besides the labels."""
+
     def __init__(self, labels: Sequence[str]) -> None:
         if isinstance(labels, str) or not labels:
             raise ValueError(f"labels must be the names of the classes, got {labels!r}")
         self.labels = tuple(labels)
-        self._ground_truth: dict[FrameId, Objects] = {}
-        self._detections: dict[FrameId, Objects] = {}
-
-    @property
-    def ground_truth(self) -> dict[FrameId, Objects]:
+        self.ground_truth: dict[FrameId, Objects] = {}
         """The true objects of each frame, boxes in pixels."""
-        return self._ground_truth
-
-    @property
-    def detections(self) -> dict[FrameId, Objects]:
+        self.detections: dict[FrameId, Objects] = {}
         """What was detected in each frame, boxes in pixels."""
-        return self._detections
+        self._remembered: Any = None
 
     def __len__(self) -> int:
         """Returns how many frames have been added."""
-        return len(self._ground_truth)
+        return len(self.ground_truth)
 
     def add(
         self, frame_id: tuple[object, object], ground_truth: object, detections: object
@@ -60,28 +56,27 @@ class FrameMetric:
         Raises:
             ValueError: the frame came before; detections for a frame that did not; values that
                 cannot be (classes outside the labels, boxes that are not finite); each names the
-                frame.
+                frame. Nothing is added then.
         """
         frame = objects.frame_id_of(frame_id)
         num_classes = len(self.labels)
         true = found = None
         if ground_truth is not None:
-            if frame in self._ground_truth:
+            if frame in self.ground_truth:
                 raise ValueError(f"frame {frame} was added before")
             true = objects.ground_truth_of(frame, ground_truth, num_classes=num_classes)
             self._check_truth(frame, true)
-        elif frame not in self._ground_truth:
+        elif frame not in self.ground_truth:
             raise ValueError(f"frame {frame} is unknown: it has no ground truth")
         if detections is not None:
-            if frame in self._detections:
+            if frame in self.detections:
                 raise ValueError(f"the detections of frame {frame} were added before")
             found = objects.detections_of(frame, detections, num_classes=num_classes)
-            self._check_found(frame, found)
         if true is not None:
-            self._ground_truth[frame] = true
+            self.ground_truth[frame] = true
         if found is not None:
-            self._detections[frame] = found
-        self._changed()
+            self.detections[frame] = found
+        self._remembered = None
 
     def merge(self: Metric, other: Metric) -> Metric:
         """Adds the frames of `other`, as if they had been added here; returns this metric.
@@ -92,18 +87,16 @@ class FrameMetric:
         """
         if type(other) is not type(self):
             raise ValueError(f"cannot merge a {type(other).__name__} into a {type(self).__name__}")
-        if other.labels != self.labels:
-            raise ValueError(f"labels differ: {self.labels} here, {other.labels} in the other")
-        if other._settings() != self._settings():
-            raise ValueError(
-                f"settings differ: {self._settings()} here, {other._settings()} in the other"
-            )
-        twice = self._ground_truth.keys() & other._ground_truth.keys()
+        for what, names in (("labels", ("labels",)), ("settings", self.settings)):
+            ours, theirs = ({name: getattr(m, name) for name in names} for m in (self, other))
+            if ours != theirs:
+                raise ValueError(f"{what} differ: {ours} here, {theirs} in the other")
+        twice = self.ground_truth.keys() & other.ground_truth.keys()
         if twice:
             raise ValueError(f"frame {min(twice)} is in both ({len(twice)} such frames)")
-        self._ground_truth.update(other._ground_truth)
-        self._detections.update(other._detections)
-        self._changed()
+        self.ground_truth.update(other.ground_truth)
+        self.detections.update(other.detections)
+        self._remembered = None
         return self
 
     def result(self) -> dict[str, float]:
@@ -121,23 +114,24 @@ class FrameMetric:
             ValueError: no frame was added.
         """
         self._refuse_nothing()
-        return arrays.flatten(self._ground_truth, self._detections, by_image=by_image)
+        return arrays.flatten(self.ground_truth, self.detections, by_image=by_image)
 
-    def _refuse_nothing(self) -> None:
-        if not self._ground_truth:
-            raise ValueError(
-                f"{type(self).__name__} has no frames: the data set is empty, or nothing was added"
-            )
+    def counted(self) -> Any:
+        """Returns what was matched or counted in the frames, on which the numbers rest."""
+        self._refuse_nothing()
+        if self._remembered is None:
+            self._remembered = self._count()
+        return self._remembered
+
+    def _count(self) -> Any:
+        """Counts the frames; the answer is remembered until another one comes."""
+        raise NotImplementedError
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         """Raises where this metric needs more than the form asks for."""
 
-    def _check_found(self, frame: FrameId, found: Objects) -> None:
-        """Raises where this metric needs more than the form asks for."""
-
-    def _changed(self) -> None:
-        """Forgets what was computed from the frames before."""
-
-    def _settings(self) -> Mapping[str, object]:
-        """Returns what two metrics must share to be merged, besides the labels."""
-        return {}
+    def _refuse_nothing(self) -> None:
+        if not self.ground_truth:
+            raise ValueError(
+                f"{type(self).__name__} has no frames: the data set is empty, or nothing was added"
+            )

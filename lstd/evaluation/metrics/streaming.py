@@ -39,13 +39,15 @@ class StreamingMetric(FrameMetric):
         schedule: which network sees which frame, where the detections do not say it; None: they
             must, unless there is one network only.
         seed: of drawing latencies; the same frame of the same video gets the same one.
-        library: see `coco.coco_tables`.
+        library: see `coco.evaluated`.
 
     Raises:
         ValueError: latencies that are no times, fps not above 0, an unknown mode or schedule.
 
     Source: Li, Wang and Ramanan, Towards Streaming Perception, ECCV 2020.
     """
+
+    settings = ("latencies", "fps", "mode", "schedule", "seed")
 
     def __init__(
         self,
@@ -71,7 +73,6 @@ class StreamingMetric(FrameMetric):
             schedule = {"large": "LARGE", "small": "SMALL"}[next(iter(self.latencies))]
         self.schedule = schedule
         self.library: Library = library
-        self._shown: dict[FrameId, FrameId | None] | None = None
 
     def result(self) -> dict[str, float]:
         """Returns COCO's twelve as `sap/ap`, ..., and the timing.
@@ -84,43 +85,33 @@ class StreamingMetric(FrameMetric):
             ValueError: no frame was added; a frame whose network, or whose network's latency, is
                 not known.
         """
-        tables = coco.coco_tables(
+        evaluated = coco.evaluated(
             self.streamed(), num_classes=len(self.labels), library=self.library
         )
-        return {**coco.summary(tables, prefix="sap/"), **timing(self.shown())}
+        numbers = coco.summary(coco.tables_of(evaluated), prefix="sap/")
+        return {**numbers, **timing(self.shown())}
 
     def shown(self) -> dict[FrameId, FrameId | None]:
         """Returns which frame's output each frame shows; None: there is none yet."""
-        self._refuse_nothing()
-        if self._shown is None:
-            self._shown = self._simulated()
-        return self._shown
+        return self.counted()
 
     def streamed(self) -> Flat:
         """Returns the frames with the detections that they show."""
         shown = {
-            frame: self._detections[source]
+            frame: self.detections[source]
             for frame, source in self.shown().items()
-            if source is not None and source in self._detections
+            if source is not None and source in self.detections
         }
-        return arrays.flatten(self._ground_truth, shown, by_image=True)
+        return arrays.flatten(self.ground_truth, shown, by_image=True)
 
-    def _simulated(self) -> dict[FrameId, FrameId | None]:
+    def _count(self) -> dict[FrameId, FrameId | None]:
         shown: dict[FrameId, FrameId | None] = {}
-        ordered = sorted(self._ground_truth)
-        network_of = networks.networks_of(ordered, self._detections, self.schedule)
+        ordered = sorted(self.ground_truth)
+        network_of = networks.networks_of(ordered, self.detections, self.schedule)
         for video, group in groupby(ordered, key=lambda frame: frame[0]):
             frames = list(group)
             ran = [network_of[frame] for frame in frames]
-            for frame, network in zip(frames, ran, strict=True):
-                if network not in self.latencies:
-                    raise ValueError(
-                        f"frame {frame} was seen by the {network} network, whose latency is not "
-                        f"given; there is {', '.join(self.latencies)}"
-                    )
-            latencies_ms = [
-                self._latency(frame, network) for frame, network in zip(frames, ran, strict=True)
-            ]
+            latencies_ms = [self._latency(*each) for each in zip(frames, ran, strict=True)]
             workers = ran if self.mode == "asynchronous" else ["one"] * len(frames)
             sources = shown_at([index for _, index in frames], latencies_ms, workers, fps=self.fps)
             for frame, source in zip(frames, sources, strict=True):
@@ -128,19 +119,16 @@ class StreamingMetric(FrameMetric):
         return shown
 
     def _latency(self, frame: FrameId, network: str) -> float:
+        if network not in self.latencies:
+            raise ValueError(
+                f"frame {frame} was seen by the {network} network, whose latency is not given; "
+                f"there is {', '.join(self.latencies)}"
+            )
         measured = self.latencies[network]
         if len(measured) == 1:
             return measured[0]
         seed = (self.seed, zlib.crc32(frame[0].encode()), frame[1])
         return measured[int(np.random.default_rng(seed).integers(len(measured)))]
-
-    def _changed(self) -> None:
-        self._shown = None
-
-    def _settings(self) -> Mapping[str, object]:
-        return {
-            name: getattr(self, name) for name in ("latencies", "fps", "mode", "schedule", "seed")
-        }
 
 
 def shown_at(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstd.evaluation import baselines
+from examples import baselines
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.evaluation.objects import Objects
 
