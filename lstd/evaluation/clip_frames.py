@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,69 +60,50 @@ def detect_clips(
                 )
             lanes = len(clip.frames)
             states = {name: detectors[name].initial_state(lanes) for name in schedules}
-        found: dict[str, Detections] = {}
-        ran: dict[str, np.ndarray] = {}
+        found: _Found = {}
         for name, each in detectors.items():
             networks = _networks(detector, name, clip)
             detections, states[name] = each.detect_clip(clip, states[name], networks)
-            found[name] = Detections(*(np.asarray(part) for part in detections))
             own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
-            shape = np.asarray(clip.frame_index).shape
-            ran[name] = np.zeros(shape, int) if own is None else np.asarray(own)
-        yield _frames_of(clip, ground_truth, found, ran)
+            ran = np.zeros(np.shape(clip.frame_index), int) if own is None else np.asarray(own)
+            found[name] = Detections(*map(np.asarray, detections)), ran
+        yield _frames_of(clip, ground_truth, found)
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:
     """Yields the frames of a dataset without detections."""
     for clip, ground_truth in dataset:
-        yield from _frames_of(clip, ground_truth, {}, {})
+        yield from _frames_of(clip, ground_truth, {})
 
 
-def _frames_of(
-    clip: ClipBatch,
-    ground_truth: GroundTruth,
-    found: Mapping[str, Detections],
-    ran: Mapping[str, np.ndarray],
-) -> list[Frame]:
+_Found = dict[str, tuple[Detections, np.ndarray]]
+"""By schedule the detections of a clip, and which network ran on each frame: 0 large, 1 small."""
+
+
+def _frames_of(clip: ClipBatch, ground_truth: GroundTruth, found: _Found) -> list[Frame]:
     height_px, width_px = clip.frames.shape[2:4]
     size = np.array([height_px, width_px, height_px, width_px], np.float64)
-    index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
-    truth = {
-        name: np.asarray(values)
-        for name, values in ground_truth._asdict().items()
-        if values is not None
-    }
-    images = np.asarray(clip.frames)
+    index, video, images = map(np.asarray, (clip.frame_index, clip.video_id, clip.frames))
+    given = ground_truth._asdict().items()
+    truth = {name: np.asarray(values) for name, values in given if values is not None}
     frames = []
     for place in zip(*np.nonzero(index >= 0), strict=True):  # the others are padding
         rows = truth["classes"][place] >= 0
         true = {name: values[place][rows] for name, values in truth.items()}
+        detections: dict[str, dict[str, Any]] = {}
+        for name, (every, ran) in found.items():
+            count = int(every.count[place])
+            detections[name] = {
+                "boxes": every.boxes[place][:count] * size,
+                "classes": every.classes[place][:count],
+                "scores": every.scores[place][:count],
+                "network": ("large", "small")[int(ran[place])],
+            }
+        frame_id = (video[place[0]], int(index[place]))
         frames.append(
-            Frame(
-                (video[place[0]], int(index[place])),
-                {**true, "boxes": true["boxes"] * size},
-                {
-                    name: {
-                        **_unpadded(detections, place, size),
-                        "network": ("large", "small")[int(ran[name][place])],
-                    }
-                    for name, detections in found.items()
-                },
-                images[place],
-            )
+            Frame(frame_id, {**true, "boxes": true["boxes"] * size}, detections, images[place])
         )
     return frames
-
-
-def _unpadded(
-    detections: Detections, place: tuple[int, int], size: np.ndarray
-) -> dict[str, np.ndarray]:
-    count = int(detections.count[place])
-    return {
-        "boxes": detections.boxes[place][:count] * size,
-        "classes": detections.classes[place][:count],
-        "scores": detections.scores[place][:count],
-    }
 
 
 def _for_schedule(detector: Any, schedule: str) -> ClipDetector:

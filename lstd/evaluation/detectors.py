@@ -13,16 +13,19 @@ from lstd.base.types import ClipBatch, Detections, LSTMState
 
 
 class ClipDetector(Protocol):
-    """A detector of clips: the one form that evaluation knows, and `as_detector` gives."""
+    """A detector of clips: the one form that evaluation knows, and `as_detector` gives.
+
+    Attributes:
+        labels: the names of the classes.
+        networks: ("large", "small") or ("large",).
+        schedule: the one if none is asked for.
+        schedule_counts: "video", or "unroll" where the schedule starts anew with every clip.
+    """
 
     labels: tuple[str, ...]
-    """The names of the classes."""
     networks: tuple[str, ...]
-    """("large", "small") or ("large",)."""
     schedule: str
-    """The schedule if none is asked for."""
     schedule_counts: str
-    """"video", or "unroll" where the schedule starts anew with every clip."""
 
     def initial_state(self, batch_size: int) -> Any:
         """Returns the state before the first clip."""
@@ -62,21 +65,16 @@ class ModelDetector:
         self.networks = tuple(model.networks)
         self.schedule = model.eval_schedule if len(self.networks) == 2 else "LARGE"
         self.schedule_counts = model.schedule_counts
-        self._detect = tf.function(self._detect_eagerly)
 
     def initial_state(self, batch_size: int) -> LSTMState:
         """Returns zeros."""
         return self._model.initial_state(batch_size)
 
+    @tf.function
     def detect_clip(
         self, clip: ClipBatch, state: LSTMState, networks: tf.Tensor | None
     ) -> tuple[Detections, LSTMState]:
         """Returns the detections and the state after the clip, see `ClipDetector`."""
-        return self._detect(clip, state, networks)
-
-    def _detect_eagerly(
-        self, clip: ClipBatch, state: LSTMState, networks: tf.Tensor | None
-    ) -> tuple[Detections, LSTMState]:
         output = self._model(clip, state=state, networks=networks, training=False)
         return self._model.detect(output.predictions), output.state
 
@@ -180,6 +178,7 @@ class StreamDetector:
 
 
 def _stacked(found: dict[tuple[int, int], Detections], shape: tuple[int, ...]) -> Detections:
+    """Returns detections frame by frame, padded, `[B, T, N, ...]`."""
     most = max((len(each.scores) for each in found.values()), default=0)
     boxes = np.zeros((*shape, most, 4), np.float32)
     scores = np.zeros((*shape, most), np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base.types import ClipBatch, GroundTruth
+from lstd.evaluation import objects
 
 _SIDES = (0.5, 0.75)  # of the box
 
@@ -70,25 +71,20 @@ class OccludedDataset:
         self.dataset, self.probability, self.seed = dataset, probability, seed
 
     def __iter__(self) -> Iterator[tuple[ClipBatch, GroundTruth]]:
-        """Yields the clips, with frames as NumPy."""
-        for clip, ground_truth in self.dataset:
-            yield self._hidden(clip, ground_truth), ground_truth
-
-    def _hidden(self, clip: ClipBatch, ground_truth: GroundTruth) -> ClipBatch:
+        """Yields the clips with objects hidden."""
         import tensorflow as tf
 
-        frames = np.array(clip.frames)
-        index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
-        boxes, classes = np.asarray(ground_truth.boxes), np.asarray(ground_truth.classes)
-        height, width = frames.shape[2:4]
-        for place in zip(*np.nonzero(index >= 0), strict=True):
-            name = video[place[0]]
-            name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-            hidden = rectangles(
-                boxes[place][classes[place] >= 0] * [height, width, height, width],
-                probability=self.probability,
-                frame_id=(name, int(index[place])),
-                seed=self.seed,
-            )
-            frames[place] = hide(frames[place], hidden)
-        return clip._replace(frames=tf.constant(frames))
+        for clip, truth in self.dataset:
+            frames = np.array(clip.frames)
+            index, video = np.asarray(clip.frame_index), np.asarray(clip.video_id)
+            boxes, there = np.asarray(truth.boxes), np.asarray(truth.classes) >= 0
+            size = np.tile(frames.shape[2:4], 2)
+            for place in zip(*np.nonzero(index >= 0), strict=True):
+                hidden = rectangles(
+                    boxes[place][there[place]] * size,
+                    probability=self.probability,
+                    frame_id=objects.frame_id_of((video[place[0]], index[place])),
+                    seed=self.seed,
+                )
+                frames[place] = hide(frames[place], hidden)
+            yield clip._replace(frames=tf.constant(frames)), truth
