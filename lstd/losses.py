@@ -6,14 +6,15 @@ Everything broadcasts over leading axes: `[N]` frames and `[B, T]` clips give th
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import GroundTruth, Output, Predictions, Targets
-from lstd.config.model_config import HardNegativeConfig, ModelConfig
+from lstd.config.config import to_dict
+from lstd.config.model_config import LossConfig, MatchingConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import box_coder, boxes, matching, mining
 
@@ -52,21 +53,13 @@ class DetectionLoss:
         anchors: float32 `[A, 4]`, corners.
         num_classes: K, without background.
         scale_factors: of the box coder, (y, x, height, width).
-        matched_threshold: see `lstd.ops.matching.match`, as are the two after it.
-        unmatched_threshold: anchors between the thresholds have weight 0.
-        force_match: every object takes its best anchor.
-        classification: "sigmoid" cross entropy or "focal" loss, over K + 1 outputs.
-        focal_alpha: weight of the targets that are 1; 1 - focal_alpha of those that are 0.
-        focal_gamma: how much well-classified outputs are played down.
-        classification_weight: w_cls.
-        localization_weight: w_loc.
-        huber_delta: where the box loss turns from square to linear, in coded units.
-        normalize_by_num_matches: False: the sums are not divided.
-        hard_negatives: how to mine; None: every anchor counts.
+        **settings: fields of the sections `model.matching` and `model.loss` of a config, such as
+            `classification="focal"`, with their defaults; but for `hard_negatives`, which is None
+            unless it is given: every anchor counts.
 
     Raises:
-        ValueError: `classification` is unknown; when called, if the numbers of anchors or classes
-            do not fit.
+        ValueError: a setting is unknown or out of range; when called, if the numbers of anchors or
+            classes do not fit.
 
     Source: Liu et al., SSD, 2016, sections 2.2 and 3 (https://arxiv.org/abs/1512.02325); Lin et
     al., 2017, for the focal loss (https://arxiv.org/abs/1708.02002); mining as in TF1
@@ -81,57 +74,37 @@ class DetectionLoss:
         anchors: np.ndarray,
         num_classes: int,
         scale_factors: box_coder.ScaleFactors = (10.0, 10.0, 5.0, 5.0),
-        matched_threshold: float = 0.5,
-        unmatched_threshold: float = 0.5,
-        force_match: bool = True,
-        classification: Literal["sigmoid", "focal"] = "sigmoid",
-        focal_alpha: float = 0.25,
-        focal_gamma: float = 2.0,
-        classification_weight: float = 1.0,
-        localization_weight: float = 4.0,
-        huber_delta: float = 1.0,
-        normalize_by_num_matches: bool = True,
-        hard_negatives: HardNegativeConfig | None = None,
+        **settings: Any,
     ) -> None:
-        if classification not in ("sigmoid", "focal"):
-            raise ValueError(f"classification must be 'sigmoid' or 'focal', got {classification!r}")
+        of_matching = {field.name for field in dataclasses.fields(MatchingConfig)} & set(settings)
         self.anchors = np.asarray(anchors, np.float32)
         self.num_classes = num_classes
-        self.scale_factors = scale_factors
-        self.matched_threshold = matched_threshold
-        self.unmatched_threshold = unmatched_threshold
-        self.force_match = force_match
-        self.classification = classification
-        self.focal_alpha = focal_alpha
-        self.focal_gamma = focal_gamma
-        self.classification_weight = classification_weight
-        self.localization_weight = localization_weight
-        self.huber_delta = huber_delta
-        self.normalize_by_num_matches = normalize_by_num_matches
-        self.hard_negatives = hard_negatives
+        y, x, height, width = scale_factors
+        self.scale_factors = (y, x, height, width)
+        self.matching = MatchingConfig(**{name: settings.pop(name) for name in of_matching})
+        self.settings = LossConfig(**{"hard_negatives": None, **settings})
 
     @classmethod
     def from_config(cls, model: ModelConfig | dict[str, Any]) -> DetectionLoss:
         """Returns the loss that belongs to a model, or the one whose `get_config` is given."""
         if isinstance(model, dict):
-            mining_of = model["hard_negatives"]
-            return cls(**{**model, "hard_negatives": mining_of and HardNegativeConfig(**mining_of)})
+            return cls(**model)
         return cls(
             anchors=anchor_ops.from_config(model),
             num_classes=model.num_classes,
             scale_factors=model.box_scale_factors,
-            **dataclasses.asdict(model.matching),
-            **{**dataclasses.asdict(model.loss), "hard_negatives": model.loss.hard_negatives},
+            **to_dict(model.matching),
+            **to_dict(model.loss),
         )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, ready for JSON."""
-        mining_of = self.hard_negatives
         return {
-            **vars(self),
             "anchors": self.anchors.tolist(),
+            "num_classes": self.num_classes,
             "scale_factors": list(self.scale_factors),
-            "hard_negatives": mining_of and dataclasses.asdict(mining_of),
+            **to_dict(self.matching),
+            **to_dict(self.settings),
         }
 
     def __call__(self, ground_truth: GroundTruth, predictions: Predictions | Output) -> tf.Tensor:
@@ -159,7 +132,7 @@ class DetectionLoss:
 
         Args:
             ground_truth: see the class.
-            predictions: likewise.
+            predictions: see the class.
             real: bool `[...]`, False for frames of padding, which are left out of every sum, the
                 number of matched anchors included; None: all frames are real.
         """
@@ -176,14 +149,18 @@ class DetectionLoss:
             return weight * tf.reduce_sum(tf.where(selected, losses, 0.0))
 
         return LossSums(
-            localization=total(localization, self.localization_weight),
-            classification=total(classification, self.classification_weight),
+            localization=total(localization, self.settings.localization_weight),
+            classification=total(classification, self.settings.classification_weight),
             matches=tf.reduce_sum(matched),
         )
 
     def normalizer(self, sums: LossSums) -> tf.Tensor:
         """Returns what the sums are to be divided by, a float32 scalar."""
-        return tf.maximum(sums.matches, 1.0) if self.normalize_by_num_matches else tf.constant(1.0)
+        return (
+            tf.maximum(sums.matches, 1.0)
+            if self.settings.normalize_by_num_matches
+            else tf.constant(1.0)
+        )
 
     def normalized(self, sums: LossSums) -> dict[str, tf.Tensor]:
         """Returns the `components` of the batch, or of all the batches, that gave these sums."""
@@ -211,9 +188,7 @@ class DetectionLoss:
         matches = matching.match(
             boxes.iou(truth, anchors),
             classes >= 0,
-            matched_threshold=self.matched_threshold,
-            unmatched_threshold=self.unmatched_threshold,
-            force_match=self.force_match,
+            **dataclasses.asdict(self.matching),
         )  # [..., A]
         positive = matches >= 0
         row = tf.maximum(matches, 0)
@@ -244,15 +219,14 @@ class DetectionLoss:
         if isinstance(predictions, Output):
             predictions = predictions.predictions
         encodings, logits = (tf.convert_to_tensor(field) for field in predictions)
-        for name, got, expected in (
-            ("box_encodings", encodings.shape, (len(self.anchors), 4)),
-            ("class_logits", logits.shape, (len(self.anchors), self.num_classes + 1)),
+        for name, what, got, last in (
+            ("box_encodings", "codes", encodings.shape, 4),
+            ("class_logits", "background and classes", logits.shape, self.num_classes + 1),
         ):
-            if not got[-2:].is_compatible_with(expected):
+            if not got[-2:].is_compatible_with((len(self.anchors), last)):
                 raise ValueError(
-                    f"{name} must have shape [..., {expected[0]}, {expected[1]}] (anchors of the "
-                    f"loss, {'codes' if name == 'box_encodings' else 'background and classes'}), "
-                    f"got {got}; are loss and model built from the same config?"
+                    f"{name} must have shape [..., {len(self.anchors)}, {last}] (anchors of the "
+                    f"loss, {what}), got {got}; are loss and model built from the same config?"
                 )
         return Predictions(tf.cast(encodings, tf.float32), tf.cast(logits, tf.float32))
 
@@ -261,14 +235,14 @@ class DetectionLoss:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the box loss and the classification loss of each anchor, float32 `[..., A]`."""
         localization = targets.box_weights * huber(
-            predictions.box_encodings, targets.box_encodings, delta=self.huber_delta
+            predictions.box_encodings, targets.box_encodings, delta=self.settings.huber_delta
         )
-        if self.classification == "focal":
+        if self.settings.classification == "focal":
             return localization, focal(
                 predictions.class_logits,
                 targets.class_targets,
-                alpha=self.focal_alpha,
-                gamma=self.focal_gamma,
+                alpha=self.settings.focal_alpha,
+                gamma=self.settings.focal_gamma,
                 weights=targets.class_weights,
             )
         return localization, sigmoid_cross_entropy(
@@ -282,45 +256,34 @@ class DetectionLoss:
         localization: tf.Tensor,
         classification: tf.Tensor,
     ) -> mining.Mined:
-        settings = self.hard_negatives
-        if settings is None:
+        mining_of = self.settings.hard_negatives
+        if mining_of is None:
             everyone = tf.broadcast_to(tf.range(len(self.anchors)), tf.shape(targets.matches))
             return mining.Mined(tf.not_equal(targets.matches, matching.IGNORED), everyone)
-        if settings.loss_type == "both":
-            losses = (
-                self.classification_weight * classification
-                + self.localization_weight * localization
-            )
-        else:
-            losses = localization if settings.loss_type == "localization" else classification
+        weight = self.settings
+        losses = {
+            "classification": classification,
+            "localization": localization,
+            "both": weight.classification_weight * classification
+            + weight.localization_weight * localization,
+        }
+        options = dataclasses.asdict(mining_of)
         decoded = box_coder.decode(
             tf.stop_gradient(predictions.box_encodings),
             self.anchors,
             scale_factors=self.scale_factors,
         )
         return mining.mine_hard_examples(
-            losses,
-            decoded,
-            targets.matches,
-            num_hard_examples=settings.num_hard_examples,
-            iou_threshold=settings.iou_threshold,
-            max_negatives_per_positive=settings.max_negatives_per_positive,
-            min_negatives_per_image=settings.min_negatives_per_image,
+            losses[options.pop("loss_type")], decoded, targets.matches, **options
         )
 
 
 def sigmoid_cross_entropy(
     logits: tf.Tensor, targets: tf.Tensor, *, weights: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """Returns the sigmoid cross entropy, summed over the classes.
+    """Returns the sigmoid cross entropy, summed over the classes: float `[..., A]`.
 
-    Args:
-        logits: float `[..., A, C]`.
-        targets: as `logits`, in [0, 1].
-        weights: broadcasts against `logits`.
-
-    Returns:
-        float `[..., A]`.
+    Logits and targets, in [0, 1], are `[..., A, C]`; weights broadcast against them.
     """
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
     return tf.reduce_sum(losses * weights, axis=-1)
@@ -334,19 +297,12 @@ def focal(
     gamma: float = 2.0,
     weights: tf.Tensor | float = 1.0,
 ) -> tf.Tensor:
-    """Returns the focal loss, summed over the classes.
+    """Returns the focal loss, summed over the classes: float `[..., A]`.
 
         alpha_t * (1 - p_t)^gamma * cross entropy, p_t the probability given to the truth
 
-    Args:
-        logits: float `[..., A, C]`.
-        targets: as `logits`, 0 or 1.
-        alpha: weight of the outputs whose target is 1; the others weigh 1 - alpha.
-        gamma: not below 0; with 0 it is a weighted cross entropy.
-        weights: broadcasts against `logits`.
-
-    Returns:
-        float `[..., A]`; its gradient is finite for every finite logit.
+    Logits and targets, 0 or 1, are `[..., A, C]`; weights broadcast against them. Outputs whose
+    target is 1 weigh alpha, the others 1 - alpha. The gradient is finite for every finite logit.
 
     Source: Lin et al., 2017, eq. 5 (https://arxiv.org/abs/1708.02002).
     """
@@ -358,17 +314,9 @@ def focal(
 
 
 def huber(predictions: tf.Tensor, targets: tf.Tensor, *, delta: float = 1.0) -> tf.Tensor:
-    """Returns the Huber loss, summed over the codes of a box.
+    """Returns the Huber loss, summed over the codes of a box: float `[..., A]`.
 
     Half the square of an error up to `delta`, delta * (|error| - delta / 2) beyond.
-
-    Args:
-        predictions: float `[..., A, 4]`.
-        targets: as `predictions`.
-        delta: above 0.
-
-    Returns:
-        float `[..., A]`.
     """
     errors = tf.abs(predictions - targets)
     square = tf.minimum(errors, delta)

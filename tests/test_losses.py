@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -393,33 +394,15 @@ def test_from_config_takes_every_setting() -> None:
             hard_negatives=None,
         ),
     )
-    made = vars(DetectionLoss.from_config(config))
-    np.testing.assert_array_equal(made.pop("anchors"), anchor_ops.from_config(config))
-    assert made == {
-        "num_classes": 7,
-        "scale_factors": (1.0, 2.0, 3.0, 4.0),
-        "matched_threshold": 0.6,
-        "unmatched_threshold": 0.4,
-        "force_match": False,
-        "classification": "focal",
-        "focal_alpha": 0.3,
-        "focal_gamma": 1.5,
-        "classification_weight": 2.0,
-        "localization_weight": 3.0,
-        "huber_delta": 0.5,
-        "normalize_by_num_matches": False,
-        "hard_negatives": None,
-    }
-
-
-def test_defaults_are_those_of_the_config_but_for_mining() -> None:
-    config = ModelConfig()
-    ours = vars(DetectionLoss(anchors=anchor_ops.from_config(config), num_classes=30))
-    wanted = vars(DetectionLoss.from_config(config))
-    assert ours.pop("hard_negatives") is None
-    assert wanted.pop("hard_negatives") == HardNegativeConfig()
-    np.testing.assert_array_equal(ours.pop("anchors"), wanted.pop("anchors"))
-    assert ours == wanted
+    made = DetectionLoss.from_config(config)
+    np.testing.assert_array_equal(made.anchors, anchor_ops.from_config(config))
+    assert (made.num_classes, made.scale_factors) == (7, (1.0, 2.0, 3.0, 4.0))
+    assert (made.matching, made.settings) == (config.matching, config.loss)
+    again = DetectionLoss.from_config(json.loads(json.dumps(made.get_config())))
+    assert again.get_config() == made.get_config()
+    assert DetectionLoss.from_config(ModelConfig()).settings == LossConfig()
+    bare = DetectionLoss(anchors=QUARTERS, num_classes=2)
+    assert (bare.matching, bare.settings) == (MatchingConfig(), LossConfig(hard_negatives=None))
 
 
 def test_compile_accepts_the_loss() -> None:

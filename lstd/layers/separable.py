@@ -52,15 +52,7 @@ def add_kernel(
 
 
 def grouped(parts: Sequence[tf.Tensor], kernels: Sequence[SeparableKernel]) -> tf.Tensor:
-    """Returns the separable convolution of each part with its kernel, side by side.
-
-    Args:
-        parts: float `[N, H, W, C_i]` each.
-        kernels: as many.
-
-    Returns:
-        Float `[N, H, W, sum(C_out)]`.
-    """
+    """Returns the separable convolution of each part with its kernel, side by side."""
     outputs = [
         projected(depthwise(part, [kernel.depthwise]), kernel)
         for part, kernel in zip(parts, kernels, strict=True)
@@ -75,12 +67,7 @@ def projected(filtered: tf.Tensor, kernel: SeparableKernel) -> tf.Tensor:
 
 
 def depthwise(inputs: tf.Tensor, kernels: list[Any]) -> tf.Tensor:
-    """Returns the 3x3 depthwise convolution with kernels `[3, 3, C_i, 1]` side by side.
-
-    Args:
-        inputs: float `[N, H, W, sum(C_i)]`.
-        kernels: at least one.
-    """
+    """Returns the 3x3 depthwise convolution of `[N, H, W, sum(C_i)]` with kernels side by side."""
     kernel = tf.concat([tf.cast(part, inputs.dtype) for part in kernels], axis=2)
     return tf.nn.depthwise_conv2d(inputs, kernel, strides=(1, 1, 1, 1), padding="SAME")
 

@@ -13,21 +13,13 @@ _EPSILON = 1e-8
 
 
 def encode(boxes: tf.Tensor, anchors: tf.Tensor, *, scale_factors: ScaleFactors) -> tf.Tensor:
-    """Returns boxes coded relative to their anchors.
+    """Returns boxes coded relative to their anchors, float `[..., A, 4]`, (ty, tx, th, tw).
 
         ty = (y - y_a) / h_a * s_y        th = log(h / h_a) * s_h        (x, w alike)
 
-    Args:
-        boxes: float `[..., A, 4]`, corners. Empty boxes are allowed.
-        anchors: float `[A, 4]`, corners, height and width above 0.
-        scale_factors: (s_y, s_x, s_h, s_w), all above 0; our configs use (10, 10, 5, 5).
-
-    Returns:
-        float `[..., A, 4]`, (ty, tx, th, tw). Finite for empty boxes: 1e-8 is added to every size,
-        after sides of negative length count as 0.
-
-    Raises:
-        ValueError: if the last axis of `boxes` or of `anchors` is not 4.
+    Takes corners, boxes `[..., A, 4]` and anchors `[A, 4]` of sides above 0, and the scale factors
+    (s_y, s_x, s_h, s_w). Finite for empty boxes: 1e-8 is added to every size, after sides of
+    negative length count as 0.
 
     Source: Ren et al., 2015, eq. 2 (https://arxiv.org/abs/1506.01497); as in TF1
     `FasterRcnnBoxCoder`.
@@ -45,18 +37,9 @@ def encode(boxes: tf.Tensor, anchors: tf.Tensor, *, scale_factors: ScaleFactors)
 
 
 def decode(encodings: tf.Tensor, anchors: tf.Tensor, *, scale_factors: ScaleFactors) -> tf.Tensor:
-    """Returns the boxes that encodings stand for; the inverse of `encode`, without its epsilon.
+    """Returns the boxes that encodings stand for: `encode` turned round, without its epsilon.
 
-    Args:
-        encodings: float `[..., A, 4]`, (ty, tx, th, tw).
-        anchors: float `[A, 4]`, corners.
-        scale_factors: (s_y, s_x, s_h, s_w), as given to `encode`.
-
-    Returns:
-        float `[..., A, 4]`, corners, not clipped to the frame.
-
-    Raises:
-        ValueError: if the last axis of `encodings` or of `anchors` is not 4.
+    Float `[..., A, 4]`, corners, not clipped to the frame.
     """
     encodings, anchors = tf.convert_to_tensor(encodings), tf.convert_to_tensor(anchors)
     _check_last_axis(encodings, "encodings")

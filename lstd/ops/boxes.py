@@ -6,14 +6,7 @@ import tensorflow as tf
 
 
 def area(boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the area of each box, 0 for boxes that are empty or inside out.
-
-    Args:
-        boxes: float `[..., 4]`, corners.
-
-    Returns:
-        float `[...]`, in the square of the boxes' unit.
-    """
+    """Returns the area of each box, float `[...]`; 0 for boxes that are empty or inside out."""
     ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
     return tf.maximum(ymax - ymin, 0.0) * tf.maximum(xmax - xmin, 0.0)
 
@@ -21,12 +14,8 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
 def iou(boxes_a: tf.Tensor, boxes_b: tf.Tensor) -> tf.Tensor:
     """Returns the intersection over union of every box of one set with every box of another.
 
-    Args:
-        boxes_a: float `[..., M, 4]`, corners. M may be 0.
-        boxes_b: float `[..., A, 4]`; leading axes broadcast against those of `boxes_a`.
-
-    Returns:
-        float `[..., M, A]` in [0, 1]; 0 where the intersection is empty, also for two empty boxes.
+    Of float `[..., M, 4]` and `[..., A, 4]`, whose leading axes broadcast and M may be 0: float
+    `[..., M, A]` in [0, 1]; 0 where the intersection is empty, also for two empty boxes.
     """
     first = tf.expand_dims(boxes_a, -2)  # [..., M, 1, 4]
     second = tf.expand_dims(boxes_b, -3)  # [..., 1, A, 4]
@@ -60,12 +49,7 @@ def clip(
 ) -> tf.Tensor:
     """Returns the boxes cut to a window; a box outside it becomes empty, on the window's border.
 
-    Args:
-        boxes: float `[..., 4]`, corners.
-        window: (ymin, xmin, ymax, xmax) in the boxes' unit.
-
-    Returns:
-        float `[..., 4]`, every corner in the window.
+    Boxes are float `[..., 4]`, corners, the window is (ymin, xmin, ymax, xmax) in their unit.
     """
     ymin, xmin, ymax, xmax = window
     low = tf.constant([ymin, xmin, ymin, xmin], boxes.dtype)

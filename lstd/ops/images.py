@@ -32,17 +32,8 @@ def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
     A destination pixel i reads the source at i * in / out, without a half-pixel offset; neighbours
     beyond the border are the border. Networks trained under TensorFlow 1 expect exactly this.
-
-    Args:
-        images: uint8 or float `[N, H, W, C]`.
-        height: new height, pixels.
-        width: new width, pixels.
-
-    Returns:
-        float32 `[N, height, width, C]`, in the range of `images`; only a cast where the size fits.
-
-    Raises:
-        ValueError: if `images` is not of rank 4.
+    Takes uint8 or float `[N, H, W, C]` and gives float32 in the same range; only a cast where the
+    size fits.
     """
     images = tf.convert_to_tensor(images)
     if images.shape.rank not in (4, None):
@@ -69,16 +60,10 @@ def half_resolution(images: tf.Tensor) -> tf.Tensor:
 
 
 def half_normalized(images: tf.Tensor) -> tf.Tensor:
-    """Returns `half_resolution(normalize(images))` in operations that XNNPACK runs.
+    """Returns `half_resolution(normalize(images))`, up to rounding, in what XNNPACK runs.
 
     A slice with steps it leaves to slow general code. A 1x1 convolution of stride 2 scales and
-    shifts on the way.
-
-    Args:
-        images: uint8 or float32 in [0, 255], `[N, H, W, C]`; channels statically known.
-
-    Returns:
-        float32 `[N, ceil(H / 2), ceil(W / 2), C]`, equal up to rounding.
+    shifts on the way. Takes uint8 or float32 in [0, 255], `[N, H, W, C]`, C static.
     """
     images = tf.cast(images, tf.float32)
     channels = images.shape[-1]
@@ -88,15 +73,10 @@ def half_normalized(images: tf.Tensor) -> tf.Tensor:
 
 
 def to_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Returns images with another number of channels, 1 (grey) or 3 (RGB).
+    """Returns images `[..., H, W, C]` with another number of channels, 1 (grey) or 3 (RGB).
 
-    Args:
-        images: uint8 or float `[..., H, W, C]`, C is 1 or 3 and statically known.
-        channels: 1 or 3.
-
-    Returns:
-        `[..., H, W, channels]`: grey repeated three times, in the dtype of `images`; or
-        0.2989 R + 0.587 G + 0.114 B, not rounded, float32 when `images` is of whole numbers.
+    Grey is repeated three times, in the dtype of `images`; colours become 0.2989 R + 0.587 G +
+    0.114 B, not rounded, float32 when `images` is of whole numbers.
 
     Raises:
         ValueError: for any other number of channels, in or out.

@@ -16,7 +16,7 @@ def match(
     unmatched_threshold: float,
     force_match: bool,
 ) -> tf.Tensor:
-    """Returns for each anchor the row of the object it answers for.
+    """Returns for each anchor the row of the object it answers for, -1 background, -2 ignored.
 
     An anchor takes the object it is most similar to (of equals the lowest row) where the similarity
     is at least `matched_threshold`; it is background below `unmatched_threshold`, ignored between.
@@ -30,10 +30,7 @@ def match(
         unmatched_threshold: in [0, `matched_threshold`].
         force_match: whether objects claim their best anchor.
 
-    Returns:
-        int32 `[..., A]`: a row, -1 for background, -2 for ignored. All -1 without a valid row.
-
-    Source: the TF1 `ArgMaxMatcher`; Liu et al., SSD, 2016, section 2.2
+    Returns int32 `[..., A]`. Source: the TF1 `ArgMaxMatcher`; Liu et al., SSD, 2016, section 2.2
     (https://arxiv.org/abs/1512.02325).
     """
     valid = tf.convert_to_tensor(valid)

@@ -35,20 +35,13 @@ def mine_hard_examples(
     """Returns the anchors with the largest losses, in a fixed ratio of background to objects.
 
     In each frame, by falling loss, anchors whose predicted box overlaps that of an earlier one by
-    more than `iou_threshold` are suppressed. Of the rest, all that answer for an object and the
-    first background anchors are selected.
+    more than `iou_threshold` are suppressed, and `num_hard_examples` kept. Of these, all that
+    answer for an object are selected, and the first background anchors:
+    `max_negatives_per_positive` for each positive one (0: no limit), but at least
+    `min_negatives_per_image`.
 
-    Args:
-        losses: float32 `[..., A]`.
-        decoded_boxes: float32 `[..., A, 4]`, predicted corners.
-        matches: int32 `[..., A]`: a row of the ground truth, -1 background, -2 ignored.
-        num_hard_examples: anchors kept by the suppression.
-        iou_threshold: in (0, 1].
-        max_negatives_per_positive: background anchors for each positive one; 0 means no limit.
-        min_negatives_per_image: background anchors in a frame with fewer positives.
-
-    Returns:
-        The selection. Ignored anchors are never selected; no gradient flows through it.
+    Losses are float32 `[..., A]`, decoded boxes `[..., A, 4]`, corners, matches int32 `[..., A]` of
+    `matching.match`. Ignored anchors are never selected; no gradient flows through the selection.
 
     Source: TF1 `HardExampleMiner`; Shrivastava et al., 2016 (https://arxiv.org/abs/1604.03540).
     """

@@ -25,17 +25,18 @@ def detect(
     """Returns the detections of every frame, as the original computes them.
 
     Scores are the sigmoid of the logits, background left out. Each class is suppressed by itself:
-    boxes by falling score (of equals the lower anchor), without those that overlap a kept box of
-    the class by more than `iou_threshold`. All classes, in class order, are then sorted by score
-    (stable), and only then cut to the frame: boxes outside it are dropped, boxes of which nothing
-    is left (they touch the frame's border, or were empty before) get score -1 and go to the end.
+    boxes of a score above `score_threshold`, by falling score (of equals the lower anchor), without
+    those that overlap a kept box of the class by more than `iou_threshold`. All classes, in class
+    order, are then sorted by score (stable), and only then cut to the frame: boxes outside it are
+    dropped, boxes of which nothing is left (they touch the frame's border, or were empty before)
+    get score -1 and go to the end.
 
     Args:
         predictions: float `[..., A, 4]` and `[..., A, K + 1]`; any leading axes, also unknown ones.
         anchors: float32 `[A, 4]`, corners.
         scale_factors: of the box coder, (y, x, height, width).
-        score_threshold: only scores above it are considered.
-        iou_threshold: boxes that overlap more are one object.
+        score_threshold: see above, as `iou_threshold`.
+        iou_threshold: see above.
         max_detections_per_class: boxes kept for one class.
         max_total_detections: N, boxes kept for a frame.
 
@@ -106,14 +107,7 @@ def _suppress(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the kept anchors of each class, by falling score, int32 and bool `[F, K, P]`.
 
-    Args:
-        boxes: float32 `[F, A, 4]`.
-        scores: float32 `[F, K, A]`.
-        num_anchors: A, which the trace may not know.
-        num_classes: K.
-        iou_threshold: boxes that overlap more are suppressed.
-        score_threshold: only scores above it are considered.
-        size: P.
+    Of boxes `[F, A, 4]` and scores `[F, K, A]`; A, which the trace may not know, K and P (`size`).
     """
     frames = tf.shape(boxes)[0]
 

@@ -38,9 +38,6 @@ def networks_of(
     Returns:
         int32 of the shape of `frame_numbers`. A tensor where `frame_numbers` is one and for a
         random schedule; otherwise a NumPy array, which the caller knows when it builds a graph.
-
-    Raises:
-        ValueError: the schedule is unknown, or ADAPTIVE, which is not available.
     """
     schedule_names.check(schedule)
     if not tf.is_tensor(frame_numbers):

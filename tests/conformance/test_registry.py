@@ -277,7 +277,7 @@ def test_whole_model_is_saved_and_loaded(kind, tmp_path):
     assert again.get_config() == model.get_config()
     assert again.get_compile_config() == model.get_compile_config()
     np.testing.assert_array_equal(again.loss.anchors, loss.anchors)
-    assert again.loss.hard_negatives == loss.hard_negatives
+    assert again.loss.settings == loss.settings
     assert int(again.optimizer.iterations) == 7
     assert len(again.trainable_variables) == len(model.trainable_variables)
     assert len(keras.models.clone_model(model).weights) == len(model.weights)

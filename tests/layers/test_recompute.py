@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.config.model_config import ModelConfig
 from lstd.config.train_config import LearningRateConfig, TrainConfig
 from lstd.layers import recompute
 from lstd.layers.conv import ConvBN
+from lstd.models.mobilenet_v1 import MobileNetV1
+from lstd.models.mobilenet_v2 import MobileNetV2
 from tests import tiny
 
 TRAIN = TrainConfig(learning_rate=LearningRateConfig(schedule="constant", initial=0.1))
@@ -59,33 +60,52 @@ def test_result_gradients_and_statistics_are_the_same(graph: bool) -> None:
     assert max(np.abs(g).max() for g in again.gradients) > 0.1
 
 
-def _update(config: ModelConfig, *, again: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Returns the logs of one training step and the weights after it."""
-    model = tiny.model(config)
-    model.compile(
-        optimizer=lstd.build_optimizer(TRAIN),
-        loss=lstd.DetectionLoss.from_config(config),
-        gradient_checkpointing=again,
-    )
-    logs = model.train_on_batch(*tiny.batch(2), return_dict=True)
-    return logs, {weight.name: weight.numpy() for weight in model.weights}
-
-
+@pytest.mark.slow  # two training graphs for each; the two tests below say the same of their parts
 @pytest.mark.parametrize("name", MODELS)
 def test_update_of_a_model_is_the_same(name: str) -> None:
-    before = {weight.name: weight.numpy() for weight in tiny.model(MODELS[name]).weights}
-    logs, kept = _update(MODELS[name], again=False)
-    logs_again, again = _update(MODELS[name], again=True)
+    logs, weights = [], []
+    for again in (False, True):
+        model = tiny.model(MODELS[name])
+        before = {weight.name: weight.numpy() for weight in model.weights}
+        loss = lstd.DetectionLoss.from_config(MODELS[name])
+        model.compile(lstd.build_optimizer(TRAIN), loss, gradient_checkpointing=again)
+        logs.append(model.train_on_batch(*tiny.batch(1), return_dict=True))
+        weights.append({weight.name: weight.numpy() for weight in model.weights})
 
-    for part, value in logs.items():
-        np.testing.assert_allclose(logs_again[part], value, rtol=1e-4, err_msg=part)
-    for weight, wanted in kept.items():
+    for part, value in logs[0].items():
+        np.testing.assert_allclose(logs[1][part], value, rtol=1e-4, err_msg=part)
+    for weight, wanted in weights[0].items():
         change = np.abs(wanted - before[weight]).max()
         np.testing.assert_allclose(
-            again[weight], wanted, rtol=1e-5, atol=1e-2 * change, err_msg=weight
+            weights[1][weight], wanted, rtol=1e-5, atol=1e-2 * change, err_msg=weight
         )
-    statistics = [weight for weight in kept if "moving_" in weight]
-    assert all(np.abs(kept[weight] - before[weight]).max() > 0 for weight in statistics)
+        assert change > 0 or "moving_" not in weight
+
+
+@pytest.mark.parametrize("make", [MobileNetV1, MobileNetV2])
+def test_gradients_and_statistics_of_a_backbone_are_the_same(make: Any) -> None:
+    backbone = make(depth_multiplier=0.1, min_depth=8)
+    inputs = tf.random.stateless_normal([2, 32, 32, 3], seed=(0, 1))
+    backbone(inputs)
+    tiny.scramble(backbone)
+    before, found = backbone.get_weights(), []
+    for again in (False, True):
+        backbone.set_weights(before)
+        backbone.recomputes_activations = again
+        with tf.GradientTape() as tape:
+            outputs = backbone(inputs, training=True)
+        found.append([*tape.gradient(outputs, backbone.trainable_variables), *backbone.weights])
+        found[-1] = [value.numpy() for value in found[-1]]
+    for kept, again in zip(*found, strict=True):
+        np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-4 * np.abs(kept).max())
+
+
+def test_compile_tells_the_backbones() -> None:
+    model = tiny.model(tiny.FIRST_PAPER)
+    loss = lstd.DetectionLoss.from_config(tiny.FIRST_PAPER)
+    for again in (True, False):
+        model.compile(lstd.build_optimizer(TRAIN), loss, gradient_checkpointing=again)
+        assert model.large.recomputes_activations is again
 
 
 def test_a_schedule_that_decides_within_the_step_is_refused() -> None:
