@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from lstd.base import limits
 from lstd.base.types import GroundTruth
-from lstd.data import record_files, sequence_example
+from lstd.data import record_files
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part
+from lstd.data.sequence_example import SIDES
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 
-_MOST = np.iinfo(np.int32).max
+_TRACKS = "bbox/track_id"
 
 
 class Video(NamedTuple):
@@ -125,40 +126,61 @@ def frames_of(part: Part) -> list[SourceFrame]:
         ProblemError: the record is damaged, has no frames, others than it says, lists that differ
             in length, or a track id that no int32 holds; the message names file and record.
     """
-    return _frames_in(record_files.read(part), part)
-
-
-def _frames_in(content: bytes, part: Part) -> list[SourceFrame]:
     where = record_files.name_of(part)
-    try:
-        record = sequence_example.parse(content)
-    except tf.errors.InvalidArgumentError as error:
-        message = f"{where}: not a usable SequenceExample: {error.message}"
-        raise record_files.damage(message) from None
-    columns = [
-        column.numpy()
-        for column in (record.boxes, record.classes, record.track_ids, record.is_crowd)
-    ]
-    present, with_tracks = record.present.numpy(), bool(record.has_tracks)
-    frames = []
-    for number, encoded in enumerate(record.encoded.numpy()):
-        boxes, stored, tracks, crowd = (column[number][present[number]] for column in columns)
-        if with_tracks and tracks.max(initial=-1) > _MOST:
+    return _frames_in(record_files.sequence_of(record_files.read(part), where=where), part)
+
+
+def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
+    where = record_files.name_of(part)
+
+    def column(name: str, kind: str, dtype: type) -> list[np.ndarray]:
+        lists = record.feature_lists.feature_list
+        features = lists[name].feature if name in lists else ()
+        if len(features) != part.num_frames and (features or name == "image/encoded"):
             raise record_files.damage(
-                f"{where}, frame {number}: a track id is {tracks.max()}, expected a whole number "
-                f"of at most {_MOST}"
+                f"{where}: {name!r} has {len(features)} frames of {part.num_frames}"
             )
-        known = (stored >= 1) & (stored <= _MOST)
+        if any(feature.WhichOneof("kind") not in (None, kind) for feature in features):
+            raise record_files.damage(f"{where}: {name!r} is no {kind}")
+        found: list[np.ndarray] = [
+            np.array([*getattr(feature, kind).value], dtype) for feature in features
+        ]
+        return found or [np.zeros(0, dtype)] * part.num_frames
+
+    encoded = column("image/encoded", "bytes_list", object)
+    sides = [column(name, "float_list", np.float32) for name in SIDES]
+    classes, tracks, crowds = (
+        column(name, "int64_list", np.int64) for name in ("bbox/label/index", _TRACKS, "is_crowd")
+    )
+    has_tracks = _TRACKS in record.feature_lists.feature_list
+    frames = []
+    for number in range(part.num_frames):
+        *corners, stored = (values[number] for values in (*sides, classes))
+        track, crowd = (
+            values[number] if values[number].size else np.full(len(stored), missing)
+            for values, missing in ((tracks, -1), (crowds, 0))
+        )
+        lengths = [len(values) for values in (*corners, stored, track, crowd)]
+        if len(set(lengths)) > 1 or len(encoded[number]) != 1:
+            raise record_files.damage(
+                f"{where}, frame {number}: the lists of its boxes differ in length: {lengths}, or "
+                f"it has {len(encoded[number])} images"
+            )
+        if track.max(initial=-1) > limits.WHOLE:
+            raise record_files.damage(
+                f"{where}, frame {number}: a track id is {track.max()}, expected a whole number "
+                f"of at most {limits.WHOLE}"
+            )
+        known = (stored >= 1) & (stored <= limits.WHOLE)
         truth = GroundTruth(
-            boxes=boxes,
+            boxes=np.stack(corners, axis=-1),
             classes=np.where(known, stored - 1, UNKNOWN_CLASS).astype(np.int32),
-            track_ids=np.maximum(tracks, -1).astype(np.int32) if with_tracks else None,
+            track_ids=np.maximum(track, -1).astype(np.int32) if has_tracks else None,
             is_crowd=crowd.astype(np.bool_),
         )
         texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)
-        frames.append(SourceFrame(encoded, truth, f"{where}, frame {number}", class_texts=texts))
-    if part.num_frames != len(frames):
-        raise record_files.damage(f"{where}: {len(frames)} frames, but it says {part.num_frames}")
+        place = f"{where}, frame {number}"
+        frames.append(SourceFrame(encoded[number][0], truth, place, class_texts=texts))
     return frames
 
 
@@ -189,35 +211,35 @@ def _scanned(
     """
     for number, offset, content in record_files.read_all(path, met):
         try:
-            name, part = _described(path, number, offset, content)
+            record = record_files.sequence_of(content, where=record_files.named(path, number))
+            name, part = _described(path, number, offset, record)
             if thorough:
-                _frames_in(content, part)
+                _frames_in(record, part)
         except ProblemError as error:
             met(error)
         else:
             yield name, part
 
 
-def _described(path: str, number: int, offset: int, content: bytes) -> tuple[str, Part]:
-    where = record_files.named(path, number)
-    record = record_files.sequence_of(content, where=where)
+def _described(
+    path: str, number: int, offset: int, record: tf.train.SequenceExample
+) -> tuple[str, Part]:
     context = record.context.feature
-    frames = len(record.feature_lists.feature_list["image/encoded"].feature)
+
+    def first(key: str, kind: str) -> list:
+        return [*getattr(context[key], kind).value][:1] if key in context else []
 
     def integer(key: str) -> int:
-        values = context[key].int64_list.value if key in context else ()
-        return int(values[0]) if values else 0
+        return sum(first(key, "int64_list"))
 
-    def text(key: str) -> str:
-        values = context[key].bytes_list.value if key in context else ()
-        return values[0].decode(errors="replace") if values else ""
-
+    names = (first(f"image/{key}", "bytes_list") for key in ("source_id", "filename"))
+    name = next((name[0].decode(errors="replace") for name in names if name and name[0]), "")
+    frames = len(record.feature_lists.feature_list["image/encoded"].feature)
     height, width = integer("image/height"), integer("image/width")
     part = Part(path, number, offset, integer("video/first_frame"), height, width, frames)
     record_files.check_numbers(part)
     said = integer("record/num_frames")
-    if not frames:
-        raise record_files.damage(f"{where} has no frames in 'image/encoded'")
-    if said not in (0, frames):
-        raise record_files.damage(f"{where}: {frames} frames, but it says {said}")
-    return text("image/source_id") or text("image/filename"), part
+    if not frames or said not in (0, frames):
+        told = f"; it says {said}" if said else " in 'image/encoded'"
+        raise record_files.damage(f"{record_files.name_of(part)} has {frames} frames{told}")
+    return name, part

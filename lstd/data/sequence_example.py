@@ -6,7 +6,7 @@ Context keys: `image/format`, `image/filename`, `image/key/sha256`, `image/sourc
 (square pixels), `is_crowd`, `difficult`, `group_of`. Optional keys are ours: the sequence key
 `bbox/track_id` (-1 unknown) and the context key `video/first_frame`: above 0, the record continues
 the one before it in the file. A third, the context key `record/num_frames`, is the number of frames
-in the record, so that a video's length is known without reading it.
+in the record. `record_frames` reads all this.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -24,129 +24,10 @@ from lstd.base.types import GroundTruth
 from lstd.base.whole_file import whole_file
 from lstd.ops import images
 
+SIDES = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax")
+
 RECORD_OVERHEAD = 16
 """Bytes of a TFRecord file around each record: its length and two checksums."""
-
-_SIDES = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax")
-_CONTEXT = {
-    "image/format": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/key/sha256": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/source_id": tf.io.FixedLenFeature([], tf.string, ""),
-    "image/height": tf.io.FixedLenFeature([], tf.int64, 0),
-    "image/width": tf.io.FixedLenFeature([], tf.int64, 0),
-    "video/first_frame": tf.io.FixedLenFeature([], tf.int64, 0),
-}
-_INTEGERS = ("bbox/label/index", "is_crowd", "difficult", "group_of", "bbox/track_id")
-
-
-class Record(NamedTuple):
-    """A record whose images are still encoded: T frames of at most M boxes, padded.
-
-    Attributes:
-        encoded: string `[T]`, one JPEG or PNG a frame.
-        boxes: float32 `[T, M, 4]`, ymin, xmin, ymax, xmax in [0, 1], padded with -1.
-        classes: int64 `[T, M]`, 1-based as stored, padded with 0.
-        track_ids: int64 `[T, M]`, padded with -1; all -1 where the record has none.
-        area: float32 `[T, M]`, square pixels, padded with 0.
-        is_crowd: int64 `[T, M]`, padded with 0, as are `difficult` and `group_of`.
-        present: bool `[T, M]`, False for padding.
-        has_tracks: bool scalar, whether the record stores track ids.
-        source_id: string scalar, as are `key` and `filename`.
-    """
-
-    encoded: tf.Tensor
-    boxes: tf.Tensor
-    classes: tf.Tensor
-    track_ids: tf.Tensor
-    area: tf.Tensor
-    is_crowd: tf.Tensor
-    difficult: tf.Tensor
-    group_of: tf.Tensor
-    present: tf.Tensor
-    has_tracks: tf.Tensor
-    source_id: tf.Tensor
-    key: tf.Tensor
-    filename: tf.Tensor
-
-
-def decode(serialized: bytes | tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the fields of a record as the original's decoder does; works inside `Dataset.map`.
-
-    Args:
-        serialized: a SequenceExample, bytes or string scalar.
-
-    Returns:
-        `image` uint8 `[T, H, W, 3]`; `source_id`, `key`, `filename`, string scalars;
-        `groundtruth_boxes`, `_classes` (1-based), `_area`, `_is_crowd`, `_difficult`, `_group_of`,
-        padded as in `Record`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: see `parse`; an image cannot be decoded, or the frames
-            differ in size.
-    """
-    record = parse(serialized)
-    pixels = tf.TensorSpec([None, None, 3], tf.uint8)
-    return {
-        "image": tf.map_fn(images.decode, record.encoded, fn_output_signature=pixels),
-        "source_id": record.source_id,
-        "key": record.key,
-        "filename": record.filename,
-        "groundtruth_boxes": record.boxes,
-        "groundtruth_classes": record.classes,
-        "groundtruth_area": record.area,
-        "groundtruth_is_crowd": record.is_crowd,
-        "groundtruth_difficult": record.difficult,
-        "groundtruth_group_of": record.group_of,
-    }
-
-
-def parse(serialized: bytes | tf.Tensor) -> Record:
-    """Returns a record without decoding its images; works inside `Dataset.map`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: not a SequenceExample, no frames, or the lists of a frame
-            differ in length.
-    """
-    integers = {
-        name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for name in _INTEGERS
-    }
-    floats = {
-        name: tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64)
-        for name in (*_SIDES, "area")
-    }
-    frames = {"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)}
-    context, lists = tf.io.parse_single_sequence_example(
-        serialized, context_features=_CONTEXT, sequence_features={**integers, **floats, **frames}
-    )
-    encoded = lists["image/encoded"]
-    count = tf.shape(encoded, out_type=tf.int64)[0]
-    tf.debugging.assert_positive(count, message="the record has no frames in 'image/encoded'")
-    lengths = _lengths(lists["bbox/ymin"], count, "bbox/ymin")
-    for name in (*_SIDES, "area", *_INTEGERS):
-        required = name.startswith("bbox/") and name != "bbox/track_id"
-        _check_lengths(lists[name], lengths, name=name, required=required)
-    most = tf.reduce_max(lengths)
-
-    def dense(name: str, padding: float) -> tf.Tensor:
-        padding_value = tf.cast(padding, lists[name].dtype)
-        return lists[name].to_tensor(padding_value, shape=tf.stack([count, most]))
-
-    return Record(
-        encoded=encoded,
-        boxes=tf.stack([dense(name, -1) for name in _SIDES], axis=-1),  # [T, M, 4]
-        classes=dense("bbox/label/index", 0),
-        track_ids=dense("bbox/track_id", -1),
-        area=dense("area", 0),
-        is_crowd=dense("is_crowd", 0),
-        difficult=dense("difficult", 0),
-        group_of=dense("group_of", 0),
-        present=tf.sequence_mask(lengths, most),
-        has_tracks=lists["bbox/track_id"].nrows() > 0,
-        source_id=context["image/source_id"],
-        key=context["image/key/sha256"],
-        filename=context["image/filename"],
-    )
 
 
 def encode(
@@ -209,8 +90,9 @@ def encode(
     ):
         context[name].int64_list.value.append(number)
     with_tracks = any(truth.track_ids is not None for truth in truths)
+    pictures = example.feature_lists.feature_list["image/encoded"].feature
     for image, truth in zip(encoded, truths, strict=True):
-        _feature(example, "image/encoded").bytes_list.value.append(image)
+        pictures.add().bytes_list.value[:] = [image]
         _add_truth(example, truth, (height, width), labels, with_tracks=with_tracks)
     return example.SerializeToString(deterministic=True)
 
@@ -249,33 +131,6 @@ def _write_records(path: str, examples: Iterable[bytes]) -> int:
     return count
 
 
-def _lengths(ragged: tf.RaggedTensor, count: tf.Tensor, name: str) -> tf.Tensor:
-    """Returns int64 `[T]`, the boxes of each frame; zeros when no frame has a list."""
-    rows = ragged.nrows(tf.int64)
-    tf.debugging.Assert(
-        (rows == 0) | (rows == count),
-        [f"'{name}' and 'image/encoded' differ in their number of frames:", rows, count],
-    )
-    return tf.pad(ragged.row_lengths(), [[0, count - rows]])
-
-
-def _check_lengths(
-    ragged: tf.RaggedTensor, lengths: tf.Tensor, *, name: str, required: bool
-) -> None:
-    """Raises unless the list of every frame is as long as `lengths` says, or empty if optional."""
-    found = _lengths(ragged, tf.size(lengths, out_type=tf.int64), name)
-    fits = found == lengths
-    tf.debugging.Assert(
-        tf.reduce_all(fits if required else fits | (found == 0)),
-        [f"'{name}' and 'bbox/ymin' differ in length in a frame"],
-    )
-
-
-def _feature(example: tf.train.SequenceExample, name: str) -> tf.train.Feature:
-    """Returns the feature of the next frame in the list `name`."""
-    return example.feature_lists.feature_list[name].feature.add()
-
-
 def _add_truth(
     example: tf.train.SequenceExample,
     truth: GroundTruth,
@@ -287,27 +142,29 @@ def _add_truth(
     """Appends the boxes of one frame to every list of the example."""
     classes = np.asarray(truth.classes, np.int64).reshape(-1)
     rows = np.flatnonzero(classes >= 0)
-    classes = classes[rows]
+    classes, nothing = classes[rows], [0] * rows.size
     if labels and rows.size and classes.max() >= len(labels):
         raise ValueError(f"class {classes.max()} has no label: there are {len(labels)} labels")
     boxes = np.asarray(truth.boxes, np.float32).reshape(-1, 4)[rows]
     names = [labels[int(index)] if labels else f"class {index}" for index in classes]
     areas = (boxes[:, 2] - boxes[:, 0]) * size[0] * (boxes[:, 3] - boxes[:, 1]) * size[1]
-    for side, name in enumerate(_SIDES):
-        _feature(example, name).float_list.value.extend(boxes[:, side].tolist())
-    _feature(example, "bbox/label/index").int64_list.value.extend((classes + 1).tolist())
-    _feature(example, "bbox/label/string").bytes_list.value.extend(n.encode() for n in names)
-    _feature(example, "area").float_list.value.extend(areas.tolist())
-    crowd = _rows_of(truth.is_crowd, rows, missing=0)
-    _feature(example, "is_crowd").int64_list.value.extend(crowd)
-    _feature(example, "difficult").int64_list.value.extend([0] * rows.size)
-    _feature(example, "group_of").int64_list.value.extend([0] * rows.size)
+
+    def rows_of(values: np.ndarray | None, missing: int) -> list[int]:
+        if values is None:
+            return [missing] * rows.size
+        return np.asarray(values, np.int64).reshape(-1)[rows].tolist()
+
+    def append(name: str, kind: str, values: Iterable) -> None:
+        feature = example.feature_lists.feature_list[name].feature.add()
+        getattr(feature, kind).value.extend(values)
+
+    for side, name in enumerate(SIDES):
+        append(name, "float_list", boxes[:, side].tolist())
+    append("bbox/label/index", "int64_list", (classes + 1).tolist())
+    append("bbox/label/string", "bytes_list", (name.encode() for name in names))
+    append("area", "float_list", areas.tolist())
+    append("is_crowd", "int64_list", rows_of(truth.is_crowd, 0))
+    append("difficult", "int64_list", nothing)
+    append("group_of", "int64_list", nothing)
     if with_tracks:
-        tracks = _rows_of(truth.track_ids, rows, missing=-1)
-        _feature(example, "bbox/track_id").int64_list.value.extend(tracks)
-
-
-def _rows_of(values: np.ndarray | None, rows: np.ndarray, *, missing: int) -> list[int]:
-    if values is None:
-        return [missing] * rows.size
-    return np.asarray(values, np.int64).reshape(-1)[rows].tolist()
+        append("bbox/track_id", "int64_list", rows_of(truth.track_ids, -1))

@@ -1,5 +1,8 @@
+"""Records as they are written and read, and what is told of records that cannot be used."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,10 @@ import pytest
 import tensorflow as tf
 
 from lstd.base.types import GroundTruth
-from lstd.data import sequence_example
+from lstd.data import record_frames, sequence_example
+from lstd.data.problems import ProblemError
+from lstd.data.sources import SourceFrame
+from lstd.ops import images
 
 EMPTY = GroundTruth(np.zeros([0, 4], np.float32), np.zeros([0], np.int32))
 FRAMES = np.random.default_rng(0).integers(0, 256, [3, 5, 7, 3], np.uint8)
@@ -29,42 +35,40 @@ def encode(**changes: object) -> bytes:
     return sequence_example.encode(list(FRAMES), TRUTHS, **options)
 
 
-def test_png_frames_come_back_bit_equal() -> None:
-    np.testing.assert_array_equal(sequence_example.decode(encode())["image"], FRAMES)
+def frames_of(folder: Path, record: bytes) -> list[SourceFrame]:
+    sequence_example.write(folder / "a", [record])
+    (video,) = record_frames.list_videos([str(folder / "a")])
+    return record_frames.frames_of(video.parts[0])
+
+
+def test_frames_and_boxes_come_back_bit_equal(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path, encode())
+
+    for frame, pixels, boxes, classes, tracks, crowd in zip(
+        frames,
+        FRAMES,
+        [TRUTHS[0].boxes[:2], EMPTY.boxes, TRUTHS[2].boxes],
+        [[1, 0], [], [2]],
+        [[7, -1], [], [-1]],
+        [[True, False], [], [False]],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(images.decode(frame.image), pixels)
+        np.testing.assert_array_equal(frame.truth.boxes, boxes)
+        assert frame.truth.classes.tolist() == classes
+        assert frame.truth.track_ids.tolist() == tracks
+        assert frame.truth.is_crowd.tolist() == crowd
 
 
 def test_jpeg_frames_come_back_similar_and_better_quality_is_closer() -> None:
-    smooth = np.linspace(0, 255, 16 * 16 * 3).reshape(1, 16, 16, 3).astype(np.uint8)
+    smooth = np.linspace(0, 255, 16 * 16 * 3).reshape(16, 16, 3).astype(np.uint8)
 
     def error(quality: int) -> float:
-        record = sequence_example.encode(smooth, [EMPTY], image_format="jpeg", quality=quality)
-        image = sequence_example.decode(record)["image"].numpy()
+        image = images.decode(images.encode(smooth, "jpeg", quality=quality)).numpy()
         return float(np.abs(image.astype(float) - smooth).mean())
 
     assert error(95) < 8  # chroma is stored at half resolution
     assert error(95) < error(10)
-
-
-def test_boxes_come_back_padded_with_the_original_s_values() -> None:
-    record = sequence_example.parse(encode())
-
-    np.testing.assert_array_equal(
-        record.boxes,
-        np.array(
-            [
-                [[0, 0, 0.5, 1], [0.25, 0.5, 0.75, 0.75]],
-                [[-1, -1, -1, -1], [-1, -1, -1, -1]],
-                [[0, 0, 1, 1], [-1, -1, -1, -1]],
-            ]
-        ),
-    )
-    np.testing.assert_array_equal(record.classes, [[2, 1], [0, 0], [3, 0]])  # 1-based
-    np.testing.assert_array_equal(record.track_ids, [[7, -1], [-1, -1], [-1, -1]])
-    np.testing.assert_array_equal(record.is_crowd, [[1, 0], [0, 0], [0, 0]])
-    np.testing.assert_array_equal(record.present, [[1, 1], [0, 0], [1, 0]])
-    # 0.5 * 5 x 1 * 7 pixels, 0.5 * 5 x 0.25 * 7 pixels, 5 x 7 pixels
-    np.testing.assert_allclose(record.area, [[17.5, 4.375], [0, 0], [35, 0]], rtol=1e-6)
-    assert bool(record.has_tracks)
 
 
 def test_a_record_has_the_original_s_keys() -> None:
@@ -80,37 +84,50 @@ def test_a_record_has_the_original_s_keys() -> None:
     assert context["video/first_frame"].int64_list.value[0] == 9
     lists = example.feature_lists.feature_list
     assert list(lists["bbox/label/string"].feature[0].bytes_list.value) == [b"bee", b"ant"]
+    assert list(lists["bbox/label/index"].feature[0].int64_list.value) == [2, 1]  # 1-based
+    # 0.5 * 5 x 1 * 7 pixels, 0.5 * 5 x 0.25 * 7 pixels
+    np.testing.assert_allclose(lists["area"].feature[0].float_list.value, [17.5, 4.375], rtol=1e-6)
+    for name in ("difficult", "group_of"):
+        assert list(lists[name].feature[0].int64_list.value) == [0, 0]
     assert {len(value.feature) for value in lists.values()} == {3}
 
 
-def test_a_record_may_have_nothing_but_images() -> None:
+def test_a_record_may_have_nothing_but_images(tmp_path: Path) -> None:
     example = tf.train.SequenceExample.FromString(encode())
     for name in list(example.feature_lists.feature_list):
         if name != "image/encoded":
             del example.feature_lists.feature_list[name]
-    record = sequence_example.parse(example.SerializeToString())
 
-    assert record.boxes.shape == (3, 0, 4)
-    assert not bool(record.has_tracks)
+    frames = frames_of(tmp_path, example.SerializeToString())
+
+    assert [frame.truth.boxes.shape for frame in frames] == [(0, 4)] * 3
+    assert frames[0].truth.track_ids is None
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
+    ("spoil", "message"),
     [
-        ("image/encoded", "no frames"),
-        ("bbox/xmax", "'bbox/xmax' and 'bbox/ymin' differ in length"),
-        ("is_crowd", "'is_crowd' and 'image/encoded' differ in their number of frames"),
+        (lambda lists: lists.pop("image/encoded"), "0 frames in 'image/encoded'"),
+        (lambda lists: lists.pop("bbox/xmax"), r"frame 0: the lists .* length: \[2, 2, 2, 0, 2"),
+        (lambda lists: lists.pop("bbox/label/index"), r"length: \[2, 2, 2, 2, 0, 2, 2\]"),
+        (lambda lists: lists["is_crowd"].feature.pop(), "'is_crowd' has 2 frames of 3"),
+        (lambda lists: lists["is_crowd"].feature[0].Clear(), ""),
+        (lambda lists: lists["image/encoded"].feature[1].Clear(), "frame 1: .* it has 0 images"),
+        (
+            lambda lists: lists["bbox/xmin"].feature[0].bytes_list.value.append(b"0"),
+            "'bbox/xmin' is no float_list",
+        ),
     ],
 )
-def test_a_missing_list_is_named(key: str, message: str) -> None:
+def test_lists_that_do_not_fit_are_named(spoil: Callable, message: str, tmp_path: Path) -> None:
     example = tf.train.SequenceExample.FromString(encode())
-    if key == "is_crowd":
-        del example.feature_lists.feature_list[key].feature[2]
-    else:
-        del example.feature_lists.feature_list[key]
-
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        sequence_example.parse(example.SerializeToString())
+    del example.context.feature["record/num_frames"]
+    spoil(example.feature_lists.feature_list)
+    if not message:  # an optional one may be empty
+        assert len(frames_of(tmp_path, example.SerializeToString())) == 3
+        return
+    with pytest.raises(ProblemError, match=rf"a: record 0 \(from 0\).* {message}"):
+        frames_of(tmp_path, example.SerializeToString())
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from lstd.data.source_images import pixels
 from lstd.data.sources import UNKNOWN_CLASS
 
 Image = pytest.importorskip("PIL.Image")
-REFERENCE = Path(__file__).resolve().parents[3].parent / "shared" / "reference"
 
 
 def png(value: int) -> bytes:
@@ -225,33 +224,6 @@ def test_an_empty_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"hello, this is no record at all")
     with pytest.raises(ValueError, match=r"a\.tfrecord: not a TFRecord file"):
         readers.open(path)
-
-
-def test_sequence_examples_of_the_original() -> None:
-    path = REFERENCE / "sequence_examples.tfrecord"
-    if not path.exists():
-        pytest.skip("the golden files of ../shared/reference are not here")
-    with np.load(REFERENCE / "sequence_examples_decoded.npz") as file:
-        golden = dict(file)
-    source = readers.open(path)
-
-    assert source.format == "sequence_example"
-    assert [video.name for video in source.videos] == ["src0", "src1"]
-    for number, video in enumerate(source.videos):
-        frames = [*video.read()]
-        assert len(frames) == video.num_frames == len(golden[f"example{number}/image"])
-        assert not video.has_tracks
-        for index, frame in enumerate(frames):
-            classes = golden[f"example{number}/groundtruth_classes"][index]
-            real = classes > 0
-            np.testing.assert_array_equal(frame.truth.classes, classes[real] - 1)
-            np.testing.assert_array_equal(
-                frame.truth.boxes, golden[f"example{number}/groundtruth_boxes"][index][real]
-            )
-            if number == 0:  # PNG: every bit
-                np.testing.assert_array_equal(
-                    pixels(frame.image, where=""), golden["example0/image"][index]
-                )
 
 
 def test_tf_examples_in_subsets_are_grouped_by_their_names_with_folders(tmp_path: Path) -> None:
