@@ -56,7 +56,6 @@ def write_page(
     pictures: Sequence[Picture] = (),
     video: str | os.PathLike[str] | None = None,
     video_caption: str = "",
-    embed_video_below_mb: float = 20.0,
     notes: Sequence[str] = (),
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
@@ -73,7 +72,6 @@ def write_page(
         pictures: such as frames with boxes, side by side.
         video: an MP4, WebM or GIF file.
         video_caption: stands below it.
-        embed_video_below_mb: how small a video has to be to stand in the page.
         notes: what a reader should know; a paragraph each.
 
     Raises:
@@ -82,9 +80,7 @@ def write_page(
     """
     path = Path(path)
     sections = [
-        _video(Path(video), video_caption, page=path, below_mb=embed_video_below_mb)
-        if video
-        else "",
+        _video(Path(video), video_caption, page=path) if video else "",
         f'<div class="cards">{"".join(map(_table, tables))}</div>' if tables else "",
         _gallery("Curves", plots, "gallery wide"),
         _gallery("Frames", pictures, "gallery"),
@@ -160,10 +156,10 @@ def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
     return _section(title, f'<div class="{kind}">{figures}</div>')
 
 
-def _video(path: Path, caption: str, *, page: Path, below_mb: float) -> str:
+def _video(path: Path, caption: str, *, page: Path) -> str:
     kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
     link = ""
-    if path.stat().st_size <= below_mb * 1e6:
+    if path.stat().st_size <= _MOST_EMBEDDED:
         source = _data_uri(path.read_bytes(), kind)
     else:
         source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
@@ -190,6 +186,7 @@ def _data_uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
+_MOST_EMBEDDED = 20_000_000  # bytes of a video that stands in the page
 _FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
 _MANY_COLUMNS = 8  # above which it is set smaller
 
@@ -244,7 +241,7 @@ thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space:
   vertical-align: bottom; }
 tbody th { font-weight: 500; white-space: normal; }
 .word { text-align: left; }
-td.word { color: var(--soft); font-size: .9rem; }
+td.word { color: var(--soft); font-size: .9rem; white-space: normal; }
 tbody tr:last-child > * { border-bottom: 0; }
 .caption, figcaption { color: var(--soft); font-size: .88rem; margin: 8px 0 0; }
 .gallery { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }

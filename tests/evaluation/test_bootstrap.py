@@ -99,6 +99,8 @@ def test_ten_videos_are_drawn_as_they_are() -> None:
 
     assert drawn.text == "10 videos"
     assert drawn.unit_of["v4", 0] == drawn.unit_of["v4", 2] != drawn.unit_of["v5", 0]
+    with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
+        bootstrap.units_of([("v", 0)], fps=None)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +144,6 @@ def test_fewer_than_ten_units_give_no_interval_and_say_what_is_missing(
     else:
         assert found.missing == ""
         assert ap.low <= ap.other - ap.one <= ap.high
-
-
-def test_blocks_without_fps_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"over 1 videos are drawn from blocks .* needs fps"):
-        bootstrap.units_of([("v", 0)], fps=None)
 
 
 def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:

@@ -53,50 +53,41 @@ def test_names_are_cocos_twelve_then_the_classes() -> None:
     assert tuple(metric.result()) == NAMES
 
 
-def test_one_of_two_objects_missed_gives_recall_points_up_to_a_half() -> None:
-    metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX, FAR], [0, 0]), found([BOX], [0], [0.9]))
-
+AP_BY_HAND = {
     # Precision 1 at the recall points 0, 0.01, ... 0.5, and 0 at the 50 above.
-    assert metric.result()["coco/ap"] == pytest.approx(51 / 101, abs=1e-12)
-    assert metric.result()["coco/ar100"] == pytest.approx(0.5, abs=1e-12)
-
-
-def test_duplicate_detection_is_false() -> None:
-    metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX, BOX], [0, 0], [0.9, 0.8]))
-    metric.add(("v", 1), truth([BOX], [0]), found([BOX], [0], [0.7]))
-
+    "one of two missed": ([(truth([BOX, FAR], [0, 0]), found([BOX], [0], [0.9]))], 51 / 101),
     # By score: true, false, true: precision 1 up to recall 0.5, then 2/3.
-    assert metric.result()["coco/ap"] == pytest.approx((51 + 50 * 2 / 3) / 101, abs=1e-12)
+    "duplicate is false": (
+        [
+            (truth([BOX], [0]), found([BOX, BOX], [0, 0], [0.9, 0.8])),
+            (truth([BOX], [0]), found([BOX], [0], [0.7])),
+        ],
+        (51 + 50 * 2 / 3) / 101,
+    ),
+    "empty frames count": (
+        [
+            (truth([BOX], [0]), found([BOX], [0], [0.5])),
+            (truth([], []), found([BOX], [0], [0.9])),
+        ],
+        0.5,
+    ),
+    "wrong class is false": ([(truth([BOX], [0]), found([BOX], [1], [0.5]))], 0.0),
+    "crowd is neither missed nor false": (
+        [(truth([BOX, FAR], [0, 0], is_crowd=[False, True]), found([BOX], [0], [0.9]))],
+        1.0,
+    ),
+}
 
 
-def test_detection_in_an_empty_frame_is_false() -> None:
+@pytest.mark.parametrize("rule", AP_BY_HAND)
+def test_ap_by_hand(rule: str) -> None:
+    frames, expected = AP_BY_HAND[rule]
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.5]))
-    metric.add(("v", 1), truth([], []), found([BOX], [0], [0.9]))
-
-    assert metric.result()["coco/ap"] == pytest.approx(0.5, abs=1e-12)
-
-
-def test_box_of_the_wrong_class_is_false() -> None:
-    metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [1], [0.5]))
-
-    assert metric.result()["coco/ap"] == 0
-    assert metric.result()["coco/ap/dog"] == -1  # no dog to find
-
-
-@pytest.mark.parametrize(("is_crowd", "expected"), [(True, 1.0), (False, 51 / 101)])
-def test_crowd_is_neither_missed_nor_false(is_crowd: bool, expected: float) -> None:
-    metric = CocoMetric(LABELS)
-    metric.add(
-        ("v", 0),
-        truth([BOX, FAR], [0, 0], is_crowd=np.array([False, is_crowd])),
-        found([BOX], [0], [0.9]),
-    )
+    for index, frame in enumerate(frames):
+        metric.add(("v", index), *frame)
 
     assert metric.result()["coco/ap"] == pytest.approx(expected, abs=1e-12)
+    assert metric.result()["coco/ap/dog"] == -1  # no dog to find
 
 
 @pytest.mark.parametrize("library", ["pycocotools", "hotcoco"])
@@ -131,15 +122,6 @@ def test_libraries_give_the_same_tables(decimals: int) -> None:
 
     for one, other in zip(ours.counted(), theirs.counted(), strict=True):
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
-
-
-def test_what_else_a_dict_holds_is_not_looked_at() -> None:
-    metric = CocoMetric(LABELS)
-    for number in range(2):
-        more = {"image": np.zeros((9, 9, 3)), "sizes": [(9, 9)] * 5}
-        metric.add(("v", number), {**truth([BOX], [0]), **more}, {**found([BOX], [0], [1]), **more})
-
-    assert metric.result()["coco/ap"] == pytest.approx(1.0)
 
 
 def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,11 +165,15 @@ def test_named_tuples_bytes_and_late_detections_are_welcome() -> None:
     assert metric.result()["coco/ap"] == pytest.approx(1.0, abs=1e-12)
 
 
-def test_result_counts_what_came_after_an_earlier_result() -> None:
+def test_result_prints_nothing_and_counts_what_came_after_an_earlier_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
+    more = {"image": np.zeros((9, 9, 3)), "sizes": [(9, 9)] * 5}  # what else a dict may hold
+    metric.add(("v", 0), {**truth([BOX], [0]), **more}, {**found([BOX], [0], [0.9]), **more})
     assert metric.result()["coco/ap"] == pytest.approx(1.0)
     metric.add(("v", 1), truth([BOX], [0]), NOTHING)
+    assert capsys.readouterr().out == ""
 
     assert metric.result()["coco/ap"] == pytest.approx(51 / 101, abs=1e-12)
 
@@ -212,14 +198,6 @@ def test_precision_over_recall_by_hand() -> None:
     np.testing.assert_allclose(precision, np.arange(101) <= 50, atol=1e-12)
     with pytest.raises(ValueError, match=r"iou 0\.33 is none of COCO's: 0\.50"):
         metric.precision_recall(0.33)
-
-
-def test_pycocotools_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
-    metric.result()
-
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

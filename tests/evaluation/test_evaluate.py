@@ -129,18 +129,6 @@ def test_single_backbone_runs_on_every_frame() -> None:
         evaluate.evaluate(model, dataset, schedules=["SKIP3"])
 
 
-def test_metric_may_be_made_by_any_factory() -> None:
-    numbers = evaluate.evaluate(
-        FakeModel(),
-        clips([[(b"v", 2)]], unroll=2),
-        [lambda labels: CocoMetric(labels, per_class=False)],
-        ["LARGE", "SMALL"],
-    )
-
-    assert numbers["LARGE/coco/ap"] == pytest.approx(1.0, abs=1e-12)
-    assert len(numbers) == 1 + 2 * 12
-
-
 def test_labels_are_numbered_where_the_model_has_none() -> None:
     model = FakeModel()
     model.labels = ()

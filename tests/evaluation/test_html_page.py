@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lstd.evaluation import html_page
 from lstd.evaluation.html_page import Picture, Table, write_page
 
 PNG = base64.b64decode(
@@ -69,13 +70,6 @@ def test_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
 
 
-def test_empty_page_is_well_formed(tmp_path: Path) -> None:
-    page = Page(write_page(tmp_path / "report.html", title="Nothing"))
-
-    assert page.addresses == []
-    assert "section" not in page.seen
-
-
 def test_text_is_escaped(tmp_path: Path) -> None:
     nasty = '<b> & "quotes" {braces}'
 
@@ -94,28 +88,19 @@ def test_text_is_escaped(tmp_path: Path) -> None:
     assert page.text.count(nasty) == 9  # the title twice: on the tab and on the page
 
 
-def test_large_video_is_linked_relative_to_the_page(tmp_path: Path) -> None:
-    (tmp_path / "my clip.mp4").write_bytes(b"0" * 2000)
-
-    page = Page(
-        write_page(
-            tmp_path / "out" / "report.html",
-            title="A run",
-            video=tmp_path / "my clip.mp4",
-            embed_video_below_mb=0.001,
-        )
-    )
-
-    assert page.addresses == ["../my%20clip.mp4"] * 2
-
-
-def test_animated_gif_is_shown_as_a_picture(tmp_path: Path) -> None:
+def test_large_videos_are_linked_and_animations_are_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "clip.gif").write_bytes(b"GIF89a")
+    gif = Page(write_page(tmp_path / "r.html", title="A run", video=tmp_path / "clip.gif"))
+    assert "video" not in gif.seen
+    assert gif.addresses[0].startswith("data:image/gif;base64,")
 
-    page = Page(write_page(tmp_path / "r.html", title="A run", video=tmp_path / "clip.gif"))
-
-    assert "video" not in page.seen
-    assert page.addresses[0].startswith("data:image/gif;base64,")
+    (tmp_path / "my clip.mp4").write_bytes(b"0" * 2000)
+    monkeypatch.setattr(html_page, "_MOST_EMBEDDED", 1999)
+    page = tmp_path / "out" / "report.html"
+    large = Page(write_page(page, title="A run", video=tmp_path / "my clip.mp4"))
+    assert large.addresses == ["../my%20clip.mp4"] * 2
 
 
 def test_what_cannot_be_shown_is_refused_and_no_page_appears(tmp_path: Path) -> None:

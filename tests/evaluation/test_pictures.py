@@ -12,7 +12,6 @@ import tensorflow as tf
 from lstd.base.types import Detections
 from lstd.evaluation import detectors, evaluate
 from lstd.evaluation.clip_frames import Frame
-from lstd.evaluation.metrics import by_name
 from lstd.evaluation.pictures import WorstFrames, mistakes, side_by_side
 from tests.evaluation.fakes import Collector, FakeModel, SeesClear, bright_clips, clips
 
@@ -54,18 +53,6 @@ def test_metrics_by_name_and_networks_from_the_run() -> None:
         evaluate.evaluate(FakeModel(), [], ["sap"])
     with pytest.raises(ValueError, match=r"metrics must be a list, such as \['coco'\]"):
         evaluate.evaluate(FakeModel(), [], "coco")
-
-
-@pytest.mark.parametrize("name", by_name.NAMES)
-def test_every_name_makes_a_metric_with_numbers(name: str) -> None:
-    metric = by_name.factory(name, latencies=5.0, fps=30, schedule="LARGE")(LABELS)
-    metric.add(
-        ("v", 0),
-        {"boxes": [[0, 0, 9, 9]], "classes": [0], "track_ids": [1]},
-        {"boxes": [[0, 0, 9, 9]], "classes": [0], "scores": [0.9]},
-    )
-
-    assert all(np.isfinite(value) for value in metric.result().values())
 
 
 def test_occluded_passes_have_their_own_numbers_and_images() -> None:

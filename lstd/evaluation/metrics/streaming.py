@@ -12,7 +12,6 @@ import numpy as np
 from lstd.evaluation import arrays, networks
 from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics import coco
-from lstd.evaluation.metrics.coco import Library
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId
 
@@ -39,7 +38,6 @@ class StreamingMetric(FrameMetric):
         schedule: which network sees which frame, where the detections do not say it; None: they
             must, unless there is one network only.
         seed: of drawing latencies; the same frame of the same video gets the same one.
-        library: see `coco.evaluated`.
 
     Raises:
         ValueError: latencies that are no times, fps not above 0, an unknown mode or schedule.
@@ -58,7 +56,6 @@ class StreamingMetric(FrameMetric):
         mode: Mode = "synchronous",
         schedule: str | None = None,
         seed: int = 0,
-        library: Library = "auto",
     ) -> None:
         super().__init__(labels)
         self.latencies = latency_table(latencies)
@@ -72,7 +69,6 @@ class StreamingMetric(FrameMetric):
         if schedule is None and len(self.latencies) == 1:
             schedule = {"large": "LARGE", "small": "SMALL"}[next(iter(self.latencies))]
         self.schedule = schedule
-        self.library: Library = library
 
     def result(self) -> dict[str, float]:
         """Returns COCO's twelve as `sap/ap`, ..., and the timing.
@@ -85,11 +81,16 @@ class StreamingMetric(FrameMetric):
             ValueError: no frame was added; a frame whose network, or whose network's latency, is
                 not known.
         """
-        evaluated = coco.evaluated(
-            self.streamed(), num_classes=len(self.labels), library=self.library
-        )
+        evaluated = coco.evaluated(self.streamed(), num_classes=len(self.labels))
         numbers = coco.summary(coco.tables_of(evaluated), prefix="sap/")
-        return {**numbers, **timing(self.shown())}
+        shown = self.shown()
+        lags = [frame[1] - source[1] for frame, source in shown.items() if source is not None]
+        return {
+            **numbers,
+            "sap/missed": 1 - len(lags) / len(shown),
+            "sap/in_time": sum(lag == 0 for lag in lags) / len(shown),
+            "sap/lag_frames": float(np.mean(lags)) if lags else -1.0,
+        }
 
     def shown(self) -> dict[FrameId, FrameId | None]:
         """Returns which frame's output each frame shows; None: there is none yet."""
@@ -147,10 +148,15 @@ def shown_at(
         fps: frames a second.
     """
     times = np.asarray(indices) / fps
-    done: list[tuple[float, int]] = []
+    done: list[tuple[float, int]] = []  # when, and which frame
     for worker in dict.fromkeys(workers):
         mine = [place for place, name in enumerate(workers) if name == worker]
-        done += _finished(mine, times[mine], np.asarray(latencies_ms)[mine] / 1000)
+        own, free, row = times[mine], -np.inf, 0
+        while row < len(mine):
+            start = max(free, own[row])
+            row = int(np.searchsorted(own, start + _AT_ONCE_S, side="right"))  # the newest
+            free = start + latencies_ms[mine[row - 1]] / 1000
+            done.append((free, mine[row - 1]))
     done.sort()
     shown: list[int | None] = []
     newest, heard = -1, 0
@@ -160,16 +166,6 @@ def shown_at(
             heard += 1
         shown.append(indices[newest] if newest >= 0 else None)
     return shown
-
-
-def timing(shown: Mapping[FrameId, FrameId | None]) -> dict[str, float]:
-    """Returns `sap/missed`, `sap/in_time` and `sap/lag_frames`, see `StreamingMetric.result`."""
-    lags = [frame[1] - source[1] for frame, source in shown.items() if source is not None]
-    return {
-        "sap/missed": 1 - len(lags) / len(shown),
-        "sap/in_time": sum(lag == 0 for lag in lags) / len(shown),
-        "sap/lag_frames": float(np.mean(lags)) if lags else -1.0,
-    }
 
 
 def latency_table(latencies: Latencies) -> dict[str, tuple[float, ...]]:
@@ -195,18 +191,3 @@ def latency_table(latencies: Latencies) -> dict[str, tuple[float, ...]]:
             raise ValueError(f"latencies of {network}: {measured.min()} ms is below 0")
         table[network] = tuple(measured.tolist())
     return table
-
-
-def _finished(
-    places: Sequence[int], times: np.ndarray, latencies_s: np.ndarray
-) -> list[tuple[float, int]]:
-    """Returns (when it is done, its place) for the frames that one worker takes up."""
-    done = []
-    free, row = -np.inf, 0
-    while row < len(times):
-        start = max(free, times[row])
-        row = int(np.searchsorted(times, start + _AT_ONCE_S, side="right")) - 1
-        free = start + latencies_s[row]
-        done.append((float(free), places[row]))
-        row += 1
-    return done
