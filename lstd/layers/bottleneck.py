@@ -17,24 +17,14 @@ class Bottleneck(keras.layers.Layer):
         b_k = activation(sepconv_k([x, h_k])),    b = [b_1 ... b_G]
 
     h_k is the k-th slice of the channels of h; the whole feature x feeds every group; sepconv is
-    3x3 depthwise, then 1x1 with bias.
+    3x3 depthwise, then 1x1 with bias. Called with x, float `[N, h, w, C]`, and h, float
+    `[N, h, w, D]`; returns float `[N, h, w, D]`.
 
     Since sepconv is linear, it is the sum of a part that only x enters and a part that only h
     enters. `input_part` can thus run on all frames of a clip at once; only `state_part` has to be
     in the recurrence. `call` is both together.
 
-    Call arguments:
-        inputs: the feature x, float `[N, h, w, C]`.
-        hidden: the hidden state h, float `[N, h, w, D]`.
-
-    Returns float `[N, h, w, D]`.
-
-    Args:
-        state_depth: D.
-        groups: G; divides D. 1 is the first paper's cell.
-        activation: name of a Keras activation.
-        l2_weight: regularisation of depthwise and pointwise kernels.
-        initializer_stddev: of the truncated normal.
+    Args: as of `ConvLSTMCell`; one group is the first paper's bottleneck.
 
     Source: Liu et al., 2019 (https://arxiv.org/abs/1903.10172), section 3.3.
     """

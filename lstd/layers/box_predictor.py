@@ -16,13 +16,9 @@ class BoxPredictor(keras.layers.Layer):
     """Box encodings and class logits of every anchor, from two heads on each feature map.
 
     A head is a k x k depthwise convolution (batch norm, relu6) and a 1x1 with bias, or one dense
-    k x k with bias. Anchors are numbered by map, then row, column, and place in the cell.
-
-    Call arguments:
-        maps: tuple of float `[N, h_m, w_m, C_m]`.
-        training: see `ConvBN`.
-
-    Returns Predictions: box_encodings `[N, A, 4]`, class_logits `[N, A, num_classes + 1]`, float32.
+    k x k with bias. Anchors are numbered by map, then row, column, and place in the cell. Called
+    with a tuple of float `[N, h_m, w_m, C_m]`; returns Predictions, float32 `[N, A, 4]` and
+    `[N, A, num_classes + 1]`.
 
     Args:
         anchors_per_location: one number a map.

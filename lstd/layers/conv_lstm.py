@@ -22,12 +22,8 @@ class ConvLSTMCell(keras.layers.Layer):
         second paper:  c = activation(c'),  h = c * sigmoid(o)
         first paper:   c = c',              h = activation(c') * sigmoid(o)
 
-    Call arguments:
-        bottleneck: float `[N, h, w, D]`, see `Bottleneck`.
-        state: LSTMState of float `[N, h, w, D]` each.
-
-    Returns (output, new state). The output is [h, bottleneck], `[N, h, w, 2 D]`, or h alone,
-    `[N, h, w, D]`, without `output_bottleneck`.
+    Called with the bottleneck, float `[N, h, w, D]`, and an LSTMState of as many each. Returns
+    (output, new state); the output is [h, bottleneck], or h alone without `output_bottleneck`.
 
     Args:
         state_depth: D.

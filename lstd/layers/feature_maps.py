@@ -16,13 +16,8 @@ class FeatureMaps(keras.layers.Layer):
 
         m_0 = x,    m_n = conv3x3_stride2(conv1x1(m_{n-1}))  [ + pool(m_{n-1}) ]
 
-    Every convolution is followed by batch norm and relu6.
-
-    Call arguments:
-        inputs: m_0, float `[N, h, w, C]`.
-        training: see `ConvBN`.
-
-    Returns a tuple of 1 + len(depths) maps.
+    Every convolution is followed by batch norm and relu6. Called with m_0, float `[N, h, w, C]`;
+    returns a tuple of 1 + len(depths) maps.
 
     Args:
         depths: channels of the further maps.

@@ -154,19 +154,13 @@ class LSTMSSD(DetectionTraining):
         network: str | int | tf.Tensor = "large",
         training: bool = False,
     ) -> Output:
-        """Returns the output for one frame; one backbone runs, and only that one.
+        """Returns the output for one frame, predictions `[B, A, ...]`; one backbone runs.
 
         Args:
             frame: uint8 or float32 in [0, 255], `[B, H, W, C]`.
             state: the state before; None: zeros, or what a stateful model carried.
             network: "large" or "small", or an int, or int `[B]` (0 large, 1 small).
             training: batch norm in training mode.
-
-        Returns:
-            Output: predictions `[B, A, ...]`, and the state after the frame.
-
-        Raises:
-            ValueError: unknown network, or "small" in a single-backbone model.
         """
         frame = tf.convert_to_tensor(frame)
         self._check_frames(frame, rank=4)
@@ -252,12 +246,8 @@ class LSTMSSD(DetectionTraining):
     def detect(self, predictions: Predictions) -> Detections:
         """Returns the detections: decoded, per-class non-maximum suppression, by falling score.
 
-        Args:
-            predictions: float `[..., A, 4]` and `[..., A, K + 1]`, leading axes as you like, such
-                as `[B, T]`.
-
-        Returns:
-            Detections `[..., N]`, float32 and int32; N is `max_total_detections` of the model.
+        Of predictions float `[..., A, 4]` and `[..., A, K + 1]`, leading axes as you like, such as
+        `[B, T]`: Detections `[..., N]`, float32 and int32; N is `max_total_detections`.
 
         Raises:
             ValueError: the numbers of anchors or classes are not the model's, or not known.
@@ -270,16 +260,10 @@ class LSTMSSD(DetectionTraining):
         )
 
     def features(self, frames: tf.Tensor, network: str, training: bool = False) -> tf.Tensor:
-        """Returns what a backbone sees in frames.
+        """Returns what a backbone, "large" or "small", sees in frames, in the dtype it computes in.
 
-        Args:
-            frames: uint8 or float32 in [0, 255], `[N, H, W, C]`.
-            network: "large" or "small".
-            training: batch norm in training mode.
-
-        Returns:
-            `[N, H / 32, W / 32, depth]`, H and W of the model's input, in the dtype that the
-            network computes in.
+        Of uint8 or float32 in [0, 255], `[N, H, W, C]`: `[N, H / 32, W / 32, depth]`, H and W of
+        the model's input.
 
         Raises:
             ValueError: unknown network, or "small" in a single-backbone model; frames of another
@@ -291,17 +275,10 @@ class LSTMSSD(DetectionTraining):
         return self._backbone(self._preprocess(frames), network, training)
 
     def gates(self, frame: tf.Tensor, state: LSTMState, network: str = "large") -> Gates:
-        """Returns what the gates of the memory do with one frame, for looking inside.
+        """Returns what the gates of the memory do with a frame `[B, H, W, C]`, for looking inside.
 
-        The new cell state of `step` is c * forget + input * candidate, within the cell's limits.
-
-        Args:
-            frame: uint8 or float32 in [0, 255], `[B, H, W, C]`.
-            state: the state before.
-            network: "large" or "small"; what the small one would write is thrown away by `step`.
-
-        Raises:
-            ValueError: unknown network, or "small" in a single-backbone model.
+        The new cell state of `step` is c * forget + input * candidate, within the cell's limits;
+        what the small network would write is thrown away by `step`.
         """
         features = self.features(frame, network)
         joined = self._bottleneck(network)(features, tf.cast(state.h, features.dtype))

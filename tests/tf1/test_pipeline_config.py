@@ -299,33 +299,95 @@ def test_what_is_left_out_gets_the_default_of_the_original_not_ours() -> None:
     assert config.train.optimizer.clip_norm == 0.0
     assert config.data.train.batch_size == 32
     assert config.evaluation.use_moving_averages is False
-    without_depth = changed("lstm_state_depth: 64", "")
-    assert read(without_depth).model.state_depth == 256
 
 
-def test_empty_miner_block_switches_mining_on_with_the_defaults_of_the_original() -> None:
-    text = changed("loss {\n", "loss { hard_example_miner { }\n")
-    expected = HardNegativeConfig(64, 0.7, "both", 0.0, 0)
-    assert read(text).model.loss.hard_negatives == expected
+RATE = "constant_learning_rate { learning_rate: 0.1 }"
+L2 = "regularizer { l2_regularizer { weight: 0.0001 } }"
+MINED = "model.loss.hard_negatives"
 
 
-def test_all_hard_examples_means_more_than_there_are_anchors() -> None:
-    text = changed("loss {\n", "loss { hard_example_miner { num_hard_examples: 0 }\n")
-    mined = read(text).model.loss.hard_negatives
-    assert mined is not None
-    assert mined.num_hard_examples > 100_000
-
-
-def test_convolutions_without_regularizer_have_no_l2() -> None:
-    text = changed("regularizer { l2_regularizer { weight: 0.0001 } }", "")
-    model = read(text).model
-    assert (model.feature_extractor.l2_weight, model.box_predictor.conv.l2_weight) == (0.0, 0.0)
-
-
-def test_focal_loss_takes_gamma_and_alpha() -> None:
-    focal = "classification_loss { weighted_sigmoid_focal { alpha: 0.75 } }"
-    loss = read(changed("classification_loss { weighted_sigmoid { } }", focal)).model.loss
-    assert (loss.classification, loss.focal_alpha, loss.focal_gamma) == ("focal", 0.75, 2.0)
+@pytest.mark.parametrize(
+    ("old", "new", "settings"),
+    [
+        ("lstm_state_depth: 64", "", "model.state_depth=256"),
+        ("low_res: true", "low_res: false", "model.low_resolution=false"),
+        ("height: 96", "convert_to_grayscale: true height: 96", "model.input_channels=1"),
+        (L2, "", "model.feature_extractor.l2_weight=0 model.box_predictor.conv.l2_weight=0"),
+        (
+            "loss {\n",
+            "loss { hard_example_miner { }\n",
+            f"{MINED}.num_hard_examples=64 {MINED}.iou_threshold=0.7 {MINED}.loss_type=both "
+            f"{MINED}.max_negatives_per_positive=0",
+        ),
+        (  # 0: all of them, more than there are anchors
+            "loss {\n",
+            "loss { hard_example_miner { num_hard_examples: 0 }\n",
+            f"{MINED}.num_hard_examples=1000000",
+        ),
+        (
+            "weighted_sigmoid { }",
+            "weighted_sigmoid_focal { alpha: 0.75 }",
+            "model.loss.classification=focal model.loss.focal_alpha=0.75 model.loss.focal_gamma=2",
+        ),
+        (
+            "rms_prop_optimizer",
+            "adam_optimizer",
+            "train.optimizer.name=adam train.optimizer.epsilon=1.0e-8",
+        ),
+        (RATE, RATE, "train.learning_rate.schedule=constant train.learning_rate.initial=0.1"),
+        (
+            RATE,
+            "exponential_decay_learning_rate { decay_steps: 7 staircase: false }",
+            "train.learning_rate.schedule=exponential train.learning_rate.decay_steps=7 "
+            "train.learning_rate.initial=0.002 train.learning_rate.staircase=false",
+        ),
+        ("", "", "train.moving_average_decay=0.9999 data.train.shuffle_buffer=32"),
+        (
+            "optimizer {\n",
+            "optimizer { use_moving_average: false moving_average_decay: 0.9\n",
+            "train.moving_average_decay=0.9999",
+        ),
+        (
+            "optimizer {\n",
+            "optimizer { moving_average_decay: 0.9\n",
+            "train.moving_average_decay=0.9",
+        ),
+        (
+            "num_steps: 500",
+            "fine_tune_checkpoint: 'a/b, c,' fine_tune_checkpoint_type: 'lstm'",
+            "train.fine_tune.checkpoints=[a/b,c] train.fine_tune.kind=lstm",
+        ),
+        (
+            "num_steps",
+            "from_detection_checkpoint: true num_steps",
+            "train.fine_tune.kind=detection",
+        ),
+        (
+            "num_steps",
+            "from_detection_checkpoint: false num_steps",
+            "train.fine_tune.kind=classification",
+        ),
+        (
+            "num_steps",
+            "from_detection_checkpoint: true fine_tune_checkpoint_type: 'lstm' num_steps",
+            "train.fine_tune.kind=lstm",
+        ),
+        (
+            "model {",
+            "train_input_reader { shuffle_buffer_size: 5 } model {",
+            "data.train.shuffle_buffer=5 data.evaluation.shuffle_buffer=0",
+        ),
+        (
+            "model {",
+            "train_input_reader { shuffle_buffer_size: 5 shuffle: false } model {",
+            "data.train.shuffle_buffer=0",
+        ),
+    ],
+)
+def test_what_a_file_says_becomes(old: str, new: str, settings: str) -> None:
+    assert old in INTERLEAVED
+    config = read(INTERLEAVED.replace(old, new))
+    assert config_io.override(config, settings.split()) == config
 
 
 @pytest.mark.parametrize("stale", ["lstm_ssd_mobilenet_v1", "lstm_mobilenet_v1"])
@@ -343,32 +405,13 @@ def test_lstm_fields_that_never_reach_the_single_backbone_are_named() -> None:
         assert f"lstm_model.{name}" in effect
 
 
-def test_low_resolution_may_be_off() -> None:
-    assert read(changed("low_res: true", "low_res: false")).model.low_resolution is False
-
-
 def test_names_of_the_first_release_are_understood() -> None:
     old = "[object_detection.protos.lstm_model]"
     text = changed("[lstm_object_detection.protos.lstm_model]", old)
     assert read(text) == read(INTERLEAVED)
 
 
-def test_gray_input_has_one_channel() -> None:
-    text = changed("height: 96", "convert_to_grayscale: true height: 96")
-    assert read(text).model.input_channels == 1
-
-
 # Training.
-
-RATE = "constant_learning_rate { learning_rate: 0.1 }"
-
-
-def test_learning_rates_become_schedules() -> None:
-    assert read(INTERLEAVED).train.learning_rate.schedule == "constant"
-    assert read(INTERLEAVED).train.learning_rate.initial == 0.1
-    text = changed(RATE, "exponential_decay_learning_rate { decay_steps: 7 staircase: false }")
-    expected = LearningRateConfig("exponential", 0.002, 7, 0.95, staircase=False)
-    assert read(text).train.learning_rate == expected
 
 
 def test_cosine_ends_with_the_run_and_falls_after_warm_up_and_hold() -> None:
@@ -388,25 +431,6 @@ def test_cosine_ends_with_the_run_and_falls_after_warm_up_and_hold() -> None:
     assert rate.hold_fraction == 0.15
 
 
-def test_adam_has_its_own_epsilon() -> None:
-    optimizer = read(changed("rms_prop_optimizer", "adam_optimizer")).train.optimizer
-    assert (optimizer.name, optimizer.epsilon) == ("adam", 1e-8)
-
-
-@pytest.mark.parametrize(
-    ("settings", "decay"),
-    [
-        ("", 0.9999),
-        ("use_moving_average: false", 0.9999),
-        ("use_moving_average: false moving_average_decay: 0.9", 0.9999),
-        ("moving_average_decay: 0.9", 0.9),
-    ],
-)
-def test_averages_are_always_kept(settings: str, decay: float) -> None:
-    text = changed("optimizer {\n    rms", f"optimizer {{ {settings}\n    rms")
-    assert read(text).train.moving_average_decay == decay
-
-
 def test_file_without_train_config_keeps_our_training() -> None:
     text = INTERLEAVED[: INTERLEAVED.index("train_config")]
     assert read(text).train == Config().train
@@ -418,22 +442,6 @@ def test_steps_stay_ours_where_the_original_never_stops() -> None:
     assert read(text).train.steps == Config().train.steps
     assert "train.steps is 400000" in warning_of(text)
     assert read(INTERLEAVED).train.steps == 500
-
-
-@pytest.mark.parametrize(
-    ("fields", "kind"),
-    [
-        ("fine_tune_checkpoint_type: 'lstm'", "lstm"),
-        ("from_detection_checkpoint: true", "detection"),
-        ("from_detection_checkpoint: false", "classification"),
-        ("from_detection_checkpoint: true fine_tune_checkpoint_type: 'lstm'", "lstm"),
-    ],
-)
-def test_checkpoints_are_a_list_with_a_kind(fields: str, kind: str) -> None:
-    text = changed("num_steps: 500", f"num_steps: 500 fine_tune_checkpoint: 'a/b, c,' {fields}")
-    fine_tune = read(text).train.fine_tune
-    assert fine_tune.checkpoints == ("a/b", "c")
-    assert fine_tune.kind == kind
 
 
 def test_augmentations_keep_their_order() -> None:
@@ -521,16 +529,6 @@ def test_readers_give_paths_and_the_first_for_evaluation_counts() -> None:
     assert config.data.evaluation.input_path == ("c",)
     assert config.data.label_map_path == "e"
     assert "of 2 eval_input_reader blocks the first counts" in warning_of(text)
-
-
-@pytest.mark.parametrize(
-    ("settings", "buffer"),
-    [("", 32), ("shuffle_buffer_size: 5", 5), ("shuffle_buffer_size: 5 shuffle: false", 0)],
-)
-def test_shuffling_of_the_training_reader(settings: str, buffer: int) -> None:
-    config = read(INTERLEAVED + f"train_input_reader {{ {settings} }}")
-    assert config.data.train.shuffle_buffer == buffer
-    assert config.data.evaluation.shuffle_buffer == 0
 
 
 def test_other_metrics_than_coco_over_all_frames_are_named() -> None:
