@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import re
 import shlex
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,12 +18,13 @@ from lstd.base.types import Detections
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import KINDS, Policy, Report
-from lstd.data.sources import Source, SourceVideo
+from lstd.data.sources import Source
 
 _NOTE_ALL: Policy = problems.policy(
     {kind: "skip" for kind in KINDS if "skip" in KINDS[kind].answers}, default="repair"
 )
 _WINDOW = 10
+_EDGES = (0, 8, 16, 32, 64, 128, 256, float("inf"))
 
 
 class Boxes(NamedTuple):
@@ -69,35 +70,33 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
     report = Report()
     for message in source.damaged:
         report.add("damaged_record", "skip", message)
-    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int, int]] = []
-    frames_of = []
-    attributes: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    rows = [(np.zeros([0, 4], np.float32), *[np.zeros(0, np.int32)] * 4)]
+    frames_of, sizes = [], []
+    attributes: dict[str, list[np.ndarray]] = defaultdict(list)
     for place, video in enumerate(source.videos):
-        count = -1
-        for count, frame in enumerate(video.read(images=False)):
+        number = -1
+        for number, frame in enumerate(video.read(images=False)):
             truth = clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report)
-            tracks = truth.track_ids
-            if tracks is None:
-                tracks = np.full(len(truth.classes), -1, np.int32)
+            video_of, frame_of, unknown = (
+                np.full(len(truth.classes), value, np.int32) for value in (place, number, -1)
+            )
+            tracks = unknown if truth.track_ids is None else truth.track_ids
+            rows.append((truth.boxes, truth.classes, video_of, frame_of, tracks))
             for name, values in frame.attributes.items():
                 attributes[name].append(values)
-            rows.append((truth.boxes, truth.classes, tracks, place, count))
             if on_frames is not None:
                 on_frames(1)
-        frames_of.append(count + 1)
-        if count < 0:
-            report.add("empty_video", "skip", f"{video.where}: video {video.name!r} has no frames")
-    lengths = [len(row[1]) for row in rows]
-    boxes = Boxes(
-        sides=np.concatenate([np.zeros([0, 4], np.float32), *(row[0] for row in rows)]),
-        classes=np.concatenate([np.zeros(0, np.int32), *(row[1] for row in rows)]),
-        videos=np.repeat(np.array([row[3] for row in rows], np.int32), lengths),
-        frames=np.repeat(np.array([row[4] for row in rows], np.int32), lengths),
-        tracks=np.concatenate([np.zeros(0, np.int32), *(row[2] for row in rows)]),
-    )
-    sizes = tuple(_size(video, report) for video in source.videos)
+        frames_of.append(number + 1)
+        try:
+            if number < 0:
+                raise ValueError(f"{video.where}: video {video.name!r} has no frames")
+            sizes.append(source_checks.first_size(video))
+        except ValueError as error:
+            sizes.append((0, 0))
+            report.add("empty_video", "skip", str(error))
+    boxes = Boxes(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
     marks = {name: np.concatenate(values) for name, values in attributes.items()}
-    return Inspection(source, boxes, tuple(frames_of), sizes, report, marks)
+    return Inspection(source, boxes, tuple(frames_of), tuple(sizes), report, marks)
 
 
 def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
@@ -109,8 +108,8 @@ def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """
     best = np.zeros(len(sides), np.float32)
     for start in range(0, len(sides), 4096):
-        part = sides[start : start + 4096]
-        best[start : start + 4096] = iou(part[:, np.newaxis], anchors[np.newaxis]).max(axis=1)
+        part = sides[start : start + 4096, np.newaxis]
+        best[start : start + 4096] = iou(part, anchors[np.newaxis]).max(axis=1)
     return best
 
 
@@ -124,19 +123,18 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
     """
     boxes = found.boxes
     result = np.full(len(boxes.classes), np.nan)
-    tracks: dict[tuple[int, int], list[int]] = collections.defaultdict(list)
+    tracks: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row in np.flatnonzero(boxes.tracks >= 0):
         tracks[int(boxes.videos[row]), int(boxes.tracks[row])].append(int(row))
     for (video, _), members in tracks.items():
         height, width = found.sizes[video]
         scale = np.array([height, width, height, width]) if height else np.full(4, 320.0)
-        sides = boxes.sides[members] * scale
-        sides[:, 2:] += 1
-        frames = boxes.frames[members]
+        sides, frames = boxes.sides[members] * scale, boxes.frames[members]
         for place, member in enumerate(members):
-            near = np.flatnonzero(np.abs(frames - frames[place]) <= _WINDOW)
-            near = near[near != place]
-            result[member] = iou(sides[near], sides[place]).mean() if len(near) else 0.0
+            near = np.abs(frames - frames[place]) <= _WINDOW
+            near[place] = False
+            overlaps = iou(sides[near], sides[place], pixel=1)
+            result[member] = overlaps.mean() if len(overlaps) else 0.0
     return result
 
 
@@ -150,14 +148,15 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
     """
     boxes = found.boxes
     frames = sum(found.frames_of)
-    sizes = collections.Counter(f"{width} x {height}" for height, width in found.sizes)
+    sizes = Counter(f"{width} x {height}" for height, width in found.sizes)
     shown = ", ".join(f"{size} ({n})" for size, n in sizes.most_common(5))
-    per_frame = len(boxes.classes) / frames if frames else 0.0
+    held = Counter(zip(boxes.videos.tolist(), boxes.frames.tolist(), strict=True))
     result = [
         f"videos {len(found.frames_of)}, frames {frames} "
         f"(shortest {min(found.frames_of)}, longest {max(found.frames_of)})",
         f"frame sizes (width x height): {shown}",
-        f"boxes {len(boxes.classes)}, {per_frame:.2f} a frame, most in a frame {_most(boxes)}",
+        f"boxes {len(boxes.classes)}, {len(boxes.classes) / max(1, frames):.2f} a frame, most in a "
+        f"frame {max(held.values(), default=0)}",
         *(
             f"{name}: mean {values.mean():.2f}, below 0.5 in {int((values < 0.5).sum())} of "
             f"{len(values)} boxes"
@@ -176,6 +175,61 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
     return [label_map.shown(line) for line in result]
 
 
+def _class_lines(found: Inspection) -> list[str]:
+    boxes, labels = found.boxes, found.source.labels
+    names = [
+        *labels,
+        *(f"class {n}" for n in range(len(labels), boxes.classes.max(initial=-1) + 1)),
+    ]
+    result = ["class: boxes, videos"]
+    for number, name in enumerate(names):
+        rows = boxes.classes == number
+        result.append(f"  {name}: {int(rows.sum())}, {len(np.unique(boxes.videos[rows]))}")
+    return result
+
+
+def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]) -> list[str]:
+    height, width = input_size
+    overlaps = best_overlaps(boxes.sides, anchors)
+    sides = np.sqrt(np.prod((boxes.sides[:, 2:] - boxes.sides[:, :2]) * input_size, axis=-1))
+    result = [
+        f"boxes at the model's input of {width} x {height} pixels against its {len(anchors)} "
+        "anchors",
+        "  side (root of the area): boxes, mean best IoU, share with an anchor of IoU 0.5 or more",
+    ]
+    for low, high in itertools.pairwise(_EDGES):
+        rows = (sides >= low) & (sides < high)
+        if rows.any():
+            name = f"{low:g} to {high:g} px" if np.isfinite(high) else f"{low:g} px and more"
+            result.append(
+                f"  {name}: {int(rows.sum())}, {overlaps[rows].mean():.2f}, "
+                f"{(overlaps[rows] >= 0.5).mean():.0%}"
+            )
+    if len(overlaps) and (overlaps >= 0.5).mean() < 0.8:
+        result.append(
+            "  many boxes have no anchor of their size; set model.anchors.lowest_scale and "
+            "min_scale near the sides of your boxes, divided by the side of the input"
+        )
+    return result
+
+
+def _track_lines(found: Inspection) -> list[str]:
+    motion = motion_overlaps(found)
+    known = ~np.isnan(motion)
+    if not known.any():
+        return ["tracks: none; the split by speed of motion needs them"]
+    keys = np.stack([found.boxes.videos, found.boxes.tracks])[:, known]
+    lengths = np.unique(keys, axis=1, return_counts=True)[1]
+    motion = motion[known]
+    slow, fast = float((motion > 0.9).mean()), float((motion < 0.7).mean())
+    return [
+        f"tracks {len(lengths)}, of {np.median(lengths):g} boxes in the middle; "
+        f"{int((~known).sum())} boxes without a track",
+        f"motion IoU over {_WINDOW} frames around: mean {motion.mean():.2f}; slow (above 0.9) "
+        f"{slow:.0%}, medium {1 - slow - fast:.0%}, fast (below 0.7) {fast:.0%}",
+    ]
+
+
 def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     """Returns a contact sheet of frames with their boxes, uint8 `[.., .., 3]`.
 
@@ -190,8 +244,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     if not sum(found.frames_of):
         raise ValueError(f"{found.source.path}: there is no frame to show")
     ends = np.cumsum(found.frames_of)
-    numbers = np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int))
-    for number in (int(one) for one in numbers):
+    for number in np.unique(np.linspace(0, ends[-1] - 1, count).round().astype(int)).tolist():
         place = int(np.searchsorted(ends, number, side="right"))
         video = found.source.videos[place]
         inside = int(number - ends[place] + found.frames_of[place])
@@ -208,81 +261,6 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
     if not pictures:
         raise ValueError(f"{found.source.path}: there is no image to show")
     return draw.contact_sheet(pictures, captions)
-
-
-def _size(video: SourceVideo, report: Report) -> tuple[int, int]:
-    try:
-        return source_checks.first_size(video)
-    except ValueError as error:
-        if video.num_frames:
-            report.add("empty_video", "skip", str(error))
-        return 0, 0
-
-
-def _most(boxes: Boxes) -> int:
-    pairs = collections.Counter(zip(boxes.videos.tolist(), boxes.frames.tolist(), strict=True))
-    return max(pairs.values(), default=0)
-
-
-def _class_lines(found: Inspection) -> list[str]:
-    boxes, labels = found.boxes, found.source.labels
-    used = max(int(boxes.classes.max(initial=-1)) + 1, len(labels))
-    result = ["class: boxes, videos"]
-    for number in range(used):
-        rows = boxes.classes == number
-        name = labels[number] if number < len(labels) else f"class {number}"
-        result.append(f"  {name}: {int(rows.sum())}, {len(np.unique(boxes.videos[rows]))}")
-    return result
-
-
-def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]) -> list[str]:
-    height, width = input_size
-    overlaps = best_overlaps(boxes.sides, anchors)
-    sizes = np.sqrt(
-        (boxes.sides[:, 2] - boxes.sides[:, 0])
-        * height
-        * (boxes.sides[:, 3] - boxes.sides[:, 1])
-        * width
-    )
-    result = [
-        f"boxes at the model's input of {width} x {height} pixels against its {len(anchors)} "
-        "anchors",
-        "  side (root of the area): boxes, mean best IoU, share with an anchor of IoU 0.5 or more",
-    ]
-    edges = (0, 8, 16, 32, 64, 128, 256, float("inf"))
-    for low, high in itertools.pairwise(edges):
-        rows = (sizes >= low) & (sizes < high)
-        if rows.any():
-            name = f"{low:g} to {high:g} px" if np.isfinite(high) else f"{low:g} px and more"
-            result.append(
-                f"  {name}: {int(rows.sum())}, {overlaps[rows].mean():.2f}, "
-                f"{(overlaps[rows] >= 0.5).mean():.0%}"
-            )
-    if len(overlaps) and (overlaps >= 0.5).mean() < 0.8:
-        result.append(
-            "  many boxes have no anchor of their size; set model.anchors.lowest_scale and "
-            "min_scale near the sides of your boxes, divided by the side of the input"
-        )
-    return result
-
-
-def _track_lines(found: Inspection) -> list[str]:
-    boxes = found.boxes
-    known = boxes.tracks >= 0
-    if not known.any():
-        return ["tracks: none; the split by speed of motion needs them"]
-    lengths = collections.Counter(
-        zip(boxes.videos[known].tolist(), boxes.tracks[known].tolist(), strict=True)
-    )
-    motion = motion_overlaps(found)
-    motion = motion[~np.isnan(motion)]
-    slow, fast = float((motion > 0.9).mean()), float((motion < 0.7).mean())
-    return [
-        f"tracks {len(lengths)}, of {np.median([*lengths.values()]):g} boxes in the middle; "
-        f"{int((~known).sum())} boxes without a track",
-        f"motion IoU over {_WINDOW} frames around: mean {motion.mean():.2f}; slow (above 0.9) "
-        f"{slow:.0%}, medium {1 - slow - fast:.0%}, fast (below 0.7) {fast:.0%}",
-    ]
 
 
 def settings_note(found: Inspection) -> str:

@@ -25,7 +25,6 @@ from lstd.data import (
     shard_files,
     source_checks,
     synthesize,
-    synthetic_scene,
 )
 from lstd.data.convert import Settings
 from lstd.data.problems import ProblemError
@@ -97,7 +96,7 @@ def test_the_index_lists_what_is_on_the_disk(tmp_path: Path) -> None:
     assert {s["file"]: s["bytes"] for s in index["shards"]} == {
         path.name: path.stat().st_size for path in folder.glob("*.tfrecord")
     }
-    assert (folder / "labels.txt").read_text().split() == list(synthetic_scene.SHAPES)
+    assert (folder / "labels.txt").read_text().split() == list(synthesize.SHAPES)
     assert sorted(p.name for p in folder.iterdir() if p.suffix != ".tfrecord") == [
         "index.json",
         "labels.txt",

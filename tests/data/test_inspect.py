@@ -21,7 +21,6 @@ from lstd.data import (
     readers,
     split,
     synthesize,
-    synthetic_scene,
     validate,
 )
 from lstd.data.sources import Image, Source, SourceFrame
@@ -157,7 +156,7 @@ def test_validate_finds_every_problem(tmp_path: Path) -> None:
     with table.open("a") as file:
         file.write("1,circle,,5,5,5,9\n1,circle,,9,5,2,9\n6,wheel,,0,0,9,9\n2,circle,,0,0,99,9\n")
     (tmp_path / "synthetic_0_00001" / "000003.png").write_bytes(b"no")
-    source = readers.open(tmp_path, labels=synthetic_scene.SHAPES)
+    source = readers.open(tmp_path, labels=synthesize.SHAPES)
     seen: list[int] = []
     report = validate.validate(source, max_boxes=1, on_frames=seen.append)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd.data import readers, synthesize, synthetic_scene
+from lstd.data import readers, synthesize
 from lstd.data.synthesize import Scene
 
 Image = pytest.importorskip("PIL.Image")
@@ -20,7 +20,7 @@ def frames_of(scene: Scene) -> list:
     return [frame for video in synthesize.source(scene).videos for frame in video.read()]
 
 
-@pytest.mark.parametrize("shape", synthetic_scene.SHAPES)
+@pytest.mark.parametrize("shape", synthesize.SHAPES)
 def test_a_box_is_the_extent_of_what_was_drawn(shape: str) -> None:
     scene = dataclasses.replace(PLAIN, shapes=(shape,))
     empty = dataclasses.replace(scene, objects=0)
