@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 from collections import namedtuple
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.coco import NAMES, CocoMetric, Library
 from tests.evaluation.fakes import Collector
+from tests.evaluation.test_coco_files import stock
 
 LABELS = ("cat", "dog")
 BOX = [10.0, 20.0, 50.0, 80.0]  # 40 x 60 px: medium
@@ -105,7 +104,9 @@ def test_random_frames_equal_pycocotools(seed: int, library: Library) -> None:
 
     result = metric.result()
 
-    np.testing.assert_allclose([result[name] for name in NAMES], stock(frames), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        [result[name] for name in NAMES], stock_of(frames), rtol=0, atol=1e-9
+    )
     assert 0 < result["coco/ap"] < 1
     per_class = [result[f"coco/ap/{label}"] for label in LABELS]
     assert np.mean(per_class) == pytest.approx(result["coco/ap"], abs=1e-9)
@@ -284,42 +285,30 @@ def random_frames(seed: int, *, count: int = 12) -> RandomFrames:
     return frames
 
 
-def stock(frames: RandomFrames) -> np.ndarray:
-    """Returns pycocotools' twelve numbers, by way of its own `loadRes`."""
+def stock_of(frames: RandomFrames) -> np.ndarray:
+    """Returns pycocotools' twelve numbers."""
     frames = sorted(frames, key=lambda row: "{}_{}".format(*row[0]))  # for equal scores
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
 
-    def xywh(box: np.ndarray) -> list[float]:
-        return [box[1], box[0], box[3] - box[1], box[2] - box[0]]
+    def rows(values: dict[str, Any], image: int) -> list[dict[str, Any]]:
+        """Returns the annotations of an image, with what else there is for each box."""
+        more = {"is_crowd": "iscrowd", "scores": "score"}
+        found = []
+        for row, (box, label) in enumerate(zip(values["boxes"], values["classes"], strict=True)):
+            ymin, xmin, ymax, xmax = box.tolist()
+            entry = {"image_id": image, "category_id": int(label) + 1}
+            entry |= {"bbox": [xmin, ymin, xmax - xmin, ymax - ymin]}
+            entry |= {"area": (ymax - ymin) * (xmax - xmin)}
+            found.append(
+                {**entry, **{more[k]: float(values[k][row]) for k in more.keys() & values.keys()}}
+            )
+        return found
 
-    annotations = [
-        {
-            "image_id": image,
-            "category_id": int(label) + 1,
-            "bbox": xywh(box),
-            "area": (box[2] - box[0]) * (box[3] - box[1]),
-            "iscrowd": int(crowd),
-        }
-        for image, (_, true, _) in enumerate(frames)
-        for box, label, crowd in zip(true["boxes"], true["classes"], true["is_crowd"], strict=True)
-    ]
-    results = [
-        {"image_id": image, "category_id": int(label) + 1, "bbox": xywh(box), "score": score}
-        for image, (_, _, detected) in enumerate(frames)
-        for box, label, score in zip(*detected.values(), strict=True)
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {
-            "info": {},
-            "images": [{"id": image} for image in range(len(frames))],
-            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
-            "annotations": [{**a, "id": i} for i, a in enumerate(annotations, start=1)],
-        }
-        coco.createIndex()
-        evaluated = COCOeval(coco, coco.loadRes(results), "bbox")
-        evaluated.evaluate()
-        evaluated.accumulate()
-        evaluated.summarize()
-    return evaluated.stats
+    true = [row for image, frame in enumerate(frames) for row in rows(frame[1], image)]
+    truth = {
+        "images": [{"id": image} for image in range(len(frames))],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [{**row, "id": number} for number, row in enumerate(true, start=1)],
+    }
+    return stock(
+        truth, [row for image, frame in enumerate(frames) for row in rows(frame[2], image)]
+    )

@@ -58,14 +58,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (found["b", 0].network, found["a", 12].network) == ("large", None)
 
 
-def stock(truth: Path, found: Path) -> np.ndarray:
-    """Returns pycocotools' twelve numbers of two files."""
+def stock(truth: dict[str, Any], found: list[dict[str, Any]]) -> np.ndarray:
+    """Returns pycocotools' twelve numbers of what two files say, by way of its own `loadRes`."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
-        read = COCO(str(truth))
-        evaluated = COCOeval(read, read.loadRes(str(found)), "bbox")
+        read = COCO()
+        read.dataset = {"info": {}, **truth}
+        read.createIndex()
+        evaluated = COCOeval(read, read.loadRes(found), "bbox")
         evaluated.evaluate()
         evaluated.accumulate()
         evaluated.summarize()
@@ -79,7 +81,7 @@ def test_pycocotools_reads_what_is_written(tmp_path: Path) -> None:
     for frame, true in TRUTH.items():
         metric.add(frame, true, FOUND[frame])
 
-    expected = stock(tmp_path / "a.json", tmp_path / "d.json")
+    expected = stock(*(json.loads((tmp_path / name).read_text()) for name in ("a.json", "d.json")))
 
     np.testing.assert_allclose(list(metric.result().values()), expected, atol=1e-9)
 
@@ -114,14 +116,13 @@ def test_files_give_pycocotools_numbers_with_equal_scores_and_areas_of_masks(
         "images": images,
         "annotations": truth,
     }
-    expected = stock(save(tmp_path / "a.json", content), save(tmp_path / "d.json", found))
-
-    read = coco_files.read_annotations(tmp_path / "a.json")
-    detections = coco_files.read_detections(tmp_path / "d.json", read)
+    read = coco_files.read_annotations(save(tmp_path / "a.json", content))
+    detections = coco_files.read_detections(save(tmp_path / "d.json", found), read)
     metric = CocoMetric(read.labels, per_class=False)
     for frame, true in read.ground_truth.items():
         metric.add(frame, true, detections.get(frame))
 
+    expected = stock(content, found)
     np.testing.assert_allclose(list(metric.result().values()), expected, atol=1e-9)
 
 
@@ -150,6 +151,11 @@ def test_plain_coco_files_are_videos_of_one_frame(tmp_path: Path) -> None:
 
 
 BOX = {"category_id": 3, "bbox": [0, 0, 1, 5]}
+TRACKS = (2**70, 1.5, "a", [1])  # that cannot be
+
+
+def one(**changes: Any) -> dict[str, Any]:
+    return annotations(annotations=[{"id": 1, "image_id": 5, **BOX, **changes}])
 
 
 def test_a_track_that_nobody_knows_is_null(tmp_path: Path) -> None:
@@ -174,35 +180,17 @@ def test_a_track_that_nobody_knows_is_null(tmp_path: Path) -> None:
             "two categories have the sam",
         ),
         (annotations(images=[{"id": [1]}]), "not a COCO annotation file: unhashable type"),
-        *(
-            (
-                annotations(annotations=[{"id": 1, "image_id": 5, "track_id": track, **BOX}]),
-                "annotation 1 is of the track .*; expected a whole number",
-            )
-            for track in (2**70, 1.5, "a", [1])
-        ),
+        *((one(track_id=track), "is of the track .*; expected a whole number") for track in TRACKS),
         (
             annotations(images=[{"id": 5, "video_id": 1, "frame_id": 2**70}]),
             "the index must be a whole number",
         ),
         (
-            annotations(
-                annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0, 0, -1, 5]}]
-            ),
-            r"frame \('y.jpg', 0\): ground truth box 0 ends before it begins",
+            one(bbox=[0, 0, -1, 5]),
+            r"\('y.jpg', 0\): ground truth box 0 ends before it begins",
         ),
-        (
-            annotations(annotations=[{"id": 1, "image_id": 5, "category_id": 3, "bbox": [0]}]),
-            "a bbox must be x, y, width, height",
-        ),
-        (
-            annotations(
-                annotations=[
-                    {"id": 1, "image_id": 5, "category_id": 3, "bbox": [0, 0, 1e200, 1e200]}
-                ]
-            ),
-            "ground truth box 0",
-        ),
+        (one(bbox=[0]), "a bbox must be x, y, width, height"),
+        (one(bbox=[0, 0, 1e200, 1e200]), "ground truth box 0"),
     ],
 )
 def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, message: str) -> None:

@@ -186,10 +186,9 @@ def evaluated(frames: Flat, *, num_classes: int, library: Library = "auto") -> A
             from pycocotools import coco, cocoeval
 
             true, found, evaluation = coco.COCO(), coco.COCO(), cocoeval.COCOeval
-            true.dataset, found.dataset = truth, {**truth, "annotations": []}
+            true.dataset, found.dataset = truth, {**truth, "annotations": _found(rows)}
             true.createIndex()
             found.createIndex()
-            found = true.loadRes(rows) if len(rows) else found  # it takes no empty set
         del truth, rows
         result = evaluation(true, found, "bbox")
         result.evaluate()
@@ -218,29 +217,49 @@ def _rows(frames: Flat) -> np.ndarray:
     return np.column_stack([*columns, frames.scores, frames.found_classes + 1])
 
 
+def _found(rows: np.ndarray) -> list[dict[str, Any]]:
+    """Returns `_rows` as pycocotools keeps them; its `loadRes` is slower and takes no empty set."""
+    image, *_, width, height, score, label = rows.T
+    return _annotations(
+        image,
+        label,
+        rows[:, 1:5],
+        area=width * height,
+        iscrowd=np.zeros(len(rows), int),
+        score=score,
+    )
+
+
 def _data_set(frames: Flat, num_classes: int) -> dict[str, Any]:
     """Returns the ground truth as COCO's files have it; numbers from 1."""
-    columns = zip(
-        (frames.true_frame + 1).tolist(),
-        (frames.true_classes + 1).tolist(),
-        _xywh(frames.true_boxes, frames.true_sizes).tolist(),
-        frames.true_areas.tolist(),
-        frames.is_crowd.astype(int).tolist(),
-        strict=True,
-    )
-    names = ("image_id", "category_id", "bbox", "area", "iscrowd")
     return {
-        "info": {},
         "images": [
             {"id": number, "file_name": image_id(frame)}
             for number, frame in enumerate(frames.frames, start=1)
         ],
         "categories": [{"id": label + 1, "name": str(label)} for label in range(num_classes)],
-        "annotations": [
-            {"id": number, **dict(zip(names, row, strict=True))}
-            for number, row in enumerate(columns, start=1)
-        ],
+        "annotations": _annotations(
+            frames.true_frame + 1,
+            frames.true_classes + 1,
+            _xywh(frames.true_boxes, frames.true_sizes),
+            area=frames.true_areas,
+            iscrowd=frames.is_crowd.astype(int),
+        ),
     }
+
+
+def _annotations(
+    image: np.ndarray, label: np.ndarray, boxes: np.ndarray, **more: np.ndarray
+) -> list[dict[str, Any]]:
+    columns = {
+        "id": np.arange(1, len(boxes) + 1),
+        "image_id": image.astype(int),
+        "category_id": label.astype(int),
+        "bbox": boxes,
+        **more,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _xywh(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
