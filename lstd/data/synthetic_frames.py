@@ -73,8 +73,8 @@ class Scene:
         for name in (*least, *most, "objects", "speed", "noise", "seed"):
             low, high, value = least.get(name, 0), most.get(name, math.inf), getattr(self, name)
             if not (low <= value <= high and math.isfinite(value)):
-                above = f" and at most {high:g}" if high < math.inf else ""
-                raise ValueError(f"{name} must be at least {low}{above}, got {value}")
+                bounds = f"at least {low}" if high == math.inf else f"in [{low}, {high:g}]"
+                raise ValueError(f"{name} must be {bounds}, got {value}")
         for what in ("size", "bar"):
             low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
             if not 0 < low <= high <= 1:
