@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from lstd.base.types import GroundTruth
-from lstd.data.problems import Policy, Report, meet
+from lstd.data.problems import Answer, Policy, Report, meet
 from lstd.data.sources import SourceFrame
 
 _ROUNDING = 1e-5
@@ -40,19 +42,39 @@ def clean(
     truth = frame.truth
     boxes = np.array(truth.boxes, np.float64).reshape(-1, 4)
     classes = np.asarray(truth.classes, np.int64).reshape(-1)
-    tracks = None if truth.track_ids is None else np.array(truth.track_ids, np.int32).reshape(-1)
+    tracks: Any = None
+    if truth.track_ids is not None:
+        tracks = np.array(truth.track_ids, np.int32).reshape(-1)
     known = labels if isinstance(labels, int) else len(labels or ())
-    # The usual frame has no problem at all, and is done here.
-    suspects = _suspects(boxes, classes, tracks, known)
     keep = classes != -1
-    for row in np.flatnonzero(suspects & keep):
-        answer = _mend_box(frame, int(row), boxes, policy, report)
-        if answer != "skip":
-            answer = _check_class(frame, int(row), classes, known, labels, policy, report)
-        keep[row] = answer != "skip"
-    if tracks is not None:
-        _separate_tracks(frame, tracks, keep, policy, report)
-    rows = _limited(frame, np.flatnonzero(keep), max_boxes, policy, report)
+
+    def met(row: int, kind: str, text: str) -> Answer:
+        message = f"{place_of(frame, row)}: {text}"
+        return meet(kind, message, policy=policy, report=report)
+
+    # The usual frame has no problem at all, and is done here.
+    for row in np.flatnonzero(_suspects(boxes, classes, known) & keep).tolist():
+        keep[row] = _is_mended(
+            boxes[row], functools.partial(met, row), sides=np.asarray(truth.boxes[row])
+        ) and (
+            0 <= classes[row] < (known or np.inf)
+            or met(row, "unknown_class", _unknown_class(frame, row, labels)) != "skip"
+        )
+    seen: set[int] = set()
+    for row in np.flatnonzero(keep).tolist() if tracks is not None else ():
+        track = int(tracks[row])
+        if track in seen:
+            if met(row, "doubled_track", f"track id {track} is there twice") == "skip":
+                keep[row] = False
+            tracks[row] = -1
+        elif track >= 0:
+            seen.add(track)
+    rows = np.flatnonzero(keep)
+    if max_boxes and len(rows) > max_boxes:
+        message = f"{frame.where}: {len(rows)} boxes, max_boxes is {max_boxes}"
+        beyond = len(rows) - max_boxes
+        meet("too_many_boxes", message, policy=policy, report=report, count=beyond)
+        rows = rows[:max_boxes]
     return GroundTruth(
         boxes=np.clip(boxes[rows], 0, 1).astype(np.float32),
         classes=classes[rows].astype(np.int32),
@@ -61,9 +83,7 @@ def clean(
     )
 
 
-def _suspects(
-    boxes: np.ndarray, classes: np.ndarray, tracks: np.ndarray | None, known: int
-) -> np.ndarray:
+def _suspects(boxes: np.ndarray, classes: np.ndarray, known: int) -> np.ndarray:
     sound = np.isfinite(boxes).all(axis=-1)
     with np.errstate(invalid="ignore"):
         sound &= (boxes >= -_ROUNDING).all(axis=-1) & (boxes <= 1 + _ROUNDING).all(axis=-1)
@@ -73,90 +93,42 @@ def _suspects(
     return ~sound
 
 
-def _mend_box(
-    frame: SourceFrame, row: int, boxes: np.ndarray, policy: Policy, report: Report
-) -> str:
-    """Returns "skip" if the box is to be left out; otherwise it has been mended in place."""
+def _is_mended(box: np.ndarray, met: Callable[[str, str], Answer], *, sides: np.ndarray) -> bool:
+    """Returns whether a box is sound, after mending it in place; False if it is to be left out."""
 
-    def met(kind: str, text: str) -> str:
-        sides = ", ".join(f"{side:g}" for side in np.asarray(frame.truth.boxes[row]))
-        message = f"{place_of(frame, row)}: the box {text}: ymin, xmin, ymax, xmax = {sides}"
-        return meet(kind, message, policy=policy, report=report)
+    def skipped(kind: str, text: str) -> bool:
+        told = ", ".join(f"{side:g}" for side in sides)
+        return met(kind, f"the box {text}: ymin, xmin, ymax, xmax = {told}") == "skip"
 
-    box = boxes[row]
     if not np.isfinite(box).all():
-        return met("box_not_a_number", "is not made of numbers")
+        return not skipped("box_not_a_number", "is not made of numbers")
     if box[0] > box[2] or box[1] > box[3]:
-        if met("box_inverted", "is inverted") == "skip":
-            return "skip"
-        box[:] = [
-            min(box[0], box[2]),
-            min(box[1], box[3]),
-            max(box[0], box[2]),
-            max(box[1], box[3]),
-        ]
+        if skipped("box_inverted", "is inverted"):
+            return False
+        box[:] = [*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:])]
     if box[0] == box[2] or box[1] == box[3]:
-        return met("box_empty", "is empty")
-    if box[0] >= 1 or box[1] >= 1 or box[2] <= 0 or box[3] <= 0:
-        return met("box_outside", "lies outside the frame")
+        return not skipped("box_empty", "is empty")
+    if (box[:2] >= 1).any() or (box[2:] <= 0).any():
+        return not skipped("box_outside", "lies outside the frame")
     beyond = box.min() < -_ROUNDING or box.max() > 1 + _ROUNDING
-    if beyond and met("box_beyond_edge", "reaches beyond the frame") == "skip":
-        return "skip"
+    if beyond and skipped("box_beyond_edge", "reaches beyond the frame"):
+        return False
     inside = np.clip(box, 0, 1).astype(np.float32)
-    if inside[0] == inside[2] or inside[1] == inside[3]:  # thinner than float32 can say
-        return met("box_empty", "is empty")
-    return ""
+    is_thin = inside[0] == inside[2] or inside[1] == inside[3]  # thinner than float32 can say
+    return not (is_thin and skipped("box_empty", "is empty"))
 
 
-def _check_class(
-    frame: SourceFrame,
-    row: int,
-    classes: np.ndarray,
-    known: int,
-    labels: Sequence[str] | int | None,
-    policy: Policy,
-    report: Report,
-) -> str:
-    number = int(classes[row])
-    if number >= 0 and (not known or number < known):
-        return ""
+def _unknown_class(frame: SourceFrame, row: int, labels: Sequence[str] | int | None) -> str:
+    number = frame.truth.classes[row]
     text = frame.class_texts[row] if row < len(frame.class_texts) else str(number)
-    names = labels if labels and not isinstance(labels, int) else ()
-    expected = f"one of {', '.join(names[:8])}" if names else f"0 to {known - 1}"
-    if len(names) > 8:
-        expected += f" and {len(names) - 8} more"
-    if not known:
+    if not labels:
         expected = "0 or above"
-    message = f"{place_of(frame, row)}: class {text!r} is not among the labels; expected {expected}"
-    return meet("unknown_class", message, policy=policy, report=report)
-
-
-def _separate_tracks(
-    frame: SourceFrame, tracks: np.ndarray, keep: np.ndarray, policy: Policy, report: Report
-) -> None:
-    """Sees to it that no two boxes that are kept have one track id."""
-    seen: set[int] = set()
-    for row in np.flatnonzero(keep & (tracks >= 0)):
-        track = int(tracks[row])
-        if track in seen:
-            message = f"{place_of(frame, int(row))}: track id {track} is there twice"
-            if meet("doubled_track", message, policy=policy, report=report) == "skip":
-                keep[row] = False
-            else:
-                tracks[row] = -1
-        seen.add(track)
-
-
-def _limited(
-    frame: SourceFrame, rows: np.ndarray, max_boxes: int, policy: Policy, report: Report
-) -> np.ndarray:
-    """Returns the rows up to the limit."""
-    beyond = len(rows) - max_boxes if max_boxes else 0
-    if beyond > 0:
-        message = f"{frame.where}: {len(rows)} boxes, max_boxes is {max_boxes}"
-        meet("too_many_boxes", message, policy=policy, report=report, count=beyond)
-        return rows[:max_boxes]
-    return rows
+    elif isinstance(labels, int):
+        expected = f"0 to {labels - 1}"
+    else:
+        expected = f"one of {', '.join(labels[:8])}"
+        expected += f" and {len(labels) - 8} more" if len(labels) > 8 else ""
+    return f"class {text!r} is not among the labels; expected {expected}"
 
 
 def place_of(frame: SourceFrame, row: int) -> str:

@@ -122,10 +122,8 @@ def make_plan(
     videos = source_checks.usable_videos(source, policy=policy, report=report)
     if dropped is None:
         dropped = {}
-        for name, video in videos if source_checks.drops_frames(policy) else ():
-            gone = source_checks.dropped_frames(
-                video, 0, video.num_frames, policy=policy, report=report
-            )
+        for name, video in videos:
+            gone = source_checks.dropped_frames(video, policy=policy, report=report)
             dropped |= {name: gone} if gone else {}
     records: list[RecordPlan] = []
     facts: list[tuple[Any, ...]] = []

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from lstd.base import label_map
-from lstd.config.augmentation_config import FrameDropping, TimeReversal
+from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.data import augment, batches, checked_footage, decode, lanes, open_footage, problems
-from lstd.data.batches import FrameSize
-from lstd.data.clip import Clip, clip_signature
-from lstd.data.dealing import Shuffle
-from lstd.data.footage import Footage
+from lstd.data import augment, decode, open_videos, problems
+from lstd.data.checked_video import CheckedVideo, Checks
+from lstd.data.clip_streams import Clip, evaluation_clips, training_clips
 from lstd.data.problems import Report
-from lstd.data.rows import DEFAULT_ANSWERS, Cleaner
-from lstd.data.walk import Dropping, Walk
 
 _LOG = logging.getLogger(__name__)
+
+_DEFAULT_ANSWERS: dict[str, str] = {
+    # As the original, which said nothing.
+    "box_not_a_number": "skip",
+    "too_many_boxes": "skip",
+    "doubled_video": "repair",
+}
 
 
 class Split(NamedTuple):
@@ -34,7 +40,7 @@ class Split(NamedTuple):
     """
 
     dataset: tf.data.Dataset
-    videos: tuple[Footage, ...]
+    videos: tuple[CheckedVideo, ...]
 
 
 def make_dataset(
@@ -55,10 +61,9 @@ def make_dataset(
     is continued by lane b of the next batch. A *run* is what the network sees as one video: a pass
     over a video is one run, or several with `reset_probability`. At a run's first frame `starts` is
     True; `frame_index` counts its frames from 0; the frame stride and the augmentation are drawn
-    there and hold until it ends, so that a carried state fits. See `lstd.data.dealing` for how
-    videos are dealt. With `clips: independent` every clip is a run of its own. Everything is a
-    function of `seed`, and begins anew with each iterator; `skip_batches` begins later, which
-    continues a training that was interrupted, batch for batch.
+    there and hold until it ends, so that a carried state fits. With `clips: independent` every clip
+    is a run of its own. Everything is a function of `seed`, and begins anew with each iterator;
+    `skip_batches` begins later, which continues a training that was interrupted, batch for batch.
 
     **evaluation** shows every frame once, in order, with a stride of 1, then ends. `frame_index` is
     the frame's number in its video. It is -1 for padding, which is not to be evaluated: the last
@@ -136,37 +141,45 @@ def open_split(
         if input_context is not None:
             raise ValueError("input_context is for training; evaluation is not divided")
     own = _own_lanes(config.batch_size, input_context, where=where)
-    cleaner = _cleaner(config, num_classes, report, where=where)
+    try:
+        answers = problems.policy({**_DEFAULT_ANSWERS, **config.problems})
+    except ValueError as error:
+        raise ValueError(f"{where}.problems: {error}") from None
+    checks = Checks(answers, Report() if report is None else report, max_boxes=config.max_boxes)
     names = tuple(labels) or _labels_of(data.label_map_path)
-    videos = checked_footage.usable(
-        open_footage.open_all(config, cleaner, names, where=where),
-        policy=cleaner.policy,
-        report=cleaner.report,
-    )
-    videos = _not_empty(videos, where=where)
+    found = open_videos.open_all(config, checks, names, num_classes=num_classes, where=where)
+    # Those at the beginning that show no frame; the others are looked at when their turn comes.
+    videos = tuple(itertools.dropwhile(lambda video: not video.num_frames, found))
+    if not videos:
+        raise ValueError(f"{where}.input_path: there is no video in these files")
     size = _frame_size(config, videos, where=where)
     steps = augment.steps_of(config.augmentation, height=size.height, width=size.width)
-    if with_tracks is None:
-        with_tracks = videos[0].has_tracks
-    make = _generator(config, videos, split=split, seed=seed, skip_batches=skip_batches, own=own)
-    clips = _reported(make, cleaner.report, where)
+
+    def clips() -> Iterator[Clip]:
+        before = dict(checks.report.counts)
+        skip = skip_batches * config.batch_size
+        try:
+            for clip in (
+                training_clips(videos, config, seed=seed, skip=skip, own=own)
+                if split == "train"
+                else evaluation_clips(videos, config)
+            ):
+                yield clip._replace(images=np.array([*map(pickle.dumps, clip.images)], object))
+        finally:
+            if checks.report.counts != before:
+                _LOG.warning("%s, all in all:\n%s", where, "\n".join(checks.report.lines()))
+
     dataset = tf.data.Dataset.from_generator(
-        clips, output_signature=clip_signature(config.unroll_length)
+        clips, output_signature=_signature(config.unroll_length)
     )
-    dataset = dataset.map(
-        functools.partial(
-            batches.decode_clip,
-            steps=steps,
-            size=size,
-            max_boxes=config.max_boxes,
-            scale=cleaner.policy["frame_size"] == "repair",
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+    decoded = functools.partial(
+        _decoded, config=config, steps=steps, size=size, scale=answers["frame_size"] == "repair"
     )
-    dataset = batches.batch_lanes(dataset, len(own))
-    dataset = dataset.map(functools.partial(batches.as_types, with_tracks=with_tracks))
-    return Split(dataset.prefetch(tf.data.AUTOTUNE), tuple(videos))
+    dataset = dataset.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = _batched(dataset, len(own), max_boxes=config.max_boxes)
+    if not (videos[0].has_tracks if with_tracks is None else with_tracks):
+        dataset = dataset.map(lambda clip, truth: (clip, truth._replace(track_ids=None)))
+    return Split(dataset.prefetch(tf.data.AUTOTUNE), videos)
 
 
 def _own_lanes(lanes: int, context: tf.distribute.InputContext | None, *, where: str) -> range:
@@ -200,16 +213,6 @@ def _refuse_training_settings(config: DatasetConfig) -> None:
             )
 
 
-def _cleaner(
-    config: DatasetConfig, num_classes: int | None, report: Report | None, *, where: str
-) -> Cleaner:
-    try:
-        answers = problems.policy({**DEFAULT_ANSWERS, **config.problems})
-    except ValueError as error:
-        raise ValueError(f"{where}.problems: {error}") from None
-    return Cleaner(max_boxes=config.max_boxes, labels=num_classes, answers=answers, report=report)
-
-
 def _labels_of(path: str) -> tuple[str, ...]:
     """Returns the names of a label map, () without one; warns where there is no such file.
 
@@ -221,105 +224,101 @@ def _labels_of(path: str) -> tuple[str, ...]:
     return label_map.load(path) if path else ()
 
 
-def _not_empty(videos: list[Footage], *, where: str) -> list[Footage]:
-    """Returns the videos without those at the beginning of which no frame can be shown.
+class _FrameSize(NamedTuple):
+    """The size of frames in pixels: as given out, and as stored (0: not one size, or unknown)."""
 
-    The others are looked at when their turn comes.
-    """
-    while videos and not videos[0].num_frames:
-        videos = videos[1:]
-    if not videos:
-        raise ValueError(f"{where}.input_path: there is no video in these files")
-    return videos
+    height: int
+    width: int
+    stored: tuple[int, int]
 
 
-def _frame_size(config: DatasetConfig, videos: Sequence[Footage], *, where: str) -> FrameSize:
+def _frame_size(config: DatasetConfig, videos: Sequence[CheckedVideo], *, where: str) -> _FrameSize:
     """Returns the frames' size, by what the media tell; decodes the first frame."""
     reel = videos[0].open()
-    row = reel.row(0)
-    first = decode.pixels(*decode.packed(row.image, where=row.where), where=row.where)
+    frame = reel.frame(0)
+    height, width, _ = decode.pixels(frame.image, where=frame.where).shape
     reel.close()
-    seen: dict[tuple[int, int], str] = {(first.shape[0], first.shape[1]): videos[0].name}
-    known = True
+    seen = {(height, width): videos[0].name}
     for video in videos:
-        for size in video.sizes:
-            if all(size):
-                seen.setdefault(size, video.name)
-            else:
-                known = False
+        if all(video.size):
+            seen.setdefault(video.size, video.name)
     if not config.height and len(seen) > 1:
         (one, name), (other, other_name), *_ = seen.items()
         raise ValueError(
             f"{where}: videos differ in size, {name!r} is {one[0]} x {one[1]} pixels, "
             f"{other_name!r} is {other[0]} x {other[1]}; set {where}.height and {where}.width"
         )
-    stored = next(iter(seen))
-    if config.height and (len(seen) > 1 or not known):
-        return FrameSize(config.height, config.width, 0, 0)
-    return FrameSize(config.height or stored[0], config.width or stored[1], *stored)
+    known = len(seen) == 1 and all(all(video.size) for video in videos)
+    stored = (0, 0) if config.height and not known else (height, width)
+    return _FrameSize(config.height or height, config.width or width, stored)
 
 
-def _generator(
-    config: DatasetConfig,
-    videos: Sequence[Footage],
+def _signature(unroll_length: int) -> Clip:
+    """Returns the shapes and dtypes of a clip whose images are pickled."""
+
+    def rows(dtype: tf.DType, *rest: int) -> tf.TensorSpec:
+        return tf.TensorSpec([unroll_length, None, *rest], dtype)
+
+    return Clip(
+        images=tf.TensorSpec([unroll_length], tf.string),
+        truth=GroundTruth(rows(tf.float32, 4), rows(tf.int32), rows(tf.int32), rows(tf.bool)),
+        frame_index=tf.TensorSpec([unroll_length], tf.int32),
+        start=tf.TensorSpec([], tf.bool),
+        video_id=tf.TensorSpec([], tf.string),
+        seed=tf.TensorSpec([2], tf.int64),
+        reference_boxes=tf.TensorSpec([None, 4], tf.float32),
+        still=tf.TensorSpec([], tf.bool),
+        wheres=tf.TensorSpec([unroll_length], tf.string),
+    )
+
+
+def _decoded(
+    clip: Clip,
     *,
-    split: str,
-    seed: int,
-    skip_batches: int,
-    own: range,
-) -> Callable[[], Iterator[Clip]]:
-    """Returns what makes a fresh iterator over the clips of all lanes, in turn."""
+    config: DatasetConfig,
+    steps: Sequence[augment.Step],
+    size: _FrameSize,
+    scale: bool,
+) -> tuple[ClipBatch, GroundTruth]:
+    """Returns one clip of a lane with its frames decoded, augmented and resized.
 
-    def clips() -> Iterator[Clip]:
-        if split == "evaluation":
-            return lanes.evaluation_clips(
-                videos, lanes=config.batch_size, unroll_length=config.unroll_length
-            )
-        return lanes.training_clips(
-            videos,
-            lanes=config.batch_size,
-            walk=_walk(config),
-            shuffle=Shuffle(config.shuffle, config.shuffle_buffer, config.clip_buffer),
-            seed=seed,
-            skip=skip_batches * config.batch_size,
-            own=own,
-        )
+    Frames of another size than their video's are scaled to it if `scale`, else refused.
+    """
 
-    return clips
+    def frames_of(pickled: Sequence[bytes], wheres: Sequence[bytes]) -> np.ndarray:
+        images = [pickle.loads(image) for image in pickled]
+        names = [where.decode() for where in wheres]
+        return decode.stacked(images, names, size=size.stored, scale=scale)
 
-
-def _reported(
-    make: Callable[[], Iterator[Clip]], report: Report, where: str
-) -> Callable[[], Iterator[Clip]]:
-    """Returns the generator that says when it ends what was repaired or left out since it began."""
-
-    def clips() -> Iterator[Clip]:
-        before = dict(report.counts)
-        try:
-            yield from make()
-        finally:
-            if report.counts != before:
-                _LOG.warning("%s, all in all:\n%s", where, "\n".join(report.lines()))
-
-    return clips
+    frames = tf.numpy_function(frames_of, [clip.images, clip.wheres], tf.uint8)
+    known: list[Any] = [*size.stored] if all(size.stored) else [None, None]
+    frames, truth = augment.apply(
+        tf.ensure_shape(frames, [config.unroll_length, *known, 3]),
+        clip.truth,
+        steps=steps,
+        seed=clip.seed,
+        reference_boxes=clip.reference_boxes,
+        height=size.height,
+        width=size.width,
+        frame_index=clip.frame_index,
+        still=clip.still,
+    )
+    starts = tf.one_hot(
+        0, config.unroll_length, on_value=clip.start, off_value=False, dtype=tf.bool
+    )
+    return ClipBatch(frames, starts, clip.frame_index, clip.video_id, clip.wheres), truth
 
 
-def _walk(config: DatasetConfig) -> Walk:
-    steps = config.augmentation
-    reversal = [step.probability for step in steps if isinstance(step, TimeReversal)]
-    dropping = [
-        Dropping(step.probability, step.rate, step.max_consecutive)
-        for step in steps
-        if isinstance(step, FrameDropping)
+def _batched(dataset: tf.data.Dataset, lanes: int, *, max_boxes: int) -> tf.data.Dataset:
+    """Returns batches of one clip from each lane, padded to M rows, or the largest among them."""
+    clip, truth = dataset.element_spec
+    rows = [[part.shape[0], max_boxes or None, *part.shape[2:]] for part in truth]
+    padding = [
+        tf.cast(value, part.dtype) for value, part in zip((0, -1, -1, 0), truth, strict=True)
     ]
-    return Walk(
-        unroll_length=config.unroll_length,
-        min_frame_stride=config.min_frame_stride,
-        max_frame_stride=config.max_frame_stride,
-        reset_probability=config.reset_probability,
-        random_start=config.random_start,
-        independent=config.clips == "independent",
-        overlap=config.overlap,
-        reversal=reversal[0] if reversal else 0.0,
-        dropping=dropping[0] if dropping else None,
+    return dataset.padded_batch(
+        lanes,
+        padded_shapes=(ClipBatch(*(part.shape for part in clip)), GroundTruth(*rows)),
+        padding_values=(ClipBatch(*[None] * len(clip)), GroundTruth(*padding)),
+        drop_remainder=True,
     )

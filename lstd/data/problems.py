@@ -143,10 +143,12 @@ class Report:
         """Returns one line for each kind and answer, followed by its examples."""
         result = []
         for kind in KINDS:
-            answers = [(answer, n) for (name, answer), n in self.counts.items() if name == kind]
+            answers = sorted(
+                (answer, n) for (name, answer), n in self.counts.items() if name == kind
+            )
             if not answers:
                 continue
-            told = ", ".join(f"{n} x {answer}" for answer, n in sorted(answers))
+            told = ", ".join(f"{n} x {answer}" for answer, n in answers)
             result.append(f"{kind}: {told} ({KINDS[kind].meaning})")
             places = self.examples.get(kind, [])
             result.extend(f"  {label_map.shown(place)}" for place in places)

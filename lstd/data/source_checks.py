@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lstd.data import decode, source_images
-from lstd.data.problems import OF_FRAMES, Policy, Report, meet
+from lstd.data.problems import OF_FRAMES, Policy, ProblemError, Report, meet
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Source, SourceFrame, SourceVideo
 
@@ -22,35 +22,37 @@ class NamedVideo(NamedTuple):
     video: SourceVideo
 
 
-def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[NamedVideo]:
+def named(videos: Iterable[SourceVideo], *, policy: Policy, report: Report) -> list[NamedVideo]:
     """Returns the videos that have frames, each under a name of its own.
 
     Raises:
         ProblemError: two of one name or one without frames, where the answer is error.
-        ValueError: none is left.
     """
-    result: list[NamedVideo] = []
-    names: set[str] = set()
-    for video in source.videos:
+    result: dict[str, NamedVideo] = {}
+    for video in videos:
         if not video.num_frames:
-            meet(
-                "empty_video",
-                f"{video.where}: video {video.name!r} has no frames",
-                policy=policy,
-                report=report,
-            )
+            message = f"{video.where}: video {video.name!r} has no frames"
+            meet("empty_video", message, policy=policy, report=report)
             continue
-        name = video.name
-        if name in names:
+        name, number = video.name, 1
+        if name in result:
             message = f"{video.where}: another video has the name {name!r}, too"
             if meet("doubled_video", message, policy=policy, report=report) == "skip":
                 continue
-            number = 2
-            while f"{name}~{number}" in names:
-                number += 1
-            name = f"{name}~{number}"
-        names.add(name)
-        result.append(NamedVideo(name, video))
+        while name in result:
+            number += 1
+            name = f"{video.name}~{number}"
+        result[name] = NamedVideo(name, video)
+    return [*result.values()]
+
+
+def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[NamedVideo]:
+    """Returns the videos of a source; see `named`.
+
+    Raises:
+        ValueError: none is left.
+    """
+    result = named(source.videos, policy=policy, report=report)
     if not result:
         raise ValueError(f"{source.path}: this data set has no video with frames")
     return result
@@ -62,7 +64,7 @@ def select(source: Source, names: Sequence[str]) -> Source:
     Raises:
         ValueError: a name that no video has.
     """
-    wanted = set(names)
+    wanted = {*names}
     videos = tuple(video for video in source.videos if video.name in wanted)
     missing = sorted(wanted - {video.name for video in videos})
     if missing:
@@ -80,11 +82,19 @@ class FrameOpener:
         video: whose frames come.
         policy: the answers.
         report: counts what is repaired or skipped.
+        open: returns an image opened, of the bytes or pixels that a frame has.
     """
 
-    def __init__(self, video: SourceVideo, *, policy: Policy, report: Report) -> None:
+    def __init__(
+        self,
+        video: SourceVideo,
+        *,
+        policy: Policy,
+        report: Report,
+        open: Callable[..., Encoded] = source_images.encoded,
+    ) -> None:
         """Opens nothing yet."""
-        self._video, self._policy, self._report = video, policy, report
+        self._video, self._policy, self._report, self._open = video, policy, report, open
         self._size: tuple[int, int] | None = None
         self._last: tuple[SourceFrame, Encoded] | None = None
 
@@ -102,14 +112,12 @@ class FrameOpener:
             ValueError: no frame of the video has a sound image.
         """
         opened, kind, message = self.look(frame)
-        if kind:
-            if meet(kind, message, policy=self._policy, report=self._report) == "skip":
-                return None
-            if opened is None:
-                frame, opened = self._last or self._nearest(number)
-            else:
-                opened = self._resized(opened)
-        self._last = (frame, opened)  # type: ignore[assignment]
+        if kind and meet(kind, message, policy=self._policy, report=self._report) == "skip":
+            return None
+        if opened is None:
+            self._last = self._last or self._nearest(number)
+        else:
+            self._last = (frame, self._resized(opened) if kind else opened)
         return self._last
 
     @property
@@ -122,11 +130,10 @@ class FrameOpener:
     def look(self, frame: SourceFrame) -> tuple[Encoded | None, str, str]:
         """Returns the image, if any, and what is wrong with it: kind and message, or empty."""
         try:
-            opened = source_images.encoded(frame.image, where=frame.where)
-        except MissingImage as error:
-            return None, "missing_frame", str(error)
-        except CorruptImage as error:
-            return None, "corrupt_image", str(error)
+            opened = self._open(frame.image, where=frame.where)
+        except (MissingImage, CorruptImage, ProblemError) as error:
+            problem = decode.as_problem(error)
+            return None, problem.kind, problem.message
         found = source_images.size_of(opened, where=frame.where)
         if found == self.size:
             return opened, "", ""
@@ -149,21 +156,16 @@ class FrameOpener:
         return decode.scaled(source_images.pixels(image, where=""), *self.size)
 
 
-def drops_frames(policy: Policy) -> bool:
-    """Whether the policy leaves out any frames, so that the others move up."""
-    return any(policy[kind] == "skip" for kind in OF_FRAMES)
-
-
-def dropped_frames(
-    video: SourceVideo, start: int, stop: int, *, policy: Policy, report: Report
-) -> list[int]:
-    """Returns the frames of a video, from start up to stop, that the policy leaves out.
+def dropped_frames(video: SourceVideo, *, policy: Policy, report: Report) -> list[int]:
+    """Returns the frames of a video that the policy leaves out; opens none if it leaves out none.
 
     The report counts them; what is an error, or repaired, shows when the frame is taken.
     """
+    if all(policy[kind] != "skip" for kind in OF_FRAMES):
+        return []
     opener = FrameOpener(video, policy=policy, report=report)
     dropped = []
-    for number, frame in enumerate(video.read(start, stop), start=start):
+    for number, frame in enumerate(video.read()):
         _, kind, message = opener.look(frame)
         if kind and policy[kind] == "skip":
             meet(kind, message, policy=policy, report=report)

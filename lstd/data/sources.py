@@ -1,13 +1,9 @@
 """What a data set is before it becomes records or batches: videos of frames with raw boxes.
 
 Readers of outside formats (`lstd.data.readers`) make a `Source`; the converter, the checks and the
-pipeline take one. Nothing is cleaned here: readers hand on what the files say, boxes that are
-inverted, empty, outside or not a number, classes that no label names, frames whose image is not
-there. `lstd.data.problems` decides what becomes of them, and `lstd.data.source_images` opens the
-images.
-
-Everything is cheap to pickle: a video holds paths and numbers, no open file and no pixels, and is
-read in another process as well as in this one.
+pipeline take one. Nothing is cleaned here: readers hand on what the files say, and
+`lstd.data.problems` decides what becomes of it. Everything is cheap to pickle: a video holds paths
+and numbers, no open file and no pixels, and is read in another process as well as in this one.
 """
 
 from __future__ import annotations
@@ -72,41 +68,30 @@ class SourceVideo(Protocol):
     @property
     def name(self) -> str:
         """Its name in the data set; two videos may have the same one, which is a problem."""
-        ...
 
     @property
     def num_frames(self) -> int:
         """How many frames `read` gives from 0 on; 0 is possible, and a problem."""
-        ...
 
     @property
     def height(self) -> int:
         """Of the frames, pixels; 0 where only the images tell."""
-        ...
 
     @property
     def width(self) -> int:
         """Of the frames, pixels; 0 where only the images tell."""
-        ...
 
     @property
     def has_tracks(self) -> bool:
         """Whether the format gives identities to objects; False: all track ids are None."""
-        ...
 
     @property
     def random_access(self) -> bool:
-        """Whether `read(i)` is as cheap as going on to frame i.
-
-        True for folders of images and encoded bytes. A video file is False: going to a place means
-        decoding from the key frame before it.
-        """
-        ...
+        """Whether any frame is as cheap to read as the next one; not in a video file."""
 
     @property
     def where(self) -> str:
         """The file or folder it comes from, for messages."""
-        ...
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True

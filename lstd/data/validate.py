@@ -18,7 +18,7 @@ def validate(
     images: bool = True,
     max_boxes: int = 0,
     examples: int | None = 20,
-    on_frames: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] = lambda count: None,
 ) -> Report:
     """Returns all problems, each counted under its answer; none of them is raised.
 
@@ -31,10 +31,54 @@ def validate(
         on_frames: gets how many more frames were looked at.
     """
     policy = problems.policy() if policy is None else policy
+    # Where the answer is error, a conversion would stop; here all else is to be found, too.
+    going_on: Policy = {
+        kind: answer if answer != "error" else KINDS[kind].answers[-1]  # type: ignore[misc]
+        for kind, answer in policy.items()
+    }
     found = Report(examples=examples)
     for message in source.damaged:
         found.add("damaged_record", "skip", message)
-    checker = _Checker(source.labels, policy, found, images=images, max_boxes=max_boxes)
+
+    def is_shown(frame: SourceFrame, opener: FrameOpener) -> bool:
+        """Returns whether a frame has an image, after counting what is wrong with it."""
+        _, kind, message = opener.look(frame) if images else (None, "", "")
+        if kind:
+            found.add(kind, "skip", message)
+        shown = not kind or (kind == "frame_size" and policy[kind] != "skip")
+        if shown or policy[kind] == "error":
+            labels = source.labels or None
+            clean(frame, labels=labels, policy=going_on, report=found, max_boxes=max_boxes)
+        return shown
+
+    def check(video: SourceVideo) -> None:
+        opener = FrameOpener(video, policy=going_on, report=found)
+        told, number, shown = "", 0, 0
+        while number < video.num_frames:
+            try:
+                for frame in video.read(number, images=images):
+                    shown += is_shown(frame, opener)
+                    number += 1
+                    on_frames(1)
+                break
+            except (ValueError, OSError) as error:
+                # The frame cannot be read; those behind it perhaps can. A file is told of once.
+                if str(error) != told:
+                    told = str(error)
+                    unreadable(error)
+                number, shown = number + 1, shown + 1
+                on_frames(1)
+        if not shown:
+            message = f"{video.where}: video {video.name!r} has no frames"
+            message += " that can be shown" if number else ""
+            found.add("empty_video", "skip", message)
+
+    def unreadable(error: Exception) -> None:
+        kind, message = ("unreadable", str(error))
+        if isinstance(error, ProblemError):
+            kind, message = error.kind, error.message
+        found.add(kind, "error", message)
+
     names: set[str] = set()
     for video in source.videos:
         if video.name in names:
@@ -43,88 +87,12 @@ def validate(
             if policy["doubled_video"] == "skip":
                 continue
         names.add(video.name)
-        checker.check(video, on_frames)
-    return _answered(found, policy)
-
-
-class _Checker:
-    """Looks at the frames of videos; what is found is counted, and nothing raised."""
-
-    def __init__(
-        self,
-        labels: tuple[str, ...],
-        policy: Policy,
-        report: Report,
-        *,
-        images: bool,
-        max_boxes: int,
-    ) -> None:
-        self._labels: tuple[str, ...] | None = labels or None
-        self._policy, self._report = policy, report
-        self._images, self._max_boxes = images, max_boxes
-        # Where the answer is error, a conversion would stop; here all else is to be found, too.
-        self._going_on: Policy = {
-            kind: answer if answer != "error" else KINDS[kind].answers[-1]  # type: ignore[misc]
-            for kind, answer in policy.items()
-        }
-
-    def check(self, video: SourceVideo, on_frames: Callable[[int], None] | None) -> None:
-        """Counts the problems of a video."""
         try:
-            frames = video.num_frames
-        except (ValueError, OSError) as error:
-            self._unreadable(error)
-            return
-        opener = FrameOpener(video, policy=self._going_on, report=self._report)
-        told, number, shown = "", 0, 0
-        while number < frames:
-            try:
-                for frame in video.read(number, images=self._images):
-                    shown += self._is_shown(frame, opener)
-                    number += 1
-                    if on_frames is not None:
-                        on_frames(1)
-                break
-            except (ValueError, OSError) as error:
-                # The frame cannot be read; those behind it perhaps can. A file is told of once.
-                if str(error) != told:
-                    told = str(error)
-                    self._unreadable(error)
-                number, shown = number + 1, shown + 1
-                if on_frames is not None:
-                    on_frames(1)
-        if not shown:
-            message = f"{video.where}: video {video.name!r} has no frames"
-            message += " that can be shown" if frames else ""
-            self._report.add("empty_video", "skip", message)
-
-    def _is_shown(self, frame: SourceFrame, opener: FrameOpener) -> bool:
-        """Returns whether a frame has an image, after counting what is wrong with it."""
-        _, kind, message = opener.look(frame) if self._images else (None, "", "")
-        if kind:
-            self._report.add(kind, "skip", message)
-        shown = not kind or (kind == "frame_size" and self._policy[kind] != "skip")
-        if shown or self._policy[kind] == "error":
-            clean(
-                frame,
-                labels=self._labels,
-                policy=self._going_on,
-                report=self._report,
-                max_boxes=self._max_boxes,
-            )
-        return shown
-
-    def _unreadable(self, error: Exception) -> None:
-        if isinstance(error, ProblemError):
-            self._report.add(error.kind, "error", error.message)
-        else:
-            self._report.add("unreadable", "error", str(error))
-
-
-def _answered(found: Report, policy: Policy) -> Report:
-    """Returns the report with each problem under the answer that the policy gives it."""
-    result = Report(examples=None)
-    for (kind, _), count in found.counts.items():
-        result.counts[kind, policy[kind]] += count
-    result.examples = found.examples
-    return result
+            check(video)
+        except (ValueError, OSError) as error:  # not even its length
+            unreadable(error)
+    counts = found.counts.copy()
+    found.counts.clear()
+    for (kind, _), count in counts.items():
+        found.counts[kind, policy[kind]] += count
+    return found

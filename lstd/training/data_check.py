@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstd.data import inspect
-from lstd.data.footage import Footage
+from lstd.data.checked_video import CheckedVideo
 from lstd.data.problems import ProblemError
 
 
@@ -34,7 +34,7 @@ class AnchorCheck(NamedTuple):
 
 
 def check(
-    videos: Sequence[Footage],
+    videos: Sequence[CheckedVideo],
     *,
     batch_size: int,
     unroll_length: int,
@@ -73,7 +73,9 @@ def check(
         say(f"training data: no boxes at all in the {found.num_frames} frames looked at")
 
 
-def _refuse_small_data(videos: Sequence[Footage], *, batch_size: int, unroll_length: int) -> None:
+def _refuse_small_data(
+    videos: Sequence[CheckedVideo], *, batch_size: int, unroll_length: int
+) -> None:
     clips = frames = 0
     for video in videos:
         frames += video.num_frames
@@ -87,7 +89,7 @@ def _refuse_small_data(videos: Sequence[Footage], *, batch_size: int, unroll_len
     )
 
 
-def _sample(videos: Sequence[Footage], count: int) -> _Boxes:
+def _sample(videos: Sequence[CheckedVideo], count: int) -> _Boxes:
     """Returns the boxes of about `count` frames: the same number from videos evenly spread."""
     chosen = np.unique(np.linspace(0, len(videos) - 1, min(count, len(videos))).astype(int))
     each = max(1, count // len(chosen))
@@ -98,7 +100,7 @@ def _sample(videos: Sequence[Footage], count: int) -> _Boxes:
             continue
         reel = video.open()
         for number in np.unique(np.linspace(0, length - 1, min(each, length)).astype(int)):
-            boxes.append(reel.row(int(number)).boxes)
+            boxes.append(reel.frame(int(number)).truth.boxes)
             frames += 1
         reel.close()
     return _Boxes(frames, np.concatenate(boxes))

@@ -56,31 +56,6 @@ def test_shapes_and_types_are_static(path: str) -> None:
     assert truth.is_crowd == tf.TensorSpec([2, 4, 5], tf.bool)
 
 
-def test_every_frame_is_named(path: str) -> None:
-    clips, _ = next(iter(make("evaluation", path)))
-
-    names = [name.decode() for name in clips.where[0].numpy()]
-    assert names == [f"{path}: record 0 (from 0), frame {number}" for number in range(4)]
-
-
-def test_training_lanes_continue_and_never_end(path: str) -> None:
-    dataset = make("train", path, batch_size=2, max_frame_stride=2)
-
-    before = None
-    for clips, _ in dataset.take(12):
-        shown, starts, index = numbers(clips), clips.starts.numpy(), clips.frame_index.numpy()
-        assert not starts[:, 1:].any()
-        np.testing.assert_array_equal(np.diff(index, axis=1), 1)
-        for lane in range(2):
-            if starts[lane, 0]:
-                assert index[lane, 0] == 0
-            else:
-                assert index[lane, 0] == before[1][lane, -1] + 1
-                stride = shown[lane, 1] - shown[lane, 0]
-                assert shown[lane, 0] == before[0][lane, -1] + stride
-        before = shown, index
-
-
 def test_batches_after_those_left_out_are_the_same(path: str) -> None:
     steps = (names.HorizontalFlip(), names.SsdRandomCrop(probability=0.5))
 
@@ -111,36 +86,12 @@ def test_workers_share_a_batch(path: str) -> None:
             np.testing.assert_array_equal(np.concatenate(own), wanted)
 
 
-def test_batch_that_workers_cannot_share_is_refused(path: str) -> None:
-    with pytest.raises(ValueError, match="batch_size 3 cannot be divided among 2 workers"):
-        make("train", path, batch_size=3, _input_context=worker(0, of=2))
-
-
-def test_evaluation_is_not_divided(path: str) -> None:
-    with pytest.raises(ValueError, match="input_context is for training"):
-        make("evaluation", path, _input_context=worker(0, of=2))
-
-
-def test_evaluation_leaves_no_batch_out(path: str) -> None:
-    with pytest.raises(ValueError, match="skip_batches is for training, got 2"):
-        make("evaluation", path, _skip_batches=2)
-
-
 def test_training_repeats_itself_with_the_same_seed_only(path: str) -> None:
     steps = (names.HorizontalFlip(), names.SsdRandomCrop(probability=0.5))
 
     def dataset(seed: int) -> tf.data.Dataset:
-        return make(
-            "train",
-            path,
-            batch_size=2,
-            max_frame_stride=2,
-            reset_probability=0.3,
-            augmentation=steps,
-            height=8,
-            width=8,
-            _seed=seed,
-        )
+        settings = {"batch_size": 2, "max_frame_stride": 2, "reset_probability": 0.3}
+        return make("train", path, augmentation=steps, height=8, width=8, _seed=seed, **settings)
 
     def taken(dataset: tf.data.Dataset) -> list[bytes]:
         return [
@@ -170,20 +121,6 @@ def test_augmentation_is_the_same_all_through_a_run(tmp_path: Path) -> None:
     assert known == {frozenset({(0.25, 0.5, 0.75, 1.0)}), frozenset({(0.25, 0.0, 0.75, 0.5)})}
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
-def test_evaluation_shows_every_frame_once(path: str, batch_size: int) -> None:
-    base = {b"a": 0, b"b": 100, b"c": 200}
-    seen = []
-    for clips, _ in make("evaluation", path, batch_size=batch_size):
-        shown, index = numbers(clips), clips.frame_index.numpy()
-        for lane, name in enumerate(clips.video_id.numpy()):
-            for value, number in zip(shown[lane], index[lane], strict=True):
-                if number >= 0:
-                    assert value == base[name] + number
-                    seen.append((name, int(number)))
-    assert len(seen) == len(set(seen)) == 11 + 6 + 3
-
-
 def test_evaluation_of_one_lane_is_exactly_this(path: str) -> None:
     batches = list(make("evaluation", path))
 
@@ -200,6 +137,7 @@ def test_evaluation_of_one_lane_is_exactly_this(path: str) -> None:
     starts = np.array([clips.starts.numpy()[0] for clips, _ in batches])
     np.testing.assert_array_equal(starts[:, 0], [1, 0, 0, 1, 0, 1])
     assert not starts[:, 1:].any()
+    assert batches[0][0].where[0, 3] == f"{path}: record 0 (from 0), frame 3".encode()
 
 
 def test_ground_truth_is_padded_with_class_minus_one(path: str) -> None:
@@ -302,64 +240,32 @@ def test_a_class_out_of_range_is_named(path: str, tmp_path: Path) -> None:
     zero.feature_lists.feature_list["bbox/label/index"].feature[1].int64_list.value[0] = 0
     sequence_example.write(tmp_path / "zero", [zero.SerializeToString()])
     with pytest.raises(
-        ValueError, match=r"zero: record 0 .*frame 1, box 0: class '0 .1 is the first.'"
+        tf.errors.InvalidArgumentError,
+        match=r"zero: record 0 .*frame 1, box 0: class '0 .1 is the first.'",
     ):
-        make("train", str(tmp_path / "zero"))
-
-
-def test_boxes_that_are_not_numbers_are_left_out(path: str, tmp_path: Path) -> None:
-    example = tf.train.SequenceExample.FromString(
-        next(tf.data.TFRecordDataset(path).as_numpy_iterator())
-    )
-    example.feature_lists.feature_list["bbox/xmax"].feature[1].float_list.value[0] = float("nan")
-    sequence_example.write(tmp_path / "nan", [example.SerializeToString()])
-
-    _, truth = next(iter(make("evaluation", str(tmp_path / "nan"), max_boxes=1)))
-
-    np.testing.assert_array_equal(truth.classes[0], [[0], [-1], [0], [0]])
-
-
-def test_damage_is_named_wherever_it_stands(path: str, tmp_path: Path) -> None:
-    data = bytearray(Path(path).read_bytes())
-    data[-20] ^= 1
-    (tmp_path / "late").write_bytes(data)
-    data[100] ^= 1
-    (tmp_path / "early").write_bytes(data)
-
-    with pytest.raises(ValueError, match=r"early: record 0 \(from 0\) is (damaged|not a)"):
-        make("train", str(tmp_path / "early"))
-    with pytest.raises(ValueError, match=r"late: record 5 .* is damaged"):
-        make("evaluation", str(tmp_path / "late"))
-
-
-def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
-    example = tf.train.SequenceExample()
-    example.feature_lists.feature_list["image/encoded"].feature.add().bytes_list.value.append(b"x")
-    sequence_example.write(tmp_path / "a", [example.SerializeToString()])
-
-    with pytest.raises(ValueError, match=r"a: record 0 .* is not a JPEG or PNG"):
-        make("train", str(tmp_path / "a"))
-
-
-def test_no_input_path_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"data\.train\.input_path is empty"):
-        pipeline.make_dataset(DataConfig(), "train")
-    with pytest.raises(ValueError, match="'train' or 'evaluation', got 'test'"):
-        pipeline.make_dataset(DataConfig(), "test")
+        list(make("evaluation", str(tmp_path / "zero")))
 
 
 @pytest.mark.parametrize(
-    "setting",
+    ("split", "settings", "message"),
     [
-        {"reset_probability": 0.1},
-        {"max_frame_stride": 2},
-        {"augmentation": (names.VerticalFlip(),)},
+        ("train", {"input_path": ()}, r"data\.train\.input_path is empty"),
+        (
+            "train",
+            {"batch_size": 3, "_input_context": worker(0, of=2)},
+            "3 cannot be divided among 2",
+        ),
+        ("evaluation", {"_input_context": worker(0, of=2)}, "input_context is for training"),
+        ("evaluation", {"_skip_batches": 2}, "skip_batches is for training, got 2"),
+        ("evaluation", {"reset_probability": 0.1}, r"data\.evaluation\.reset_probability is 0\.1"),
+        ("evaluation", {"max_frame_stride": 2}, r"data\.evaluation\.max_frame_stride is 2"),
     ],
 )
-def test_evaluation_refuses_settings_it_would_ignore(path: str, setting: dict) -> None:
-    (name,) = setting
-    with pytest.raises(ValueError, match=rf"data\.evaluation\.{name} is "):
-        make("evaluation", path, **setting)
+def test_settings_that_cannot_be_are_refused(
+    path: str, split: str, settings: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(split, path, **settings)
 
 
 def test_transposition_needs_square_frames(path: str) -> None:

@@ -74,11 +74,11 @@ def test_pictures_show_the_same_everywhere(tmp_path: Path, kind: str) -> None:
     file.write_bytes(data)
     [frame] = video.read_frames(tmp_path)
     np.testing.assert_array_equal(frame, shown)
-    trained = decode.pixels(str(file).encode(), decode.FILE, where="here")
+    trained = decode.pixels(ImageFile(str(file)), where="here")
     np.testing.assert_allclose(trained, shown, atol=3)  # JPEG differs by a rounding or two
     stored = source_images.encoded(ImageFile(str(file)), where="here")
     if isinstance(stored, bytes):
-        stored = decode.pixels(stored, decode.ENCODED, where="here")
+        stored = decode.pixels(stored, where="here")
     np.testing.assert_allclose(stored, shown, atol=3)
 
 
@@ -94,7 +94,7 @@ def test_sixteen_bits_of_a_record_are_what_pillow_makes_of_them(mode: str) -> No
         assert picture.mode == mode
     expected = np.broadcast_to(values >> 8, [5, 7, 3])
     np.testing.assert_array_equal(pixels(data), expected)
-    np.testing.assert_array_equal(decode.pixels(data, decode.ENCODED, where=""), expected)
+    np.testing.assert_array_equal(decode.pixels(data, where=""), expected)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstd.base.types import GroundTruth
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import pipeline
-from lstd.data.rows import Row
+from lstd.data.sources import SourceFrame
 from lstd.training.data_check import AnchorCheck, check
 from tests.data import records
 
@@ -19,8 +20,6 @@ ANCHORS = AnchorCheck(np.array([LEFT], np.float32), 0.6, 0.5)
 
 class Video:
     """Frames with the same boxes; notes which of them are read."""
-
-    has_tracks, sizes, name, shard = False, frozenset([(0, 0)]), "a", "a"
 
     def __init__(self, num_frames: int, boxes: list[list[float]]) -> None:
         self.num_frames = num_frames
@@ -33,10 +32,10 @@ class Video:
     def close(self) -> None:
         return None
 
-    def row(self, number: int) -> Row:
+    def frame(self, number: int) -> SourceFrame:
         self.read.append(number)
-        ones = np.ones(len(self.boxes), np.int32)
-        return Row(b"", self.boxes, ones, ones, ones > 1, "somewhere")
+        truth = GroundTruth(self.boxes, np.ones(len(self.boxes), np.int32))
+        return SourceFrame(b"", truth, "somewhere")
 
 
 def _said(videos: list[Video], **changes: object) -> list[str]:

@@ -1,0 +1,143 @@
+"""From the paths of a config to videos that can be walked through."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from lstd.config.data_config import DatasetConfig
+from lstd.data import record_files, record_frames, source_checks
+from lstd.data.checked_video import CheckedVideo, Checks
+from lstd.data.problems import ProblemError
+from lstd.data.sources import Source, SourceVideo
+
+_LOG = logging.getLogger(__name__)
+
+
+def open_all(
+    config: DatasetConfig,
+    checks: Checks,
+    labels: tuple[str, ...],
+    *,
+    num_classes: int | None,
+    where: str,
+) -> list[CheckedVideo]:
+    """Returns the videos of all input paths, in the order of their names.
+
+    Raises:
+        ValueError: data sets that number their classes each in its own way, and no labels; labels
+            that give a class another number than the index of records; or a choice that such data
+            does not have.
+    """
+    from lstd.data import readers
+    from lstd.data.readers.sequence_records import RecordVideo
+
+    found: list[SourceVideo] = []
+    numbered: dict[tuple[str, ...], str] = {}
+    shards: list[str] = []
+    paths = record_files.find(config.input_path, where=f"{where}.input_path")
+    folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
+    for folder in dict.fromkeys(folders.values()):
+        _check_numbers(folder, labels, where=where)
+    for path in paths:
+        if not config.format and folders[path] != path and record_files.kind_of(path) == "sequence":
+            shards.append(path)
+            continue
+        found += _in_records(shards, checks)
+        shards = []
+        source = _source(path, config, checks, labels)
+        if source.format not in readers.WITH_NUMBERS:
+            numbered.setdefault(source.labels, path)
+        found += source.videos
+    if len(shards) == len(paths):
+        _refuse_choices(config, shards[0], where=where)
+    found += _in_records(shards, checks)
+    if len(numbered) > 1:
+        (one, path), (other, other_path), *_ = numbered.items()
+        raise ValueError(
+            f"{where}: {path} has the classes {', '.join(one)}, {other_path} has "
+            f"{', '.join(other)}; say in model.labels (or data.label_map_path) which is which"
+        )
+    numbers = None if num_classes is None else tuple(str(n + 1) for n in range(num_classes))
+    return [
+        CheckedVideo(
+            entry, checks, labels=numbers if isinstance(entry.video, RecordVideo) else num_classes
+        )  # records count classes from 1
+        for entry in source_checks.named(found, policy=checks.policy, report=checks.report)
+    ]
+
+
+def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
+    """Returns the videos in SequenceExamples, which may go on from one file to the next."""
+    from lstd.data.readers.sequence_records import RecordVideo
+
+    skip = checks.policy["damaged_record"] == "skip"
+
+    def leave_out(error: ProblemError) -> None:
+        checks.meet(error.kind, error.message)
+        _LOG.warning("%s", error.message)
+
+    videos = record_frames.list_videos(shards, on_damage=leave_out if skip else None)
+    if checks.policy["missing_frame"] == "error":
+        for video in videos:
+            for span in record_frames.spans(video.name, video.parts):
+                if span.part is None:
+                    checks.meet("missing_frame", span.where)
+    return [RecordVideo(video.name, video.parts) for video in videos]
+
+
+def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str, ...]) -> Source:
+    from lstd.data import readers
+
+    source = readers.open(
+        path,
+        labels=labels,
+        format=config.format,
+        subset=config.subset,
+        images=config.images,
+        stills=config.stills,
+        folders=config.folders,
+        skip_damaged=checks.policy["damaged_record"] == "skip",
+    )
+    notes = [*source.notes, *source.damaged]
+    if not labels and source.format not in readers.WITH_NUMBERS:
+        notes.append(
+            "model.labels does not say the order of the classes; taken is that of this data set: "
+            + ", ".join(source.labels)
+        )
+    for note in notes:
+        _LOG.warning("%s: %s", path, note)
+    for message in source.damaged:
+        checks.meet("damaged_record", message)
+    return source
+
+
+def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
+    """Raises where records number a class otherwise than the labels; records hold only numbers."""
+    from lstd.data.readers import sequence_records
+
+    for number, name in enumerate(sequence_records.indexed_labels(folder)):
+        if name in labels and labels[number : number + 1] != (name,):
+            raise ValueError(
+                f"{where}: in the records of {folder} {name} is class {number}, in model.labels "
+                f"(or data.label_map_path) class {labels.index(name)}; take the order of "
+                "labels.txt there"
+            )
+
+
+def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
+    """Raises where a choice would do nothing for SequenceExamples; one that is named itself."""
+    for choice, unset in (
+        ("subset", "''"),
+        ("images", "''"),
+        ("stills", "false"),
+        ("folders", "false"),
+    ):
+        if getattr(config, choice):
+            raise ValueError(
+                f"{where}.{choice} is {getattr(config, choice)!r}, which means nothing for the "
+                f'TFRecord file {path}; leave it out, or --set "{where}.{choice}={unset}"'
+            )
