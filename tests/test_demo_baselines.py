@@ -81,15 +81,6 @@ def test_detections_that_say_their_network_count_wherever_a_video_begins() -> No
     assert [int(held["a", 5 + i].boxes[0, 0]) for i in (1, 2, 3)] == [1, 1, 1]
 
 
-def test_video_without_a_large_frame_yet_shows_nothing() -> None:
-    large = {("a", 0): objects([[0, 0, 1, 1]], [0]), ("b", 1): objects([[0, 0, 1, 1]], [0])}
-
-    held = baselines.held_still(large, "SKIP3")
-
-    assert len(held["a", 0].boxes) == 1
-    assert len(held["b", 1].boxes) == 0
-
-
 @pytest.mark.parametrize("schedule", ["SMALL", "RANDOM", "SKIP"])
 def test_holding_still_needs_a_fixed_skip(schedule: str) -> None:
     with pytest.raises(ValueError, match=f"such as SKIP9, got '{schedule}'"):

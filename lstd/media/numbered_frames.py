@@ -95,18 +95,10 @@ def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, An
                 if first is None or not _is_there(first, known, wanted):
                     continue
                 packets = itertools.chain([first], packets)
-            counted = 0
-            for packet in packets:
-                try:
-                    frames = packet.decode()
-                except av.error.FFmpegError:  # its frame is missing; the decoder goes on behind it
-                    continue
-                for frame in frames:
-                    number = counted
-                    if known.times:
-                        number = bisect.bisect_left(known.times, frame.pts)
-                    counted += 1
-                    yield number, functools.partial(video.upright, frame, size=size, turns=turns)
+            for counted, frame in enumerate(video.sound_frames(packets)):
+                times = known.times
+                number = bisect.bisect_left(times, frame.pts) if times else counted
+                yield number, functools.partial(video.upright, frame, size=size, turns=turns)
             return
 
 
@@ -136,14 +128,8 @@ def _shape(path: str, stamp: int) -> tuple[tuple[int, int], int]:
     """Returns width and height of the first frame as coded, and its quarter turns."""
     av = optional.load("av")
     with av.open(path) as container:
-        for packet in container.demux(container.streams.video[0]):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                continue
-            for first in frames:
-                turns = video.quarter_turns(getattr(first, "rotation", 0))
-                return (first.width, first.height), turns
+        for first in video.sound_frames(container.demux(container.streams.video[0])):
+            return (first.width, first.height), video.quarter_turns(getattr(first, "rotation", 0))
     raise ValueError(f"{path}: this video holds no frame that can be decoded")
 
 

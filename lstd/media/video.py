@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,18 +141,13 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
 
     def _decode(self, stream: Any) -> Iterator[Any]:
         av = optional.load("av")
+        packets = self._container.demux(stream)
+        decoded = (frame for packet in packets for frame in packet.decode())
         index = 0
         try:
-            for packet in self._container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.error.FFmpegError:
-                    if not self._skip_damaged:
-                        raise
-                    continue
-                for frame in frames:
-                    yield frame
-                    index += 1
+            for frame in sound_frames(packets) if self._skip_damaged else decoded:
+                yield frame
+                index += 1
         except av.error.FFmpegError as error:
             message = f"{self._name}: frame {index} cannot be decoded: {error.strerror}"
             raise (OSError if index else ValueError)(message) from None
@@ -217,6 +212,14 @@ def quarter_turns(degrees: float) -> int:
     """Returns how often to turn a frame by 90 degrees, counterclockwise."""
     turns = round(degrees / 90)
     return turns % 4 if abs(degrees - 90 * turns) < 1 else 0
+
+
+def sound_frames(packets: Iterable[Any]) -> Iterator[Any]:
+    """Yields the frames of packets; of one that is damaged none, the decoder goes on behind it."""
+    av = optional.load("av")
+    for packet in packets:
+        with contextlib.suppress(av.error.FFmpegError):
+            yield from packet.decode()
 
 
 def upright(frame: Any, *, size: tuple[int, int], turns: int) -> np.ndarray:
