@@ -33,26 +33,8 @@ def test_iou_of_boxes_worked_out_by_hand() -> None:
     np.testing.assert_allclose(boxes.iou(unit, others), [[1.0, 1 / 3, 0.25, 0.0]], rtol=1e-6)
 
 
-def test_iou_with_empty_boxes_is_zero_also_between_two_of_them() -> None:
-    empty = tf.constant([[0.3, 0.3, 0.3, 0.3], [-1.0, -1.0, -1.0, -1.0]])
-    full = tf.constant([[0.0, 0.0, 1.0, 1.0]])
-    np.testing.assert_array_equal(boxes.iou(empty, tf.concat([full, empty], 0)), np.zeros([2, 3]))
-
-
 def test_iou_of_no_boxes_has_no_rows() -> None:
     assert boxes.iou(tf.zeros([2, 0, 4]), tf.zeros([5, 4])).shape == (2, 0, 5)
-
-
-def test_iou_is_symmetric_in_range_and_one_with_itself() -> None:
-    rng = np.random.default_rng(0)
-    first, second = _random_boxes(rng, 3, 6), _random_boxes(rng, 3, 4)
-    there = boxes.iou(first, second).numpy()
-    np.testing.assert_array_equal(there, np.swapaxes(boxes.iou(second, first), -1, -2))
-    assert there.min() >= 0.0
-    assert there.max() <= 1.0
-    assert there.max() > 0.0
-    itself = np.diagonal(boxes.iou(first, first), axis1=-2, axis2=-1)
-    np.testing.assert_allclose(itself, 1.0, rtol=1e-5)  # the union is a rounded difference
 
 
 def test_iou_of_a_batch_equals_one_by_one() -> None:
@@ -111,20 +93,7 @@ def test_iou_equals_counting_the_cells_of_a_grid(
     expected = (shared / np.maximum(either, 1)).astype(np.float32)
     # Whole numbers are exact in float32, and so is the rounding of their quotient.
     np.testing.assert_array_equal(boxes.iou(_floats(first), _floats(second)), expected)
-
-
-@settings(max_examples=25)
-@given(grid_boxes, numbers, numbers, st.sampled_from([0.125, 1.0, 8.0]))
-def test_iou_depends_neither_on_place_nor_scale_nor_on_which_axis_is_which(
-    corners: list[tuple[int, ...]], down: int, right: int, scale: float
-) -> None:
-    given = _floats(corners)
-    moved = (given + tf.constant([down, right, down, right], tf.float32)) * scale  # exact
-    transposed = tf.gather(given, [1, 0, 3, 2], axis=-1)
-    mirrored = tf.gather(given, [2, 1, 0, 3], axis=-1) * [-1.0, 1.0, -1.0, 1.0]
-    expected = boxes.iou(given, given)
-    for other in (moved, transposed, mirrored):
-        np.testing.assert_array_equal(boxes.iou(other, other), expected)
+    np.testing.assert_array_equal(boxes.iou(_floats(second) / 8, _floats(first) / 8), expected.T)
 
 
 @settings(max_examples=25)

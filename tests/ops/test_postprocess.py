@@ -149,26 +149,6 @@ def test_batch_equals_plain_loops(size: int) -> None:
         assert not made[count:].any()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_detections_are_sorted_inside_the_frame_and_overlap_little(seed: int) -> None:
-    # Small offsets keep every box inside, so that clipping changes no overlap.
-    rng = np.random.default_rng(seed)
-    encodings = rng.uniform(-1, 0, [9, 4]).astype(np.float32)
-    logits = rng.normal(size=[9, 3]).astype(np.float32)
-    anchors = (ANCHORS * 0.5 + 0.25).astype(np.float32)
-    found = postprocess.detect(
-        Predictions(encodings, logits), anchors, **{**SETTINGS, "max_total_detections": 18}
-    )
-    count = int(found.count)
-    boxes, classes = found.boxes.numpy()[:count], found.classes.numpy()[:count]
-    assert (np.diff(found.scores[:count]) <= 0).all()
-    assert boxes.min() >= 0.0
-    assert boxes.max() <= 1.0
-    for i in range(count):
-        for j in range(i):
-            assert classes[i] != classes[j] or _iou(boxes[i], boxes[j]) <= 0.5 + 1e-6
-
-
 def test_leading_axes_known_only_at_run_time_give_the_same() -> None:
     predictions = _random(np.random.default_rng(1), 2, 2)
     specs = Predictions(

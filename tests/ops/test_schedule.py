@@ -124,16 +124,6 @@ def test_a_video_begins_large_and_has_k_small_frames_behind_each_large_one(
     assert set(networks) <= {schedule.LARGE, schedule.SMALL}
 
 
-@given(skips, lengths, st.integers(0, 1000))
-def test_a_schedule_repeats_after_its_period_wherever_one_looks(
-    skip: int, length: int, begin: int
-) -> None:
-    frames = begin + np.arange(length)
-    networks = schedule.networks_of(f"SKIP{skip}", frames)
-    later = schedule.networks_of(f"SKIP{skip}", frames + (skip + 1))
-    np.testing.assert_array_equal(later, networks)
-
-
 @given(
     st.sampled_from(["SKIP", "LARGE", "SMALL", "RANDOM", "ADAPTIVE_", "skip", ""]),
     st.text("0123456789-+. \n\u0663", max_size=12),
