@@ -28,10 +28,8 @@ def cut() -> Source:
     """Returns the first frames only."""
     source = readers.open(ANNOTATIONS)
     (video,) = source.videos
-    pictures = dataclasses.replace(
-        video.pictures, numbers=video.pictures.numbers[:FRAMES], length=FRAMES
-    )
-    short = dataclasses.replace(video, pictures=pictures, boxes=video.boxes[:FRAMES])
+    pictures = dataclasses.replace(video.pictures, items=video.pictures.items[:FRAMES])
+    short = dataclasses.replace(video, pictures=pictures, frames=video.frames[:FRAMES])
     return source._replace(videos=(short,))
 
 

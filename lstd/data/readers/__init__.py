@@ -28,13 +28,13 @@ from lstd.data.readers import (
     imagenet_vid,
     label_studio,
     mot,
-    said_sizes,
     sequence_records,
     sniff,
     tracking_sets,
     voc,
     yolo,
 )
+from lstd.data.readers.labelled_video import with_sizes_settled
 from lstd.data.readers.options import Options, WrongTree
 from lstd.data.sources import Source
 
@@ -116,9 +116,11 @@ def open(
     source = FORMATS[name].read(place, options)
     if not source.videos:
         left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""
-        raise ValueError(f"{path}: this data set holds no video{left_out}")
+        what = f"the subset {subset!r} of this data set" if subset else "this data set"
+        tree = FORMATS[name].tree
+        raise WrongTree(f"{path}: {what} holds no video{left_out}; expected\n{tree}")
     label_map.checked(source.labels, where=str(path))
-    return said_sizes.settled(source)
+    return with_sizes_settled(source)
 
 
 def detect(path: Path) -> str:

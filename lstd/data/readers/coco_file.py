@@ -91,8 +91,7 @@ def load(path: Path) -> Content:
     """Returns what a file says; fields that are not used may hold anything.
 
     Raises:
-        WrongTree: it is not COCO JSON.
-        ValueError: no JSON, or an entry is not as it should be; the message names the entry.
+        ValueError: no COCO JSON, or an entry is not as it should be; the message names the entry.
     """
     import pydantic  # here, because it costs 0.1 s that the other readers need not pay
 
@@ -100,12 +99,12 @@ def load(path: Path) -> Content:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise WrongTree(f'{path}: there is no list "{key}"; expected COCO JSON\n{TREE}')
-        for number, entry in enumerate(content[key]):
+    for key in ("images", "annotations", "categories", "videos"):
+        entries = content.get(key)
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
             _count_ids(entry)
             if isinstance(entry, dict) and isinstance(entry.get("name"), bool):
                 raise ValueError(f"{path}: {key}[{number}] has name {entry['name']}, not a text")
-    for entry in content["videos"] if isinstance(content.get("videos"), list) else ():
-        _count_ids(entry)
     try:
         return pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:

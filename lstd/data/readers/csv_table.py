@@ -20,28 +20,19 @@ from __future__ import annotations
 import csv
 import glob
 import io
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lstd.base import documents, limits, natural
-from lstd.data.readers import frame_names, pictures, whole_numbers
-from lstd.data.readers.labelled_video import (
-    MOST_FRAMES,
-    BoxRow,
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    Pictures,
-    collect,
-    video_frames,
-)
+from lstd.data.readers import fields, frame_names, pictures
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
 from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
+from lstd.data.readers.pictures import Pictures
 from lstd.data.sources import Source
-from lstd.media import video
+from lstd.media import numbered_frames, video
 
 NAME = "csv"
 TREE = """\
@@ -53,23 +44,10 @@ _TRACKS = ("track_id", "id", "trackid", "track", "object_id")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
-class Line(NamedTuple):
-    """A line of a table; `time` in seconds where it says no frame.
-
-    Attributes:
-        number: in the file, from 1.
-        frame: from 0.
-        label: name of the class.
-        track: -1 unknown.
-        sides: ymin, xmin, ymax, xmax, pixels or relative; a side may be NaN.
-    """
-
-    number: int
+class _Line(NamedTuple):
     frame: int
-    label: str
-    track: int
-    sides: tuple[float, float, float, float]
-    time: float | None = None
+    time: float | None  # seconds, where the table has no frames
+    box: Box
 
 
 def matches(path: Path) -> bool:
@@ -81,92 +59,34 @@ def read(path: Path, options: Options) -> Source:
     """Returns the videos, one for each table; labels not given are all names, sorted.
 
     Raises:
-        ValueError: no table, a table without its video, a column that is missing, or a value that
-            is no number; the message names file and line.
+        ValueError: a table without its video, a column that is missing, or a value that is no
+            number; the message names file and line.
         OSError: a video cannot be opened.
     """
     found = _tables(path)
-    if not found:
-        raise WrongTree(f"{path}: there is no CSV file of boxes; expected\n{TREE}")
     parts = chosen(options.subset, found, where=str(path)) if "" not in found else [""]
     tables = [(part, table) for part in parts for table in found[part]]
-    lines = [[*read_lines(table)] for _, table in tables]
-    names = {one.label for told in lines for one in told} - {""}  # none is an unknown class
+    lines = [[*_lines(table)] for _, table in tables]
+    names = {line.box.label for told in lines for line in told} - {""}  # none is an unknown class
     classes = Classes(sorted(names), options.labels)
     notes = [*all_taken(parts)]
-    videos = tuple(
+    videos = [
         _video(part, table, told, classes, _medium(table, options, alone=len(tables) == 1), notes)
         for (part, table), told in zip(tables, lines, strict=True)
-    )
-    return Source(NAME, str(path), classes.labels, videos, tuple(notes))
-
-
-def read_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
-    """Yields the lines of a table; see `read` for the errors."""
-    text = io.StringIO(documents.read_text(path), newline="")
-    reader = csv.DictReader(text, skipinitialspace=True)
-    try:
-        class_column = _check_header(reader.fieldnames or (), path)
-        for row in reader:
-            where = f"{os.fspath(path)}, line {reader.line_num}"
-            yield _line(row, reader.line_num, class_column, where)
-    except csv.Error as error:
-        raise ValueError(f"{os.fspath(path)}: not a CSV file: {error}") from None
-
-
-def _check_header(columns: Sequence[str], path: str | os.PathLike[str]) -> str:
-    """Returns the column of the class names; raises if a column is missing."""
-    class_column = "class" if "class" in columns else "label"
-    for name in ("frame", class_column, *_SIDES):
-        if name not in columns and not (name == "frame" and "time" in columns):
-            wanted = "class (or label)" if name == "label" else name
-            raise ValueError(
-                f"{os.fspath(path)}, line 1: there is no column {wanted}; expected "
-                f"frame,class,track_id,ymin,xmin,ymax,xmax, got {','.join(columns) or 'nothing'}"
-            )
-    return class_column
-
-
-def _line(row: Mapping[str, str | None], number: int, class_column: str, where: str) -> Line:
-    sides = tuple(_number(row, name, where) for name in _SIDES)
-    track = next((name for name in _TRACKS if name in row), "")
-    has_track = (row.get(track) or "").strip()
-    return Line(
-        number=number,
-        frame=_whole(row, "frame", where, most=MOST_FRAMES - 1) if "frame" in row else 0,
-        label=(row[class_column] or "").strip(),
-        track=_whole(row, track, where) if has_track else -1,
-        sides=sides,  # type: ignore[arg-type]
-        time=None if "frame" in row else _number(row, "time", where),
-    )
-
-
-def _number(row: Mapping[str, str | None], name: str, where: str) -> float:
-    try:
-        return float(row[name] or "")
-    except ValueError:  # nan is a number here: what becomes of it is not for a reader to say
-        raise ValueError(f"{where}: {name} is {row[name]!r}, expected a number") from None
-
-
-def _whole(
-    row: Mapping[str, str | None], name: str, where: str, *, most: int = limits.WHOLE
-) -> int:
-    value = _number(row, name, where)
-    return whole_numbers.whole(value, what=f"{where}: {name} is {row[name]!r}", most=most)
+    ]
+    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 
 def _tables(path: Path) -> dict[str, list[Path]]:
     """Returns the tables by subset: with the empty one, or with the names of folders."""
     if path.is_file():
-        if path.suffix.lower() == ".csv":
-            return {"": [path]} if _has_header(path) else {}
-        table = path.with_suffix(".csv")
-        video = path.suffix.lower() in pictures.VIDEO_SUFFIXES
-        return {"": [table]} if video and table.is_file() and _has_header(table) else {}
+        is_table = path.suffix.lower() == ".csv"
+        table = path if is_table else path.with_suffix(".csv")
+        fits = is_table or path.suffix.lower() in pictures.VIDEO_SUFFIXES
+        return {"": [table]} if fits and _has_header(table) else {}
     if not path.is_dir():
         return {}
-    beside = Path(f"{path}.csv")
-    for tables in (path.glob("*.csv"), [beside] * beside.is_file(), path.glob("*/*.csv")):
+    for tables in (path.glob("*.csv"), [Path(f"{path}.csv")], path.glob("*/*.csv")):
         found: dict[str, list[Path]] = {}
         for table in sorted(tables, key=lambda table: natural.key(str(table))):
             if _has_header(table):
@@ -185,91 +105,57 @@ def _has_header(path: Path) -> bool:
     return "frame" in columns or {"time", *_SIDES} <= columns
 
 
-def _video(
-    part: str,
-    table: Path,
-    lines: Sequence[Line],
-    classes: Classes,
-    medium: Path,
-    notes: list[str],
-) -> LabelledVideo:
-    rows: dict[int, list[BoxRow]] = {}
-    lines = _numbered(lines, table, medium, notes)
-    tracks = _tracks(lines, table, notes)
-    for line, track in zip(lines, tracks, strict=True):
-        row = BoxRow(
-            sides=line.sides,
-            class_index=classes[line.label],
-            track=track,
-            row_name=f"line {line.number}",
-            class_text=line.label,
-        )
-        rows.setdefault(line.frame, []).append(row)
-    numbers, shown = _pictures(medium, rows, table, notes)
-    relative = _are_relative(lines)
-    if relative:
-        notes.append(f"{table}: most sides are between 0 and 1; all are taken for relative ones")
-    return LabelledVideo(
-        name=f"{part}/{medium.name}" if part else medium.name,
-        where=str(table),
-        pictures=shown,
-        boxes=tuple(collect(rows.get(n, []), where=f"{table}, frame {n}") for n in numbers),
-        has_tracks=any(track >= 0 for track in tracks),
-        in_pixels=not relative,
+def _lines(path: Path) -> Iterator[_Line]:
+    """Yields the lines of a table."""
+    reader = csv.DictReader(
+        io.StringIO(documents.read_text(path), newline=""), skipinitialspace=True
     )
-
-
-def _numbered(lines: Sequence[Line], table: Path, medium: Path, notes: list[str]) -> Sequence[Line]:
-    """Returns lines that tell a time with the number of the frame that is nearest to it."""
-    if all(line.time is None for line in lines):
-        return lines
-    if not medium.is_file():
-        raise ValueError(f"{table}: it has times, and {medium} is no video file; expected frame")
-    fps = video.probe(medium).fps
-    notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
-    return [
-        line._replace(
-            frame=whole_numbers.whole(
-                ((line.time or 0) * fps + 0.5) // 1,
-                what=f"{table}, line {line.number}: time is {line.time}",
-                most=MOST_FRAMES - 1,
+    try:
+        columns = reader.fieldnames or ()
+        name = "class" if "class" in columns else "label"
+        place = "time" if "time" in columns and "frame" not in columns else "frame"
+        for column in (place, name, *_SIDES):
+            if column not in columns:
+                wanted = "class (or label)" if column == "label" else column
+                raise ValueError(
+                    f"{path}, line 1: there is no column {wanted}; expected frame,class,track_id,"
+                    f"ymin,xmin,ymax,xmax, got {','.join(columns) or 'nothing'}"
+                )
+        track = next((column for column in _TRACKS if column in columns), "")
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            ymin, xmin, ymax, xmax = (fields.number(row[s], f"{where}: {s}") for s in _SIDES)
+            has_track = (row.get(track) or "").strip()
+            box = Box(
+                (ymin, xmin, ymax, xmax),
+                (row[name] or "").strip(),
+                track=fields.whole(row[track], f"{where}: {track}") if has_track else -1,
+                row_name=f"line {reader.line_num}",
             )
-        )
-        for line in lines
-    ]
+            if place == "time":
+                yield _Line(0, fields.number(row["time"], f"{where}: time"), box)
+            else:
+                yield _Line(_frame(row["frame"], f"{where}: frame"), None, box)
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV file: {error}") from None
 
 
-def _tracks(lines: Sequence[Line], table: Path, notes: list[str]) -> list[int]:
-    """Returns the track of each line; notes where every line of a longer video has its own."""
-    tracks = [line.track for line in lines]
-    frames = {line.frame for line in lines}
-    if len(frames) > 2 and min(tracks) >= 0 and len(set(tracks)) == len(tracks):
-        notes.append(f"{table}: every line has another track id, so that none follows an object")
-    return tracks
-
-
-def _are_relative(lines: Sequence[Line]) -> bool:
-    """Whether most boxes are smaller than in pixels, and not all of their sides are whole."""
-    sides = np.array([line.sides for line in lines], np.float64).reshape(-1, 4)
-    small = sides[~(np.abs(sides) > 2).any(axis=1)]
-    return bool(2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any())
+def _frame(said: object, what: str) -> int:
+    return fields.whole(said, what, most=limits.FRAMES - 1)
 
 
 def _medium(table: Path, options: Options, *, alone: bool) -> Path:
     """Returns the video file or folder that belongs to a table."""
     if options.images:
-        file = pictures.video_of(options.images, table.stem, alone=alone)
+        file = pictures.film_of(options, table.stem, alone=alone)
         own = Path(options.images) / table.stem
         if file is None and not own.is_dir() and not alone:
             raise ValueError(f"{table}: there is neither a video nor a folder {own}")
         return file or (own if own.is_dir() else Path(options.images))
     folder = table.with_suffix("")
-    files = sorted(
-        file
-        for file in table.parent.glob(f"{glob.escape(table.stem)}.*")
-        if file.suffix.lower() in pictures.VIDEO_SUFFIXES
-    )
-    found = [*files, *([folder] if folder.is_dir() else [])]
+    beside = sorted(table.parent.glob(f"{glob.escape(table.stem)}.*"))
+    found = [file for file in beside if file.suffix.lower() in pictures.VIDEO_SUFFIXES]
+    found += [folder] * folder.is_dir()
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "neither"
         raise ValueError(
@@ -279,36 +165,92 @@ def _medium(table: Path, options: Options, *, alone: bool) -> Path:
     return found[0]
 
 
+def _video(
+    part: str,
+    table: Path,
+    lines: Sequence[_Line],
+    classes: Classes,
+    medium: Path,
+    notes: list[str],
+) -> LabelledVideo:
+    rows: dict[int, list[Box]] = {}
+    for line in _numbered(lines, table, medium, notes):
+        rows.setdefault(line.frame, []).append(line.box)
+    tracks = [line.box.track for line in lines]
+    if len(rows) > 2 and min(tracks) >= 0 and len({*tracks}) == len(tracks):
+        notes.append(f"{table}: every line has another track id, so that none follows an object")
+    numbers, shown = _pictures(medium, rows, table, notes)
+    relative = _are_relative(lines)
+    if relative:
+        notes.append(f"{table}: most sides are between 0 and 1; all are taken for relative ones")
+    return LabelledVideo(
+        name=f"{part}/{medium.name}" if part else medium.name,
+        where=str(table),
+        pictures=shown,
+        frames=tuple(Labels(rows.get(n, ()), f"{table}, frame {n}") for n in numbers),
+        classes=classes,
+        has_tracks=any(track >= 0 for track in tracks),
+        in_pixels=not relative,
+    )
+
+
+def _numbered(
+    lines: Sequence[_Line], table: Path, medium: Path, notes: list[str]
+) -> Sequence[_Line]:
+    """Returns lines that tell a time with the number of the frame that is nearest to it."""
+    if all(line.time is None for line in lines):
+        return lines
+    if not medium.is_file():
+        raise ValueError(f"{table}: it has times, and {medium} is no video file; expected frame")
+    fps = video.probe(medium).fps
+    notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
+    return [
+        line._replace(
+            frame=_frame(
+                ((line.time or 0) * fps + 0.5) // 1,
+                f"{table}, {line.box.row_name}: the frame of time {line.time}",
+            )
+        )
+        for line in lines
+    ]
+
+
+def _are_relative(lines: Sequence[_Line]) -> bool:
+    """Whether most boxes are smaller than in pixels, and not all of their sides are whole."""
+    sides = np.array([line.box.sides for line in lines], np.float64).reshape(-1, 4)
+    small = sides[~(np.abs(sides) > 2).any(axis=1)]
+    return bool(2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any())
+
+
 def _pictures(
     medium: Path, frames: Collection[int], table: Path, notes: list[str]
 ) -> tuple[Sequence[int], Pictures]:
-    """Returns which number in the table each frame has, and its picture, which may be missing.
-
-    Args:
-        medium: a video file or a folder.
-        frames: numbers of the labelled frames.
-        table: for messages.
-        notes: gets what is not usual.
-    """
-    at_least = max(frames, default=-1) + 1
+    """Returns which number in the table each frame has, and its picture, which may be missing."""
+    said = max(frames, default=-1) + 1
+    where = f"the last label of {medium}"
     if not medium.is_dir():
-        film = video_frames(medium, at_least=at_least)
-        return range(len(film)), film
+        count = numbered_frames.count(str(medium))
+        limits.check_missing(found=count, said=said, where=where)
+        numbers = range(max(count, said))
+        return numbers, pictures.of_film(medium, numbers)
     files = [str(file) for file in pictures.in_folder(medium)]
     if not files:
         raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
-    limits.check_missing(found=len(files), said=at_least, where=f"the last label of {medium}")
-    said = frame_names.plain([Path(file).name for file in files])
-    numbered = {frame_names.number(name): file for name, file in zip(said, files, strict=True)}
-    if _are_numbers(frames, [frame_names.number(name) for name in said], files, table):
-        numbers = sorted({n for n in numbered if n is not None}.union(frames))
-        if numbers != [*range(len(files))]:
+    limits.check_missing(found=len(files), said=said, where=where)
+    named = [
+        frame_names.number(name) for name in frame_names.plain([Path(file).name for file in files])
+    ]
+    known: dict[int, str] = dict(enumerate(files))
+    if _are_numbers(frames, named, files, table):
+        known = {n: file for n, file in zip(named, files, strict=True) if n is not None}
+        if {*known, *frames} != {*range(len(files))}:
             notes.append(
                 f"{table}: frame is the number in the names of the images, such as {files[-1]}"
             )
-        return numbers, ImageFiles(tuple(numbered.get(n, f"{medium}/(frame {n})") for n in numbers))
-    beyond = [f"{medium}/(frame {n})" for n in range(len(files), at_least)]
-    return range(len(files) + len(beyond)), ImageFiles((*files, *beyond))
+        every: Sequence[int] = sorted({*known, *frames})
+    else:
+        every = range(max(len(files), said))
+    return every, pictures.of(known.get(n, f"{medium}/(frame {n})") for n in every)
 
 
 def _are_numbers(
@@ -322,8 +264,8 @@ def _are_numbers(
     if len(set(numbers)) < len(files) or None in numbers:
         return False
     gaps = numbers != [*range(numbers[0] or 0, (numbers[0] or 0) + len(files))]
-    known, places = set(numbers), range(len(files))
-    if all(frame in places for frame in frames):
+    known = set(numbers)
+    if max(frames, default=0) < len(files):
         other = [n for n in frames if n in known and numbers[n] != n]
         if gaps and other and known.issuperset(frames):
             raise ValueError(
@@ -332,6 +274,4 @@ def _are_numbers(
                 "label one that tells: a frame beyond their count, or a number that none has"
             )
         return False
-    if known.issuperset(frames):
-        return True
-    return gaps and 2 * len(known.intersection(frames)) >= len(frames)
+    return known.issuperset(frames) or (gaps and 2 * len(known.intersection(frames)) >= len(frames))

@@ -19,19 +19,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lstd.base import documents, limits
-from lstd.data.readers import image_sets, keyframes, pictures, sniff, whole_numbers
+from lstd.data.readers import fields, image_sets, keyframes, pictures, sniff
+from lstd.data.readers.image_sets import Shot
 from lstd.data.readers.keyframes import Key, Pose
-from lstd.data.readers.labelled_video import (
-    MOST_FRAMES,
-    BoxRow,
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    Pictures,
-    numbered_rows,
-    video_frames,
-)
-from lstd.data.readers.options import Options, WrongTree, chosen
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
+from lstd.data.readers.options import Options, chosen
+from lstd.data.readers.pictures import Pictures
 from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
@@ -58,11 +51,9 @@ def read(path: Path, options: Options) -> Source:
     """Returns the video of a task, or its images; labels not given are those of the task.
 
     Raises:
-        ValueError: no file, several tasks in one, a number that is none, or no picture is found.
+        ValueError: several tasks in one, a number that is none, or no picture is found.
     """
     files = {file.stem: file for file in _files(path)}
-    if not files:
-        raise WrongTree(f"{path}: there is no XML file of CVAT; expected\n{TREE}")
     parts = chosen(options.subset, files, where=str(path))
     roots = {files[part]: documents.read_xml(files[part]) for part in parts}
     labels = [label for root in roots.values() for label in root.iterfind("meta//labels/label")]
@@ -74,14 +65,17 @@ def read(path: Path, options: Options) -> Source:
         for shape in holder
     ]
     used = sorted({label for label, tag in shapes if tag in _SIDES})
-    classes = Classes([*dict.fromkeys(filter(None, [*said, *used]))], options.labels)
+    classes = Classes(filter(None, [*said, *used]), options.labels)
     videos: list[LabelledVideo] = []
     notes: list[str] = []
     for file, root in roots.items():
-        images = [*_images(root, file)]
-        if images:
-            found, told = image_sets.videos(images, classes, options, in_pixels=True)
-            videos, notes = videos + found, notes + told
+        shots = [*_shots(root, file, options)]
+        if shots:
+            groups = image_sets.grouped(shots, options, where=str(file))
+            notes += image_sets.notes(groups, options)
+            videos += image_sets.videos(
+                shots, groups, classes, options, where=str(file), notes=notes
+            )
         else:
             videos.append(_video(root, file, classes, options))
     others = collections.Counter(tag for _, tag in shapes if tag not in _SIDES)
@@ -94,34 +88,27 @@ def _files(path: Path) -> list[Path]:
     return sniff.files(path, ".xml", sniff.xml("annotations"))
 
 
-def _images(root: _Element, file: Path) -> Iterator[image_sets.LabelledImage]:
+def _shots(root: _Element, file: Path, options: Options) -> Iterator[Shot]:
     for image in root.iterfind("image"):
         where = f"{file}, image {image.get('name')}"
         subset = image.get("subset", "")  # of a project
-        yield image_sets.LabelledImage(
-            name=image.get("name", ""),
-            rows=[
-                BoxRow(
-                    sides=keyframes.enclosing(_pose(shape, where), ellipse=shape.tag == "ellipse"),
-                    row_name=f"shape {number}",
-                    class_text=shape.get("label", ""),
-                )
-                for number, shape in enumerate(image)
-                if shape.tag in _SIDES
-            ],
-            where=where,
-            places=(
-                *[file.parent / "images" / subset] * bool(subset),
-                *(file.parent / "images", file.parent, file.parent / "images" / file.stem),
-            ),
-            part=subset,
-            size=(_side(image, "height", where), _side(image, "width", where)),
+        images = file.parent / "images"
+        usual = [*[images / subset] * bool(subset), images, file.parent, images / file.stem]
+        boxes = [
+            Box(
+                keyframes.enclosing(_pose(shape, where), ellipse=shape.tag == "ellipse"),
+                shape.get("label", ""),
+                row_name=f"shape {number}",
+            )
+            for number, shape in enumerate(image)
+            if shape.tag in _SIDES
+        ]
+        height, width = (
+            fields.number(image.get(side, "0"), f"{where}: {side}") for side in ("height", "width")
         )
-
-
-def _side(image: _Element, name: str, where: str) -> float:
-    what = f"{where}: {name} is {image.get(name)}"
-    return whole_numbers.number(image.get(name, "0"), what)
+        labels = Labels(boxes, where, (height, width))
+        places = image_sets.places(options, usual, subset)
+        yield Shot(pictures.clean(image.get("name", "")), labels, places, str(file), subset)
 
 
 def _video(root: _Element, file: Path, classes: Classes, options: Options) -> LabelledVideo:
@@ -136,26 +123,20 @@ def _video(root: _Element, file: Path, classes: Classes, options: Options) -> La
     ]
     seen = max((key.frame for _, keys, _ in tracks for key in keys if key.seen), default=0)
     frames = _frames(root, file, seen)
-    rows = (
-        (
-            frame,
-            BoxRow(
-                sides=keyframes.enclosing(pose, ellipse=ellipse),
-                track=number,
-                row_name=f"track {track.get('id', number)}",
-                class_text=track.get("label", ""),
-            ),
-        )
-        for number, (track, keys, ellipse) in enumerate(tracks)
-        for frame, pose in keyframes.poses(keys, frames)
-    )
+    rows: dict[int, list[Box]] = {}
+    for number, (track, keys, ellipse) in enumerate(tracks):
+        row_name = f"track {track.get('id', number)}"
+        for frame, pose in keyframes.poses(keys, frames):
+            sides = keyframes.enclosing(pose, ellipse=ellipse)
+            box = Box(sides, track.get("label", ""), track=number, row_name=row_name)
+            rows.setdefault(frame, []).append(box)
     return LabelledVideo(
         name=root.findtext("meta//source") or root.findtext("meta//task/name") or file.stem,
         where=str(file),
         pictures=_pictures(root, file, frames, options),
-        boxes=numbered_rows(rows, classes, frames, where=str(file)),
+        frames=tuple(Labels(rows.get(n, ()), f"{file}, frame {n}") for n in frames),
+        classes=classes,
         has_tracks=True,
-        in_pixels=True,
     )
 
 
@@ -164,13 +145,12 @@ def _frames(root: _Element, file: Path, seen: int) -> range:
     found = re.search(r"step=(\d+)", root.findtext("meta//frame_filter") or "")
     step = max(int(found.group(1)), 1) if found else 1
     start, stop, size = (
-        whole_numbers.whole(whole_numbers.number(said or 0, what), what=what, most=MOST_FRAMES)
+        fields.frame(root.findtext(f"meta//{name}") or 0, f"{file}: <{name}>")
         for name in ("start_frame", "stop_frame", "size")
-        for said, what in [(root.findtext(f"meta//{name}"), f"{file}: <{name}>")]
     )
     if size:  # Datumaro's stop_frame is the frame after the last one
-        stop = min(stop or MOST_FRAMES, start + (size - 1) * step)
-    return range(start, min(max(stop, seen), MOST_FRAMES) + 1, step)
+        stop = min(stop or limits.FRAMES, start + (size - 1) * step)
+    return range(start, min(max(start, stop, seen), limits.FRAMES) + 1, step)
 
 
 def _keys(track: _Element, file: Path) -> Iterator[Key]:
@@ -179,11 +159,10 @@ def _keys(track: _Element, file: Path) -> Iterator[Key]:
         if shape.tag not in _SIDES:
             continue
         where = f"{file}, track {track.get('id')}, frame {shape.get('frame')}"
-        number = whole_numbers.number(shape.get("frame"), f"{where}: frame")
-        frame = whole_numbers.whole(number, what=where, most=MOST_FRAMES)
         x, y, across, along, turned = _pose(shape, where)
         angle += (turned - angle + 180) % 360 - 180  # it turns the short way
         there = shape.get("outside") != "1"
+        frame = fields.frame(shape.get("frame"), f"{where}: frame")
         yield Key(frame, (x, y, across, along, angle), seen=there, stays=there)
 
 
@@ -192,12 +171,12 @@ def _pose(shape: _Element, where: str) -> Pose:
     what = f"{where}: <{shape.tag}>"
     if shape.tag == "polygon":
         corners = [pair.split(",") for pair in shape.get("points", "").split(";")]
-        xs = [whole_numbers.number(corner[0], f"{what}: x of a point") for corner in corners]
-        ys = [whole_numbers.number(corner[-1], f"{what}: y of a point") for corner in corners]
+        xs = [fields.number(corner[0], f"{what}: x of a point") for corner in corners]
+        ys = [fields.number(corner[-1], f"{what}: y of a point") for corner in corners]
         a, b, c, d = min(xs), min(ys), max(xs), max(ys)
     else:
-        a, b, c, d = (whole_numbers.number(shape.get(n), f"{what}: {n}") for n in _SIDES[shape.tag])
-    turned = whole_numbers.number(shape.get("rotation", 0), f"{what}: rotation")
+        a, b, c, d = (fields.number(shape.get(n), f"{what}: {n}") for n in _SIDES[shape.tag])
+    turned = fields.number(shape.get("rotation", 0), f"{what}: rotation")
     if shape.tag == "ellipse":
         return a, b, c, d, turned
     if shape.tag == "mask":
@@ -208,21 +187,23 @@ def _pose(shape: _Element, where: str) -> Pose:
 def _pictures(root: _Element, file: Path, frames: range, options: Options) -> Pictures:
     """Returns the pictures of a task: in a video file, or in a folder."""
     source = Path(pictures.clean(root.findtext("meta//source") or "")).name
-    given = Path(options.images) if options.images else None
-    places = [given] if given else [file.parent / "images", file.parent]
+    usual = [file.parent / "images", file.parent]
+    places = [Path(options.images)] if options.images else usual
     for place in places:
-        video = next((p for p in (place, place / source) if source and p.is_file()), None)
-        if video or place.is_file():
-            found = numbered_frames.count(str(video or place))
-            limits.check_missing(found=found, said=frames[-1] + 1, where=str(file))
-            return video_frames(video or place, numbers=frames)
+        film = next((p for p in (place, place / source) if p.is_file()), None)
         images = {image.stem: str(image) for image in pictures.in_folder(place)}
-        if any(f"frame_{n:06d}" in images for n in frames):
-            limits.check_missing(found=len(images), said=len(frames), where=str(file))
-            names = [f"frame_{n:06d}" for n in frames]
-            return ImageFiles(tuple(images.get(n, str(place / f"{n}.PNG")) for n in names))
-        if len(images) == len(frames):  # a task of pictures, in the order of their names
-            return ImageFiles(tuple(images.values()))
+        names = [f"frame_{n:06d}" for n in frames]
+        found, said = len(images), len(frames)
+        if film:
+            found, said = numbered_frames.count(str(film)), frames[-1] + 1
+        elif len(images) == len(frames) and images.keys().isdisjoint(names):
+            return pictures.of(images.values())  # a task of pictures, in the order of their names
+        elif images.keys().isdisjoint(names):
+            continue
+        limits.check_missing(found=found, said=said, where=str(file))
+        if film:
+            return pictures.of_film(film, frames)
+        return pictures.of(images.get(name, str(place / f"{name}.PNG")) for name in names)
     raise ValueError(
         f"{file}: its {len(frames)} frames are not found; looked for {source or 'a video'} and "
         f"frame_{frames[0]:06d}.PNG in {', '.join(map(str, places))}; say which video file or "

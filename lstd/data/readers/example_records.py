@@ -24,7 +24,7 @@ from lstd.base import limits
 from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.readers import frame_names, pictures, sequence_records, whole_numbers
+from lstd.data.readers import fields, frame_names, pictures, sequence_records
 from lstd.data.readers.options import Options
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
@@ -173,7 +173,7 @@ def _values(content: bytes, *, where: str) -> dict[str, list]:
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
     try:
         result["image/object/track/label"] = [
-            whole_numbers.track_id(track, what=f"{where}: a track id is {track}")
+            fields.track_id(track, f"{where}: a track id")
             for track in result["image/object/track/label"]
         ]
     except ValueError as error:

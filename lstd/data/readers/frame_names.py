@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 from lstd.base import natural
 
-_SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
+SUFFIX = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?|txt|xml|json)$", re.IGNORECASE)
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp|tiff?)\.rf\.\w+$", re.IGNORECASE)
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")
 _NUMBER = re.compile(
     r"[\s_.#-]*(\d{4}-\d\d-\d\d[\sT_-]\d\d([-_.:])\d\d\2\d\d|\d{1,18})$"  # a time is one number
 )
 _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)frame_\d{6})$", re.I)
-"""How Roboflow and CVAT name the frames of a video file, without what was added."""
 
 
 class Group(NamedTuple):
@@ -34,7 +33,7 @@ class Group(NamedTuple):
     """
 
     name: str
-    places: tuple[int, ...]
+    places: Sequence[int]
     ordered: bool = True
 
 
@@ -46,20 +45,19 @@ def plain(names: Sequence[str]) -> list[str]:
     >>> plain(["train/a_mp4-0007_jpg.rf.0f3c.jpg", "1f3a9c0d-x1.png", "77e0b1a2-x2.png"])
     ['train/a_mp4-0007', 'x1', 'x2']
     """
-    stems = [_ROBOFLOW.sub("", _SUFFIX.sub("", name)) for name in names]
-    prefixes: dict[str, list[str]] = collections.defaultdict(list)
-    for stem in stems:
-        folder, _, own = stem.rpartition("/")
-        found = _LABEL_STUDIO.match(own)
-        prefixes[folder].append(found.group() if found else "")
+    split = [_ROBOFLOW.sub("", SUFFIX.sub("", name)).rpartition("/") for name in names]
+    found: dict[str, list[str]] = collections.defaultdict(list)
+    for folder, _, own in split:
+        digits = _LABEL_STUDIO.match(own)
+        found[folder].append(digits.group() if digits else "")
     random = {
         folder
-        for folder, found in prefixes.items()
-        if all(found) and len(set(found)) == len(found) and not "".join(found).isdecimal()
+        for folder, digits in found.items()
+        if all(digits) and len({*digits}) == len(digits) and not "".join(digits).isdecimal()
     }
     return [
-        f"{folder}{slash}{_LABEL_STUDIO.sub('', own, count=1) if folder in random else own}"
-        for folder, slash, own in (stem.rpartition("/") for stem in stems)
+        folder + slash + (_LABEL_STUDIO.sub("", own, count=1) if folder in random else own)
+        for folder, slash, own in split
     ]
 
 
@@ -103,31 +101,28 @@ def group(
             be one video has numbers that begin anew with each of several names.
     """
     said = plain(names)
-    of = [*parts] or [""] * len(names)
     found: dict[tuple[str, str], list[int]] = {}
-    for place, name in enumerate(said):
-        folder = name.rpartition("/")[0]
-        video = folder if folders and not _from_roboflow(names[place], name) else _shared(name)
-        video = video or titles.get(of[place], "images")
-        found.setdefault((video, of[place]), []).append(place)
-    if folders:
-        for (video, _), places in found.items():
-            _check_one_video([said[place] for place in places], f"{where}: {video}")
+    for place, (name, part) in enumerate(zip(said, parts or [""] * len(names), strict=True)):
+        apart = not folders or (is_of_video(name) and ".rf." in names[place])
+        video = _shared(name) if apart else name.rpartition("/")[0]
+        found.setdefault((video or titles.get(part, "images"), part), []).append(place)
     joined: dict[tuple[str, str], list[int]] = {}
     for (video, part), places in found.items():
+        if folders:
+            _check_one_video([said[place] for place in places], f"{where}: {video}")
         first = joined.setdefault((video, ""), [])
-        taken = {said[place] for place in first}
-        if taken.isdisjoint(said[place] for place in places):
+        if {said[place] for place in first}.isdisjoint(said[place] for place in places):
             first.extend(places)
         else:
             joined[video, part] = places
     result = []
     for (video, _), places in joined.items():
         own = [names[place] for place in places]
-        found_order = order(own, [said[place] for place in places])
-        in_order = [places[place] for place in found_order or range(len(places))]
-        _check_frames([(names[place], said[place]) for place in in_order], where=where)
-        result.append(Group(video, tuple(in_order), found_order is not None))
+        in_order = order(own, [said[place] for place in places])
+        result.append(
+            Group(video, [places[n] for n in in_order or range(len(own))], in_order is not None)
+        )
+        _check_frames([(said[place], names[place]) for place in places], where=where)
     return result
 
 
@@ -152,19 +147,13 @@ def _shared(name: str) -> str:
     return _NUMBER.sub("", name).rstrip("/")
 
 
-def _from_roboflow(name: str, said: str) -> bool:
-    return is_of_video(said) and ".rf." in name
-
-
 def _check_one_video(said: Sequence[str], where: str) -> None:
-    numbers: dict[str, list[int]] = collections.defaultdict(list)
+    numbers: dict[str, set[int | None]] = collections.defaultdict(set)
     for name in said:
-        found = number(name)
-        if found is None:
-            return
-        numbers[_shared(name)].append(found)
-    counted = collections.Counter(n for of_one in numbers.values() for n in set(of_one))
-    if len(numbers) > 1 and min(map(len, numbers.values())) > 1 and max(counted.values()) > 1:
+        numbers[_shared(name)].add(number(name))
+    counted = collections.Counter(itertools.chain.from_iterable(numbers.values()))
+    several = len(numbers) > 1 and min(map(len, numbers.values())) > 1
+    if several and None not in counted and max(counted.values()) > 1:
         lengths = ", ".join(str(len(of_one)) for of_one in numbers.values())
         raise ValueError(
             f"{where}: by their names its images are {len(numbers)} videos of {lengths} frames, "
@@ -175,14 +164,13 @@ def _check_one_video(said: Sequence[str], where: str) -> None:
 
 def _check_frames(frames: Sequence[tuple[str, str]], *, where: str) -> None:
     """Raises where two names are the same, or differ only in what an exporter has added."""
-    ordered = sorted(frames, key=lambda frame: frame[::-1])
-    for (one, plain_one), (other, plain_other) in itertools.pairwise(ordered):
+    for (said, one), (other_said, other) in itertools.pairwise(sorted(frames)):
         if one == other:
             raise ValueError(
                 f"{where}: {one} is named twice; frames of two videos that are called the same "
                 "belong into two data sets, and of one picture all boxes into one entry"
             )
-        if plain_one == plain_other and _SUFFIX.sub("", one) != _SUFFIX.sub("", other):
+        if said == other_said and SUFFIX.sub("", one) != SUFFIX.sub("", other):
             raise ValueError(
                 f"{where}: {one} and {other} are the same frame by their names; two videos with "
                 "names of the same kind belong into two folders, and of augmented images (as "

@@ -1,122 +1,181 @@
-"""Videos of images that are labelled one by one."""
+"""Videos of images that are labelled one by one: by their names, or as the labels group them."""
 
 from __future__ import annotations
 
+import collections
 import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lstd.data.readers import frame_names, pictures
-from lstd.data.readers.labelled_video import (
-    BoxRow,
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    collect,
-)
+from lstd.data.readers import fields, frame_names, pictures
+from lstd.data.readers.frame_names import Group
+from lstd.data.readers.labelled_video import Classes, LabelledVideo, Labels
 from lstd.data.readers.options import Options
+from lstd.data.readers.pictures import Pictures
+
+_FRAME_OF_FILM = re.compile(r"^(.+\.\w+)#(\d+)$")
 
 
-class LabelledImage(NamedTuple):
+class Shot(NamedTuple):
     """An image, its boxes, and where its picture may be.
 
     Attributes:
-        name: with the folders that tell videos apart.
-        rows: its boxes, with the text of their class.
-        where: the file and place that says so.
-        places: folders that the name may start from.
+        name: with the folders that tell videos apart; `street.avi#12` is frame 12, from 0, of a
+            video file.
+        labels: its boxes, or the file with them, see `LabelledVideo`.
+        places: folders that the name may start from, see `places`.
+        where: the file or folder that says so.
         part: the subset that it was dealt to.
-        size: height and width of the picture, as the file says; see `RawBoxes`.
     """
 
     name: str
-    rows: Sequence[BoxRow]
-    where: str
+    labels: Labels | str
     places: tuple[Path, ...]
+    where: str
     part: str = ""
-    size: tuple[float, float] = (0, 0)
+
+
+def places(options: Options, usual: Sequence[Path], *inner: str) -> tuple[Path, ...]:
+    """Returns where pictures may be: as usual, or at `Options.images` and its inner folders."""
+    given = Path(options.images)
+    if not options.images:
+        return tuple(usual)
+    if given.is_file():
+        return (given.parent,)
+    return (given, *(given / name for name in inner if name and (given / name).is_dir()))
 
 
 def grouped(
-    names: Sequence[str],
+    shots: Sequence[Shot],
     options: Options,
     *,
     where: str,
-    parts: Sequence[str] = (),
     titles: Mapping[str, str] = MappingProxyType({}),
-) -> list[frame_names.Group]:
+) -> list[Group]:
     """Returns the videos that images are frames of, as `options` and their names say.
 
-    Each is one with `stills`; all are of one where `images` is a video file; see `frame_names`.
-
-    Args:
-        names: of the images, with "/" between folders.
-        options: see above, and `folders`.
-        where: see `frame_names.group`; so are the others.
-        parts: the subset of each image.
-        titles: of each subset.
-
-    Raises: as `frame_names.group`.
+    Each is one with `stills`; all are of one where `images` is a video file; see `frame_names`,
+    also for `titles` and the errors.
     """
+    names = [_FRAME_OF_FILM.sub(r"\1/\2", shot.name) for shot in shots]
     if options.stills:
-        stems = [name.removesuffix(PurePosixPath(name).suffix) for name in names]
-        return [frame_names.Group(stem, (place,)) for place, stem in enumerate(stems)]
+        return [Group(frame_names.SUFFIX.sub("", n), (place,)) for place, n in enumerate(names)]
     if Path(options.images).is_file():
-        order = frame_names.order(names) or range(len(names))
-        return [frame_names.Group(Path(options.images).name, tuple(order))]
+        return [
+            Group(Path(options.images).name, frame_names.order(names) or range(len(names)))
+        ] * bool(names)
+    parts = [shot.part for shot in shots]
     return frame_names.group(
         names, where=where, folders=options.folders, parts=parts, titles=titles
     )
 
 
-def videos(
-    images: Sequence[LabelledImage], classes: Classes, options: Options, *, in_pixels: bool
-) -> tuple[list[LabelledVideo], list[str]]:
-    """Returns the videos that images are frames of, by their names, and what to say of that."""
-    if options.images:
-        images = [image._replace(places=(Path(options.images),)) for image in images]
-    where, names = images[0].where, [pictures.clean(image.name) for image in images]
-    groups = grouped(names, options, where=where, parts=[image.part for image in images])
-
-    names_in: dict[tuple[Path, ...], list[str]] = {}
-    for name, image in zip(names, images, strict=True):
-        names_in.setdefault(image.places, []).append(name)
-
-    @functools.cache  # Not at once: where there is a video file, no picture is looked for.
-    def finder(places: tuple[Path, ...]) -> pictures.Finder:
-        return pictures.finder(names_in[places], places, where=where)
-
-    has_tracks = any(row.track >= 0 for image in images for row in image.rows)
-    result = []
-    for title, members, _ in groups:
-        file, own = pictures.video_of(options.images, title, alone=len(groups) == 1), []
-        for image in (images[place] for place in members):
-            rows = [row._replace(class_index=classes[row.class_text]) for row in image.rows]
-            own.append(collect(rows, where=image.where, size=image.size))
-        result.append(
-            LabelledVideo(
-                name=title,
-                where=where,
-                pictures=ImageFiles(
-                    tuple(str(finder(images[place].places)(names[place])) for place in members)
-                )
-                if file is None
-                else pictures.frames_of(file, [names[place] for place in members], where=where),
-                boxes=tuple(own),
-                has_tracks=has_tracks,
-                in_pixels=in_pixels,
-            )
-        )
-    notes = [
+def notes(groups: Sequence[Group], options: Options) -> list[str]:
+    """Returns what to say of videos that names have told."""
+    told = [
         f"the names of the images of {group.name} say no order; that of the labels is taken"
         for group in groups
         if not group.ordered
     ]
-    if not options.stills and not options.folders:
-        notes.append(
-            f"the images are taken for {len(groups)} videos, by their names; if they are single "
-            "images, say so with stills, if those of a folder are a video, with folders"
+    if options.stills or options.folders or Path(options.images).is_file():
+        return told
+    if len(groups) > 1 and all(len(group.places) == 1 for group in groups):
+        what = "every image is a video of its own"
+    else:
+        what = f"the images are taken for {len(groups)} videos, by their names"
+    return [
+        *told,
+        f"{what}; if they are single images, say so with stills, if each folder of them is a "
+        "video, say so with folders",
+    ]
+
+
+def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
+    """Whether all names of these shots are of frames of video files."""
+    names = [shots[place].name for place in places]
+    of_video = map(frame_names.is_of_video, frame_names.plain(names))
+    return all(_FRAME_OF_FILM.match(n) or of for n, of in zip(names, of_video, strict=True))
+
+
+def videos(
+    shots: Sequence[Shot],
+    groups: Sequence[Group],
+    classes: Classes,
+    options: Options,
+    *,
+    where: str,
+    notes: list[str],
+    has_tracks: bool | None = None,
+    has_crowds: bool = False,
+    in_pixels: bool = True,
+    read_labels: Callable[[str], Labels] | None = None,
+) -> list[LabelledVideo]:
+    """Returns the videos of groups of images.
+
+    Args:
+        shots: the images.
+        groups: the places of each video's images among them.
+        classes: see `LabelledVideo`; so are the last four.
+        options: see `places`; its `images` may also be a video file, or a folder of some.
+        where: the data set, for a video without images.
+        notes: gets how pictures are found.
+        has_tracks: None: whether any box has one.
+        has_crowds: see above.
+        in_pixels: see above.
+        read_labels: see above.
+
+    Raises:
+        ValueError: none of the images is found, or not in the video file.
+    """
+    together: dict[tuple[Path, ...], list[Shot]] = collections.defaultdict(list)
+    for shot in shots:
+        together[shot.places].append(shot)
+
+    @functools.cache  # Not at once: where there is a video file, no picture is looked for.
+    def finder(places: tuple[Path, ...]) -> pictures.Finder:
+        names = [_FRAME_OF_FILM.sub(r"\1", shot.name) for shot in together[places]]
+        found = pictures.finder(names, places, where=together[places][0].where)
+        notes.extend(found.told(names[0]))
+        return found
+
+    def item(shot: Shot) -> str | tuple[str, int]:
+        find, said = finder(shot.places), _FRAME_OF_FILM.match(shot.name)
+        film = find.find(said.group(1)) if said else None
+        if said and film and film.is_file():
+            return str(film), fields.frame(said.group(2), f"{shot.where}: frame of {film.name}")
+        return str(find(shot.name))
+
+    def shown(title: str, own: Sequence[Shot]) -> Pictures:
+        film = pictures.film_of(options, title, alone=len(groups) == 1)
+        if film:  # The names may say which frame of which file.
+            said = [_FRAME_OF_FILM.match(shot.name) for shot in own]
+            files = {film.parent / found.group(1) for found in said if found}
+            if not all(said) or not all(file.is_file() for file in files):
+                return pictures.named_frames(film, [s.name for s in own], where=own[0].where)
+        return pictures.of(map(item, own))
+
+    if has_tracks is None:
+        boxes = (
+            box for shot in shots if isinstance(shot.labels, Labels) for box in shot.labels.boxes
         )
-    return result, notes
+        has_tracks = any(box.track >= 0 for box in boxes)
+    result = []
+    for title, members, _ in groups:
+        own = [shots[place] for place in members]
+        result.append(
+            LabelledVideo(
+                name=title,
+                where=own[0].where if own else where,
+                pictures=shown(title, own),
+                frames=tuple(shot.labels for shot in own),
+                classes=classes,
+                has_tracks=has_tracks,
+                has_crowds=has_crowds,
+                in_pixels=in_pixels,
+                read_labels=read_labels,
+            )
+        )
+    return result

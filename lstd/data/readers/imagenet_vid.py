@@ -9,22 +9,14 @@ Source: the development kit of ILSVRC 2015, https://image-net.org/challenges/LSV
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from lstd.base import documents, natural
 from lstd.data.readers import pictures, voc
-from lstd.data.readers.labelled_video import (
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    Pictures,
-    RawBoxes,
-    collect,
-)
-from lstd.data.readers.options import Options, WrongTree
+from lstd.data.readers.labelled_video import Classes, LabelledVideo, Labels
+from lstd.data.readers.options import Options
 from lstd.data.sources import Source
 
 NAME = "imagenet_vid"
@@ -72,42 +64,49 @@ SYNSETS = {
 
 def matches(path: Path) -> bool:
     """Whether there is a tree of ImageNet VID at, or right below, a folder."""
-    return _root(path) is not None
+    return any(True for _ in _roots(path))
 
 
 def read(path: Path, options: Options) -> Source:
     """Returns the videos of a subset; the XML files are read when their frames are.
 
     Raises:
-        ValueError: no such subset, no videos, or a list that names what is not there.
+        ValueError: no such subset, or a list that names what is not there.
     """
-    root = _root(path)
-    if root is None:
-        raise WrongTree(f"{path}: there is no folder Annotations/VID; expected\n{TREE}")
-    annotations = root / "Annotations" / "VID"
-    data = Path(options.images) if options.images else root / "Data" / "VID"
-    classes = Classes(list(SYNSETS.values()), options.labels)
-    folders = [*_folders(root, annotations, options.subset)]
-    if not folders:
-        raise WrongTree(f"{annotations}: there are no folders with XML files; expected\n{TREE}")
-    alone = len(folders) == 1
-    films = [
-        pictures.video_of(options.images, name.rpartition("/")[2], alone=alone) for name in folders
-    ]
-    videos = tuple(
-        _video(annotations / name, data / name, name, classes, film)
-        for name, film in zip(folders, films, strict=True)
-    )
-    return Source(NAME, str(path), classes.labels, videos)
+    classes = Classes(SYNSETS.values(), options.labels)
+    videos = []
+    for root in [*_roots(path)][:1]:
+        xml = root / "Annotations" / "VID"
+        folders = [*_folders(root, xml, options.subset)]
+        for name in folders:
+            film = pictures.film_of(options, name.rpartition("/")[2], alone=len(folders) == 1)
+            data = Path(options.images or root / "Data" / "VID") / name
+            stems = {file.stem for file in (xml / name).glob("*.xml")}
+            images = {} if film else {file.stem: str(file) for file in pictures.in_folder(data)}
+            frames = sorted(stems | {*images}, key=natural.key)
+            if film:
+                shown = pictures.named_frames(film, frames, where=str(xml / name))
+            else:
+                shown = pictures.of(images.get(n, str(data / f"{n}.JPEG")) for n in frames)
+            files = tuple(str(xml / name / f"{stem}.xml") for stem in frames)
+            videos.append(
+                LabelledVideo(
+                    name=name,
+                    where=str(xml / name),
+                    pictures=shown,
+                    frames=files,
+                    classes=classes,
+                    has_tracks=True,
+                    read_labels=_labels,
+                )
+            )
+    return Source(NAME, str(path), classes.labels, tuple(videos))
 
 
-def _root(path: Path) -> Path | None:
-    if not path.is_dir():
-        return None
-    for folder in (path, *sorted(path.glob("ILSVRC*"))):
+def _roots(path: Path) -> Iterator[Path]:
+    for folder in (path, *sorted(path.glob("ILSVRC*"))) if path.is_dir() else ():
         if (folder / "Annotations" / "VID").is_dir():
-            return folder
-    return None
+            yield folder
 
 
 def _folders(root: Path, annotations: Path, subset: str) -> Iterator[str]:
@@ -117,7 +116,7 @@ def _folders(root: Path, annotations: Path, subset: str) -> Iterator[str]:
         yield from _listed(lists / f"{subset}.txt", annotations)
         return
     if subset and not (annotations / subset).is_dir():
-        known = [*_names(annotations, ""), *_names(lists, ".txt")]
+        known = [*_parts(annotations), *sorted(file.stem for file in lists.glob("*.txt"))]
         raise ValueError(
             f"{root}: there is no subset {subset!r}; expected one of {', '.join(known) or 'none'}"
         )
@@ -127,12 +126,8 @@ def _folders(root: Path, annotations: Path, subset: str) -> Iterator[str]:
             yield str(Path(folder).relative_to(annotations))
 
 
-def _names(folder: Path, suffix: str) -> list[str]:
-    if not folder.is_dir():
-        return []
-    if suffix:
-        return sorted(path.stem for path in folder.glob(f"*{suffix}"))
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+def _parts(annotations: Path) -> list[str]:
+    return sorted(path.name for path in annotations.glob("*/"))
 
 
 def _listed(path: Path, annotations: Path) -> Iterator[str]:
@@ -142,7 +137,7 @@ def _listed(path: Path, annotations: Path) -> Iterator[str]:
         entry, *flags = text.split() or [""]
         if not entry or flags[:1] == ["-1"]:  # an empty line, or "not of this class"
             continue
-        places = [entry, *(f"{part}/{entry}" for part in _names(annotations, ""))]
+        places = [entry, *(f"{part}/{entry}" for part in _parts(annotations))]
         places += [place.rpartition("/")[0] for place in places if "/" in place]
         found = next((p for p in places if any((annotations / p).glob("*.xml"))), None)
         if found is None:
@@ -152,34 +147,7 @@ def _listed(path: Path, annotations: Path) -> Iterator[str]:
             yield found
 
 
-def _video(xml: Path, data: Path, name: str, classes: Classes, film: Path | None) -> LabelledVideo:
-    stems = {path.stem for path in xml.glob("*.xml")}
-    files = {} if film else {path.stem: str(path) for path in pictures.in_folder(data)}
-    frames = sorted(stems | set(files), key=natural.key)
-    shown: Pictures = ImageFiles(tuple(files.get(n, str(data / f"{n}.JPEG")) for n in frames))
-    if film:
-        shown = pictures.frames_of(film, frames, where=str(xml))
-    return LabelledVideo(
-        name=name,
-        where=str(xml),
-        pictures=shown,
-        boxes=_Boxes(tuple(str(xml / f"{stem}.xml") for stem in frames), classes),
-        has_tracks=True,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Boxes:
-    """Boxes by frame, each frame in an XML file."""
-
-    paths: tuple[str, ...]
-    classes: Classes
-
-    def __getitem__(self, number: int) -> RawBoxes:
-        return _boxes(self.paths[number], self.classes)
-
-
-def _boxes(path: str, classes: Classes) -> RawBoxes:
+def _labels(path: str) -> Labels:
     try:
         root = documents.read_xml(path)
     except FileNotFoundError:
@@ -187,6 +155,4 @@ def _boxes(path: str, classes: Classes) -> RawBoxes:
             f"{path}: this frame has an image and no XML file; whether anything is in it is not "
             "known: add the file, or remove the image"
         ) from None
-    rows = voc.rows(root, path, names=SYNSETS, marks=("occluded", "generated"))
-    known = [row._replace(class_index=classes[row.class_text]) for row in rows]
-    return collect(known, where=path, size=voc.size_of(root, path))
+    return voc.labels_of(root, path, names=SYNSETS, marks=("occluded", "generated"))

@@ -54,9 +54,7 @@ def poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
 def enclosing(pose: Pose, *, ellipse: bool = False) -> tuple[float, float, float, float]:
     """Returns ymin, xmin, ymax, xmax of a turned rectangle or ellipse.
 
-    Args:
-        pose: x and y of its centre, half its width, half its height, degrees.
-        ellipse: whether it is one.
+    Its pose is x and y of the centre, half the width, half the height, and degrees.
 
     >>> enclosing((10.0, 20.0, 4.0, 2.0, 0.0))
     (18.0, 6.0, 22.0, 14.0)

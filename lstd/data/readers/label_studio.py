@@ -19,16 +19,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from lstd.base import documents
-from lstd.data.readers import keyframes, pictures, sniff, whole_numbers
+from lstd.data.readers import fields, keyframes, pictures, sniff
 from lstd.data.readers.keyframes import Key, Pose
-from lstd.data.readers.labelled_video import (
-    MOST_FRAMES,
-    BoxRow,
-    Classes,
-    LabelledVideo,
-    numbered_rows,
-    video_frames,
-)
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
 from lstd.data.readers.options import Options, WrongTree, chosen
 from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
@@ -55,24 +48,28 @@ def read(path: Path, options: Options) -> Source:
     """Returns the videos, one a task; labels not given are all names, sorted.
 
     Raises:
-        ValueError: no file or several, a field that is not as described, or no video is found.
+        ValueError: several files, a field that is not as described, or no video is found.
     """
     known = {file.stem: file for file in _files(path)}
     files = [known[stem] for stem in chosen(options.subset, known, where=str(path))]
     if len(files) != 1:
         told = ", ".join(file.name for file in files) or "none"
         raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}\n{TREE}")
-    tasks = documents.read_json(files[0], kind=list)
-    labelled = [task for task in tasks if not isinstance(task, dict) or _annotations(task)]
-    notes = [f"{len(tasks) - len(labelled)} tasks without an annotation are left out"]
-    notes, tasks = notes[len(labelled) == len(tasks) :], labelled
-    found = [[*_regions(task, f"{files[0]}, task {n}", notes)] for n, task in enumerate(tasks)]
-    names = sorted({region.label for regions in found for region in regions} - {""})
+    notes: list[str] = []
+    found = []
+    said = documents.read_json(files[0], kind=list)
+    for number, task in enumerate(said):
+        where = f"{files[0]}, task {number}"
+        annotations = _annotations(_object(task, where))
+        if annotations:
+            found.append((task, where, [*_regions(annotations, where, notes)]))
+    if len(found) < len(said):
+        notes.append(f"{len(said) - len(found)} tasks without an annotation are left out")
+    names = sorted({region.label for *_, regions in found for region in regions} - {""})
     classes = Classes(names, options.labels)
     videos = []
-    for number, (task, regions) in enumerate(zip(tasks, found, strict=True)):
-        where = f"{files[0]}, task {number}"
-        file = _file(task, files[0].parent, options, alone=len(tasks) == 1, where=where)
+    for task, where, regions in found:
+        file = _file(task, files[0].parent, options, alone=len(found) == 1, where=where)
         videos.append(_video(file, regions, classes, where, notes))
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
@@ -81,29 +78,28 @@ def _files(path: Path) -> list[Path]:
     return sniff.files(path, ".json", r'(?s)\s*\[(?=.*"sequence")(?=.*"framesCount")')
 
 
-def _regions(task: Any, where: str, notes: list[str]) -> Iterator[_Region]:
-    """Yields the regions of a task, as JSON or JSON-MIN says them."""
-    first, *others = _annotations(_object(task, where))
-    if others:
-        notes.append(f"{where} has {1 + len(others)} annotations; the first one is taken")
-    for entry in first:
-        entry = entry.get("value", entry) if isinstance(entry, dict) else entry
-        if isinstance(entry, dict) and isinstance(entry.get("sequence"), list):
-            names = entry.get("labels")
-            label = names[0] if isinstance(names, list) and names else ""
-            length, duration = (
-                whole_numbers.number(entry.get(name, 0), f"{where}: {name}")
-                for name in ("framesCount", "duration")
-            )
-            yield _Region(str(label), entry["sequence"], length, duration)
-
-
 def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
     """Returns the results of each annotation that was not cancelled; JSON-MIN has one."""
     if not isinstance(task.get("annotations"), list):
         return [[entry for field in task.values() if isinstance(field, list) for entry in field]]
     made = [one for one in task["annotations"] if isinstance(one, dict)]
     return [[*(one.get("result") or ())] for one in made if not one.get("was_cancelled")]
+
+
+def _regions(annotations: list[list[Any]], where: str, notes: list[str]) -> Iterator[_Region]:
+    """Yields the regions of a task, as JSON or JSON-MIN says them."""
+    if len(annotations) > 1:
+        notes.append(f"{where} has {len(annotations)} annotations; the first one is taken")
+    for entry in annotations[0]:
+        entry = entry.get("value", entry) if isinstance(entry, dict) else entry
+        if isinstance(entry, dict) and isinstance(entry.get("sequence"), list):
+            names = entry.get("labels")
+            label = names[0] if isinstance(names, list) and names else ""
+            length, duration = (
+                fields.number(entry.get(name, 0), f"{where}: {name}")
+                for name in ("framesCount", "duration")
+            )
+            yield _Region(str(label), entry["sequence"], length, duration)
 
 
 def _object(said: Any, where: str) -> Mapping[str, Any]:
@@ -121,11 +117,11 @@ def _file(
     names = [Path(pictures.clean(unquote(text))).name for text in said if isinstance(text, str)]
     names = [name for name in names if name.lower().endswith(pictures.VIDEO_SUFFIXES)]
     names += [re.sub(r"^[0-9a-f]{4,8}-", "", name) for name in names]
-    given = pictures.video_of(options.images, names[-1] if names else "", alone=alone)
+    wanted = names[-1] if names else "video"
+    given = pictures.film_of(options, wanted, alone=alone)
     place = Path(options.images or beside)
     found = given or next((place / name for name in names if (place / name).is_file()), None)
     if found is None:
-        wanted = names[-1] if names else "video"
         raise ValueError(f"{where}: there is no {wanted} in {place}; say where with --images")
     return found
 
@@ -152,42 +148,36 @@ def _video(
     last = round(min(length, told.length * scale)) if told else length
     if length - last > 1:
         notes.append(f"{where}: the first {last} of the {length} frames of {file} were labelled")
-
-    def rows() -> Iterator[tuple[int, BoxRow]]:
-        for number, region in enumerate(regions):
-            what = f"{where}, region {number}"
-            keys = [_key(entry, scale, info.fps, what) for entry in region.sequence]
-            for frame, pose in keyframes.poses(keys, range(last)):
-                sides = keyframes.enclosing(_centred(pose, info))
-                yield (
-                    frame,
-                    BoxRow(
-                        sides, track=number, row_name=f"region {number}", class_text=region.label
-                    ),
-                )
-
+    rows: dict[int, list[Box]] = {}
+    for number, region in enumerate(regions):
+        row_name = f"region {number}"
+        keys = [_key(key, scale, info.fps, f"{where}, {row_name}") for key in region.sequence]
+        for frame, pose in keyframes.poses(keys, range(last)):
+            sides = keyframes.enclosing(_centred(pose, info))
+            box = Box(sides, region.label, track=number, row_name=row_name)
+            rows.setdefault(frame, []).append(box)
     return LabelledVideo(
         name=file.name,
         where=where,
-        pictures=video_frames(file, numbers=range(last)),
-        boxes=numbered_rows(rows(), classes, range(last), where=where),
+        pictures=pictures.of_film(file, range(last)),
+        frames=tuple(Labels(rows.get(n, ()), f"{where}, frame {n}") for n in range(last)),
+        classes=classes,
         has_tracks=True,
-        in_pixels=True,
     )
 
 
 def _key(entry: Any, scale: float, fps: float, what: str) -> Key:
     entry = _object(entry, f"{what}: a keyframe")
     x, y, width, height, turned = (
-        whole_numbers.number(entry.get(name, 0 if name == "rotation" else None), f"{what}: {name}")
+        fields.number(entry.get(name, 0 if name == "rotation" else None), f"{what}: {name}")
         for name in ("x", "y", "width", "height", "rotation")
     )
     name = "frame" if "frame" in entry else "time"
-    place = whole_numbers.number(entry.get(name), f"{what}: {name}")
+    place = fields.number(entry.get(name), f"{what}: {name}")
     place = (place - 1) * scale if name == "frame" else place * fps
-    said = f"{what}: {name} is {entry.get(name)!r}"
-    whole = whole_numbers.whole((place + 0.5) // 1, what=said, most=MOST_FRAMES)
-    return Key(whole, (x, y, width, height, turned), stays=entry.get("enabled", True) is not False)
+    said = f"{what}: the place from 0 of {name} {entry.get(name)!r}"
+    frame = fields.frame((place + 0.5) // 1, said)
+    return Key(frame, (x, y, width, height, turned), stays=entry.get("enabled", True) is not False)
 
 
 def _centred(pose: Pose, info: video.VideoInfo) -> Pose:

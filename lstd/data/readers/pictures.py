@@ -1,22 +1,101 @@
-"""Finds the pictures of a data set on this disk: by the names in its labels, or in a video file."""
+"""The pictures of a data set on this disk: by the names in its labels, or in a video file."""
 
 from __future__ import annotations
 
+import dataclasses
 import glob
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lstd.base import natural
+from lstd.base import limits, natural
+from lstd.data import source_images
 from lstd.data.readers import frame_names
-from lstd.data.readers.labelled_video import VideoFrames, video_frames
-from lstd.media import numbered_frames
-from lstd.media.video import SUFFIXES as VIDEO_SUFFIXES
+from lstd.data.readers.options import Options
+from lstd.data.source_images import CorruptImage, MissingImage
+from lstd.data.sources import Image, ImageFile
+from lstd.media import numbered_frames, picture_file, video
 
+VIDEO_SUFFIXES = video.SUFFIXES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 _LOOKED_AT = 200
 _FROM_ZERO = re.compile(r"((^|/)frame_\d{6}|\.\w+#\d+)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The pictures of a video; made by `of`.
+
+    Attributes:
+        items: a path of an image, or path and number of a frame of a video file, which may be
+            beyond its end.
+        sizes: height and width in pixels of each video file.
+    """
+
+    items: tuple[str | tuple[str, int], ...]
+    sizes: Mapping[str, tuple[int, int]]
+
+    @property
+    def random_access(self) -> bool:
+        """Whether any picture is as cheap as the next one."""
+        return not self.sizes
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def read(self, start: int, stop: int) -> Iterator[Image]:
+        """Yields files, not opened, and decoded frames; None for one that a video does not have."""
+        wanted = self.items[start:stop]
+        for path, group in itertools.groupby(wanted, lambda item: isinstance(item, str) or item[0]):
+            if isinstance(path, str):
+                yield from _frames(path, [int(item[1]) for item in group])
+            else:
+                yield from (ImageFile(str(item)) for item in group)
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Returns height and width, of an image as its head says; 0, 0 if it cannot be read."""
+        item = self.items[number]
+        if isinstance(item, tuple):
+            return self.sizes[item[0]]
+        try:
+            return source_images.size_of(ImageFile(item), where=item)
+        except (MissingImage, CorruptImage):
+            return 0, 0
+
+    def turn_of(self, number: int) -> int:
+        """Returns how a readable one is turned when shown; see `picture_file.orientation`."""
+        item = self.items[number]
+        if isinstance(item, tuple):
+            return (1, 8, 3, 6)[numbered_frames.quarter_turns(item[0])]
+        with picture_file.opened(item, where=item) as picture:
+            return picture_file.orientation(picture)
+
+
+def _frames(path: str, numbers: Sequence[int]) -> Iterator[Image]:
+    """Yields frames of a video file, decoded in one go if their numbers rise."""
+    if any(after <= before for before, after in itertools.pairwise(numbers)):
+        for number in numbers:
+            yield from numbered_frames.read(path, number, number + 1)
+        return
+    wanted = {*numbers}
+    frames = numbered_frames.read(path, numbers[0], numbers[-1] + 1)
+    yield from (image for number, image in enumerate(frames, numbers[0]) if number in wanted)
+
+
+def of(items: Iterable[str | tuple[str, int]]) -> Pictures:
+    """Returns pictures; raises as `lstd.media.video.probe`."""
+    told = tuple(items)
+    films = {
+        item[0]: video.probe(item[0]) for item in dict.fromkeys(told) if isinstance(item, tuple)
+    }
+    return Pictures(told, {path: (film.height, film.width) for path, film in films.items()})
+
+
+def of_film(path: Path, numbers: Iterable[int]) -> Pictures:
+    """Returns frames of a video file; raises as `of`."""
+    return of((str(path), number) for number in numbers)
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -47,14 +126,12 @@ class Finder:
         self._root, self._dropped = root, dropped
         self._listed: dict[Path, dict[str, list[str]]] = {}
 
-    def told(self, name: str) -> tuple[str, ...]:
+    def told(self, name: str) -> list[str]:
         """Returns what to say where first folders of names, such as this one, are left out."""
-        if not self._dropped:
-            return ()
-        return (
+        return [
             f"names of images are read without their first folders, such as {name} as "
-            f"{self.shortened(name)} in {self._root}",
-        )
+            f"{self.shortened(name)} in {self._root}"
+        ] * bool(self._dropped)
 
     def shortened(self, name: str) -> str:
         """Returns the part of a name that is looked for."""
@@ -105,8 +182,6 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
                 continue
             if len({found.shortened(n) for n in names}) == len({clean(n) for n in names}):
                 return found
-    if not looked:
-        return Finder(places[0])
     told = ", ".join(str(place) for place in dict.fromkeys(places))
     raise ValueError(
         f"{where}: none of its images is found, such as {names[0]}; looked in {told}; say where "
@@ -114,32 +189,32 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
     )
 
 
-def video_of(images: str, name: str, *, alone: bool) -> Path | None:
-    """Returns the video file with the frames of a video; None where pictures are to be looked for.
+def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
+    """Returns the video file of `Options.images` that has the frames of a video, None without.
 
     Args:
-        images: what the caller says: empty, a folder, or a video file.
-        name: of the video; a folder may hold a video file of this name, or with a suffix more.
+        options: `images` may be the file, or a folder with one of the video's name.
+        name: of the video.
         alone: whether it is the only one of the data set.
 
     Raises:
         ValueError: one video file for several videos.
     """
-    place = Path(images)
-    if images and place.is_file():
+    place = Path(options.images)
+    if options.images and place.is_file():
         if not alone:
             raise ValueError(
-                f"{images}: this is one video, and the labels are of several; name a folder with a "
+                f"{place}: this is one video, and the labels are of several; name a folder with a "
                 f"video file for each, such as {name}.mp4, or one of them as the input"
             )
         return place
     name = clean(name).lstrip("/")
-    files = [place / name, *place.glob(f"{glob.escape(name)}.*")] if images else []
+    files = [place / name, *place.glob(f"{glob.escape(name)}.*")] if options.images else []
     found = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
     return found[0] if len(found) == 1 else None
 
 
-def frames_of(file: Path, names: Sequence[str], *, where: str) -> VideoFrames:
+def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
     """Returns the frames of a video file that names mean, in their order.
 
     The last number of a name is that of its frame. It counts from 0 where a name has 0 or all are
@@ -148,27 +223,79 @@ def frames_of(file: Path, names: Sequence[str], *, where: str) -> VideoFrames:
     Raises:
         ValueError: the names have other numbers than the video, or none.
     """
-    length = numbered_frames.count(str(file))
+    length = numbered_frames.count(str(film))
     said = frame_names.plain([clean(name) for name in names])
     found = [frame_names.number(name) for name in said]
     numbers = [number for number in found if number is not None]
     if len(set(numbers)) < len(names):
         if len(names) != length:
             raise ValueError(
-                f"{where}: {file} has {length} frames, the labels {len(names)}, and which is which "
+                f"{where}: {film} has {length} frames, the labels {len(names)}, and which is which "
                 f"cannot be told from names such as {names[0]}"
             )
-        return video_frames(file, numbers=range(length))
+        return of_film(film, range(length))
     low, high = min(numbers, default=0), max(numbers, default=0)
     from_zero = low == 0 or all(_FROM_ZERO.search(name) for name in said)
     if not from_zero and low != 1 and high != length:
         raise ValueError(
-            f"{where}: whether {names[numbers.index(low)]} counts the frames of {file} from 0 or "
+            f"{where}: whether {names[numbers.index(low)]} counts the frames of {film} from 0 or "
             "from 1 cannot be told; add labels, which may be empty, of its first frame"
         )
     first = 0 if from_zero else 1
     if high - first >= length:
         raise ValueError(
-            f"{where}: {names[numbers.index(high)]} is beyond the {length} frames of {file}"
+            f"{where}: {names[numbers.index(high)]} is beyond the {length} frames of {film}"
         )
-    return video_frames(file, numbers=[number - first for number in numbers])
+    return of_film(film, [number - first for number in numbers])
+
+
+def numbered(
+    film: Path | None,
+    folders: Iterable[Path],
+    *,
+    first: int | None,
+    length: int,
+    where: str,
+    notes: list[str],
+) -> Pictures:
+    """Returns the pictures of numbered frames, those that labels name and those behind.
+
+    Args:
+        film: a video file: only the frames that labels name.
+        folders: of images; the first one that holds any is taken.
+        first: the number of the first frame's image; None: 0 where there is such an image, else 1.
+        length: how many frames the labels name.
+        where: of the labels, for messages.
+        notes: gets what is left out.
+
+    Raises:
+        ValueError: no image, two of one number, or labels far behind the last one.
+    """
+    if film:
+        count = numbered_frames.count(str(film))
+        limits.check_missing(found=count, said=length, where=f"the last label of {where}")
+        if count > length:
+            notes.append(
+                f"the labels of {where} end at frame {length}; the {count - length} frames of "
+                f"{film} behind it are left out"
+            )
+        return of_film(film, range(length))
+    places = [*folders]
+    images = next(filter(None, map(in_folder, places)), [])
+    if not images:
+        told = " or ".join(dict.fromkeys(map(str, places)))
+        raise ValueError(
+            f"{where}: there are no images in {told}; say where with --images, a folder or the "
+            "video file"
+        )
+    files: dict[int, str] = {}
+    for image in images:
+        number = frame_names.number(image.stem)
+        if number is not None and files.setdefault(number, str(image)) != str(image):
+            raise ValueError(f"{image}: {files[number]} has the same number; a frame has one image")
+    start = (0 if 0 in files else 1) if first is None else first
+    last = max([start + length, *(number + 1 for number in files)])
+    said = last - start
+    limits.check_missing(found=len(files), said=said, where=f"a label or image of {where}")
+    missing = f"{images[0].parent}/(frame %d)"
+    return of(files.get(number, missing % number) for number in range(start, last))

@@ -18,21 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd.base import documents, limits, natural
-from lstd.data.readers import frame_names, pictures, sniff, whole_numbers
-from lstd.data.readers.labelled_video import (
-    MOST_FRAMES,
-    BoxRow,
-    Classes,
-    ImageFiles,
-    LabelledVideo,
-    Pictures,
-    numbered_rows,
-    video_frames,
-)
-from lstd.data.readers.options import Options, WrongTree
+from lstd.base import documents, natural
+from lstd.data.readers import fields, pictures, sniff
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
+from lstd.data.readers.options import Options
 from lstd.data.sources import Source
-from lstd.media import numbered_frames
 
 
 class TrackingSet(NamedTuple):
@@ -52,13 +42,59 @@ class TrackingSet(NamedTuple):
     name: str
     labels: str
     begins: str
-    boxes: Callable[[Path], Iterator[tuple[int, BoxRow]]]
+    boxes: Callable[[Path], Iterator[tuple[int, Box]]]
     images: str
     first: tuple[int, int]
     classes: str
     tree: str
 
-    def files(self, path: Path, subset: str = "") -> dict[Path, Path]:
+    def matches(self, path: Path) -> bool:
+        """Whether a folder holds label files of the set."""
+        looked_at = [*self._files(path)][:20]
+        return any(sniff.files(file, file.suffix, self.begins) for file in looked_at)
+
+    def read(self, path: Path, options: Options) -> Source:
+        """Returns the videos in the order of their names.
+
+        Raises:
+            ValueError: a label file that is not as described, or no image of a video.
+        """
+        files = self._files(path, options.subset)
+        classes = Classes(self.classes.split(), options.labels)
+        videos: list[LabelledVideo] = []
+        notes: list[str] = []
+        left_out = 0
+        for file, top in files.items():
+            rows: dict[int, list[Box]] = {}
+            for frame, box in self.boxes(file):
+                left_out += not box.label
+                if box.label:
+                    rows.setdefault(frame - self.first[0], []).append(box)
+            if min(rows, default=0) < 0:
+                low = min(rows) + self.first[0]
+                raise ValueError(f"{file}: frame {low} is before the first one, {self.first[0]}")
+            given = [Path(options.images)] if options.images else []
+            shown = pictures.numbered(
+                pictures.film_of(options, file.stem, alone=len(files) == 1),
+                [*(p / file.stem for p in given or sorted(top.glob(self.images))), *given],
+                first=self.first[1],
+                length=max(rows, default=-1) + 1,
+                where=str(file),
+                notes=notes,
+            )
+            frames = tuple(
+                Labels(rows.get(n, ()), f"{file}, frame {n + self.first[0]}")
+                for n in range(len(shown))
+            )
+            videos.append(
+                LabelledVideo(
+                    file.stem, str(file), shown, frames, classes, has_tracks=True, has_crowds=True
+                )
+            )
+        notes += [f"boxes that the set does not count are left out: {left_out}"] * bool(left_out)
+        return Source(self.name, str(path), classes.labels, tuple(videos), tuple(notes))
+
+    def _files(self, path: Path, subset: str = "") -> dict[Path, Path]:
         """Returns the label files, each with the folder that `labels` starts from."""
         for pattern in (self.labels, f"*/{self.labels}") if path.is_dir() else ():
             found = sorted(path.glob(pattern), key=lambda file: natural.key(str(file)))
@@ -70,134 +106,40 @@ class TrackingSet(NamedTuple):
                 }
         return {}
 
-    def matches(self, path: Path) -> bool:
-        """Whether a folder holds label files of the set."""
-        looked_at = [*self.files(path)][:20]
-        return any(sniff.files(file, file.suffix, self.begins) for file in looked_at)
-
-    def read(self, path: Path, options: Options) -> Source:
-        """Returns the videos in the order of their names.
-
-        Raises:
-            ValueError: no label file, one that is not as described, or no image of a video.
-        """
-        files = self.files(path, options.subset)
-        if not files:
-            what = f" with {options.subset!r} in its path" * bool(options.subset)
-            raise WrongTree(f"{path}: there is no {self.labels}{what}; expected\n{self.tree}")
-        classes = Classes(self.classes.split(), options.labels)
-        videos, left_out = [], 0
-        notes: list[str] = []
-        for file, top in files.items():
-            rows = [*self.boxes(file)]
-            kept = [(frame, row) for frame, row in rows if row.class_text]
-            left_out += len(rows) - len(kept)
-            low = min((frame for frame, _ in kept), default=self.first[0])
-            if low < self.first[0]:
-                raise ValueError(f"{file}: frame {low} is before the first one, {self.first[0]}")
-            length = max((frame + 1 for frame, _ in kept), default=low) - self.first[0]
-            film = pictures.video_of(options.images, file.stem, alone=len(files) == 1)
-            if film is None:
-                shown = self._images(file, top, length, options.images)
-            else:
-                shown = _frames(film, file, length, notes)
-            frames = range(self.first[0], MOST_FRAMES)
-            videos.append(
-                LabelledVideo(
-                    name=file.stem,
-                    where=str(file),
-                    pictures=shown,
-                    boxes=numbered_rows(kept, classes, frames, where=str(file)),
-                    has_tracks=True,
-                    has_crowds=True,
-                    in_pixels=True,
-                )
-            )
-        notes += [f"boxes that the set does not count are left out: {left_out}"] * bool(left_out)
-        return Source(self.name, str(path), classes.labels, tuple(videos), tuple(notes))
-
-    def _images(self, file: Path, top: Path, length: int, given: str) -> Pictures:
-        """Returns the images of a video by their numbers, so many at least."""
-        above = [Path(given)] if given else sorted(top.glob(self.images))
-        folders = [folder / file.stem for folder in above] + [Path(given)] * bool(given)
-        images = next(filter(None, map(pictures.in_folder, folders)), [])
-        if not images:
-            place = given or f"{top}/{self.images}"
-            raise ValueError(
-                f"{file}: there are no images in {place}/{file.stem}; say where with --images"
-            )
-        said = [(frame_names.number(image.stem), image) for image in images]
-        numbers = {n - self.first[1]: str(image) for n, image in said if n is not None}
-        count = max([length, *(number + 1 for number in numbers)])
-        limits.check_missing(found=len(images), said=count, where=f"a label or image of {file}")
-        missing = f"{images[0].parent}/(frame %d)"
-        return ImageFiles(
-            tuple(numbers.get(n, missing % (n + self.first[0])) for n in range(count))
-        )
-
-
-def _frames(film: Path, file: Path, length: int, notes: list[str]) -> Pictures:
-    """Returns so many frames of a video file."""
-    found = numbered_frames.count(str(film))
-    limits.check_missing(found=found, said=length, where=f"the last label of {file}")
-    if found > length:
-        notes.append(
-            f"the labels of {file} end at frame {length}; the {found - length} frames of {film} "
-            "behind it are left out"
-        )
-    return video_frames(film, numbers=range(length))
-
 
 def _row(
     where: str, place: str, name: str, *numbers: Any, size: bool = False, crowd: bool = False
-) -> tuple[int, BoxRow]:
+) -> tuple[int, Box]:
     """Returns frame and box of the numbers frame, track, left, top, and right, bottom or size."""
-    names = (
-        "frame",
-        "track",
-        "left",
-        "top",
-        *(("width", "height") if size else ("right", "bottom")),
+    frame, track, *sides = numbers
+    names = ("left", "top", *(("width", "height") if size else ("right", "bottom")))
+    what = f"{where}, {place}"
+    left, top, right, bottom = (
+        fields.number(said, f"{what}: {name}") for name, said in zip(names, sides, strict=True)
     )
-    said = [f"{where}, {place}: {name}" for name in names]
-    frame, track, left, top, right, bottom = map(whole_numbers.number, numbers, said)
     if size:
         right, bottom = left + right, top + bottom
-    return (
-        whole_numbers.whole(frame, what=f"{said[0]} is {numbers[0]}", most=MOST_FRAMES),
-        BoxRow(
-            sides=(top, left, bottom, right),
-            track=whole_numbers.track_id(track, what=f"{said[1]} is {numbers[1]}"),
-            crowd=crowd,
-            row_name=place,
-            class_text=name,
-        ),
+    return fields.frame(frame, f"{what}: frame"), Box(
+        (top, left, bottom, right), name, fields.track_id(track, f"{what}: track"), crowd, place
     )
 
 
-def _lines(file: Path, separator: str | None, columns: int) -> Iterator[tuple[str, list[str]]]:
-    for number, line in enumerate(documents.read_text(file).splitlines(), start=1):
-        fields = [field.strip() for field in line.split(separator)]
-        if len(fields) >= columns:
-            yield f"line {number}", fields
-        elif line.strip():
-            raise ValueError(f"{file}, line {number}: {len(fields)} columns, expected {columns}")
-
-
-def _visdrone(file: Path) -> Iterator[tuple[int, BoxRow]]:
+def _visdrone(file: Path) -> Iterator[tuple[int, Box]]:
     names = {str(number): name for number, name in enumerate(_VISDRONE.split(), start=1)}
-    for place, fields in _lines(file, ",", 8):
-        name = "" if fields[6] == "0" else names.get(fields[7], "")
-        yield _row(str(file), place, name, *fields[:6], size=True)
+    columns = "frame, target, left, top, width, height, score, category"
+    for place, line in fields.lines(file, ",", columns):
+        name = "" if line[6] == "0" else names.get(line[7], "")
+        yield _row(str(file), place, name, *line[:6], size=True)
 
 
-def _kitti(file: Path) -> Iterator[tuple[int, BoxRow]]:
-    for place, (frame, track, name, _, _, _, *sides) in _lines(file, None, 10):
+def _kitti(file: Path) -> Iterator[tuple[int, Box]]:
+    columns = "frame, track, type, truncated, occluded, alpha, left, top, right, bottom"
+    for place, (frame, track, name, _, _, _, *sides) in fields.lines(file, None, columns):
         name = "" if name == "DontCare" else name
         yield _row(str(file), place, name, frame, track, *sides[:4])
 
 
-def _detrac(file: Path) -> Iterator[tuple[int, BoxRow]]:
+def _detrac(file: Path) -> Iterator[tuple[int, Box]]:
     root = documents.read_xml(file)
     regions = [
         ("ignored_region", "", box, "1", "-1") for box in root.iterfind("ignored_region/box")
@@ -215,7 +157,7 @@ def _detrac(file: Path) -> Iterator[tuple[int, BoxRow]]:
         yield _row(str(file), place, name, frame, track, *sides, size=True)
 
 
-def _bdd(file: Path) -> Iterator[tuple[int, BoxRow]]:
+def _bdd(file: Path) -> Iterator[tuple[int, Box]]:
     tracks: dict[str, int] = {}
     content = documents.read_json(file)
     try:

@@ -16,9 +16,10 @@ from types import MappingProxyType
 from xml.etree import ElementTree
 
 from lstd.base import documents, natural
-from lstd.data.readers import image_sets, sniff, whole_numbers
-from lstd.data.readers.labelled_video import BoxRow, Classes
-from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
+from lstd.data.readers import fields, image_sets, sniff
+from lstd.data.readers.image_sets import Shot
+from lstd.data.readers.labelled_video import Box, Classes, Labels
+from lstd.data.readers.options import Options, all_taken, chosen
 from lstd.data.sources import Source
 
 NAME = "voc"
@@ -41,8 +42,6 @@ def read(path: Path, options: Options) -> Source:
         ValueError: no such subset, a file that is not as described, or no picture is found.
     """
     folders = {folder: folder.relative_to(path).parts for folder in _folders(path)}
-    if not folders:
-        raise WrongTree(f"{path}: there is no Pascal VOC XML; expected\n{TREE}")
     lists = {file.stem: file for file in sorted(path.glob("ImageSets/Main/*.txt"))}
     known = sorted({level for levels in folders.values() for level in levels} | {*lists})
     wanted = {*chosen(options.subset, known, where=str(path))}
@@ -51,30 +50,29 @@ def read(path: Path, options: Options) -> Source:
         for name in wanted.intersection(lists)
         for line in documents.read_text(lists[name]).splitlines()
     }
-    images = [
-        _image(file, levels, path)
+    shots = [
+        _shot(file, levels, path, options)
         for folder, levels in folders.items()
         for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name))
         if not options.subset or wanted.intersection(levels) or file.stem in listed
     ]
-    if not images:
-        raise ValueError(f"{path}: no XML file is in the subset {options.subset!r}")
-    used = {row.class_text for image in images for row in image.rows} - {""}
-    classes = Classes(_names(path, used), options.labels)
-    videos, notes = image_sets.videos(images, classes, options, in_pixels=False)
-    parts = [] if options.subset else sorted({image.part for image in images if image.part})
-    notes = [*all_taken(parts), *notes]
+    boxes = (box for shot in shots if isinstance(shot.labels, Labels) for box in shot.labels.boxes)
+    classes = Classes(_names(path, {box.label for box in boxes} - {""}), options.labels)
+    groups = image_sets.grouped(shots, options, where=str(path))
+    parts = [] if options.subset else sorted({shot.part for shot in shots if shot.part})
+    notes = [*all_taken(parts), *image_sets.notes(groups, options)]
+    videos = image_sets.videos(shots, groups, classes, options, where=str(path), notes=notes)
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 
-def rows(
+def labels_of(
     root: ElementTree.Element,
-    path: str,
+    path: str | Path,
     *,
     names: Mapping[str, str] = MappingProxyType({}),
     marks: Sequence[str] = ("occluded", "truncated", "difficult"),
-) -> Iterator[BoxRow]:
-    """Yields the objects of an image; sides are relative.
+) -> Labels:
+    """Returns the boxes of an image in pixels.
 
     Args:
         root: `<annotation>`.
@@ -85,54 +83,51 @@ def rows(
     Raises:
         ValueError: a number is missing; the message names the element.
     """
-    height, width = size_of(root, path)
+    height, width = (_number(root, f"size/{side}", path) for side in ("height", "width"))
+    if not (0 < height < math.inf and 0 < width < math.inf):
+        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
     # In "The VOC2007 Database" and its like pixels count from 1, and the last one belongs to the
     # box. ImageNet, labelImg, CVAT, Datumaro and Roboflow write sides as they are, from 0.
     first = root.findtext("source/database", "").strip().startswith("The VOC")
+    boxes = []
     for number, item in enumerate(root.findall("object")):
         xmin, ymin, xmax, ymax = (
             _number(item, f"bndbox/{side}", path) for side in ("xmin", "ymin", "xmax", "ymax")
         )
         attribute = "attributes/attribute[name='track_id']/value"  # of CVAT and Datumaro
         track = item.findtext("trackid", item.findtext(attribute, "-1"))
-        what = f"{path}: <trackid> is {track}"
         name = item.findtext("name", "").strip()
-        yield BoxRow(
-            sides=((ymin - first) / height, (xmin - first) / width, ymax / height, xmax / width),
-            track=whole_numbers.track_id(whole_numbers.number(track, what), what=what),
-            row_name=f"object {number}",
-            class_text=names.get(name, name),
-            attributes=tuple((m, float(item.findtext(m, "0").strip() == "1")) for m in marks),
+        boxes.append(
+            Box(
+                (ymin - first, xmin - first, ymax, xmax),
+                names.get(name, name),
+                track=fields.track_id(track, f"{path}: <trackid>"),
+                row_name=f"object {number}",
+                attributes=tuple((m, float(item.findtext(m, "0").strip() == "1")) for m in marks),
+            )
         )
+    return Labels(boxes, str(path), (height, width))
 
 
-def size_of(root: ElementTree.Element, path: str) -> tuple[float, float]:
-    """Returns height and width of the picture; raises as `rows` does."""
-    height, width = (_number(root, f"size/{side}", path) for side in ("height", "width"))
-    if not (0 < height < math.inf and 0 < width < math.inf):
-        raise ValueError(f"{path}: the size is {width:g} x {height:g} pixels, expected above 0")
-    return height, width
-
-
-def _number(element: ElementTree.Element, name: str, path: str) -> float:
+def _number(element: ElementTree.Element, name: str, path: str | Path) -> float:
     found = element.findtext(name)
     if found is None:
         raise ValueError(f"{path}: there is no <{name.replace('/', '><')}> in <{element.tag}>")
-    return whole_numbers.number(found, f"{path}: <{name}>")
+    return fields.number(found, f"{path}: <{name}>")
 
 
-def _image(file: Path, levels: Sequence[str], path: Path) -> image_sets.LabelledImage:
+def _shot(file: Path, levels: Sequence[str], path: Path, options: Options) -> Shot:
     root = documents.read_xml(file)
     name = Path(root.findtext("filename", "").strip().replace("\\", "/")).name
     kept = [n for n in levels if n not in _SUBSETS and n.lower() not in ("annotations", "labels")]
     tops = [top for top in (file.parent, *file.parent.parents) if top.is_relative_to(path)]
-    return image_sets.LabelledImage(
-        name="/".join([*kept, name or f"{file.stem}.jpg"]),
-        rows=[*rows(root, str(file))],
-        where=str(file),
-        places=(file.parent, *(top / n for top in tops for n in ("JPEGImages", "images"))),
-        part=next((level for level in levels if level in _SUBSETS), ""),
-        size=size_of(root, str(file)),
+    usual = (file.parent, *(top / n for top in tops for n in ("JPEGImages", "images")))
+    return Shot(
+        "/".join([*kept, name or f"{file.stem}.jpg"]),
+        labels_of(root, file),
+        image_sets.places(options, usual),
+        str(file),
+        next((level for level in levels if level in _SUBSETS), ""),
     )
 
 

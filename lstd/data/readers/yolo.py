@@ -1,5 +1,9 @@
 """Reads YOLO labels: class names, images, and a text file of boxes for each image.
 
+With `data.yaml`, as Ultralytics and Roboflow write it; or without, as labelImg, Label Studio and
+CVAT do: `classes.txt` (also in `labels/`) or `obj.names` with the class names, a line each, and
+images anywhere below; `obj_train_data/`, `images/train/` and so on are its subsets.
+
 `yolo_rows` says what a line is. An image without a text file, or with an empty one, shows nothing.
 Images of a folder whose names differ in their last number only (`street_0001.jpg`,
 `street_0002.jpg`) are a video, named by the folder and what stands before the number; with
@@ -14,19 +18,60 @@ Source: https://docs.ultralytics.com/datasets/detect/.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lstd.data.readers import image_sets, pictures, yolo_rows, yolo_tree
-from lstd.data.readers.labelled_video import Classes, ImageFiles, LabelledVideo, Pictures
-from lstd.data.readers.options import Options, all_taken
+from lstd.base import documents, label_map, natural
+from lstd.data.readers import image_sets, pictures, yolo_rows
+from lstd.data.readers.image_sets import Shot
+from lstd.data.readers.labelled_video import Classes
+from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import Source
 
 NAME = "yolo"
-TREE = yolo_tree.TREE
+TREE = """\
+data.yaml with names, and train and val such as images/train
+images/train/street/0001.jpg ..., or none, and --images FOLDER or --images VIDEO
+labels/train/street/0001.txt ..., the same folders; or each text file beside its image
+without data.yaml: classes.txt or obj.names, one class a line; or --format yolo --label_map FILE"""
 
-matches = yolo_tree.matches
+_SUBSETS = ("train", "val", "test", "valid", "validation", "training", "testing")
+_NO_LABELS = re.compile(r"(classes|notes|readme.*|train|valid?|test|validation)\.txt$", re.I)
+
+
+class _Tree(NamedTuple):
+    """What a data set says about itself.
+
+    Attributes:
+        file: what says so; paths in messages start from it.
+        root: folder that paths start from.
+        names: number -> name of each class; numbers may have gaps.
+        entries: subset -> folders of images, or text files that list them.
+        start: folder that the entries may start from, beside the root.
+        points: how many values follow the box of a pose, of `kpt_shape`; 0 where it is not said,
+            None without `data.yaml`.
+    """
+
+    file: Path
+    root: Path
+    names: Mapping[int, str]
+    entries: dict[str, list[str]]
+    start: str = ""
+    points: int | None = None
+
+
+def matches(path: Path) -> bool:
+    """Whether this is a `data.yaml`, a folder with one, or one with names and labelled images."""
+    if _descriptions(path):
+        return True
+    if not path.is_dir() or _names_file(path) is None:
+        return False
+    if any(_label_file(image).exists() for image in _walk(path, pictures.SUFFIXES)):
+        return True
+    folders = [*path.glob("labels"), *path.glob("obj_*_data")]
+    return any(True for folder in folders for _ in _texts(folder))
 
 
 def read(path: Path, options: Options) -> Source:
@@ -36,61 +81,232 @@ def read(path: Path, options: Options) -> Source:
         ValueError: several `data.yaml`, no class names, no such subset, or a folder that is not
             there.
     """
-    tree = yolo_tree.find(path, options)
-    classes = Classes(list(tree.names.values()), options.labels)
-    entries = [(part, entry) for part, told in tree.entries.items() for entry in told]
-    shots: list[_Shot] = []
+    notes: list[str] = []
+    tree = _tree(path, options, notes)
+    shots: list[Shot] = []
     taken: set[Path] = set()
+    titles = {}
     num_named = 0
-    for number, (_, entry) in enumerate(entries):
-        base, files = (yolo_tree.labels if options.images else yolo_tree.images)(tree, entry)
-        new = [file for file in dict.fromkeys(files) if file not in taken]
+    entries = [entry for told in tree.entries.values() for entry in told]
+    for part, entry in enumerate(entries):
+        base, files = (_labels if options.images else _images)(tree, entry)
+        titles[str(part)] = base.name
         num_named += len(files)
-        taken.update(new)
-        for file in new:
-            label = file if options.images else yolo_tree.label_file(file)
-            shots.append(_Shot(_name_in(base, file), str(number), base.name, str(file), str(label)))
-    points = yolo_rows.point_values(tree.point_values, [shot.label for shot in shots])
-    boxes = yolo_rows.Boxes((), dict(tree.names), classes, points)
-    _check_images(shots, tree, [entry for _, entry in entries], options)
-    groups = image_sets.grouped(
-        [shot.name for shot in shots],
+        for file in dict.fromkeys(files):
+            if file not in taken:
+                name = file.relative_to(base) if file.is_relative_to(base) else file
+                label = file if options.images else _label_file(file)
+                places = image_sets.places(options, [base])
+                own = name.as_posix().removesuffix(".txt") if options.images else name.as_posix()
+                shots.append(Shot(own, str(label), places, str(file.parent), str(part)))
+                taken.add(file)
+    labels = [str(shot.labels) for shot in shots]
+    _check_images(tree, entries, taken, options)
+    reader = yolo_rows.Reader(dict(tree.names), yolo_rows.points_of(tree.points, labels))
+    classes = Classes(tree.names.values(), options.labels)
+    groups = image_sets.grouped(shots, options, where=str(path), titles=titles)
+    notes += image_sets.notes(groups, options)
+    if num_named > len(taken):
+        notes.append(
+            f"{num_named - len(taken)} images are named more than once by "
+            f"{', '.join(tree.entries)}; each is taken once, and what is trained on must not be "
+            "what is measured on"
+        )
+    if labels and not any(Path(label).exists() for label in labels):
+        notes.append(
+            f"none of the {len(labels)} images has a text file with boxes; looked for {labels[0]} "
+            "and so on, and beside the images"
+        )
+    notes += all_taken(part for part in tree.entries if part)
+    videos = image_sets.videos(
+        shots,
+        groups,
+        classes,
         options,
         where=str(path),
-        parts=[shot.part for shot in shots],
-        titles={shot.part: shot.title for shot in shots},
+        notes=notes,
+        in_pixels=False,
+        read_labels=reader,
     )
-    videos = [
-        _video(name, [shots[place] for place in places], boxes, options, alone=len(groups) == 1)
-        for name, places, _ in groups
-    ]
-    notes = [
-        *tree.notes,
-        *_apart(videos, options),
-        *_repeated(num_named - len(taken), tree.entries),
-        *_unlabelled([shot.label for shot in shots]),
-        *all_taken(part for part in tree.entries if part),
-    ]
+    videos = [dataclasses.replace(one, has_tracks=reader.has_tracks(one.frames)) for one in videos]
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 
-class _Shot(NamedTuple):
-    """An image: its name in the tree, its subset, that one's title, its file, and its boxes'."""
+def _tree(path: Path, options: Options, notes: list[str]) -> _Tree:
+    """Returns what a data set says about itself."""
+    found = _descriptions(path)
+    if len(found) > 1:
+        told = ", ".join(file.name for file in found)
+        raise WrongTree(f"{path}: expected one data.yaml with names, found {told}\n{TREE}")
+    if found:
+        return _described(found[0], options.subset, notes)
+    file = _names_file(path)
+    names = list(options.labels) if file is None else label_map.lines(documents.read_text(file))
+    if not names or not path.is_dir():
+        what = "neither data.yaml nor classes.txt" if file is None else f"no name in {file.name}"
+        raise WrongTree(f"{path}: {what}; expected\n{TREE}")
+    entries = {"": ["images" if (path / "images").is_dir() else "."]}
+    if options.subset:
+        # The best come last. `obj_train_data` is CVAT's way to write train.
+        places = [*path.glob("*/"), *path.glob("labels/*/"), *path.glob("images/*/")]
+        folders = {
+            re.sub(r"^obj_(.+)_data$", r"\1", place.name, flags=re.IGNORECASE): place
+            for place in places
+            if place.name not in ("images", "labels")
+        }
+        parts = chosen(options.subset, folders, where=str(path))
+        entries = {part: [str(folders[part].relative_to(path))] for part in parts}
+    return _Tree(file or path / "classes.txt", path, dict(enumerate(names)), entries)
 
-    name: str
-    part: str
-    title: str
-    file: str
-    label: str
+
+def _descriptions(path: Path) -> list[Path]:
+    files = [path] if path.is_file() else sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    return [file for file in files if file.suffix.lower() in (".yaml", ".yml") and _is_data(file)]
 
 
-def _check_images(
-    shots: Sequence[_Shot], tree: yolo_tree.Tree, entries: Sequence[str], options: Options
-) -> None:
+def _is_data(path: Path) -> bool:
+    try:
+        content = _load(path)
+    except ValueError:
+        return path.stem == "data"  # by its name it should be, and the reader says what is wrong
+    return isinstance(content, dict) and "names" in content and bool(_subsets(content, path))
+
+
+def _load(path: Path) -> Any:
+    return documents.from_yaml(documents.read_text(path), source=str(path))
+
+
+def _names_file(folder: Path) -> Path | None:
+    told = (folder / "classes.txt", *sorted(folder.glob("*.names")), folder / "labels/classes.txt")
+    return next((file for file in told if file.is_file()), None)
+
+
+def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
+    """Returns the entries of each subset: known by their name, or because their path is there."""
+    root = file.parent / str(content.get("path") or "")
+    found = {}
+    for name, said in content.items():
+        known = str(name).lower() in _SUBSETS
+        told = [str(one) for one in (said if isinstance(said, list) else [said]) if one]
+        if name in ("names", "path") or not told or isinstance(said, dict | bool):
+            continue
+        is_path = isinstance(said, str | list)  # not nc: 3, though there is a folder 3
+        if known or (is_path and all((root / one).exists() for one in told)):
+            found[str(name)] = told
+    return found
+
+
+def _described(file: Path, subset: str, notes: list[str]) -> _Tree:
+    """Returns what a `data.yaml` says, of a subset or of all."""
+    content = _load(file)
+    names = content["names"]
+    names = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(names, dict) or not all(
+        str(key).isdecimal() and isinstance(name, str) for key, name in names.items()
+    ):
+        raise ValueError(
+            f"{file}: names is {content['names']!r}, expected a list, or numbers with names"
+        )
+    shape = content.get("kpt_shape")
+    if shape is not None and not (
+        isinstance(shape, list)
+        and [type(n) for n in shape] == [int, int]
+        and shape[0] >= 1
+        and shape[1] in (2, 3)
+    ):
+        raise ValueError(f"{file}: kpt_shape is {shape!r}, expected [number of points, 2 or 3]")
+    told = _subsets(content, file)
+    entries = {one: told[one] for one in chosen(subset, told, where=str(file))}
+    tree = _Tree(
+        file,
+        file.parent,
+        {int(key): names[key] for key in sorted(names, key=int)},
+        entries,
+        str(content.get("path") or ""),
+        shape[0] * shape[1] if shape else 0,
+    )
+    if not subset and len(entries) > 1:
+        for one in [one for one in entries if not one.lower().startswith("train")]:
+            try:
+                for entry in entries[one]:
+                    _place(tree, entry)
+            except WrongTree:
+                lost = ", ".join(entries.pop(one))
+                notes.append(f"{one} of {file.name} is {lost}, which is not there")
+    return tree
+
+
+def _place(tree: _Tree, entry: str) -> Path:
+    """Returns the folder, or the list of images, that an entry means.
+
+    Tools write paths from elsewhere, and of other machines.
+    """
+    said = pictures.clean(entry)
+    parts = [part for part in said.split("/") if part not in ("", ".", "..")]
+    least = 1 if said.endswith(".txt") else 2  # of /data/train/images not images alone
+    places = [tree.root / tree.start / said, tree.root / said]
+    places += [
+        tree.root.joinpath(*parts[first:]) for first in range(max(1, len(parts) - least + 1))
+    ]
+    for place in places:
+        is_disk = place.resolve() == place.resolve().parent  # all of it would be walked through
+        if not is_disk and (place.exists() or _beside_images(place).is_dir()):
+            return place
+    looked = ", ".join(str(place) for place in dict.fromkeys(places))
+    raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
+
+
+def _beside_images(place: Path) -> Path:
+    return Path(*("labels" if part == "images" else part for part in place.parts))
+
+
+def _images(tree: _Tree, entry: str) -> tuple[Path, list[Path]]:
+    """Returns the folder of an entry, and its images in natural order."""
+    place = _place(tree, entry)
+    if place.is_file():
+        told = documents.read_text(place).split("\n")
+        lines = [line.strip() for line in told if line.strip()]
+        try:
+            found = pictures.finder(lines, [place.parent, tree.root], where=str(place))
+        except ValueError:
+            found = pictures.Finder(tree.root)
+        return tree.root, [found(line) for line in lines]
+    return place, sorted(_walk(place, pictures.SUFFIXES), key=lambda file: natural.key(str(file)))
+
+
+def _labels(tree: _Tree, entry: str) -> tuple[Path, list[Path]]:
+    """Returns the folder of an entry, and its text files in natural order; no image is needed."""
+    place = _place(tree, entry)
+    if place.is_file():
+        base, named = _images(tree, entry)
+        return base, [_label_file(image) for image in named]
+    apart = _beside_images(place)
+    if place == tree.root and (place / "labels").is_dir():
+        apart = place / "labels"
+    place = apart if apart.is_dir() else place
+    return place, sorted(_texts(place), key=lambda file: natural.key(str(file)))
+
+
+def _label_file(image: Path) -> Path:
+    """Returns the text file of an image: below `labels` where the image is below `images`.
+
+    Where that is not there, but one beside the image is, it is that.
+    """
+    beside = image.with_suffix(".txt")
+    parts = list(beside.parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            apart = Path(*parts)
+            return beside if not apart.exists() and beside.exists() else apart
+    return beside
+
+
+def _check_images(tree: _Tree, entries: Sequence[str], images: set[Path], options: Options) -> None:
     """Raises where there are text files and no images at all."""
-    if options.images or any(Path(shot.file).exists() for shot in shots):
+    if options.images or any(image.exists() for image in images):
         return
-    texts = (file for entry in entries for file in yolo_tree.labels(tree, entry)[1])
+    texts = (file for entry in entries for file in _labels(tree, entry)[1])
     text = next((file for file in texts if file.exists()), None)
     if text is not None:
         raise ValueError(
@@ -99,65 +315,11 @@ def _check_images(
         )
 
 
-def _name_in(base: Path, file: Path) -> str:
-    name = file.relative_to(base) if file.is_relative_to(base) else file
-    return name.as_posix()
+def _texts(folder: Path) -> Iterator[Path]:
+    return (file for file in _walk(folder, (".txt",)) if not _NO_LABELS.match(file.name))
 
 
-def _repeated(count: int, subsets: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Returns what to say where a part of the images would be met twice."""
-    if not count:
-        return ()
-    return (
-        f"{count} images are named more than once by {', '.join(subsets)}; each is taken once, and "
-        "what is trained on must not be what is measured on",
-    )
-
-
-def _unlabelled(labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns what to say where no image has a text file."""
-    if any(Path(path).exists() for path in labels) or not labels:
-        return ()
-    return (
-        f"none of the {len(labels)} images has a text file with boxes; looked for {labels[0]} and "
-        "so on, and beside the images",
-    )
-
-
-def _apart(videos: Sequence[LabelledVideo], options: Options) -> tuple[str, ...]:
-    """Returns what to say where no two images were found to be of one video."""
-    if len(videos) < 2 or options.stills or any(video.num_frames > 1 for video in videos):
-        return ()
-    return (
-        "every image is a video of its own: no two names of a folder differ in their last number "
-        "only; if a folder of images is a video, say so with folders",
-    )
-
-
-def _video(
-    name: str,
-    shots: Sequence[_Shot],
-    boxes: yolo_rows.Boxes,
-    options: Options,
-    *,
-    alone: bool,
-) -> LabelledVideo:
-    labels = tuple(shot.label for shot in shots)
-    boxes = dataclasses.replace(boxes, paths=labels)
-    files = pictures.video_of(options.images, name, alone=alone)
-    shown: Pictures
-    if files is not None:
-        shown = pictures.frames_of(files, [shot.name for shot in shots], where=labels[0])
-    elif options.images:
-        stems = [shot.name.removesuffix(".txt") for shot in shots]
-        found = pictures.finder(stems, [Path(options.images)], where=labels[0])
-        shown = ImageFiles(tuple(str(found(stem)) for stem in stems))
-    else:
-        shown = ImageFiles(tuple(shot.file for shot in shots))
-    return LabelledVideo(
-        name=name,
-        where=str(Path(shots[0].file).parent),
-        pictures=shown,
-        boxes=boxes,
-        has_tracks=boxes.has_tracks,
-    )
+def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.suffix.lower() in suffixes and not file.name.startswith("."):
+            yield file

@@ -14,75 +14,62 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lstd.base import documents
-from lstd.data.readers import whole_numbers
-from lstd.data.readers.labelled_video import BoxRow, Classes, RawBoxes, collect
-from lstd.data.sources import UNKNOWN_CLASS
+from lstd.base import documents, limits
+from lstd.data.readers import fields
+from lstd.data.readers.labelled_video import Box, Labels
 
 _LOOKED_AT = 200
 _MANY = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
-class Boxes:
-    """Boxes by frame, each frame in a text file.
+class Reader:
+    """Reads the labels of an image from its text file; one that is not there shows nothing.
 
     Attributes:
-        paths: of the text files; one that is not there shows nothing.
         names: number -> name of each class.
-        classes: the numbers of the names.
-        point_values: see `point_values`.
+        points: how many values stand behind the box of a pose, see `points_of`.
     """
 
-    paths: tuple[str, ...]
     names: Mapping[int, str]
-    classes: Classes
-    point_values: int | None = 0
+    points: int | None = 0
 
-    @functools.cached_property
-    def has_tracks(self) -> bool:
-        """Whether any line has a track id."""
-        return any(self._has_track(line) for line in _sample(self.paths))
+    def __call__(self, path: str) -> Labels:
+        """Returns what the file says."""
+        lines = enumerate(_lines(path), start=1)
+        return Labels(
+            [self._box(line.split(), f"{path}, line {n}", n) for n, line in lines if line.strip()],
+            path,
+        )
+
+    def has_tracks(self, paths: Sequence[str]) -> bool:
+        """Whether any line of some of these files ends in a track id."""
+        return any(map(self._has_track, _sample(paths)))
 
     def _has_track(self, line: Sequence[str]) -> bool:
-        return len(line) in (6, 6 + (self.point_values or 0))
+        return len(line) in (6, 6 + (self.points or 0))
 
-    def __getitem__(self, number: int) -> RawBoxes:
-        path = self.paths[number]
-        rows = [
-            self._row(line.split(), f"line {n}", f"{path}, line {n}")
-            for n, line in enumerate(_lines(path), start=1)
-            if line.strip()
-        ]
-        return collect(rows, where=path)
-
-    def _row(self, fields: Sequence[str], row_name: str, where: str) -> BoxRow:
+    def _box(self, said: Sequence[str], where: str, line: int) -> Box:
         try:
-            values = [float(field) for field in fields]
+            values = [float(field) for field in said]
         except ValueError:
-            raise ValueError(f"{where}: {' '.join(fields)!r} is not made of numbers") from None
-        sides = _sides(values, self.point_values, where=where)
-        number = whole_numbers.whole(values[0], what=f"{where}: class is {fields[0]}", least=None)
-        track = -1
-        if self._has_track(fields):
-            what = f"{where}: the last value, a track id and no score, is {fields[-1]}"
-            track = whole_numbers.track_id(values[-1], what=what)
-        name = self.names.get(number)
-        return BoxRow(
-            sides=sides,
-            class_index=UNKNOWN_CLASS if name is None else self.classes[name],
-            track=track,
-            row_name=row_name,
-            class_text=fields[0] if name is None else name,
+            raise ValueError(f"{where}: {' '.join(said)!r} is not made of numbers") from None
+        sides = _sides(values, self.points, where=where)
+        number = fields.whole(said[0], f"{where}: class", least=-limits.WHOLE)
+        what = f"{where}: the last value, a track id and no score,"
+        return Box(
+            sides,
+            self.names.get(number, f"class {number}"),
+            track=fields.track_id(said[-1], what) if self._has_track(said) else -1,
+            row_name=f"line {line}",
         )
 
 
-def point_values(said: int | None, paths: Sequence[str]) -> int | None:
+def points_of(said: int | None, paths: Sequence[str]) -> int | None:
     """Returns how many values stand behind the box of a pose; 0: there are no poses.
 
     Lines of several lengths are outlines: those of poses are equal. Equal ones of which many look
@@ -97,11 +84,11 @@ def point_values(said: int | None, paths: Sequence[str]) -> int | None:
     """
     if said:
         return said
-    lines = [line for line in _sample(paths) if len(line) >= 7]
-    if len({len(line) for line in lines}) > 1:
+    long = [line for line in _sample(paths) if len(line) >= 7]
+    if len({len(line) for line in long}) > 1:
         return 0
-    alike = sum(len(line) >= 11 and _looks_like_pose(line) for line in lines)
-    return None if lines and alike >= _MANY * len(lines) else said
+    alike = sum(len(line) >= 11 and _looks_like_pose(line) for line in long)
+    return None if long and alike >= _MANY * len(long) else said
 
 
 def _sample(paths: Sequence[str]) -> list[list[str]]:

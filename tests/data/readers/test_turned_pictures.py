@@ -11,13 +11,8 @@ import numpy as np
 import pytest
 
 from lstd.data import readers, source_images
-from lstd.data.readers.labelled_video import (
-    BoxRow,
-    LabelledVideo,
-    VideoFrames,
-    collect,
-    turned,
-)
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels, turned
+from lstd.data.readers.pictures import Pictures
 from lstd.data.source_images import pixels
 from lstd.media import numbered_frames
 
@@ -143,9 +138,9 @@ def test_sizes_of_a_video_as_it_is_coded_mean_boxes_of_that(
     video = LabelledVideo(
         name="a",
         where="a",
-        pictures=VideoFrames("a.mp4", 1, 100, 60),
-        boxes=(collect([BoxRow(BOX)], where="a", size=(60, 100)),),
-        in_pixels=True,
+        pictures=Pictures((("a.mp4", 0),), {"a.mp4": (100, 60)}),
+        frames=(Labels([Box(BOX)], "a", size=(60, 100)),),
+        classes=Classes(()),
     )
     [frame] = video.read(images=False)
     np.testing.assert_allclose(frame.truth.boxes * [100, 60, 100, 60], [[50, 40, 80, 50]])
