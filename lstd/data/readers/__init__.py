@@ -5,7 +5,9 @@
         for frame in video.read():
             ...
 
-Every reader hands on what the files say; see `lstd.data.sources` and `lstd.data.problems`.
+A reader has a `NAME`, a `TREE` (what it looks like on a disk), `matches(path)`, which looks at
+content, and `read(path, options)`, which hands on what the files say; see `lstd.data.sources` and
+`lstd.data.problems`. It raises ValueError for a mistake that leaves it without videos.
 """
 
 from __future__ import annotations
@@ -45,31 +47,30 @@ class Format(NamedTuple):
     matches: Callable[[Path], bool]
     read: Callable[[Path, Options], Source]
     tree: str
-    takes: tuple[str, ...]
+    takes: str
 
 
 FORMATS: Mapping[str, Format] = {
     **{
         module.NAME: Format(module.matches, module.read, module.TREE, takes)
         for module, takes in (
-            (imagenet_vid, ("subset", "images")),
-            (mot, ("subset", "images")),
-            (yolo, ("subset", "images", "stills", "folders")),
-            (coco, ("subset", "images", "stills", "folders")),
-            (csv_table, ("subset", "images")),
-            (sequence_records, ("subset",)),
-            (example_records, ("subset", "stills", "folders")),
-            (cvat, ("subset", "images", "stills", "folders")),
-            (voc, ("subset", "images", "stills", "folders")),
-            (label_studio, ("subset", "images")),
+            (imagenet_vid, "subset images"),
+            (mot, "subset images"),
+            (yolo, "subset images stills folders"),
+            (coco, "subset images stills folders"),
+            (csv_table, "subset images"),
+            (sequence_records, "subset"),
+            (example_records, "subset stills folders"),
+            (cvat, "subset images stills folders"),
+            (voc, "subset images stills folders"),
+            (label_studio, "subset images"),
         )
     },
     **{
-        one.name: Format(one.matches, one.read, one.tree, ("subset", "images"))
+        one.name: Format(one.matches, one.read, one.tree, "subset images")
         for one in tracking_sets.SETS
     },
 }
-
 
 WITH_NUMBERS = (sequence_records.NAME, example_records.NAME)
 """Formats whose files say the numbers of classes; of the others the names give the numbers."""
@@ -105,12 +106,24 @@ def open(
             expected, and where.
     """
     place = Path(path)
-    if not place.exists() and not (place.parent.is_dir() and any(_glob(place))):
+    is_pattern = bool(place.name) and any(True for _ in place.parent.glob(place.name))
+    if not place.exists() and not is_pattern:
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     options = Options(tuple(labels), subset, str(images), stills, folders, skip_damaged)
-    _check_name(format)
+    if format and format not in FORMATS:
+        close = difflib.get_close_matches(format, FORMATS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
+        raise ValueError(f"unknown format {format!r}; {hint}")
     name = format or detect(place)
-    _check_choices(name, options, path)
+    for choice in ("subset", "images", "stills", "folders"):  # that would silently do nothing
+        if getattr(options, choice) and choice not in FORMATS[name].takes.split():
+            others = [other for other, known in FORMATS.items() if choice in known.takes.split()]
+            raise ValueError(
+                f"{path}: {choice} means nothing for the format {name}, only for "
+                f"{', '.join(others)}; leave it out"
+            )
+    if stills and folders:
+        raise ValueError(f"{path}: stills and folders exclude one another; leave one out")
     if options.images and not Path(options.images).exists():
         raise FileNotFoundError(f"{path}: images: there is no file or folder {options.images}")
     source = FORMATS[name].read(place, options)
@@ -141,52 +154,20 @@ def detect(path: Path) -> str:
     other = sniff.of_others(path)
     if other:
         raise ValueError(other)
-    what = "an empty folder" if path.is_dir() and not any(path.iterdir()) else "no known data set"
-    if path.is_dir() and any(path.iterdir()):
-        what += f" (it holds {_listing(path)})"
+    held = sorted(e.name + "/" * e.is_dir() for e in path.iterdir()) if path.is_dir() else []
+    more = f" and {len(held) - 6} more" if len(held) > 6 else ""
+    what = f"no known data set (it holds {', '.join(held[:6])}{more})" if held else ""
+    what = what or ("an empty folder" if path.is_dir() else "no known data set")
+    # Of the formats whose label files have a suffix that is met here, or else of all.
+    below = (file for depth in ("*", "*/*", "*/*/*") for file in path.glob(depth))
+    met = {file.suffix.lower() for file in itertools.islice(below, 10_000)} | {path.suffix.lower()}
+    met &= {".xml", ".json", ".txt", ".csv", ".yaml", ".tfrecord"}
+    alike = {n: k for n, k in FORMATS.items() if any(s in k.tree.lower() for s in met)}
     trees: dict[str, list[str]] = {}
-    for name, known in _like(path).items():
+    for name, known in (alike or FORMATS).items():
         trees.setdefault(known.tree, []).append(name)
     shown = "\n".join(
         f"{' and '.join(names)}:\n" + "\n".join(f"    {line}" for line in tree.splitlines())
         for tree, names in trees.items()
     )
     raise WrongTree(f"{path}: this is {what}; expected one of\n{shown}")
-
-
-def _like(path: Path) -> Mapping[str, Format]:
-    """Returns the formats whose label files have a suffix that is met here, or else all."""
-    below = (file for depth in ("*", "*/*", "*/*/*") for file in path.glob(depth))
-    met = {file.suffix.lower() for file in itertools.islice(below, 10_000)} | {path.suffix.lower()}
-    met &= {".xml", ".json", ".txt", ".csv", ".yaml", ".tfrecord"}
-    found = {n: k for n, k in FORMATS.items() if any(s in k.tree.lower() for s in met)}
-    return found or FORMATS
-
-
-def _check_name(name: str) -> None:
-    if name and name not in FORMATS:
-        close = difflib.get_close_matches(name, FORMATS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
-        raise ValueError(f"unknown format {name!r}; {hint}")
-
-
-def _check_choices(name: str, options: Options, path: str | os.PathLike[str]) -> None:
-    """Raises where a choice would silently do nothing."""
-    for choice in ("subset", "images", "stills", "folders"):
-        if getattr(options, choice) and choice not in FORMATS[name].takes:
-            others = [other for other, known in FORMATS.items() if choice in known.takes]
-            raise ValueError(
-                f"{path}: {choice} means nothing for the format {name}, only for "
-                f"{', '.join(others)}; leave it out"
-            )
-    if options.stills and options.folders:
-        raise ValueError(f"{path}: stills and folders exclude one another; leave one out")
-
-
-def _glob(path: Path) -> list[Path]:
-    return [*path.parent.glob(path.name)] if path.name else []
-
-
-def _listing(path: Path) -> str:
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

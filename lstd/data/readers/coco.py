@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import limits
-from lstd.data.readers import coco_file, coco_masks, frame_names, image_sets, pictures
+from lstd.data.readers import coco_file, coco_masks, frame_names, image_sets, pictures, sniff
 from lstd.data.readers.coco_file import Annotation, Content, Id, Image
 from lstd.data.readers.frame_names import Group
 from lstd.data.readers.image_sets import Shot
@@ -38,8 +38,6 @@ from lstd.data.sources import Source
 NAME = "coco"
 TREE = coco_file.TREE
 
-_MOST_FILES = 50
-"""Of JSON in the folder of a subset; more are labels of one image each, in another format."""
 _LISTS = [rf'"{key}"\s*:\s*\['.encode() for key in ("images", "annotations")]
 
 
@@ -49,12 +47,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos, or the images as videos of one frame.
-
-    Raises:
-        ValueError: not COCO JSON, several files to choose from, an annotation of no image, an image
-            of no video, none of the images is found, or their names have two readings.
-    """
+    """Returns the videos, or the images as videos of one frame; raises as `readers.open`."""
     contents = {
         part: (file, coco_file.load(file)) for part, file in _chosen(path, options.subset).items()
     }
@@ -96,16 +89,12 @@ def read(path: Path, options: Options) -> Source:
 
 
 def _files(path: Path) -> dict[str, list[Path]]:
-    """Returns the COCO files by subset: with the empty one, or with the names of folders."""
+    """Returns the COCO files by subset, see `sniff.by_subset`."""
     if path.is_file():
         return {"": [path]} if path.suffix.lower() == ".json" and _has(path, any) else {}
-    tops = [*path.glob("*.json"), *path.glob("annotations/*.json")] if path.is_dir() else []
-    found = {"": [file for file in sorted(tops) if _has(file, all)]}
-    for folder in sorted(path.glob("*/")) if path.is_dir() and not found[""] else ():
-        files = [*folder.glob("*.json"), *folder.glob("annotations/*.json")]
-        if len(files) <= _MOST_FILES:
-            found[folder.name] = [file for file in sorted(files) if _has(file, all)]
-    return {part: files for part, files in found.items() if files}
+    patterns = ("*.json", "annotations/*.json")
+    # More files in the folder of a subset are labels of one image each, in another format.
+    return sniff.by_subset(path, patterns, lambda file: _has(file, all), most=50)
 
 
 def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:

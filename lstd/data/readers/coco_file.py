@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import reprlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,10 @@ def load(path: Path) -> Content:
         return pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:
         problem = error.errors()[0]
-        raise ValueError(f"{path}: {_explained(problem['loc'], problem, content)}") from None
+        place = "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in problem["loc"][:3])
+        raise ValueError(
+            f"{path}: {place[1:]} is {reprlib.repr(problem['input'])}: {problem['msg']}"
+        ) from None
 
 
 def _count_ids(entry: Any) -> None:
@@ -118,26 +120,3 @@ def _count_ids(entry: Any) -> None:
         said = entry.get(key)
         if isinstance(said, str) and len(said) < 19 and said.isdecimal() and said == str(int(said)):
             entry[key] = int(said)
-
-
-def _explained(place: Sequence[str | int], problem: Any, content: Any) -> str:
-    """Returns what is wrong with a field, in the words of the file."""
-    key, *rest = place
-    entry = f"{key}[{rest[0]}]" if rest else f"{key}"
-    fields = [field for field in rest[1:2] if isinstance(field, str)]
-    if problem["type"] == "missing" and rest[1:] == fields:
-        return f"{entry} has no {fields[0]}"
-    if not fields:
-        return f"{entry} is {reprlib.repr(problem['input'])}, expected an object with its fields"
-    value = content[key][rest[0]][fields[0]]
-    usual = "a whole number" if key == "categories" else "a number or a text"
-    expected = _EXPECTED.get(fields[0], usual)
-    return f"{entry} has {fields[0]} {reprlib.repr(value)}, expected {expected}"
-
-
-_EXPECTED = {
-    "bbox": "[x, y, width, height]",
-    "file_name": "a text",
-    "name": "a text",
-    **dict.fromkeys(("frame_id", "frame_index", "height", "width", "iscrowd"), "a number"),
-}

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base import limits
+
 Box = tuple[float, float, float, float]
 
 
@@ -45,20 +47,20 @@ def _of_runs(said: Mapping[str, Any]) -> Box | None:
     try:
         height, width = (int(side) for side in said.get("size") or ())
         runs = np.array(_decompressed(counts) if isinstance(counts, str) else counts, np.int64)
-        if runs.ndim != 1 or (runs < 0).any() or height < 1 or runs.sum() != height * width:
+        if (
+            runs.ndim != 1
+            or (runs < 0).any()
+            or not 0 < runs.sum() == height * width <= limits.PIXELS
+        ):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise ValueError("its counts are no runs of pixels that fill its size") from None
-    ends = np.cumsum(runs)
-    starts, ends = (ends - runs)[1::2], ends[1::2]
-    starts, ends = starts[ends > starts], ends[ends > starts] - 1  # first and last pixel inside
-    if not len(starts):
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
+    columns, rows = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if not len(columns):
         return None
-    left, right = starts[0] // height, ends[-1] // height
-    whole = (starts // height != ends // height).any()  # it goes on from a column to the next
-    top = 0 if whole else (starts % height).min()
-    bottom = height - 1 if whole else (ends % height).max()
-    return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
+    left, top = float(columns[0]), float(rows[0])
+    return left, top, float(columns[-1] + 1 - left), float(rows[-1] + 1 - top)
 
 
 def _decompressed(text: str) -> list[int]:

@@ -20,14 +20,14 @@ from __future__ import annotations
 import csv
 import glob
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from lstd.base import documents, limits, natural
-from lstd.data.readers import fields, frame_names, pictures
+from lstd.base import documents, limits
+from lstd.data.readers import fields, frame_names, pictures, sniff
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
 from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.readers.pictures import Pictures
@@ -44,72 +44,53 @@ _TRACKS = ("track_id", "id", "trackid", "track", "object_id")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
-class _Line(NamedTuple):
-    frame: int
-    time: float | None  # seconds, where the table has no frames
-    box: Box
-
-
 def matches(path: Path) -> bool:
     """Whether a path is a table, a video with a table, or a folder with tables."""
     return bool(_tables(path))
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos, one for each table; labels not given are all names, sorted.
-
-    Raises:
-        ValueError: a table without its video, a column that is missing, or a value that is no
-            number; the message names file and line.
-        OSError: a video cannot be opened.
-    """
+    """Returns the videos, one for each table; raises as `readers.open`."""
     found = _tables(path)
     parts = chosen(options.subset, found, where=str(path)) if "" not in found else [""]
     tables = [(part, table) for part in parts for table in found[part]]
-    lines = [[*_lines(table)] for _, table in tables]
-    names = {line.box.label for told in lines for line in told} - {""}  # none is an unknown class
-    classes = Classes(sorted(names), options.labels)
     notes = [*all_taken(parts)]
-    videos = [
-        _video(part, table, told, classes, _medium(table, options, alone=len(tables) == 1), notes)
-        for (part, table), told in zip(tables, lines, strict=True)
-    ]
-    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
+    read = []
+    for part, table in tables:
+        medium = _medium(table, options, alone=len(tables) == 1)
+        read.append((part, table, medium, _rows(table, medium, notes)))
+    boxes = (box for *_, rows in read for row in rows.values() for box in row)
+    names = {box.label for box in boxes} - {""}  # none is an unknown class
+    classes = Classes(sorted(names), options.labels)
+    videos = tuple(_video(*one, classes, notes) for one in read)
+    return Source(NAME, str(path), classes.labels, videos, tuple(notes))
 
 
 def _tables(path: Path) -> dict[str, list[Path]]:
-    """Returns the tables by subset: with the empty one, or with the names of folders."""
+    """Returns the tables by subset, see `sniff.by_subset`."""
     if path.is_file():
-        is_table = path.suffix.lower() == ".csv"
-        table = path if is_table else path.with_suffix(".csv")
-        fits = is_table or path.suffix.lower() in pictures.VIDEO_SUFFIXES
-        return {"": [table]} if fits and _has_header(table) else {}
-    if not path.is_dir():
-        return {}
-    for tables in (path.glob("*.csv"), [Path(f"{path}.csv")], path.glob("*/*.csv")):
-        found: dict[str, list[Path]] = {}
-        for table in sorted(tables, key=lambda table: natural.key(str(table))):
-            if _has_header(table):
-                part = "" if table.parent in (path, path.parent) else table.parent.name
-                found.setdefault(part, []).append(table)
-        if found:
-            return found
-    return {}
+        is_video = path.suffix.lower() in pictures.VIDEO_SUFFIXES
+        table = path.with_suffix(".csv") if is_video else path
+        return {"": [table]} if _has_header(table) else {}
+    beside = Path(f"{path}.csv")
+    if _has_header(beside) and not any(map(_has_header, path.glob("*.csv"))):
+        return {"": [beside]}
+    return sniff.by_subset(path, ("*.csv",), _has_header)
 
 
 def _has_header(path: Path) -> bool:
-    if not path.is_file():
+    if not path.is_file() or path.suffix.lower() != ".csv":
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         columns = {column.strip() for column in file.readline().split(",")}
     return "frame" in columns or {"time", *_SIDES} <= columns
 
 
-def _lines(path: Path) -> Iterator[_Line]:
-    """Yields the lines of a table."""
-    reader = csv.DictReader(
-        io.StringIO(documents.read_text(path), newline=""), skipinitialspace=True
-    )
+def _rows(table: Path, medium: Path, notes: list[str]) -> dict[int, list[Box]]:
+    """Returns the boxes of a table by frame."""
+    text = io.StringIO(documents.read_text(table), newline="")
+    reader = csv.DictReader(text, skipinitialspace=True)
+    rows: dict[int, list[Box]] = {}
     try:
         columns = reader.fieldnames or ()
         name = "class" if "class" in columns else "label"
@@ -118,12 +99,18 @@ def _lines(path: Path) -> Iterator[_Line]:
             if column not in columns:
                 wanted = "class (or label)" if column == "label" else column
                 raise ValueError(
-                    f"{path}, line 1: there is no column {wanted}; expected frame,class,track_id,"
+                    f"{table}, line 1: there is no column {wanted}; expected frame,class,track_id,"
                     f"ymin,xmin,ymax,xmax, got {','.join(columns) or 'nothing'}"
                 )
+        fps = 0.0
+        if place == "time":
+            if not medium.is_file():
+                raise ValueError(f"{table}: it has times, and {medium} is no video file")
+            fps = video.probe(medium).fps
+            notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
         track = next((column for column in _TRACKS if column in columns), "")
         for row in reader:
-            where = f"{path}, line {reader.line_num}"
+            where = f"{table}, line {reader.line_num}"
             ymin, xmin, ymax, xmax = (fields.number(row[s], f"{where}: {s}") for s in _SIDES)
             has_track = (row.get(track) or "").strip()
             box = Box(
@@ -132,16 +119,14 @@ def _lines(path: Path) -> Iterator[_Line]:
                 track=fields.whole(row[track], f"{where}: {track}") if has_track else -1,
                 row_name=f"line {reader.line_num}",
             )
+            said: Any = row[place]
             if place == "time":
-                yield _Line(0, fields.number(row["time"], f"{where}: time"), box)
-            else:
-                yield _Line(_frame(row["frame"], f"{where}: frame"), None, box)
+                said = (fields.number(said, f"{where}: time") * fps + 0.5) // 1
+            frame = fields.whole(said, f"{where}: frame", most=limits.FRAMES - 1)
+            rows.setdefault(frame, []).append(box)
     except csv.Error as error:
-        raise ValueError(f"{path}: not a CSV file: {error}") from None
-
-
-def _frame(said: object, what: str) -> int:
-    return fields.whole(said, what, most=limits.FRAMES - 1)
+        raise ValueError(f"{table}: not a CSV file: {error}") from None
+    return rows
 
 
 def _medium(table: Path, options: Options, *, alone: bool) -> Path:
@@ -168,19 +153,20 @@ def _medium(table: Path, options: Options, *, alone: bool) -> Path:
 def _video(
     part: str,
     table: Path,
-    lines: Sequence[_Line],
-    classes: Classes,
     medium: Path,
+    rows: dict[int, list[Box]],
+    classes: Classes,
     notes: list[str],
 ) -> LabelledVideo:
-    rows: dict[int, list[Box]] = {}
-    for line in _numbered(lines, table, medium, notes):
-        rows.setdefault(line.frame, []).append(line.box)
-    tracks = [line.box.track for line in lines]
+    boxes = [box for row in rows.values() for box in row]
+    tracks = [box.track for box in boxes]
     if len(rows) > 2 and min(tracks) >= 0 and len({*tracks}) == len(tracks):
         notes.append(f"{table}: every line has another track id, so that none follows an object")
     numbers, shown = _pictures(medium, rows, table, notes)
-    relative = _are_relative(lines)
+    # Most boxes are smaller than in pixels, and not all of their sides are whole.
+    sides = np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
+    small = sides[~(np.abs(sides) > 2).any(axis=1)]
+    relative = 2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any()
     if relative:
         notes.append(f"{table}: most sides are between 0 and 1; all are taken for relative ones")
     return LabelledVideo(
@@ -192,34 +178,6 @@ def _video(
         has_tracks=any(track >= 0 for track in tracks),
         in_pixels=not relative,
     )
-
-
-def _numbered(
-    lines: Sequence[_Line], table: Path, medium: Path, notes: list[str]
-) -> Sequence[_Line]:
-    """Returns lines that tell a time with the number of the frame that is nearest to it."""
-    if all(line.time is None for line in lines):
-        return lines
-    if not medium.is_file():
-        raise ValueError(f"{table}: it has times, and {medium} is no video file; expected frame")
-    fps = video.probe(medium).fps
-    notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
-    return [
-        line._replace(
-            frame=_frame(
-                ((line.time or 0) * fps + 0.5) // 1,
-                f"{table}, {line.box.row_name}: the frame of time {line.time}",
-            )
-        )
-        for line in lines
-    ]
-
-
-def _are_relative(lines: Sequence[_Line]) -> bool:
-    """Whether most boxes are smaller than in pixels, and not all of their sides are whole."""
-    sides = np.array([line.box.sides for line in lines], np.float64).reshape(-1, 4)
-    small = sides[~(np.abs(sides) > 2).any(axis=1)]
-    return bool(2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any())
 
 
 def _pictures(

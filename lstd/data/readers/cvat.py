@@ -48,11 +48,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the video of a task, or its images; labels not given are those of the task.
-
-    Raises:
-        ValueError: several tasks in one, a number that is none, or no picture is found.
-    """
+    """Returns the video of a task, or its images; raises as `readers.open`."""
     files = {file.stem: file for file in _files(path)}
     parts = chosen(options.subset, files, where=str(path))
     roots = {files[part]: documents.read_xml(files[part]) for part in parts}

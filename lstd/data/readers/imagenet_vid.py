@@ -28,38 +28,15 @@ ILSVRC2015/
   ImageSets/VID/val.txt (optional)"""
 
 # WordNet id and name of the 30 classes, in the order of the challenge.
-SYNSETS = {
-    "n02691156": "airplane",
-    "n02419796": "antelope",
-    "n02131653": "bear",
-    "n02834778": "bicycle",
-    "n01503061": "bird",
-    "n02924116": "bus",
-    "n02958343": "car",
-    "n02402425": "cattle",
-    "n02084071": "dog",
-    "n02121808": "domestic_cat",
-    "n02503517": "elephant",
-    "n02118333": "fox",
-    "n02510455": "giant_panda",
-    "n02342885": "hamster",
-    "n02374451": "horse",
-    "n02129165": "lion",
-    "n01674464": "lizard",
-    "n02484322": "monkey",
-    "n03790512": "motorcycle",
-    "n02324045": "rabbit",
-    "n02509815": "red_panda",
-    "n02411705": "sheep",
-    "n01726692": "snake",
-    "n02355227": "squirrel",
-    "n02129604": "tiger",
-    "n04468005": "train",
-    "n01662784": "turtle",
-    "n04530566": "watercraft",
-    "n02062744": "whale",
-    "n02391049": "zebra",
-}
+_CLASSES = """
+    n02691156 airplane n02419796 antelope n02131653 bear n02834778 bicycle n01503061 bird
+    n02924116 bus n02958343 car n02402425 cattle n02084071 dog n02121808 domestic_cat
+    n02503517 elephant n02118333 fox n02510455 giant_panda n02342885 hamster n02374451 horse
+    n02129165 lion n01674464 lizard n02484322 monkey n03790512 motorcycle n02324045 rabbit
+    n02509815 red_panda n02411705 sheep n01726692 snake n02355227 squirrel n02129604 tiger
+    n04468005 train n01662784 turtle n04530566 watercraft n02062744 whale n02391049 zebra
+"""
+SYNSETS = dict(zip(_CLASSES.split()[::2], _CLASSES.split()[1::2], strict=True))
 
 
 def matches(path: Path) -> bool:
@@ -68,11 +45,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos of a subset; the XML files are read when their frames are.
-
-    Raises:
-        ValueError: no such subset, or a list that names what is not there.
-    """
+    """Returns the videos; XML files are read with their frames; raises as `readers.open`."""
     classes = Classes(SYNSETS.values(), options.labels)
     videos = []
     for root in [*_roots(path)][:1]:

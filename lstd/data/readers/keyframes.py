@@ -12,13 +12,9 @@ Pose = tuple[float, float, float, float, float]
 
 
 class Key(NamedTuple):
-    """A frame at which a track is told.
+    """A frame, from 0, at which a track is told.
 
-    Attributes:
-        frame: from 0.
-        pose: there.
-        seen: whether the object is seen in this frame.
-        stays: whether it is seen from here up to the next key, or the end.
+    `seen`: in this frame; `stays`: from here up to the next key, or the end.
     """
 
     frame: int

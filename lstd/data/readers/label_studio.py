@@ -45,11 +45,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos, one a task; labels not given are all names, sorted.
-
-    Raises:
-        ValueError: several files, a field that is not as described, or no video is found.
-    """
+    """Returns the videos, one a task; raises as `readers.open`."""
     known = {file.stem: file for file in _files(path)}
     files = [known[stem] for stem in chosen(options.subset, known, where=str(path))]
     if len(files) != 1:

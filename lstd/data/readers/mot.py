@@ -37,21 +37,11 @@ MOT17-02/
   gt/gt.txt, and gt/labels.txt where the classes are not those of MOT
 or a folder of such folders, or of train/ and val/ with such folders"""
 
-CLASSES = (
-    "pedestrian",
-    "person_on_vehicle",
-    "car",
-    "bicycle",
-    "motorbike",
-    "non_motorized_vehicle",
-    "static_person",
-    "distractor",
-    "occluder",
-    "occluder_on_the_ground",
-    "occluder_full",
-    "reflection",
-    "crowd",
+_NAMES = (
+    "pedestrian person_on_vehicle car bicycle motorbike non_motorized_vehicle static_person "
+    "distractor occluder occluder_on_the_ground occluder_full reflection crowd"
 )
+CLASSES = tuple(_NAMES.split())
 """Names of the classes 1 to 13."""
 
 _COLUMNS = "frame, id, left, top, width, height, flag"
@@ -63,11 +53,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the sequences, in the order of their names.
-
-    Raises:
-        ValueError: a line or a `seqinfo.ini` that is not as described, or no image is found.
-    """
+    """Returns the sequences, in the order of their names; raises as `readers.open`."""
     folders = _sequences(path, options.subset)
     known: dict[str, None] = {}
     read, ignored = [], 0

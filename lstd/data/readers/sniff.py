@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from lstd.base import natural
 
 _LABEL_STUDIO = r'(?s)\s*\[(?=.*"(rectangle|polygon|brush|ellipse)labels")'
 OTHERS = {
@@ -38,6 +40,29 @@ def files(path: Path, suffix: str, begins: str) -> list[Path]:
 
     # Not all of 100,000 XML files of another kind.
     return [file for file in found if fits(file)] if any(map(fits, found[:20])) else []
+
+
+def by_subset(
+    path: Path, patterns: Sequence[str], fits: Callable[[Path], bool], *, most: int = 1_000_000
+) -> dict[str, list[Path]]:
+    """Returns the files of a folder that fit, as those of "", or else of the folders in it by name.
+
+    Args:
+        path: the folder.
+        patterns: for the names of files.
+        fits: looks into a file.
+        most: how many files a folder in it may have.
+    """
+    for folders in ([path], sorted(path.glob("*/"))) if path.is_dir() else ():
+        found = {}
+        for folder in folders:
+            files = [file for pattern in patterns for file in folder.glob(pattern)]
+            files.sort(key=lambda file: natural.key(str(file)))
+            if folder == path or len(files) <= most:
+                found["" if folder == path else folder.name] = [f for f in files if fits(f)]
+        if any(found.values()):
+            return {part: kept for part, kept in found.items() if kept}
+    return {}
 
 
 def xml(root: str) -> str:

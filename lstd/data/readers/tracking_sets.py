@@ -54,11 +54,7 @@ class TrackingSet(NamedTuple):
         return any(sniff.files(file, file.suffix, self.begins) for file in looked_at)
 
     def read(self, path: Path, options: Options) -> Source:
-        """Returns the videos in the order of their names.
-
-        Raises:
-            ValueError: a label file that is not as described, or no image of a video.
-        """
+        """Returns the videos in the order of their names; raises as `readers.open`."""
         files = self._files(path, options.subset)
         classes = Classes(self.classes.split(), options.labels)
         videos: list[LabelledVideo] = []

@@ -36,11 +36,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos; labels not given are those of `labelmap.txt`, or all names, sorted.
-
-    Raises:
-        ValueError: no such subset, a file that is not as described, or no picture is found.
-    """
+    """Returns the videos; classes are those of `labelmap.txt`; raises as `readers.open`."""
     folders = {folder: folder.relative_to(path).parts for folder in _folders(path)}
     lists = {file.stem: file for file in sorted(path.glob("ImageSets/Main/*.txt"))}
     known = sorted({level for levels in folders.values() for level in levels} | {*lists})

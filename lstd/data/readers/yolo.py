@@ -75,12 +75,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos of a subset; empty: of all; label files are read with frames.
-
-    Raises:
-        ValueError: several `data.yaml`, no class names, no such subset, or a folder that is not
-            there.
-    """
+    """Returns the videos; label files are read with their frames; raises as `readers.open`."""
     notes: list[str] = []
     tree = _tree(path, options, notes)
     shots: list[Shot] = []

@@ -22,9 +22,6 @@ from lstd.base import documents, limits
 from lstd.data.readers import fields
 from lstd.data.readers.labelled_video import Box, Labels
 
-_LOOKED_AT = 200
-_MANY = 0.2
-
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
@@ -70,7 +67,7 @@ class Reader:
 
 
 def points_of(said: int | None, paths: Sequence[str]) -> int | None:
-    """Returns how many values stand behind the box of a pose; 0: there are no poses.
+    """Returns how many values stand behind the box of a pose; 0: no poses; None: nothing tells.
 
     Lines of several lengths are outlines: those of poses are equal. Equal ones of which many look
     like poses may be these, though `data.yaml` has no `kpt_shape`.
@@ -78,9 +75,6 @@ def points_of(said: int | None, paths: Sequence[str]) -> int | None:
     Args:
         said: by `data.yaml`; None: there is none.
         paths: of all text files.
-
-    Returns:
-        None if nothing tells.
     """
     if said:
         return said
@@ -88,13 +82,13 @@ def points_of(said: int | None, paths: Sequence[str]) -> int | None:
     if len({len(line) for line in long}) > 1:
         return 0
     alike = sum(len(line) >= 11 and _looks_like_pose(line) for line in long)
-    return None if long and alike >= _MANY * len(long) else said
+    return None if long and 5 * alike >= len(long) else said
 
 
 def _sample(paths: Sequence[str]) -> list[list[str]]:
     """Returns the values of the lines of some of the files."""
     lines: list[str] = []
-    for path in paths[:: -(-len(paths) // _LOOKED_AT) or 1]:
+    for path in paths[:: -(-len(paths) // 200) or 1]:
         with contextlib.suppress(ValueError):  # it is no text; whoever reads it will say so
             lines += _lines(path)
     return [line.split() for line in lines]
@@ -136,7 +130,10 @@ def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool
     marks = set(values[7::3])
     if (count - 5) % 3 == 0 and marks <= {0, 1, 2} and (2 in marks or count % 2 == 0):
         return True  # 2 is no place in a picture, and an even number no outline
-    if points is None and count % 2 and not _is_quadrangle_with_equal_sides(values):
+    one, two, three, four = np.reshape([*values, 0, 0][1:9], [4, 2])
+    # The diagonals of a turned box have the same middle.
+    is_box = count == 9 and np.allclose(one + three, two + four, rtol=0, atol=2e-3)
+    if points is None and count % 2 and not is_box:
         raise ValueError(
             f"{where}: {count} values may be an outline of {(count - 1) // 2} points, or the box "
             f"and {(count - 5) // 2} points of a pose; say which by a data.yaml with names and "
@@ -158,11 +155,3 @@ def _looks_like_pose(line: Sequence[str]) -> bool:
     reach = (high - low).max()
     inside = np.abs(points - center) <= 0.55 * size
     return bool(inside.all() and ((size < low - reach) | (size > high + reach)).any())
-
-
-def _is_quadrangle_with_equal_sides(values: Sequence[float]) -> bool:
-    """Whether a line is a turned box: its diagonals have the same middle."""
-    if len(values) != 9:
-        return False
-    one, two, three, four = np.reshape(values[1:], [4, 2])
-    return bool(np.allclose(one + three, two + four, rtol=0, atol=2e-3))
