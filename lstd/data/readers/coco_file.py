@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -108,10 +110,13 @@ def load(path: Path) -> Content:
         return pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:
         problem = error.errors()[0]
-        place = "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in problem["loc"][:3])
-        raise ValueError(
-            f"{path}: {place[1:]} is {reprlib.repr(problem['input'])}: {problem['msg']}"
-        ) from None
+        steps = problem["loc"][:3]
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+        if problem["type"] == "missing" and len(problem["loc"]) == 3:
+            raise ValueError(f"{path}: {place[1:]} is missing") from None
+        value = reprlib.repr(functools.reduce(operator.getitem, steps, content))
+        wanted = "expected [x, y, width, height]" if "bbox" in steps else problem["msg"]
+        raise ValueError(f"{path}: {place[1:]} is {value}: {wanted}") from None
 
 
 def _count_ids(entry: Any) -> None:

@@ -105,7 +105,9 @@ def _rows(table: Path, medium: Path, notes: list[str]) -> dict[int, list[Box]]:
         fps = 0.0
         if place == "time":
             if not medium.is_file():
-                raise ValueError(f"{table}: it has times, and {medium} is no video file")
+                raise ValueError(
+                    f"{table}: it has times, and {medium} is no video file; expected frame"
+                )
             fps = video.probe(medium).fps
             notes.append(f"{table}: times are rounded to the nearest of {fps:g} frames a second")
         track = next((column for column in _TRACKS if column in columns), "")

@@ -44,11 +44,7 @@ def frame(said: Any, what: str, *, least: int = 0) -> int:
 
 
 def track_id(said: Any, what: str) -> int:
-    """Returns an identity as an int32 holds it; -1, unknown, for every number below 0.
-
-    Raises:
-        ValueError: as `whole`; ids that are hashes have to be numbered anew.
-    """
+    """Returns an identity; -1, unknown, for every number below 0; raises as `whole`."""
     return max(whole(said, what, least=-limits.WHOLE), -1)
 
 
@@ -57,14 +53,8 @@ def lines(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yields "line 1" and so on, and the fields of each line that is not empty.
 
-    Args:
-        path: the file.
-        separator: of fields; None: blanks.
-        columns: the names of those that have to be there.
-        most: how many there may be.
-
     Raises:
-        ValueError: a line has fewer or more.
+        ValueError: a line has fewer fields than the names in `columns`, or more than `most`.
     """
     least = len(columns.split(", "))
     for place, line in enumerate(documents.read_text(path).splitlines(), start=1):

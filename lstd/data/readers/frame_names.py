@@ -27,10 +27,7 @@ _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)fram
 
 
 class Group(NamedTuple):
-    """A video: its name, the places of its frames in the list of names, and who ordered them.
-
-    `ordered`: their names did, and not that list.
-    """
+    """A video: its name, the places of its frames in a list, and whether names ordered them."""
 
     name: str
     places: Sequence[int]
@@ -90,15 +87,13 @@ def group(
     Args:
         names: of the images, with "/" between folders.
         where: the data set, for messages.
-        folders: all images of a folder are one video, but for frames of several video files as
-            Roboflow calls them.
+        folders: all images of a folder are one video, but for frames that Roboflow has named.
         parts: the subset of each image. A video whose frames were dealt to several of them is put
             together again; one that has a frame in two of them stays in parts of the same name.
         titles: of each subset, for a video whose name says nothing; otherwise "images".
 
     Raises:
-        ValueError: names have two readings: two images are the same frame, or a folder that is to
-            be one video has numbers that begin anew with each of several names.
+        ValueError: names have two readings.
     """
     said = plain(names)
     found: dict[tuple[str, str], list[int]] = {}
@@ -129,11 +124,8 @@ def group(
 def order(names: Sequence[str], said: Sequence[str] = ()) -> list[int] | None:
     """Returns the places of names in the order that they say; None where they say none.
 
-    They say one if what they all begin with is followed by a number, as in `hive_2_ff0`.
-
-    Args:
-        names: of the frames of one video.
-        said: the same, plain, if that is known.
+    They say one if what they all begin with is followed by a number, as in `hive_2_ff0`; `said`
+    are the same names, plain, if that is known.
     """
     said = said or plain(names)
     shared = os.path.commonprefix([*said]).rstrip("0123456789")  # noqa: RUF071 these are texts

@@ -20,22 +20,13 @@ _FRAME_OF_FILM = re.compile(r"^(.+\.\w+)#(\d+)$")
 
 
 class Shot(NamedTuple):
-    """An image, its boxes, and where its picture may be.
+    """An image; a name such as `street.avi#12` is frame 12, from 0, of a video file."""
 
-    Attributes:
-        name: with the folders that tell videos apart; `street.avi#12` is frame 12, from 0, of a
-            video file.
-        labels: its boxes, or the file with them, see `LabelledVideo`.
-        places: folders that the name may start from, see `places`.
-        where: the file or folder that says so.
-        part: the subset that it was dealt to.
-    """
-
-    name: str
-    labels: Labels | str
-    places: tuple[Path, ...]
-    where: str
-    part: str = ""
+    name: str  # with the folders that tell videos apart
+    labels: Labels | str  # or the file with them, see `LabelledVideo`
+    places: tuple[Path, ...]  # folders that the name may start from
+    where: str  # the file or folder that says so
+    part: str = ""  # the subset that it was dealt to
 
 
 def places(options: Options, usual: Sequence[Path], *inner: str) -> tuple[Path, ...]:
@@ -113,22 +104,10 @@ def videos(
     in_pixels: bool = True,
     read_labels: Callable[[str], Labels] | None = None,
 ) -> list[LabelledVideo]:
-    """Returns the videos of groups of images.
+    """Returns the videos of groups of images; raises as `pictures.finder` and `named_frames`.
 
-    Args:
-        shots: the images.
-        groups: the places of each video's images among them.
-        classes: see `LabelledVideo`; so are the last four.
-        options: see `places`; its `images` may also be a video file, or a folder of some.
-        where: the data set, for a video without images.
-        notes: gets how pictures are found.
-        has_tracks: None: whether any box has one.
-        has_crowds: see above.
-        in_pixels: see above.
-        read_labels: see above.
-
-    Raises:
-        ValueError: none of the images is found, or not in the video file.
+    The last four are those of `LabelledVideo`; without a word it has tracks if any box has one.
+    `where` is the data set, for a video without images, and `notes` gets how pictures are found.
     """
     together: dict[tuple[Path, ...], list[Shot]] = collections.defaultdict(list)
     for shot in shots:

@@ -18,12 +18,10 @@ class Box(NamedTuple):
     """A box of a label file; all of a frame have attributes of the same names.
 
     Attributes:
-        sides: ymin, xmin, ymax, xmax, in pixels or relative, see `LabelledVideo`; any value at all.
+        sides: ymin, xmin, ymax, xmax, in pixels or relative; any value at all.
         label: its class as the file spells it.
         track: -1 unknown.
-        crowd: see `GroundTruth`.
         row_name: where it stands, such as "line 3".
-        attributes: what else the file says; see `SourceFrame`.
     """
 
     sides: tuple[float, float, float, float]
@@ -48,9 +46,7 @@ class Labels(NamedTuple):
 class Classes:
     """Class numbers of the names that files use; blanks around a name count for nothing.
 
-    Args:
-        known: the names in the order of the data set; one that comes again is the same class.
-        labels: the caller's own names in class order; empty: `known`.
+    They are the caller's `labels`, or else those `known` to the data set, doubled ones once.
     """
 
     def __init__(self, known: Iterable[str], labels: Sequence[str] = ()) -> None:
@@ -167,12 +163,9 @@ class LabelledVideo:
 
 
 def turned(sides: np.ndarray, turn: int) -> np.ndarray:
-    """Returns boxes, relative to a stored picture, relative to what is shown of it.
+    """Returns boxes `[N, 4]`, relative to a stored picture, relative to what is shown of it.
 
-    Args:
-        sides: `[N, 4]`, ymin, xmin, ymax, xmax.
-        turn: see `picture_file.orientation`; below 5, height and width stay what they are, and so
-            do the boxes.
+    See `picture_file.orientation`: below 5, height and width stay, and so do the boxes.
     """
     if turn < 5:
         return sides

@@ -26,12 +26,9 @@ _FROM_ZERO = re.compile(r"((^|/)frame_\d{6}|\.\w+#\d+)$")
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """The pictures of a video; made by `of`.
+    """The pictures of a video, made by `of`: `sizes` are height and width of each video file.
 
-    Attributes:
-        items: a path of an image, or path and number of a frame of a video file, which may be
-            beyond its end.
-        sizes: height and width in pixels of each video file.
+    An item is the path of an image, or path and frame number of a video, perhaps beyond its end.
     """
 
     items: tuple[str | tuple[str, int], ...]
@@ -190,15 +187,10 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
 
 
 def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
-    """Returns the video file of `Options.images` that has the frames of a video, None without.
-
-    Args:
-        options: `images` may be the file, or a folder with one of the video's name.
-        name: of the video.
-        alone: whether it is the only one of the data set.
+    """Returns the video file of `Options.images`, or the one of this name in it; None without.
 
     Raises:
-        ValueError: one video file for several videos.
+        ValueError: one video file, and the video is not alone in the data set.
     """
     place = Path(options.images)
     if options.images and place.is_file():

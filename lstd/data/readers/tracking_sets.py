@@ -26,26 +26,15 @@ from lstd.data.sources import Source
 
 
 class TrackingSet(NamedTuple):
-    """A set.
+    """A set."""
 
-    Attributes:
-        name: of the format.
-        labels: where label files are, from the folder that is opened or one of those in it.
-        begins: what a label file begins with, a pattern.
-        boxes: yields frame and box of a label file; a box without a class does not count.
-        images: folders with a folder of images for each video, from the same folder.
-        first: number of the first frame in a label file, and of its image.
-        classes: names in order, a space between them.
-        tree: what it looks like.
-    """
-
-    name: str
-    labels: str
-    begins: str
-    boxes: Callable[[Path], Iterator[tuple[int, Box]]]
-    images: str
-    first: tuple[int, int]
-    classes: str
+    name: str  # of the format
+    labels: str  # where label files are, from the folder that is opened or one of those in it
+    begins: str  # what a label file begins with, a pattern
+    boxes: Callable[[Path], Iterator[tuple[int, Box]]]  # one without a class does not count
+    images: str  # folders with a folder of images for each video, from the same folder
+    first: tuple[int, int]  # number of the first frame in a label file, and of its image
+    classes: str  # in order, a space between them
     tree: str
 
     def matches(self, path: Path) -> bool:

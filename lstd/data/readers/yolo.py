@@ -42,24 +42,14 @@ _NO_LABELS = re.compile(r"(classes|notes|readme.*|train|valid?|test|validation)\
 
 
 class _Tree(NamedTuple):
-    """What a data set says about itself.
+    """What a data set says about itself."""
 
-    Attributes:
-        file: what says so; paths in messages start from it.
-        root: folder that paths start from.
-        names: number -> name of each class; numbers may have gaps.
-        entries: subset -> folders of images, or text files that list them.
-        start: folder that the entries may start from, beside the root.
-        points: how many values follow the box of a pose, of `kpt_shape`; 0 where it is not said,
-            None without `data.yaml`.
-    """
-
-    file: Path
-    root: Path
-    names: Mapping[int, str]
-    entries: dict[str, list[str]]
-    start: str = ""
-    points: int | None = None
+    file: Path  # that says so
+    root: Path  # folder that paths start from
+    names: Mapping[int, str]  # of the class numbers, which may have gaps
+    entries: dict[str, list[str]]  # subset -> folders of images, or text files that list them
+    start: str = ""  # folder that the entries may start from, beside the root
+    points: int | None = None  # values of a pose, by kpt_shape; None without data.yaml
 
 
 def matches(path: Path) -> bool:

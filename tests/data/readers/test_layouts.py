@@ -15,19 +15,7 @@ from lstd.data.readers import frame_names, pictures
 from lstd.data.sources import UNKNOWN_CLASS
 from tests.data.readers.test_formats import picture, text, told, values
 
-av = pytest.importorskip("av")
-
-
-@pytest.fixture(scope="session")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video of six frames, 50 x 100, the n-th all of 40 n."""
-    from lstd.media.video_writer import VideoWriter
-
-    path = tmp_path_factory.mktemp("video") / "street.mp4"
-    with VideoWriter(path, width=100, height=50, fps=5) as writer:
-        for number in range(6):
-            writer.write(np.full([50, 100, 3], 40 * number, np.uint8))
-    return path
+pytest.importorskip("av")
 
 
 def shown(source: readers.Source) -> list[int]:
@@ -274,15 +262,6 @@ def test_coco_without_pictures_takes_the_frames_of_a_video(tmp_path: Path, video
             readers.open(tmp_path, images=video)
 
 
-def test_coco_of_label_studio_is_in_the_order_of_its_numbers(tmp_path: Path) -> None:
-    names = [r"images\82f3a1b0-f_10.png", r"images\1c9d33aa-f_9.png"]
-    for value, name in enumerate(names):
-        picture(tmp_path / name.replace("\\", "/"), value=100 * value)
-    text(tmp_path / "result.json", coco([{"file_name": name} for name in names], []))
-
-    assert values(readers.open(tmp_path, folders=True)) == [100, 0]
-
-
 def test_coco_of_roboflow_is_a_folder_of_subsets_with_a_root_that_is_no_class(
     tmp_path: Path,
 ) -> None:
@@ -376,7 +355,7 @@ BOX = "1 0.2 0.3 0.2 0.4\n"
 
 
 def test_yolo_of_label_studio_has_notes_and_random_prefixes(tmp_path: Path) -> None:
-    text(tmp_path / "classes.txt", "ant\nbee\n")
+    text(tmp_path / "labels" / "classes.txt", "ant\nbee\n")  # as labelImg has it
     text(tmp_path / "notes.json", '{"categories": [], "info": {}}')
     for number, prefix in ((10, "028f1c4d"), (9, "a5682735")):
         picture(tmp_path / "images" / f"{prefix}-f_{number}.png", value=number)
@@ -385,15 +364,6 @@ def test_yolo_of_label_studio_has_notes_and_random_prefixes(tmp_path: Path) -> N
 
     assert told(source) == {"images": [[(1, None, 5, 10, 25, 30)]] * 2}
     assert values(source) == [9, 10]
-
-
-def test_yolo_of_labelimg_has_its_names_beside_the_labels(tmp_path: Path) -> None:
-    picture(tmp_path / "images" / "f_1.png")
-    text(tmp_path / "labels" / "f_1.txt", BOX)
-    text(tmp_path / "labels" / "classes.txt", "ant\nbee\n")
-
-    assert readers.open(tmp_path).labels == ("ant", "bee")
-    assert told(readers.open(tmp_path)) == {"f": [[(1, None, 5, 10, 25, 30)]]}
 
 
 def test_yolo_of_roboflow_names_a_test_that_is_not_there_and_deals_frames(tmp_path: Path) -> None:
@@ -443,7 +413,7 @@ def test_yolo_of_cvat_has_a_folder_for_each_subset(tmp_path: Path) -> None:
     assert values(readers.open(tmp_path, subset="val")) == [2]
 
 
-@pytest.mark.parametrize("place", ["labels", "labels/train", "obj_train_data"])
+@pytest.mark.parametrize("place", ["labels", "obj_train_data"])
 def test_yolo_without_pictures_takes_the_frames_of_a_video(
     tmp_path: Path, video: Path, place: str
 ) -> None:
@@ -494,20 +464,14 @@ def csv(path: Path, lines: str, *, track: str = "track_id") -> Path:
     return path
 
 
-def test_csv_takes_id_for_track_id(tmp_path: Path) -> None:
+def test_csv_takes_id_for_track_id_and_a_line_without_a_class(tmp_path: Path) -> None:
     picture(tmp_path / "v" / "0.png")
-    csv(tmp_path / "v.csv", "0,ant,7,5,10,25,30\n", track="id")
-
-    assert told(readers.open(tmp_path)) == {"v": [[(0, 7, 5, 10, 25, 30)]]}
-
-
-def test_csv_line_without_a_class_is_of_an_unknown_one(tmp_path: Path) -> None:
-    picture(tmp_path / "v" / "0.png")
-    csv(tmp_path / "v.csv", "0,,7,5,10,25,30\n0,ant,8,5,10,25,30\n")
+    csv(tmp_path / "v.csv", "0,,7,5,10,25,30\n0,ant,8,5,10,25,30\n", track="id")
     source = readers.open(tmp_path)
 
     assert source.labels == ("ant",)
-    assert told(source)["v"][0][0][0] == UNKNOWN_CLASS
+    rows = [(UNKNOWN_CLASS, 7, 5, 10, 25, 30), (0, 8, 5, 10, 25, 30)]
+    assert told(source) == {"v": [rows]}
 
 
 def test_csv_tells_that_ids_only_count_the_lines(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from lstd.data import readers
 from lstd.data.readers import sniff
 from tests.data.readers.test_formats import picture, text, told
-from tests.data.readers.test_layouts import shown, video  # noqa: F401
+from tests.data.readers.test_layouts import shown
 
 # --- CVAT ----------------------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ CVAT_VIDEO = """\
 """
 
 
-def test_cvat_video_moves_linearly_between_keyframes(tmp_path: Path, video: Path) -> None:  # noqa: F811
+def test_cvat_video_moves_linearly_between_keyframes(tmp_path: Path, video: Path) -> None:
     text(tmp_path / "annotations.xml", CVAT_VIDEO)
     source = readers.open(tmp_path, images=video)
 
@@ -60,7 +60,7 @@ def _van(degrees: float) -> object:
     return pytest.approx((0, 1, 15 - high, 30 - wide, 15 + high, 30 + wide), abs=1e-3)
 
 
-def test_cvat_task_of_every_second_frame_has_no_others(tmp_path: Path, video: Path) -> None:  # noqa: F811
+def test_cvat_task_of_every_second_frame_has_no_others(tmp_path: Path, video: Path) -> None:
     content = CVAT_VIDEO.replace("<frame_filter>", "<frame_filter>step=2")
     content = content.replace("<size>6", "<size>2").replace(">0</start", ">2</start")
     text(tmp_path / "a.xml", content.replace(">5</stop", ">4</stop"))
@@ -164,7 +164,7 @@ def _key(x: float, **rest: float) -> dict:
 
 def test_label_studio_is_seen_up_to_the_frame_that_is_not_enabled(
     tmp_path: Path,
-    video: Path,  # noqa: F811
+    video: Path,
 ) -> None:
     ant = [_key(10, frame=1), _key(14, frame=3, enabled=False), _key(50, frame=6)]
     folder = _label_studio(tmp_path, ant, [_key(40, frame=5, rotation=90)])
@@ -185,7 +185,7 @@ def test_label_studio_is_seen_up_to_the_frame_that_is_not_enabled(
 
 def test_label_studio_without_an_annotation_is_not_empty_but_left_out(
     tmp_path: Path,
-    video: Path,  # noqa: F811
+    video: Path,
 ) -> None:
     folder = _label_studio(tmp_path, [_key(10, frame=1)])
     (task,) = json.loads((folder / "project.json").read_text())
@@ -196,7 +196,7 @@ def test_label_studio_without_an_annotation_is_not_empty_but_left_out(
     )
 
 
-def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, video: Path) -> None:  # noqa: F811
+def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, video: Path) -> None:
     sequence = [_key(0, frame=11), _key(40, time=0.8)]  # at 25 a second frame 10 is 0.4 s
     source = readers.open(_label_studio(tmp_path, sequence, frames=30, rate=25), images=video)
 
@@ -217,7 +217,7 @@ def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, v
 )
 def test_label_studio_says_what_is_wrong(
     tmp_path: Path,
-    video: Path,  # noqa: F811
+    video: Path,
     key: dict,
     message: str,
 ) -> None:
@@ -356,7 +356,7 @@ def test_tracking_set(tmp_path: Path, name: str) -> None:
     assert frame.truth.is_crowd.tolist() == [name == "bdd100k_mot"]
 
 
-def test_tracking_set_of_a_video_file_ends_with_its_labels(tmp_path: Path, video: Path) -> None:  # noqa: F811
+def test_tracking_set_of_a_video_file_ends_with_its_labels(tmp_path: Path, video: Path) -> None:
     text(tmp_path / SETS["kitti_tracking"][0], SETS["kitti_tracking"][1])
     source = readers.open(tmp_path, images=video)
 
