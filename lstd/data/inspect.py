@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from lstd.base import label_map
-from lstd.base.overlap import iou
+from lstd.base.overlap import iou, motion_iou
 from lstd.base.types import Detections
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
@@ -123,18 +123,11 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
     """
     boxes = found.boxes
     result = np.full(len(boxes.classes), np.nan)
-    tracks: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row in np.flatnonzero(boxes.tracks >= 0):
-        tracks[int(boxes.videos[row]), int(boxes.tracks[row])].append(int(row))
-    for (video, _), members in tracks.items():
-        height, width = found.sizes[video]
-        scale = np.array([height, width, height, width]) if height else np.full(4, 320.0)
-        sides, frames = boxes.sides[members] * scale, boxes.frames[members]
-        for place, member in enumerate(members):
-            near = np.abs(frames - frames[place]) <= _WINDOW
-            near[place] = False
-            overlaps = iou(sides[near], sides[place], pixel=1)
-            result[member] = overlaps.mean() if len(overlaps) else 0.0
+    known = boxes.tracks >= 0
+    sizes = np.array([size if size[0] else (320, 320) for size in found.sizes]).reshape(-1, 2)
+    sides = boxes.sides[known] * np.tile(sizes, 2)[boxes.videos[known]]
+    tracks = boxes.videos[known].astype(np.int64) << 32 | boxes.tracks[known]
+    result[known] = motion_iou(sides, tracks, boxes.frames[known], window=_WINDOW)
     return result
 
 

@@ -160,19 +160,16 @@ def first_come(pairs: Sequence[Pairs], count: int) -> np.ndarray:
     return result
 
 
-def tracks(frames: Flat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the true boxes in order of video, track and time; and these two, each `[M]`.
-
-    Returns:
-        Rows of the true boxes; a number for each track of each video; the number of the frame.
-    """
+def tracks(frames: Flat) -> tuple[np.ndarray, np.ndarray]:
+    """Returns of each true box a number of its track, by video and id; and that of its frame."""
     videos = np.unique([video for video, _ in frames.frames], return_inverse=True)[1]
     numbers = np.array([number for _, number in frames.frames], np.int64)
-    video, time = videos[frames.true_frame], numbers[frames.true_frame]
-    order = np.lexsort((time, frames.track_ids, video))
-    both = np.stack([video[order], frames.track_ids[order]])
-    track = np.cumsum((np.diff(both, axis=1, prepend=both[:, :1]) != 0).any(axis=0))
-    return order, track, time[order]
+    both = np.stack([videos[frames.true_frame], frames.track_ids])
+    order = np.lexsort(both)
+    both = both[:, order]
+    track = np.zeros(len(order), np.int64)
+    track[order] = np.cumsum((np.diff(both, axis=1, prepend=both[:, :1]) != 0).any(axis=0))
+    return track, numbers[frames.true_frame]
 
 
 def _sizes(objects: Objects) -> np.ndarray:

@@ -67,8 +67,9 @@ class FlickerMetric(FrameMetric):
     def _count(self) -> Counted:
         frames = self.flat()
         found = found_objects(frames, min_score=self.min_score)
-        order, track, time = arrays.tracks(frames)
-        one_on = (np.diff(track) == 0) & (np.diff(time) == 1)
+        track, time = arrays.tracks(frames)
+        order = np.lexsort((time, track))
+        one_on = (np.diff(track[order]) == 0) & (np.diff(time[order]) == 1)
         earlier, later = order[:-1][one_on], order[1:][one_on]
         changed = found[earlier] != found[later]
         return Counted(frames, found, frames.true_frame[later], found[earlier], changed)

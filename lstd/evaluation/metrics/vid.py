@@ -14,8 +14,6 @@ from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId, Objects
 
-WINDOW = 10
-"""Frames before and after that count for motion."""
 RANGES = {"slow": (0.9, 1.0), "medium": (0.7, 0.9), "fast": (0.0, 0.7)}
 """Motion IoU from and to, closed at both ends: a box at exactly 0.7 is both fast and medium."""
 
@@ -111,7 +109,7 @@ class VidMetric(FrameMetric):
         frames = self.flat()
         sets = {"": np.ones(len(frames.true_boxes), bool)}
         if self.motion:
-            motion = motion_iou(frames)
+            motion = overlap.motion_iou(frames.true_boxes, *arrays.tracks(frames))
             for name, (low, high) in RANGES.items():
                 sets[f"_{name}"] = (motion >= low - _ROUNDING) & (motion <= high + _ROUNDING)
         in_set = np.stack(list(sets.values()))
@@ -195,38 +193,6 @@ def weighted(counted: Counted, weights: np.ndarray | None = None) -> np.ndarray:
             recall, precision = _curve(hit, false, positives[label])
             envelope = np.maximum.accumulate(precision[::-1])[::-1]
             result[number, label] = (np.diff(recall, prepend=0.0) * envelope).sum()
-    return result
-
-
-def motion_iou(frames: Flat, *, window: int = WINDOW) -> np.ndarray:
-    """Returns the motion IoU of each true box, float64 `[M]`.
-
-    It is the mean IoU with the boxes of the same track in frames t - window ... t + window, itself
-    left out; frames that are not there, at the ends of a video or where the track is unseen, do not
-    count; 0 for a box without any such neighbour. Boxes include their last pixel.
-
-    Args:
-        frames: every true box has its track id. A track is known by its id within a video, whatever
-            its class; two boxes of one track in one frame are each other's neighbours.
-        window: in frames.
-
-    Source: the slow, medium and fast objects of Zhu et al., Flow-Guided Feature Aggregation, 2017.
-    """
-    order, track, time = arrays.tracks(frames)
-    boxes = frames.true_boxes[order]
-    total, count = np.zeros(len(order)), np.zeros(len(order))
-    # Neighbours of a box stand near it in this order; go one place further until none is near.
-    for step in range(1, len(order)):
-        near = (track[step:] == track[:-step]) & (time[step:] - time[:-step] <= window)
-        first = np.flatnonzero(near)
-        if not len(first):
-            break
-        shared = overlap.iou(boxes[first], boxes[first + step], pixel=1.0)
-        for rows in (first, first + step):  # each row once, so that += does not lose any
-            total[rows] += shared
-            count[rows] += 1
-    result = np.zeros(len(order))
-    result[order] = total / np.maximum(count, 1)
     return result
 
 
