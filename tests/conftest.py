@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -36,3 +37,19 @@ def _same_seeds() -> None:
     np.random.seed(0)  # noqa: NPY002
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].random.set_seed(0)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Returns a fake `.tflite` and SavedModel with two networks, which nobody changes."""
+    from tests.runtime import fake_exports
+
+    return fake_exports.write(tmp_path_factory.mktemp("interleaved"))
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns such a `.tflite` with one backbone that wants grey frames."""
+    from tests.runtime import fake_exports
+
+    return fake_exports.write(tmp_path_factory.mktemp("single"), names=("step",), channels=1)[0]

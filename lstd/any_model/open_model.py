@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from lstd.base.close_names import close_neighbour
-from lstd.config.config import Config
 from lstd.runtime import exported_file
-from lstd.tf1.load_config import load_config
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what runs a .tflite can do without what a config takes
+    from lstd.config.config import Config, ExportConfig
     from lstd.models.lstm_ssd import LSTMSSD
 
-Kind = Literal["run", "weights", "checkpoint", "original", "tflite", "saved_model"]
-Given = Union[Config, str, "os.PathLike[str]", None]
-"""A config, where one is, or none."""
+    Given = Config | str | os.PathLike[str] | None
 
-_CONFIG = "config.yaml"
+Kind = Literal["run", "weights", "checkpoint", "original", "tflite", "saved_model"]
+
+_CONFIG, _WEIGHTS = "config.yaml", ".weights.h5"
+_NAMES = ("best", "last", "average")
 _OF_A_CHECKPOINT = re.compile(r"\.(index|meta|data-\d+-of-\d+)\?$")
-_WEIGHTS = (".weights.h5", ("best", "last", "average"))
 
 
 class NoModelError(FileNotFoundError, ValueError):
@@ -54,10 +53,9 @@ class Found(NamedTuple):
         """Whether it needs no config to be built by."""
         return self.is_exported or self.config is not None
 
-    @property
-    def option(self) -> str:
-        """What stands before the name of an option in messages: dashes in a command."""
-        return "--" if self.name.startswith("--") else ""
+    def option(self, name: str) -> str:
+        """Returns what messages call another option: with dashes in a command."""
+        return f"--{name}" if self.name.startswith("--") else name
 
 
 class Opened(NamedTuple):
@@ -66,11 +64,16 @@ class Opened(NamedTuple):
     Attributes:
         model: an LSTMSSD with its weights; or the path of a `.tflite` or a SavedModel, which
             `VideoDetector` loads.
-        config: that it was built by; the default one for a path.
+        config: that it was built by; None for a path.
     """
 
     model: Any
-    config: Config
+    config: Config | None
+
+    @property
+    def export(self) -> ExportConfig | None:
+        """How its detections are post-processed; None: a file says it itself."""
+        return None if self.config is None else self.config.export
 
 
 def open_model(
@@ -97,11 +100,13 @@ def open_model(
         ValueError: it is no model, lacks its config or has no need of one, or cannot be loaded.
     """
     found = path if isinstance(path, Found) else find(path, name=name)
-    settled = config_of(found, config)
-    chosen = weights_of(found, settled, weights)
     if found.is_exported:
-        return Opened(found.path, settled)
-    return Opened(load(found, settled, chosen), settled)
+        _check_given(found, config)
+        if weights:
+            raise _no_choice(found, weights)
+        return Opened(found.path, None)
+    settled = config_of(found, config)
+    return Opened(load(found, settled, weights_of(found, settled, weights)), settled)
 
 
 def load_model(
@@ -128,8 +133,8 @@ def load_model(
         ValueError: no such folder, no config or no such weights in it (names those that are
             there), or weights that do not fit the config, with the variables and both shapes.
     """
-    if weights not in _WEIGHTS[1]:
-        raise ValueError(f"weights must be one of {', '.join(_WEIGHTS[1])}, got {weights!r}")
+    if weights not in _NAMES:
+        raise ValueError(f"weights must be one of {', '.join(_NAMES)}, got {weights!r}")
     found = find(path, name="path")
     settled = config_of(found, config)
     chosen = weights_of(found, settled, weights if found.kind == "run" else None)
@@ -171,21 +176,28 @@ def config_of(found: Found, given: Given = None) -> Config:
         ValueError: none is given and it needs one, or the other way round.
         ConfigError: the config cannot be read.
     """
+    from lstd.config.config import Config
+    from lstd.tf1.load_config import load_config
+
+    _check_given(found, given)
+    if found.is_exported:
+        return Config()
+    chosen = found.config or given
+    return chosen if isinstance(chosen, Config) else load_config(cast("Path", chosen))
+
+
+def _check_given(found: Found, given: Given) -> None:
     if found.describes_itself and given:
         told = "" if found.config is None else f", by its {found.config}"
         raise ValueError(
-            f"{found.option}config says how to build a checkpoint of the original, but "
+            f"{found.option('config')} says how to build a checkpoint of the original, but "
             f"{found.path} needs none{told}; leave it out"
         )
-    if found.is_exported:
-        return Config()
     if not found.describes_itself and not given:
         what = "a weights file" if found.kind == "weights" else "a checkpoint"
         raise ValueError(
-            f"{found.name}: {found.path} is {what}, which needs its {found.option}config"
+            f"{found.name}: {found.path} is {what}, which needs its {found.option('config')}"
         )
-    chosen = found.config or given
-    return chosen if isinstance(chosen, Config) else load_config(cast("Path", chosen))
 
 
 def weights_of(found: Found, config: Config, asked: str | None) -> str:
@@ -196,17 +208,22 @@ def weights_of(found: Found, config: Config, asked: str | None) -> str:
     """
     wants = config.evaluation.use_moving_averages
     if found.kind == "run":
-        there = (found.path / f"average{_WEIGHTS[0]}").is_file()
+        there = (found.path / f"average{_WEIGHTS}").is_file()
         return asked or ("average" if wants and there else "best")
     if found.kind == "original" and asked in (None, "", "average"):
         return "average" if asked or (wants and holds_averages(found)) else ""
     if asked:
-        instead = f"; of the original there is {found.option}weights=average"
-        raise ValueError(
-            f"{found.option}weights={asked} chooses among the files of a run folder, but "
-            f"{found.path} has only its own{instead if found.kind == 'original' else ''}"
-        )
+        raise _no_choice(found, asked)
     return ""
+
+
+def _no_choice(found: Found, asked: str) -> ValueError:
+    flag = found.option("weights")
+    instead = f"; of the original there is {flag}=average" if found.kind == "original" else ""
+    return ValueError(
+        f"{flag}={asked} chooses among the files of a run folder, but {found.path} has only its own"
+        f"{instead}"
+    )
 
 
 def holds_averages(found: Found) -> bool:
@@ -224,14 +241,7 @@ def load(
     stateful: bool = False,
     batch_size: int = 1,
 ) -> LSTMSSD:
-    """Returns the Keras model of what is not exported, built by a config, with all weights.
-
-    Args:
-        found: where it is.
-        config: that it is built by.
-        weights: what `weights_of` returned.
-        stateful: see `lstd.build_model`.
-        batch_size: see `lstd.build_model`.
+    """Returns the Keras model of what is not exported, with the weights that `weights_of` chose.
 
     Raises:
         ValueError: it is exported; there are no such weights; they do not fit, or lack variables.
@@ -241,18 +251,30 @@ def load(
             f"{found.name}: {found.path} is an exported file or no model, not a run folder, a "
             "weights file or a checkpoint; only VideoDetector and evaluate take exported ones"
         )
-    file = found.path / f"{weights}{_WEIGHTS[0]}" if found.kind == "run" else found.path
+    file = found.path / f"{weights}{_WEIGHTS}" if found.kind == "run" else found.path
     if found.kind in ("run", "weights") and not file.is_file():
-        names = sorted(path.name for path in file.parent.glob(f"*{_WEIGHTS[0]}"))
+        names = sorted(path.name for path in file.parent.glob(f"*{_WEIGHTS}"))
         raise ValueError(
             f"{file.parent}: no weights {file.name}; there are: {', '.join(names) or 'none at all'}"
         )
+    from lstd.checkpoints import tf1
     from lstd.models.build import build_model
     from lstd.training import resume, weights_file
 
+    averages = found.kind == "original" and weights == "average"
+    if averages and not holds_averages(found):
+        raise ValueError(
+            f"{found.path}: holds no moving averages, which {found.option('weights')}=average asks "
+            "for"
+        )
     model = build_model(config.model, stateful=stateful, batch_size=batch_size)
     if found.kind == "original":
-        _fill(model, found, averages=weights == "average")
+        missing = tf1.load_tf1_checkpoint(model, file, moving_averages=averages).missing
+        if missing:
+            raise ValueError(
+                f"{file}: {len(missing)} variables of the model are not in it, such as "
+                f"{missing[0]}; with random numbers for them it would be of no use"
+            )
     elif found.kind == "checkpoint":
         resume.restore_model(model, str(file))
     else:
@@ -260,24 +282,9 @@ def load(
     return model
 
 
-def _fill(model: LSTMSSD, found: Found, *, averages: bool) -> None:
-    from lstd.checkpoints import tf1
-
-    if averages and not holds_averages(found):
-        raise ValueError(
-            f"{found.path}: holds no moving averages, which {found.option}weights=average asks for"
-        )
-    report = tf1.load_tf1_checkpoint(model, found.path, moving_averages=averages)
-    if report.missing:
-        raise ValueError(
-            f"{found.path}: {len(report.missing)} variables of the model are not in it, such as "
-            f"{report.missing[0]}; with random numbers for them it would be of no use"
-        )
-
-
 def _find_file(path: Path, name: str) -> Found:
     """Returns what a file, or the prefix of a checkpoint, is."""
-    if path.name.endswith(_WEIGHTS[0]):
+    if path.name.endswith(_WEIGHTS):
         config = path.parent / _CONFIG
         if path.is_file() or config.is_file():
             return Found(path, "weights", config if config.is_file() else None, name)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lstd.any_model import open_model
-from lstd.config.config import ExportConfig
 from lstd.runtime import detector
 from lstd.runtime.background import Delay
 
 if TYPE_CHECKING:
+    from lstd.config.config import ExportConfig
     from lstd.models.lstm_ssd import LSTMSSD
 
 
@@ -55,7 +55,7 @@ class VideoDetector(detector.VideoDetector):
     ) -> None:
         if isinstance(model_or_path, (str, os.PathLike)):
             opened = open_model.open_model(model_or_path, config=config)
-            model_or_path, export = opened.model, export or opened.config.export
+            model_or_path, export = opened.model, export or opened.export
         super().__init__(
             runnable(model_or_path, export),
             schedule,
@@ -72,6 +72,7 @@ def runnable(model: LSTMSSD | Any, export: ExportConfig | None = None) -> Any:
     """Returns what the runtime runs: of an LSTMSSD the module that an export would be made of."""
     if not hasattr(model, "detect"):  # a path, or an object with entry points
         return model
+    from lstd.config.config import ExportConfig
     from lstd.export import saved_model
     from lstd.export.module import ExportModule
 

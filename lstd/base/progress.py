@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TextIO, TypeVar
-
-Item = TypeVar("Item")
+from collections.abc import Callable
+from typing import TextIO
 
 _SECONDS_ON_TERMINAL = 0.2
 _SECONDS_ELSEWHERE = 30.0
-
-
-def progress(
-    items: Iterable[Item], label: str, *, total: int | None = None, unit: str = "steps"
-) -> Iterator[Item]:
-    """Yields the items and reports on them; see `Progress`.
-
-    Args:
-        items: what is worked on.
-        label: what is done, such as "evaluating".
-        total: how many there are; None: `len(items)` where there is one, else not known.
-        unit: what is counted, in the plural.
-    """
-    if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
-    with Progress(label, total=total, unit=unit) as report:
-        for item in items:
-            yield item
-            report.advance()
 
 
 class Progress:

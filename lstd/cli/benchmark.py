@@ -125,7 +125,7 @@ def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threa
         done = count.count(opened.model)["multiply_adds"]
         counted = {network: done[network] for network in opened.model.networks}
     return benchmark_subjects.of_model(
-        runnable(opened.model, opened.config.export),
+        runnable(opened.model, opened.export),
         name=str(values[flag].value),
         schedule=schedule,
         threads=threads,

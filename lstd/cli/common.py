@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import os
 import re
 import shlex
@@ -93,6 +94,21 @@ def overridden(config: Config, values: absl_flags.FlagValues) -> Config:
     return config_io.override(config, settings) if settings else config
 
 
+def with_input(config: Config, split: str, values: absl_flags.FlagValues) -> Config:
+    """Returns the config with the data of `--input`, where it is given, in a split's place."""
+    if not values.input:
+        return config
+    part = dataclasses.replace(getattr(config.data, split), input_path=tuple(values.input))
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **{split: part}))
+
+
+def labels_of(values: absl_flags.FlagValues) -> tuple[str, ...]:
+    """Returns the class names in the file of `--labels`; none where it is not given."""
+    from lstd.base import label_map
+
+    return label_map.load(existing_file(values.labels, flag="--labels")) if values.labels else ()
+
+
 def existing_file(path: str, *, flag: str) -> Path:
     """Returns the path of a file that is there and can be read.
 
@@ -159,12 +175,13 @@ def open_model(values: absl_flags.FlagValues, flag: str = "model") -> Opened:
     """
     from lstd.any_model import open_model as opening
 
-    use_threads(values.threads)
     given = values.flag_values_dict()
     names = [name for name in ("model", "against") if given.get(name)]
     found = {name: opening.find(given[name], name=f"--{name}") for name in names}
     needed = [name for name in names if not found[name].describes_itself]
     config = values.config if flag in needed or not needed else None
+    if not found[flag].is_exported:
+        use_threads(values.threads)
     return opening.open_model(found[flag], config=config)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -81,7 +81,7 @@ def _detect(values: flags.FlagValues) -> int:
         raise ValueError("--delay belongs to --async, which is not given")
     source = _source(given["input"])
     model = common.open_model(values)
-    with VideoReader(source) as reader, _detector(model, given) as detector:
+    with VideoReader(source) as reader, _detector(model, values) as detector:
         folder = common.writable_directory(given["output_directory"])
         paths = folder / VIDEO_NAME, folder / JSON_LINES_NAME
         if Path(source).resolve() == paths[0].resolve():
@@ -118,24 +118,20 @@ def _source(text: str) -> str:
     return text
 
 
-def _detector(model: Opened, given: dict[str, Any]) -> VideoDetector:
+def _detector(model: Opened, values: flags.FlagValues) -> VideoDetector:
     """Returns the VideoDetector that the flags describe."""
     import os
 
     from lstd.any_model import video_detector
-    from lstd.base import label_map
 
-    labels: tuple[str, ...] = ()
-    if given["labels"]:
-        labels = label_map.load(common.existing_file(given["labels"], flag="--labels"))
     return video_detector.VideoDetector(
         model.model,
-        schedule=given["schedule"] or None,
-        threads=given["threads"] or os.cpu_count() or 1,
-        labels=labels,
-        mode="async" if given["async"] else "sync",
-        delay=given["delay"],
-        export=model.config.export,
+        schedule=values.schedule or None,
+        threads=values.threads or os.cpu_count() or 1,
+        labels=common.labels_of(values),
+        mode="async" if values["async"].value else "sync",
+        delay=values.delay,
+        export=model.export,
     )
 
 

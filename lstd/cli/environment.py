@@ -10,27 +10,19 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from lstd.base import processor
 from lstd.base.version import __version__
 
-# Distributions that decide how lstd behaves, those that one can do without last.
+# Distributions that decide how lstd behaves, each with what else may bring it.
 _PACKAGES = (
-    ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
-    ("tf-keras", "tf-keras-nightly"),
-    ("keras",),
-    ("numpy",),
-    ("ai-edge-litert", "ai-edge-litert-nightly"),
-    ("protobuf",),
-    ("h5py",),
-    ("pydantic",),
-    ("pycocotools",),
-    ("hotcoco",),
-    ("av",),
-    ("pillow",),
-    ("matplotlib",),
-    ("tensorboard",),
+    "tensorflow tensorflow-cpu tensorflow-macos tf-nightly",
+    "tf-keras tf-keras-nightly",
+    "keras",
+    "numpy",
+    "ai-edge-litert ai-edge-litert-nightly",
+    *("protobuf", "h5py", "pydantic", "pycocotools", "hotcoco", "av", "pillow", "matplotlib"),
+    "tensorboard",
 )
 _CPU_FEATURES = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni"),
@@ -47,7 +39,9 @@ _VARIABLES = (
 
 def report() -> str:
     """Returns the report: a line each for versions, machine, devices and settings."""
-    rows = [*_software(), *_machine(), *_tensorflow(), *_settings()]
+    rows = [*_software(), *_machine(), *_tensorflow()]
+    rows += [(name, os.environ[name]) for name in sorted(os.environ) if name.startswith(_VARIABLES)]
+    rows.append(("interpreter", sys.executable))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in rows)
 
@@ -56,17 +50,16 @@ def _software() -> Iterator[tuple[str, str]]:
     yield "lstd", f"{__version__}{_commit()}"
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     for names in _PACKAGES:
-        yield names[0], _version(names)
+        first, *others = names.split()
+        instead = [f"{_version(name)} ({name})" for name in others if _version(name)]
+        yield first, _version(first) or next(iter(instead), "not installed")
 
 
-def _version(names: tuple[str, ...]) -> str:
-    for name in names:
-        try:
-            found = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        return found if name == names[0] else f"{found} ({name})"
-    return "not installed"
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _commit() -> str:
@@ -74,38 +67,28 @@ def _commit() -> str:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty=, modified", "--exclude=*"]
     try:
-        result = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=, modified", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        result = subprocess.run(describe, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return " (a clone; git tells no commit)"
     return f" (commit {result.stdout.strip()})"
 
 
 def _machine() -> Iterator[tuple[str, str]]:
+    unknown = "not told by this system"
     yield "system", platform.platform()
     yield "CPU", processor.name()
     told = processor.facts()
     flags = set((told.get("flags") or told.get("Features") or "").split())
-    known = [feature for feature in _CPU_FEATURES if feature in flags]
-    yield "CPU features", " ".join(known) or "not told by this system"
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    cores = f"{os.cpu_count()} logical"
-    yield "cores", cores if usable is None else f"{cores}, {usable} for this process"
-    yield "memory", _memory()
-
-
-def _memory() -> str:
+    yield "CPU features", " ".join(name for name in _CPU_FEATURES if name in flags) or unknown
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield "cores", f"{os.cpu_count()} logical, {usable} for this process"
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        yield "memory", f"{size / 2**30:.1f} GiB"
     except (AttributeError, ValueError, OSError):
-        return "not told by this system"
-    return f"{size / 2**30:.1f} GiB"
+        yield "memory", unknown
 
 
 def _tensorflow() -> Iterator[tuple[str, str]]:
@@ -117,25 +100,15 @@ def _tensorflow() -> Iterator[tuple[str, str]]:
     yield "TensorFlow build", f"{tf.version.GIT_VERSION}, {tf.version.COMPILER_VERSION}"
     cuda = tf.sysconfig.get_build_info().get("cuda_version")
     yield "built with CUDA", str(cuda) if tf.test.is_built_with_cuda() and cuda else "no"
-    yield "devices", ", ".join(map(_device, tf.config.list_physical_devices()))
+    names = []
+    for device in tf.config.list_physical_devices():
+        name = device.name.removeprefix("/physical_device:")
+        if device.device_type == "GPU":
+            details = tf.config.experimental.get_device_details(device)
+            name = f"{details.get('device_name', name)} ({details.get('compute_capability')})"
+        names.append(name)
+    yield "devices", ", ".join(names)
     threads = tf.config.threading
     counts = threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
-    told = ["one for each core" if not count else str(count) for count in counts]
+    told = [str(count or "one for each core") for count in counts]
     yield "threads", f"within an operation {told[0]}, operations side by side {told[1]}"
-
-
-def _device(device: Any) -> str:
-    import tensorflow as tf
-
-    if device.device_type != "GPU":
-        return str(device.name.removeprefix("/physical_device:"))
-    details = tf.config.experimental.get_device_details(device)
-    return f"{details.get('device_name', device.name)} ({details.get('compute_capability')})"
-
-
-def _settings() -> Iterator[tuple[str, str]]:
-    """Yields the environment variables that matter."""
-    for name in sorted(os.environ):
-        if name.startswith(_VARIABLES):
-            yield name, os.environ[name]
-    yield "interpreter", sys.executable

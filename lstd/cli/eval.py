@@ -12,13 +12,17 @@ what small, medium and large refer to. docs/metrics.md defines every number.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
-from lstd.any_model import open_model
-from lstd.cli import app, common, eval_options, eval_run
+from lstd.base import documents
+from lstd.cli import app, common, eval_run
+from lstd.cli.eval_run import Options
+from lstd.config import schedule_names
 
 FLAGS: app.Flags = {
     **common.flags("model", "config", "output_directory", "threads", "set"),
@@ -64,6 +68,14 @@ FLAGS: app.Flags = {
         "Adds coco, distance and confusion to what is measured."
     ),
 }
+_REPORT_METRICS = ("coco", "distance", "confusion")
+"""What the report draws, whether or not it stands in --metrics."""
+_COMPARABLE = {"coco", "vid", "vid_ap50", "sap", "flicker"}
+_OF_A_MODEL = (
+    *("video", "worst_frames", "report", "occlusion", "write_detections"),
+    *("input", "max_frames", "weights", "labels", "config", "set"),
+)
+_PACKAGES = {"video": ("av", "PIL"), "worst_frames": ("PIL",), "report": ("matplotlib", "PIL")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,12 +84,103 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(values: flags.FlagValues) -> None:
-    options = eval_options.read(values)
+    options = _read(values)
     common.use_threads(values.threads)
     if values.detections:
         eval_run.score_files(values, options)
     else:
-        eval_run.score_model(open_model.find(values.model, name="--model"), values, options)
+        eval_run.score_model(values, options)
+
+
+def _read(values: flags.FlagValues) -> Options:
+    """Returns what the flags say.
+
+    Raises:
+        ValueError: flags that cannot be, or do not go together.
+        ImportError: a package is not installed that what is asked for needs.
+    """
+    _check_together(values)
+    for name in values.schedule:
+        schedule_names.check(name, where="--schedule")
+    if values.fps is not None and not 0 < values.fps < float("inf"):
+        raise ValueError(f"--fps must be above 0, got {values.fps}")
+    more = _REPORT_METRICS if values.report else ()
+    options = Options(
+        metrics=tuple(dict.fromkeys((*values.metrics, *more))),
+        schedules=tuple(values.schedule),
+        latencies=_latencies(values.latency),
+        fps=values.fps,
+        occlusion=_probabilities(values.occlusion),
+        labels=common.labels_of(values),
+    )
+    options.factories(fps=options.fps or (1.0 if values.annotations else None))  # a file may say it
+    for flag, packages in _PACKAGES.items():  # otherwise it would show after hours
+        for name in packages:
+            if values[flag].value and importlib.util.find_spec(name) is None:
+                raise ImportError(f"--{flag} needs {name}", name=name)
+    return options
+
+
+def _check_together(values: flags.FlagValues) -> None:
+    if bool(values.model) == bool(values.detections):
+        given = "both are" if values.model else "none is"
+        raise ValueError(
+            f"--model must be given, or --detections with --annotations: {given} here "
+            "(lstd-eval --help says more)"
+        )
+    if bool(values.detections) != bool(values.annotations):
+        raise ValueError("--detections and --annotations go together")
+    for name in _OF_A_MODEL:
+        if values.detections and values[name].value:
+            raise ValueError(f"--{name} needs a model and its data, which --detections has not")
+    if values.detections and len(values.schedule) > 1:
+        raise ValueError("--schedule: one file of detections is of one schedule")
+    if not values.metrics:
+        raise ValueError("--metrics: give at least one")
+    for name in ("metrics", "schedule"):
+        names = values.flag_values_dict()[name]
+        if len(set(names)) < len(names):
+            raise ValueError(f"--{name} holds a name twice: {','.join(names)}")
+    if values.against and not _COMPARABLE & set(values.metrics):
+        from lstd.evaluation import bootstrap
+
+        raise ValueError(f"--against: {bootstrap.NOTHING_TO_COMPARE}")
+
+
+def _latencies(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Returns milliseconds by network, from the flag or the file that it names."""
+    from lstd.evaluation.metrics import streaming
+
+    if not texts:
+        return None
+    content: dict[str, Any] = {}
+    if len(texts) == 1 and "=" not in texts[0]:
+        content = documents.read_json(common.existing_file(texts[0], flag="--latency"), kind=dict)
+        texts = ()
+    for text in texts:
+        network, _, value = text.partition("=")
+        if network in content:
+            raise ValueError(f"--latency: {network} is given twice; several go into a file")
+        try:
+            content[network] = float(value)
+        except ValueError:
+            raise ValueError(
+                f"--latency: expected network=milliseconds such as large=52.1, got {text!r}"
+            ) from None
+    try:
+        return dict(streaming.latency_table(content))
+    except ValueError as error:
+        raise ValueError(f"--latency: {error}") from None
+
+
+def _probabilities(texts: Sequence[str]) -> tuple[float, ...]:
+    try:
+        values = tuple(float(text) for text in texts)
+    except ValueError:
+        values = (-1.0,)
+    if not all(0 <= value <= 1 for value in values) or len(set(values)) < len(values):
+        raise ValueError(f"--occlusion: expected different numbers in [0, 1], got {list(texts)}")
+    return values
 
 
 if __name__ == "__main__":

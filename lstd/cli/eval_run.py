@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,9 +11,9 @@ from absl import flags
 from lstd.any_model import open_model
 from lstd.any_model.open_model import Found
 from lstd.base.progress import Progress
-from lstd.cli import common, eval_options, eval_write
-from lstd.cli.eval_options import Options
+from lstd.cli import common, eval_write
 from lstd.cli.eval_write import Result
+from lstd.config import schedule_names
 from lstd.config.config import Config
 from lstd.tf1.load_config import load_config
 
@@ -22,16 +21,42 @@ if TYPE_CHECKING:
     from lstd.data.pipeline import Split
     from lstd.evaluation.clip_frames import Frame
 
+_NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
 
-class Subject(NamedTuple):
-    """A model that is evaluated.
+
+class Options(NamedTuple):
+    """What the flags say, beyond what stands in them as it is.
 
     Attributes:
-        path: where it is.
-        weights: which of its weights, for a reader.
-        detector: a ClipDetector.
-        schedules: names.
+        metrics: names of `lstd.evaluation.metrics.by_name`; the report's are among them.
+        schedules: empty: those of the config or the model.
+        latencies: milliseconds by network, for sap.
+        fps: frames a second.
+        occlusion: probabilities.
+        labels: names of the classes; empty: the model's.
     """
+
+    metrics: tuple[str, ...]
+    schedules: tuple[str, ...]
+    latencies: dict[str, Any] | None
+    fps: float | None
+    occlusion: tuple[float, ...]
+    labels: tuple[str, ...]
+
+    def factories(
+        self, *, fps: float | None = None, schedule: str | None = None
+    ) -> list[Callable[..., Any]]:
+        """Returns what makes each metric from the labels; see `by_name.factory`."""
+        from lstd.evaluation.metrics import by_name
+
+        return [
+            by_name.factory(name, latencies=self.latencies, fps=fps or self.fps, schedule=schedule)
+            for name in self.metrics
+        ]
+
+
+class _Subject(NamedTuple):
+    """A model that is evaluated: where it is, its weights for a reader, and what runs."""
 
     path: Path
     weights: str
@@ -39,114 +64,96 @@ class Subject(NamedTuple):
     schedules: list[str]
 
 
-def score_model(found: Found, values: flags.FlagValues, options: Options) -> None:
+def score_model(values: flags.FlagValues, options: Options) -> None:
     """Evaluates a model, and writes and prints what the flags ask for.
 
-    Args:
-        found: the model.
-        values: the command's flags.
-        options: what they say.
+    Raises:
+        ValueError: the model, its data or what is asked of them cannot be, before a network runs.
     """
-    config = config_for(found, values)
-    against = open_model.find(values.against, name="--against") if values.against else None
-    split = _open(found, config, values)
-    eval_options.check_data(split, config, values, options)
-    output = common.writable_directory(values.output_directory or str(_beside(found)))
-    one = _subject(found, config, values, options)
-    other = _other(against, values, options, labels=one.detector.labels) if against else None
-    result = _run_all(one, other, split, config, values, options)
-    eval_write.write(output, result, split, config, values, options)
-
-
-def _run_all(
-    one: Subject,
-    other: Subject | None,
-    split: Split,
-    config: Config,
-    values: flags.FlagValues,
-    options: Options,
-) -> Result:
-    """Returns what came out of all passes."""
-    from lstd.evaluation import evaluate
-    from lstd.evaluation.occlusion import OccludedDataset
-
-    def scored(
-        subject: Subject,
-        label: str,
-        dataset: Iterable[Any] = split.dataset,
-        watchers: Sequence[Any] = (),
-    ) -> tuple[dict[str, float], dict[str, list[Any]]]:
-        return _run(subject, label, dataset, split, values, options, watchers=watchers)
-
-    worst = eval_write.worst_watchers(
-        values, one.detector.labels, one.schedules, config.evaluation.min_score_threshold
-    )
-    numbers, metrics = scored(one, "evaluating", watchers=[*worst.values()])
-    theirs = scored(other, f"evaluating {other.path}")[1] if other else {}
-    for probability in options.occlusion:
-        hidden = OccludedDataset(split.dataset, probability=probability)
-        found, _ = scored(one, f"occluded {probability:g}", hidden)
-        numbers.update(evaluate.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
-    return Result(
-        model=one.path,
-        weights=one.weights,
-        schedules=one.schedules,
-        numbers=numbers,
-        metrics=metrics,
-        against=other.path if other else None,
-        theirs=theirs,
-        worst=worst,
-    )
-
-
-def _run(
-    subject: Subject,
-    label: str,
-    dataset: Iterable[Any],
-    split: Split,
-    values: flags.FlagValues,
-    options: Options,
-    *,
-    watchers: Sequence[Any],
-) -> tuple[dict[str, float], dict[str, list[Any]]]:
-    """Returns the numbers, and the metrics of each schedule."""
-    from lstd.evaluation import evaluate
-    from lstd.evaluation.metrics import by_name
-
-    videos = len(split.videos)
-    metrics = by_name.metrics_by_schedule(
-        options.factories(), subject.schedules, subject.detector.labels
-    )
-    seen: set[object] = set()
-
-    def note(frame: Frame) -> None:
-        seen.add(frame.frame_id[0])
-
-    with Progress(label, total=_num_frames(split, values.max_frames), unit="frames") as progress:
-        numbers = evaluate.evaluate(
-            subject.detector,
-            dataset,
-            metrics,
-            subject.schedules,
-            max_frames=values.max_frames,
-            watchers=[note, *watchers],
-            progress=lambda count: progress.advance(
-                count, note=f"video {len(seen)} of {videos}" if videos > 1 else ""
-            ),
-        )
-    return numbers, metrics
-
-
-def _open(found: Found, config: Config, values: flags.FlagValues) -> Split:
     from lstd.data import pipeline
 
-    known = _knows_model(found, values)
-    return pipeline.open_split(
+    found = open_model.find(values.model, name="--model")
+    config = _config_of(found, values)
+    against = open_model.find(values.against, name="--against") if values.against else None
+    known = _is_described(found, values)
+    split = pipeline.open_split(
         config.data,
         "evaluation",
         num_classes=config.model.num_classes if known else None,
         labels=config.model.labels if known else (),
     )
+    _check_data(split, config, values, options)
+    inside = found.config or found.path
+    beside = (inside if inside.is_dir() else inside.parent) / "evaluation"
+    output = common.writable_directory(values.output_directory or str(beside))
+    one = _subject(found, config, values, options)
+    other = None
+    if against is not None:
+        # With a single network it keeps to its own schedule.
+        other = _subject(against, _config_of(against, values), values, options, is_other=True)
+        if tuple(other.detector.labels) != tuple(one.detector.labels):
+            raise ValueError(
+                f"--against: its classes are {_listed(other.detector.labels)}; this model's "
+                f"{_listed(one.detector.labels)}"
+            )
+    result = _run_all(one, other, split, config, values, options)
+    eval_write.write(output, result, split, config, values)
+
+
+def _config_of(found: Found, values: flags.FlagValues) -> Config:
+    """Returns the config of the run folder, of --config or the default, with --set and --input.
+
+    Raises:
+        ValueError: a model that needs a config has none; or a setting of the model, which a run's
+            weights decide.
+    """
+    if found.is_exported:
+        config = load_config(values.config) if values.config else Config()
+    else:
+        is_for_the_other = found.config is not None and found.name == "--against"
+        config = open_model.config_of(found, None if is_for_the_other else values.config)
+    changed = common.overridden(config, values)
+    if found.config and (changed.model, changed.train) != (config.model, config.train):
+        raise ValueError(
+            "--set can change data and evaluation here; the model is built and trained as its run "
+            f"says ({found.config})"
+        )
+    return common.with_input(changed, "evaluation", values)
+
+
+def _is_described(found: Found, values: flags.FlagValues) -> bool:
+    """Returns whether the config says what the model is; an exported file brings its own."""
+    return bool(values.config) or not found.is_exported
+
+
+def _check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
+    """Raises where the data is not fit for what is asked.
+
+    Raises:
+        ValueError: metrics without the tracks that they need, a video of several lanes, or no
+            frame rate for the blocks of few videos that two models are compared on.
+    """
+    if not split.videos[0].has_tracks:  # by which the pipeline decides, too
+        for name, instead in _NEED_TRACKS.items():
+            if name in options.metrics:
+                raise ValueError(
+                    f"--metrics: {name} needs track ids, which the data has not{instead}"
+                )
+    lanes = config.data.evaluation.batch_size
+    if values.video and lanes > 1 and len(split.videos) > 1:
+        raise ValueError(
+            f"--video: data.evaluation.batch_size is {lanes}, so the videos would come in turns; "
+            "add --set data.evaluation.batch_size=1"
+        )
+    if values.against and options.fps is None:
+        from lstd.evaluation import bootstrap
+
+        left, frames = values.max_frames, []
+        for video in split.videos:
+            if left is None or lanes > 1 or left > 0:  # of several lanes they come in turns: all
+                frames.append((video.name, 0))
+                left = None if left is None else left - (video.known_frames or 1)
+        bootstrap.units_of(frames, fps=None)  # says what it needs
 
 
 def _subject(
@@ -155,67 +162,127 @@ def _subject(
     values: flags.FlagValues,
     options: Options,
     *,
-    keeps_to_its_own: bool = False,
-) -> Subject:
-    """Returns the model, loaded; one that keeps to its own is not asked to follow other schedules.
+    is_other: bool = False,
+) -> _Subject:
+    """Returns the model, loaded, and the schedules that it follows.
 
-    That holds for a model with one network.
+    Raises:
+        ValueError: it cannot be loaded, or cannot follow a schedule; or the latency of a network
+            that runs is not given.
     """
     from lstd.any_model import evaluate_model
     from lstd.evaluation import evaluate
 
-    known = _knows_model(found, values)
+    known = _is_described(found, values)
     weights = open_model.weights_of(found, config, values.weights)
     labels = options.labels or (tuple(config.model.labels) if known else ())
     model = found.path if found.is_exported else open_model.load(found, config, weights)
     detector = evaluate_model.detector_of(model, labels=labels, threads=values.threads)
-    asked_for = () if keeps_to_its_own and len(detector.networks) == 1 else options.schedules
-    names = list(asked_for) or _schedules(detector, config, known)
-    schedules = list(evaluate.checked_schedules(detector, names))
-    asked = options.latencies if "sap" in options.metrics else None
-    eval_options.check_latencies(schedules, detector.networks, asked)
-    return Subject(found.path, weights or found.path.name, detector, schedules)
+    is_single = len(detector.networks) == 1
+    asked = () if is_other and is_single else options.schedules
+    own = [detector.schedule] if is_single or not known else list(config.evaluation.schedules)
+    schedules = list(evaluate.checked_schedules(detector, list(asked) or own))
+    if "sap" in options.metrics and options.latencies is not None:
+        for schedule in schedules:
+            ran = detector.networks if is_single else schedule_names.networks_of(schedule)
+            for network in ran:
+                if network not in options.latencies:
+                    raise ValueError(
+                        f"--latency: {schedule} runs the {network} network, whose latency is not "
+                        f"given; there is {', '.join(options.latencies)}"
+                    )
+    return _Subject(found.path, weights or found.path.name, detector, schedules)
 
 
-def _other(
-    place: Found, values: flags.FlagValues, options: Options, *, labels: tuple[str, ...]
-) -> Subject:
-    """Returns the model of `--against`, loaded; with a single network it follows its own schedule.
-
-    Raises:
-        ValueError: it has other classes.
-    """
-    config = config_for(place, values)
-    found = _subject(place, config, values, options, keeps_to_its_own=True)
-    eval_options.check_classes(labels, found.detector.labels)
-    return found
+def _listed(labels: Sequence[str]) -> str:
+    """Returns the first labels, and how many more there are."""
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return ", ".join(labels[:5]) + more
 
 
-def _schedules(detector: Any, config: Config, known: bool) -> list[str]:
-    """Returns the schedules where none is asked for; a single network follows only its own."""
-    if len(detector.networks) == 1 or not known:
-        return [detector.schedule]
-    return list(config.evaluation.schedules)
+def _run_all(
+    one: _Subject,
+    other: _Subject | None,
+    split: Split,
+    config: Config,
+    values: flags.FlagValues,
+    options: Options,
+) -> Result:
+    """Returns what came out of all passes."""
+    from lstd.evaluation import evaluate, pictures
+    from lstd.evaluation.metrics import by_name
+    from lstd.evaluation.occlusion import OccludedDataset
 
-
-def _knows_model(found: Found, values: flags.FlagValues) -> bool:
-    """Returns whether the config says what the model is; an exported file brings its own."""
-    return bool(values.config) or not found.is_exported
-
-
-def _num_frames(split: Split, most: int | None) -> int | None:
-    """Returns how many frames will be scored; None: not known before they are read."""
     lengths = [video.known_frames for video in split.videos]
-    if any(length is None for length in lengths):
-        return None
-    total = sum(length or 0 for length in lengths)
-    return total if most is None else min(total, most)
+    total = None if None in lengths else sum(length or 0 for length in lengths)
+    if total is not None and values.max_frames is not None:
+        total = min(total, values.max_frames)
 
+    def scored(
+        subject: _Subject,
+        label: str,
+        dataset: Iterable[Any] = split.dataset,
+        watchers: Sequence[Any] = (),
+    ) -> tuple[dict[str, float], dict[str, list[Any]]]:
+        metrics = by_name.metrics_by_schedule(
+            options.factories(), subject.schedules, subject.detector.labels
+        )
+        seen: set[object] = set()
+        videos = len(split.videos)
 
-def _beside(found: Found) -> Path:
-    """Returns where results go if nobody says."""
-    inside = found.config or found.path
-    return (inside if inside.is_dir() else inside.parent) / "evaluation"
+        def note(frame: Frame) -> None:
+            seen.add(frame.frame_id[0])
+
+        with Progress(label, total=total, unit="frames") as progress:
+            numbers = evaluate.evaluate(
+                subject.detector,
+                dataset,
+                metrics,
+                subject.schedules,
+                max_frames=values.max_frames,
+                watchers=[note, *watchers],
+                progress=lambda count: progress.advance(
+                    count, note=f"video {len(seen)} of {videos}" if videos > 1 else ""
+                ),
+            )
+        return numbers, metrics
+
+    worst = {
+        name: pictures.WorstFrames(
+            one.detector.labels,
+            name,
+            count=values.worst_frames,
+            min_score=config.evaluation.min_score_threshold,
+        )
+        for name in (one.schedules if values.worst_frames else ())
+    }
+    numbers, metrics = scored(one, "evaluating", watchers=[*worst.values()])
+    theirs = scored(other, f"evaluating {other.path}")[1] if other else {}
+    for probability in options.occlusion:
+        hidden = OccludedDataset(split.dataset, probability=probability)
+        found, _ = scored(one, f"occluded {probability:g}", hidden)
+        numbers.update(evaluate.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
+    facts: dict[str, Any] = {
+        "model": str(one.path),
+        "weights": one.weights,
+        "input": list(config.data.evaluation.input_path),
+        "videos": len({video for video, _ in metrics[one.schedules[0]][0].ground_truth}),
+    }
+    if values.max_frames:
+        facts["max_frames"] = values.max_frames
+    if "sap" in options.metrics:
+        facts |= {"latencies_ms": options.latencies, "fps": options.fps}
+    if other is not None:
+        facts["against"] = str(other.path)
+    return Result(
+        schedules=one.schedules,
+        numbers=numbers,
+        metrics=metrics,
+        theirs=theirs,
+        worst=worst,
+        facts=facts,
+        fps=options.fps,
+    )
 
 
 def score_files(values: flags.FlagValues, options: Options) -> None:
@@ -229,61 +296,31 @@ def score_files(values: flags.FlagValues, options: Options) -> None:
     if values.against:
         bootstrap.units_of(list(annotations.ground_truth), fps=fps)  # refuses too little data
     output = values.output_directory and common.writable_directory(values.output_directory)
-    found = _read(values.detections, "--detections", annotations)
-    other = _read(values.against, "--against", annotations) if values.against else None
-    factories = options.factories(fps=fps, schedule=schedule)
-    metrics = _scored(found, annotations, factories)
+    name = schedule or "detections"
+    metrics: dict[str, list[Any]] = {}
+    for flag in ("detections", "against"):
+        path = str(values[flag].value)
+        if path:
+            path_of = common.existing_file(path, flag=f"--{flag}")
+            found = coco_files.read_detections(path_of, annotations)
+            factories = options.factories(fps=fps, schedule=schedule)
+            metrics[flag] = [make(annotations.labels) for make in factories]
+            for frame, true in annotations.ground_truth.items():
+                for metric in metrics[flag]:
+                    metric.add(frame, true, found.get(frame))
     numbers: dict[str, float] = {"frames": len(annotations.ground_truth)}
-    for metric in metrics:
+    for metric in metrics["detections"]:
         numbers.update(metric.result())
-    names = [schedule or "detections"]
-    eval_write.print_numbers(numbers, names)
-    if other is not None:
-        theirs = _scored(other, annotations, factories)
+    eval_write.print_numbers(numbers, [name])
+    if values.against:
         compared = eval_write.compare(
-            {names[0]: metrics}, {names[0]: theirs}, fps=fps, draws=values.draws
+            {name: metrics["detections"]}, {name: metrics["against"]}, fps=fps, draws=values.draws
         )
         if output:
             eval_write.save_comparison(output, compared, values.against)
     if output:
+        from lstd.evaluation import results
+
         facts = {"detections": values.detections, "annotations": values.annotations}
-        paths = eval_write.save_numbers(output, numbers, names, facts)
+        paths = results.save_results(output, numbers, [name], facts)
         print(f"{numbers['frames']:.0f} frames; written: {', '.join(map(str, paths))}")
-
-
-def _read(path: str, flag: str, annotations: Any) -> Any:
-    from lstd.evaluation import coco_files
-
-    return coco_files.read_detections(common.existing_file(path, flag=flag), annotations)
-
-
-def _scored(found: Any, annotations: Any, factories: list[Any]) -> list[Any]:
-    metrics = [make(annotations.labels) for make in factories]
-    for frame, true in annotations.ground_truth.items():
-        for metric in metrics:
-            metric.add(frame, true, found.get(frame))
-    return metrics
-
-
-def config_for(found: Found, values: flags.FlagValues) -> Config:
-    """Returns the config of the run folder, of --config or the default, with --set and --input.
-
-    Raises:
-        ValueError: a model that needs a config has none; or a setting of the model, which a run's
-            weights decide.
-    """
-    if found.is_exported:
-        config = load_config(values.config) if values.config else Config()
-    else:
-        config = open_model.config_of(found, values.config)
-    changed = common.overridden(config, values)
-    if found.config and (changed.model, changed.train) != (config.model, config.train):
-        raise ValueError(
-            "--set can change data and evaluation here; the model is built and trained as its run "
-            f"says ({found.config})"
-        )
-    if values.input:
-        split = dataclasses.replace(changed.data.evaluation, input_path=tuple(values.input))
-        data = dataclasses.replace(changed.data, evaluation=split)
-        changed = dataclasses.replace(changed, data=data)
-    return changed

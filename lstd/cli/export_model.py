@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from lstd.any_model import open_model
-from lstd.any_model.open_model import Found, Opened
+from lstd.any_model.open_model import Found
 from lstd.cli import common
 from lstd.config.config import Config
 
@@ -30,7 +31,7 @@ def path_of(values: flags.FlagValues) -> Path | None:
     return Path(given.pop()) if given else None
 
 
-def load(path: Path, values: flags.FlagValues) -> Opened:
+def load(path: Path, values: flags.FlagValues) -> tuple[Any, Config]:
     """Returns the model of a run folder, of weights or a checkpoint in one, or of the original.
 
     Raises:
@@ -53,7 +54,7 @@ def load(path: Path, values: flags.FlagValues) -> Opened:
         config = common.config_of(values) if values.config else common.overridden(stored, values)
     weights = _weights(found, config, values)
     try:
-        return Opened(open_model.load(found, config, weights), config)
+        return open_model.load(found, config, weights), config
     except ValueError as error:
         if config.model == stored.model:
             raise

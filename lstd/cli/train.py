@@ -97,10 +97,7 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
     if values.distribution:
         train = dataclasses.replace(config.train, distribution=values.distribution)
         config = dataclasses.replace(config, train=train)
-    if not values.input:
-        return config
-    split = dataclasses.replace(config.data.train, input_path=tuple(values.input))
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, train=split))
+    return common.with_input(config, "train", values)
 
 
 def _nearest_existing(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 DEFAULT = "SKIP9"
 """Where nothing says which schedule: the second paper's, one large network in ten."""
@@ -33,3 +34,43 @@ def skip_of(name: str) -> int | None:
         return 0
     found = _SKIP.fullmatch(name)
     return int(found.group(1)) if found else None
+
+
+ONLY = {
+    "large": "one backbone, or only its large network was exported",
+    "small": "only its small network, exported alone",
+}
+"""What a model with one network has, for messages."""
+
+
+def check_follows(name: str, networks: Sequence[str], *, where: str = "schedule") -> None:
+    """Raises unless a model with these networks can follow a schedule.
+
+    Raises:
+        ValueError: it is no schedule, or needs a network that is not there.
+    """
+    check(name, where=where)
+    if len(networks) == 1 and networks_of(name) != tuple(networks):
+        raise ValueError(
+            f"{where}: {name} needs a large and a small network, but this model has "
+            f"{ONLY[networks[0]]}; leave the schedule out, or say {networks[0].upper()}"
+        )
+
+
+def network_of(name: str, frame_number: int) -> str | None:
+    """Returns "large" or "small" for a frame of a video, counted from 0; None: chance decides.
+
+    LARGE and SMALL are constant. SKIPk runs the large network where the frame number is divisible
+    by k + 1.
+    """
+    if name.startswith("RANDOM"):
+        return None
+    skipped = skip_of(name)
+    return "small" if skipped is None or frame_number % (skipped + 1) else "large"
+
+
+def networks_of(name: str) -> tuple[str, ...]:
+    """Returns the networks that a schedule runs; a model with one of them follows no other."""
+    if name == "SMALL":
+        return ("small",)
+    return ("large",) if skip_of(name) == 0 else ("large", "small")

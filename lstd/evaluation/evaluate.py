@@ -18,8 +18,6 @@ from lstd.evaluation.occlusion import OccludedDataset
 
 Numbers = dict[str, float]
 
-_ONLY = {"large": ("LARGE", "SKIP0"), "small": ("SMALL",)}  # what a single network can follow
-
 
 def evaluate(
     model: Any,
@@ -159,12 +157,7 @@ def checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -
     if isinstance(schedules, str) or not names:
         raise ValueError(f"schedules must be a list of names such as 'SKIP3', got {schedules!r}")
     for name in names:
-        schedule_names.check(name, where="schedules")
-        if len(detector.networks) == 1 and name not in _ONLY[detector.networks[0]]:
-            raise ValueError(
-                f"schedule {name}: this model has one backbone, which sees every frame; "
-                f"leave the schedule out or use {_ONLY[detector.networks[0]][0]}"
-            )
+        schedule_names.check_follows(name, detector.networks, where="schedules")
     if len(set(names)) < len(names):
         raise ValueError(f"schedules holds a name twice: {', '.join(names)}")
     return names

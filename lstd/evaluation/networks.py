@@ -15,15 +15,13 @@ def network_of(schedule: str, index: int) -> str:
         ValueError: an unknown schedule, or RANDOM, whose frames only the run knows.
     """
     schedule_names.check(schedule)
-    if schedule == "SMALL":
-        return "small"
-    skip = schedule_names.skip_of(schedule)
-    if skip is None:
+    network = schedule_names.network_of(schedule, index)
+    if network is None:
         raise ValueError(
             f"schedule {schedule}: which network runs is chance; give each frame's detections "
             "their `network`"
         )
-    return "large" if index % (skip + 1) == 0 else "small"
+    return network
 
 
 def networks_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from concurrent import futures
@@ -25,13 +26,11 @@ class _Turn(NamedTuple):
         frame_number: the frame that it sees.
         future: the state after that frame.
         due: the frame from which on the state counts; None: when the thread has finished.
-        never: the state never arrives.
     """
 
     frame_number: int
     future: futures.Future[LSTMState]
-    due: int | None = None
-    never: bool = False
+    due: float | None = None
 
 
 class BackgroundNetwork:
@@ -55,8 +54,7 @@ class BackgroundNetwork:
     """
 
     def __init__(self, point: EntryPoint, delay: Delay | None) -> None:
-        self._point = point
-        self._delay = _checked(delay)
+        self._point, self._delay = point, _checked(delay)
         self._executor: futures.ThreadPoolExecutor | None = None
         self._turn: _Turn | None = None
         self.reset()
@@ -94,14 +92,16 @@ class BackgroundNetwork:
         elif self._delay is None:
             if self._executor is None:
                 self._executor = futures.ThreadPoolExecutor(1, thread_name_prefix="lstd-large")
-            future = self._executor.submit(_state_after, self._point, frame.copy(), state)
+            future = self._executor.submit(self._state_after, frame.copy(), state)
             self._turn = _Turn(frame_number, future)
         else:
-            delay = self._next_delay(frame_number)
-            due = None if delay is None else frame_number + delay
-            self._turn = _Turn(
-                frame_number, _finished(self._point, frame, state), due=due, never=delay is None
-            )
+            due = frame_number + self._next_delay(frame_number)
+            future = futures.Future()
+            try:
+                future.set_result(self._state_after(frame, state))
+            except Exception as error:  # Raised where the state would be taken.
+                future.set_exception(error)
+            self._turn = _Turn(frame_number, future, due)
 
     def take(self, frame_number: int) -> tuple[int, LSTMState] | None:
         """Returns the frame and the state of a run whose time has come, once; else None.
@@ -110,11 +110,9 @@ class BackgroundNetwork:
             Exception: what went wrong in that run. The next turn starts another one.
         """
         turn = self._turn
-        if turn is None or turn.never:
+        if turn is None:
             return None
-        if turn.due is None and not turn.future.done():
-            return None
-        if turn.due is not None and frame_number < turn.due:
+        if not (turn.future.done() if turn.due is None else frame_number >= turn.due):
             return None
         self._turn = None
         self._arrived.append(frame_number - turn.frame_number)
@@ -131,40 +129,26 @@ class BackgroundNetwork:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _next_delay(self, frame_number: int) -> int | None:
-        if not isinstance(self._delay, tuple):
-            return self._delay
-        run = len(self._arrived)
-        if run >= len(self._delay):
-            raise ValueError(
-                f"delay has {len(self._delay)} values, but at frame {frame_number} the large "
-                f"network runs for the time number {run + 1}; give one for each run, None for one "
-                "whose state never arrives"
-            )
-        return self._delay[run]
+    def _state_after(self, frame: np.ndarray, state: LSTMState) -> LSTMState:
+        return self._point.run(lambda image: frame_resize.fit(frame, image), state)[1]
 
-
-def _state_after(point: EntryPoint, frame: np.ndarray, state: LSTMState) -> LSTMState:
-    _, new_state = point.run(lambda image: frame_resize.fit(frame, image), state)
-    return new_state
-
-
-def _finished(point: EntryPoint, frame: np.ndarray, state: LSTMState) -> futures.Future[LSTMState]:
-    """Returns what the thread's future would be once it is done, an error as well."""
-    future: futures.Future[LSTMState] = futures.Future()
-    try:
-        future.set_result(_state_after(point, frame, state))
-    except Exception as error:  # Raised where the state would be taken.
-        future.set_exception(error)
-    return future
+    def _next_delay(self, frame_number: int) -> float:
+        delay, run = self._delay, len(self._arrived)
+        if isinstance(delay, tuple):
+            if run >= len(delay):
+                raise ValueError(
+                    f"delay has {len(delay)} values, but at frame {frame_number} the large network "
+                    f"runs for the time number {run + 1}; give one for each run, None for one "
+                    "whose state never arrives"
+                )
+            delay = delay[run]
+        return math.inf if delay is None else delay
 
 
 def _checked(delay: Delay | None) -> int | tuple[int | None, ...] | None:
-    if delay is None:
-        return None
     if isinstance(delay, Sequence) and not isinstance(delay, str):
         return tuple(None if value is None else _whole(value, delay) for value in delay)
-    return _whole(delay, delay)
+    return None if delay is None else _whole(delay, delay)
 
 
 def _whole(value: object, delay: object) -> int:

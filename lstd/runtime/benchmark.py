@@ -95,14 +95,8 @@ def measure(
     """Returns the times of all subjects, which take turns.
 
     In every second turn they come in the opposite order, so that none always has the better place.
-
-    Args:
-        subjects: what is timed.
-        turns: how many turns each of them has.
-        frames: in a turn, rounded up to whole clips and periods of the schedule.
-        warm_up: calls of each network before the first turn, not timed.
-        clock: seconds, for tests.
-        progress: called after each turn of a subject.
+    The `frames` of a turn are rounded up to whole clips and periods of the schedule; the `warm_up`
+    calls of each network before the first turn are not timed. `progress` is called after each turn.
     """
     for subject in subjects:
         for call in subject.calls.values():

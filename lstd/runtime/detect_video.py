@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import defaultdict
@@ -13,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstd.base.interrupts import interrupts
-from lstd.base.types import Detections
+from lstd.base.whole_file import whole_file
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter
 from lstd.runtime.detector import VideoDetector
-from lstd.runtime.json_lines import json_lines
+from lstd.runtime.results import FrameDetections
 
 
 class Summary(NamedTuple):
@@ -82,10 +83,15 @@ def detect_video(
     """
     detector.reset()
     seconds: dict[str, list[float]] = defaultdict(list)
+    scale = draw.readable_scale(reader.info.height, reader.info.width)
+    height, width = reader.info.height * scale, reader.info.width * scale
     with ExitStack() as stack:
         stop = stack.enter_context(interrupts())
-        write_line = stack.enter_context(json_lines(json_lines_path))
-        pictures = stack.enter_context(_video_writer(video_path, reader.info))
+        temporary = stack.enter_context(whole_file(json_lines_path))
+        lines = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+        pictures = stack.enter_context(
+            VideoWriter(video_path, fps=reader.info.fps, width=width, height=height)
+        )
         started = time.perf_counter()
         num_frames = num_detections = 0
         best_score = 0.0
@@ -95,12 +101,22 @@ def detect_video(
             network = str(detector.last_network)
             seconds[network].append(time.perf_counter() - before)
             detections = detections.relative()
-            pictures.write(_picture(frame.image, detections, detector, min_score=min_score))
+            pictures.write(
+                draw.annotate(
+                    frame.image,
+                    detections,
+                    detector.labels,
+                    network=network,
+                    min_score=min_score,
+                    scale=None,
+                )
+            )
             line = {"frame": num_frames, "time_s": round(frame.time_s, 4), "network": network}
             if detector.mode == "async":
                 line["state_frame"] = detector.state_frame
-            found = _rows(detections, detector, frame.image.shape, min_score=min_score)
-            write_line({**line, "detections": found})
+            found = _rows(detections, frame.image.shape, min_score=min_score)
+            content = {**line, "detections": found}
+            lines.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
             num_frames += 1
             num_detections += len(found)
             best_score = max(best_score, *detections.scores[: int(detections.count)].tolist(), 0.0)
@@ -122,42 +138,19 @@ def detect_video(
     )
 
 
-def _video_writer(path: str | os.PathLike[str], info: video.VideoInfo) -> VideoWriter:
-    scale = draw.readable_scale(info.height, info.width)
-    return VideoWriter(path, fps=info.fps, width=info.width * scale, height=info.height * scale)
-
-
-def _picture(
-    image: np.ndarray, detections: Detections, detector: VideoDetector, *, min_score: float
-) -> np.ndarray:
-    return draw.annotate(
-        image,
-        detections,
-        detector.labels,
-        network=detector.last_network,
-        min_score=min_score,
-        scale=None,
-    )
-
-
 def _rows(
-    detections: Detections,
-    detector: VideoDetector,
-    shape: tuple[int, ...],
-    *,
-    min_score: float,
+    detections: FrameDetections, shape: tuple[int, ...], *, min_score: float
 ) -> list[dict[str, Any]]:
     """Returns what JSON says of the detections in a frame of this shape, [H, W, ...]."""
     height, width = shape[:2]
     rows = []
-    for row in range(int(detections.count)):
-        score, class_index = float(detections.scores[row]), int(detections.classes[row])
-        box = detections.boxes[row].astype(np.float64)
+    for row, label in enumerate(detections.names):
+        score, box = float(detections.scores[row]), detections.boxes[row].astype(np.float64)
         if score >= min_score:
             rows.append(
                 {
-                    "label": detector.label_of(class_index),
-                    "class": class_index,
+                    "label": label,
+                    "class": int(detections.classes[row]),
                     "score": round(score, 5),
                     "box": box.round(6).tolist(),
                     "box_px": (box * (height, width, height, width)).round(2).tolist(),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lstd.base import label_map
+from lstd.config import schedule_names
 from lstd.runtime import exported_file, frame_resize, network_schedule, results
 from lstd.runtime.background import BackgroundNetwork, Delay
 from lstd.runtime.results import FrameDetections
@@ -26,10 +27,9 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
     >>> detections = detector(frame)                      # doctest: +SKIP
     >>> detector.reset()  # before another video          # doctest: +SKIP
 
-    In async mode the small network answers every frame. On a large turn of the schedule the large
-    network is given the frame and the newest state that it wrote, and runs in a thread of its own;
-    its new state is taken at the first frame that comes after it has finished. Nobody waits: a
-    turn that comes while the large network still runs is skipped. `docs/runtime.md` says more.
+    In async mode the small network answers every frame, and the large one runs beside it in a
+    thread of its own; its new state is taken at the first frame that comes after it has finished.
+    Nobody waits: a turn that comes while it still runs is skipped. `docs/runtime.md` says more.
 
     Attributes:
         schedule: the interleave schedule, such as SKIP9.
@@ -96,7 +96,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
             if len(self.networks) == 1:
                 raise ValueError(
                     "async mode needs a large and a small network, but this model has "
-                    f"{network_schedule.ONLY[self.networks[0]]}"
+                    f"{schedule_names.ONLY[self.networks[0]]}"
                 )
             self._background = BackgroundNetwork(self._points.by_network["large"], delay)
         self._preferred_schedule = facts.schedule
@@ -164,7 +164,11 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         _check_timestamp(timestamp, after=self._timestamp)
         network = network_schedule.network_of(self.schedule, self.frame_number, seed=self._seed)
         if self._background is not None:
-            self._exchange(self._background, frame, is_large_turn=network == "large")
+            taken = self._background.take(self.frame_number)
+            if taken is not None:
+                self.state_frame, self._state = taken
+            if network == "large":
+                self._background.start(self.frame_number, frame, self._state)
             network = "small"
         outputs, state = self._points.by_network[network].run(
             lambda image: frame_resize.fit(frame, image), self._state
@@ -199,22 +203,17 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return 0 if self._background is None else self._background.skipped_turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the large network has finished in async mode, as a live video never would.
-
-        The next frame then takes its state.
+        """Returns whether the large network has finished in async mode, after waiting for it.
 
         Args:
             timeout: seconds at most; None: as long as it takes.
-
-        Returns:
-            Whether it has finished.
         """
         return self._background is None or self._background.wait(timeout)
 
     def close(self) -> None:
-        """Ends the thread of async mode, after what it is just doing; frames are refused then.
+        """Ends the thread of async mode, as `with` does; frames are refused then.
 
-        Other streams of the same file go on. `with VideoDetector(...) as detector:` does it too.
+        Other streams of the same file go on.
         """
         if self._background is not None:
             self._background.close()
@@ -226,16 +225,6 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
     def label_of(self, class_index: int) -> str:
         """Returns the name of a class, `"class 7"` where the labels do not say it."""
         return label_map.name_of(self.labels, class_index)
-
-    def _exchange(
-        self, background: BackgroundNetwork, frame: np.ndarray, *, is_large_turn: bool
-    ) -> None:
-        """Takes the large network's state where it is there, and gives it the frame in its turn."""
-        taken = background.take(self.frame_number)
-        if taken is not None:
-            self.state_frame, self._state = taken
-        if is_large_turn:
-            background.start(self.frame_number, frame, self._state)
 
     def _follow(self, schedule: str | None, seed: int) -> None:
         self.schedule = network_schedule.resolve(

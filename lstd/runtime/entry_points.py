@@ -44,9 +44,9 @@ class EntryPoint(NamedTuple):
     """One frame and the state in, detections and the state out.
 
     Attributes:
-        run: takes a `Fill` for the image, and the state (`[1, h, w, D]` each, in NumPy, never
-            written to). Returns the detections of `OUTPUTS` by name and the new state, arrays that
-            nobody else writes to. It may be called from several threads.
+        run: takes a `Fill` for the image, and the state (NumPy `[1, h, w, D]` each, not written
+            to). Returns the detections of `OUTPUTS` by name and the new state, arrays of their own.
+            It may be called from several threads.
         inputs: the `InputSpec` of each name in `INPUTS`.
     """
 
@@ -135,13 +135,8 @@ def check(points: EntryPoints) -> None:
                 f"{where}: no input {', '.join(missing)}; it has {', '.join(sorted(point.inputs))}"
             )
         image = point.inputs["image"]
-        if (
-            len(image.shape) != 4
-            or image.shape[0] != 1
-            or min(image.shape) < 1
-            or image.shape[3] not in (1, 3)
-            or image.dtype not in (np.float32, np.uint8)
-        ):
+        is_frame = len(image.shape) == 4 and image.shape[0] == 1 and image.shape[3] in (1, 3)
+        if not is_frame or min(image.shape) < 1 or image.dtype not in (np.float32, np.uint8):
             raise ValueError(
                 f"{where}: expected image float32 or uint8 [1, H, W, 1 or 3], it has {image.dtype} "
                 f"{list(image.shape)}"
@@ -187,29 +182,27 @@ def from_object(model: Any) -> EntryPoints:
     Raises:
         ValueError: none of the attributes, or no shapes.
     """
-    name = type(model).__name__
+    name, float32 = type(model).__name__, np.dtype(np.float32)
     available = [key for key in (*NETWORKS, SINGLE) if callable(getattr(model, key, None))]
-    points = {
-        network: calling(getattr(model, key), _inputs_of(model, getattr(model, key), name))
-        for network, key in choose(available, name=name).items()
-    }
+    points = {}
+    for network, key in choose(available, name=name).items():
+        function = getattr(model, key)
+        signature = getattr(function, "input_signature", None)
+        if signature is not None:
+            inputs = {spec.name: spec_of(spec) for spec in signature}
+        elif hasattr(model, "image_shape") and hasattr(model, "state_shape"):
+            shapes = (model.image_shape, model.state_shape, model.state_shape)
+            inputs = {
+                input_name: InputSpec((1, *shape), float32)
+                for input_name, shape in zip(INPUTS, shapes, strict=True)
+            }
+        else:
+            raise ValueError(
+                f"{name}: entry points without an input_signature need the attributes image_shape "
+                "(H, W, C) and state_shape (h, w, D) beside them"
+            )
+        points[network] = calling(function, inputs)
     return EntryPoints(points, name)
-
-
-def _inputs_of(model: Any, function: Any, name: str) -> dict[str, InputSpec]:
-    signature = getattr(function, "input_signature", None)
-    if signature is not None:
-        return {spec.name: spec_of(spec) for spec in signature}
-    try:
-        image, state = tuple(model.image_shape), tuple(model.state_shape)
-    except AttributeError:
-        raise ValueError(
-            f"{name}: entry points without an input_signature need the attributes image_shape "
-            "(H, W, C) and state_shape (h, w, D) beside them"
-        ) from None
-    float32 = np.dtype(np.float32)
-    state_spec = InputSpec((1, *state), float32)
-    return {"image": InputSpec((1, *image), float32), "lstm_c": state_spec, "lstm_h": state_spec}
 
 
 def spec_of(spec: Any) -> InputSpec:

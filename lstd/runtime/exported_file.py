@@ -35,11 +35,10 @@ class Metadata(NamedTuple):
 
 
 def load(model: Any, *, threads: int, separate: bool = False) -> tuple[EntryPoints, Metadata]:
-    """Returns the entry points of a model, checked, and its metadata.
+    """Returns the entry points of what `VideoDetector` takes, checked, and its metadata.
 
     Args:
-        model: a `.tflite` or a SavedModel of `lstd-export`, the folder that it wrote them into, or
-            an object with the same entry points as attributes.
+        model: a path, or an object with entry points as attributes.
         threads: how many a `.tflite` may use for each interpreter.
         separate: both networks of a `.tflite` can run at the same time.
 

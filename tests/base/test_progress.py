@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from lstd.base.progress import Progress, clock_text, progress
+from lstd.base.progress import Progress, clock_text
 
 
 class Clock:
@@ -87,15 +87,6 @@ def test_broken_off_work_shows_how_far_it_came() -> None:
     with pytest.raises(ValueError, match="bad frame"):
         work()
     assert stream.getvalue() == "reading 1/5 steps in 0:02 (0.5 steps/s)\n"
-
-
-def test_progress_yields_the_items_and_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress("abc", "reading", unit="letters")) == ["a", "b", "c"]
-    assert list(progress(iter([]), "reading")) == []
-
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("reading 3 letters in 0:00")
 
 
 @pytest.mark.parametrize(

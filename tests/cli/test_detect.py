@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +11,8 @@ from lstd.cli import detect
 from lstd.media import video
 from lstd.media.video_writer import VideoWriter
 from lstd.tf1.load_config import load_config
-from tests.runtime import fake_exports
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Returns a `.tflite` and a SavedModel with two networks."""
-    return fake_exports.write(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +87,12 @@ def _synchronous_line(model: Path, clip: Path, output: Path) -> dict[str, object
 
 
 def test_async_needs_two_networks_and_a_delay_needs_async(
-    exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exported: tuple[Path, Path],
+    single: Path,
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    single = fake_exports.write(tmp_path / "single", names=("step",))[0]
     cases = [
         (_arguments(single, clip, tmp_path, "--async"), "needs a large and a small network"),
         (_arguments(exported[0], clip, tmp_path, "--delay=2"), "--delay belongs to --async"),
@@ -154,13 +147,11 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     cases = [
         (_arguments(tmp_path / "none.tflite", clip, output), "no file or folder"),
         (_arguments(text, clip, output), "not a TFLite file"),
-        (_arguments(tmp_path, clip, output), "is no model: a folder of one holds"),
         (_arguments(model, tmp_path / "text.mp3", output), f"did you mean {text}"),
         (_arguments(model, text, output), "not a video"),
         (_arguments(model, clip.parent, output), "holds no image"),
         (_arguments(model, clip, text), "expected a folder"),
         (_arguments(model, clip, output, "--schedule=SKIP"), "unknown schedule 'SKIP'"),
-        (_arguments(model, clip, output, "--schedule=ADAPTIVE"), "not available"),
         (_arguments(model, clip, output, "--min_score=2"), "--min_score"),
         (_arguments(model, clip, output, "--max_frames=0"), "--max_frames"),
         (_arguments(model, clip, output, "--labels=none.txt"), "--labels: no file none.txt"),
@@ -171,17 +162,9 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     names = tmp_path / "two.txt"
     names.write_text("one\ntwo\n")
     config = tmp_path / "a.yaml"
-    weights = tmp_path / "a.npz"
-    weights.write_text("not weights")
     cases += [
         (_arguments(model, clip, output, f"--labels={names}"), "labels: 2 names; the model has 3"),
-        (
-            _arguments(exported[1], clip, output, f"--labels={names}"),
-            "labels: 2 names; the model has 3",
-        ),
         (_arguments(model, clip, output, f"--config={config}"), "needs none; leave it out"),
-        (_arguments(exported[1], clip, output, f"--config={config}"), "needs none; leave it out"),
-        (_arguments(weights, clip, output), "is a checkpoint, which needs its --config"),
     ]
     before = sorted(tmp_path.rglob("*"))
     for arguments, message in cases:
@@ -211,32 +194,6 @@ def test_a_video_that_ends_early_is_told(
     read = len(_lines(tmp_path / "out"))
     assert read < 30
     assert f"cut.mp4 ends after {read} of 30 frames; it may be cut" in capsys.readouterr().err
-
-
-def test_a_checkpoint_of_the_original_asks_for_its_config(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "model.ckpt.index").touch()
-    assert detect.main(_arguments(tmp_path / "model.ckpt", clip, tmp_path / "out")) == 2
-    assert "needs its --config" in capsys.readouterr().err
-
-
-def test_the_program_runs_and_fails_in_a_process_of_its_own(
-    exported: tuple[Path, Path], clip: Path, tmp_path: Path
-) -> None:
-    for source, code in ((clip, 0), (tmp_path / "none.mp4", 2)):
-        result = subprocess.run(
-            [sys.executable, "-m", "lstd.cli.detect", *_arguments(exported[0], source, tmp_path)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert result.returncode == code, result.stderr
-        assert "Traceback" not in result.stderr
-    assert "no file or folder" in result.stderr
-    assert len(_lines(tmp_path)) == 6
 
 
 @pytest.mark.slow

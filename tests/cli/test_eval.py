@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import lstd
 from lstd.cli import eval as eval_command
 from tests.cli import eval_inputs
 
@@ -205,7 +204,7 @@ def test_labels_name_the_classes_of_a_run(
     ("arguments", "message"),
     [
         (["--occlusion=2"], "--occlusion: expected different numbers in [0, 1]"),
-        (["--occlusion=a"], "--occlusion: expected numbers"),
+        (["--occlusion=a"], "--occlusion: expected different numbers"),
         (
             ["--against={run}x", "--max_frames=2", "--schedule=LARGE"],
             "--against: no file or folder",
@@ -233,28 +232,3 @@ def test_flags_of_a_model_that_cannot_be_are_one_sentence(
     assert code == 2
     assert message in errors
     assert errors.startswith("lstd-eval: error: ")
-
-
-def test_help_names_every_kind_of_input(capsys: pytest.CaptureFixture[str]) -> None:
-    assert eval_command.main(["--help"]) == 0
-    assert "data sets as they are" in " ".join(capsys.readouterr().out.split())
-
-
-@pytest.mark.slow
-def test_exported_file_is_a_model_too(run: Path, tmp_path: Path) -> None:
-    from lstd.export import bundle
-
-    bundle.export_all(lstd.load_model(run), tmp_path / "export")
-    for name in ("model.tflite", "saved_model"):
-        code = eval_command.main(
-            [
-                f"--model={tmp_path / 'export' / name}",
-                f"--input={run / 'videos.tfrecord'}",
-                "--schedule=LARGE,SKIP1",
-                f"--output_directory={tmp_path / name}_out",
-            ]
-        )
-        assert code == 0
-        saved = json.loads((tmp_path / f"{name}_out" / "results.json").read_text())
-        assert saved["results"]["frames"] == 8
-        assert "SKIP1/coco/ap/dog" in saved["results"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from tests.runtime import fake_exports
 class Inputs(NamedTuple):
     """Models and records: two networks, one network, other classes; tracks, none, ten videos."""
 
+    saved: Path
     model: Path
     single: Path
     foreign: Path
@@ -36,9 +36,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     made = []
     for name, networks in (("two", ("large", "small")), ("one", ("step",)), ("foreign", ("step",))):
         (folder / name).mkdir()
-        made.append(fake_exports.write(folder / name, names=networks)[0])
+        lite, saved = fake_exports.write(folder / name, names=networks)
+        made += [saved, lite] if name == "two" else [lite]
     facts = {**fake_exports.METADATA, "labels": ["dog", "cat", "yak"]}
-    made[2].with_suffix(".json").write_text(json.dumps(facts))
+    made[-1].with_suffix(".json").write_text(json.dumps(facts))
     return Inputs(
         *made,
         eval_inputs.records(folder / "data.tfrecord", {"a": 12, "b": 8}),
@@ -121,9 +122,7 @@ def test_missing_packages_are_told_before_a_network_runs(
     monkeypatch: pytest.MonkeyPatch,
     no_network: None,
 ) -> None:
-    from lstd.cli import eval_options
-
-    monkeypatch.setattr(eval_options.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(eval_command.importlib.util, "find_spec", lambda name: None)
     for flag, package in (
         ("--video", "av"),
         ("--report", "matplotlib"),
@@ -197,9 +196,20 @@ def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path
     assert same["low"] is None  # three blocks
 
 
+def test_a_saved_model_finds_what_its_tflite_finds(inputs: Inputs, tmp_path: Path) -> None:
+    found = []
+    for model in (inputs.saved, inputs.model.parent):
+        arguments = [f"--model={model}", f"--input={inputs.data}", "--schedule=LARGE,SKIP1"]
+        assert eval_command.main([*arguments, f"--output_directory={tmp_path}"]) == 0
+        found.append(json.loads((tmp_path / "results.json").read_text())["results"])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0]["frames"] == 20
+    assert found[0]["SKIP1/coco/ap/cow"] > 0
+
+
 def test_the_report_says_why_there_is_no_interval() -> None:
     compared = {"LARGE": Comparison({}, "3 blocks", 0.95, 0, "an interval needs 10 of them")}
-    (table,) = eval_write._comparison_tables(compared, SimpleNamespace(against="b"))
+    (table,) = eval_write._comparison_tables(compared, {"against": "b"})
     assert table.caption == "No intervals from 3 blocks: an interval needs 10 of them."
 
 

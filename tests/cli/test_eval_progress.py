@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tensorflow as tf
 
 from lstd.base.progress import Progress
 from lstd.cli import eval as eval_command
 from lstd.cli import eval_run
-from lstd.data import sequence_example
 from tests.cli import eval_inputs
-from tests.runtime import fake_exports
+
+Lite = tuple[Path, Path]
 
 
 class Terminal(io.StringIO):
@@ -23,11 +22,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake_exports.write(tmp_path_factory.mktemp("export"))[0]
 
 
 @pytest.fixture
@@ -42,9 +36,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return stream
 
 
-def lines(exported: Path, data: Path, terminal: Terminal, *more: str) -> list[str]:
+def lines(exported: Lite, data: Path, terminal: Terminal, *more: str) -> list[str]:
     arguments = [
-        f"--model={exported}",
+        f"--model={exported[0]}",
         f"--input={data}",
         "--set=data.evaluation.unroll_length=3",
         f"--output_directory={data.parent / 'out'}",
@@ -53,7 +47,7 @@ def lines(exported: Path, data: Path, terminal: Terminal, *more: str) -> list[st
     return [line.strip() for line in terminal.getvalue().replace("\n", "\r").split("\r") if line]
 
 
-def test_frames_and_videos_have_a_total(exported: Path, tmp_path: Path, terminal: Terminal) -> None:
+def test_frames_and_videos_have_a_total(exported: Lite, tmp_path: Path, terminal: Terminal) -> None:
     data = eval_inputs.records(tmp_path / "a.tfrecord", {"a": 6, "b": 5})
 
     shown = lines(exported, data, terminal)
@@ -64,28 +58,10 @@ def test_frames_and_videos_have_a_total(exported: Path, tmp_path: Path, terminal
     assert shown[-1].startswith("evaluating 11 frames in ")
 
 
-def test_total_of_a_part_is_the_part(exported: Path, tmp_path: Path, terminal: Terminal) -> None:
+def test_total_of_a_part_is_the_part(exported: Lite, tmp_path: Path, terminal: Terminal) -> None:
     data = eval_inputs.records(tmp_path / "a.tfrecord", {"a": 9})
 
     shown = lines(exported, data, terminal, "--max_frames=7")
 
     assert shown[0] == "evaluating 3/7 frames, 3 frames/s, 0:01 left"
     assert shown[-1].startswith("evaluating 7 frames in ")
-
-
-def test_without_known_lengths_the_videos_are_counted(
-    exported: Path, tmp_path: Path, terminal: Terminal
-) -> None:
-    data = eval_inputs.records(tmp_path / "a.tfrecord", {"a": 3, "b": 3})
-    examples = [
-        tf.train.SequenceExample.FromString(raw.numpy())
-        for raw in tf.data.TFRecordDataset(str(data))
-    ]
-    for example in examples:  # as the original's tools write them
-        del example.context.feature["record/num_frames"]
-    sequence_example.write(data, [example.SerializeToString() for example in examples])
-
-    shown = lines(exported, data, terminal)
-
-    assert shown[0] == "evaluating 3 frames, 3 frames/s, video 1 of 2"
-    assert shown[1].endswith("video 2 of 2")

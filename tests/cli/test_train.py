@@ -103,98 +103,64 @@ def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str])
     assert "already has 2 of 2 steps; nothing to do" in capsys.readouterr().out
 
 
-def test_run_that_is_there_is_refused(
-    run: Path, config: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config={config}", "--output_directory={run}"], "{run}: already holds a run; use --re"),
+        (
+            ["--output_directory={run}", "--resume", "--set=model.state_depth=32"],
+            "model.state_depth was 16, is 32",
+        ),
+        (["--output_directory={new}", "--resume"], "--resume: {new} holds no run"),
+        (["--output_directory={new}"], "--config must be given"),
+        (["--config={config}"], "--output_directory must be given"),
+        (["--config=none.yaml", "--output_directory={new}"], "none.yaml: cannot read the config"),
+        (
+            ["--config={config}", "--output_directory={new}", "--set=train.stpes=3"],
+            "unknown key 'train.stpes'; did you mean 'steps'?",
+        ),
+        (
+            ["--config={config}", "--output_directory={new}", "--set=data.train.input_path=[a*]"],
+            "data.train.input_path: no file matches 'a*'",
+        ),
+        (
+            [
+                *("--config={config}", "--output_directory={new}"),
+                "--set=data.evaluation.input_path=[a*]",
+            ],
+            "data.evaluation.input_path: no file matches 'a*'",
+        ),
+        (
+            ["--config={config}", "--output_directory={new}", "--input=a,b"],
+            "data.train.input_path: no file matches 'a'",
+        ),
+        (
+            [
+                *("--config={config}", "--output_directory={new}"),
+                "--set=data.evaluation.input_path=[]",
+            ],
+            "--set train.evaluate=false",
+        ),
+        (
+            ["--config={config}", "--output_directory={config}/run"],
+            "--output_directory: {config} is a file, expected a folder",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    run: Path,
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    sentence = _fails(["--config", config, "--output_directory", run], capsys)
+    places = {"run": run, "config": config, "new": tmp_path / "new"}
 
-    assert f"{run}: already holds a run; use --resume" in sentence
+    sentence = _fails([argument.format(**places) for argument in arguments], capsys)
 
-
-def test_resuming_another_model_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--output_directory", run, "--resume", "--set", "model.state_depth=32"]
-
-    sentence = _fails(arguments, capsys)
-
-    assert "model.state_depth was 16, is 32" in sentence
-
-
-def test_resuming_where_no_run_is_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sentence = _fails(["--output_directory", tmp_path, "--resume"], capsys)
-
-    assert f"--resume: {tmp_path} holds no run" in sentence
-
-
-def test_no_config_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--config must be given" in _fails(["--output_directory", tmp_path / "run"], capsys)
-
-
-def test_no_output_directory_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--output_directory must be given" in _fails(["--config", config], capsys)
-
-
-def test_missing_config_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--config", tmp_path / "none.yaml", "--output_directory", tmp_path / "run"]
-
-    sentence = _fails(arguments, capsys)
-
-    assert f"{tmp_path / 'none.yaml'}: cannot read the config" in sentence
-    assert not (tmp_path / "run").exists()
-
-
-def test_misspelt_key_gets_its_closest_match(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--config", config, "--output_directory", tmp_path / "run"]
-
-    sentence = _fails([*arguments, "--set", "train.stpes=3"], capsys)
-
-    assert "unknown key 'train.stpes'; did you mean 'steps'?" in sentence
-
-
-@pytest.mark.parametrize("split", ["train", "evaluation"])
-def test_missing_data_is_named(
-    split: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    setting = f"data.{split}.input_path=[{tmp_path}/none-*.tfrecord]"
-    arguments = ["--config", config, "--output_directory", tmp_path / "run", "--set", setting]
-
-    sentence = _fails(arguments, capsys)
-
-    assert f"data.{split}.input_path: no file matches '{tmp_path}/none-*.tfrecord'" in sentence
-    assert not (tmp_path / "run").exists()
-
-
-def test_input_takes_the_place_of_the_training_data(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--config", config, "--output_directory", tmp_path / "run"]
-
-    sentence = _fails([*arguments, "--input", f"{tmp_path}/a,{tmp_path}/b"], capsys)
-
-    assert f"data.train.input_path: no file matches '{tmp_path}/a'" in sentence
-
-
-def test_evaluation_without_data_says_what_to_do(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--config", config, "--output_directory", tmp_path / "run"]
-
-    sentence = _fails([*arguments, "--set", "data.evaluation.input_path=[]"], capsys)
-
-    assert "--set train.evaluate=false" in sentence
-
-
-def test_output_below_a_file_is_refused(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").touch()
-
-    sentence = _fails(["--config", config, "--output_directory", tmp_path / "file" / "run"], capsys)
-
-    assert f"--output_directory: {tmp_path / 'file'} is a file, expected a folder" in sentence
+    assert message.format(**places) in sentence
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoint_that_does_not_fit_is_named_with_both_shapes(

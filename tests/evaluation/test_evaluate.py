@@ -125,7 +125,7 @@ def test_single_backbone_runs_on_every_frame() -> None:
 
     assert evaluate.evaluate(model, dataset)["coco/ap"] == pytest.approx(1.0, abs=1e-12)
     assert evaluate.evaluate(model, dataset, schedules=["LARGE"])["frames"] == 3
-    with pytest.raises(ValueError, match="SKIP3: this model has one backbone"):
+    with pytest.raises(ValueError, match="SKIP3 needs a large and a small network"):
         evaluate.evaluate(model, dataset, schedules=["SKIP3"])
 
 

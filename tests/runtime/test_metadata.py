@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,16 @@ from tests.runtime import fake_exports
 
 
 @pytest.fixture
-def lite(tmp_path: Path) -> Path:
+def beside(exported: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """Returns a `.tflite` and a SavedModel with their metadata beside them, to be changed."""
+    folder = shutil.copytree(exported[0].parent, tmp_path / "copy")
+    return folder / exported[0].name, folder / exported[1].name
+
+
+@pytest.fixture
+def lite(beside: tuple[Path, Path]) -> Path:
     """Returns a file with metadata inside and none beside it."""
-    path, _ = fake_exports.write(tmp_path)
+    path, _ = beside
     path.with_suffix(".json").unlink()
     text = json.dumps(fake_exports.METADATA)
     path.write_bytes(tflite_metadata.embed(path.read_bytes(), text))
@@ -30,26 +38,26 @@ def test_file_alone_is_enough(lite: Path) -> None:
 
 
 def test_metadata_inside_count_before_those_beside(lite: Path) -> None:
-    beside = {"format": "lstd", "labels": ["of", "another", "file"]}
-    lite.with_suffix(".json").write_text(json.dumps(beside))
+    facts = {"format": "lstd", "labels": ["of", "another", "file"]}
+    lite.with_suffix(".json").write_text(json.dumps(facts))
     assert exported_file.metadata_of(lite).labels == fake_exports.LABELS
 
 
 @pytest.mark.parametrize(
     "text", ['{"labels": ["a"]}', '{"format": "coco"}', "[1]", "not JSON", "\udcff"]
 )
-def test_any_other_json_beside_is_not_looked_at(tmp_path: Path, text: str) -> None:
-    lite, saved = fake_exports.write(tmp_path)
+def test_any_other_json_beside_is_not_looked_at(beside: tuple[Path, Path], text: str) -> None:
+    lite, saved = beside
     assert exported_file.metadata_of(lite) == exported_file.metadata_of(saved)
     assert exported_file.metadata_of(lite).labels == fake_exports.LABELS
     lite.with_suffix(".json").write_bytes(text.encode(errors="surrogateescape"))
     assert exported_file.metadata_of(lite) == exported_file.metadata_of(saved) == Metadata()
 
 
-def test_damaged_metadata_of_ours_are_not_passed_over(tmp_path: Path) -> None:
-    lite, saved = fake_exports.write(tmp_path)
-    beside = lite.with_suffix(".json")
-    beside.write_bytes(beside.read_bytes()[:-1])
+def test_damaged_metadata_of_ours_are_not_passed_over(beside: tuple[Path, Path]) -> None:
+    lite, saved = beside
+    text = lite.with_suffix(".json")
+    text.write_bytes(text.read_bytes()[:-1])
     for model in (lite, saved):
         with pytest.raises(ValueError, match=r"\.json: not valid JSON"):
             exported_file.metadata_of(model)
