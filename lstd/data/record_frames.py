@@ -14,7 +14,7 @@ from lstd.base.types import GroundTruth
 from lstd.data import record_files
 from lstd.data.problems import ProblemError
 from lstd.data.record_files import Part
-from lstd.data.sequence_example import SIDES
+from lstd.data.sequence_example import RECORD_OVERHEAD, SIDES
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 
 _TRACKS = "bbox/track_id"
@@ -186,17 +186,18 @@ def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame
 
 def _indexed(path: str, index: Mapping[str, Any]) -> list[tuple[str, Part]]:
     """Returns source id and part of each record as the index says; empty where it does not fit."""
+    keys = ("first_frame", "height", "width", "frames", "bytes")
     result, offset = [], 0
     try:
         (records,) = [s["records"] for s in index["shards"] if s["file"] == os.path.basename(path)]
         for number, record in enumerate(records):
-            first, height, width, frames = (
-                int(record[key]) for key in ("first_frame", "height", "width", "frames")
-            )
+            first, height, width, frames, length = (int(record[key]) for key in keys)
             part = Part(path, number, offset, first, height, width, frames)
             record_files.check_numbers(part)
+            if not 0 < frames <= length:
+                return []
             result.append((str(record["video"]), part))
-            offset += int(record["bytes"]) + 16
+            offset += length + RECORD_OVERHEAD
     except (KeyError, TypeError, ValueError, OverflowError):
         return []
     return result if offset == tf.io.gfile.stat(path).length else []

@@ -73,12 +73,15 @@ def encode(
         frame if isinstance(frame, bytes) else images.encode(frame, image_format, quality=quality)
         for frame in frames
     ]
+    digest = hashlib.sha256()
+    for image in encoded:
+        digest.update(image)
     example = tf.train.SequenceExample()
     context = example.context.feature
     for name, text in (
         ("image/format", image_format),
         ("image/filename", filename),
-        ("image/key/sha256", hashlib.sha256(b"".join(encoded)).hexdigest()),
+        ("image/key/sha256", digest.hexdigest()),
         ("image/source_id", source_id),
     ):
         context[name].bytes_list.value.append(text.encode())

@@ -133,11 +133,11 @@ def _table_of_video(folder: Path) -> None:
 
 
 def _sequences(folder: Path) -> None:
-    from tests.data import records
+    from lstd.data import convert, synthesize
 
-    videos = [records.video_of("a", 3), records.video_of("b", 2, boxes=2)]
-    records.write(folder / "a.tfrecord", *videos, frames_per_record=2)
-    _text(folder / "index.json", json.dumps({"labels": ["ant", "bee"]}))
+    scene = synthesize.Scene(videos=2, frames=3, height=_SIZE[0], width=_SIZE[1], objects=1)
+    settings = convert.Settings(frames_per_record=2, frames_per_shard=3)
+    convert.convert(synthesize.source(scene), folder, settings, workers=1)
 
 
 def _examples(folder: Path) -> None:

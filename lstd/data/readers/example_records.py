@@ -32,8 +32,10 @@ from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
 NAME = sequence_records.EXAMPLE_NAME
 TREE = sequence_records.TREE
 
+_OBJECT = "image/object/"
+_TRACKS = _OBJECT + "track/label"
 _TEXTS = ("image/encoded", "image/source_id", "image/filename", "image/object/class/text")
-_WHOLE = ("image/height", "image/width", "image/object/class/label", "image/object/track/label")
+_WHOLE = ("image/height", "image/width", "image/object/class/label", _TRACKS)
 _COLUMNS = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax", "class/label")
 _OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
 
@@ -89,33 +91,15 @@ def read(path: Path, options: Options) -> Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExampleVideo:
-    """A `SourceVideo` whose frames are tf.Examples."""
+class ExampleVideo(sequence_records.InRecords):
+    """A video whose frames are tf.Examples."""
 
-    name: str
-    parts: tuple[Part, ...]
     has_tracks: bool
-    random_access: bool = True
 
     @property
     def num_frames(self) -> int:
         """How many records."""
         return len(self.parts)
-
-    @property
-    def height(self) -> int:
-        """As the first record says, pixels."""
-        return self.parts[0].height
-
-    @property
-    def width(self) -> int:
-        """As the first record says, pixels."""
-        return self.parts[0].width
-
-    @property
-    def where(self) -> str:
-        """The file of the first record."""
-        return self.parts[0].path
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True
@@ -147,9 +131,9 @@ def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
     said = [values[f"image/{key}"] for key in ("source_id", "filename")]
     names = [v[0].decode(errors="replace") for v in said if v and v[0]]
     names = names or [f"{Path(path).name}#{number}"]
-    pairs = zip(values["image/object/class/label"], values["image/object/class/text"], strict=False)
+    pairs = zip(values[_OBJECT + "class/label"], values["image/object/class/text"], strict=False)
     texts = {int(c): t.decode(errors="replace") for c, t in pairs}
-    return _Entry(names[0], names[-1], part, texts, bool(values["image/object/track/label"]))
+    return _Entry(names[0], names[-1], part, texts, bool(values[_TRACKS]))
 
 
 def _values(content: bytes, *, where: str) -> dict[str, list]:
@@ -161,21 +145,15 @@ def _values(content: bytes, *, where: str) -> dict[str, list]:
     features = record_files.sequence_of(content, where=where).context.feature
     if "image/encoded" not in features:
         raise record_files.damage(f"{where} has no 'image/encoded'")
-    columns = [f"image/object/{name}" for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)]
+    columns = [_OBJECT + name for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)]
     result = {key: _checked(key, features, where=where) for key in (*_TEXTS, *_WHOLE, *columns)}
-    lengths = {
-        name: len(result[f"image/object/{name}"])
-        for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)
-        if name in _COLUMNS or result[f"image/object/{name}"]
-    }
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+    empty = {_OBJECT + name for name in _OPTIONAL_COLUMNS if not result[_OBJECT + name]}
+    if len({len(result[key]) for key in columns if key not in empty}) > 1:
+        told = ", ".join(f"{key.removeprefix(_OBJECT)} {len(result[key])}" for key in columns)
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
     try:
-        result["image/object/track/label"] = [
-            fields.track_id(track, f"{where}: a track id")
-            for track in result["image/object/track/label"]
-        ]
+        what = f"{where}: a track id"
+        result[_TRACKS] = [fields.track_id(track, what) for track in result[_TRACKS]]
     except ValueError as error:
         raise record_files.damage(str(error)) from None
     return result
@@ -195,8 +173,8 @@ def _checked(key: str, features: Any, *, where: str) -> list:
 
 
 def _frame(values: dict[str, list], *, where: str, images: bool, tracks: bool) -> SourceFrame:
-    *sides, classes = (values[f"image/object/{name}"] for name in _COLUMNS)
-    track_ids = values["image/object/track/label"] or [-1] * len(classes)
+    *sides, classes = (values[_OBJECT + name] for name in _COLUMNS)
+    track_ids = values[_TRACKS] or [-1] * len(classes)
     known = [c - 1 if 1 <= c <= limits.WHOLE else UNKNOWN_CLASS for c in classes]
     truth = GroundTruth(
         boxes=np.array(sides, np.float32).reshape(4, -1).T,

@@ -12,6 +12,7 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from lstd.base import limits, natural
 from lstd.data import record_files, record_frames
@@ -55,12 +56,31 @@ def read(path: Path, options: Options) -> Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecordVideo:
-    """A `SourceVideo` in SequenceExamples."""
+class InRecords:
+    """What all videos in TFRecord files know, which are a `SourceVideo` each."""
 
     name: str
     parts: tuple[Part, ...]
-    random_access: bool = True
+    random_access: ClassVar[bool] = True
+
+    @property
+    def height(self) -> int:
+        """As the first record says, pixels."""
+        return self.parts[0].height
+
+    @property
+    def width(self) -> int:
+        """As the first record says, pixels."""
+        return self.parts[0].width
+
+    @property
+    def where(self) -> str:
+        """The file of the first record."""
+        return self.parts[0].path
+
+
+class RecordVideo(InRecords):
+    """A video in SequenceExamples."""
 
     @property
     def num_frames(self) -> int:
@@ -68,24 +88,9 @@ class RecordVideo:
         return self._spans[-1].stop
 
     @property
-    def height(self) -> int:
-        """Of the frames, as the record says, pixels."""
-        return self.parts[0].height
-
-    @property
-    def width(self) -> int:
-        """Of the frames, as the record says, pixels."""
-        return self.parts[0].width
-
-    @property
     def has_tracks(self) -> bool:
         """Whether the first record stores track ids."""
         return _frames_of(self.parts[0])[0].truth.track_ids is not None
-
-    @property
-    def where(self) -> str:
-        """The file of the first record."""
-        return self.parts[0].path
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 import re
 from pathlib import Path
 
@@ -201,28 +200,6 @@ def test_empty_lists_of_tracks_and_crowds_say_nothing(tmp_path: Path) -> None:
 def test_a_record_that_is_neither_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tfrecord", b"\xff\xff\xff")
     with pytest.raises(ValueError, match=r"a\.tfrecord: record 0 \(from 0\) is not a"):
-        readers.open(path)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_flipped_bits_in_tf_examples_name_the_record(tmp_path: Path, seed: int) -> None:
-    path = write(tmp_path / "a.tfrecord", example(), example())
-    content = bytearray(path.read_bytes())
-    second = 16 + int.from_bytes(content[:8], "little")
-    content[random.Random(seed).randrange(second + 12, len(content) - 4)] ^= 4
-    path.write_bytes(content)
-
-    with pytest.raises(ValueError, match=r"a\.tfrecord: record 1 \(from 0\) is damaged"):
-        readers.open(path)
-
-
-def test_an_empty_file_and_a_foreign_one_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.tfrecord"
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a\.tfrecord: the file has no records"):
-        readers.open(path)
-    path.write_bytes(b"hello, this is no record at all")
-    with pytest.raises(ValueError, match=r"a\.tfrecord: not a TFRecord file"):
         readers.open(path)
 
 
