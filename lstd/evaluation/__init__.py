@@ -1,4 +1,4 @@
-"""How good a detector is: metrics, the run over the data, baselines, plots and the report page.
+"""How good a detector is: metrics, the run over the data, plots and the report page.
 
 Every metric has one form, so that they can stand side by side in one run:
 

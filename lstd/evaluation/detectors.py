@@ -96,30 +96,13 @@ def as_detector(model: Any) -> ClipDetector:
     return ModelDetector(model)
 
 
-class FrameDetector(Protocol):
-    """What `lstd.VideoDetector` is: one video at a time, which network runs is its own affair."""
-
-    labels: tuple[str, ...]
-    networks: tuple[str, ...]
-    schedule: str
-    last_network: str | None
-
-    def __call__(self, frame: np.ndarray) -> Detections:
-        """Returns the detections of the next frame, uint8 `[H, W, C]`.
-
-        Boxes are in [0, 1], or the detections have a method `relative` that makes them so.
-        """
-
-    def reset(self) -> None:
-        """Forgets the video."""
-
-
 class StreamDetector:
     """Frame detectors of one schedule as a ClipDetector: each lane has one of its own.
 
     Args:
         make: makes a new one, such as `VideoDetector.stream`, which shares the loaded file; its
-            argument is the schedule, or None for its own.
+            argument is the schedule, or None for its own. It is called with each frame of a video,
+            uint8 `[H, W, C]`, says by `last_network` which ran, and forgets the video at `reset`.
         labels: the names of the classes; empty: the detector's own.
         schedule: of all detectors; None: their own.
 
@@ -129,7 +112,7 @@ class StreamDetector:
 
     def __init__(
         self,
-        make: Callable[[str | None], FrameDetector],
+        make: Callable[[str | None], Any],
         *,
         labels: Sequence[str] = (),
         schedule: str | None = None,
@@ -151,13 +134,13 @@ class StreamDetector:
         """Returns the detector that follows a schedule."""
         return StreamDetector(self._make, labels=self.labels, schedule=schedule)
 
-    def initial_state(self, batch_size: int) -> list[FrameDetector]:
+    def initial_state(self, batch_size: int) -> list[Any]:
         """Returns a fresh detector for each lane: each carries its own state."""
         return [self._make(self._schedule) for _ in range(batch_size)]
 
     def detect_clip(
-        self, clip: ClipBatch, state: list[FrameDetector], networks: Any
-    ) -> tuple[Detections, list[FrameDetector]]:
+        self, clip: ClipBatch, state: list[Any], networks: Any
+    ) -> tuple[Detections, list[Any]]:
         """Returns the detections and the same detectors; padding frames are not looked at."""
         images = np.asarray(clip.frames)
         if images.dtype != np.uint8:  # resized by the data pipeline

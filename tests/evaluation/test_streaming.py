@@ -136,9 +136,9 @@ def test_workers_join() -> None:
         left.merge(StreamingMetric(LABELS, 50.0, 30))
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(4))
 def test_random_streams_equal_a_simulation_tick_by_tick(block: int) -> None:
-    for seed in range(block * 120, block * 120 + 120):  # 1,200 videos
+    for seed in range(block * 120, block * 120 + 120):  # 480 videos
         rng = random.Random(seed)
         fps = rng.choice([10, 25, 30])
         count = rng.randint(1, 25)
