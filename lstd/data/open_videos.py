@@ -77,8 +77,7 @@ def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
     skip = checks.policy["damaged_record"] == "skip"
 
     def leave_out(error: ProblemError) -> None:
-        checks.meet(error.kind, error.message)
-        _LOG.warning("%s", error.message)
+        _leave_out(error.message, checks)
 
     videos = record_frames.list_videos(shards, on_damage=leave_out if skip else None)
     if checks.policy["missing_frame"] == "error":
@@ -102,7 +101,7 @@ def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str,
         folders=config.folders,
         skip_damaged=checks.policy["damaged_record"] == "skip",
     )
-    notes = [*source.notes, *source.damaged]
+    notes = [*source.notes]
     if not labels and source.format not in readers.WITH_NUMBERS:
         notes.append(
             "model.labels does not say the order of the classes; taken is that of this data set: "
@@ -111,8 +110,13 @@ def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str,
     for note in notes:
         _LOG.warning("%s: %s", path, note)
     for message in source.damaged:
-        checks.meet("damaged_record", message)
+        _leave_out(message, checks)
     return source
+
+
+def _leave_out(message: str, checks: Checks) -> None:
+    checks.meet("damaged_record", message)
+    _LOG.warning("%s", message)
 
 
 def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
@@ -130,14 +134,11 @@ def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
 
 def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
     """Raises where a choice would do nothing for SequenceExamples; one that is named itself."""
-    for choice, unset in (
-        ("subset", "''"),
-        ("images", "''"),
-        ("stills", "false"),
-        ("folders", "false"),
-    ):
-        if getattr(config, choice):
+    for choice in ("subset", "images", "stills", "folders"):
+        value = getattr(config, choice)
+        if value:
+            unset = "false" if value is True else "''"
             raise ValueError(
-                f"{where}.{choice} is {getattr(config, choice)!r}, which means nothing for the "
-                f'TFRecord file {path}; leave it out, or --set "{where}.{choice}={unset}"'
+                f"{where}.{choice} is {value!r}, which means nothing for the TFRecord file {path}; "
+                f'leave it out, or --set "{where}.{choice}={unset}"'
             )

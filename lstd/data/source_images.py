@@ -28,11 +28,7 @@ def encoded(image: Image, *, where: str) -> bytes | np.ndarray:
 
     Pixels, uint8 `[H, W, 3]`, come of what has no bytes (a video), of other formats than JPEG and
     PNG, of 16-bit, CMYK and transparent pictures, and of a JPEG that has to be turned. The image is
-    decoded in any case, so that bytes that are returned are sound.
-
-    Args:
-        image: of a `SourceFrame`.
-        where: for messages.
+    decoded in any case, so that bytes that are returned are sound. `where` is for messages.
 
     Raises:
         MissingImage: there is none.
@@ -44,8 +40,8 @@ def encoded(image: Image, *, where: str) -> bytes | np.ndarray:
     data = bytes_of(image, where=where)
     upright = isinstance(image, ImageFile)
     with picture_file.opened(io.BytesIO(data), where=_name_of(image, where)) as picture:
-        pixels = picture_file.pixels(picture, upright=upright)
-        return data if _says_the_same(data, picture, upright=upright) else pixels
+        shown = picture_file.pixels(picture, upright=upright)
+        return data if _says_the_same(data, picture, upright=upright) else shown
 
 
 def pixels(image: Image, *, where: str) -> np.ndarray:
@@ -57,28 +53,21 @@ def pixels(image: Image, *, where: str) -> np.ndarray:
         return picture_file.pixels(picture, upright=isinstance(image, ImageFile))
 
 
-def bytes_of(image: Image, *, where: str) -> bytes:
-    """Returns the stored bytes of an image that has some, not checked.
-
-    Raises:
-        MissingImage: there is none.
-        TypeError: it is decoded already.
-    """
-    if image is None:
-        raise MissingImage(f"{where}: there is no image for this frame")
+def bytes_of(image: ImageFile | bytes | None, *, where: str) -> bytes:
+    """Returns the stored bytes of an image, not checked; raises MissingImage if there is none."""
     if isinstance(image, bytes):
         return image
-    if isinstance(image, ImageFile):
-        try:
-            with open(image.path, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            raise MissingImage(f"{where}: there is no image {image.path}") from None
-    raise TypeError(f"{where}: pixels have no bytes")
+    if image is None:
+        raise MissingImage(f"{where}: there is no image for this frame")
+    try:
+        with open(image.path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise MissingImage(f"{where}: there is no image {image.path}") from None
 
 
 def is_plain(data: bytes) -> bool:
-    """Returns whether a file's bytes are a JPEG or PNG that says the same to any decoder.
+    """Returns whether the bytes of a file are a JPEG or PNG that says the same to any decoder.
 
     Only the head is looked at; False where it cannot be read.
     """
@@ -90,22 +79,19 @@ def is_plain(data: bytes) -> bool:
 
 
 def size_of(image: Image, *, where: str) -> tuple[int, int]:
-    """Returns height and width in pixels; reads only the head of a file.
-
-    Raises:
-        MissingImage: there is no such file.
-        CorruptImage: it is no image, or none that can be shown.
-    """
+    """Returns height and width in pixels; reads only the head of a file; raises as `encoded`."""
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1]
-    head = image.path if isinstance(image, ImageFile) else None
+    if isinstance(image, ImageFile):
+        source: Any = image.path
+    else:
+        source = io.BytesIO(bytes_of(image, where=where))
     try:
-        source = head if head is not None else io.BytesIO(bytes_of(image, where=where))
         with picture_file.opened(source, where=_name_of(image, where)) as picture:
             picture_file.check(picture)
             return picture_file.size_of(picture, upright=isinstance(image, ImageFile))
     except FileNotFoundError:
-        raise MissingImage(f"{where}: there is no image {head}") from None
+        raise MissingImage(f"{where}: there is no image {source}") from None
 
 
 def of_size(image: Image, size: tuple[int, int], *, where: str) -> Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,45 +55,36 @@ def refusal(*paths: str, **settings: object) -> str:
 Change = Callable[[tf.train.SequenceExample], None]
 
 
-def record(path: Path, change: Change, *, boxes: int = 1) -> str:
-    """Writes a video of which frame n has the value n, after a change; returns the path."""
+def record(path: Path, *changes: Change, boxes: int = 1) -> str:
+    """Writes a video of which frame n has the value n, after changes; returns the path."""
     truth = GroundTruth(
         np.tile(np.float32([BOX]), [boxes, 1]),
         np.zeros(boxes, np.int32),
         np.arange(boxes, dtype=np.int32),
     )
-    frames = [np.full([8, 8, 3], number, np.uint8) for number in range(FRAMES)]
-    serialized = sequence_example.encode(
-        frames, [truth] * FRAMES, source_id="v", image_format="png"
+    video = records.Video(
+        "v", [np.full([8, 8, 3], n, np.uint8) for n in range(FRAMES)], [truth] * FRAMES
     )
-    example = tf.train.SequenceExample.FromString(serialized)
-    change(example)
+    records.write(path, video, frames_per_record=FRAMES)
+    (example,) = examples_in(path)
+    for change in changes:
+        change(example)
     sequence_example.write(path, [example.SerializeToString()])
     return str(path)
 
 
-def side(name: str, value: float) -> Change:
-    """Returns the change of one side of the box in frame 2."""
+def examples_in(path: str | Path) -> list[tf.train.SequenceExample]:
+    content = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return [*map(tf.train.SequenceExample.FromString, content)]
+
+
+def changed(name: str, value: float | bytes, *, frames: Sequence[int] = (2,)) -> Change:
+    """Returns the change of the first value that some frames have in a list."""
 
     def change(example: tf.train.SequenceExample) -> None:
-        feature = example.feature_lists.feature_list[f"bbox/{name}"].feature[2]
-        feature.float_list.value[0] = value
-
-    return change
-
-
-def number(name: str, value: int) -> Change:
-    def change(example: tf.train.SequenceExample) -> None:
-        feature = example.feature_lists.feature_list[name].feature[2]
-        feature.int64_list.value[0] = value
-
-    return change
-
-
-def image(data: bytes) -> Change:
-    def change(example: tf.train.SequenceExample) -> None:
-        feature = example.feature_lists.feature_list["image/encoded"].feature[2]
-        feature.bytes_list.value[0] = data
+        for number in frames:
+            feature = example.feature_lists.feature_list[name].feature[number]
+            getattr(feature, feature.WhichOneof("kind")).value[0] = value
 
     return change
 
@@ -105,8 +96,8 @@ def png(height: int, width: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "change", "words", "mended"),
     [
-        ("box_inverted", side("xmax", 0.125), "is inverted", [0.25, 0.125, 0.75, 0.25]),
-        ("unknown_class", number("bbox/label/index", 9), "class '9' is not among", None),
+        ("box_inverted", changed("bbox/xmax", 0.125), "is inverted", [0.25, 0.125, 0.75, 0.25]),
+        ("unknown_class", changed("bbox/label/index", 9), "class '9' is not among", None),
     ],
 )
 def test_a_bad_box_is_refused_mended_or_left_out(
@@ -128,7 +119,7 @@ def test_a_bad_box_is_refused_mended_or_left_out(
 
 
 def test_what_the_original_dropped_in_silence_is_counted(tmp_path: Path) -> None:
-    path = record(tmp_path / "bad.tfrecord", side("xmax", float("nan")), boxes=5)
+    path = record(tmp_path / "bad.tfrecord", changed("bbox/xmax", float("nan")), boxes=5)
     shown = Shown(path)
     assert shown.report.counts == {
         ("box_not_a_number", "skip"): 1,
@@ -148,7 +139,7 @@ def test_what_the_original_dropped_in_silence_is_counted(tmp_path: Path) -> None
 def test_a_bad_picture_is_refused_replaced_or_left_out(
     kind: str, data: bytes, words: str, tmp_path: Path
 ) -> None:
-    path = record(tmp_path / "bad.tfrecord", image(data))
+    path = record(tmp_path / "bad.tfrecord", changed("image/encoded", data))
 
     message = refusal(path)
     assert "bad.tfrecord: record 0 (from 0), frame 2" in message
@@ -164,7 +155,7 @@ def test_a_bad_picture_is_refused_replaced_or_left_out(
 def test_a_jpeg_that_ends_too_soon_is_named_in_the_middle_of_a_shard(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, [8, 8, 3], np.uint8)
     whole = tf.io.encode_jpeg(noise).numpy()
-    path = record(tmp_path / "bad.tfrecord", image(whole[: len(whole) // 2]))
+    path = record(tmp_path / "bad.tfrecord", changed("image/encoded", whole[: len(whole) // 2]))
     assert "bad.tfrecord: record 0 (from 0), frame 2: the image is not a JPEG" in refusal(path)
 
 
@@ -226,12 +217,9 @@ def test_a_lost_shard_is_refused_or_stepped_over(tmp_path: Path) -> None:
 
 def test_a_record_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = shard(tmp_path / "bad.tfrecord")
-    example = tf.train.SequenceExample.FromString(
-        list(tf.data.TFRecordDataset(path).as_numpy_iterator())[1]
-    )
-    example.context.feature["video/first_frame"].int64_list.value[0] = 3
-    first = next(tf.data.TFRecordDataset(path).as_numpy_iterator())
-    sequence_example.write(path, [first, example.SerializeToString()])
+    first, second, *_ = examples_in(path)
+    second.context.feature["video/first_frame"].int64_list.value[0] = 3
+    sequence_example.write(path, [first.SerializeToString(), second.SerializeToString()])
 
     assert "begins at frame 3, expected 5: frames are there twice" in refusal(path)
 
@@ -266,13 +254,8 @@ def test_an_unknown_problem_gets_its_closest_match(tmp_path: Path) -> None:
 
 
 def test_a_video_whose_frames_are_all_bad_is_passed_over(tmp_path: Path) -> None:
-    bad = record(tmp_path / "a.tfrecord", lambda example: None)
-    example = tf.train.SequenceExample.FromString(
-        next(tf.data.TFRecordDataset(bad).as_numpy_iterator())
-    )
-    for feature in example.feature_lists.feature_list["image/encoded"].feature:
-        feature.bytes_list.value[0] = b"nothing"
-    sequence_example.write(bad, [example.SerializeToString()])
+    nothing = changed("image/encoded", b"nothing", frames=range(FRAMES))
+    bad = record(tmp_path / "a.tfrecord", nothing)
     good = records.write(tmp_path / "b.tfrecord", records.video_of("w", 2, size=(8, 8)))
 
     answers = {"corrupt_image": "skip", "empty_video": "skip"}
@@ -283,8 +266,8 @@ def test_a_video_whose_frames_are_all_bad_is_passed_over(tmp_path: Path) -> None
 
 
 def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
-    track = record(tmp_path / "track", number("bbox/track_id", 2**31))
-    label = record(tmp_path / "label", number("bbox/label/index", 2**32 + 1))
+    track = record(tmp_path / "track", changed("bbox/track_id", 2**31))
+    label = record(tmp_path / "label", changed("bbox/label/index", 2**32 + 1))
 
     message = refusal(track)
     assert "track: record 0 (from 0), frame 2: a track id is 2147483648, expected" in message

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import augmentation_config as names
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
 from lstd.data.convert import Settings
-from lstd.losses import DetectionLoss
-from tests import tiny
 
 VTEST = Path(__file__).resolve().parents[3] / "shared" / "data" / "vtest"
 LABELS = VTEST / "annotations_frames_0_599.json"
@@ -147,25 +142,3 @@ def test_the_boxes_are_those_of_the_json(source: str) -> None:
             sorted(expected.get(number, set()), key=lambda box: box[4]),
         )
         np.testing.assert_allclose(*near, atol=2e-4)
-
-
-def test_a_model_trains_from_the_video_file_as_it_is(source: str) -> None:
-    model = tiny.model(num_classes=1, stateful=True, batch_size=2)
-    model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
-        loss=DetectionLoss.from_config(dataclasses.replace(tiny.CONFIG, num_classes=1)),
-    )
-    config = DatasetConfig(
-        input_path=(source,), batch_size=2, height=64, width=64, max_frame_stride=2
-    )
-    dataset = pipeline.make_dataset(
-        DataConfig(train=config), "train", num_classes=1, labels=("person",)
-    )
-    history = model.fit(dataset, epochs=2, steps_per_epoch=4, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-
-
-def test_the_first_batches_of_the_whole_data_set_come_soon() -> None:
-    (first, *_), boxes = zip(*taken("train", LABELS, 3), strict=True)
-    assert first.frames.shape == (2, 4, 160, 160, 3)
-    assert list(itertools.chain(*[truth.classes.shape for truth in boxes]))[:2] == [2, 4]
