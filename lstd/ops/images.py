@@ -32,8 +32,8 @@ def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
     A destination pixel i reads the source at i * in / out, without a half-pixel offset; neighbours
     beyond the border are the border. Networks trained under TensorFlow 1 expect exactly this.
-    Takes uint8 or float `[N, H, W, C]` and gives float32 in the same range; only a cast where the
-    size fits.
+    Takes uint8 or float `[N, H, W, C]`, else raises a ValueError, and gives float32 in the same
+    range; only a cast where the size fits.
     """
     images = tf.convert_to_tensor(images)
     if images.shape.rank not in (4, None):
