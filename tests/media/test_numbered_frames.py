@@ -97,5 +97,6 @@ def test_a_video_whose_first_key_frame_is_damaged_gives_the_others(tmp_path: Pat
     assert video.probe(path).width == 64
     assert all(image is None for image in found[:12])
     np.testing.assert_array_equal(found[12:], straight[12:])
+    assert [*numbered_frames.read(str(path), 10, 12)] == [None, None]
     with pytest.raises(ValueError, match="frame 0 cannot be decoded"):
         video.VideoReader(path)
