@@ -26,7 +26,9 @@ _RECORDS: app.Flags = {
     ),
     "quality": app.whole("Of a JPEG that is made, 1 to 100.", 95),
     "frames_per_record": app.whole(
-        "Longer videos are stored in parts; 0: one record a video, as the original expects.", 200
+        "Longer videos are stored in parts; 0: one record a video, as the original expects, up to "
+        "256 MB.",
+        200,
     ),
     "frames_per_shard": app.whole("A file is full with so many; 0: chosen.", 0),
     "workers": app.whole("Processes; 0: as many as pay, at most one a core.", 0, least=0),

@@ -50,6 +50,11 @@ class Part(NamedTuple):
     num_frames: int = 1
     after_damage: bool = False
 
+    @property
+    def where(self) -> str:
+        """File and number, for messages."""
+        return named(self.path, self.number)
+
 
 def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
     """Returns the sorted files that match the patterns; one that is a file's path is that file.
@@ -120,11 +125,6 @@ def index_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
-def name_of(part: Part) -> str:
-    """Returns file and number of a record, for messages."""
-    return named(part.path, part.number)
-
-
 def named(path: str, number: int) -> str:
     """Returns file and number of a record, for messages."""
     return f"{path}: record {number} (from 0)"
@@ -139,7 +139,7 @@ def read(part: Part) -> bytes:
     try:
         return tf_record.tf_record_random_reader(part.path).read(part.offset)[0]
     except (tf.errors.OpError, IndexError) as error:
-        raise damage(f"{name_of(part)} is damaged or has changed: {error}") from None
+        raise damage(f"{part.where} is damaged or has changed: {error}") from None
 
 
 def read_all(
@@ -205,11 +205,11 @@ def check_numbers(part: Part) -> None:
     numbers = (part.num_frames, part.first_frame, part.height, part.width)
     if part.first_frame > limits.FRAMES or max(part.height, part.width) > limits.PIXELS:
         raise damage(
-            f"{name_of(part)} says that its frames have {part.width} x {part.height} pixels, the "
+            f"{part.where} says that its frames have {part.width} x {part.height} pixels, the "
             f"first being {part.first_frame}"
         )
     if min(numbers) < 0:
-        raise damage(f"{name_of(part)} holds a number of frames or pixels below 0")
+        raise damage(f"{part.where} holds a number of frames or pixels below 0")
 
 
 def _damage_of(path: str, number: int, error: Exception) -> ProblemError:

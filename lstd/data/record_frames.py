@@ -105,7 +105,7 @@ def spans(name: str, parts: Sequence[Part]) -> list[Span]:
     expected = end = 0
     for part in parts:
         missing = part.first_frame - expected
-        where = record_files.name_of(part)
+        where = part.where
         if missing < 0 or (missing and not part.after_damage):
             gap = f"{where} of video {name!r} begins at frame {part.first_frame}, expected "
             gap += f"{expected}: frames are {'missing' if missing > 0 else 'there twice'}"
@@ -126,12 +126,12 @@ def frames_of(part: Part) -> list[SourceFrame]:
         ProblemError: the record is damaged, has no frames, others than it says, lists that differ
             in length, or a track id that no int32 holds; the message names file and record.
     """
-    where = record_files.name_of(part)
-    return _frames_in(record_files.sequence_of(record_files.read(part), where=where), part)
+    record = record_files.sequence_of(record_files.read(part), where=part.where)
+    return _frames_in(record, part)
 
 
 def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
-    where = record_files.name_of(part)
+    where = part.where
 
     def column(name: str, kind: str, dtype: type) -> list[np.ndarray]:
         lists = record.feature_lists.feature_list
@@ -242,5 +242,5 @@ def _described(
     said = integer("record/num_frames")
     if not frames or said not in (0, frames):
         told = f"; it says {said}" if said else " in 'image/encoded'"
-        raise record_files.damage(f"{record_files.name_of(part)} has {frames} frames{told}")
+        raise record_files.damage(f"{part.where} has {frames} frames{told}")
     return name, part

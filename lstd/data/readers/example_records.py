@@ -106,7 +106,7 @@ class ExampleVideo(sequence_records.InRecords):
     ) -> Iterator[SourceFrame]:
         """Yields the frames; see `SourceVideo`."""
         for part in self.parts[start:stop]:
-            where = record_files.name_of(part)
+            where = part.where
             values = _values(record_files.read(part), where=where)
             frame = _frame(values, where=where, images=images, tracks=self.has_tracks)
             size = (part.height, part.width)

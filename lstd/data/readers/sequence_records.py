@@ -114,7 +114,7 @@ _frames_of = functools.lru_cache(maxsize=2)(record_frames.frames_of)
 
 def _texts(part: Part) -> dict[int, str]:
     """Returns the names of the classes that a record gives, by their numbers."""
-    record = record_files.sequence_of(record_files.read(part), where=record_files.name_of(part))
+    record = record_files.sequence_of(record_files.read(part), where=part.where)
     lists = record.feature_lists.feature_list
     if "bbox/label/string" not in lists or "bbox/label/index" not in lists:
         return {}
