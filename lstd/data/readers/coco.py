@@ -71,9 +71,9 @@ def read(path: Path, options: Options) -> Source:
     told = options.folders or has_tracks or Path(options.images).is_file()
     if rest and not options.stills and (told or image_sets.are_of_videos(shots, rest)):
         by_names = _by_names(shots, rest, options, str(path), apart=has_tracks)
-        notes += image_sets.notes(by_names, options)
+        notes += image_sets.notes_on(by_names, options)
     elif len(rest) == len(shots):
-        notes += image_sets.notes(by_names, options)
+        notes += image_sets.notes_on(by_names, options)
     classes = Classes(known, options.labels)
     videos = image_sets.videos(
         shots,

@@ -67,11 +67,7 @@ def read(path: Path, options: Options) -> Source:
     for file, root in roots.items():
         shots = [*_shots(root, file, options)]
         if shots:
-            groups = image_sets.grouped(shots, options, where=str(file))
-            notes += image_sets.notes(groups, options)
-            videos += image_sets.videos(
-                shots, groups, classes, options, where=str(file), notes=notes
-            )
+            videos += image_sets.by_names(shots, classes, options, where=str(file), notes=notes)
         else:
             videos.append(_video(root, file, classes, options))
     others = collections.Counter(tag for _, tag in shapes if tag not in _SIDES)

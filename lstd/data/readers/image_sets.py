@@ -54,17 +54,16 @@ def grouped(
     names = [_FRAME_OF_FILM.sub(r"\1/\2", shot.name) for shot in shots]
     if options.stills:
         return [Group(frame_names.SUFFIX.sub("", n), (place,)) for place, n in enumerate(names)]
-    if Path(options.images).is_file():
-        return [
-            Group(Path(options.images).name, frame_names.order(names) or range(len(names)))
-        ] * bool(names)
+    film = Path(options.images)
+    if names and film.is_file():
+        return [Group(film.name, frame_names.order(names) or range(len(names)))]
     parts = [shot.part for shot in shots]
     return frame_names.group(
         names, where=where, folders=options.folders, parts=parts, titles=titles
     )
 
 
-def notes(groups: Sequence[Group], options: Options) -> list[str]:
+def notes_on(groups: Sequence[Group], options: Options) -> list[str]:
     """Returns what to say of videos that names have told."""
     told = [
         f"the names of the images of {group.name} say no order; that of the labels is taken"
@@ -82,6 +81,32 @@ def notes(groups: Sequence[Group], options: Options) -> list[str]:
         f"{what}; if they are single images, say so with stills, if each folder of them is a "
         "video, say so with folders",
     ]
+
+
+def by_names(
+    shots: Sequence[Shot],
+    classes: Classes,
+    options: Options,
+    *,
+    where: str,
+    notes: list[str],
+    titles: Mapping[str, str] = MappingProxyType({}),
+    in_pixels: bool = True,
+    read_labels: Callable[[str], Labels] | None = None,
+) -> list[LabelledVideo]:
+    """Returns the videos that names tell; see `grouped` and `videos`, also for the errors."""
+    groups = grouped(shots, options, where=where, titles=titles)
+    notes += notes_on(groups, options)
+    return videos(
+        shots,
+        groups,
+        classes,
+        options,
+        where=where,
+        notes=notes,
+        in_pixels=in_pixels,
+        read_labels=read_labels,
+    )
 
 
 def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:

@@ -117,34 +117,37 @@ class LabelledVideo:
     def _frame(self, number: int, image: Image) -> SourceFrame:
         labels = self.frames[number]
         labels = self.read_labels(labels) if self.read_labels else labels
-        boxes = labels.boxes
-        sides = np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
-        sides = self._relative(number, sides, labels.size) if boxes else sides
-        classes = np.array([self.classes[box.label] for box in boxes], np.int32)
-        tracks = np.array([box.track for box in boxes], np.int32)
-        crowd = np.array([box.crowd for box in boxes], np.bool_)
-        names = [name for name, _ in boxes[0].attributes] if boxes else []
+        # One pass: this runs for every frame of every epoch.
+        rows = zip(*labels.boxes, strict=True) if labels.boxes else ((),) * len(Box._fields)
+        corners, names, tracks, crowd, row_names, attributes = rows
+        sides = np.array(corners, np.float64).reshape(-1, 4)
+        sides = self._relative(number, sides, labels.size) if corners else sides
+        classes = [self.classes[name] for name in names]
         with np.errstate(over="ignore"):  # an infinite side is box_not_a_number
             sides = sides.astype(np.float32)
-            rows = np.array([[value for _, value in box.attributes] for box in boxes], np.float32)
+            marks = {
+                name: np.array([row[place][1] for row in attributes], np.float32)
+                for place, (name, _) in enumerate(attributes[0] if corners else ())
+            }
         return SourceFrame(
             image,
             GroundTruth(
                 boxes=sides,
-                classes=classes,
-                track_ids=tracks if self.has_tracks else None,
-                is_crowd=crowd if self.has_crowds else None,
+                classes=np.array(classes, np.int32),
+                track_ids=np.array(tracks, np.int32) if self.has_tracks else None,
+                is_crowd=np.array(crowd, np.bool_) if self.has_crowds else None,
             ),
             labels.where,
-            tuple(box.row_name for box in boxes) if any(box.row_name for box in boxes) else (),
-            tuple(box.label for box in boxes) if (classes < 0).any() else (),
-            dict(zip(names, rows.T, strict=True)) if names else {},
+            tuple(row_names) if any(row_names) else (),
+            tuple(names) if min(classes, default=0) < 0 else (),
+            marks,
         )
 
     def _relative(self, number: int, sides: np.ndarray, said: tuple[float, float]) -> np.ndarray:
         """Returns the sides relative to the picture as it is shown."""
         if self.in_pixels:
-            sides = sides / np.tile(said if all(said) else self._size_of(number), 2)
+            height, width = said if all(said) else self._size_of(number)
+            sides = sides / [height, width, height, width]
         shown = self.pictures.size_of(number) if all(said) else (0, 0)
         if said == shown[::-1] != shown:
             return turned(sides, self.pictures.turn_of(number))

@@ -54,10 +54,9 @@ def read(path: Path, options: Options) -> Source:
     ]
     boxes = (box for shot in shots if isinstance(shot.labels, Labels) for box in shot.labels.boxes)
     classes = Classes(_names(path, {box.label for box in boxes} - {""}), options.labels)
-    groups = image_sets.grouped(shots, options, where=str(path))
     parts = [] if options.subset else sorted({shot.part for shot in shots if shot.part})
-    notes = [*all_taken(parts), *image_sets.notes(groups, options)]
-    videos = image_sets.videos(shots, groups, classes, options, where=str(path), notes=notes)
+    notes = [*all_taken(parts)]
+    videos = image_sets.by_names(shots, classes, options, where=str(path), notes=notes)
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 

@@ -89,8 +89,17 @@ def read(path: Path, options: Options) -> Source:
     _check_images(tree, entries, taken, options)
     reader = yolo_rows.Reader(dict(tree.names), yolo_rows.points_of(tree.points, labels))
     classes = Classes(tree.names.values(), options.labels)
-    groups = image_sets.grouped(shots, options, where=str(path), titles=titles)
-    notes += image_sets.notes(groups, options)
+    videos = image_sets.by_names(
+        shots,
+        classes,
+        options,
+        where=str(path),
+        notes=notes,
+        titles=titles,
+        in_pixels=False,
+        read_labels=reader,
+    )
+    videos = [dataclasses.replace(one, has_tracks=reader.has_tracks(one.frames)) for one in videos]
     if num_named > len(taken):
         notes.append(
             f"{num_named - len(taken)} images are named more than once by "
@@ -103,17 +112,6 @@ def read(path: Path, options: Options) -> Source:
             "and so on, and beside the images"
         )
     notes += all_taken(part for part in tree.entries if part)
-    videos = image_sets.videos(
-        shots,
-        groups,
-        classes,
-        options,
-        where=str(path),
-        notes=notes,
-        in_pixels=False,
-        read_labels=reader,
-    )
-    videos = [dataclasses.replace(one, has_tracks=reader.has_tracks(one.frames)) for one in videos]
     return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
 
 
