@@ -337,8 +337,7 @@ def converted(folder: Path, out: Path, **answers: str) -> tuple[dict, np.ndarray
     return index, pixels_in(out)
 
 
-@pytest.mark.parametrize("kind", ["missing_frame", "corrupt_image"])
-@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize(("kind", "place"), [("missing_frame", 3), ("corrupt_image", 0)])
 def test_a_bad_image_is_an_error_repaired_or_skipped(
     folders: Path, tmp_path: Path, kind: str, place: int
 ) -> None:
