@@ -54,12 +54,9 @@ def occlusion(settings: names.Occlusion, scene: Scene, seed: tf.Tensor) -> Scene
 
 
 def patch(boxes: tf.Tensor, *, share: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
-    """Returns the part of each box that is hidden.
+    """Returns the part of each box `[..., 4]` that is hidden: a share of it, from its side inwards.
 
-    Args:
-        boxes: float32 `[..., 4]`.
-        share: float32 `[...]`, of the box, from its side inwards.
-        side: float32 `[...]` in [0, 1): a quarter each for top, left, bottom and right.
+    The side is a number in [0, 1): a quarter each for top, left, bottom and right.
     """
     ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
     tall, wide = share * (ymax - ymin), share * (xmax - xmin)
@@ -84,9 +81,7 @@ def covered(rectangles: tf.Tensor, *, height: int, width: int) -> tf.Tensor:
 def covered_share(boxes: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Returns float32 `[T, M]`: the share of the pixels of boxes `[T, M, 4]` that are in a mask.
 
-    Args:
-        boxes: relative to the frame; 0 for one that holds no pixel's centre.
-        mask: bool `[T, H, W]` or `[1, H, W]`.
+    The mask is bool `[T, H, W]` or `[1, H, W]`; a box that holds no pixel's centre has 0.
     """
     rows, columns = _spans(boxes, *mask.shape[1:3])
     mask = tf.broadcast_to(tf.cast(mask, tf.float32), [tf.shape(boxes)[0], *mask.shape[1:3]])

@@ -93,12 +93,8 @@ def motion_blur(settings: names.MotionBlur, scene: Scene, seed: tf.Tensor) -> Sc
 def line(length_px: tf.Tensor, angle: tf.Tensor, *, reach: int) -> tf.Tensor:
     """Returns float32 `[2 * reach + 1] * 2`: a line through the centre, with a sum of 1.
 
-    A pixel weighs 1 on the line and falls to 0 at a distance of 1 pixel from it.
-
-    Args:
-        length_px: from end to end; 1 and below: a single pixel.
-        angle: radians, counted from the x axis downwards.
-        reach: pixels to each side.
+    A pixel weighs 1 on the line and falls to 0 at a distance of 1 pixel from it. The length is from
+    end to end, 1 and below: a single pixel; the angle counts in radians from the x axis downwards.
     """
     offsets = tf.range(-reach, reach + 1, dtype=tf.float32)
     y, x = offsets[:, tf.newaxis], offsets[tf.newaxis]

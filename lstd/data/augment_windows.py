@@ -36,17 +36,11 @@ class Window(NamedTuple):
 def crop(
     frames: tf.Tensor, boxes: tf.Tensor, window: Window, *, fill: float = 0.0
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns what of the frames is in the window, the boxes in it, and which boxes stay.
+    """Returns what of frames `[T, H, W, C]` is in a window, the boxes in it, and which boxes stay.
 
-    Args:
-        frames: `[T, H, W, C]`.
-        boxes: float32 `[..., 4]`, relative to the frames.
-        window: pixels of the frames.
-        fill: grey value where the window reaches beyond the frame.
-
-    Returns:
-        Frames `[T, h, w, C]`; boxes relative to the window, clipped to the part of it that shows
-        the frame; bool `[...]`: the box meets the window, and enough of it lies within.
+    Frames are `[T, h, w, C]`, `fill` where the window reaches beyond them. Boxes `[..., 4]`,
+    relative to the frames, become relative to the window, clipped to the part of it that shows the
+    frame. One stays, bool `[...]`, if it meets the window and enough of it lies within.
     """
     extent, static = tf.shape(frames)[1:3], frames.shape
     low, high = window.begin, window.begin + window.size
@@ -81,17 +75,11 @@ def random_window(
     seed: tf.Tensor,
     operations: Sequence[names.CropOperation],
 ) -> Window:
-    """Returns a random crop by one of the operations, as likely as the others.
+    """Returns a random crop of a frame in pixels by one of the operations, as likely as the others.
 
-    Without boxes only aspect ratio and area hold. After 100 vain draws, and by `random_coef`, the
-    window is the whole frame; in the latter case every box stays, whatever it is like.
-
-    Args:
-        boxes: float32 `[R, 4]`, none of them padding.
-        height: of the frame, pixels.
-        width: of the frame, pixels.
-        seed: int64 `[2]`.
-        operations: at least one.
+    It is chosen to cover boxes, float32 `[R, 4]`, none of them padding; without any, only aspect
+    ratio and area hold. After 100 vain draws, and by `random_coef`, the window is the whole frame;
+    in the latter case every box stays, whatever it is like.
 
     Source: Liu et al., SSD, 2016, section 2.2 (https://arxiv.org/abs/1512.02325);
         `ssd_random_crop` of the TF1 Object Detection API.

@@ -34,14 +34,10 @@ class PipelineConfigWarning(UserWarning):
 
 
 def parse(text: str, *, source: str) -> Config:
-    """Returns the config that a pipeline file of the original describes.
+    """Returns the config that the text of a pipeline file of the original describes.
 
     Fields without counterpart here and fields without effect in the original are accepted; one
-    `PipelineConfigWarning` lists them.
-
-    Args:
-        text: the file's contents.
-        source: the file's name, for messages.
+    `PipelineConfigWarning` lists them. `source` names the file in messages.
 
     Raises:
         ConfigError: text that is no text proto or an unknown field (with the closest match), both
