@@ -129,8 +129,10 @@ def test_without_objects_everything_is_background() -> None:
 
 def test_ignored_anchors_have_no_weight() -> None:
     truth = _truth([[[0.0, 0.0, 0.5, 0.8]]], [[0]])  # IoU 0.625 and 0.28 with anchors 0 and 1
-    targets = _loss(unmatched_threshold=0.2).targets(truth)
+    loss = _loss(unmatched_threshold=0.2)
+    targets = loss.targets(truth)
     np.testing.assert_array_equal(targets.matches, [[0, -2, -1, -1]])
+    np.testing.assert_array_equal(loss.mined(truth, ZEROS).selected, [[True, False, True, True]])
     np.testing.assert_array_equal(targets.class_weights[0, :, 0], [1, 0, 1, 1])
     np.testing.assert_array_equal(targets.box_weights, [[1, 0, 0, 0]])
 
