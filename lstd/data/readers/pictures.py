@@ -138,6 +138,8 @@ class Finder:
         """Returns the file, None where there is none."""
         if not name:
             return None
+        if name != clean(name) and (self._root / name).is_file():  # it is really called so
+            return self._root / name
         wanted = self._root / (self.shortened(name) or name)
         known = self._known(wanted.parent)
         found = known.get(f"={wanted.name}") or known.get(wanted.name.lower(), [])
@@ -169,8 +171,8 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
     Raises:
         ValueError: none is found; the message names what was looked for, and where.
     """
-    looked = dict.fromkeys(clean(name) for name in names[:_LOOKED_AT])
-    most = max((name.count("/") for name in looked), default=0)
+    looked = dict.fromkeys(names[:_LOOKED_AT])
+    most = max((clean(name).count("/") for name in looked), default=0)
     for dropped in range(most + 1):
         for place in dict.fromkeys(places):
             found = Finder(place, dropped)

@@ -176,6 +176,7 @@ def test_names_with_two_readings_are_refused(names: list[str], message: str) -> 
         ("data/a/1.PNG", "a/1.png"),
         ("/data/local-files/?d=a/1", "a/1.jpg"),
         ("a/1.jpg", "a/1.JPG"),
+        ("b\\2.jpg", "b\\2.jpg"),  # unpacked from another machine's archive
     ],
 )
 def test_pictures_are_found_by_what_other_machines_call_them(
