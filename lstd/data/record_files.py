@@ -96,7 +96,8 @@ def check_shards(paths: Iterable[str], *, pattern: str = "*") -> None:
             sets.setdefault((folder, begin, total, end), set()).add(int(number))
     for (folder, begin, total, end), numbers in sets.items():
         digits = len(total)
-        lost = (number for number in range(int(total)) if number not in numbers)
+        first = int(int(total) in numbers)  # some count from 1
+        lost = (n for n in range(first, int(total) + first) if n not in numbers)
         names = (f"{begin}-{number:0{digits}}-of-{total}{end}" for number in lost)
         missing = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
         if not missing:

@@ -67,6 +67,7 @@ def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
     assert len(record_files.find([f"{tmp_path}/r-0000[0235]-*"])) == 3
     assert len(readers.open(tmp_path / "r-0000[23]*").videos) == 2
     assert len(readers.open(tmp_path / "r-00000-of-00005.tfrecord").videos) == 1
+    record_files.check_shards(["a/part-1-of-2", "a/part-2-of-2", "b/part-0-of-1", "b/part"])
     (tmp_path / record_files.WORK).mkdir()
     with pytest.raises(FileNotFoundError, match=lost + ".*lstd-data convert --resume goes on"):
         record_files.find([f"{tmp_path}/r*"])
