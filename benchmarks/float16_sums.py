@@ -24,7 +24,7 @@ import tf_keras as keras
 from tensorflow.python.ops import gen_nn_ops
 
 import lstd
-from lstd.export import streams
+from lstd.export import compare
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests import tiny
@@ -69,7 +69,7 @@ def _stream(model: Any, frames: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns the best class score of each anchor, and the state after the frame."""
     state, found = model.initial_state(1), []
     for number in range(frames):
-        image = tf.constant(streams.pattern_image(number, tuple(model.input_shape_hwc)))
+        image = tf.constant(compare.pattern_image(number, tuple(model.input_shape_hwc)))
         output = model.step(image, state, network="small" if number % 10 else "large")
         state = output.state
         scores = tf.sigmoid(output.predictions.class_logits)[0, :, 1:]

@@ -21,8 +21,7 @@ import tflite_speed
 
 import lstd
 from lstd.base.types import LSTMState
-from lstd.export import file_format, interpreters
-from lstd.export import quantization as quantizations
+from lstd.export import conversion, file_format, interpreters
 from lstd.export.lite import fused_memory
 
 
@@ -114,7 +113,7 @@ def _converted(model: Any, name: str, function: Any, quantization: str) -> bytes
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={name: function})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
-        return quantizations.converted(converter, quantization, samples)
+        return conversion.quantized(converter, quantization, samples)
 
 
 def _ready(content: bytes) -> Any:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,38 +37,22 @@ def main() -> int:
         print(f"{arguments.run}: no such run folder; make demo trains one, or give --run")
         return 2
 
-    import tensorflow as tf
-
     from lstd.config.config import ExportConfig
     from lstd.evaluation.metrics.coco import CocoMetric
-    from lstd.export import (
-        fidelity,
-        interpreters,
-        lite_file,
-        lite_plan,
-        representative,
-        saved_model,
-    )
-    from lstd.export import quantization as quantizations
-    from lstd.export.lite_module import LiteModule
+    from lstd.export import conversion, fidelity, interpreters, representative
     from lstd.export.module import ExportModule
+    from lstd.export.options import QUANTIZATIONS, suppression_for
 
     model = lstd.load_model(arguments.run, weights=arguments.weights)
     config = lstd.load_config(arguments.run / "config.yaml")
     seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
     unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
-    options = saved_model.options_for(model, ExportConfig(max_detections=100))
+    options = suppression_for(model, ExportConfig(max_detections=100))
     module = ExportModule(model, options=options, schedule="SKIP9")
-    truth = fidelity.raw_step(module)
     print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")
     print("file      MB   schedule   scores   worst    boxes    state    AP50 float -> file")
-    for quantization in quantizations.QUANTIZATIONS:
-        plan = lite_plan.Plan(quantization, seen if quantization == "int8" else None)
-        with tempfile.TemporaryDirectory() as folder:
-            sliced = quantizations.slices(quantization)
-            lite = LiteModule(module, cell="fused", sliced=sliced)
-            tf.saved_model.save(lite, folder, signatures=lite.signatures())
-            content = lite_file.convert(folder, module, plan=plan)
+    for quantization in QUANTIZATIONS:
+        content = conversion.content_of(module, quantization=quantization, frames=seen)
         outside = {
             name: operators
             for name, operators in interpreters.outside_delegate(content).items()
@@ -78,7 +61,7 @@ def main() -> int:
         for schedule in arguments.schedules:
             module.schedule = schedule
             found = fidelity.measure(
-                module, truth, content, unseen, metric=CocoMetric, labels=tuple(model.labels)
+                module, content, unseen, metric=CocoMetric, labels=tuple(model.labels)
             )
             ours, theirs = (100 * value for value in found.metrics["coco/ap50"])
             print(

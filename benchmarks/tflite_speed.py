@@ -119,29 +119,26 @@ class _Files:
     def _make(self, kind: str, quantization: str) -> bytes:
         import tensorflow as tf
 
-        from lstd.export import lite_file, lite_plan, representative, saved_model
+        from lstd.export import conversion, representative
         from lstd.export import module as modules
-        from lstd.export import quantization as quantizations
-        from lstd.export.lite_module import LiteModule
         from lstd.export.module import ExportModule
+        from lstd.export.options import suppression_for
 
-        options = saved_model.options_for(self.model)
+        options = suppression_for(self.model)
         module = ExportModule(self.model, options=options)
         rng = np.random.default_rng(0)
         size = self.model.input_shape_hwc
         clip = rng.integers(0, 256, (4, *size)).astype(np.uint8)
         frames = representative.read([clip], limit=4)
+        if kind in ("fused", "separate", BARE):
+            handed_on = tf.identity if kind == BARE else modules._handed_on
+            cell = "fused" if kind == BARE else kind
+            with mock.patch.object(modules, "_handed_on", handed_on):
+                return conversion.content_of(
+                    module, quantization=quantization, frames=frames, cell=cell
+                )
         with tempfile.TemporaryDirectory() as folder:
-            if kind in ("fused", "separate", BARE):
-                sliced = quantizations.slices(quantization)
-                handed_on = tf.identity if kind == BARE else modules._handed_on
-                cell = "fused" if kind == BARE else kind
-                with mock.patch.object(modules, "_handed_on", handed_on):
-                    lite = LiteModule(module, cell=cell, sliced=sliced)
-                    tf.saved_model.save(lite, folder, signatures=lite.signatures())
-                plan = lite_plan.Plan(quantization, frames)
-                return lite_file.convert(folder, module, plan=plan)
-            tuned = kind == "tuned" and quantizations.slices(quantization)
+            tuned = kind == "tuned" and conversion.slices(quantization)
             single = _single(self.model, options, tuned=tuned)
             tf.saved_model.save(single, folder, signatures={"step": single.step})
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
@@ -152,7 +149,7 @@ class _Files:
                 return (("step", {"image": each}) for each in images)
 
             if kind == "tuned":
-                return quantizations.converted(converter, quantization, samples)
+                return conversion.quantized(converter, quantization, samples)
             return _plainly(converter, quantization, samples)
 
 
@@ -209,9 +206,9 @@ def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
         for network in ("large", "small"):
             entry = _entry(content, threads, network)
             runners.append(Runner(f"{kind} {network}", *entry, costs[network]))
-    from lstd.export import saved_model
+    from lstd.export.options import suppression_for
 
-    single = _single(files.model, saved_model.options_for(files.model))
+    single = _single(files.model, suppression_for(files.model))
     for kind, name in SINGLES.items():
         entry = _entry(files.get(kind, quantization), threads, "step")
         runners.append(Runner(name, *entry, single.multiply_adds))

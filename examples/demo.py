@@ -215,9 +215,9 @@ def _training_objects(config: Config) -> dict[Any, Any]:
 
 def export(model: lstd.LSTMSSD, folder: Path) -> Path:
     """Writes SavedModel, `model.tflite` and `model.json`; returns the `.tflite`."""
-    from lstd.export import bundle
+    from lstd.export import tflite
 
-    _, lite = bundle.export_all(model, folder, notify=lambda line: print(f"      {line}"))
+    _, lite = tflite.export_all(model, folder, notify=lambda line: print(f"      {line}"))
     return lite.path
 
 

@@ -73,10 +73,10 @@ def runnable(model: LSTMSSD | Any, export: ExportConfig | None = None) -> Any:
     if not hasattr(model, "detect"):  # a path, or an object with entry points
         return model
     from lstd.config.config import ExportConfig
-    from lstd.export import saved_model
+    from lstd.export import options
     from lstd.export.module import ExportModule
 
-    options = saved_model.options_for(model, export or ExportConfig())
-    module = ExportModule(model, options=options)
+    suppression = options.suppression_for(model, export or ExportConfig())
+    module = ExportModule(model, options=suppression)
     module.labels = tuple(model.labels)
     return module

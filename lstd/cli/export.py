@@ -20,6 +20,7 @@ A .tflite that is already there, of ours or of others:
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,32 +30,37 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base.close_names import close_neighbour
-from lstd.cli import app, common, export_check, export_flags, export_model, representative_data
-from lstd.cli.export_flags import LIMITS
+from lstd.cli import app, common, export_flags, export_model, representative_data
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
-    from lstd.export import lite_plan
+    from lstd.export.check_file import Expected
     from lstd.export.saved_model import ExportReport
 
 # Flags of one way to use the command, beside those that all of them take.
 _OF_A_MODEL = (
-    "model",
-    "trained_checkpoint_prefix",
-    "config",
-    "pipeline_config_path",
-    "config_override",
-    "set",
-    "weights",
-    "moving_averages",
+    *("model", "trained_checkpoint_prefix", "config", "pipeline_config_path", "config_override"),
+    *("set", "weights", "moving_averages"),
 )
 _OF_ALL = ("check_frames", "help", "version", "version_report")
 _OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
 _OF_A_FILE = ("labels", "schedule", "representative_data", "representative_frames")
 _WAYS = {
-    "check": ("check", *_OF_A_MODEL, *_OF_A_FILE),
-    "saved_model_path": ("saved_model_path", "export_path", "labels", "schedule"),
+    "check": (
+        ("check", *_OF_A_MODEL, *_OF_A_FILE),
+        "it looks at a file that is there, and exports nothing",
+    ),
+    "saved_model_path": (
+        ("saved_model_path", "export_path", "labels", "schedule"),
+        "the SavedModel decides that already; set it where it is exported",
+    ),
 }
+# Flags that are options of the same name.
+_OPTIONS = (
+    *("max_detections", "max_classes_per_detection", "detections_per_class", "use_regular_nms"),
+    *("signature", "unroll_length", "input_type", "network", "schedule", "check_frames"),
+    *_OF_LITE,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,62 +92,79 @@ def _run(values: flags.FlagValues) -> None:
 
 def _refuse_others(values: flags.FlagValues, way: str) -> None:
     """Raises where flags were given that this way of using the command does not look at."""
-    allowed = {*_WAYS[way], *_OF_ALL}
-    names = {values[name].name for name in values}
-    others = sorted(name for name in names if values[name].present and name not in allowed)
-    of_lite = [name for name in _OF_LITE if name in others]
-    if way == "saved_model_path" and others == of_lite and of_lite:
-        raise ValueError(
-            f"--saved_model_path and {', '.join(f'--{name}' for name in of_lite)} contradict each "
-            "other: a SavedModel is converted as it is, in float32 with a separate cell; give "
-            "--model and --output_directory"
+    allowed, why = _WAYS[way]
+    names = {values[name].name for name in values} - {*allowed, *_OF_ALL}
+    others = sorted(name for name in names if values[name].present)
+    if way == "saved_model_path" and set(others) <= set(_OF_LITE):
+        why = (
+            "a SavedModel is converted as it is, in float32 with a separate cell; give --model and "
+            "--output_directory"
         )
     if others:
         raise ValueError(
-            f"--{way} and {', '.join(f'--{name}' for name in others)} contradict each other: "
-            + _WHY[way]
+            f"--{way} and {', '.join(f'--{name}' for name in others)} contradict each other: {why}"
         )
 
 
-_WHY = {
-    "check": "it looks at a file that is there, and exports nothing",
-    "saved_model_path": "the SavedModel decides that already; set it where it is exported",
-}
+def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    from lstd.export import tflite
+    from lstd.export.options import ExportOptions
 
-
-def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    if not values.check:
-        raise ValueError("--check must name a .tflite")
-    path = common.existing_file(values.check, flag="--check")
     source = export_model.path_of(values)
-    if source is None:
-        useless = [name for name in (*_OF_A_MODEL, *_OF_A_FILE) if values[name].present]
-        if useless:
-            raise ValueError(
-                f"--{useless[0]} says what the file is compared with, so that --model must be "
-                "given too"
-            )
-        export_check.run(path, expected=None, frames=values.check_frames)
-        return
-    from lstd.export import class_names, form, representative
-    from lstd.export.own_file import Expected
-
-    labels = class_names.read(values.labels)
-    _refuse_without_effect(values)
+    missing = [] if source else ["--model"]
+    missing += [] if values.output_directory else ["--output_directory"]
+    if source is None or missing:
+        raise ValueError(f"{' and '.join(missing)} must be given (lstd-export --help says more)")
+    asked = _asked(values)
+    known = {name: value for name, value in asked.items() if name != "detections_per_class"}
+    ExportOptions(**known)  # What cannot be is said before anything is loaded.
     notify(f"loading {source}")
     model, config = export_model.load(source, values)
-    schedule = values.schedule or None
-    form.check_schedule(schedule, backbones=len(model.networks))
-    found = None
-    if values.representative_data:
-        data = representative_data.open_data(values.representative_data, model, config.data)
-        found = representative.read(data, limit=values.representative_frames)
-    expected = Expected(model, labels, schedule, found)
-    export_check.run(path, expected=expected, frames=values.check_frames)
+    reports = tflite.export_all(
+        model,
+        values.output_directory,
+        notify=notify,
+        **_defaults(config, asked),
+        **{**asked, **_data(values, model, config)},
+    )
+    notify("done")
+    _summarize(reports)
+
+
+def _asked(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the options that flags give."""
+    from lstd.export import options
+
+    given = {name: values[name].value for name in _OPTIONS}
+    given["postprocessing"] = values.add_postprocessing_op
+    given["labels"] = options.read_labels(values.labels)
+    return {name: value for name, value in given.items() if value is not None and value != ""}
+
+
+def _defaults(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options that a config gives where flags do not, those that have an effect."""
+    found: dict[str, Any] = {}
+    if asked["postprocessing"]:
+        found = dataclasses.asdict(config.export)
+        if not asked.get("use_regular_nms", config.export.use_regular_nms):
+            del found["detections_per_class"]
+    if asked["signature"] == "clip":
+        found["unroll_length"] = config.data.evaluation.unroll_length
+    return {name: value for name, value in found.items() if name not in asked}
+
+
+def _data(values: flags.FlagValues, model: Any, config: Config) -> dict[str, Any]:
+    """Returns the representative data that a flag names, with the metric for them."""
+    if not values.representative_data:
+        return {}
+    from lstd.evaluation.metrics.coco import CocoMetric
+
+    data = representative_data.open_data(values.representative_data, model, config.data)
+    return {"representative_data": data, "metric": CocoMetric}
 
 
 def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    from lstd.export import class_names, conversion
+    from lstd.export import options, tflite
 
     folder = Path(values.saved_model_path)
     if not folder.is_dir():
@@ -152,130 +175,16 @@ def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
             f"--export_path: {values.export_path} is a folder, expected the name of a .tflite"
         )
     notify(f"loading {folder}")
-    report = conversion.convert_saved_model(
+    report = tflite.convert_saved_model(
         values.saved_model_path,
         values.export_path,
-        labels=class_names.read(values.labels),
+        labels=options.read_labels(values.labels),
         schedule=values.schedule or None,
         check_frames=values.check_frames,
         notify=notify,
     )
     notify("done")
     _summarize([report])
-
-
-def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    from lstd.config import schedule_names
-    from lstd.export import bundle, class_names, quantization
-
-    source = export_model.path_of(values)
-    missing = [] if source else ["--model"]
-    missing += [] if values.output_directory else ["--output_directory"]
-    if source is None or missing:
-        raise ValueError(f"{' and '.join(missing)} must be given (lstd-export --help says more)")
-    labels = class_names.read(values.labels)
-    if values.schedule:
-        schedule_names.check(values.schedule, where="--schedule")
-    _refuse_without_effect(values)
-    quantization.check(values.quantization, values.representative_data or None)
-    notify(f"loading {source}")
-    model, config = export_model.load(source, values)
-    reports = bundle.export_all(
-        model,
-        values.output_directory,
-        **_postprocessing(values, config),
-        **_form(values, config),
-        plan=_plan(values, model, config),
-        schedule=values.schedule or None,
-        labels=labels,
-        check_frames=values.check_frames,
-        notify=notify,
-    )
-    notify("done")
-    _summarize(reports)
-
-
-def _refuse_without_effect(values: flags.FlagValues) -> None:
-    """Raises where a flag would change nothing because of another one."""
-    if not values.add_postprocessing_op:
-        given = [name for name in (*LIMITS, "use_regular_nms") if values[name].value]
-        if given:
-            raise ValueError(
-                f"--noadd_postprocessing_op and {', '.join(f'--{name}' for name in given)} "
-                "contradict each other: raw output is not post-processed"
-            )
-    if values["unroll_length"].present and values.signature == "streaming":
-        raise ValueError(
-            "--unroll_length is the length of a clip, but --signature=streaming takes one frame; "
-            "leave it out, or say --signature=clip"
-        )
-    if values.quantization == "int8" and not values.representative_data:
-        raise ValueError(
-            "--quantization=int8 needs --representative_data: TFRecords, a video or a folder of "
-            "images of your own, from which the ranges of all values are measured"
-        )
-    if values["representative_frames"].present and not values.representative_data:
-        raise ValueError(
-            "--representative_frames counts those of --representative_data, which is missing; give "
-            "both, or neither"
-        )
-    if values.signature == "clip" and values.cell == "fused":
-        raise ValueError(
-            "--cell=fused and --signature=clip contradict each other: a clip has the memory as the "
-            "layers are; leave one of them out"
-        )
-
-
-def _plan(values: flags.FlagValues, model: Any, config: Config) -> lite_plan.Plan:
-    """Returns how the `.tflite` is made, with the representative frames read."""
-    from lstd.evaluation.metrics.coco import CocoMetric
-    from lstd.export import lite_plan
-
-    data = None
-    if values.representative_data:
-        data = representative_data.open_data(values.representative_data, model, config.data)
-    return lite_plan.plan_of(
-        quantization=values.quantization,
-        representative_data=data,
-        representative_frames=values.representative_frames,
-        metric=CocoMetric,
-        cell=values.cell,
-        signature=values.signature,
-    )
-
-
-def _postprocessing(values: flags.FlagValues, config: Config) -> dict[str, Any]:
-    """Returns the options of the post-processing, from flags or the config.
-
-    Raises:
-        ValueError: `--detections_per_class` in the mode that does not look at it.
-    """
-    given = {name: values[name].value for name in (*LIMITS, "use_regular_nms")}
-    options = {
-        name: getattr(config.export, name) if value is None else value
-        for name, value in given.items()
-    }
-    per_class = given["detections_per_class"]
-    if per_class not in (None, config.export.detections_per_class) and (
-        not options["use_regular_nms"]
-    ):
-        raise ValueError(
-            f"--detections_per_class={per_class} has an effect only with --use_regular_nms; give "
-            "both, or neither"
-        )
-    return {**options, "postprocessing": values.add_postprocessing_op}
-
-
-def _form(values: flags.FlagValues, config: Config) -> dict[str, Any]:
-    length = None
-    if values.signature == "clip":
-        length = values.unroll_length or config.data.evaluation.unroll_length
-    return {
-        "signature": values.signature,
-        "unroll_length": length,
-        "input_type": values.input_type,
-        "network": values.network,
-    }
 
 
 def _summarize(reports: Sequence[ExportReport]) -> None:
@@ -295,6 +204,61 @@ def _summarize(reports: Sequence[ExportReport]) -> None:
         for name, operators in report.outside_delegate.items():
             if operators:
                 print(f"  {name}: outside XNNPACK, slower: {', '.join(operators)}")
+
+
+def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
+    """Prints what a `.tflite` offers and how it does in each check.
+
+    Raises:
+        ValueError: it cannot be looked at, a check failed, or it was not compared with the model.
+    """
+    if not values.check:
+        raise ValueError("--check must name a .tflite")
+    path = common.existing_file(values.check, flag="--check")
+    expected = _expected(values, notify)
+
+    from lstd.export import check_file
+
+    found = check_file.inspect(path, expected=expected, frames=values.check_frames)
+    print(f"{path}: {found.num_bytes:,} bytes", *found.entry_points, sep="\n")
+    width = max(len(finding.check) for finding in found.findings)
+    for check, verdict, detail in found.findings:
+        print(f"{verdict:<12}  {check:<{width}}  {detail}")
+    failed = [check for check, verdict, _ in found.findings if verdict == check_file.FAILED]
+    if failed:
+        raise ValueError(f"{path} does not pass: {', '.join(failed)}")
+    for check, verdict, detail in found.findings:
+        if check == "Keras" and expected is not None and verdict != check_file.OK:
+            raise ValueError(f"{path} was not compared with the model: {detail}")
+    passed = sum(finding.verdict == check_file.OK for finding in found.findings)
+    print(f"{passed} checks passed, {len(found.findings) - passed} not possible")
+
+
+def _expected(values: flags.FlagValues, notify: Callable[[str], None]) -> Expected | None:
+    """Returns what a file is compared with, None where no model is given."""
+    source = export_model.path_of(values)
+    if source is None:
+        useless = [name for name in (*_OF_A_MODEL, *_OF_A_FILE) if values[name].present]
+        if useless:
+            raise ValueError(
+                f"--{useless[0]} says what the file is compared with, so that --model must be "
+                "given too"
+            )
+        return None
+    from lstd.export import options, representative
+    from lstd.export.check_file import Expected
+
+    asked = _asked(values)
+    quantization = "dynamic" if values.representative_data else "none"  # which the file tells
+    options.ExportOptions(**{**asked, "quantization": quantization})
+    notify(f"loading {source}")
+    model, config = export_model.load(source, values)
+    schedule = values.schedule or None
+    options.check_schedule(schedule, backbones=len(model.networks))
+    found = None
+    if data := _data(values, model, config).get("representative_data"):
+        found = representative.read(data, limit=values.representative_frames or 100)
+    return Expected(model, asked["labels"], schedule, found)
 
 
 if __name__ == "__main__":

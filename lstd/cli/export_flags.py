@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lstd.cli import app, common
 
-LIMITS = {
+_LIMITS = {
     "max_detections": "Objects returned for a frame at most.",
     "max_classes_per_detection": "Classes returned for each object, best first.",
     "detections_per_class": "Boxes kept for one class; only with --use_regular_nms.",
@@ -29,7 +29,7 @@ FLAGS: app.Flags = {
     **common.flags("output_directory", "schedule", "config_override", "set"),
     **{
         name: app.whole(f"{text} Not given: export.{name} of the config.", least=1)
-        for name, text in LIMITS.items()
+        for name, text in _LIMITS.items()
     },
     "use_regular_nms": app.switch(
         "Suppress overlapping boxes class by class, not all classes together, which is faster.",
@@ -64,7 +64,7 @@ FLAGS: app.Flags = {
         "AP is reported."
     ),
     "representative_frames": app.whole(
-        "How many of these frames are used at most, from the first on.", 100, least=1
+        "How many of these frames are used at most, from the first on. Not given: 100.", least=1
     ),
     "cell": app.choice(
         "Form of the memory in the .tflite: fused is the fastest with XNNPACK, separate is for "

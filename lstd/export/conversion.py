@@ -1,59 +1,167 @@
-"""The second of two steps: a SavedModel of ours becomes a `.tflite`."""
+"""From entry points to the bytes of a `.tflite`, and how its numbers are stored and computed.
+
+| name | weights | between the operations | needs |
+|---|---|---|---|
+| none | float32 | float32 | |
+| float16 | float16 | float32 or 16 | |
+| dynamic | int8 | float32, int8 within an operation | |
+| int8 | int8 | int8 | frames of the user's own data |
+
+Whatever is chosen, the image and the state go in and come out in float32, and so do the detections:
+each entry point has its own scales, and a state handed between them in int8 would drift. The first
+convolution of an int8 file is in float32, see `file_format.first_convolution`. A float16 file
+allows its reader to compute in float16, where the processor can.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
-from lstd.base.whole_file import whole_files
-from lstd.export import class_names, form, lite_file, loaded, metadata, streams
-from lstd.export.loaded import LoadedExport
-from lstd.export.saved_model import ExportReport, Notify
+import tensorflow as tf
+
+from lstd.export import file_format, postprocessing_op, representative
+from lstd.export import module as modules
+from lstd.export.form import STATE_OUTPUTS
+from lstd.export.lite import frame_step
+from lstd.export.lite.frame_step import Cell
+from lstd.export.module import ExportModule
+from lstd.export.representative import Frame
+from lstd.models.lstm_ssd import LSTMSSD
+
+Samples = Callable[[], Iterator[tuple[str, dict[str, Any]]]]
+"""Gives entry points and their inputs, anew with each call."""
 
 
-def convert_saved_model(
-    saved_model: str | os.PathLike[str],
-    path: str | os.PathLike[str],
+def content_of(
+    module: ExportModule,
     *,
-    labels: tuple[str, ...] = (),
-    schedule: str | None = None,
-    check_frames: int = streams.FRAMES,
-    notify: Notify = lambda line: None,
-) -> ExportReport:
-    """Writes a SavedModel of ours as a `.tflite` with JSON, checked against the SavedModel.
+    quantization: str = "none",
+    frames: list[Frame] | None = None,
+    cell: Cell = "fused",
+) -> bytes:
+    """Returns the `.tflite` of a module, in the operations that TFLite runs fast.
 
     Args:
-        saved_model: a folder that `export_saved_model` or `lstd-export` wrote.
-        path: the file; one that stands there is replaced, and its JSON too.
-        labels: class names for the JSON; empty: those of the SavedModel.
-        schedule: the schedule that the JSON recommends; None: that of the SavedModel.
-        check_frames: frames that the self-check runs at least.
-        notify: is told each step.
-
-    Raises:
-        ValueError: it is no SavedModel of ours, or a value that does not fit it.
-        OSError: the place cannot be written.
-        ExportCheckError: the file is not equal to the SavedModel. Nothing was written then.
+        module: what is exported.
+        quantization: one of `options.QUANTIZATIONS`.
+        frames: that int8 takes its ranges from.
+        cell: the form of the memory.
     """
-    streams.check_frames(check_frames)
-    path = Path(path)
-    names = lite_file.names_of(path)
-    reference = LoadedExport(saved_model)
-    facts = reference.facts
-    if labels:
-        labels = class_names.checked(labels, num_classes=len(reference.labels))
-        facts = {**facts, "labels": list(labels)}
-    if schedule is not None:
-        form.check_schedule(schedule, backbones=1 if "step" in reference.entry_points else 2)
-        rule = metadata.schedule_facts(schedule, entry_points=tuple(reference.entry_points))
-        facts = loaded.with_schedule(facts, rule)
-    with whole_files(path.parent, names) as temporary:
-        report = lite_file.write(
-            reference,
-            os.fspath(saved_model),
-            temporary / path.name,
-            facts=facts,
-            notify=notify,
-            frames=check_frames,
-        )
-    return report._replace(path=path)
+    with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
+        lite = LiteModule(module, cell=cell, sliced=slices(quantization))
+        tf.saved_model.save(lite, folder, signatures=lite.signatures())
+        return convert(folder, module, quantization=quantization, frames=frames)
+
+
+def convert(
+    saved_model: str,
+    module: Any,
+    *,
+    quantization: str = "none",
+    frames: list[Frame] | None = None,
+) -> bytes:
+    """Returns the `.tflite` of entry points, from a SavedModel of them.
+
+    Args:
+        saved_model: the folder.
+        module: a `form.Reference`; for int8 an `ExportModule`, which runs the frames.
+        quantization: see `content_of`.
+        frames: likewise.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        saved_model, signature_keys=list(module.entry_points)
+    )
+    converter.allow_custom_ops = True
+    samples = partial(representative.samples, module, frames or [])
+    content = quantized(converter, quantization, samples)
+    if module.options is None:
+        return content
+    # The converter forgets `detections_per_class`; the op would then take 100, whatever was asked.
+    attributes = postprocessing_op.attributes(module.options)
+    return file_format.with_options(content, postprocessing_op.NAME, attributes)
+
+
+class LiteModule(tf.Module):
+    """What a `.tflite` is converted from: the entry points of an `ExportModule`, made otherwise.
+
+    Inputs, outputs and weights are the same, and the numbers up to rounding; clips are those of the
+    `ExportModule`. A module of its own, because TensorFlow itself does not run the fused cell: its
+    optimiser merges a bias into the convolution before it, and merged convolutions in groups do not
+    exist there.
+
+    Args:
+        module: the export.
+        cell: see `frame_step.step`.
+        sliced: likewise.
+    """
+
+    def __init__(self, module: ExportModule, *, cell: Cell, sliced: bool) -> None:
+        super().__init__(name="lstd_lite")
+        model = module.model
+        self.model_variables = module.model_variables
+        step = model.step
+        if isinstance(model, LSTMSSD):
+            step = partial(frame_step.step, model, cell=cell, sliced=sliced)
+        heads = modules.heads_of(module.options)
+        for name in module.entry_points:
+            raw = modules.raw_entry_point(model, module.networks_of(name), module.form, step)
+            setattr(self, name, modules.entry_point(raw, heads, model, module.form))
+        self._names = tuple(module.entry_points)
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the entry points by name."""
+        return {name: getattr(self, name) for name in self._names}
+
+
+def slices(quantization: str) -> bool:
+    """Returns whether wide layers run in slices, see `lstd.export.lite.sliced_backbone`."""
+    return quantization in ("none", "float16")
+
+
+def quantized(converter: Any, quantization: str, samples: Samples) -> bytes:
+    """Returns the `.tflite` of a `TFLiteConverter`, which is changed.
+
+    Args:
+        converter: of the entry points.
+        quantization: one of `options.QUANTIZATIONS`.
+        samples: what int8 measures the ranges on.
+    """
+    if quantization == "none":
+        return converter.convert()
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "int8":
+        converter.representative_dataset = samples
+        return _in_int8(converter)
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+        # What runs the file may add up in float16 too; by itself it says float32.
+        converter.target_spec._experimental_supported_accumulation_type = tf.float16
+        return converter.convert()
+    # Of weights in int8 beside values in float, XNNPACK runs dense convolutions only. The depthwise
+    # ones, a small part of the weights, get float weights again.
+    return file_format.with_float_weights(converter.convert(), "DEPTHWISE_CONV_2D")
+
+
+def _in_int8(converter: Any) -> bytes:
+    """Returns the file in int8 but for the first convolution of the image and the state's output.
+
+    The converter itself quantises all or nothing; its debugger can leave operations out. In int8
+    the small network would round the state.
+    """
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=converter.representative_dataset
+    )
+    measured = debugger.calibrated_model
+    states = [
+        point.tensor_name(point.outputs[name])
+        for point in file_format.entry_points(measured).values()
+        for name in STATE_OUTPUTS
+        if name in point.outputs
+    ]
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=[*file_format.first_convolution(measured), *states]
+    )
+    return file_format.with_float_inputs(debugger.get_nondebug_quantized_model(), STATE_OUTPUTS)

@@ -1,17 +1,24 @@
-"""The form of an export's entry points: a frame or a clip, its numbers, which networks."""
+"""The form of entry points: names of inputs and outputs, a frame or a clip, which networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
-from lstd.config import schedule_names
+import numpy as np
+import tensorflow as tf
 
-SIGNATURES = ("streaming", "clip")
-INPUT_TYPES = ("float32", "uint8")
-NETWORKS = ("both", "large", "small")
-UNROLL_LENGTH = 4
-"""Frames of a clip where nobody says how many."""
+from lstd.export.postprocessing_op import PostprocessingOptions
+
+STATE_INPUTS = ("lstm_c", "lstm_h")
+IMAGE = "image"
+CLIP = "clip"
+"""The signature, and the entry point, of clips."""
+CLIP_INPUT = "input_video_tensor"
+"""Its frames, by the original's name."""
+STATE_OUTPUTS = ("lstm_c_out", "lstm_h_out")
+DETECTION_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
+RAW_OUTPUTS = ("raw_outputs/box_encodings", "raw_outputs/class_predictions", "anchors")
 
 
 class Form(NamedTuple):
@@ -30,90 +37,68 @@ class Form(NamedTuple):
     network: str = "both"
     unroll_length: int = 1
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether a call takes a clip."""
+        return self.signature == CLIP
 
-def checked(
-    model: Any,
-    *,
-    signature: str = "streaming",
-    input_type: str = "float32",
-    network: str = "both",
-    unroll_length: int | None = None,
-    schedule: str | None = None,
-) -> Form:
-    """Returns the form that a user asked for.
+    @property
+    def image_input(self) -> str:
+        """The name of the input for frames."""
+        return CLIP_INPUT if self.is_clip else IMAGE
 
-    Args:
-        model: an `LSTMSSD`.
-        signature: see `Form`.
-        input_type: see `Form`.
-        network: see `Form`. A model with one backbone has the large one only.
-        unroll_length: None: 4 frames for a clip.
-        schedule: what the user asked for; None: the model's for evaluation.
+    def clip_schedule(self, schedule: str) -> str:
+        """Returns the schedule of whole clips, which a single network decides by itself."""
+        return schedule if self.network == "both" else self.network.upper()
 
-    Raises:
-        ValueError: a value that there is not, one that the model cannot do, or two that contradict
-            each other; the message names them.
+
+class Described(Protocol):
+    """Entry points of which everything is known but what they compute.
+
+    Attributes:
+        form: of the entry points.
+        entry_points: their names, and the network that each of them runs ("scheduled" for a clip).
+        options: of the post-processing; None: raw output.
+        image_shape: (H, W, C).
+        state_shape: (1, h, w, D).
     """
-    _choice("signature", signature, SIGNATURES)
-    _choice("input_type", input_type, INPUT_TYPES)
-    _choice("network", network, NETWORKS)
-    if network == "small" and len(model.networks) == 1:
-        raise ValueError(
-            "network: 'small' was asked for, but this model has one backbone, which counts as "
-            "large; leave it out"
-        )
-    check_schedule(schedule, backbones=len(model.networks))
-    if signature == "streaming":
-        if unroll_length is not None:
-            raise ValueError(
-                "unroll_length is the length of a clip, but signature 'streaming' takes one frame; "
-                "leave it out, or ask for signature 'clip'"
-            )
-        return Form(signature, input_type, network)
-    length = UNROLL_LENGTH if unroll_length is None else unroll_length
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise ValueError(f"unroll_length must be a whole number of at least 1, got {length!r}")
-    form = Form(signature, input_type, network, length)
-    _check_clip_schedule(model, form, schedule)
-    return form
+
+    form: Form
+    entry_points: Mapping[str, str]
+    options: PostprocessingOptions | None
+    image_shape: tuple[int, int, int]
+    state_shape: tuple[int, int, int, int]
 
 
-def check_schedule(schedule: str | None, *, backbones: int) -> None:
-    """Refuses a schedule that a model with so many backbones cannot run.
+class Reference(Described, Protocol):
+    """Entry points that are known to be right: the module, or a SavedModel made of it."""
 
-    Raises:
-        ValueError: it is no schedule, or one for two backbones where there is one.
-    """
-    if schedule is None:
-        return
-    schedule_names.check(schedule)
-    if backbones == 1 and schedule_names.skip_of(schedule) != 0:
-        raise ValueError(
-            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
-        )
+    def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs of one entry point."""
+
+    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `RAW_OUTPUTS` and the state, which it computes before suppression.
+
+        Frames are float32 here, whatever the entry point takes.
+        """
 
 
-def clip_schedule(form: Form, schedule: str) -> str:
-    """Returns the schedule of whole clips, which a single network decides by itself."""
-    return schedule if form.network == "both" else form.network.upper()
+def input_shape(described: Described) -> tuple[int, int, int, int]:
+    """Returns the shape of the input for frames, one or a clip of them."""
+    return (described.form.unroll_length, *described.image_shape)
 
 
-def _choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+def zero_state(described: Described) -> dict[str, np.ndarray]:
+    """Returns the state before the first frame, by its inputs' names."""
+    return dict.fromkeys(STATE_INPUTS, np.zeros(described.state_shape, np.float32))
 
 
-def _check_clip_schedule(model: Any, form: Form, schedule: str | None) -> None:
-    asked = schedule or ("LARGE" if len(model.networks) == 1 else model.eval_schedule)
-    if form.network == "both" and asked.startswith("RANDOM"):
-        raise ValueError(
-            f"schedule: a clip is unrolled when it is exported, so {asked!r} cannot draw anew for "
-            "each; take LARGE, SMALL or SKIPk"
-        )
-    only = form.network.upper()
-    same = schedule is None or schedule == only
-    if form.network != "both" and not same and not (only == "LARGE" and schedule == "SKIP0"):
-        raise ValueError(
-            f"schedule {schedule!r} and network {form.network!r} contradict each other: a clip of "
-            f"the {form.network} network alone runs {only}; leave one of them out"
-        )
+def carried(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the state of outputs as inputs of the next call."""
+    return {name.removesuffix("_out"): outputs[name] for name in STATE_OUTPUTS}
+
+
+def in_numpy(function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns what a tf.function makes of arrays, by name."""
+    outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in outputs.items()}

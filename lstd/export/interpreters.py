@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,7 @@ import numpy as np
 from lstd.base import tflite_damage
 from lstd.base.quiet import quiet
 from lstd.export import file_format
-
-Step = Callable[..., dict[str, np.ndarray]]
-"""Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""
+from lstd.export.compare import Step
 
 
 def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
@@ -52,6 +50,11 @@ def step_of(interpreter: Any) -> Step:
     return step
 
 
+def step(content: bytes, *, xnnpack: bool = True) -> Step:
+    """Returns a `Step` that runs the entry points of a `.tflite`."""
+    return step_of(make(content, xnnpack=xnnpack))
+
+
 class NotInstalled(Exception):
     """A runtime is not there; the message says which."""
 
@@ -75,7 +78,7 @@ def compiled_step(content: bytes) -> Iterator[Step]:
     with quiet():  # It tells everything it looks for.
         model: Any = CompiledModel.from_buffer(content)
 
-    def step(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         with quiet():
             read = {name: model.create_input_buffer_by_name(entry_point, name) for name in inputs}
             for name, buffer in read.items():
@@ -90,7 +93,7 @@ def compiled_step(content: bytes) -> Iterator[Step]:
             return found
 
     try:
-        yield step
+        yield run
     finally:
         with quiet():
             model = None
@@ -103,11 +106,13 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     refused. That shows in every entry point; an interpreter lists the operators of the first only.
     """
     interpreter = make(content, xnnpack=xnnpack)
-    found = {}
-    for name, entry_point in file_format.entry_points(content).items():
-        _run_on_zeros(interpreter, name)
-        found[name] = _hidden(interpreter, entry_point)
-    return found
+    return {
+        name: sum(
+            not _are_allocated(interpreter, operator.outputs, point.subgraph)
+            for operator in point.operators
+        )
+        for name, point in _after_a_run(interpreter, content)
+    }
 
 
 def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
@@ -120,27 +125,22 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     """
     interpreter = make(content, xnnpack=True)
     found = {}
-    for name, point in file_format.entry_points(content).items():
-        _run_on_zeros(interpreter, name)
-        operators = point.operators
-        made = {tensor for operator in operators for tensor in operator.outputs}
+    for name, point in _after_a_run(interpreter, content):
+        made = {tensor for operator in point.operators for tensor in operator.outputs}
         seen = set(point.outputs.values())
         found[name] = tuple(
             operator.name
-            for operator in operators
+            for operator in point.operators
             if not operator.options
-            and (made & set(operator.inputs) or not _is_idle(operator, seen))
-            and all(
-                _is_allocated(interpreter, tensor, point.subgraph)
-                for tensor in (*operator.outputs, *(made & set(operator.inputs)))
+            and (
+                made & set(operator.inputs)
+                or not (operator.name == "DEQUANTIZE" or seen.issuperset(operator.outputs))
+            )
+            and _are_allocated(
+                interpreter, (*operator.outputs, *(made & set(operator.inputs))), point.subgraph
             )
         )
     return found
-
-
-def _is_idle(operator: file_format.Operator, seen: set[int]) -> bool:
-    """Returns whether one that no other feeds costs nothing, or cannot be judged."""
-    return operator.name == "DEQUANTIZE" or seen.issuperset(operator.outputs)
 
 
 def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bool = True) -> Step:
@@ -158,14 +158,13 @@ def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bo
     read = {name: [op.inputs for op in _by_frame(one, operator)] for name, one in points.items()}
     # The memory of what the first of several has read may hold something else at the end.
     interpreter = make(content, xnnpack=xnnpack, keep=any(len(each) > 1 for each in read.values()))
-    step = step_of(interpreter)
+    plain = step_of(interpreter)
 
     def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = dict(step(entry_point, **inputs))
-        point = points[entry_point]
-        inputs_of = read[entry_point]
-        for name, tensors in zip(names, zip(*inputs_of, strict=True), strict=False):
-            values = [interpreter.get_tensor(tensor, point.subgraph) for tensor in tensors]
+        outputs = dict(plain(entry_point, **inputs))
+        subgraph = points[entry_point].subgraph
+        for name, tensors in zip(names, zip(*read[entry_point], strict=True), strict=False):
+            values = [interpreter.get_tensor(tensor, subgraph) for tensor in tensors]
             outputs[name] = np.concatenate(values) if values[0].ndim == 3 else values[0]
         return outputs
 
@@ -184,24 +183,19 @@ def _by_frame(point: file_format.EntryPoint, name: str) -> list[file_format.Oper
     raise ValueError(f"what the operators {name} write is not joined in one place")
 
 
-def _run_on_zeros(interpreter: Any, entry_point: str) -> None:
-    runner = interpreter.get_signature_runner(entry_point)
-    inputs = runner.get_input_details().items()
-    runner(**{name: np.zeros(detail["shape"], detail["dtype"]) for name, detail in inputs})
+def _after_a_run(interpreter: Any, content: bytes) -> Iterator[tuple[str, file_format.EntryPoint]]:
+    """Yields the entry points of a file, each after it has run on zeros."""
+    for name, point in file_format.entry_points(content).items():
+        runner = interpreter.get_signature_runner(name)
+        details = runner.get_input_details().items()
+        runner(**{key: np.zeros(each["shape"], each["dtype"]) for key, each in details})
+        yield name, point
 
 
-def _hidden(interpreter: Any, entry_point: file_format.EntryPoint) -> int:
-    return sum(
-        not all(
-            _is_allocated(interpreter, tensor, entry_point.subgraph) for tensor in operator.outputs
-        )
-        for operator in entry_point.operators
-    )
-
-
-def _is_allocated(interpreter: Any, tensor: int, subgraph: int) -> bool:
+def _are_allocated(interpreter: Any, tensors: Sequence[int], subgraph: int) -> bool:
     try:
-        interpreter.get_tensor(tensor, subgraph)
+        for tensor in tensors:
+            interpreter.get_tensor(tensor, subgraph)
     except ValueError:
         return False
     return True

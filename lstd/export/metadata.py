@@ -10,45 +10,82 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata as packages
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from lstd.base import tflite_metadata
 from lstd.base.version import __version__
 from lstd.base.whole_file import write_whole
 from lstd.config import schedule_names
-from lstd.export import comparison, file_format, golden, postprocessing_op
-from lstd.export import reference as references
-from lstd.export.form import clip_schedule
-from lstd.export.interpreters import Step
+from lstd.export import compare, file_format, form, postprocessing_op
+from lstd.export.compare import Step
+from lstd.export.form import (
+    DETECTION_OUTPUTS,
+    RAW_OUTPUTS,
+    STATE_INPUTS,
+    STATE_OUTPUTS,
+    Described,
+    Form,
+    Reference,
+)
 from lstd.export.module import ExportModule
-from lstd.export.names import CLIP, STATE_INPUTS, STATE_OUTPUTS
-from lstd.export.reference import Described, Reference
-
-if TYPE_CHECKING:
-    from lstd.export.loaded import DescribedExport
+from lstd.export.postprocessing_op import PostprocessingOptions
 
 FORMAT_VERSION = 2
+_POSITIONS = ("subgraph", "position")
+_PROSE = {
+    *("classes", "boxes", "initial", "normalization", "rule", "suppression", "rows"),
+    *("class_predictions", "box_encodings", "anchors"),
+}
+"""Facts for people, which another version may word otherwise."""
 
 
-def describe(
-    module: ExportModule,
-    *,
-    name: str,
-    content: bytes | None,
-    step: Step,
-    labels: tuple[str, ...],
-    differences: dict[str, dict[str, float]],
-) -> dict[str, Any]:
-    """Returns the metadata of an export, from its module; see `completed` for the arguments."""
-    return completed(
-        facts_of(module, labels=labels),
-        module,
-        name=name,
-        content=content,
-        step=step,
-        differences=differences,
+class DescribedExport:
+    """What metadata say of an export; a `form.Described`.
+
+    Attributes:
+        facts: the metadata.
+        quantization: how the weights are kept, "none" for float32.
+        labels: names of the classes.
+        schedule: that is recommended, or that a clip is unrolled by.
+
+    Raises:
+        ValueError: the metadata are not those of an export of this version.
+    """
+
+    def __init__(self, facts: dict[str, Any], *, where: str) -> None:
+        try:
+            image, state = facts["input"], facts["state"]["shape"]
+            self.facts = facts
+            self.form = Form(**facts["form"], input_type=image["dtype"])
+            self.entry_points: Mapping[str, str] = {
+                name: entry_point["network"] for name, entry_point in facts["entry_points"].items()
+            }
+            self.options = _options_of(facts["postprocessing"])
+            self.image_shape = (int(image["height"]), int(image["width"]), int(image["channels"]))
+            self.state_shape = (int(state[0]), int(state[1]), int(state[2]), int(state[3]))
+            self.quantization = str(facts["quantization"])
+            self.labels = tuple(map(str, facts["labels"]))
+            self.schedule = str(facts["schedule"]["default"])
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{where}: these are not the metadata of an export of this version of lstd "
+                f"({type(error).__name__}: {error}); export it again"
+            ) from None
+
+
+def _options_of(told: dict[str, Any]) -> PostprocessingOptions | None:
+    if not told["included"]:
+        return None
+    names = ("num_classes", "max_detections", "max_classes_per_detection", "detections_per_class")
+    return PostprocessingOptions(
+        **{name: told[name] for name in (*names, "use_regular_nms")},
+        score_threshold=told["nms_score_threshold"],
+        iou_threshold=told["nms_iou_threshold"],
+        scale_factors=tuple(told[f"{side}_scale"] for side in "yxhw"),
     )
 
 
@@ -71,6 +108,7 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
 
 def _facts_of_any(described: Described) -> dict[str, Any]:
     """Returns the facts that follow from the shapes and the form alone."""
+    height, width, channels = described.image_shape
     return {
         "format": tflite_metadata.FORMAT,
         "format_version": FORMAT_VERSION,
@@ -80,7 +118,17 @@ def _facts_of_any(described: Described) -> dict[str, Any]:
             "network": described.form.network,
             "unroll_length": described.form.unroll_length,
         },
-        "input": _input(described),
+        "input": {
+            "name": described.form.image_input,
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "color": "RGB" if channels == 3 else "grey",
+            "dtype": described.form.input_type,
+            "range": [0, 255],
+            "shape": list(form.input_shape(described)),
+            "normalization": "inside the model; give raw values",
+        },
         "state": {
             "inputs": list(STATE_INPUTS),
             "outputs": list(STATE_OUTPUTS),
@@ -91,24 +139,18 @@ def _facts_of_any(described: Described) -> dict[str, Any]:
     }
 
 
-_PROSE = {
-    *("classes", "boxes", "initial", "normalization", "rule", "suppression", "rows"),
-    *("class_predictions", "box_encodings", "anchors"),
-}
-"""Facts for people, which another version may word otherwise."""
-
-
 def contradictions(told: dict[str, Any], described: DescribedExport, content: bytes) -> list[str]:
     """Returns where metadata differ from the file that they are in, a phrase each."""
     points = file_format.signatures(content)
     found = list(_differences(told, {**_facts_of_any(described), "entry_points": points}))
-    inputs = next(iter(points.values()), {}).get("inputs", {})
-    for section, name in (("input", references.image_input(described.form)), ("state", "lstm_c")):
+    first: dict[str, Any] = next(iter(points.values()), {"inputs": {}, "outputs": {}})
+    for section, name in (("input", described.form.image_input), ("state", "lstm_c")):
         for key in ("shape", "dtype"):
-            held = inputs.get(name, {}).get(key)
+            held = first["inputs"].get(name, {}).get(key)
             if told[section].get(key) != held:
                 found.append(f"{section}.{key} is {told[section].get(key)}, the file's is {held}")
-    number = described.num_classes(points)
+    scores = first["outputs"].get(RAW_OUTPUTS[1], {"shape": [1]})["shape"]
+    number = described.options.num_classes if described.options else scores[-1] - 1
     if len(described.labels) != number:
         found.append(f"labels are {len(described.labels)}, the file has {number} classes")
     return found
@@ -116,20 +158,18 @@ def contradictions(told: dict[str, Any], described: DescribedExport, content: by
 
 def differences(told: dict[str, Any], module: ExportModule, labels: tuple[str, ...]) -> list[str]:
     """Returns where metadata differ from those of a model, a phrase each."""
-    return list(
-        _differences(told, facts_of(module, labels=labels), skipped={"quantization", "cell"})
-    )
+    expected = facts_of(module, labels=labels)
+    for of_the_file in ("quantization", "cell"):
+        del expected[of_the_file]
+    return list(_differences(told, expected))
 
 
-def _differences(
-    told: Any, expected: Any, where: str = "", *, skipped: Collection[str] = ()
-) -> Iterator[str]:
+def _differences(told: Any, expected: Any, where: str = "") -> Iterator[str]:
     if isinstance(expected, dict) and isinstance(told, dict):
         for key, value in expected.items():
             # Positions are younger than the first files.
-            if key in _PROSE or key in skipped or (key in _POSITIONS and key not in told):
-                continue
-            yield from _differences(told.get(key), value, f"{where}.{key}".lstrip("."))
+            if key not in _PROSE and not (key in _POSITIONS and key not in told):
+                yield from _differences(told.get(key), value, f"{where}.{key}".lstrip("."))
     elif isinstance(expected, float) and isinstance(told, (int, float)):
         low, high = sorted((expected * (1 - 1e-6), expected * (1 + 1e-6)))
         if not low <= told <= high:  # of a whole number of any length, too
@@ -143,10 +183,10 @@ def completed(
     reference: Reference,
     *,
     name: str,
-    content: bytes | None,
     step: Step,
     differences: dict[str, dict[str, float]],
-    tolerance: float = comparison.TOLERANCE,
+    content: bytes | None = None,
+    tolerance: float = compare.TOLERANCE,
 ) -> dict[str, Any]:
     """Returns facts with what is true of one file only.
 
@@ -154,37 +194,24 @@ def completed(
         facts: see `facts_of`; perhaps those of another file, whose own are replaced.
         reference: what the file was made from.
         name: of the file or folder.
-        content: the file, before metadata are embedded; None for a folder.
         step: runs the export's entry points, for the golden frame.
         differences: what the self-check found.
+        content: the file, before metadata are embedded; None for a folder.
         tolerance: how far the file may be off, and the golden frame on another machine.
     """
+    points, of_file = facts["entry_points"], {"name": name}
+    if content is not None:
+        signatures = file_format.signatures(content)
+        points = {key: {**points[key], **point} for key, point in signatures.items()}
+        of_file |= tflite_metadata.payload_facts(content)
     return {
         **facts,
-        **_with_positions(facts, content),
-        "file": {
-            "name": name,
-            **({} if content is None else tflite_metadata.payload_facts(content)),
-        },
+        "entry_points": points,
+        "file": of_file,
         "versions": _versions(),
-        "self_check": {
-            "tolerance": tolerance,
-            "largest_differences": differences,
-        },
-        "golden_frame": golden.golden_frame(reference, step, tolerance=tolerance),
+        "self_check": {"tolerance": tolerance, "largest_differences": differences},
+        "golden_frame": golden_frame(reference, step, tolerance=tolerance),
     }
-
-
-_POSITIONS = ("subgraph", "position")
-
-
-def _with_positions(facts: dict[str, Any], content: bytes | None) -> dict[str, Any]:
-    """Returns the entry points with what a runtime that knows no signatures counts by."""
-    if content is None:
-        return {}
-    points = file_format.signatures(content)
-    told = facts["entry_points"]
-    return {"entry_points": {name: {**told[name], **point} for name, point in points.items()}}
 
 
 def with_checksum(facts: dict[str, Any], content: bytes) -> dict[str, Any]:
@@ -203,79 +230,96 @@ def write(facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
     write_whole(path, as_text(facts))
 
 
-def _input(module: Described) -> dict[str, Any]:
-    height, width, channels = module.image_shape
+def golden_frame(
+    described: Described, step: Step, *, tolerance: float = compare.TOLERANCE
+) -> dict[str, Any]:
+    """Returns a frame or clip that any language can make, and what the export makes of it."""
+    images = compare.pattern_input(described, 0)
+    inputs = {described.form.image_input: images, **form.zero_state(described)}
+    expected = {}
+    for entry_point in described.entry_points:
+        outputs = step(entry_point, **inputs)
+        found = expected[entry_point] = _golden_detections(described, outputs)
+        for key in STATE_OUTPUTS:
+            found[f"{key}_mean"] = float(np.mean(outputs[key]))
+            found[f"{key}_max"] = float(np.max(outputs[key]))
+    rule = "value n, counted along channels, then columns, then rows, is (n * 2654435761 mod 2^32)"
+    if described.form.is_clip:
+        rule = rule.replace("(n *", "((n + 1000003 * t) *").replace("value n", "value n of frame t")
     return {
-        "name": references.image_input(module.form),
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "color": "RGB" if channels == 3 else "grey",
-        "dtype": module.form.input_type,
-        "range": [0, 255],
-        "shape": list(references.input_shape(module)),
-        "normalization": "inside the model; give raw values",
+        "image": f"{rule} / 2^24, rounded down",
+        "first_values": images.reshape(-1)[:8].tolist(),
+        "state": "zeros",
+        "tolerance": tolerance,
+        "near_ties": "detections whose scores are closer than 1e-5 may come in another order",
+        "expected": expected,
     }
 
 
+def _golden_detections(described: Described, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the detections of a frame, or lists of them for the frames of a clip."""
+    options = described.options
+    if options is None:
+        raw = outputs.keys() - STATE_OUTPUTS
+        return {f"{name}_mean": float(np.mean(outputs[name])) for name in sorted(raw)}
+    frames = []
+    for at, count in enumerate(outputs["num_detections"]):
+        rows = compare.rows_of(outputs, options, at)
+        values = (rows.boxes.tolist(), rows.classes.tolist(), rows.scores.tolist(), int(count))
+        frames.append(dict(zip(DETECTION_OUTPUTS, values, strict=True)))
+    if described.form.is_clip:
+        return {name: [frame[name] for frame in frames] for name in DETECTION_OUTPUTS}
+    return frames[0]
+
+
 def _entry_points(module: ExportModule) -> dict[str, Any]:
+    def told(specs: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: {"shape": list(spec.shape), "dtype": spec.dtype.name}
+            for name, spec in sorted(specs.items())
+        }
+
     found = {}
     for name, network in module.entry_points.items():
-        function = getattr(module, name).get_concrete_function()
-        networks = module.clip_networks() if name == CLIP else (network,)
+        function, networks = getattr(module, name), module.networks_of(name)
         found[name] = {
             "network": network,
             "networks": list(networks),
             "writes_state": "large" in networks,
-            "inputs": _tensors({spec.name: spec for spec in getattr(module, name).input_signature}),
-            "outputs": _tensors(function.structured_outputs),
+            "inputs": told({spec.name: spec for spec in function.input_signature}),
+            "outputs": told(function.get_concrete_function().structured_outputs),
         }
     return found
 
 
-def _tensors(specs: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: {"shape": list(spec.shape), "dtype": spec.dtype.name}
-        for name, spec in sorted(specs.items())
-    }
-
-
 def _schedule(module: ExportModule) -> dict[str, str]:
     """Says which entry point runs on which frame."""
-    if module.form.signature != CLIP:
+    if not module.form.is_clip:
         return schedule_facts(module.schedule, entry_points=tuple(module.entry_points))
-    schedule = clip_schedule(module.form, module.schedule)
+    schedule = module.form.clip_schedule(module.schedule)
     rule = "large on every frame" if len(module.model.networks) == 1 else _rule(schedule)
-    rule += "; unrolled in the file, each clip counts from 0"
-    return {"default": schedule, "rule": rule}
+    return {"default": schedule, "rule": f"{rule}; unrolled in the file, each clip counts from 0"}
 
 
 def schedule_facts(schedule: str, *, entry_points: tuple[str, ...]) -> dict[str, str]:
-    """Says which of the entry points runs on which frame.
+    """Says which of the entry points, which take one frame, runs on which frame.
 
     A file with one network of two says what an app does that has no other file, and what one does
     that has the other network in a second file.
-
-    Args:
-        schedule: of both networks.
-        entry_points: of a file whose entry points take one frame.
     """
+    rule = _rule(schedule)
     if entry_points == ("step",):
         rule = "step on every frame"
     elif len(entry_points) == 1:
-        rule = _rule_alone(entry_points[0], _rule(schedule))
-    else:
-        rule = _rule(schedule)
+        (network,) = entry_points
+        other, zeros = "small", ""
+        if network == "small":
+            other, zeros = "large", ", with a state that stays zero"
+        rule = (
+            f"this file alone: {network} on every frame{zeros}; with the {other} network of the "
+            "same model in a second file, and the state handed from one to the other: " + rule
+        )
     return {"default": schedule, "rule": rule}
-
-
-def _rule_alone(network: str, rule: str) -> str:
-    other = "small" if network == "large" else "large"
-    zeros = "" if network == "large" else ", with a state that stays zero"
-    return (
-        f"this file alone: {network} on every frame{zeros}; with the {other} network of the same "
-        f"model in a second file, and the state handed from one to the other: {rule}"
-    )
 
 
 def _rule(schedule: str) -> str:
@@ -291,15 +335,15 @@ def _rule(schedule: str) -> str:
 
 def _postprocessing(module: ExportModule) -> dict[str, Any]:
     if module.options is None:
-        model = module.model
+        thresholds = module.model.postprocessing
         return {
             "included": False,
             "class_predictions": "after the sigmoid; index 0 is background",
             "box_encodings": "ty, tx, th, tw; ty = (y - y_a) / h_a * s_y, th = ln(h / h_a) * s_h",
             "anchors": "ycenter, xcenter, height, width",
             "recommended": {
-                "score_threshold": model.postprocessing.score_threshold,
-                "iou_threshold": model.postprocessing.iou_threshold,
+                "score_threshold": thresholds.score_threshold,
+                "iou_threshold": thresholds.iou_threshold,
             },
         }
     return {
@@ -312,10 +356,7 @@ def _postprocessing(module: ExportModule) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {
-        "lstd": __version__,
-        "python": platform.python_version(),
-    }
+    found = {"lstd": __version__, "python": platform.python_version()}
     for name in ("tensorflow", "tf_keras", "ai-edge-litert", "numpy"):
         try:
             found[name] = packages.version(name)

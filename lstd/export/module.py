@@ -10,16 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.base.types import LSTMState, Output, Predictions
-from lstd.export import clips, postprocessing_op, reference
-from lstd.export.form import Form, clip_schedule
-from lstd.export.names import (
+from lstd.export import clips, postprocessing_op
+from lstd.export.form import (
     CLIP,
     CLIP_INPUT,
     DETECTION_OUTPUTS,
     RAW_OUTPUTS,
     STATE_INPUTS,
     STATE_OUTPUTS,
+    Form,
+    in_numpy,
 )
+from lstd.export.options import default_schedule
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
 from lstd.ops import schedule as schedule_ops
@@ -63,7 +65,7 @@ class ExportModule(tf.Module):
         self.options = options
         self.schedule = schedule or default_schedule(model)
         self.form = form
-        self.entry_points = entry_points_of(model, form)
+        self.entry_points = _entry_points(model, form)
         self.image_shape = tuple(model.input_shape_hwc)
         self.state_shape = tuple(model.initial_state(1).c.shape)
         self._model_of = lambda: model
@@ -78,7 +80,7 @@ class ExportModule(tf.Module):
             heads,
             lambda predictions: raw_outputs_of(predictions, model),
             options,
-            schedule=clip_schedule(form, self.schedule),
+            schedule=form.clip_schedule(self.schedule),
             dtype=form.input_type,
         )
         # The variables, not the model: as an attribute it would be traced for unknown shapes.
@@ -99,30 +101,28 @@ class ExportModule(tf.Module):
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a SavedModel offers: the entry points, and `serving_default` for clips."""
-        names = (*self.entry_points, "serving_default")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*self.entry_points, "serving_default")}
 
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the outputs of one entry point in NumPy."""
-        return reference.in_numpy(getattr(self, entry_point), inputs)
+        return in_numpy(getattr(self, entry_point), inputs)
 
     def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs without post-processing in NumPy; frames are float32."""
-        return reference.in_numpy(getattr(self, f"raw_{entry_point}"), inputs)
-
-    def clip_networks(self) -> tuple[str, ...]:
-        """Returns the network of each frame of the entry point `clip`."""
-        if len(self.model.networks) == 1:
-            return (self.model.networks[0],) * self.form.unroll_length
-        numbers = np.arange(self.form.unroll_length)
-        schedule = clip_schedule(self.form, self.schedule)
-        return tuple(
-            self.model.networks[number] for number in schedule_ops.networks_of(schedule, numbers)
-        )
+        """Returns the outputs without post-processing in NumPy, of frames in any type."""
+        name = self.form.image_input
+        images = inputs[name].astype(np.float32)
+        return in_numpy(getattr(self, f"raw_{entry_point}"), {**inputs, name: images})
 
     def networks_of(self, name: str) -> tuple[str, ...]:
         """Returns the network of each frame of an entry point."""
-        return self.clip_networks() if name == CLIP else (self.entry_points[name],)
+        if name != CLIP:
+            return (self.entry_points[name],)
+        networks, length = self.model.networks, self.form.unroll_length
+        if len(networks) == 1:
+            return (networks[0],) * length
+        schedule = self.form.clip_schedule(self.schedule)
+        chosen = schedule_ops.networks_of(schedule, np.arange(length))
+        return tuple(networks[number] for number in chosen)
 
     def _variables(self) -> list[tf.Variable]:
         """Returns the model's variables, without those of a network that is left out."""
@@ -134,32 +134,9 @@ class ExportModule(tf.Module):
         return [variable for variable in variables if id(variable) in used]
 
 
-def entry_points_of(model: Any, form: Form = Form()) -> dict[str, str]:  # noqa: B008
-    """Returns the names of the entry points, and the network that each of them runs."""
-    if form.signature == CLIP:
-        return {CLIP: "scheduled"}
-    if len(model.networks) == 1:
-        return {"step": model.networks[0]}
-    return {name: name for name in model.networks if form.network in ("both", name)}
-
-
-def default_schedule(model: Any) -> str:
-    """Returns the model's schedule for evaluation, LARGE where there is one backbone."""
-    return "LARGE" if len(model.networks) == 1 else model.eval_schedule
-
-
 def center_size_anchors(model: Any) -> tf.Tensor:
     """Returns the anchors for the op, float32 `[A, 4]`: ycenter, xcenter, height, width."""
     return box_ops.to_center_size(tf.convert_to_tensor(model.anchors, tf.float32))
-
-
-def _without_carried_state(model: Any) -> Any:
-    """Returns the model, or a copy of a stateful one that hands its state in and out."""
-    if getattr(model, "carried_batch_size", None) is None:
-        return model
-    copy = type(model).from_config({**model.get_config(), "stateful_batch_size": None})
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def heads_of(options: PostprocessingOptions | None) -> clips.Heads | None:
@@ -196,7 +173,7 @@ def raw_entry_point(
 
     def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
         state = LSTMState(lstm_c, lstm_h)
-        if form.signature == CLIP:
+        if form.is_clip:
             output = model(images[tf.newaxis], state=state, networks=networks, training=False)
             predictions = Predictions(*(part[0] for part in output.predictions))
         else:
@@ -206,16 +183,6 @@ def raw_entry_point(
         return {**raw_outputs_of(predictions, model), **after}
 
     return _named_function(raw, _inputs(model, form, "float32"))
-
-
-def _handed_on(state: tf.Tensor) -> tf.Tensor:
-    """Returns a state as it is, up to the largest number of float16, by an operator of its own.
-
-    An output that is an input too, as of the small network, `CompiledModel` and LiteRT.js read
-    before it is written; one that the network reads again, some GPU delegates. The converter leaves
-    no identity in the file, and would quantise most other operators.
-    """
-    return tf.minimum(state, tf.float16.max)
 
 
 def entry_point(raw: Any, heads: clips.Heads | None, model: Any, form: Form) -> Any:
@@ -236,6 +203,34 @@ def entry_point(raw: Any, heads: clips.Heads | None, model: Any, form: Form) -> 
     return _named_function(run, _inputs(model, form, form.input_type))
 
 
+def _entry_points(model: Any, form: Form) -> dict[str, str]:
+    """Returns the names of the entry points, and the network that each of them runs."""
+    if form.is_clip:
+        return {CLIP: "scheduled"}
+    if len(model.networks) == 1:
+        return {"step": model.networks[0]}
+    return {name: name for name in model.networks if form.network in ("both", name)}
+
+
+def _without_carried_state(model: Any) -> Any:
+    """Returns the model, or a copy of a stateful one that hands its state in and out."""
+    if getattr(model, "carried_batch_size", None) is None:
+        return model
+    copy = type(model).from_config({**model.get_config(), "stateful_batch_size": None})
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _handed_on(state: tf.Tensor) -> tf.Tensor:
+    """Returns a state as it is, up to the largest number of float16, by an operator of its own.
+
+    An output that is an input too, as of the small network, `CompiledModel` and LiteRT.js read
+    before it is written; one that the network reads again, some GPU delegates. The converter leaves
+    no identity in the file, and would quantise most other operators.
+    """
+    return tf.minimum(state, tf.float16.max)
+
+
 def _named_function(run: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]) -> Any:
     """Returns a tf.function whose arguments, too, have the names of the inputs."""
 
@@ -253,6 +248,6 @@ def _named_function(run: Callable[..., dict[str, tf.Tensor]], specs: list[tf.Ten
 
 def _inputs(model: Any, form: Form, dtype: str) -> list[tf.TensorSpec]:
     shape = (form.unroll_length, *model.input_shape_hwc)
-    images = tf.TensorSpec(shape, dtype, name=reference.image_input(form))
+    images = tf.TensorSpec(shape, dtype, name=form.image_input)
     state = model.initial_state(1).c.shape
     return [images, *(tf.TensorSpec(state, tf.float32, name=name) for name in STATE_INPUTS)]

@@ -1,19 +1,88 @@
-"""What a user asks of an export, whatever files it becomes."""
+"""What is asked of an export, checked once, whoever asks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from lstd.export import streams
+from lstd.base import label_map
+from lstd.config import schedule_names
+from lstd.config.config import ExportConfig
+from lstd.export import postprocessing_op
+from lstd.export.form import CLIP, Form
+from lstd.export.lite.frame_step import CELLS, Cell
+from lstd.export.postprocessing_op import PostprocessingOptions
+
+QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
+FEWEST_FRAMES = 3
+_CHOICES = {
+    "signature": ("streaming", CLIP),
+    "input_type": ("float32", "uint8"),
+    "network": ("both", "large", "small"),
+    "quantization": QUANTIZATIONS,
+    "cell": (None, *CELLS),
+}
+_WHOLE_NUMBERS = {
+    "max_detections": 1,
+    "max_classes_per_detection": 1,
+    "detections_per_class": 1,
+    "unroll_length": 1,
+    "representative_frames": 1,
+    "check_frames": FEWEST_FRAMES,
+}
+_OF_SUPPRESSION = (
+    *("max_detections", "max_classes_per_detection", "detections_per_class", "use_regular_nms"),
+)
+OF_LITE = ("cell", "quantization", "representative_data", "representative_frames", "metric")
+"""What only a `.tflite` can have; a SavedModel is in float32."""
+_DEFAULTS = ExportConfig()
+
+Metric = Callable[[tuple[str, ...]], Any]
+"""From the class names to what has `add(frame_id, ground_truth, detections)` and `result()`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What is the same in a SavedModel and in a `.tflite`; `export_tflite` says what each means."""
+    """All that can be asked of an export; None where nothing was asked.
 
-    max_detections: int = 10
-    max_classes_per_detection: int = 1
-    detections_per_class: int = 100
+    Attributes:
+        max_detections: anchors that are returned at most; 10.
+        max_classes_per_detection: classes returned for each, in fast mode; 1.
+        detections_per_class: boxes kept for one class, in regular mode; 100.
+        use_regular_nms: each class is suppressed by itself, not all together.
+        postprocessing: False: raw output and anchors instead of detections.
+        signature: "streaming": one frame and the state; "clip": `input_video_tensor`, a clip of
+            fixed length, unrolled by the schedule, as the original exports it, and the state.
+        input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
+        network: "both", or the only one to export, "large" or "small".
+        unroll_length: frames of a clip; 4.
+        schedule: the schedule that the JSON recommends, and that a clip is unrolled by; the
+            model's for evaluation.
+        labels: class names for the JSON; empty: the model's.
+        check_frames: frames that the self-check runs at least.
+        quantization: of the `.tflite`: "none", "float16", "dynamic" or "int8", see
+            `lstd.export.conversion`.
+        representative_data: frames of the user's own, for a quantisation: a dataset as
+            `make_dataset` gives it, clips `[T, H, W, C]`, or the frames `[H, W, C]` of one video,
+            uint8 or float32 in [0, 255]. They run through the model by the schedule with the state
+            carried, in the form of a clip T at a time: int8 takes the ranges of all values from
+            them, and needs them; and the report says how far the file is from the model on them.
+        representative_frames: how many of them are used at most, from the first on; 100.
+        metric: a factory such as `lstd.evaluation.CocoMetric`. Where the data has ground truth,
+            the report has its numbers, of the model and of the file.
+        cell: of the `.tflite`: "fused" has the memory in few operations, the fastest with XNNPACK;
+            "separate" has it group by group, for runtimes whose grouped convolutions are slow, and
+            in clips. The weights are the same. None: fused, in a clip separate.
+
+    Raises:
+        ValueError: a value is out of range or contradicts another; the message names them.
+    """
+
+    max_detections: int | None = None
+    max_classes_per_detection: int | None = None
+    detections_per_class: int | None = None
     use_regular_nms: bool = False
     postprocessing: bool = True
     signature: str = "streaming"
@@ -22,4 +91,178 @@ class ExportOptions:
     unroll_length: int | None = None
     schedule: str | None = None
     labels: tuple[str, ...] = ()
-    check_frames: int = streams.FRAMES
+    check_frames: int = 4
+    quantization: str = "none"
+    representative_data: Any = None
+    representative_frames: int | None = None
+    metric: Metric | None = None
+    cell: Cell | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                names = ", ".join(filter(None, allowed))
+                raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
+        for name, least in _WHOLE_NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < least):
+                raise ValueError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}"
+                )
+        if self.schedule is not None:
+            schedule_names.check(self.schedule)
+        given = [name for name in _OF_SUPPRESSION if getattr(self, name)]
+        is_clip, data = self.signature == CLIP, self.representative_data is not None
+        contradictions = (
+            (
+                bool(given) and not self.postprocessing,
+                f"{', '.join(given)}: raw output, which is without the post-processing op, is not "
+                "suppressed; leave them out",
+            ),
+            (
+                self.detections_per_class is not None and not self.use_regular_nms,
+                "detections_per_class has an effect only with use_regular_nms; give both, or "
+                "neither",
+            ),
+            (
+                self.unroll_length is not None and not is_clip,
+                "unroll_length is the length of a clip, but signature 'streaming' takes one frame; "
+                "leave it out, or ask for signature 'clip'",
+            ),
+            (
+                is_clip and self.cell == "fused",
+                "cell 'fused' and signature 'clip' contradict each other: a clip has the memory as "
+                "the layers are, cell 'separate'; leave one of them out",
+            ),
+            (
+                self.quantization == "int8" and not data,
+                "quantization 'int8' needs representative_data: TFRecords, a video or images of "
+                "your own, from which the ranges of all values are measured",
+            ),
+            (
+                self.quantization == "none" and data,
+                "representative_data belongs to a quantization, and quantization is 'none'; leave "
+                "the data out, or choose 'dynamic', 'float16' or 'int8'",
+            ),
+            (
+                self.representative_frames is not None and not data,
+                "representative_frames counts those of representative_data, which is missing; give "
+                "both, or neither",
+            ),
+        )
+        for is_so, sentence in contradictions:
+            if is_so:
+                raise ValueError(sentence)
+
+    def form_for(self, model: Any) -> Form:
+        """Returns the form of entry points that a model is to have.
+
+        Raises:
+            ValueError: the model has no such network, or cannot run the schedule, or no clip can.
+        """
+        backbones = len(model.networks)
+        if self.network == "small" and backbones == 1:
+            raise ValueError(
+                "network: 'small' was asked for, but this model has one backbone, which counts as "
+                "large; leave it out"
+            )
+        check_schedule(self.schedule, backbones=backbones)
+        if self.signature != CLIP:
+            return Form(self.signature, self.input_type, self.network)
+        asked = self.schedule or default_schedule(model)
+        only = self.network.upper()
+        if only == "BOTH" and asked.startswith("RANDOM"):
+            raise ValueError(
+                f"schedule: a clip is unrolled when it is exported, so {asked!r} cannot draw anew "
+                "for each; take LARGE, SMALL or SKIPk"
+            )
+        same = self.schedule in (None, only) or (only, self.schedule) == ("LARGE", "SKIP0")
+        if only != "BOTH" and not same:
+            raise ValueError(
+                f"schedule {self.schedule!r} and network {self.network!r} contradict each other: a "
+                f"clip of the {self.network} network alone runs {only}; leave one of them out"
+            )
+        return Form(self.signature, self.input_type, self.network, self.unroll_length or 4)
+
+    @property
+    def cell_form(self) -> Cell:
+        """The form of the memory in the `.tflite`."""
+        return self.cell or ("separate" if self.signature == CLIP else "fused")
+
+
+def suppression_for(model: Any, asked: Any = _DEFAULTS) -> PostprocessingOptions:
+    """Returns what is asked of the suppression, with the model's own values added.
+
+    Args:
+        model: an `LSTMSSD`.
+        asked: `ExportOptions`, an `ExportConfig` or `PostprocessingOptions`.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    values = {name: getattr(asked, name) or getattr(_DEFAULTS, name) for name in _OF_SUPPRESSION}
+    options = PostprocessingOptions(
+        num_classes=int(model.num_classes),
+        score_threshold=float(model.postprocessing.score_threshold),
+        iou_threshold=float(model.postprocessing.iou_threshold),
+        scale_factors=tuple(model.box_scale_factors),
+        **values,
+    )
+    postprocessing_op.check_options(options, num_anchors=int(model.anchors.shape[0]))
+    return options
+
+
+def default_schedule(model: Any) -> str:
+    """Returns the model's schedule for evaluation, LARGE where there is one backbone."""
+    return "LARGE" if len(model.networks) == 1 else model.eval_schedule
+
+
+def check_schedule(schedule: str | None, *, backbones: int) -> None:
+    """Raises unless a model with so many backbones can run a schedule, if one is given.
+
+    Raises:
+        ValueError: it is no schedule, or one for two backbones where there is one.
+    """
+    if schedule is None:
+        return
+    schedule_names.check(schedule)
+    if backbones == 1 and schedule_names.skip_of(schedule) != 0:
+        raise ValueError(
+            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
+        )
+
+
+def checked_labels(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
+    """Returns the class names, `class 0` and so on where there are none.
+
+    Raises:
+        ValueError: their number is not the model's number of classes.
+    """
+    if labels and len(labels) != num_classes:
+        raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
+    return label_map.or_numbers(labels, num_classes=num_classes)
+
+
+def read_labels(given: str) -> tuple[str, ...]:
+    """Returns class names: those in a file of that name, else names between commas.
+
+    Args:
+        given: a file that `label_map.load` reads, or names such as `"cat,dog"`; may be empty.
+
+    Raises:
+        ValueError: a name is empty or stands there twice, or the file is no label map, or a folder.
+    """
+    if not given:
+        return ()
+    path = Path(given)
+    if path.is_dir() and len(path.parts) > 1:  # "cat" is a class, whatever stands in this folder
+        raise ValueError(f"labels: {given} is a folder, expected a file or names")
+    if path.is_file():
+        return label_map.load(path)
+    if "," not in given and path.suffix:
+        raise ValueError(f"labels: there is no file {given}")
+    labels = tuple(name.strip() for name in given.split(","))
+    twice = sorted(name for name in set(labels) if labels.count(name) > 1)
+    if twice:
+        raise ValueError(f"labels: {', '.join(twice)} stands in {given} more than once")
+    return label_map.checked(labels, where="labels")

@@ -64,10 +64,6 @@ def check_options(options: PostprocessingOptions, *, num_anchors: int) -> None:
     Raises:
         ValueError: names the option, what was expected and what came.
     """
-    for name in ("max_detections", "max_classes_per_detection", "detections_per_class"):
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     if options.max_detections > num_anchors:
         raise ValueError(
             f"max_detections must be at most {num_anchors}, the number of the model's anchors, got "

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import schedule_names
-from lstd.export import reference as references
-from lstd.export.interpreters import Step
+from lstd.export.compare import Step, pattern_image
+from lstd.export.form import carried, zero_state
 from lstd.export.module import ExportModule
 from lstd.ops import images as image_ops
 from lstd.ops import schedule as schedule_ops
@@ -71,8 +71,6 @@ def read(data: Any, *, limit: int) -> list[Frame]:
     Raises:
         ValueError: no frames, or frames that no model takes; the message says which one.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"representative_frames must be a whole number above 0, got {limit!r}")
     if isinstance(data, (str, bytes, os.PathLike, dict)) or not isinstance(data, Iterable):
         raise ValueError(f"{_WHERE} must be {FORMS}, got {type(data).__name__}")
     found: list[Frame] = []
@@ -83,18 +81,27 @@ def read(data: Any, *, limit: int) -> list[Frame]:
             break
     if not found:
         raise ValueError(f"{_WHERE} is empty; give {FORMS}")
-    _check_range(found)
+    if all(frame.image.dtype == np.float32 and frame.image.max() <= 1 for frame in found):
+        raise ValueError(
+            f"all values of {_WHERE} lie in [0, 1]; expected raw frames from 0 to 255, which the "
+            "model normalises by itself"
+        )
     return found
 
 
+def pattern(module: ExportModule, number: int) -> list[Frame]:
+    """Returns so many frames of one stream, or whole clips of them, for want of the user's own."""
+    length = module.form.unroll_length
+    return [
+        Frame(pattern_image(place, module.image_shape)[0], 0, place == 0, place, None)
+        for place in range(-(-number // length) * length)
+    ]
+
+
 def whole_clips(frames: list[Frame], length: int) -> list[Frame]:
-    """Returns the frames that make clips, each one's side by side.
+    """Returns the frames that make clips of T frames, each one's side by side.
 
     What is left at the end of a video is too short for another one.
-
-    Args:
-        frames: of any number of streams.
-        length: T, frames of a clip.
 
     Raises:
         ValueError: there are no T consecutive frames of a video.
@@ -122,9 +129,7 @@ def whole_clips(frames: list[Frame], length: int) -> list[Frame]:
 def replay(
     module: ExportModule, frames: list[Frame], step: Step, *, schedule: str | None = None
 ) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
-    """Yields each frame with what a step makes of it, the state carried by the schedule.
-
-    In the form of a clip, each clip, from the state after the one before it.
+    """Yields each frame, or clip, with what a step makes of it, the state carried by the schedule.
 
     Of the small network alone, it sees every frame, and the model's large one writes the state, as
     in an app that has both in a file each.
@@ -132,46 +137,40 @@ def replay(
     Args:
         module: says which entry points there are, and what the schedule is.
         frames: of any number of streams; in the form of a clip of `whole_clips`.
-        step: see `lstd.export.interpreters.Step`.
+        step: runs the entry points.
         schedule: another one; None: the module's. A clip has its own built in.
-
-    Yields:
-        The sample, and the outputs of the step.
     """
-    zeros = np.zeros(module.state_shape, np.float32)
-    empty = {"lstm_c": zeros, "lstm_h": zeros}
     states: dict[int, dict[str, np.ndarray]] = {}
-    writer = module.writer()
+    writer, form = module.writer(), module.form
     if schedule is None:
         schedule = module.schedule if writer is module else _writing(module.schedule)
-    length = module.form.unroll_length
+    length = form.unroll_length
     calls = [tuple(frames[start : start + length]) for start in range(0, len(frames), length)]
     networks = _networks(writer, schedule, [call[0].number for call in calls])
     for call, network in zip(calls, networks, strict=True):
-        stream = call[0].stream
-        state = empty if call[0].starts else states.get(stream, empty)
+        first = call[0]
+        state = states.get(first.stream) if not first.starts else None
+        state = state or zero_state(module)
         images = np.concatenate([prepared(frame.image, module.image_shape) for frame in call])
-        given = _of_type(images, module.form.input_type)
-        inputs = {references.image_input(module.form): given, **state}
+        given = np.rint(images).astype(np.uint8) if form.input_type == "uint8" else images
         entry_point = network if network in module.entry_points else next(iter(module.entry_points))
-        outputs = step(entry_point, **inputs)
-        after = outputs
+        inputs = {form.image_input: given, **state}
+        outputs = after = step(entry_point, **inputs)
         if network != entry_point:
             after = writer.raw_outputs(network, image=images[-1:], **state)
-        states[stream] = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
+        states[first.stream] = carried(after)
         yield Sample(entry_point, inputs, call), outputs
 
 
-def samples(
-    module: ExportModule, frames: list[Frame], step: Step
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def samples(module: ExportModule, frames: list[Frame]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields what the converter is to see: entry point and inputs.
 
     The state is the one that the schedule leaves behind, or, where that never runs the large
     network, SKIP9: a range that was measured on zeros would fit no other state. Every entry point
     sees every frame with it: the large network would otherwise be measured on one frame in ten.
     """
-    for sample, _ in replay(module, frames, step, schedule=_writing(module.schedule)):
+    schedule = _writing(module.schedule)
+    for sample, _ in replay(module, frames, module.raw_outputs, schedule=schedule):
         for entry_point in module.entry_points:
             yield entry_point, sample.inputs
 
@@ -181,11 +180,6 @@ def prepared(image: np.ndarray, shape_hwc: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape_hwc
     batch = image_ops.to_channels(tf.constant(image[np.newaxis]), channels)
     return image_ops.resize(batch, height, width).numpy()
-
-
-def _of_type(image: np.ndarray, dtype: str) -> np.ndarray:
-    """Returns an image in the type that the entry points take, for uint8 the nearest level."""
-    return np.rint(image).astype(np.uint8) if dtype == "uint8" else image
 
 
 def _writing(schedule: str) -> str:
@@ -210,12 +204,10 @@ def _frames(data: Iterable[Any]) -> Iterator[Frame]:
     """Yields the frames of all elements, in order."""
     next_stream, loose = 0, 0
     for place, element in enumerate(data):
-        if isinstance(element, ClipBatch):
-            yield from _of_batch(element, None)
-            continue
-        if isinstance(element, tuple) and element and isinstance(element[0], ClipBatch):
-            truth = element[1] if len(element) > 1 else None
-            yield from _of_batch(element[0], truth if isinstance(truth, GroundTruth) else None)
+        batch, *truth = element if type(element) is tuple and element else (element,)
+        if isinstance(batch, ClipBatch):
+            known = truth and isinstance(truth[0], GroundTruth)
+            yield from _of_batch(batch, truth[0] if known else None)
             continue
         images = _array(element, place)
         if images.ndim == 3:
@@ -245,27 +237,18 @@ def _of_batch(clip: ClipBatch, truth: GroundTruth | None) -> Iterator[Frame]:
     """Yields the frames of a batch of clips, lane by lane, without padding."""
     images = np.asarray(clip.frames)
     starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
-    height, width = images.shape[2:4]
-    size = np.array([height, width, height, width], np.float64)
-    known = {}
-    if truth is not None:
-        named = truth._asdict().items()
-        known = {name: np.asarray(values) for name, values in named if values is not None}
-    for lane, place in np.ndindex(*numbers.shape):
-        if numbers[lane, place] < 0:
+    size = np.array(images.shape[2:4] * 2, np.float64)
+    named = {} if truth is None else truth._asdict()
+    known = {name: np.asarray(values) for name, values in named.items() if values is not None}
+    for at in np.ndindex(*numbers.shape):
+        if numbers[at] < 0:
             continue
         objects = None
         if known:
-            rows = known["classes"][lane, place] >= 0
-            objects = {name: values[lane, place][rows] for name, values in known.items()}
+            rows = known["classes"][at] >= 0
+            objects = {name: values[at][rows] for name, values in known.items()}
             objects["boxes"] = objects["boxes"] * size
-        yield Frame(
-            images[lane, place],
-            lane,
-            bool(starts[lane, place]),
-            int(numbers[lane, place]),
-            objects,
-        )
+        yield Frame(images[at], at[0], bool(starts[at]), int(numbers[at]), objects)
 
 
 def _check(image: np.ndarray, *, where: str) -> None:
@@ -282,13 +265,4 @@ def _check(image: np.ndarray, *, where: str) -> None:
         raise ValueError(
             f"{where} must hold values from 0 to 255, got {image.min():g} to {image.max():g}; "
             "the model normalises by itself"
-        )
-
-
-def _check_range(frames: list[Frame]) -> None:
-    """Raises where all frames lie in [0, 1]: such ranges would fit no frame of a camera."""
-    if all(frame.image.dtype == np.float32 and frame.image.max() <= 1 for frame in frames):
-        raise ValueError(
-            f"all values of {_WHERE} lie in [0, 1]; expected raw frames from 0 to 255, which the "
-            "model normalises by itself"
         )

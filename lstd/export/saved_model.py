@@ -1,25 +1,27 @@
-"""Writes a model as a SavedModel with named entry points."""
+"""Writes a model as a SavedModel with named entry points, and reads one back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from lstd.base import documents
 from lstd.base.whole_file import whole_files
-from lstd.config.config import ExportConfig
-from lstd.export import check, class_names, form, metadata, postprocessing_op, streams
+from lstd.export import metadata, options, representative, self_check
 from lstd.export.fidelity import Fidelity
+from lstd.export.form import in_numpy
+from lstd.export.metadata import DescribedExport
 from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
-from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.export.representative import Frame
 
 METADATA = "model.json"
 """The JSON in the folder."""
-_DEFAULTS = ExportConfig()
 
 Notify = Callable[[str], None]
 """Told each step of an export, one line."""
@@ -53,55 +55,9 @@ class ExportReport(NamedTuple):
     num_bytes: int
     entry_points: tuple[str, ...]
     differences: dict[str, dict[str, float]]
-    operators: dict[str, OperatorCount] = {}  # noqa: RUF012 - never written to
+    operators: Mapping[str, OperatorCount] = {}
     fidelity: Fidelity | None = None
-    outside_delegate: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - never written to
-
-
-def export_saved_model(
-    model: Any,
-    path: str | os.PathLike[str],
-    *,
-    max_detections: int = 10,
-    max_classes_per_detection: int = 1,
-    detections_per_class: int = 100,
-    use_regular_nms: bool = False,
-    postprocessing: bool = True,
-    signature: str = "streaming",
-    input_type: str = "float32",
-    network: str = "both",
-    unroll_length: int | None = None,
-    schedule: str | None = None,
-    labels: tuple[str, ...] = (),
-    check_frames: int = streams.FRAMES,
-    notify: Notify = lambda line: None,
-) -> ExportReport:
-    """Writes a model as a SavedModel and checks it against the model.
-
-    Its signatures are the entry points of `lstd.export`, and `serving_default` for clips
-    (`frames` `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
-    `model.json`, see `lstd.export.metadata`. `path` is the folder; a SavedModel that stands there
-    is replaced. The other arguments, what is returned and the errors are those of `export_tflite`.
-    """
-    options = ExportOptions(
-        max_detections=max_detections,
-        max_classes_per_detection=max_classes_per_detection,
-        detections_per_class=detections_per_class,
-        use_regular_nms=use_regular_nms,
-        postprocessing=postprocessing,
-        signature=signature,
-        input_type=input_type,
-        network=network,
-        unroll_length=unroll_length,
-        schedule=schedule,
-        labels=labels,
-        check_frames=check_frames,
-    )
-    ready = prepared(model, options)
-    path = Path(path)
-    with whole_files(path.parent, [path.name]) as temporary:
-        report = write(ready, temporary / path.name, notify=notify)
-    return report._replace(path=path)
+    outside_delegate: Mapping[str, tuple[str, ...]] = {}
 
 
 class Prepared(NamedTuple):
@@ -110,78 +66,79 @@ class Prepared(NamedTuple):
     Attributes:
         module: its entry points, in the form that was asked for.
         labels: one for each class.
-        check_frames: frames that the self-check runs at least.
+        options: what was asked.
+        frames: representative ones, in the form of a clip whole clips; None: none were given.
     """
 
     module: ExportModule
     labels: tuple[str, ...]
-    check_frames: int
+    options: ExportOptions
+    frames: list[Frame] | None
 
 
-def prepared(model: Any, options: ExportOptions) -> Prepared:
-    """Returns the module of an `LSTMSSD` that the options ask for, and the names of its classes.
+def export_saved_model(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    notify: Notify = lambda line: None,
+    **asked: Any,
+) -> ExportReport:
+    """Writes a model as a SavedModel and checks it against the model.
 
-    Raises:
-        ValueError: an option is out of range or contradicts another; the message names it.
-    """
-    suppression = options_for(model, options)
-    shape = form.checked(
-        model,
-        signature=options.signature,
-        input_type=options.input_type,
-        network=options.network,
-        unroll_length=options.unroll_length,
-        schedule=options.schedule,
-    )
-    streams.check_frames(options.check_frames)
-    given = options.labels or tuple(model.labels)
-    labels = class_names.checked(given, num_classes=model.num_classes)
-    module = ExportModule(
-        model,
-        options=suppression if options.postprocessing else None,
-        schedule=options.schedule,
-        form=shape,
-    )
-    return Prepared(module, labels, options.check_frames)
+    Its signatures are the entry points of `lstd.export`, and `serving_default` for clips
+    (`frames` `[B, T, H, W, C]`, B and T free; see `ExportModule`). In the folder stands
+    `model.json`, see `lstd.export.metadata`. It is in float32.
 
-
-def options_for(
-    model: Any, asked: ExportConfig | ExportOptions | PostprocessingOptions = _DEFAULTS
-) -> PostprocessingOptions:
-    """Returns what is asked of the suppression, with the model's own values added.
+    Args:
+        model: an `LSTMSSD`.
+        path: the folder; a SavedModel that stands there is replaced.
+        notify: is told each step.
+        **asked: see `ExportOptions`, but for those of a `.tflite`.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError, OSError, ExportCheckError: as `export_tflite` does.
     """
-    options = PostprocessingOptions(
-        num_classes=int(model.num_classes),
-        max_detections=asked.max_detections,
-        max_classes_per_detection=asked.max_classes_per_detection,
-        detections_per_class=asked.detections_per_class,
-        use_regular_nms=asked.use_regular_nms,
-        score_threshold=float(model.postprocessing.score_threshold),
-        iou_threshold=float(model.postprocessing.iou_threshold),
-        scale_factors=tuple(model.box_scale_factors),
-    )
-    postprocessing_op.check_options(options, num_anchors=int(model.anchors.shape[0]))
-    return options
+    of_lite = [name for name in options.OF_LITE if name in asked]
+    if of_lite:
+        raise ValueError(f"{', '.join(of_lite)}: a SavedModel is in float32; see export_tflite")
+    ready, path = prepared(model, ExportOptions(**asked)), Path(path)
+    with whole_files(path.parent, [path.name]) as temporary:
+        report = write(ready, temporary / path.name, notify=notify)
+    return report._replace(path=path)
+
+
+def prepared(model: Any, asked: ExportOptions) -> Prepared:
+    """Returns the module of an `LSTMSSD` that the options ask for, with labels and frames.
+
+    Raises:
+        ValueError: an option does not fit the model, or the data no model; the message names it.
+    """
+    form = asked.form_for(model)
+    suppression = options.suppression_for(model, asked) if asked.postprocessing else None
+    given = asked.labels or tuple(model.labels)
+    labels = options.checked_labels(given, num_classes=model.num_classes)
+    frames = None
+    if asked.representative_data is not None:
+        limit = asked.representative_frames or 100
+        frames = representative.read(asked.representative_data, limit=limit)
+        if form.is_clip:
+            frames = representative.whole_clips(frames, form.unroll_length)
+    module = ExportModule(model, options=suppression, schedule=asked.schedule, form=form)
+    return Prepared(module, labels, asked, frames)
 
 
 def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
     """Writes and checks the SavedModel of a model with its JSON; the caller minds the place."""
-    module = ready.module
+    module, frames = ready.module, ready.options.check_frames
     notify("tracing the entry points and writing the SavedModel")
     tf.saved_model.save(module, str(path), signatures=module.signatures())
     notify("checking the SavedModel against the model")
-    differences = {
-        "SavedModel": check.check_saved_model(module, str(path), frames=ready.check_frames)
-    }
-    facts = metadata.describe(
+    differences = {"SavedModel": self_check.check_saved_model(module, str(path), frames=frames)}
+    facts = metadata.completed(
+        metadata.facts_of(module, labels=ready.labels),
         module,
         name=path.name,
-        content=None,
         step=module.run,
-        labels=ready.labels,
         differences=differences,
     )
     metadata.write(facts, path / METADATA)
@@ -191,3 +148,52 @@ def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
         entry_points=tuple(module.signatures()),
         differences=differences,
     )
+
+
+class LoadedExport(DescribedExport):
+    """The entry points of a SavedModel of ours.
+
+    Args:
+        folder: of the SavedModel, with `model.json` in it.
+
+    Raises:
+        ValueError: it is no SavedModel, or none that `lstd-export` of this version wrote.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        folder = Path(folder)
+        if not (folder / "saved_model.pb").is_file():
+            it = (
+                "not a SavedModel: it has no saved_model.pb"
+                if folder.is_dir()
+                else "no such folder"
+            )
+            raise ValueError(f"{folder}: {it}")
+        path = folder / METADATA
+        if not path.is_file():
+            raise ValueError(
+                f"{folder}: no {METADATA} in this SavedModel, so it is not one that lstd-export "
+                "wrote"
+            )
+        super().__init__(documents.read_json(path, kind=dict), where=str(path))
+        try:
+            self._loaded = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{folder}: TensorFlow cannot load it: {reason}") from None
+        missing = [name for name in self.entry_points if name not in self._loaded.signatures]
+        missing += [f"raw_{n}" for n in self.entry_points if not hasattr(self._loaded, f"raw_{n}")]
+        if missing:
+            raise ValueError(
+                f"{folder}: it has no {', '.join(missing)}, which its {METADATA} promises"
+            )
+
+    def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs of one entry point in NumPy."""
+        return in_numpy(self._loaded.signatures[entry_point], inputs)
+
+    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs without post-processing in NumPy, of frames in any type."""
+        name = self.form.image_input
+        images = inputs[name].astype(np.float32)
+        return in_numpy(getattr(self._loaded, f"raw_{entry_point}"), {**inputs, name: images})

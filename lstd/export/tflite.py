@@ -1,4 +1,4 @@
-"""`export_tflite`: a model as one `.tflite`, all that is asked of it in one call."""
+"""Writes a model, or a SavedModel of one, as a checked `.tflite` with JSON inside and beside it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lstd.base import documents, tflite_metadata
 from lstd.base.whole_file import whole_files
-from lstd.export import lite_file, lite_plan, streams
-from lstd.export.fidelity import Metric
-from lstd.export.lite.frame_step import Cell
+from lstd.export import (
+    compare,
+    conversion,
+    fidelity,
+    file_format,
+    interpreters,
+    metadata,
+    options,
+    saved_model,
+    self_check,
+)
+from lstd.export.compare import ExportCheckError
+from lstd.export.fidelity import Fidelity
+from lstd.export.form import Reference
 from lstd.export.options import ExportOptions
-from lstd.export.saved_model import ExportReport, Notify, prepared
+from lstd.export.saved_model import ExportReport, LoadedExport, Notify, OperatorCount, Prepared
+
+NAMES = ("saved_model", "model.tflite", "model.json")
+"""What `export_all` writes."""
 
 
 def export_tflite(
     model: Any,
     path: str | os.PathLike[str],
     *,
-    quantization: str = "none",
-    max_detections: int = 10,
-    max_classes_per_detection: int = 1,
-    detections_per_class: int = 100,
-    use_regular_nms: bool = False,
-    postprocessing: bool = True,
-    signature: str = "streaming",
-    input_type: str = "float32",
-    network: str = "both",
-    unroll_length: int | None = None,
-    representative_data: Any = None,
-    representative_frames: int = 100,
-    metric: Metric | None = None,
-    cell: Cell | None = None,
-    schedule: str | None = None,
-    labels: tuple[str, ...] = (),
-    check_frames: int = streams.FRAMES,
     notify: Notify = lambda line: None,
+    **asked: Any,
 ) -> ExportReport:
     """Writes a model as one `.tflite` with JSON beside it, and checks it against the model.
 
@@ -46,33 +45,11 @@ def export_tflite(
     Args:
         model: an `LSTMSSD`.
         path: the file; one that stands there is replaced, and its JSON too.
-        quantization: "none", "float16", "dynamic" or "int8", see `lstd.export.quantization`.
-        max_detections: anchors that are returned at most.
-        max_classes_per_detection: classes returned for each, in fast mode.
-        detections_per_class: boxes kept for one class, in regular mode.
-        use_regular_nms: each class is suppressed by itself, not all together.
-        postprocessing: False: raw output and anchors instead of detections.
-        signature: "streaming": one frame and the state; "clip": `input_video_tensor`, a clip of
-            fixed length, unrolled by the schedule, as the original exports it, and the state.
-        input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
-        network: "both", or the only one to export, "large" or "small".
-        unroll_length: frames of a clip; None: 4.
-        representative_data: frames of the user's own, for a quantisation: a dataset as
-            `make_dataset` gives it, clips `[T, H, W, C]`, or the frames `[H, W, C]` of one video,
-            uint8 or float32 in [0, 255]. They run through the model by the schedule with the state
-            carried, in the form of a clip T at a time: int8 takes the ranges of all values from
-            them, and needs them; and the report says how far the file is from the model on them.
-        representative_frames: how many of them are used at most, from the first on.
-        metric: a factory such as `lstd.evaluation.CocoMetric`. Where the data has ground truth,
-            the report has its numbers, of the model and of the file.
-        cell: "fused" has the memory in few operations, the fastest with XNNPACK; "separate" has it
-            group by group, for runtimes whose grouped convolutions are slow, and in clips. The
-            weights are the same. None: fused, in a clip separate.
-        schedule: the schedule that the JSON recommends, and that a clip is unrolled by; None: the
-            model's for evaluation.
-        labels: class names for the JSON; empty: the model's.
-        check_frames: frames that the self-check runs at least.
         notify: is told each step.
+        **asked: the attributes of `lstd.export.options.ExportOptions`: max_detections,
+            max_classes_per_detection, detections_per_class, use_regular_nms, postprocessing,
+            signature, input_type, network, unroll_length, schedule, labels, check_frames,
+            quantization, representative_data, representative_frames, metric, cell.
 
     Returns:
         What was written, and how far it is from the model.
@@ -84,31 +61,182 @@ def export_tflite(
         ExportCheckError: the file is not equal to the model, lacks the post-processing op, or runs
             without XNNPACK. Nothing was written then.
     """
-    plan = lite_plan.plan_of(
-        quantization=quantization,
-        representative_data=representative_data,
-        representative_frames=representative_frames,
-        metric=metric,
-        cell=cell,
-        signature=signature,
-    )
-    options = ExportOptions(
-        max_detections=max_detections,
-        max_classes_per_detection=max_classes_per_detection,
-        detections_per_class=detections_per_class,
-        use_regular_nms=use_regular_nms,
-        postprocessing=postprocessing,
-        signature=signature,
-        input_type=input_type,
-        network=network,
-        unroll_length=unroll_length,
-        schedule=schedule,
-        labels=labels,
-        check_frames=check_frames,
-    )
-    ready = prepared(model, options)
-    plan = lite_plan.fitted(plan, ready.module)
-    path = Path(path)
-    with whole_files(path.parent, lite_file.names_of(path)) as temporary:
-        report = lite_file.write_module(ready, temporary / path.name, plan=plan, notify=notify)
+    ready, path = saved_model.prepared(model, ExportOptions(**asked)), Path(path)
+    with whole_files(path.parent, _names_of(path)) as temporary:
+        report = _write_module(ready, temporary / path.name, notify=notify)
     return report._replace(path=path)
+
+
+def export_all(
+    model: Any,
+    output_directory: str | os.PathLike[str],
+    *,
+    notify: Notify = lambda line: None,
+    **asked: Any,
+) -> tuple[ExportReport, ExportReport]:
+    """Writes SavedModel, `.tflite` and JSON of a model in one folder, and returns both reports.
+
+    Files of an earlier export are replaced, or nothing is.
+
+    Args:
+        model: an `LSTMSSD`.
+        output_directory: where they go.
+        notify: is told each step.
+        **asked: see `ExportOptions`. The SavedModel is always in float32.
+
+    Raises:
+        ValueError, OSError, ExportCheckError: as `export_tflite` does.
+    """
+    ready, folder = saved_model.prepared(model, ExportOptions(**asked)), Path(output_directory)
+    with whole_files(folder, NAMES) as temporary:
+        saved = saved_model.write(ready, temporary / NAMES[0], notify=notify)
+        lite = _write_module(ready, temporary / NAMES[1], notify=notify)
+    return saved._replace(path=folder / NAMES[0]), lite._replace(path=folder / NAMES[1])
+
+
+def convert_saved_model(
+    folder: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    labels: tuple[str, ...] = (),
+    schedule: str | None = None,
+    check_frames: int = compare.FRAMES,
+    notify: Notify = lambda line: None,
+) -> ExportReport:
+    """Writes a SavedModel of ours as a `.tflite` with JSON, as it is and checked against it.
+
+    Args:
+        folder: that `export_saved_model` or `lstd-export` wrote.
+        path: the file; one that stands there is replaced, and its JSON too.
+        labels: class names for the JSON; empty: those of the SavedModel.
+        schedule: the schedule that the JSON recommends; None: that of the SavedModel.
+        check_frames: frames that the self-check runs at least.
+        notify: is told each step.
+
+    Raises:
+        ValueError: it is no SavedModel of ours, or a value that does not fit it.
+        OSError: the place cannot be written.
+        ExportCheckError: the file is not equal to the SavedModel. Nothing was written then.
+    """
+    asked = ExportOptions(
+        labels=labels, schedule=schedule, check_frames=check_frames, cell="separate"
+    )
+    path = Path(path)
+    names = _names_of(path)
+    loaded = LoadedExport(folder)
+    facts = loaded.facts
+    if labels:
+        checked = options.checked_labels(labels, num_classes=len(loaded.labels))
+        facts = {**facts, "labels": list(checked)}
+    if schedule is not None:
+        options.check_schedule(schedule, backbones=1 if "step" in loaded.entry_points else 2)
+        if loaded.form.is_clip:
+            raise ValueError(
+                f"schedule: this SavedModel is a clip, unrolled by {loaded.schedule}; export it "
+                "again for another schedule"
+            )
+        rule = metadata.schedule_facts(schedule, entry_points=tuple(loaded.entry_points))
+        facts = {**facts, "schedule": rule}
+    with whole_files(path.parent, names) as temporary:
+        notify("converting to TFLite")
+        content = conversion.convert(os.fspath(folder), loaded)
+        report = _write(content, loaded, temporary / path.name, facts, asked, notify=notify)
+    return report._replace(path=path)
+
+
+def _names_of(path: Path) -> tuple[str, str]:
+    """Returns the names of a `.tflite` and of the JSON beside it.
+
+    Raises:
+        ValueError: the file has the name that the JSON needs.
+    """
+    if path.suffix == ".json":
+        raise ValueError(f"{path}: the name ends in .json, which is for the metadata beside it")
+    return path.name, path.with_suffix(".json").name
+
+
+def _write_module(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
+    """Converts a model, checks the result and writes it; the caller minds the place."""
+    module, labels, asked, frames = ready
+    quantization, number = asked.quantization, len(frames or ())
+    measured = f", ranges from {number} frames" if quantization == "int8" else ""
+    how = "" if quantization == "none" else f" in {quantization}{measured}"
+    notify(f"tracing the entry points and converting to TFLite{how}")
+    content = conversion.content_of(
+        module, quantization=quantization, frames=frames, cell=asked.cell_form
+    )
+    found = None
+    if quantization != "none":
+        notify(f"checking the .tflite against the model on {number or 'pattern'} frames")
+        found = self_check.check_quantized(content, module, asked, frames, labels)
+    facts = metadata.facts_of(module, labels=labels)
+    if found is not None:
+        facts["fidelity"] = {
+            **found._asdict(),
+            "frames_are": "representative data" if frames else "a test pattern",
+            "metrics": {
+                name: {"float32": ours, "file": theirs}
+                for name, (ours, theirs) in found.metrics.items()
+            },
+        }
+    return _write(content, module, path, facts, asked, found, notify=notify)
+
+
+def _write(
+    content: bytes,
+    reference: Reference,
+    path: Path,
+    facts: dict[str, Any],
+    asked: ExportOptions,
+    found: Fidelity | None = None,
+    *,
+    notify: Notify,
+) -> ExportReport:
+    """Checks a converted file, unless that is `found` already, and writes it with its JSON."""
+    frames, differences = asked.check_frames, {}
+    self_check.require_own_outputs(content)
+    if asked.quantization == "float16":
+        self_check.require_float16(content)
+    if found is None:
+        notify("checking the .tflite against the model, with XNNPACK and without")
+        differences = self_check.check_tflite(content, reference, frames=frames)
+    try:
+        worst = self_check.compare_compiled(content, reference, frames=frames)
+        compiled = f"within {worst:.1e}"
+    except interpreters.NotInstalled as reason:
+        compiled = f"not checked: {reason}"
+    notify(f"CompiledModel against the interpreter: {compiled}")
+    outside = interpreters.outside_delegate(content)
+    notify("writing the metadata with a golden frame")
+    facts = {
+        **facts,
+        "quantization": asked.quantization,
+        "cell": asked.cell_form,
+        "outside_delegate": {name: list(operators) for name, operators in outside.items()},
+    }
+    facts = metadata.completed(
+        facts,
+        reference,
+        name=path.name,
+        content=content,
+        # As the file is meant to be run: int8 is not the same to the last bit without the delegate.
+        step=interpreters.step(content, xnnpack=found is not None),
+        differences=differences,
+        tolerance=fidelity.LIMITS.get(asked.quantization, compare.TOLERANCE),
+    )
+    facts["self_check"]["compiled_model"] = compiled
+    final = tflite_metadata.embed(content, metadata.as_text(facts))
+    if not tflite_metadata.is_whole(final):
+        raise ExportCheckError("the metadata cannot be read back out of the .tflite")
+    facts = documents.from_json(tflite_metadata.read_from(final) or "", source=path.name, kind=dict)
+    self_check.require_postprocessing(final, reference)
+    hidden = self_check.require_delegate(final)
+    path.write_bytes(final)
+    metadata.write(metadata.with_checksum(facts, final), path.with_suffix(".json"))
+    operators = {
+        name: OperatorCount(len(point.operators), hidden[name])
+        for name, point in file_format.entry_points(final).items()
+    }
+    return ExportReport(
+        path, len(final), tuple(reference.entry_points), differences, operators, found, outside
+    )

@@ -15,7 +15,8 @@ from lstd.cli import export, representative_data
 from lstd.config import config_io
 from lstd.config.config import Config, EvaluationConfig, ExportConfig
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.export import bundle, fidelity, representative
+from lstd.export import fidelity, file_format, representative, tflite
+from lstd.export.options import ExportOptions
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from lstd.training import weights_file
@@ -90,22 +91,42 @@ def test_flags_reach_the_export(run: Path, tmp_path: Path) -> None:
     assert facts["schedule"]["default"] == "SKIP9"
 
 
-def test_settings_and_raw_output_reach_the_export(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        # The config's, of which those without effect are left out.
+        ([], {"max_detections": 7, "postprocessing": True, "signature": "streaming"}),
+        ([], {"detections_per_class": None, "unroll_length": None, "cell": None}),
+        (["--use_regular_nms"], {"detections_per_class": 100, "use_regular_nms": True}),
+        (
+            ["--set=export.use_regular_nms=true", "--detections_per_class=9"],
+            {"detections_per_class": 9, "use_regular_nms": True},
+        ),
+        (["--noadd_postprocessing_op"], {"postprocessing": False, "max_detections": None}),
+        (
+            ["--signature=clip", "--set=data.evaluation.unroll_length=6"],
+            {"signature": "clip", "unroll_length": 6},
+        ),
+        (
+            ["--signature=clip", "--unroll_length=5", "--cell=separate", "--check_frames=9"],
+            {"unroll_length": 5, "cell": "separate", "check_frames": 9},
+        ),
+        (["--input_type=uint8", "--network=small"], {"input_type": "uint8", "network": "small"}),
+    ],
+)
+def test_flags_and_config_reach_the_export(
+    flags: list[str],
+    expected: dict[str, Any],
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: dict[str, Any] = {}
-
-    def record(model: Any, output: str, **options: Any) -> tuple[()]:
-        given.update(options)
-        return ()
-
-    monkeypatch.setattr(bundle, "export_all", record)
-    flags = [f"--model={run}", f"--output_directory={tmp_path}", "--noadd_postprocessing_op"]
-    assert export.main([*flags, "--set=export.max_classes_per_detection=2"]) == 0
-    assert given["postprocessing"] is False
-    assert given["max_classes_per_detection"] == 2
-    assert given["max_detections"] == 7
-    assert given["schedule"] is None
+    monkeypatch.setattr(tflite, "export_all", lambda *_, **options: given.update(options) or ())
+    assert export.main([f"--model={run}", f"--output_directory={tmp_path}", *flags]) == 0
+    assert {name: given.get(name) for name in expected} == expected
+    del given["notify"]
+    ExportOptions(**given)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +136,6 @@ def test_settings_and_raw_output_reach_the_export(
         (["--max_detections=many"], "--max_detections=many: "),
         (["--detections_per_class=-1"], "--detections_per_class=-1: "),
         (["--max_detections=5000"], "max_detections must be at most 12"),
-        (["--max_classes_per_detection=9"], "max_classes_per_detection must be at most 3"),
         (["--weights=newest"], "expected one of best, last, average"),
         (["--max_detection=3"], "did you mean max_detections"),
         (["--labels=a,b"], "2 names given, the model has 3 classes"),
@@ -125,16 +145,9 @@ def test_settings_and_raw_output_reach_the_export(
         (["--set=model.num_classes=7"], "do not fit the model"),
         (["--signature=clips"], "expected one of streaming, clip; did you mean clip?"),
         (["--signature=clip", "--unroll_length=0"], "--unroll_length=0: "),
-        (["--signature=clip", "--schedule=RANDOM"], "'RANDOM' cannot draw anew"),
-        (
-            ["--signature=clip", "--network=large", "--schedule=SKIP3"],
-            "schedule 'SKIP3' and network 'large' contradict each other",
-        ),
-        (["--unroll_length=4"], "--unroll_length is the length of a clip, but --signature=strea"),
+        (["--unroll_length=4"], "unroll_length is the length of a clip, but signature 'streaming'"),
         (["--input_type=int8"], "--input_type=int8: expected one of float32, uint8"),
-        (["--network=medium"], "--network=medium: expected one of both, large, small"),
         (["--check_frames=2"], "--check_frames=2: "),
-        (["--check_frames=many"], "--check_frames=many: "),
         (["--moving_averages=yes"], "--moving_averages=yes: expected one of auto, true, false"),
         (["--moving_averages=true"], "--moving_averages=true asks for the moving averages, but"),
         (
@@ -151,13 +164,9 @@ def test_settings_and_raw_output_reach_the_export(
         ),
         (
             ["--noadd_postprocessing_op", "--use_regular_nms", "--max_detections=3"],
-            "--noadd_postprocessing_op and --max_detections, --use_regular_nms contradict",
+            "max_detections, use_regular_nms: raw output",
         ),
-        (["--detections_per_class=5"], "has an effect only with --use_regular_nms"),
-        (
-            ["--use_regular_nms", "--max_classes_per_detection=2"],
-            "max_classes_per_detection must be 1",
-        ),
+        (["--detections_per_class=5"], "has an effect only with use_regular_nms"),
         (["--trained_checkpoint_prefix=other"], "contradict each other; give one of them"),
         (["--export_path=a.tflite"], "--saved_model_path is missing"),
         (["--saved_model_path=a"], "--export_path is missing"),
@@ -168,6 +177,13 @@ def test_settings_and_raw_output_reach_the_export(
         (["--check=a.tflite"], "--check and --output_directory contradict each other"),
         (["--config_override=model { ssd {"], "--config_override"),
         (["--config=missing.yaml"], "missing.yaml"),
+        (["--quantization=int8"], "quantization 'int8' needs representative_data"),
+        (["--representative_data=a.mp4"], "representative_data belongs to a quantization"),
+        (["--quantization=int8", "--representative_data=no/such.mp4"], "--representative_data"),
+        (["--quantization=int8", "--representative_data=no/such-*.tfrecord"], "no file matches"),
+        (["--quantization=int9"], "did you mean int8?"),
+        (["--representative_frames=3"], "representative_frames counts those of representative_"),
+        (["--cell=fused", "--signature=clip"], "cell 'fused' and signature 'clip' contradict"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_nothing_is_written(
@@ -246,8 +262,7 @@ def test_a_folder_without_permission_is_one_sentence(
 def test_an_export_that_fails_its_check_keeps_the_old_one(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    edit = bundle.lite_file.file_format
-    monkeypatch.setattr(edit, "with_options", lambda content, *_: content)
+    monkeypatch.setattr(file_format, "with_options", lambda content, *_: content)
     output = tmp_path / "out"
     output.mkdir()
     (output / "model.json").write_text("old")
@@ -255,43 +270,6 @@ def test_an_export_that_fails_its_check_keeps_the_old_one(
     assert "lacks the right detections_per_class" in _only_line(capfd)
     assert _names(output) == ["model.json"]
     assert (output / "model.json").read_text() == "old"
-
-
-def test_form_flags_reach_the_export(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        bundle, "export_all", lambda model, output, **options: given.append(options) or ()
-    )
-    flags = [f"--model={run}", f"--output_directory={tmp_path}"]
-    assert export.main(flags) == 0
-    assert export.main([*flags, "--signature=clip", "--set=data.evaluation.unroll_length=6"]) == 0
-    other = ["--input_type=uint8", "--network=small", "--check_frames=9"]
-    assert export.main([*flags, "--signature=clip", "--unroll_length=5", *other]) == 0
-    names = ("signature", "unroll_length", "input_type", "network", "check_frames")
-    assert [tuple(options[name] for name in names) for options in given] == [
-        ("streaming", None, "float32", "both", 4),
-        ("clip", 6, "float32", "both", 4),
-        ("clip", 5, "uint8", "small", 9),
-    ]
-
-
-def test_defaults_are_the_originals(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config_io.save_config(Config(model=tiny.CONFIG), run / "config.yaml")
-    given: dict[str, Any] = {}
-    monkeypatch.setattr(bundle, "export_all", lambda _, __, **options: given.update(options) or ())
-    assert export.main([f"--model={run}", f"--output_directory={tmp_path}"]) == 0
-    expected = {
-        "max_detections": 10,
-        "max_classes_per_detection": 1,
-        "detections_per_class": 100,
-        "use_regular_nms": False,
-        "postprocessing": True,
-    }
-    assert given.items() >= expected.items()
 
 
 @pytest.mark.parametrize(
@@ -320,7 +298,7 @@ def test_moving_averages_choose_the_weights(
     monkeypatch.setattr(
         open_model, "load", lambda found, config, weights: seen.append(weights) or TinyModel()
     )
-    monkeypatch.setattr(bundle, "export_all", lambda *_, **__: ())
+    monkeypatch.setattr(tflite, "export_all", lambda *_, **__: ())
     assert export.main([f"--model={run}", f"--output_directory={tmp_path}", *flags]) == 0
     assert seen == [expected]
 
@@ -386,6 +364,7 @@ def test_two_steps_give_what_one_gives(
         ("--labels=a,b", "2 names given, the model has 3 classes"),
         ("--schedule=SKIP", "unknown schedule 'SKIP'"),
         ("--input_type=uint8", "--saved_model_path and --input_type contradict each other"),
+        ("--cell=fused", "--saved_model_path and --cell contradict each other: a SavedModel is"),
     ):
         assert export.main([*flags, flag]) == 2
         assert message in _only_line(capfd)
@@ -542,36 +521,6 @@ def test_quantised_from_a_folder_of_images(
     assert "3 frames: scores differ by " in told
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--quantization=int8"], "--quantization=int8 needs --representative_data"),
-        (["--representative_data=a.mp4"], "representative_data belongs to a quantization"),
-        (
-            ["--quantization=int8", "--representative_data=no/such.mp4"],
-            "--representative_data",
-        ),
-        (
-            ["--quantization=int8", "--representative_data=no/such-*.tfrecord"],
-            "no file matches",
-        ),
-        (["--quantization=int9"], "did you mean int8?"),
-        (["--representative_frames=3"], "--representative_frames counts those of --representa"),
-        (["--cell=fused", "--signature=clip"], "--cell=fused and --signature=clip contradict"),
-        (["--cell=fuse"], "did you mean fused?"),
-    ],
-)
-def test_quantisation_that_cannot_be_is_told(
-    flags: list[str], message: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "out"
-    assert export.main([f"--model={run}", f"--output_directory={output}", *flags]) == 2
-    told = capfd.readouterr().err
-    assert message in told
-    assert "Traceback" not in told
-    assert not output.exists()
-
-
 def test_representative_records_are_read_at_the_models_size_with_their_truth(
     tmp_path: Path,
 ) -> None:
@@ -610,14 +559,6 @@ def test_representative_data_of_another_kind_is_one_sentence(
     with pytest.raises(ValueError, match=message) as caught:
         read()
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_saved_model_is_converted_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
-    flags = ["--saved_model_path=a", "--export_path=b.tflite"]
-    assert export.main([*flags, "--quantization=float16", "--cell=fused"]) == 2
-    told = _only_line(capfd)
-    assert "--saved_model_path and --cell, --quantization contradict each other" in told
-    assert "converted as it is" in told
 
 
 @pytest.mark.parametrize(

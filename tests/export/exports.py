@@ -8,9 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from lstd.config.config import ExportConfig
-from lstd.export import lite_file, saved_model
+from lstd.export import conversion
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
+from lstd.export.options import suppression_for
 from tests.export.tiny_model import TinyModel
 
 
@@ -25,7 +26,7 @@ def module(
     """Returns the module of a model (None: the tiny one), with these options."""
     model = model or TinyModel()
     asked = ExportConfig(**{"max_detections": 4, **options})
-    values = saved_model.options_for(model, asked) if postprocessing else None
+    values = suppression_for(model, asked) if postprocessing else None
     return ExportModule(model, options=values, schedule=schedule, form=form)
 
 
@@ -34,4 +35,4 @@ def converted(exported: ExportModule) -> bytes:
     signatures = {name: getattr(exported, name) for name in exported.entry_points}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(exported, folder, signatures=signatures)
-        return lite_file.convert(folder, exported)
+        return conversion.convert(folder, exported)

@@ -12,10 +12,8 @@ import tensorflow as tf
 
 from lstd.checkpoints import tf1
 from lstd.export import file_format, interpreters, postprocessing_op
-from lstd.export.form import Form
+from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS, Form
 from lstd.export.module import ExportModule
-from lstd.export.names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
-from lstd.export.saved_model import export_saved_model
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
 from lstd.ops import boxes
@@ -23,7 +21,7 @@ from lstd.ops.images import resize
 from lstd.tf1.load_config import load_config
 from tests import tiny
 from tests.export import exports
-from tests.export.tiny_model import NUM_ANCHORS, TinyModel, images
+from tests.export.tiny_model import TinyModel, images
 from tests.golden import reference as golden
 
 STATE = np.random.default_rng(0).uniform(0, 3, [1, 1, 2, 4]).astype(np.float32)
@@ -46,7 +44,7 @@ def _stream(names: list[str], frames: np.ndarray, **options: Any) -> list[dict[s
 @pytest.mark.parametrize("options", [{}, {"use_regular_nms": True}, {"postprocessing": False}])
 def test_a_clip_file_is_the_loop_of_frames_from_any_state(options: dict[str, Any]) -> None:
     content = exports.converted(_clip_module(**options))
-    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+    step = interpreters.step(content)
     found = step("clip", input_video_tensor=images(5), lstm_c=STATE, lstm_h=STATE + 1)
     frames = _stream(["large", "small", "small", "large", "small"], images(5), **options)  # SKIP2
     for name in STATE_OUTPUTS:
@@ -76,17 +74,6 @@ def test_shapes_have_a_row_for_each_frame_and_the_op_stands_once_for_each() -> N
     assert [op.name for op in operators].count(postprocessing_op.NAME) == 3
 
 
-def test_raw_outputs_have_the_original_names_and_shapes() -> None:
-    outputs = _clip_module(length=2, postprocessing=False).clip.get_concrete_function().outputs
-    module = _clip_module(length=2, postprocessing=False)
-    zeros = np.zeros_like(STATE)
-    found = module.run("clip", input_video_tensor=images(2), lstm_c=zeros, lstm_h=zeros)
-    assert found["raw_outputs/box_encodings"].shape == (2, NUM_ANCHORS, 4)
-    assert found["raw_outputs/class_predictions"].shape == (2, NUM_ANCHORS, 4)
-    assert found["anchors"].shape == (NUM_ANCHORS, 4)
-    assert len(outputs) == 5
-
-
 @pytest.mark.parametrize(
     ("options", "names"),
     [
@@ -105,7 +92,7 @@ def test_schedule_and_network_decide_who_runs(
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["entry_points"]["clip"]["networks"] == names
     assert facts["entry_points"]["clip"]["writes_state"] is ("large" in names)
-    step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
+    step = interpreters.step(path.read_bytes())
     found = step("clip", input_video_tensor=images(3), lstm_c=STATE, lstm_h=STATE + 1)
     frames = _stream(names, images(3))
     np.testing.assert_allclose(found["lstm_h_out"], frames[-1]["lstm_h_out"], atol=1e-5)
@@ -126,16 +113,6 @@ def test_default_is_four_frames_and_the_schedule_of_the_model(tmp_path: Path) ->
     assert "frame t" in facts["golden_frame"]["image"]
 
 
-def test_saved_model_has_the_same_form(tmp_path: Path) -> None:
-    export_saved_model(TinyModel(), tmp_path / "clip", signature="clip", unroll_length=2)
-    loaded = tf.saved_model.load(str(tmp_path / "clip"))
-    assert sorted(loaded.signatures) == ["clip", "serving_default"]
-    found = loaded.signatures["clip"](input_video_tensor=images(2), lstm_c=STATE, lstm_h=STATE + 1)
-    frames = _stream(["large", "small"], images(2))
-    np.testing.assert_allclose(found["lstm_c_out"], frames[-1]["lstm_c_out"], atol=1e-5)
-    assert found["detection_boxes"].shape == (2, 10, 4)
-
-
 def test_a_clip_of_one_backbone_runs_it_on_every_frame(tmp_path: Path) -> None:
     path = tmp_path / "clip.tflite"
     export_tflite(TinyModel(("large",)), path, signature="clip", unroll_length=3)
@@ -153,7 +130,7 @@ def test_real_models_clip_is_the_models_clip(postprocessing: bool, tmp_path: Pat
     )
     assert max(max(found.values()) for found in report.differences.values()) < 1e-3
     clip = tiny.clip(4, batch=1)
-    step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
+    step = interpreters.step(path.read_bytes())
     zeros = model.initial_state(1).c.numpy()
     found = step("clip", input_video_tensor=clip[0], lstm_c=zeros, lstm_h=zeros)
     expected = model(clip)
@@ -176,7 +153,7 @@ def test_a_clip_from_zeros_is_what_the_original_computes(tmp_path: Path) -> None
     tf1.load_tf1_checkpoint(model, golden.reference("iv2_small_weights.npz"))
     path = tmp_path / "clip.tflite"
     export_tflite(model, path, signature="clip", postprocessing=False, schedule="SKIP3")
-    step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
+    step = interpreters.step(path.read_bytes())
     zeros = model.initial_state(1).c.numpy()
     common = golden.arrays(golden.reference("iv2_small_eval_common.npz"), "video", "anchors")
     expected = golden.arrays(golden.reference("iv2_small_eval_skip3_zero.npz"))

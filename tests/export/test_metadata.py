@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import lstd
-from lstd.export import comparison, interpreters, metadata
-from lstd.export.form import Form
+from lstd.export import compare, interpreters, metadata
 from lstd.export.tflite import export_tflite
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
@@ -81,7 +80,7 @@ def test_positions_are_those_that_a_runtime_without_signatures_counts(
         number = interpreter.get_input_details()[told["position"]]["index"]
         interpreter.set_tensor(number, inputs[key])
     interpreter.invoke()
-    expected = interpreters.step_of(interpreters.make(content, xnnpack=False))(name, **inputs)
+    expected = interpreters.step(content, xnnpack=False)(name, **inputs)
     for key, told in facts["entry_points"][name]["outputs"].items():
         number = interpreter.get_output_details()[told["position"]]["index"]
         np.testing.assert_allclose(interpreter.get_tensor(number), expected[key], atol=1e-6)
@@ -95,7 +94,7 @@ def test_golden_frame_can_be_run_again(exported: tuple[bytes, dict[str, Any]]) -
     assert golden["first_values"] == values[:8]
     image = np.float32(values).reshape(1, 32, 64, 3)
     zeros = np.zeros([1, 1, 2, 4], np.float32)
-    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+    step = interpreters.step(content)
     for name, expected in golden["expected"].items():
         found = step(name, image=image, lstm_c=zeros, lstm_h=zeros)
         count = expected["num_detections"]
@@ -104,7 +103,7 @@ def test_golden_frame_can_be_run_again(exported: tuple[bytes, dict[str, Any]]) -
             np.testing.assert_allclose(found[key][0, :count], expected[key], atol=1e-5)
         assert found["lstm_c_out"].mean() == pytest.approx(expected["lstm_c_out_mean"], abs=1e-6)
         assert found["lstm_h_out"].max() == pytest.approx(expected["lstm_h_out_max"], abs=1e-6)
-    assert golden["tolerance"] == comparison.TOLERANCE
+    assert golden["tolerance"] == compare.TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_golden_frame_can_be_run_again(exported: tuple[bytes, dict[str, Any]]) -
     ],
 )
 def test_schedule_is_told_in_words(schedule: str, rule: str) -> None:
-    assert _facts(exports.module(schedule=schedule))["schedule"]["rule"] == rule
+    assert metadata.schedule_facts(schedule, entry_points=("large", "small"))["rule"] == rule
 
 
 @pytest.mark.parametrize(
@@ -141,8 +140,8 @@ def test_schedule_is_told_in_words(schedule: str, rule: str) -> None:
 def test_the_rule_of_one_network_says_what_an_app_does_with_this_file(
     network: str, rule: str
 ) -> None:
-    facts = _facts(exports.module(schedule="SKIP3", form=Form(network=network)))
-    assert facts["schedule"] == {"default": "SKIP3", "rule": rule}
+    found = metadata.schedule_facts("SKIP3", entry_points=(network,))
+    assert found == {"default": "SKIP3", "rule": rule}
 
 
 def test_raw_output_is_explained() -> None:
@@ -153,10 +152,9 @@ def test_raw_output_is_explained() -> None:
 
 
 def _facts(module: Any) -> dict[str, Any]:
-    facts = metadata.describe(
-        module, name="x", content=None, step=module.run, labels=("a", "b", "c"), differences={}
-    )
-    return json.loads(json.dumps(facts))
+    facts = metadata.facts_of(module, labels=("a", "b", "c"))
+    found = metadata.completed(facts, module, name="x", step=module.run, differences={})
+    return json.loads(json.dumps(found))
 
 
 def test_json_is_written_whole(tmp_path: Path) -> None:

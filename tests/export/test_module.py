@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.module import ExportModule
-from lstd.export.names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from tests.export import exports
 from tests.export.tiny_model import CLASSES, NUM_ANCHORS, TinyModel, images
 

@@ -125,23 +125,3 @@ def test_two_overlapping_boxes_leave_the_better_one() -> None:
     np.testing.assert_allclose(found.scores[0], [0.7, 0.4, 0.0])
     np.testing.assert_array_equal(found.classes[0], [0.0, 1.0, 0.0])
     np.testing.assert_allclose(found.boxes[0, 0], [0.3, 0.32, 0.7, 0.72], atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"max_detections": 0}, "max_detections must be a whole number of at least 1, got 0"),
-        ({"max_detections": 2.5}, "max_detections must be a whole number"),
-        ({"detections_per_class": -1}, "detections_per_class must be a whole number"),
-        ({"max_detections": 21}, "max_detections must be at most 20"),
-        ({"max_classes_per_detection": 4}, "max_classes_per_detection must be at most 3"),
-        (
-            {"max_classes_per_detection": 2, "use_regular_nms": True},
-            "max_classes_per_detection must be 1, got 2",
-        ),
-    ],
-)
-def test_options_that_the_op_cannot_do_are_refused(change: dict[str, Any], message: str) -> None:
-    options = PostprocessingOptions(3)._replace(**change)
-    with pytest.raises(ValueError, match=message):
-        postprocessing_op.check_options(options, num_anchors=20)

@@ -14,18 +14,8 @@ import tensorflow as tf
 from lstd.base import tflite_metadata
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.evaluation.metrics.coco import CocoMetric
-from lstd.export import (
-    check,
-    fidelity,
-    file_format,
-    interpreters,
-    lite_file,
-    lite_plan,
-    saved_model,
-)
-from lstd.export import quantization as quantizations
-from lstd.export.check import ExportCheckError
-from lstd.export.lite_module import LiteModule
+from lstd.export import conversion, fidelity, file_format, interpreters, representative
+from lstd.export.compare import ExportCheckError
 from lstd.export.module import ExportModule
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model
@@ -36,32 +26,6 @@ from tests.export.tiny_model import TinyModel, images
 
 CLIP = images(6).astype(np.uint8)
 QUANTIZED = ("float16", "dynamic", "int8")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"quantization": "int4"}, "quantization 'int4' is not known; allowed: 'none', 'dynamic'"),
-        ({"quantization": "int8"}, "quantization 'int8' needs representative_data"),
-        ({"representative_data": [CLIP]}, "belongs to a quantization, and quantization is 'none'"),
-        ({"quantization": "int8", "representative_data": []}, "representative_data is empty"),
-        (
-            {"quantization": "int8", "representative_data": [CLIP[..., :2]]},
-            r"must have 1 \(grey\) or 3 \(RGB\) channels",
-        ),
-        (
-            {"quantization": "int8", "representative_data": [CLIP], "representative_frames": 0},
-            "representative_frames must be a whole number above 0, got 0",
-        ),
-        ({"cell": "round"}, "cell 'round' is not known; allowed: 'fused', 'separate'"),
-    ],
-)
-def test_what_does_not_go_together_is_refused_and_nothing_written(
-    options: dict[str, Any], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        export_tflite(TinyModel(), tmp_path / "tiny.tflite", **options)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("quantization", QUANTIZED)
@@ -94,24 +58,6 @@ def test_quantised_file_is_written_with_how_far_it_is_from_the_model(
     assert accumulation == ("fp16accfp16" if quantization == "float16" else None)
 
 
-def test_a_float16_file_that_asks_for_float32_is_refused() -> None:
-    with pytest.raises(ExportCheckError, match="asks for float32, expected fp16accfp16"):
-        check.require_float16(exports.converted(exports.module()))
-
-
-def test_inputs_and_outputs_stay_float(tmp_path: Path) -> None:
-    report = export_tflite(
-        TinyModel(), tmp_path / "a.tflite", quantization="int8", representative_data=[CLIP]
-    )
-    content = report.path.read_bytes()
-    assert "QUANTIZE" in _operators(content, "large")  # it is int8 inside
-    interpreter = interpreters.make(content, xnnpack=True)
-    for name in report.entry_points:
-        runner = interpreter.get_signature_runner(name)
-        details = {**runner.get_input_details(), **runner.get_output_details()}
-        assert {detail["dtype"] for detail in details.values()} == {np.float32}
-
-
 def test_int8_takes_its_ranges_from_the_data(tmp_path: Path) -> None:
     """Ranges of dark frames do not fit bright ones."""
     found = {}
@@ -122,7 +68,7 @@ def test_int8_takes_its_ranges_from_the_data(tmp_path: Path) -> None:
             quantization="int8",
             representative_data=[clip],
         )
-        step = interpreters.step_of(interpreters.make(report.path.read_bytes(), xnnpack=True))
+        step = interpreters.step(report.path.read_bytes())
         zeros = np.zeros([1, 1, 2, 4], np.float32)
         found[name] = step("large", image=images(1), lstm_c=zeros, lstm_h=zeros)["lstm_c_out"]
     assert np.abs(found["bright"] - found["dark"]).max() > 0.05
@@ -164,7 +110,7 @@ def test_the_small_network_alone_is_measured_with_the_state_that_large_writes(
     )
     assert report.fidelity is not None
     assert report.fidelity.num_frames == len(CLIP)
-    step = interpreters.step_of(interpreters.make(report.path.read_bytes(), xnnpack=True))
+    step = interpreters.step(report.path.read_bytes())
     module, raw = exports.module(), []
     zeros = np.zeros([1, 1, 2, 4], np.float32)
     after = module.run("large", image=images(1), lstm_c=zeros, lstm_h=zeros)
@@ -172,13 +118,6 @@ def test_the_small_network_alone_is_measured_with_the_state_that_large_writes(
     for run in (step, module.run):
         raw.append(run("small", image=images(2)[1:], **state)["detection_scores"][0, :4])
     np.testing.assert_allclose(raw[0], raw[1], atol=0.03)
-
-
-def test_without_data_a_test_pattern_measures_the_file(tmp_path: Path) -> None:
-    report = export_tflite(TinyModel(), tmp_path / "a.tflite", quantization="float16")
-    assert report.fidelity is not None
-    facts = json.loads((tmp_path / "a.json").read_text())
-    assert facts["fidelity"]["frames_are"] == "a test pattern"
 
 
 def test_ground_truth_and_a_metric_give_both_sides_numbers(tmp_path: Path) -> None:
@@ -209,15 +148,12 @@ def test_garbage_is_refused_and_nothing_written(
     other = TinyModel(seed=5)
     if damage == "constant":
         other.classes.assign(other.classes * 0)
-    real = lite_file.convert
+    real = conversion.content_of
 
-    def convert(folder: str, exported: Any, **arguments: Any) -> bytes:
-        wrong = ExportModule(other, options=exported.options)
-        lite = LiteModule(wrong, cell="fused", sliced=True)
-        tf.saved_model.save(lite, folder, signatures=lite.signatures())
-        return real(folder, wrong, plan=arguments["plan"])
+    def content_of(exported: ExportModule, **arguments: Any) -> bytes:
+        return real(ExportModule(other, options=exported.options), **arguments)
 
-    monkeypatch.setattr(lite_file, "convert", convert)
+    monkeypatch.setattr(conversion, "content_of", content_of)
     with pytest.raises(ExportCheckError, match="the scores differ from the model's by"):
         export_tflite(TinyModel(), tmp_path / "a.tflite", quantization="float16")
     assert list(tmp_path.iterdir()) == []
@@ -226,7 +162,7 @@ def test_garbage_is_refused_and_nothing_written(
 def test_detections_must_be_those_of_the_files_own_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check.fidelity, "consistent", lambda *arguments: False)
+    monkeypatch.setattr(fidelity, "consistent", lambda *arguments: False)
     with pytest.raises(ExportCheckError, match="what suppression makes of the file's own boxes"):
         export_tflite(TinyModel(), tmp_path / "a.tflite", quantization="float16")
 
@@ -275,16 +211,14 @@ def _operators(content: bytes, name: str) -> set[str]:
 @pytest.mark.parametrize("quantization", ["none", *QUANTIZED])
 @pytest.mark.parametrize("size", [64, 320])
 def test_every_operator_but_post_processing_is_in_the_delegate(
-    size: int, quantization: str, tmp_path: Path
+    size: int, quantization: str
 ) -> None:
     """Of the real network in small and of the full-size one, in the form that is the default."""
     model = tiny.model() if size == 64 else _full_size()
     assert model.input_shape_hwc == (size, size, 3)
-    plan = lite_plan.plan_of(
-        quantization=quantization,
-        representative_data=None if quantization == "none" else tiny.clip(2, batch=1, size=size),
-    )
-    content = _converted(model, plan, tmp_path)
+    frames = representative.read(tiny.clip(2, batch=1, size=size), limit=9)
+    module = exports.module(model, max_detections=10)
+    content = conversion.content_of(module, quantization=quantization, frames=frames)
     assert interpreters.outside_delegate(content) == {"large": (), "small": ()}
 
 
@@ -303,12 +237,3 @@ def test_forms_of_the_cell_are_the_model_and_differ_in_their_operators(tmp_path:
         numbers[cell] = len(points["large"].operators)
         assert json.loads((tmp_path / f"{cell}.json").read_text())["cell"] == cell
     assert numbers["fused"] < numbers["separate"] - 20
-
-
-def _converted(model: Any, plan: lite_plan.Plan, folder: Path) -> bytes:
-    options = saved_model.options_for(model)
-    module = ExportModule(model, options=options)
-    sliced = quantizations.slices(plan.quantization)
-    lite = LiteModule(module, cell=plan.cell, sliced=sliced)
-    tf.saved_model.save(lite, str(folder), signatures=lite.signatures())
-    return lite_file.convert(str(folder), module, plan=plan)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstd.export import fidelity, interpreters, postprocessing_op, representative
-from lstd.export.form import Form
-from lstd.export.names import RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.export import interpreters, postprocessing_op, representative
+from lstd.export.form import RAW_OUTPUTS, STATE_OUTPUTS, Form
 from lstd.export.representative import Frame
 from lstd.export.tflite import export_tflite
 from tests import tiny
@@ -61,7 +60,7 @@ def test_a_quantised_clip_is_the_float_one_over_clips_with_the_state_carried(
     assert report.fidelity is not None
     assert report.fidelity.num_frames == len(FRAMES)
     module = exports.module(form=_clip_form(), postprocessing=postprocessing)
-    step = interpreters.step_of(interpreters.make(path.read_bytes(), xnnpack=True))
+    step = interpreters.step(path.read_bytes())
     scores = "detection_scores" if postprocessing else "raw_outputs/class_predictions"
     ours = theirs = dict.fromkeys(("lstm_c", "lstm_h"), np.zeros([1, 1, 2, 4], np.float32))
     for start in range(0, len(FRAMES), LENGTH):
@@ -98,7 +97,7 @@ def test_ranges_are_measured_on_clips_with_the_state_of_the_clip_before() -> Non
     module = exports.module(form=_clip_form())
     frames = representative.whole_clips(representative.read([FRAMES], limit=99), LENGTH)
     state = np.zeros([1, 1, 2, 4], np.float32)
-    given = representative.samples(module, frames, fidelity.raw_step(module))
+    given = representative.samples(module, frames)
     for number, (entry_point, inputs) in enumerate(given):
         assert entry_point == "clip"
         clip = FRAMES[number * LENGTH : (number + 1) * LENGTH]
@@ -120,7 +119,7 @@ def test_a_clip_of_the_small_network_is_measured_with_a_state_that_large_wrote(
     after = streaming.run("large", image=images(1), lstm_c=zeros, lstm_h=zeros)
     state = {"lstm_c": after["lstm_c_out"], "lstm_h": after["lstm_h_out"]}
     assert state["lstm_c"].max() > 0.1
-    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
+    step = interpreters.step(content)
     clip = images(LENGTH)
     found = step("clip", input_video_tensor=clip, **state)["detection_scores"]
     for number in range(LENGTH):
@@ -153,18 +152,6 @@ def test_clips_are_consecutive_frames_of_a_video_and_what_is_left_is_dropped() -
     frames = [_frame(*place) for place in (*first, *second)]
     found = [(each.stream, each.number) for each in representative.whole_clips(frames, 3)]
     assert found == [(1, 0), (1, 1), (1, 2), (0, 0), (0, 1), (0, 2), (0, 0), (0, 1), (0, 2)]
-
-
-def test_data_without_a_whole_clip_is_refused_and_nothing_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a clip has 4 frames, but no video has more than 3 of"):
-        export_tflite(
-            TinyModel(),
-            tmp_path / "a.tflite",
-            quantization="int8",
-            signature="clip",
-            representative_data=[FRAMES[:3], FRAMES[:2]],
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

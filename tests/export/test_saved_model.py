@@ -1,63 +1,134 @@
+"""A SavedModel of ours, written and read back."""
+
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.export import check, form
-from lstd.export.saved_model import export_saved_model
-from lstd.export.streams import ExportCheckError
+from lstd.base.types import LSTMState
+from lstd.export import self_check
+from lstd.export.compare import ExportCheckError
+from lstd.export.form import RAW_OUTPUTS, Form
+from lstd.export.saved_model import LoadedExport, export_saved_model
+from lstd.export.tflite import convert_saved_model
+from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
 
-ZEROS = tf.zeros([1, 1, 2, 4])
+STATE = np.random.default_rng(1).normal(size=(1, 1, 2, 4)).astype(np.float32)
+TOLERANCE = 1e-5  # Graph against eager, float32; a tenth of what the project promises.
 
 
-def test_signatures_are_the_entry_points_and_one_for_clips(tmp_path: Path) -> None:
-    model = TinyModel()
-    report = export_saved_model(model, tmp_path / "deep" / "model")
-    assert report.path == tmp_path / "deep" / "model"
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "deep" / "model"
+    report = export_saved_model(TinyModel(), folder, max_detections=4)
+    assert report.path == folder
     assert max(report.differences["SavedModel"].values()) < 1e-6
-    loaded = tf.saved_model.load(str(report.path))
+    return folder
+
+
+def test_signatures_are_the_entry_points_and_one_for_clips(exported: Path) -> None:
+    loaded = tf.saved_model.load(str(exported))
     assert sorted(loaded.signatures) == ["large", "serving_default", "small"]
-    found = loaded.signatures["large"](image=images(1), lstm_c=ZEROS, lstm_h=ZEROS)
-    assert found["detection_boxes"].shape == (1, 10, 4)
-    expected = model.step(images(1), model.initial_state(1)).state
-    np.testing.assert_allclose(found["lstm_h_out"], expected.h, atol=1e-5)
     served = loaded.signatures["serving_default"](frames=images(6).reshape(2, 3, 32, 64, 3))
-    assert served["detection_boxes"].shape == (2, 3, 10, 4)
+    assert served["detection_boxes"].shape == (2, 3, 4, 4)
     assert served["num_detections"].shape == (2, 3)
-
-
-def test_json_stands_in_the_folder(tmp_path: Path) -> None:
-    export_saved_model(TinyModel(), tmp_path / "model", max_classes_per_detection=2)
-    facts = json.loads((tmp_path / "model" / "model.json").read_text())
+    facts = json.loads((exported / "model.json").read_text())
     assert facts["labels"] == ["cat", "dog", "owl"]
-    assert facts["postprocessing"]["max_classes_per_detection"] == 2
+    assert facts["postprocessing"]["max_detections"] == 4
     assert "sha256" not in facts["file"]
+
+
+@pytest.mark.parametrize("network", ["large", "small"])
+def test_entry_points_give_what_the_model_gives(exported: Path, network: str) -> None:
+    model, loaded = TinyModel(), LoadedExport(exported)
+    inputs = {"image": images(1), "lstm_c": STATE, "lstm_h": STATE + 1}
+    found = loaded.run(network, **inputs)
+    raw = loaded.raw_outputs(network, **inputs)
+    expected = model.step(images(1), LSTMState(STATE, STATE + 1), network)
+    for outputs in (found, raw):
+        np.testing.assert_allclose(outputs["lstm_c_out"], expected.state.c, atol=TOLERANCE)
+        np.testing.assert_allclose(outputs["lstm_h_out"], expected.state.h, atol=TOLERANCE)
+    encodings, scores, anchors = (raw[name] for name in RAW_OUTPUTS)
+    np.testing.assert_allclose(encodings, expected.predictions.box_encodings, atol=TOLERANCE)
+    logits = expected.predictions.class_logits.numpy()
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), atol=TOLERANCE)
+    assert anchors.shape == model.anchors.shape
+    assert found["detection_scores"].shape == (1, 4)
+    assert (loaded.image_shape, loaded.state_shape) == (images(1).shape[1:], STATE.shape)
+
+
+def test_one_network_alone_leaves_the_others_weights_out_and_takes_uint8(tmp_path: Path) -> None:
+    model = TinyModel()
+    module = exports.module(model, form=Form(network="small"))
+    assert len(module.model_variables) == len(model.variables) - 1
+    assert all(variable is not model.inputs_of[0] for variable in module.model_variables)
+    report = export_saved_model(
+        model, tmp_path / "a", network="small", input_type="uint8", labels=("x", "y", "z")
+    )
+    assert report.entry_points == ("small", "serving_default")
+    for signature in tf.saved_model.load(str(tmp_path / "a")).signatures.values():
+        specs = signature.structured_input_signature[1]
+        assert (specs.get("image") or specs["frames"]).dtype == tf.uint8
+    assert json.loads((tmp_path / "a" / "model.json").read_text())["labels"] == ["x", "y", "z"]
 
 
 def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ExportCheckError("it differs")
 
-    monkeypatch.setattr(check, "check_saved_model", fail)
+    monkeypatch.setattr(self_check, "check_saved_model", fail)
     with pytest.raises(ExportCheckError, match="it differs"):
         export_saved_model(TinyModel(), tmp_path / "new" / "model")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_values_are_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="max_detections must be a whole number of at least 1"):
-        export_saved_model(TinyModel(), tmp_path / "model", max_detections=0)
-    assert list(tmp_path.iterdir()) == []
+def _facts(change: Callable[[dict], object]) -> Callable[[Path], object]:
+    def changed(folder: Path) -> None:
+        facts = json.loads((folder / "model.json").read_text())
+        change(facts)
+        (folder / "model.json").write_text(json.dumps(facts))
+
+    return changed
 
 
-@pytest.mark.parametrize("schedule", ["SKIP3", "RANDOM", "SMALL"])
-def test_one_backbone_runs_large_only(schedule: str) -> None:
-    form.check_schedule(schedule, backbones=2)
-    with pytest.raises(ValueError, match="one backbone runs LARGE on every frame"):
-        form.check_schedule(schedule, backbones=1)
-    form.check_schedule("LARGE", backbones=1)
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, "no such folder"),
+        (lambda folder: (folder / "saved_model.pb").unlink(), "it has no saved_model.pb"),
+        (lambda folder: (folder / "saved_model.pb").write_bytes(b"?"), "TensorFlow cannot load it"),
+        (lambda folder: (folder / "model.json").unlink(), "not one that lstd-export wrote"),
+        (lambda folder: (folder / "model.json").write_text("{"), "not valid JSON"),
+        (_facts(lambda facts: facts.pop("state")), "of this version of lstd .KeyError: 'state'."),
+        (
+            _facts(lambda facts: facts["entry_points"].update(huge={"network": "huge"})),
+            "it has no huge, raw_huge, which its model.json promises",
+        ),
+    ],
+)
+def test_what_is_no_export_of_ours_is_refused_by_name(
+    exported: Path, tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    folder = shutil.copytree(exported, tmp_path / "spoiled")
+    spoil(folder)
+    with pytest.raises(ValueError, match=message) as error:
+        LoadedExport(folder)
+    assert str(error.value).startswith(str(folder))
+    assert "\n" not in str(error.value)
+
+
+def test_a_clip_has_its_own_frames_and_keeps_its_schedule(tmp_path: Path) -> None:
+    export_saved_model(TinyModel(), tmp_path / "clip", signature="clip", unroll_length=2)
+    loaded = tf.saved_model.load(str(tmp_path / "clip"))
+    assert sorted(loaded.signatures) == ["clip", "serving_default"]
+    found = loaded.signatures["clip"](input_video_tensor=images(2), lstm_c=STATE, lstm_h=STATE)
+    assert found["detection_boxes"].shape == (2, 10, 4)
+    with pytest.raises(ValueError, match="a clip, unrolled by SKIP2; export it again"):
+        convert_saved_model(tmp_path / "clip", tmp_path / "a.tflite", schedule="SKIP3")

@@ -14,20 +14,13 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
+from lstd.any_model.video_detector import VideoDetector
 from lstd.base.types import LSTMState
-from lstd.export import (
-    comparison,
-    existing,
-    file_format,
-    interpreters,
-    loaded,
-    reference,
-    streams,
-)
+from lstd.export import check_file, compare, file_format, interpreters
 from lstd.export import module as modules
-from lstd.export.interpreters import Step
+from lstd.export.compare import ExportCheckError, Step
+from lstd.export.metadata import DescribedExport
 from lstd.export.module import ExportModule
-from lstd.export.streams import ExportCheckError
 from lstd.export.tflite import export_tflite
 from tests import tiny
 from tests.export import exports
@@ -62,12 +55,12 @@ def _check_stream(module: ExportModule, step: Step, frames: np.ndarray) -> None:
         found = step(name, image=frame[np.newaxis], **theirs)
         # As the exporter does: differences of 1e-4, of near-equal scores any order.
         for state in ("lstm_c_out", "lstm_h_out"):
-            assert comparison.differ(expected[state], found[state]) <= 1e-4, (number, state)
-        rows = comparison.rows_of(found, module.options)
-        same = comparison.equal(comparison.rows_of(expected, module.options), rows)
+            assert compare.differ(expected[state], found[state]) <= 1e-4, (number, state)
+        rows = compare.rows_of(found, module.options)
+        same = compare.equal(compare.rows_of(expected, module.options), rows)
         if same is None:
-            raw = reference.decoded(module.raw_outputs(name, **inputs), module.options)
-            same = comparison.possible(raw.boxes[0], raw.scores[0], rows, module.options)
+            raw = compare.decoded(module.raw_outputs(name, **inputs), module.options)
+            same = compare.possible(*raw, rows, module.options)
         assert same is not None, number
         ours, theirs = (
             {"lstm_c": outputs["lstm_c_out"], "lstm_h": outputs["lstm_h_out"]}
@@ -110,12 +103,12 @@ def test_no_tensor_is_both_input_and_output_and_compiled_model_computes_the_same
     content = path.read_bytes()
     for point in file_format.entry_points(content).values():
         assert not {*point.graph.inputs} & {*point.graph.outputs}
-    described = loaded.DescribedExport(json.loads(path.with_suffix(".json").read_text()), where="")
+    described = DescribedExport(json.loads(path.with_suffix(".json").read_text()), where="")
     state = dict.fromkeys(("lstm_c", "lstm_h"), np.full(described.state_shape, 0.3, np.float32))
     with interpreters.compiled_step(content) as compiled:
-        step = interpreters.step_of(interpreters.make(content, xnnpack=True))
-        for name, frames in streams.stream_of(described, 6):
-            given = {reference.image_input(described.form): frames, **state}
+        step = interpreters.step(content)
+        for name, frames in compare.stream_of(described, 6):
+            given = {**frames, **state}
             expected, found = step(name, **given), compiled(name, **given)
             rows = int(min(expected.get("num_detections", [0])))  # leftovers are behind them
             for key, value in expected.items():
@@ -161,7 +154,7 @@ def test_without_compiled_model_the_export_says_so(
     facts = json.loads((tmp_path / "a.json").read_text())
     told = "the installed LiteRT has no CompiledModel"
     assert facts["self_check"]["compiled_model"] == f"not checked: {told}"
-    findings = {found.check: found for found in existing.inspect(tmp_path / "a.tflite").findings}
+    findings = {found.check: found for found in check_file.inspect(tmp_path / "a.tflite").findings}
     assert findings["CompiledModel"].detail == told
 
 
@@ -225,3 +218,23 @@ def test_clips_of_the_real_module_are_those_of_the_model() -> None:
         served["raw_outputs/box_encodings"], expected.predictions.box_encodings, atol=1e-3
     )
     np.testing.assert_allclose(served["lstm_h_out"], expected.state.h, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [tiny.CONFIG, tiny.FIRST_PAPER], ids=["two", "one"])
+def test_a_grey_model_detects_in_rgb_frames(config: Any, tmp_path: Path) -> None:
+    model = tiny.model(config, input_channels=1)
+    path = tmp_path / "grey.tflite"
+    export_tflite(model, path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert (facts["input"]["shape"], facts["input"]["color"]) == ([1, 64, 64, 1], "grey")
+    frame = tiny.clip(1, batch=1)[0, 0]
+    grey = (np.float32(frame) @ np.float32([0.2989, 0.587, 0.114]))[..., np.newaxis]
+    zeros = model.initial_state(1).c.numpy()
+    name = next(iter(facts["entry_points"]))
+    step = interpreters.step(path.read_bytes())
+    found = step(name, image=grey[np.newaxis], lstm_c=zeros, lstm_h=zeros)
+    detections = VideoDetector(path)(frame)
+    assert detections.count == found["num_detections"][0]
+    np.testing.assert_allclose(detections.scores, found["detection_scores"][0], atol=1e-5)
+    np.testing.assert_allclose(VideoDetector(model)(frame).scores, detections.scores, atol=1e-4)

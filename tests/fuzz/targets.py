@@ -285,10 +285,10 @@ def _label_maps(folder: Path) -> None:
 
 def _read_label_maps(folder: Path, rng: Random) -> int | None:
     from lstd.base import label_map
-    from lstd.export import class_names
+    from lstd.export import options
 
     for path in sorted(folder.iterdir()):
-        rng.choice((label_map.load, lambda p: class_names.read(str(p))))(path)
+        rng.choice((label_map.load, lambda p: options.read_labels(str(p))))(path)
     return None
 
 

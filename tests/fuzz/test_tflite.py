@@ -36,10 +36,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     module, path = exports.module(), tmp_path_factory.mktemp("tflite") / "model.tflite"
     content = exports.converted(module)
-    step = interpreters.step_of(interpreters.make(content, xnnpack=True))
-    facts = metadata.describe(
-        module, name="a", content=content, step=step, labels=("a", "b", "c"), differences={}
-    )
+    step = interpreters.step(content)
+    facts = metadata.facts_of(module, labels=("a", "b", "c"))
+    facts = metadata.completed(facts, module, name="a", content=content, step=step, differences={})
     path.write_bytes(tflite_metadata.embed(content, metadata.as_text(facts)))
     path.with_name("bare.tflite").write_bytes(content)
     return path
@@ -128,9 +127,9 @@ def _benchmark(path: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    from lstd.export import existing
+    from lstd.export import check_file
 
-    existing.inspect(path)
+    check_file.inspect(path)
 
 
 def _forked(run: Callable[[], None], *, seconds: int = SECONDS) -> tuple[int, str]:

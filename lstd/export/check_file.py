@@ -1,0 +1,412 @@
+"""The checks of a `.tflite` that is there: of ours, does it still do what it says of itself?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstd.base import documents, tflite_damage, tflite_metadata
+from lstd.export import (
+    compare,
+    fidelity,
+    file_format,
+    form,
+    interpreters,
+    metadata,
+    options,
+    representative,
+    self_check,
+)
+from lstd.export.compare import FRAMES, TOLERANCE
+from lstd.export.form import STATE_INPUTS, STATE_OUTPUTS
+from lstd.export.metadata import DescribedExport
+from lstd.export.module import ExportModule
+from lstd.export.representative import Frame
+
+OK, FAILED, IMPOSSIBLE = "ok", "FAILED", "not possible"
+
+
+class Finding(NamedTuple):
+    """What became of one check.
+
+    Attributes:
+        check: its name.
+        verdict: `OK`, `FAILED` or `IMPOSSIBLE`.
+        detail: the numbers, or why.
+    """
+
+    check: str
+    verdict: str
+    detail: str
+
+
+class Inspection(NamedTuple):
+    """What there is to say about a file.
+
+    Attributes:
+        num_bytes: its size.
+        entry_points: a few lines for each, with its inputs and outputs.
+        findings: one for each check.
+    """
+
+    num_bytes: int
+    entry_points: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Expected(NamedTuple):
+    """What a file should be an export of.
+
+    Attributes:
+        model: the `LSTMSSD`.
+        labels: empty: the model's.
+        schedule: None: the model's for evaluation.
+        frames: that a quantised file is compared on, `representative.read`; None: a test pattern.
+    """
+
+    model: Any
+    labels: tuple[str, ...] = ()
+    schedule: str | None = None
+    frames: list[Frame] | None = None
+
+
+class _Impossible(Exception):
+    """A check that cannot be made; the text says why."""
+
+
+def inspect(path: Path, *, expected: Expected | None = None, frames: int = FRAMES) -> Inspection:
+    """Returns what a file offers, and what the checks of an export say about it.
+
+    Args:
+        path: any `.tflite`; one that is not ours is only run.
+        expected: the model that it should be equal to, or None.
+        frames: how many are run at least.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no TFLite file, cannot be run here, or is not ours and a model was given.
+    """
+    tflite_damage.check(path, first_run=f"{__name__}:first_run")
+    return _inspect(path, expected=expected, frames=frames)
+
+
+def first_run(path: str) -> None:
+    """Looks at a file that may be damaged, in a process that this may kill."""
+    _inspect(Path(path), expected=None, frames=FRAMES)
+
+
+def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspection:
+    content = path.read_bytes()
+    try:
+        interpreter = interpreters.make(content, xnnpack=True)
+        lines = tuple(_described(interpreter))
+        points = file_format.entry_points(content)
+    except (ValueError, RuntimeError, LookupError, TypeError) as error:
+        raise ValueError(f"{path}: damaged, or not runnable here: {_first_line(error)}") from None
+    facts = _facts_of(path, content)
+    ours = points and all(set(STATE_OUTPUTS) <= set(each.outputs) for each in points.values())
+    if facts is not None or ours:
+        described = None if facts is None else DescribedExport(facts, where=str(path))
+        own = _OwnFile(path, content, described, expected, frames)
+        return Inspection(len(content), lines, tuple(own.findings()))
+    if expected is not None:
+        raise ValueError(
+            f"{path}: its entry points are {', '.join(points) or 'none'}, not those of lstd "
+            "(large and small, step, or clip), so that it cannot be compared with a model"
+        )
+    return Inspection(
+        len(content), lines, (_attempt("random frames", lambda: _run_random(interpreter, frames)),)
+    )
+
+
+def _facts_of(path: Path, content: bytes) -> dict[str, Any] | None:
+    """Returns the metadata inside the file, else those beside it, else None."""
+    text = tflite_metadata.read_from(content)
+    if text is not None:
+        return documents.from_json(text, source=str(path), kind=dict)
+    beside = path.with_suffix(".json")
+    if beside.is_file() and tflite_metadata.is_ours(beside.read_bytes()):
+        return documents.read_json(beside, kind=dict)
+    return None
+
+
+def _attempt(name: str, run: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, OK, run())
+    except (_Impossible, interpreters.NotInstalled) as reason:
+        return Finding(name, IMPOSSIBLE, str(reason))
+    except (ValueError, RuntimeError) as error:
+        return Finding(name, FAILED, _first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    """Returns what an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _described(interpreter: Any) -> Iterator[str]:
+    """Yields the lines that name each entry point's inputs and outputs, with shapes and dtypes."""
+    for name in sorted(interpreter.get_signature_list()) or [None]:
+        yield f"entry point {name}:" if name else "no entry points (signatures); the graph itself:"
+        for kind, details in zip(("in ", "out"), _details(interpreter, name), strict=True):
+            for key, detail in details.items():
+                shape = [int(size) for size in detail["shape"]]
+                yield f"  {kind} {key}  {np.dtype(detail['dtype']).name} {shape}"
+
+
+def _details(interpreter: Any, name: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the inputs and outputs of an entry point, or of a graph that has none."""
+    if name is None:
+        sides = interpreter.get_input_details(), interpreter.get_output_details()
+        inputs, outputs = ({each["name"]: each for each in side} for side in sides)
+        return inputs, outputs
+    runner = interpreter.get_signature_runner(name)
+    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    return dict(sorted(inputs.items())), dict(sorted(outputs.items()))
+
+
+def _run_random(interpreter: Any, frames: int) -> str:
+    """Runs a file that is not ours on random inputs."""
+    for name in sorted(interpreter.get_signature_list()) or [None]:
+        inputs, outputs = _details(interpreter, name)
+        for number in range(frames):
+            rng = np.random.default_rng(number)
+            given = {key: _random(detail, rng) for key, detail in inputs.items()}
+            if name is not None:
+                found = interpreter.get_signature_runner(name)(**given)
+            else:
+                interpreter.allocate_tensors()
+                for key, detail in inputs.items():
+                    interpreter.set_tensor(detail["index"], given[key])
+                interpreter.invoke()
+                found = {
+                    key: interpreter.get_tensor(detail["index"]) for key, detail in outputs.items()
+                }
+            for key, value in found.items():
+                if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+                    raise ValueError(f"{key} is not finite")
+    return f"{frames} run, all outputs finite"
+
+
+def _random(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Returns numbers in [-1, 1], bytes of any value, and zeros of other dtypes."""
+    shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
+    if np.issubdtype(dtype, np.floating):
+        return rng.uniform(-1.0, 1.0, shape).astype(dtype)
+    if dtype in (np.uint8, np.int8):
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
+    return np.zeros(shape, dtype)
+
+
+class _OwnFile:
+    """The checks of a file of ours; without metadata most are not possible."""
+
+    def __init__(
+        self,
+        path: Path,
+        content: bytes,
+        described: DescribedExport | None,
+        expected: Expected | None,
+        frames: int,
+    ) -> None:
+        self._path, self._content, self._frames = path, content, frames
+        self._maybe, self._expected = described, expected
+
+    def findings(self) -> Iterator[Finding]:
+        """Yields what became of each check."""
+        for name, check in (
+            ("metadata", self._metadata),
+            ("facts", self._facts),
+            ("post-processing", self._postprocessing),
+            ("delegate", self._delegate),
+            ("state carried", self._stream),
+            ("CompiledModel", self._compiled),
+            ("golden frame", self._golden),
+            ("Keras", self._keras),
+        ):
+            yield _attempt(name, check)
+
+    @property
+    def _told(self) -> DescribedExport:
+        if self._maybe is None:
+            raise _Impossible("without metadata nobody knows what it should be")
+        return self._maybe
+
+    def _runnable(self) -> DescribedExport:
+        """Returns what the metadata say, whose inputs, which may be of any size, are the file's."""
+        told = self._told
+        points = file_format.signatures(self._content)
+        if set(points) != set(told.entry_points):
+            raise ValueError(
+                f"the metadata tell of the entry points {', '.join(told.entry_points) or 'none'}, "
+                f"the file has {', '.join(points)}"
+            )
+        shapes = {key: list(told.state_shape) for key in STATE_INPUTS}
+        shapes[told.form.image_input] = list(form.input_shape(told))
+        for name, point in points.items():
+            for key, shape in shapes.items():
+                held = point["inputs"].get(key, {}).get("shape")
+                if held != shape:
+                    raise ValueError(
+                        f"the metadata tell of an input {key} {shape}, {name} has {held}"
+                    )
+        return told
+
+    def _metadata(self) -> str:
+        content, facts = self._content, self._told.facts
+        inside = tflite_metadata.read_from(content) is not None
+        if inside:
+            whole = tflite_metadata.is_whole(content)
+            if not (tflite_metadata.payload_matches(facts, content) if whole is None else whole):
+                raise ValueError("the checksum inside is not that of the file")
+        beside = self._path.with_suffix(".json")
+        if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
+            return "inside the file, the checksum is right; none beside it"
+        told = documents.read_json(beside, kind=dict)
+        keys = [
+            key
+            for key in {**facts, **told}
+            if inside and key != "file" and facts.get(key) != told.get(key)
+        ]
+        if keys:
+            raise ValueError(f"{', '.join(keys)} in {beside} is not what the file itself says")
+        sums = told.get("file")
+        if not isinstance(sums, dict) or sums.get("sha256") != hashlib.sha256(content).hexdigest():
+            raise ValueError(f"sha256 in {beside} is not that of the file")
+        return ("inside and beside" if inside else "beside") + " the file, the checksums are right"
+
+    def _facts(self) -> str:
+        """Compares what the metadata say with the file and, where given, the model."""
+        told, expected = self._told, self._expected
+        wrong = metadata.contradictions(told.facts, told, self._content)
+        if expected is not None:
+            given = expected.labels or tuple(expected.model.labels)
+            labels = options.checked_labels(given, num_classes=expected.model.num_classes)
+            wrong += metadata.differences(told.facts, self._module(expected), labels)
+        if wrong:
+            asked = any(each.startswith(("labels is", "schedule.")) for each in wrong)
+            hint = "; give --labels and --schedule if the export had them" if asked else ""
+            raise ValueError("; ".join(dict.fromkeys(wrong)) + hint)
+        return "what the metadata say is true of the file" + (" and the model" if expected else "")
+
+    def _module(self, expected: Expected) -> ExportModule:
+        asked = self._told.options
+        return ExportModule(
+            expected.model,
+            options=None if asked is None else options.suppression_for(expected.model, asked),
+            schedule=expected.schedule,
+            form=self._told.form,
+        )
+
+    def _postprocessing(self) -> str:
+        self_check.require_postprocessing(self._content, self._told)
+        if self._told.options is None:
+            return "left out in every entry point, as asked for"
+        return "the op with all its attributes stands in every entry point"
+
+    def _delegate(self) -> str:
+        hidden = self_check.require_delegate(self._content)
+        points = file_format.entry_points(self._content)
+        return "XNNPACK runs at least " + ", ".join(
+            f"{number} of {len(points[name].operators)} operators of {name}"
+            for name, number in hidden.items()
+        )
+
+    def _stream(self) -> str:
+        """Runs frames with XNNPACK and without, each with its own state carried along."""
+        told = self._runnable()
+        pair = (interpreters.step(self._content, xnnpack=xnnpack) for xnnpack in (True, False))
+        worst = compare.difference(told, *pair, frames=self._frames)
+        calls = len(list(compare.stream_of(told, self._frames)))
+        found = f"{calls} calls, finite; with XNNPACK and without within {worst:.1e}"
+        if worst > TOLERANCE:
+            if told.quantization == "none":
+                raise ValueError(f"with XNNPACK and without it differ by {worst:.2g}")
+            found += f", which has no limit in {told.quantization}"
+        return found
+
+    def _compiled(self) -> str:
+        """Runs the frames under CompiledModel, too."""
+        self_check.require_own_outputs(self._content)
+        worst = self_check.compare_compiled(self._content, self._runnable(), frames=self._frames)
+        return f"what the interpreter computes, within {worst:.1e}"
+
+    def _golden(self) -> str:
+        """Runs the golden frame of the metadata again."""
+        told = self._runnable()
+        golden = told.facts.get("golden_frame")
+        if not isinstance(golden, dict) or "expected" not in golden:
+            raise _Impossible("the metadata hold none")
+        expected, step = golden["expected"], interpreters.step(self._content)
+        again = metadata.golden_frame(told, step)["expected"]
+        named = isinstance(expected, dict) and all(isinstance(v, dict) for v in expected.values())
+        if not named or set(again) != set(expected):
+            raise ValueError(f"the metadata hold no outputs of {', '.join(again)}, by their names")
+        tolerance = fidelity.LIMITS.get(told.quantization, TOLERANCE)
+        worst = 0.0
+        for entry_point, outputs in expected.items():
+            for name, value in outputs.items():
+                off = _golden_difference(value, again[entry_point].get(name))
+                # Of near-equal scores a quantised file may return another anchor elsewhere.
+                steady = name == "detection_scores" or name.startswith(("lstm_", "raw_outputs/"))
+                if not off <= tolerance and (told.quantization == "none" or steady):
+                    raise ValueError(
+                        f"{name} of {entry_point} is off by {off:.2g}, allowed are {tolerance:g}"
+                    )
+                worst = max(worst, off)
+        if worst > tolerance:
+            return f"scores and state within {tolerance:g}, which {told.quantization} is allowed"
+        return f"within {worst:.1e}"
+
+    def _keras(self) -> str:
+        expected = self._expected
+        if expected is None:
+            raise _Impossible("no --model was given")
+        told = self._runnable()
+        module = self._module(expected)
+        if (module.image_shape, module.state_shape) != (told.image_shape, told.state_shape):
+            raise ValueError(
+                f"the model takes frames {list(module.image_shape)} and a state "
+                f"{list(module.state_shape)}, the file {list(told.image_shape)} and "
+                f"{list(told.state_shape)}"
+            )
+        if told.quantization != "none":
+            return self._quantized(module, told.quantization, expected.frames)
+        if expected.frames:
+            raise _Impossible("representative data are for a quantised file, this one is float32")
+        found = self_check.check_tflite(self._content, module, frames=self._frames)
+        return ", ".join(f"{ran} within {max(offs.values()):.1e}" for ran, offs in found.items())
+
+    def _quantized(
+        self, module: ExportModule, quantization: str, frames: list[Frame] | None
+    ) -> str:
+        """Measures a quantised file on frames; int8 was not made for a test pattern."""
+        if quantization not in fidelity.LIMITS:
+            raise _Impossible(f"quantization {quantization!r} is not known to this version")
+        given = frames or representative.pattern(module, self._frames)
+        if module.form.is_clip:
+            given = representative.whole_clips(given, module.form.unroll_length)
+        found = fidelity.measure(module, self._content, given)
+        named = "representative data" if frames else "a test pattern"
+        text, limit = f"on {named}, {found.sentence()}", fidelity.LIMITS[quantization]
+        if found.scores <= limit:
+            return text
+        if quantization == "int8" and not frames:
+            raise _Impossible(
+                f"{text}, but int8 knows the ranges of its own data only; give "
+                "--representative_data"
+            )
+        raise ValueError(f"{text}; allowed for {quantization} are {limit:g}")
+
+
+def _golden_difference(expected: Any, found: Any) -> float:
+    """Returns the largest difference of two values, or of lists of the same shape."""
+    try:
+        return compare.differ(np.array(expected, np.float32), np.array(found, np.float32))
+    except (TypeError, ValueError, OverflowError):  # no number, or lists of several lengths
+        return float("inf")
