@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lstd.config.config import ExportConfig
@@ -12,7 +15,21 @@ from lstd.export import conversion
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from lstd.export.options import suppression_for
-from tests.export.tiny_model import TinyModel
+from lstd.export.tflite import export_tflite
+from tests.export.tiny_model import TinyModel, images
+
+DATA = images(12).astype(np.uint8)
+"""What files are quantised with: the frames of one video."""
+_FOLDER = tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def file(quantization: str = "none", **options: Any) -> Path:
+    """Returns an exported file of the tiny model, made once, with its JSON beside it."""
+    path = Path(tempfile.mkdtemp(dir=_FOLDER.name)) / "tiny.tflite"
+    data = {} if quantization == "none" else {"representative_data": [DATA]}
+    export_tflite(TinyModel(), path, quantization=quantization, **data, **options)
+    return path
 
 
 def module(

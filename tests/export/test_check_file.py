@@ -12,16 +12,16 @@ import tensorflow as tf
 from lstd.base import tflite_damage, tflite_metadata
 from lstd.export import check_file
 from lstd.export.check_file import Expected
-from lstd.export.tflite import export_tflite
+from tests.export import exports
 from tests.export.tiny_model import TinyModel
 from tests.golden import reference as golden
 
 
 @pytest.fixture
-def lite(original: Path, tmp_path: Path) -> Path:
+def lite(tmp_path: Path) -> Path:
     """Returns a copy of a good file, without the JSON beside it."""
     path = tmp_path / "model.tflite"
-    path.write_bytes(original.read_bytes())
+    path.write_bytes(exports.file().read_bytes())
     return path
 
 
@@ -88,9 +88,9 @@ def test_a_changed_weight_fails_checksum_and_golden_frame(lite: Path) -> None:
     assert verdicts["delegate"] == "ok"
 
 
-def test_json_beside_of_another_file_is_found_out(lite: Path, original: Path) -> None:
+def test_json_beside_of_another_file_is_found_out(lite: Path) -> None:
     beside = lite.with_suffix(".json")
-    beside.write_text(original.with_suffix(".json").read_text())
+    beside.write_text(exports.file().with_suffix(".json").read_text())
     assert check_file.inspect(lite).findings[0].detail.startswith("inside and beside")
     facts = json.loads(beside.read_text())
     facts["file"]["sha256"] = "0" * 64
@@ -189,12 +189,14 @@ def test_metadata_of_another_kind_are_named(lite: Path) -> None:
     [
         ({"signature": "clip", "unroll_length": 2}, "2 calls"),
         ({"postprocessing": False}, "4 calls"),
+        ({"quantization": "dynamic", "input_type": "uint8"}, "4 calls"),
+        ({"quantization": "float16", "signature": "clip", "unroll_length": 3}, "2 calls"),
+        ({"quantization": "int8", "signature": "clip", "unroll_length": 3}, "2 calls"),
         ({"network": "small", "input_type": "uint8"}, "4 calls"),
     ],
 )
-def test_other_forms_are_checked_too(options: dict[str, Any], calls: str, tmp_path: Path) -> None:
-    export_tflite(TinyModel(), tmp_path / "a.tflite", **options)
-    found = check_file.inspect(tmp_path / "a.tflite", expected=Expected(TinyModel()))
+def test_other_forms_are_checked_too(options: dict[str, Any], calls: str) -> None:
+    found = check_file.inspect(exports.file(**options), expected=Expected(TinyModel()))
     assert set(_verdicts(found).values()) == {"ok"}
     assert found.findings[4].detail.startswith(calls)
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.checkpoints import tf1
-from lstd.export import file_format, interpreters, postprocessing_op
+from lstd.export import file_format, interpreters, metadata, postprocessing_op
 from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS, Form
 from lstd.export.module import ExportModule
 from lstd.export.tflite import export_tflite
@@ -83,27 +83,21 @@ def test_shapes_have_a_row_for_each_frame_and_the_op_stands_once_for_each() -> N
         ({"network": "large"}, ["large"] * 3),
     ],
 )
-def test_schedule_and_network_decide_who_runs(
-    options: dict[str, Any], names: list[str], tmp_path: Path
-) -> None:
-    path = tmp_path / "clip.tflite"
-    report = export_tflite(TinyModel(), path, signature="clip", unroll_length=3, **options)
-    assert report.entry_points == ("clip",)
-    facts = json.loads(path.with_suffix(".json").read_text())
-    assert facts["entry_points"]["clip"]["networks"] == names
-    assert facts["entry_points"]["clip"]["writes_state"] is ("large" in names)
-    step = interpreters.step(path.read_bytes())
-    found = step("clip", input_video_tensor=images(3), lstm_c=STATE, lstm_h=STATE + 1)
+def test_schedule_and_network_decide_who_runs(options: dict[str, Any], names: list[str]) -> None:
+    form = Form("clip", network=options.get("network", "both"), unroll_length=3)
+    module = exports.module(form=form, schedule=options.get("schedule"))
+    facts = metadata.facts_of(module, labels=())["entry_points"]["clip"]
+    assert (facts["networks"], facts["writes_state"]) == (names, "large" in names)
+    found = module.run("clip", input_video_tensor=images(3), lstm_c=STATE, lstm_h=STATE + 1)
     frames = _stream(names, images(3))
     np.testing.assert_allclose(found["lstm_h_out"], frames[-1]["lstm_h_out"], atol=1e-5)
     np.testing.assert_allclose(
-        found["detection_scores"][2, :4], frames[2]["detection_scores"][0], atol=1e-5
+        found["detection_scores"][2], frames[2]["detection_scores"][0], atol=1e-5
     )
 
 
-def test_default_is_four_frames_and_the_schedule_of_the_model(tmp_path: Path) -> None:
-    export_tflite(TinyModel(), tmp_path / "clip.tflite", signature="clip")
-    facts = json.loads((tmp_path / "clip.json").read_text())
+def test_default_is_four_frames_and_the_schedule_of_the_model() -> None:
+    facts = json.loads(exports.file(signature="clip").with_suffix(".json").read_text())
     assert facts["input"]["name"] == "input_video_tensor"
     assert facts["input"]["shape"] == [4, 32, 64, 3]
     assert facts["form"] == {"signature": "clip", "network": "both", "unroll_length": 4}
@@ -111,13 +105,8 @@ def test_default_is_four_frames_and_the_schedule_of_the_model(tmp_path: Path) ->
     golden = facts["golden_frame"]["expected"]["clip"]
     assert len(golden["detection_scores"]) == len(golden["num_detections"]) == 4
     assert "frame t" in facts["golden_frame"]["image"]
-
-
-def test_a_clip_of_one_backbone_runs_it_on_every_frame(tmp_path: Path) -> None:
-    path = tmp_path / "clip.tflite"
-    export_tflite(TinyModel(("large",)), path, signature="clip", unroll_length=3)
-    facts = json.loads(path.with_suffix(".json").read_text())
-    assert facts["entry_points"]["clip"]["networks"] == ["large"] * 3
+    one = exports.module(TinyModel(("large",)), form=Form("clip", unroll_length=3))
+    assert one.networks_of("clip") == ("large",) * 3
 
 
 @pytest.mark.slow

@@ -1,26 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from lstd.export import file_format, interpreters, postprocessing_op
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import NAME
-from lstd.export.tflite import export_tflite
 from tests.export import exports
-from tests.export.tiny_model import TinyModel, images
-
-
-@pytest.fixture(scope="module")
-def module() -> ExportModule:
-    return exports.module()
-
-
-@pytest.fixture(scope="module")
-def content(module: ExportModule) -> bytes:
-    return exports.converted(module)
+from tests.export.tiny_model import TinyModel
 
 
 def test_entry_points_and_their_operators_are_found(content: bytes) -> None:
@@ -77,15 +64,9 @@ def test_the_first_convolution_is_the_first_that_widens_the_image(content: bytes
     assert file_format.first_convolution(content, image="picture") == []
 
 
-def test_all_that_follows_the_first_convolution_is_int8(tmp_path: Path) -> None:
-    report = export_tflite(
-        TinyModel(),
-        tmp_path / "a.tflite",
-        quantization="int8",
-        representative_data=[images(4).astype(np.uint8)],
-    )
+def test_all_that_follows_the_first_convolution_is_int8() -> None:
     float32, int8 = 0, 9  # of the schema
-    for point in file_format.entry_points(report.path.read_bytes()).values():
+    for point in file_format.entry_points(exports.file("int8").read_bytes()).values():
         types = [
             point.graph.tensors[operator.inputs[0]].type
             for operator in point.operators

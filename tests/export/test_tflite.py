@@ -83,15 +83,14 @@ def _valid(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def test_uint8_frames_give_the_numbers_of_float32_frames(original: Path, tmp_path: Path) -> None:
-    path = tmp_path / "uint8.tflite"
-    export_tflite(TinyModel(), path, input_type="uint8")
+def test_uint8_frames_give_the_numbers_of_float32_frames() -> None:
+    path = exports.file(input_type="uint8")
     facts = json.loads(path.with_suffix(".json").read_text())
     assert (facts["input"]["dtype"], facts["input"]["range"]) == ("uint8", [0, 255])
     assert facts["entry_points"]["small"]["inputs"]["image"]["dtype"] == "uint8"
     step = interpreters.step(path.read_bytes())
     found = _valid(step("large", image=images(1).astype(np.uint8), **STATE))
-    expected = interpreters.step(original.read_bytes())("large", image=images(1), **STATE)
+    expected = interpreters.step(exports.file().read_bytes())("large", image=images(1), **STATE)
     for name, value in _valid(expected).items():
         np.testing.assert_allclose(found[name], value, atol=1e-6, err_msg=name)
     with pytest.raises(ValueError, match="UINT8"):
