@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lstd.base import compatibility, cpu_allocator
+from lstd.base import compatibility
 from lstd.base.version import __version__
 
 if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checkers
@@ -127,7 +126,6 @@ try:
 except ImportError as error:
     compatibility.end_command(error, sys.argv)
     raise
-cpu_allocator.prefer_pool(os.environ)
 
 
 def __getattr__(name: str) -> Any:

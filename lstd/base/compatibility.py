@@ -1,4 +1,4 @@
-"""Keras 2 and TensorFlow as lstd needs them, checked when lstd is imported.
+"""Keras 2 and TensorFlow as lstd needs them, checked and set when lstd is imported.
 
 Nothing here imports TensorFlow: versions come from the installed packages' metadata.
 """
@@ -14,15 +14,19 @@ from importlib import metadata
 from pathlib import PurePath
 from typing import Any
 
-# The packages that bring the module, by falling likelihood.
-_TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu")
-_TF_KERAS = ("tf-keras", "tf-keras-nightly")
-_LITERT = ("ai-edge-litert", "ai-edge-litert-nightly")
-
-_LEGACY = "TF_USE_LEGACY_KERAS"
-_YES = ("1", "true", "True")  # what TensorFlow takes for yes; anything else means Keras 3
-
-_COMMANDS = ("train", "eval", "export", "detect", "data", "benchmark")
+# The packages that bring a module, by falling likelihood.
+_PACKAGES = {
+    "tensorflow": (
+        "tensorflow",
+        "tensorflow-cpu",
+        "tensorflow-macos",
+        "tf-nightly",
+        "tf-nightly-cpu",
+    ),
+    "tf_keras": ("tf-keras", "tf-keras-nightly"),
+    "ai_edge_litert": ("ai-edge-litert", "ai-edge-litert-nightly"),
+}
+_COMMANDS = [f"lstd-{n}" for n in ("train", "eval", "export", "detect", "data", "benchmark")]
 
 KERAS_3_WARNING = (
     "tf.keras is Keras 3 in this process, but lstd's models are Keras 2: take optimizers, "
@@ -37,11 +41,16 @@ def ensure() -> None:
     Warns where it is not: then `tf.keras` is Keras 3, and its objects do not fit lstd's models.
     With LiteRT and neither of the two, nothing is checked: that is enough to run `.tflite` files.
 
+    TensorFlow is also asked to keep the memory of its tensors: without a pool of its own, most of
+    the time of an elementwise operation goes into fetching pages that glibc has just given back.
+    `benchmarks/train_step.py` shows the difference; somebody who has set the variable keeps it.
+
     Raises:
         ImportError: TensorFlow or tf_keras is missing, or they are not of the same minor version.
     """
-    tensorflow, tf_keras = _version("tensorflow", _TENSORFLOW), _version("tf_keras", _TF_KERAS)
-    if tensorflow is None and tf_keras is None and _version("ai_edge_litert", _LITERT) is not None:
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
+    tensorflow, tf_keras = _version("tensorflow"), _version("tf_keras")
+    if tensorflow is None and tf_keras is None and _version("ai_edge_litert") is not None:
         return
     check_versions(tensorflow=tensorflow, tf_keras=tf_keras)
     if not use_legacy_keras(os.environ, sys.modules):
@@ -62,14 +71,13 @@ def check_versions(*, tensorflow: str | None, tf_keras: str | None) -> None:
     """
     if tensorflow is None:
         raise ImportError("lstd needs TensorFlow, which is not installed: pip install tensorflow")
-    wanted = _minor(tensorflow)
+    wanted, found = (".".join((each or "").split(".")[:2]) for each in (tensorflow, tf_keras))
     command = f'pip install "tf-keras=={wanted}.*"' if wanted else "pip install tf-keras"
     if tf_keras is None:
         raise ImportError(
             "lstd needs tf_keras (Keras 2) of the same minor version as TensorFlow, and it is not "
             f"installed; TensorFlow is {tensorflow or 'of unknown version'}: {command}"
         )
-    found = _minor(tf_keras)
     if wanted and found and wanted != found:
         raise ImportError(
             f"lstd needs TensorFlow and tf_keras of the same minor version, but TensorFlow is "
@@ -90,55 +98,38 @@ def end_command(error: ImportError, argv: Sequence[str]) -> None:
         SystemExit: code 2, as for everything that a command cannot do; not with LSTD_DEBUG=1.
     """
     program = PurePath(argv[0]).stem if argv else ""
-    if program not in [f"lstd-{name}" for name in _COMMANDS] or os.environ.get("LSTD_DEBUG") == "1":
-        return
-    print(f"{program}: error: {error}", file=sys.stderr)
-    raise SystemExit(2)
+    if program in _COMMANDS and os.environ.get("LSTD_DEBUG") != "1":
+        print(f"{program}: error: {error}", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def use_legacy_keras(environment: MutableMapping[str, str], modules: Mapping[str, Any]) -> bool:
     """Returns whether `tf.keras` is Keras 2, after having asked TensorFlow for it if in time.
 
-    TensorFlow decides when the first attribute of `tf.keras` is touched, not when it is imported.
-    Somebody who has set TF_USE_LEGACY_KERAS to something else keeps it.
+    TensorFlow decides when the first attribute of `tf.keras` is touched, not when it is imported:
+    until then a loader stands in its place, then the module itself, which its name tells apart. The
+    loader's attributes are TensorFlow's own business and may go; without them nothing is known, and
+    that counts as in time. Somebody who has set TF_USE_LEGACY_KERAS to something else keeps it.
 
     Args:
         environment: TF_USE_LEGACY_KERAS=1 is added here when it is in time.
         modules: `sys.modules`.
     """
-    chosen = _chosen_keras(modules.get("tensorflow"))
-    if chosen is not None:
-        return chosen != "keras_3"
-    return environment.setdefault(_LEGACY, "1") in _YES
-
-
-def _chosen_keras(tensorflow: Any) -> str | None:
-    """Returns "keras_3", "keras_2" or "tf_keras" when TensorFlow has already chosen, else None.
-
-    Until the first attribute of `tf.keras` is touched, a loader stands in its place; then the
-    module itself, which its name tells apart. The loader's attributes are TensorFlow's own business
-    and may go; without them nothing is known, and that counts as not chosen.
-    """
-    keras = getattr(tensorflow, "__dict__", {}).get("keras")
+    keras = getattr(modules.get("tensorflow"), "__dict__", {}).get("keras")
     known = getattr(keras, "__dict__", {})  # getattr on the loader itself would make it choose
-    if known.get("_tfll_initialized") is False:
-        return None
-    if isinstance(known.get("_tfll_keras_version"), str):
-        return str(known["_tfll_keras_version"])
-    name = str(known.get("__name__", ""))
-    if name.startswith("keras._tf_keras"):
-        return "keras_3"
-    return {"tf_keras": "tf_keras", "keras": "keras_2"}.get(name.partition(".")[0])
+    if known.get("_tfll_initialized") is not False:
+        chosen = known.get("_tfll_keras_version") or str(known.get("__name__", ""))
+        if chosen == "keras_3" or chosen.startswith("keras._tf_keras"):
+            return False
+        if chosen.partition(".")[0] in ("keras", "keras_2", "tf_keras"):
+            return True
+    # What TensorFlow takes for yes; anything else means Keras 3.
+    return environment.setdefault("TF_USE_LEGACY_KERAS", "1") in ("1", "true", "True")
 
 
-def _minor(version: str) -> str:
-    """Returns "2.21" of "2.21.0rc1", "" of "" (no version)."""
-    return ".".join(version.split(".")[:2])
-
-
-def _version(module: str, distributions: tuple[str, ...]) -> str | None:
+def _version(module: str) -> str | None:
     """Returns the version of an installed module, "" if it tells none, None if it is missing."""
-    for name in distributions:
+    for name in _PACKAGES[module]:
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
