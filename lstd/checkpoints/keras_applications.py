@@ -61,46 +61,46 @@ def load_backbone_weights(
             f"{source}: no weights of keras.applications' {type(backbone).__name__}: "
             f"{len(missing)} of {len(variables)} arrays are missing, the first is {missing[0]}"
         )
-    _refuse_other_shapes(variables, arrays, backbone, network, str(source))
+    wrong = [name for name, v in variables.items() if tuple(v.shape) != arrays[name].shape]
+    if wrong:
+        reason = _why_other_shapes(variables, arrays, backbone, network)
+        raise ValueError(
+            f"{source}: made for {reason}; {len(wrong)} arrays differ, the first is {wrong[0]}: "
+            f"{list(arrays[wrong[0]].shape)} in the file, {list(variables[wrong[0]].shape)} in the "
+            "model"
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return BackboneReport(tuple(sorted(variables)), tuple(sorted(set(arrays) - set(variables))))
 
 
-def _refuse_other_shapes(
+def _why_other_shapes(
     variables: dict[str, tf.Variable],
     arrays: dict[str, np.ndarray],
     backbone: MobileNetV1 | MobileNetV2,
     network: str,
-    source: str,
-) -> None:
-    wrong = [name for name, v in variables.items() if tuple(v.shape) != arrays[name].shape]
-    if not wrong:
-        return
+) -> str:
     first = next(iter(variables))
-    channels, own_channels = arrays[first].shape[2:3], variables[first].shape[2:3]
-    if channels != tuple(own_channels):
-        raise ValueError(
-            f"{source}: the file was made for {channels[0] if channels else 0} input channels, the "
-            f"model has {own_channels[0]}; take a file for as many, or another model.input_channels"
+    channels, own_channels = arrays[first].shape[2:3], tuple(variables[first].shape[2:3])
+    if channels != own_channels:
+        return (
+            f"{channels[0] if channels else 0} input channels, the model has {own_channels[0]}; "
+            "take a file for as many, or another model.input_channels"
         )
-    last = "conv_pw_13_bn/beta" if isinstance(backbone, MobileNetV1) else "block_16_project_BN/beta"
-    base = 1024 if isinstance(backbone, MobileNetV1) else 320
-    depth = arrays[last].shape[0]
+    first_paper = isinstance(backbone, MobileNetV1)
+    last, base = ("conv_pw_13_bn", 1024) if first_paper else ("block_16_project_BN", 320)
+    depth = arrays[f"{last}/beta"].shape[0]
     width = min(_WIDTHS, key=lambda width: abs(width * base - depth))
-    hint = ""
-    if width == backbone.depth_multiplier:
-        hint = (
-            f"; keras.applications has no min_depth, this model has {backbone.min_depth}: "
-            "set model.min_depth to 8"
-        )
-    raise ValueError(
-        f"{source}: made for depth multiplier {width} ({depth} channels in the last layer), "
-        f"but the {network} network has {backbone.depth_multiplier} ({backbone.output_depth} "
-        f"channels); {len(wrong)} arrays differ, the first is {wrong[0]}: "
-        f"{list(arrays[wrong[0]].shape)} in the file, {list(variables[wrong[0]].shape)} in the "
-        f"model{hint}"
+    text = (
+        f"depth multiplier {width} ({depth} channels in the last layer), but the {network} network "
+        f"has {backbone.depth_multiplier} ({backbone.output_depth} channels)"
     )
+    if width == backbone.depth_multiplier:
+        text += (
+            f"; keras.applications has no min_depth, this model has {backbone.min_depth}: set "
+            "model.min_depth to 8"
+        )
+    return text
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

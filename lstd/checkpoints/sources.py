@@ -70,11 +70,16 @@ def open_source(source: Source) -> Weights:
         ValueError: there is no such file, or it is neither of these.
     """
     if isinstance(source, Mapping):
-        arrays = {name: np.asarray(array) for name, array in source.items()}
-        return Weights("the given dict", _shapes(arrays), arrays.__getitem__)
+        return _of_arrays("the given dict", source)
     path = Path(source)
     if path.suffix == ".npz":
-        return _open_npz(path)
+        # Opened here: NumPy leaves a damaged file open.
+        with (
+            reading(path, ".npz file of weights"),
+            path.open("rb") as stream,
+            np.load(stream, allow_pickle=False) as file,
+        ):
+            return _of_arrays(str(path), {name: file[name] for name in file.files})
     try:
         reader = tf.train.load_checkpoint(str(path))
     except BROKEN as error:
@@ -91,16 +96,6 @@ def open_source(source: Source) -> Weights:
     return Weights(str(path), shapes, read)
 
 
-def _open_npz(path: Path) -> Weights:
-    # Opened here: NumPy leaves a damaged file open.
-    with (
-        reading(path, ".npz file of weights"),
-        path.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as file,
-    ):
-        arrays = {name: file[name] for name in file.files}
-    return Weights(str(path), _shapes(arrays), arrays.__getitem__)
-
-
-def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(array.shape) for name, array in arrays.items()}
+def _of_arrays(name: str, given: Mapping[str, np.ndarray]) -> Weights:
+    arrays = {key: np.asarray(array) for key, array in given.items()}
+    return Weights(name, {key: array.shape for key, array in arrays.items()}, arrays.__getitem__)

@@ -40,11 +40,6 @@ class CheckpointReport(NamedTuple):
     ignored: tuple[str, ...]
 
 
-class _Found(NamedTuple):
-    source: int
-    name: str
-
-
 def load_tf1_checkpoint(
     model: LSTMSSD,
     source: Source | Sequence[Source],
@@ -75,8 +70,12 @@ def load_tf1_checkpoint(
         ValueError: a source that cannot be read; a shape that differs, with the variables and both
             shapes; nothing restored; `moving_averages` from sources without any.
     """
-    _check(kind, "kind", get_args(Kind))
-    _check(on_mismatch, "on_mismatch", ("raise", "skip"))
+    for name, value, allowed in (
+        ("kind", kind, get_args(Kind)),
+        ("on_mismatch", on_mismatch, ("raise", "skip")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     given = list(source) if isinstance(source, (list, tuple)) else [source]
     sources = [open_source(one) for one in cast("list[Source]", given)]
     if not sources:
@@ -85,10 +84,20 @@ def load_tf1_checkpoint(
     if moving_averages and not any(holds_averages(weights) for weights in sources):
         raise ValueError(f"{names}: holds no moving averages; use moving_averages=False")
     variables = variables_by_tf1_name(model)
-    found = {
-        name: _find(name, sources, kind, moving_averages=moving_averages) for name in variables
-    }
-    mismatched = _mismatched(variables, found, sources)
+    found: dict[str, tuple[Weights, str]] = {}  # the first place of each variable
+    for name in variables:
+        for number, candidate in _candidates(name, len(sources), kind):
+            averages = [candidate + AVERAGE] if moving_averages else []
+            held = sources[number].shapes
+            place = next((full for full in [*averages, candidate] if full in held), None)
+            if place is not None:
+                found[name] = sources[number], place
+                break
+    mismatched = {}
+    for name, (weights, place) in found.items():
+        ours, theirs = tuple(variables[name].shape), weights.shapes[place]
+        if ours != theirs:
+            mismatched[name] = f"{name} is {list(ours)} here and {list(theirs)} there"
     if mismatched and on_mismatch == "raise":
         raise ValueError(
             f"{names}: {len(mismatched)} variables have another shape than the model's: "
@@ -96,21 +105,19 @@ def load_tf1_checkpoint(
             + ("; ..." if len(mismatched) > 5 else "")
             + "; use a config that fits, or on_mismatch='skip' to leave them as they are"
         )
-    restored = {n: f for n, f in found.items() if f is not None and n not in mismatched}
+    restored = {name: place for name, place in found.items() if name not in mismatched}
     if not restored:
         raise ValueError(
             f"{names}: none of the model's {len(variables)} variables is in it under kind "
             f"{kind!r}; it holds {', '.join(sorted(sources[0].shapes)[:3]) or 'nothing'}, ..."
         )
-    for name, place in restored.items():
-        array = sources[place.source].read(place.name)
-        variables[name].assign(tf.cast(array, variables[name].dtype))
-    return _report(variables, found, restored, mismatched, sources, moving_averages)
-
-
-def _check(value: str, name: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    for name, (weights, place) in restored.items():
+        variables[name].assign(tf.cast(weights.read(place), variables[name].dtype))
+    used = {place for _, place in found.values()}
+    rest = {name for weights in sources for name in weights.shapes} - used
+    ignored = {name for name in rest if _is_ignored(name, used, moving_averages)}
+    groups = (restored, set(variables) - set(found), rest - ignored, mismatched, ignored)
+    return CheckpointReport(*(tuple(sorted(group)) for group in groups))
 
 
 def holds_averages(weights: Weights) -> bool:
@@ -118,78 +125,34 @@ def holds_averages(weights: Weights) -> bool:
     return any(AVERAGE in name for name in weights.shapes)
 
 
-def _find(name: str, sources: list[Weights], kind: Kind, *, moving_averages: bool) -> _Found | None:
-    """Returns the first place that has the model's variable `name`."""
-    for source, candidate in _candidates(name, len(sources), kind):
-        for full in [candidate + AVERAGE, candidate] if moving_averages else [candidate]:
-            if full in sources[source].shapes:
-                return _Found(source, full)
-    return None
+def _is_ignored(name: str, used: set[str], moving_averages: bool) -> bool:
+    if name.endswith(AVERAGE):
+        return not moving_averages
+    return bool(_NOT_WEIGHTS.search(name)) or name + AVERAGE in used
 
 
 def _candidates(name: str, num_sources: int, kind: Kind) -> list[tuple[int, str]]:
-    """Returns (source, name in it) in the order in which they are tried."""
-    backbone = _BACKBONE.match(name)
+    """Returns (source, name in it) of a variable in the order in which they are tried."""
     everywhere = range(num_sources)
     if kind == "interleaved":
         return [(source, name) for source in everywhere]
+    bare = name.removeprefix(EXTRACTOR)
     if kind == "interleaved_pretrain":
-        return [(source, name.removeprefix(EXTRACTOR)) for source in everywhere]
-    if kind == "classification" and backbone is None:
+        return [(source, bare) for source in everywhere]
+    backbone = _BACKBONE.match(name)
+    if backbone is None and kind == "classification":
         return []
+    if backbone is None and kind == "lstm":
+        return [(source, name) for source in everywhere]
     if backbone is None:
-        own = everywhere if kind == "lstm" else [0]
-        names = [name] if kind == "lstm" else [name, *_single_frame_names(name)]
-        return [(source, one) for source in own for one in names]
-    number = int(backbone["number"] or 1)
-    mine = min(number, num_sources) - 1
+        # What a single-frame SSD calls a feature map of ours.
+        plain = name.replace("/FeatureMaps/", "/MobilenetV1/")
+        names = [name, plain.replace("_lstm_", "_"), plain] if plain != name else [name]
+        return [(0, one) for one in names]
+    mine = min(int(backbone["number"] or 1), num_sources) - 1
     generic = re.sub(r"MobilenetV2_\d/", "MobilenetV2/", name)
     if kind == "classification":
         return [(mine, generic.removeprefix(EXTRACTOR))]
     if kind == "detection":
         return [(mine, generic)]
     return [*((source, name) for source in everywhere), (mine, generic)]
-
-
-def _single_frame_names(name: str) -> list[str]:
-    """Returns what a single-frame SSD calls a feature map of ours."""
-    if "/FeatureMaps/" not in name:
-        return []
-    plain = name.replace("/FeatureMaps/", "/MobilenetV1/")
-    return [plain.replace("_lstm_", "_"), plain]
-
-
-def _mismatched(
-    variables: dict[str, tf.Variable], found: dict[str, _Found | None], sources: list[Weights]
-) -> dict[str, str]:
-    """Returns a sentence for each variable whose shape differs."""
-    result = {}
-    for name, place in found.items():
-        if place is None:
-            continue
-        ours, theirs = tuple(variables[name].shape), sources[place.source].shapes[place.name]
-        if ours != theirs:
-            result[name] = f"{name} is {list(ours)} here and {list(theirs)} there"
-    return result
-
-
-def _report(
-    variables: dict[str, tf.Variable],
-    found: dict[str, _Found | None],
-    restored: dict[str, _Found],
-    mismatched: dict[str, str],
-    sources: list[Weights],
-    moving_averages: bool,
-) -> CheckpointReport:
-    used = {place.name for place in found.values() if place is not None}
-    rest = {name for weights in sources for name in weights.shapes} - used
-
-    def is_ignored(name: str) -> bool:
-        if name.endswith(AVERAGE):
-            return not moving_averages
-        return bool(_NOT_WEIGHTS.search(name)) or name + AVERAGE in used
-
-    ignored = {name for name in rest if is_ignored(name)}
-    missing = [name for name in variables if found[name] is None]
-    groups = (restored, missing, rest - ignored, mismatched, ignored)
-    return CheckpointReport(*(tuple(sorted(group)) for group in groups))
