@@ -39,7 +39,7 @@ from lstd.config.config import Config
 from lstd.data import synthesize
 from lstd.data.sources import Source, SourceFrame
 from lstd.data.synthesize import Scene, SyntheticVideo
-from lstd.fit.variable_names import names_of
+from lstd.fit.variables import names_of
 
 SIZE = 128
 TRAIN = Scene(

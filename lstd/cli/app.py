@@ -34,7 +34,7 @@ from absl import flags
 
 from lstd.base import limits
 from lstd.base.close_names import close_name
-from lstd.base.quiet import quiet
+from lstd.base.terminal import quiet
 from lstd.base.version import __version__
 from lstd.cli import failures
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import tflite_damage
-from lstd.base.quiet import quiet
+from lstd.base.terminal import quiet
 from lstd.export import file_format
 from lstd.export.compare import Step
 

@@ -15,21 +15,32 @@ import tf_keras as keras
 
 from lstd.base.types import GroundTruth, Output
 from lstd.fit import (
-    callbacks,
+    batches,
     first_batches,
-    freezing,
-    keras_3,
-    replica_batches,
+    refusals,
     replicas,
-    variable_names,
+    training_step,
+    variables,
 )
 from lstd.fit.divergence import DivergedError, FiniteGuard
 from lstd.fit.first_batches import FirstBatches
-from lstd.fit.training_step import TrainingStep, real_frames, with_l2
 from lstd.losses import LossSums
 
 _LIBRARY = Path(__file__).parent.parent
 _PARTS = ("loss", "localization", "classification", "regularization")
+
+
+class _Fitting:
+    """What a model keeps for its training."""
+
+    def __init__(self) -> None:
+        self.frozen: set[int] = set()
+        self.freeze_patterns: tuple[str, ...] = ()
+        self.accumulate_steps = 1
+        self.gradient_checkpointing = False
+        self.parts = [keras.metrics.Mean(name=name) for name in _PARTS]
+        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        self.guard = FiniteGuard()
 
 
 class DetectionTraining(keras.Model):
@@ -49,15 +60,9 @@ class DetectionTraining(keras.Model):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        object.__setattr__(self, "_frozen", frozenset())
-        object.__setattr__(self, "_freeze_patterns", ())
-        object.__setattr__(self, "_accumulate_steps", 1)
-        object.__setattr__(self, "_gradient_checkpointing", False)
-        super().__init__(**kwargs)
         # Not through Keras's own __setattr__: running means are no weights of the model.
-        object.__setattr__(self, "_loss_parts", [keras.metrics.Mean(name=name) for name in _PARTS])
-        object.__setattr__(self, "_gradient_norm", keras.metrics.Mean(name="gradient_norm"))
-        object.__setattr__(self, "_guard", FiniteGuard())
+        object.__setattr__(self, "_fitting", _Fitting())
+        super().__init__(**kwargs)
         self.distribute_reduction_method = "first"  # Of replicas: their metrics agree already.
 
     def compile(
@@ -88,13 +93,13 @@ class DetectionTraining(keras.Model):
                 weights of losses.
         """
         for what, given in (("optimizer", optimizer), ("loss", loss), ("metrics", metrics)):
-            keras_3.refuse(what, given)
+            refusals.refuse_keras_3(what, given)
         if loss is not None and not hasattr(loss, "components"):
             raise ValueError(
                 f"loss must be a lstd.DetectionLoss, got {loss!r}: "
                 "lstd.DetectionLoss.from_config(config.model)"
             )
-        self._check_same_model(loss)
+        self._refuse_loss_of_another_model(loss)
         if kwargs.get("loss_weights"):
             raise ValueError(
                 f"loss_weights must be left out, got {kwargs['loss_weights']!r}: a "
@@ -109,8 +114,8 @@ class DetectionTraining(keras.Model):
             )
         if accumulate_steps < 1:
             raise ValueError(f"accumulate_steps must be at least 1, got {accumulate_steps}")
-        object.__setattr__(self, "_accumulate_steps", accumulate_steps)
-        object.__setattr__(self, "_gradient_checkpointing", gradient_checkpointing)
+        self._fitting.accumulate_steps = accumulate_steps
+        self._fitting.gradient_checkpointing = gradient_checkpointing
         for module in self.submodules:
             if hasattr(module, "recomputes_activations"):
                 module.recomputes_activations = gradient_checkpointing
@@ -129,36 +134,33 @@ class DetectionTraining(keras.Model):
             ValueError: a callback of Keras 3, or one that would do nothing, or would end the run at
                 its first epoch; a model compiled without a loss; a dataset of something else than
                 clips and ground truth, or whose frames or boxes are meant in another way.
-            DivergedError: the loss or a gradient was not finite; says in which step, with which
-                clips, and what broke first.
+            DivergedError: the loss or a gradient was not finite; says in which step, and with
+                which clips.
         """
-        self._check_loss("fit")
-        arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        arguments = self._arguments("fit", args, kwargs)
         if arguments.get("class_weight"):
             raise ValueError(
                 "class_weight is for labels of whole pictures, and a detection loss has none: "
                 "leave it out; against rare objects model.loss: {classification: focal} helps"
             )
-        callbacks.refuse(arguments.get("callbacks"), self.optimizer)
-        strategy = self.distribute_strategy
-        looks = [self._first_batches(), self._first_batches()]
-        if arguments.get("y") is not None:
-            looks[0].watch((arguments.get("x"), arguments["y"]))
-        arguments["x"] = replica_batches.for_training(
-            arguments.get("x"), strategy, accumulate_steps=self._accumulate_steps, look=looks[0]
+        refusals.refuse_callbacks(arguments.get("callbacks"), self.optimizer)
+        looks = [self._first_batches(arguments), self._first_batches({})]
+        arguments["x"] = batches.for_training(
+            arguments.get("x"),
+            self.distribute_strategy,
+            accumulate_steps=self._fitting.accumulate_steps,
+            look=looks[0],
         )
-        arguments["validation_data"], arguments["validation_steps"] = (
-            replica_batches.for_evaluation(
-                arguments.get("validation_data"),
-                strategy,
-                steps=arguments.get("validation_steps"),
-                look=looks[1],
-            )
+        arguments["validation_data"], arguments["validation_steps"] = batches.for_evaluation(
+            arguments.get("validation_data"),
+            self.distribute_strategy,
+            steps=arguments.get("validation_steps"),
+            look=looks[1],
         )
-        self._guard.reset()
+        self._fitting.guard.reset()
         self._eval_data_handler = None  # Keras would go on with that of a fit that has failed.
         with self._explained(*looks):
-            return super().fit(**{k: v for k, v in arguments.items() if k != "self"})
+            return super().fit(**arguments)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the loss and its parts, as `keras.Model.evaluate` does.
@@ -169,25 +171,37 @@ class DetectionTraining(keras.Model):
         Raises:
             ValueError: a model compiled without a loss, or a dataset with sample weights.
         """
-        self._check_loss("evaluate")
-        arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
+        arguments = self._arguments("evaluate", args, kwargs)
         more = arguments.pop("kwargs", {})
-        look = self._first_batches()
-        if not more.get("_use_cached_eval_dataset"):  # fit calls, which looks itself
-            if arguments.get("y") is not None:
-                look.watch((arguments.get("x"), arguments["y"]))
-            arguments["x"], arguments["steps"] = replica_batches.for_evaluation(
+        ours = more.get("_use_cached_eval_dataset")  # fit calls, which looks itself
+        look = self._first_batches({} if ours else arguments)
+        if not ours:
+            arguments["x"], arguments["steps"] = batches.for_evaluation(
                 arguments.get("x"),
                 self.distribute_strategy,
                 steps=arguments.get("steps"),
                 look=look,
             )
         with self._explained(look):
-            return super().evaluate(**{k: v for k, v in arguments.items() if k != "self"}, **more)
+            return super().evaluate(**arguments, **more)
 
-    def _first_batches(self) -> FirstBatches:
+    def _arguments(self, method: str, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Returns the arguments of a method of Keras by name, where there is a loss for it."""
+        if self._is_compiled and not self.loss:  # Keras makes {} of none
+            raise ValueError(
+                f"{method} needs a loss, and the model was compiled without one: "
+                "model.compile(optimizer, loss=lstd.DetectionLoss.from_config(config.model))"
+            )
+        bound = inspect.signature(getattr(keras.Model, method)).bind(self, *args, **kwargs)
+        return {name: value for name, value in bound.arguments.items() if name != "self"}
+
+    def _first_batches(self, arguments: dict[str, Any]) -> FirstBatches:
+        """Returns what looks at the data, and has looked at arrays x and y."""
         carries = getattr(self, "carried_batch_size", None) is not None
-        return FirstBatches(num_classes=self.num_classes, stateful=carries)
+        look = FirstBatches(num_classes=self.num_classes, stateful=carries)
+        if arguments.get("y") is not None:
+            look.watch((arguments.get("x"), arguments["y"]))
+        return look
 
     @contextlib.contextmanager
     def _explained(self, *looks: FirstBatches) -> Iterator[None]:
@@ -199,9 +213,9 @@ class DetectionTraining(keras.Model):
             if found is not None:
                 raise found from None
             # Replicas that are told to stop say that they were cancelled.
-            if isinstance(error, tf.errors.OpError) and self._guard.finding:
-                raise DivergedError(self._guard.finding) from None
-            uneven = replica_batches.uneven(error)
+            if isinstance(error, tf.errors.OpError) and self._fitting.guard.finding:
+                raise DivergedError(self._fitting.guard.finding) from None
+            uneven = batches.uneven(error)
             if uneven:
                 raise ValueError(uneven) from None
             _raise_ours(error)
@@ -212,16 +226,16 @@ class DetectionTraining(keras.Model):
         config = super().get_compile_config()
         return config and {
             **config,
-            "accumulate_steps": self._accumulate_steps,
-            "gradient_checkpointing": self._gradient_checkpointing,
+            "accumulate_steps": self._fitting.accumulate_steps,
+            "gradient_checkpointing": self._fitting.gradient_checkpointing,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as the one was from which `get_compile_config` came."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def _check_same_model(self, loss: Any) -> None:
-        """Raises unless the loss is of this model: the same anchors, classes and box coder."""
+    def _refuse_loss_of_another_model(self, loss: Any) -> None:
+        """Raises unless the loss has the same anchors, classes and box coder."""
         cure = "lstd.DetectionLoss.from_config(config.model), of the config that made the model"
         for name in ("num_classes", "box_scale_factors"):
             ours = getattr(self, name)
@@ -240,13 +254,6 @@ class DetectionTraining(keras.Model):
                 f"of {self.anchors[row]}: {cure}"
             )
 
-    def _check_loss(self, caller: str) -> None:
-        if self._is_compiled and not self.loss:  # Keras makes {} of none
-            raise ValueError(
-                f"{caller} needs a loss, and the model was compiled without one: "
-                "model.compile(optimizer, loss=lstd.DetectionLoss.from_config(config.model))"
-            )
-
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves the whole model, as `keras.Model.save` does, in the form `.keras`.
 
@@ -255,7 +262,7 @@ class DetectionTraining(keras.Model):
         Raises:
             ValueError: another form.
         """
-        callbacks.refuse_form(filepath, "save")
+        refusals.refuse_form(filepath, "save")
         super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: Any) -> None:
@@ -286,11 +293,10 @@ class DetectionTraining(keras.Model):
         """
         if self._is_compiled:
             raise ValueError("freeze: the model is compiled already; freeze first, then compile")
-        names = freezing.matching(self, patterns)
-        variables = variable_names.names_of(self)
-        object.__setattr__(self, "_frozen", {id(variables[name]) for name in names})
-        object.__setattr__(self, "_freeze_patterns", tuple(patterns))
-        freezing.freeze_statistics(self, names)
+        names, by_name = variables.matching(self, patterns), variables.names_of(self)
+        self._fitting.frozen = {id(by_name[name]) for name in names}
+        self._fitting.freeze_patterns = tuple(patterns)
+        variables.freeze_statistics(self, names)
         if not self.trainable_weights:
             raise ValueError(f"freeze: {list(patterns)} leaves nothing to train")
         return names
@@ -298,30 +304,38 @@ class DetectionTraining(keras.Model):
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         """What an optimizer changes: Keras's, without those that are frozen."""
-        return [v for v in super().trainable_weights if id(v) not in self._frozen]
+        return [v for v in super().trainable_weights if id(v) not in self._fitting.frozen]
 
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
         """All other variables."""
-        frozen = [v for v in super().trainable_weights if id(v) in self._frozen]
+        frozen = [v for v in super().trainable_weights if id(v) in self._fitting.frozen]
         return [*frozen, *super().non_trainable_weights]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The running means of the loss and its parts, and of the gradients' norm."""
-        return [*self._loss_parts, self._gradient_norm]
+        return [*self._fitting.parts, self._fitting.gradient_norm]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Returns the running means after one update; see `keras.Model.train_step`."""
         clip, truth = first_batches.unpacked(data)
-        steps = TrainingStep(self, self._guard, accumulate_steps=self._accumulate_steps)
-        step = steps.of(clip, truth)
+        step = training_step.of(self, clip, truth, accumulate_steps=self._fitting.accumulate_steps)
         self._note(step.losses)
         # Gradients that overflow float16 make no update.
-        counts = tf.math.is_finite(step.gradient_norm)
-        norm = tf.where(counts, step.gradient_norm, 0.0)
-        self._gradient_norm.update_state(norm, tf.cast(counts, tf.float32))
-        with tf.control_dependencies([step.finite]):
+        norm = tf.linalg.global_norm(step.gradients)
+        counts = tf.math.is_finite(norm)
+        known = tf.where(counts, norm, 0.0)
+        self._fitting.gradient_norm.update_state(known, tf.cast(counts, tf.float32))
+        if training_step.scales_loss(self):  # They only lower its scale, while that is possible.
+            norm = tf.where(self.optimizer.loss_scale > 1.0, known, norm)
+        finite = self._fitting.guard.check(
+            {**step.losses, "gradient norm": norm},
+            clip=clip,
+            step=self.optimizer.iterations + 1,
+            own=step.own,
+        )
+        with tf.control_dependencies([finite]):
             pairs = zip(step.gradients, self.trainable_variables, strict=True)
             # Those of several replicas are summed already.
             summed = {"experimental_aggregate_gradients": False} if replicas.count() > 1 else {}
@@ -340,20 +354,22 @@ class DetectionTraining(keras.Model):
         sample_weight: None = None,
     ) -> tf.Tensor:
         """Returns the loss of `compile` over the real frames, plus L2, and notes both."""
-        sums = LossSums(*replicas.summed(self.loss.sums(y, y_pred, real=real_frames(x))))
-        losses = with_l2(self, self.loss.normalized(sums))
+        sums = LossSums(
+            *replicas.summed(self.loss.sums(y, y_pred, real=training_step.real_frames(x)))
+        )
+        losses = training_step.with_l2(self, self.loss.normalized(sums))
         self._note(losses)
         return losses["loss"]
 
     def _note(self, losses: dict[str, tf.Tensor]) -> None:
-        for metric in self._loss_parts:
+        for metric in self._fitting.parts:
             metric.update_state(losses[metric.name])
 
     def compute_metrics(
         self, x: Any, y: GroundTruth, y_pred: Output, sample_weight: None = None
     ) -> dict[str, tf.Tensor]:
         """Returns the running means; the detections themselves are scored by `lstd.evaluate`."""
-        return {metric.name: metric.result() for metric in self._loss_parts}
+        return {metric.name: metric.result() for metric in self._fitting.parts}
 
 
 def _raise_ours(error: Exception) -> None:

@@ -13,7 +13,6 @@ import tf_keras as keras
 from lstd.base.types import ClipBatch, GroundTruth
 
 BATCHES = 10  # that are looked at: a dark beginning, or one without objects, says nothing
-_NOT_BOXES = "true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame"
 
 
 def unpacked(element: Any) -> tuple[Any, Any]:
@@ -24,50 +23,42 @@ def unpacked(element: Any) -> tuple[Any, Any]:
     Raises:
         ValueError: it is no pair of them; the message has the line that makes it one.
     """
+    expected = "a dataset of (ClipBatch, GroundTruth) is expected, got one"
     if not isinstance(element, (tuple, list)) or isinstance(element, ClipBatch) or len(element) < 2:
         raise ValueError(
-            "a dataset of (ClipBatch, GroundTruth) is expected, got one of "
-            f"{_described(element)} alone; without ground truth there is nothing to compare with"
+            f"{expected} of {_described(element)} alone; without ground truth there is nothing to "
+            "compare with"
         )
-    clip, truth, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(element))
-    if sample_weight is not None:
+    clip, truth, *weights = element
+    if any(weight is not None for weight in weights):
         raise ValueError(
-            "a dataset of (ClipBatch, GroundTruth) is expected, got one with sample weights, which "
-            "a detection loss does not know: leave them out"
+            f"{expected} with sample weights, which a detection loss does not know: leave them out"
         )
-    return _clips(clip), _ground_truth(truth)
-
-
-def _clips(given: Any) -> Any:
-    if isinstance(given, dict) and {"frames", "starts", "frame_index"} <= given.keys():
-        return ClipBatch(**{"video_id": None, **given})
-    if isinstance(given, ClipBatch) or hasattr(given, "dtype"):
-        return given
-    cure = "dataset.map(lambda frames, truth: (frames, truth)) with one tensor for frames"
-    if isinstance(given, dict) and given:
-        name = next((key for key in given if "frame" in str(key)), next(iter(given)))
-        cure = f"dataset.map(lambda inputs, truth: (inputs[{name!r}], truth))"
-    raise ValueError(
-        "the input of the model must be a lstd.ClipBatch, or frames [B, T, H, W, C]; got "
-        f"{_described(given)}: {cure}"
-    )
-
-
-def _ground_truth(given: Any) -> GroundTruth:
-    if isinstance(given, dict) and {"boxes", "classes"} <= given.keys() <= {*GroundTruth._fields}:
-        return GroundTruth(**given)
-    if not isinstance(given, GroundTruth):
-        cure = "lstd.GroundTruth(boxes, classes)"
-        if isinstance(given, dict):
-            cure = "lstd.GroundTruth(truth['boxes'], truth['classes'])"
-        elif isinstance(given, (tuple, list)) and len(given) == 2:
-            cure = "lstd.GroundTruth(*truth)"
+    if isinstance(clip, dict) and {"frames", "starts", "frame_index"} <= clip.keys():
+        clip = ClipBatch(**{"video_id": None, **clip})
+    elif not isinstance(clip, ClipBatch) and not hasattr(clip, "dtype"):
+        cure = "(frames, truth)) with one tensor for frames"
+        if isinstance(clip, dict) and clip:
+            name = next((key for key in clip if "frame" in str(key)), next(iter(clip)))
+            cure = f"(frames[{name!r}], truth))"
         raise ValueError(
-            f"ground truth must be a lstd.GroundTruth, got {_described(given)}: "
-            f"dataset.map(lambda clip, truth: (clip, {cure})), boxes [B, T, M, 4] before "
-            "classes [B, T, M]"
+            "the input of the model must be a lstd.ClipBatch, or frames [B, T, H, W, C]; got "
+            f"{_described(clip)}: dataset.map(lambda frames, truth: {cure}"
         )
-    return given
+    if isinstance(truth, dict) and {"boxes", "classes"} <= truth.keys() <= {*GroundTruth._fields}:
+        truth = GroundTruth(**truth)
+    elif not isinstance(truth, GroundTruth):
+        cure = "boxes, classes"
+        if isinstance(truth, dict):
+            cure = "truth['boxes'], truth['classes']"
+        elif isinstance(truth, (tuple, list)) and len(truth) == 2:
+            cure = "*truth"
+        raise ValueError(
+            f"ground truth must be a lstd.GroundTruth, got {_described(truth)}: "
+            f"dataset.map(lambda clip, truth: (clip, lstd.GroundTruth({cure}))), boxes "
+            "[B, T, M, 4] before classes [B, T, M]"
+        )
+    return clip, truth
 
 
 def _check_shapes(clip: Any, truth: GroundTruth) -> None:
@@ -92,14 +83,6 @@ def _described(value: Any) -> str:
     return f"a tensor of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
 
 
-def _as_fed(clip: Any) -> Any:
-    """Returns arrays as Keras feeds them: NumPy's floats of other sizes as float32."""
-    if isinstance(clip, ClipBatch):
-        return clip._replace(frames=_as_fed(clip.frames))
-    is_float = isinstance(clip, np.ndarray) and clip.dtype.kind == "f"
-    return clip.astype(np.float32, copy=False) if is_float else clip
-
-
 class FirstBatches:
     """Looks at the first batches while they are read, and says what is wrong with them.
 
@@ -113,11 +96,9 @@ class FirstBatches:
 
     def __init__(self, *, num_classes: int, stateful: bool) -> None:
         self.error: Exception | None = None
-        self._num_classes = num_classes
-        self._stateful = stateful
+        self._num_classes, self._stateful = num_classes, stateful
         self._seen = 0
-        self._any_objects = False
-        self._warned = False
+        self._any_objects = self._warned = False
 
     def watch(self, data: Any) -> Any:
         """Returns the data as it is to be read: a data set, an iterator, arrays (x, y), or x alone.
@@ -135,7 +116,12 @@ class FirstBatches:
             )
         if isinstance(data, (tuple, list)) and not isinstance(data, ClipBatch):
             clip, truth = unpacked(data)
-            self.look(_as_fed(clip), truth)
+            frames = clip.frames if isinstance(clip, ClipBatch) else clip
+            if isinstance(frames, np.ndarray) and frames.dtype.kind == "f":
+                frames = frames.astype(np.float32, copy=False)  # as Keras feeds them
+            self.look(
+                clip._replace(frames=frames) if isinstance(clip, ClipBatch) else frames, truth
+            )
         elif isinstance(data, keras.utils.Sequence):
             self.look(*unpacked(data[0]))
         elif isinstance(data, Iterator):
@@ -144,11 +130,8 @@ class FirstBatches:
 
     def _watched(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
-            try:
-                self.look(*unpacked(batch))
-            except (ValueError, Warning) as error:
-                self.error = error
-                raise
+            if not self._is_sound(*unpacked(batch)) and self.error is not None:
+                raise self.error
             yield batch
 
     @tf.autograph.experimental.do_not_convert
@@ -160,14 +143,8 @@ class FirstBatches:
 
         def look(boxes: tf.Tensor, classes: tf.Tensor, *clips: tf.Tensor) -> bool:
             values = [value.numpy() for value in clips]
-            try:
-                self.look(
-                    values[0] if bare else ClipBatch(values[0], values[1], values[2], None),
-                    GroundTruth(boxes.numpy(), classes.numpy()),
-                )
-            except (ValueError, Warning) as error:
-                self.error = error
-            return self.error is None
+            clip = values[0] if bare else ClipBatch(values[0], values[1], values[2], None)
+            return self._is_sound(clip, GroundTruth(boxes.numpy(), classes.numpy()))
 
         sound = tf.cond(
             number < BATCHES,
@@ -179,6 +156,14 @@ class FirstBatches:
                 lambda part: None if part is None else tf.identity(part), element
             )
 
+    def _is_sound(self, clip: Any, truth: GroundTruth) -> bool:
+        """Looks, and keeps the error; warnings may be errors."""
+        try:
+            self.look(clip, truth)
+        except (ValueError, Warning) as error:
+            self.error = error
+        return self.error is None
+
     def look(self, clip: Any, truth: GroundTruth) -> None:
         """Looks at a batch of arrays, if it is one of the first.
 
@@ -189,34 +174,33 @@ class FirstBatches:
         if self._seen > BATCHES:
             return
         _check_shapes(clip, truth)
-        self._warn_of_memory(clip)
+        problem = "" if self._warned else _problem_of_memory(clip, stateful=self._stateful)
+        if problem:
+            self._warned = True
+            warnings.warn(problem, stacklevel=2)
         frames = clip.frames if isinstance(clip, ClipBatch) else clip
         check_values(frames, truth, num_classes=self._num_classes, any_before=self._any_objects)
         self._any_objects |= bool((np.asarray(truth.classes) >= 0).any())
 
-    def _warn_of_memory(self, clip: Any) -> None:
-        """Warns, once, where clips and model do not agree on what the memory holds."""
-        if self._warned:
-            return
-        text = ""
-        if not isinstance(clip, ClipBatch):
-            if self._stateful:
-                text = (
-                    "a stateful model that is given bare frames never empties its memory, not even "
-                    "where a video begins: give it a lstd.ClipBatch, whose `starts` say where, or "
-                    "build it with stateful=False"
-                )
-        elif not self._stateful:
-            starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
-            if (~starts[..., 0] & (numbers[..., 0] >= 0)).any():
-                text = (
-                    "clips go on where those before them ended, but this model is stateless and "
-                    "begins each with an empty memory: lstd.build_model(config.model, "
-                    "stateful=True, batch_size=B), or read them with data.train.clips: independent"
-                )
-        if text:
-            self._warned = True
-            warnings.warn(text, stacklevel=2)
+
+def _problem_of_memory(clip: Any, *, stateful: bool) -> str:
+    """Returns where clips and model do not agree on what the memory holds, "" if they do."""
+    if stateful and not isinstance(clip, ClipBatch):
+        return (
+            "a stateful model that is given bare frames never empties its memory, not even where a "
+            "video begins: give it a lstd.ClipBatch, whose `starts` say where, or build it with "
+            "stateful=False"
+        )
+    if stateful or not isinstance(clip, ClipBatch):
+        return ""
+    starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
+    if not (~starts[..., 0] & (numbers[..., 0] >= 0)).any():
+        return ""
+    return (
+        "clips go on where those before them ended, but this model is stateless and begins each "
+        "with an empty memory: lstd.build_model(config.model, stateful=True, batch_size=B), or "
+        "read them with data.train.clips: independent"
+    )
 
 
 def check_values(
@@ -246,20 +230,21 @@ def problem_of_frames(frames: np.ndarray) -> str:
     low, high = float(frames.min()), float(frames.max())
     if not np.isfinite([low, high]).all():
         return ""  # The step says which clip it was.
-    wanted = (
-        f"frames must be uint8, or float32 in [0, 255], got values from {low:.4g} to {high:.4g}"
-    )
+    found = ""
     if low < -0.4 and high <= 10:
-        return (
-            f"{wanted}: they look normalised, which the model does itself; undo it, for [-1, 1] "
-            "by (frames + 1) * 127.5"
+        found = (
+            "they look normalised, which the model does itself; undo it, for [-1, 1] by "
+            "(frames + 1) * 127.5"
         )
     # What is nearly black lies in [0, 1] too, but has no contrast there, or whole numbers.
-    if low >= 0 and 0.5 < high <= 1 and high - low > 0.5 and (frames % 1 != 0).mean() > 0.1:
-        return f"{wanted}: they look scaled to [0, 1]; give frames * 255"
-    if high > 512:
-        return f"{wanted}: of 16 bit, give frames / 257"
-    return ""
+    elif low >= 0 and 0.5 < high <= 1 and high - low > 0.5 and (frames % 1 != 0).mean() > 0.1:
+        found = "they look scaled to [0, 1]; give frames * 255"
+    elif high > 512:
+        found = "of 16 bit, give frames / 257"
+    return found and (
+        f"frames must be uint8, or float32 in [0, 255], got values from {low:.4g} to {high:.4g}: "
+        f"{found}"
+    )
 
 
 def problem_of_boxes(
@@ -279,13 +264,12 @@ def problem_of_boxes(
     with np.errstate(invalid="ignore"):
         heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     if not (classes >= 0).any():
-        if not any_before and ((heights > 0) & (widths > 0)).any():
-            return (
-                "all classes of the true boxes are below 0, which says that they are padding: "
-                f"classes are 0 to {num_classes - 1}, without background (and padding has zeros "
-                "for boxes)"
-            )
-        return ""
+        if any_before or not ((heights > 0) & (widths > 0)).any():
+            return ""
+        return (
+            "all classes of the true boxes are below 0, which says that they are padding: classes "
+            f"are 0 to {num_classes - 1}, without background (and padding has zeros for boxes)"
+        )
     if classes.max() >= num_classes:
         return (
             f"ground_truth.classes hold {classes.max()}, but must be below num_classes "
@@ -293,29 +277,25 @@ def problem_of_boxes(
             "(and padding -1)"
         )
     objects = (classes >= 0) & np.isfinite(boxes).all(axis=-1)  # The step tells of the others.
-    first = _first(boxes, objects & ((boxes > 2) | (boxes < -1)).any(axis=-1))
-    if first:
-        height, width = frame_size
-        return (
-            f"{_NOT_BOXES}, got {first}: of pixels, give boxes / [{height}, {width}, {height}, "
-            f"{width}], the frame's size"
-        )
-    first = _first(boxes, objects & ((heights <= 0) | (widths <= 0)))
-    if not first:
+    far = objects & ((boxes > 2) | (boxes < -1)).any(axis=-1)
+    empty = objects & ((heights <= 0) | (widths <= 0))
+    wrong = far if far.any() else empty
+    if not wrong.any():
         return ""
     y, x, h, w = boxes[objects].T
-    upside_down = ((heights < 0) | (widths < 0))[objects].any()
-    if upside_down and min(h.min(), w.min()) > 0 and max((y + h).max(), (x + w).max()) < 1.01:
-        return (
-            f"{_NOT_BOXES}, got {first}, upside down: of y, x, height, width, give "
+    if far.any():
+        height, width = frame_size
+        cure = f": of pixels, give boxes / [{height}, {width}, {height}, {width}], the frame's size"
+    elif (
+        ((heights < 0) | (widths < 0))[objects].any()
+        and min(h.min(), w.min()) > 0
+        and max((y + h).max(), (x + w).max()) < 1.01
+    ):
+        cure = (
+            ", upside down: of y, x, height, width, give "
             "tf.concat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)"
         )
-    return (
-        f"{_NOT_BOXES}, got {first}, which has no area or is upside down: leave it out, or give it "
-        "the class -1"
-    )
-
-
-def _first(boxes: np.ndarray, which: np.ndarray) -> str:
-    rows = np.flatnonzero(which)
-    return f"[{', '.join(f'{side:.4g}' for side in boxes[rows[0]])}]" if rows.size else ""
+    else:
+        cure = ", which has no area or is upside down: leave it out, or give it the class -1"
+    first = ", ".join(f"{side:.4g}" for side in boxes[wrong][0])
+    return f"true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame, got [{first}]{cure}"

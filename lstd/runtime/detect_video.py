@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base.interrupts import interrupts
+from lstd.base.terminal import interrupts
 from lstd.base.whole_file import whole_file
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter

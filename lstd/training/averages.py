@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 
 
 class Averages(tf.Module):
@@ -29,7 +27,8 @@ class Averages(tf.Module):
     def __init__(self, variables: Sequence[tf.Variable], *, decay: float) -> None:
         super().__init__(name="averages")
         self.decay = decay
-        self._variables = _Untracked(variables)
+        # Not tracked: the model saves them already.
+        object.__setattr__(self, "_variables", tuple(variables))
         self.values = [
             tf.Variable(
                 variable,
@@ -48,16 +47,17 @@ class Averages(tf.Module):
 
     def _update_everywhere(self, step: tf.Tensor) -> None:
         """Lets each replica average what it has: nothing has to be exchanged before it is read."""
-        tf.distribute.get_strategy().run(self._update_eagerly, args=(step,))
 
-    def _update_eagerly(self, step: tf.Tensor) -> None:
-        rest = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
-        for average, variable in zip(self.values, self._variables.items, strict=True):
-            average.assign_sub(tf.cast(rest, average.dtype) * (average - variable))
+        def update() -> None:
+            rest = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
+            for average, variable in zip(self.values, self._variables, strict=True):
+                average.assign_sub(tf.cast(rest, average.dtype) * (average - variable))
+
+        tf.distribute.get_strategy().run(update)
 
     def restart(self) -> None:
         """Sets the averages to what the variables are now."""
-        for average, variable in zip(self.values, self._variables.items, strict=True):
+        for average, variable in zip(self.values, self._variables, strict=True):
             average.assign(variable)
 
 
@@ -66,27 +66,3 @@ def _aggregation_of(variable: tf.Variable) -> tf.VariableAggregation:
     if variable.synchronization == tf.VariableSynchronization.ON_READ:
         return variable.aggregation
     return tf.VariableAggregation.ONLY_FIRST_REPLICA  # The others are the same.
-
-
-class _Untracked:
-    """Hides variables from checkpoints: the model saves them already."""
-
-    def __init__(self, items: Sequence[tf.Variable]) -> None:
-        self.items = tuple(items)
-
-
-class UpdateAverages(keras.callbacks.Callback):
-    """Updates the averages after each training step.
-
-    Args:
-        averages: of the variables of the model that `fit` trains.
-    """
-
-    def __init__(self, averages: Averages) -> None:
-        super().__init__()
-        self.averages = averages
-        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Updates them."""
-        self.averages.update(self.model.optimizer.iterations)

@@ -3,79 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from lstd.data import inspect
+from lstd.config.config import Config
 from lstd.data.checked_video import CheckedVideo
 from lstd.data.problems import ProblemError
+from lstd.ops import anchors as anchor_ops
+from lstd.ops import boxes as box_ops
+
+_ROWS = 4096  # of the table of overlaps that is made at once
 
 
-class _Boxes(NamedTuple):
-    """The true boxes of some frames: how many frames, float32 `[N, 4]`."""
-
-    num_frames: int
-    sides: np.ndarray
-
-
-class AnchorCheck(NamedTuple):
-    """What the true boxes must have.
-
-    Attributes:
-        anchors: float32 `[A, 4]`.
-        threshold: the IoU at which an anchor fits a box.
-        min_share: of the boxes that must have an anchor that fits.
-    """
-
-    anchors: np.ndarray
-    threshold: float
-    min_share: float
-
-
-def check(
-    videos: Sequence[CheckedVideo],
-    *,
-    batch_size: int,
-    unroll_length: int,
-    num_frames: int,
-    anchors: AnchorCheck,
-    say: Callable[[str], None],
-) -> None:
+def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str], None]) -> None:
     """Raises where training on these videos could not go well; says how well the anchors fit.
 
-    Args:
-        videos: of `data.train`.
-        batch_size: clips in a batch.
-        unroll_length: frames in a clip.
-        num_frames: how many are looked at, evenly spread over the videos; 0: none.
-        anchors: what their boxes must have.
-        say: is told what was found.
+    Looks at `train.check_frames` frames, evenly spread over the videos.
 
     Raises:
         ValueError: there are fewer clips than a batch has; a class that the config does not have,
             or another problem of the boxes whose answer is error; too few boxes have an anchor.
     """
-    _refuse_small_data(videos, batch_size=batch_size, unroll_length=unroll_length)
-    if not num_frames:
+    _refuse_small_data(videos, config)
+    if not config.train.check_frames:
         return
     try:
-        found = _sample(videos, num_frames)
+        frames = _sample(videos, config.train.check_frames)
     except ProblemError as error:
         if error.kind != "unknown_class":
             raise
         raise ValueError(
             f"{error}; do model.num_classes and model.labels fit the training data?"
         ) from None
-    if len(found.sides):
-        _refuse_bad_anchors(found, anchors, say=say)
-    else:
-        say(f"training data: no boxes at all in the {found.num_frames} frames looked at")
+    boxes = np.concatenate([np.zeros([0, 4], np.float32), *frames])
+    if not len(boxes):
+        say(f"training data: no boxes at all in the {len(frames)} frames looked at")
+        return
+    anchors, threshold = (
+        anchor_ops.from_config(config.model),
+        config.model.matching.matched_threshold,
+    )
+    parts = [box_ops.iou(boxes[i : i + _ROWS], anchors) for i in range(0, len(boxes), _ROWS)]
+    share = np.concatenate([np.max(part, axis=1) >= threshold for part in parts]).mean()
+    text = (
+        f"{share:.0%} of the {len(boxes)} boxes in {len(frames)} frames looked at have an anchor "
+        f"of IoU {threshold:g} or more"
+    )
+    if share < config.train.min_anchor_share:
+        raise ValueError(
+            f"training data: only {text}, train.min_anchor_share is "
+            f"{config.train.min_anchor_share:g}; set model.anchors.min_scale, max_scale and "
+            "lowest_scale near the sides of your boxes, divided by the side of the frame "
+            "(lstd-data inspect shows them), or --set train.min_anchor_share=0"
+        )
+    say(f"training data: {text}")
 
 
-def _refuse_small_data(
-    videos: Sequence[CheckedVideo], *, batch_size: int, unroll_length: int
-) -> None:
+def _refuse_small_data(videos: Sequence[CheckedVideo], config: Config) -> None:
+    batch_size, unroll_length = config.data.train.batch_size, config.data.train.unroll_length
     clips = frames = 0
     for video in videos:
         frames += video.num_frames
@@ -89,35 +74,17 @@ def _refuse_small_data(
     )
 
 
-def _sample(videos: Sequence[CheckedVideo], count: int) -> _Boxes:
-    """Returns the boxes of about `count` frames: the same number from videos evenly spread."""
+def _sample(videos: Sequence[CheckedVideo], count: int) -> list[np.ndarray]:
+    """Returns the boxes of each of `count` frames: the same number from videos evenly spread."""
     chosen = np.unique(np.linspace(0, len(videos) - 1, min(count, len(videos))).astype(int))
     each = max(1, count // len(chosen))
-    boxes, frames = [np.zeros([0, 4], np.float32)], 0
+    frames = []
     for video in (videos[place] for place in chosen):
         length = video.num_frames
         if not length:
             continue
         reel = video.open()
         for number in np.unique(np.linspace(0, length - 1, min(each, length)).astype(int)):
-            boxes.append(reel.frame(int(number)).truth.boxes)
-            frames += 1
+            frames.append(reel.frame(int(number)).truth.boxes)
         reel.close()
-    return _Boxes(frames, np.concatenate(boxes))
-
-
-def _refuse_bad_anchors(found: _Boxes, check: AnchorCheck, *, say: Callable[[str], None]) -> None:
-    overlaps = inspect.best_overlaps(found.sides, check.anchors)
-    share = float((overlaps >= check.threshold).mean())
-    text = (
-        f"{share:.0%} of the {len(overlaps)} boxes in {found.num_frames} frames looked at have an "
-        f"anchor of IoU {check.threshold:g} or more"
-    )
-    if share < check.min_share:
-        raise ValueError(
-            f"training data: only {text}, train.min_anchor_share is {check.min_share:g}; set "
-            "model.anchors.min_scale, max_scale and lowest_scale near the sides of your boxes, "
-            "divided by the side of the frame (lstd-data inspect shows them), or --set "
-            "train.min_anchor_share=0"
-        )
-    say(f"training data: {text}")
+    return frames

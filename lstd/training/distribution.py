@@ -86,15 +86,10 @@ def input_context(strategy: tf.distribute.Strategy) -> tf.distribute.InputContex
     )
 
 
-class StopTogether(keras.callbacks.Callback):
-    """Ends `fit` on all workers at the end of the epoch in which the first one ends it.
-
-    Only the first worker evaluates and stops early; one that went on alone would wait forever.
-    """
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Asks the first worker."""
-        strategy = tf.distribute.get_strategy()
-        own = float(self.model.stop_training and is_chief(strategy))
-        said = strategy.run(lambda: tf.constant(own))
-        self.model.stop_training = float(strategy.reduce("SUM", said, axis=None)) > 0
+def dealt(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
+    """Returns the endless batches of a worker's share in the form in which `fit` takes them."""
+    if strategy.num_replicas_in_sync == 1:
+        return dataset
+    # They never end: said so, since otherwise all workers ask each other before each step.
+    endless = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return keras.utils.experimental.DatasetCreator(lambda context: endless)

@@ -42,8 +42,13 @@ class WriteHistory(keras.callbacks.Callback):
             "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
-        rows = [old for old in read_history(self.path) if int(old["epoch"]) < epoch]
-        write_whole(self.path, _as_csv([*rows, row]))
+        rows = [*(old for old in read_history(self.path) if int(old["epoch"]) < epoch), row]
+        text = io.StringIO()
+        columns = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue())
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
@@ -55,20 +60,11 @@ def read_history(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(io.StringIO(documents.read_text(path), newline="")))
+        rows = documents.read_table(path)
         for row in rows:
             int(row["epoch"])
             for cell in row.values():
                 float(cell or "nan")
-    except (csv.Error, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: not the history of a run, move it away: {error}") from None
     return rows
-
-
-def _as_csv(rows: list[dict[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,50 +1,23 @@
-"""What becomes of the weights at the end of an epoch: saved, evaluated, and perhaps the best."""
+"""What becomes of the weights: averaged, checked, saved, evaluated, and perhaps the best."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.fit.divergence import DivergedError
 from lstd.training import weights_file
 from lstd.training.averages import Averages
+from lstd.training.best_epoch import monitor_of
 from lstd.training.run_folder import RunFolder
 
 
-class Monitor(NamedTuple):
-    """The number that says which epoch is the best.
-
-    Attributes:
-        name: in the logs of an epoch.
-        largest: whether the largest is best, else the smallest.
-    """
-
-    name: str
-    largest: bool
-
-    def is_better(self, value: float, best: float | None) -> bool:
-        """Returns whether `value` beats `best`; anything beats no number."""
-        if best is None or math.isnan(best):
-            return True
-        return value > best if self.largest else value < best
-
-
-def choose_monitor(logs: dict[str, Any]) -> Monitor:
-    """Returns COCO's average precision where it was measured, else the training loss.
-
-    Where several schedules were evaluated, the first one counts.
-    """
-    for name in logs:
-        if name.startswith("val_") and name.endswith("coco/ap"):
-            return Monitor(name, largest=True)
-    return Monitor("loss", largest=False)
-
-
 class KeepWeights(keras.callbacks.Callback):
-    """Saves the last, the average and the best weights of a run, and has them evaluated.
+    """Averages the weights in each step; saves and evaluates the last, average and best ones.
 
     `fit` trains a model that carries an LSTM state of the training batch, and has an optimizer.
     What is saved and evaluated is a snapshot without either: a second model of the same config
@@ -72,31 +45,58 @@ class KeepWeights(keras.callbacks.Callback):
         writes: bool = True,
     ) -> None:
         super().__init__()
-        self.folder = folder
-        self.snapshot = snapshot
-        self.averages = averages
-        self.writes = writes
-        self.prefer_averages = prefer_averages and averages is not None
+        self.folder, self.snapshot, self.averages, self.writes = folder, snapshot, averages, writes
+        self.prefer_averages = prefer_averages
         self.evaluations = tuple(evaluations)
         for evaluation in self.evaluations:
             evaluation.set_model(snapshot)
+        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Updates the averages."""
+        if self.averages is not None:
+            self.averages.update(self.model.optimizer.iterations)
+
+    def check(self) -> None:
+        """Looks at everything that is saved; a loss that is not finite ends training by itself.
+
+        This is for weights that the last update broke, and for what training does not look at.
+
+        Raises:
+            DivergedError: names the first variables that are broken, and what may help.
+        """
+        averages = [] if self.averages is None else self.averages.values
+        broken = [
+            variable.name.split(":")[0]
+            for variable in [*self.model.weights, *self.model.optimizer.variables, *averages]
+            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable))
+        ]
+        if broken:
+            more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+            raise DivergedError(
+                f"training diverged: after step {self._step()} there are numbers that are not "
+                f"finite in {', '.join(broken[:3])}{more}; nothing of this epoch was saved; lower "
+                "train.learning_rate.initial"
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves, evaluates, and keeps the weights if they are the best."""
+        """Saves, evaluates, and keeps the weights if they are the best.
+
+        Raises:
+            DivergedError: see `check`; nothing is saved then.
+        """
+        self.check()
         logs = {} if logs is None else logs
         averages = None if self.averages is None else _read(self.averages.values)
         last = _read(self.model.weights)
         if not self.writes:
             return
         # Before the weights: who waits for these finds then what is said of them.
-        self.folder.update_record(
-            last={"epoch": epoch, "step": int(self.model.optimizer.iterations.numpy())}
-        )
-        if averages is not None:
-            _fill(self.snapshot, averages)
-            weights_file.save(self.snapshot, self.folder.weights("average"))
-        _fill(self.snapshot, last)
-        weights_file.save(self.snapshot, self.folder.weights("last"))
+        self.folder.update_record(last={"epoch": epoch, "step": self._step()})
+        for name, values in (("average", averages), ("last", last)):
+            if values is not None:
+                _fill(self.snapshot, values)
+                weights_file.save(self.snapshot, self.folder.path / (name + weights_file.SUFFIX))
         if self.prefer_averages and averages is not None:
             _fill(self.snapshot, averages)
         for evaluation in self.evaluations:
@@ -104,19 +104,21 @@ class KeepWeights(keras.callbacks.Callback):
         self._keep_best(epoch, logs)
 
     def _keep_best(self, epoch: int, logs: dict[str, Any]) -> None:
-        monitor = choose_monitor(logs)
+        monitor = monitor_of("", logs)
         value = float(logs[monitor.name])
         before = self.folder.read_record().get("best", {})
         best = before.get("value") if before.get("name") == monitor.name else None
         if not monitor.is_better(value, best):
             return
         weights_file.save(self.snapshot, self.folder.weights("best"))
-        step = int(self.model.optimizer.iterations.numpy())
         # JSON has no NaN, which COCO gives where there is nothing to find.
         noted = None if math.isnan(value) else value
         self.folder.update_record(
-            best={"epoch": epoch, "step": step, "name": monitor.name, "value": noted}
+            best={"epoch": epoch, "step": self._step(), "name": monitor.name, "value": noted}
         )
+
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
 
 
 def _read(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:

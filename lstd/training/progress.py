@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import Any, TextIO
+from typing import Any
 
 import tf_keras as keras
+
+from lstd.base.terminal import StatusLine
 
 _PARTS = ("localization", "classification", "regularization")
 _SHOWN = ("coco/ap", "coco/ap50")  # Of what is measured; history.csv has all of it.
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints steps, speed, losses and the time that is left.
-
-    On a terminal one line is rewritten twice a second; elsewhere (a log file) a line comes every
-    half minute. The end of an epoch always has a line of its own.
+    """Prints steps, speed, losses and the time that is left; each epoch's last line stays.
 
     Args:
         last_step: of the run.
         frames_per_step: of all batches that a step takes: B * T * `train.accumulate_steps`.
-        stream: where to; None: standard error.
-        seconds: between two lines; None: as above.
+        line: where to.
     """
 
-    def __init__(
-        self,
-        *,
-        last_step: int,
-        frames_per_step: int,
-        stream: TextIO | None = None,
-        seconds: float | None = None,
-    ) -> None:
+    def __init__(self, *, last_step: int, frames_per_step: int, line: StatusLine) -> None:
         super().__init__()
-        self.last_step = last_step
-        self.frames_per_step = frames_per_step
-        self.stream = stream or sys.stderr
-        self.is_terminal = self.stream.isatty()
-        self.seconds = seconds if seconds is not None else (0.5 if self.is_terminal else 30.0)
+        self.last_step, self.frames_per_step, self.line = last_step, frames_per_step, line
         self._supports_tf_logs = True  # The logs are only looked at when a line is due.
-        self._clock = _Clock()
-        self._printed = 0.0
-        self._width = 0
+        self._seconds_per_step = 0.0  # Over about the last hundred; tracing, evaluation left out.
+        self._steps = 0
+        self._last: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock again: what lies between two epochs is not training."""
-        self._clock.pause()
+        self._last = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints a line when one is due."""
-        self._clock.tick()
         now = time.monotonic()
-        if now - self._printed >= self.seconds:
-            self._printed = now
-            self._print(self._line(logs or {}), final=not self.is_terminal)
+        if self._last is not None:
+            self._steps = min(self._steps + 1, 100)
+            self._seconds_per_step += (now - self._last - self._seconds_per_step) / self._steps
+        self._last = now
+        if self.line.is_due():
+            self.line.show(self._text(logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints the epoch's line, with the best known of what was measured."""
@@ -64,48 +52,20 @@ class Progress(keras.callbacks.Callback):
             for name, value in logs.items()
             if name.startswith("val_") and name.endswith(_SHOWN)
         )
-        self._print(f"epoch {epoch + 1}: {self._line(logs)}{measured}", final=True)
+        self.line.show(f"epoch {epoch + 1}: {self._text(logs)}{measured}", stays=True)
 
-    def _line(self, logs: dict[str, Any]) -> str:
+    def _text(self, logs: dict[str, Any]) -> str:
         step = int(self.model.optimizer.iterations.numpy())
         words = [f"step {step}/{self.last_step}"]
-        if self._clock.seconds_per_step:
-            words.append(f"{self.frames_per_step / self._clock.seconds_per_step:.1f} frames/s")
+        if self._seconds_per_step:
+            words.append(f"{self.frames_per_step / self._seconds_per_step:.1f} frames/s")
         if "loss" in logs:
             parts = ", ".join(f"{name} {float(logs[name]):.4g}" for name in _PARTS if name in logs)
             words.append(f"loss {float(logs['loss']):.4g}" + (f" ({parts})" if parts else ""))
-        if self._clock.seconds_per_step and step < self.last_step:
-            left = (self.last_step - step) * self._clock.seconds_per_step
+        if self._seconds_per_step and step < self.last_step:
+            left = (self.last_step - step) * self._seconds_per_step
             words.append(f"{readable_time(left)} left")
         return ", ".join(words)
-
-    def _print(self, line: str, *, final: bool) -> None:
-        if self.is_terminal:
-            padded = line.ljust(self._width)
-            self._width = 0 if final else len(line)
-            self.stream.write("\r" + padded + ("\n" if final else ""))
-        else:
-            self.stream.write(line + "\n")
-        self.stream.flush()
-
-
-class _Clock:
-    """Seconds per step, averaged over about the last hundred; tracing and evaluation left out."""
-
-    def __init__(self) -> None:
-        self.seconds_per_step = 0.0
-        self._steps = 0
-        self._last: float | None = None
-
-    def pause(self) -> None:
-        self._last = None
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        if self._last is not None:
-            self._steps = min(self._steps + 1, 100)
-            self.seconds_per_step += (now - self._last - self.seconds_per_step) / self._steps
-        self._last = now
 
 
 def readable_time(seconds: float) -> str:
@@ -117,8 +77,6 @@ def readable_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    first = next((place for place, (count, _) in enumerate(units) if count), 3)
+    return " ".join(f"{count} {name}" for count, name in units[first : first + 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,7 +21,6 @@ from lstd.fit import replicas
 from lstd.training.averages import Averages
 
 _NAME = "step"
-_OTHER_MODEL = (AssertionError, ValueError, tf.errors.InvalidArgumentError)
 _PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -43,17 +42,10 @@ class DataPlace(NamedTuple):
     means: Mapping[str, Sequence[float]] = MappingProxyType({})
 
 
-_NOWHERE = DataPlace({}, 0, 0)
-
-
 def first_place(config: Config) -> DataPlace:
     """Returns the beginning of the data of a new run."""
-    settings = config_lib.to_dict(config.data.train).items()
-    return DataPlace(
-        {"train.seed": config.train.seed, **{f"data.train.{k}": v for k, v in settings}},
-        seed=config.train.seed,
-        batches=0,
-    )
+    settings = {f"data.train.{k}": v for k, v in config_lib.to_dict(config.data.train).items()}
+    return DataPlace({"train.seed": config.train.seed, **settings}, config.train.seed, batches=0)
 
 
 def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
@@ -69,12 +61,10 @@ def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
     except sources.BROKEN as error:
         raise _unreadable(checkpoint, error) from None
     anew = first_place(config)
-    differences = _differences(place.settings, anew.settings)
-    if not differences:
+    changes = [*_changes(place.settings, anew.settings)]
+    if not changes:
         return place, []
-    step = int(checkpoint.rpartition("-")[2])
-    changes = [f"{key} was {old!r}, is {new!r}" for key, old, new in differences]
-    return anew._replace(seed=anew.seed + step), changes
+    return anew._replace(seed=anew.seed + int(checkpoint.rpartition("-")[2])), changes
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -104,20 +94,17 @@ class Checkpoints(keras.callbacks.Callback):
         *,
         averages: Averages | None,
         keep: int,
-        place: DataPlace = _NOWHERE,
+        place: DataPlace = DataPlace({}, 0, 0),  # noqa: B008 (a value)
         batches_per_step: int = 1,
         state: Mapping[str, Any] = MappingProxyType({}),
         writes: bool = True,
     ) -> None:
         super().__init__()
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        self._place, self._batches_per_step = place, batches_per_step
+        self._place, self._batches_per_step, self._steps = place, batches_per_step, 0
         self._saved_place = tf.Variable("", trainable=False, name="place")
         self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
-        self._steps = 0
-        self._averages = averages
-        self._state = dict(state)
-        self._model = model
+        self._model, self._averages, self._state = model, averages, dict(state)
         if writes:
             try:
                 tf.train.get_checkpoint_state(str(folder))
@@ -134,13 +121,12 @@ class Checkpoints(keras.callbacks.Callback):
             "optimizer": model.optimizer,
             "epoch": self.epoch,
             "place": self._saved_place,
+            **({} if averages is None else {"averages": averages}),
         }
-        if averages is not None:
-            self._parts["averages"] = averages
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(**self._parts, **self._state),
             str(folder) if self._scratch is None else self._scratch.name,
-            max_to_keep=keep if self._scratch is None else 1,
+            max_to_keep=keep if writes else 1,
             checkpoint_name=_NAME,
         )
 
@@ -148,9 +134,8 @@ class Checkpoints(keras.callbacks.Callback):
         """Counts anew, or goes on in the midst of the epoch; Keras has just reset the means."""
         self._steps = 0
         for metric in self.model.metrics:
-            for variable, value in zip(
-                metric.variables, self._place.means.get(metric.name, ()), strict=False
-            ):
+            means = self._place.means.get(metric.name, ())
+            for variable, value in zip(metric.variables, means, strict=False):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -165,10 +150,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def save_within_epoch(self) -> None:
         """Saves after a step that does not end the epoch."""
-        means = {
-            metric.name: [float(variable.numpy()) for variable in metric.variables]
-            for metric in self.model.metrics
-        }
+        means = {m.name: [float(v.numpy()) for v in m.variables] for m in self.model.metrics}
         self._save(self._now()._replace(means=means))
 
     def _now(self) -> DataPlace:
@@ -186,35 +168,27 @@ class Checkpoints(keras.callbacks.Callback):
         self._manager.save(checkpoint_number=self.model.optimizer.iterations)
 
     def restore(self, path: str, *, same_data: bool = True) -> None:
-        """Fills everything from a checkpoint.
+        """Fills everything from a checkpoint; `state` only where the `same_data` goes on.
 
         Averages that the checkpoint lacks (the run had none until now) start at its weights.
-
-        Args:
-            path: prefix of the checkpoint.
-            same_data: False leaves out `state`, which belongs to the data that came before.
 
         Raises:
             ValueError: the checkpoint cannot be read, or was made for another model or optimizer.
         """
-        has_averages = _holds(path, "averages/")
-        parts = {**self._parts, **(self._state if same_data else {})}
         try:
-            status = tf.train.Checkpoint(**parts).restore(path)
-            if has_averages or self._averages is None:
-                status.assert_existing_objects_matched()
-            status.expect_partial()  # What is no longer asked for is left there.
-        except _OTHER_MODEL as error:
-            reason = str(error).strip().splitlines()[0][:300]
-            raise ValueError(
-                f"{path}: does not fit this model and optimizer; resume with the config of the "
-                f"run: {reason}"
-            ) from None
+            names = [name for name, _ in tf.train.list_variables(path)]
         except sources.BROKEN as error:
             raise _unreadable(path, error) from None
+        lacks = self._averages is not None and not any(n.startswith("averages/") for n in names)
+        _restore(
+            {**self._parts, **(self._state if same_data else {})},
+            path,
+            whole=not lacks,
+            of="this model and optimizer; resume with the config of the run",
+        )
         if same_data:
             _call(self._model, "spread_training_state")
-        if self._averages is not None and not has_averages:
+        if self._averages is not None and lacks:
             self._averages.restart()
 
 
@@ -229,41 +203,32 @@ def restore_model(model: keras.Model, path: str) -> None:
     Raises:
         ValueError: the checkpoint cannot be read, or is of another model.
     """
+    _restore({"model": model}, path, whole=True, of="the model of its run")
+
+
+def _restore(parts: dict[str, Any], path: str, *, whole: bool, of: str) -> None:
     try:
-        status = tf.train.Checkpoint(model=model).restore(path)
-        status.assert_existing_objects_matched()
-        status.expect_partial()
-    except _OTHER_MODEL as error:
+        status = tf.train.Checkpoint(**parts).restore(path)
+        if whole:
+            status.assert_existing_objects_matched()
+        status.expect_partial()  # What is no longer asked for is left there.
+    except (AssertionError, ValueError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().splitlines()[0][:300]
-        raise ValueError(f"{path}: does not fit the model of its run: {reason}") from None
+        raise ValueError(f"{path}: does not fit {of}: {reason}") from None
     except sources.BROKEN as error:
         raise _unreadable(path, error) from None
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """Returns the prefix of the newest checkpoint of a folder, or None."""
-    found = _checkpoints_in(folder)
-    return found[-1] if found else None
-
-
-def _checkpoints_in(folder: Path) -> list[str]:
-    """Returns the prefixes of all that are whole, oldest first: the index is written last."""
-    numbers = [path.stem.removeprefix(f"{_NAME}-") for path in folder.glob(f"{_NAME}-*.index")]
-    found = sorted(int(number) for number in numbers if number.isdecimal())
-    return [str(folder / f"{_NAME}-{number}") for number in found]
-
-
-def _holds(path: str, prefix: str) -> bool:
-    try:
-        names = [name for name, _ in tf.train.list_variables(path)]
-    except sources.BROKEN as error:
-        raise _unreadable(path, error) from None
-    return any(name.startswith(prefix) for name in names)
 
 
 def _unreadable(path: str, error: Exception) -> ValueError:
     told = sources.unreadable(path, "checkpoint", error)
     return ValueError(f"{told}; without {Path(path).name}.* the one before it counts")
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Returns the prefix of the newest whole checkpoint of a folder (the index comes last)."""
+    numbers = [path.stem.removeprefix(f"{_NAME}-") for path in folder.glob(f"{_NAME}-*.index")]
+    last = max((int(number) for number in numbers if number.isdecimal()), default=None)
+    return None if last is None else str(folder / f"{_NAME}-{last}")
 
 
 def apply_constant_rate(optimizer: keras.optimizers.Optimizer, config: LearningRateConfig) -> None:
@@ -282,21 +247,12 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     Raises:
         ValueError: names the keys that differ, and both values.
     """
-    differences = _differences(config_lib.to_dict(before.model), config_lib.to_dict(now.model))
-    lines = [f"model.{key} was {old!r}, is {new!r}" for key, old, new in differences]
-    # The checkpoint has slots for the variables that were trained, in their order; float16 also has
-    # the scale of the loss.
-    for key, old, new in (
-        ("optimizer.name", before.train.optimizer.name, now.train.optimizer.name),
-        ("precision", before.train.precision, now.train.precision),
-        ("freeze", before.train.freeze, now.train.freeze),
-    ):
-        if old != new:
-            lines.append(f"train.{key} was {old!r}, is {new!r}")
-    lines += _rates_of_another_kind(before.train.learning_rate, now.train.learning_rate)
+    rates = [config.train.learning_rate for config in (before, now)]
+    # A rate that never changes is a variable, any other one is none.
+    of_rate = _never_changes(rates[0]) != _never_changes(rates[1])
     anew = first_place(before).settings != first_place(now).settings  # with a state of zeros
-    if now.train.carry_state and not before.train.carry_state and not anew:
-        lines.append("train.carry_state was False, is True")
+    of_state = now.train.carry_state and not anew  # which was saved only if it was carried
+    lines = [*_changes(_fixed(before, of_rate, of_state), _fixed(now, of_rate, of_state))]
     if lines:
         raise ValueError(
             f"{where}: cannot resume with another config: {'; '.join(lines)}; leave these keys as "
@@ -304,24 +260,32 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
         )
 
 
-def _rates_of_another_kind(before: LearningRateConfig, now: LearningRateConfig) -> list[str]:
-    """Returns what differs where only one of the rates never changes: it alone is a variable."""
-    if _never_changes(before) == _never_changes(now):
-        return []
-    return [
-        f"train.learning_rate.{key} was {getattr(before, key)!r}, is {getattr(now, key)!r}"
-        for key in ("schedule", "warmup_steps")
-        if getattr(before, key) != getattr(now, key)
-    ]
+def _fixed(config: Config, of_rate: bool, of_state: bool) -> dict[str, Any]:
+    """Returns what may not change.
+
+    The checkpoint has slots for the variables that were trained, in their order; float16 also has
+    the scale of the loss.
+    """
+    train = config.train
+    fixed: dict[str, Any] = {
+        "model": config_lib.to_dict(config.model),
+        "train.optimizer.name": train.optimizer.name,
+        "train.precision": train.precision,
+        "train.freeze": train.freeze,
+    }
+    if of_rate:
+        fixed["train.learning_rate.schedule"] = train.learning_rate.schedule
+        fixed["train.learning_rate.warmup_steps"] = train.learning_rate.warmup_steps
+    if of_state:
+        fixed["train.carry_state"] = train.carry_state
+    return fixed
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Returns (dotted key, old value, new value) of everything that differs."""
-    found = []
+def _changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yields what differs, each with its dotted key and both values."""
     for key in {**before, **now}:
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += [(f"{key}.{inner}", a, b) for inner, a, b in _differences(old, new)]
+            yield from _changes(old, new, f"{prefix}{key}.")
         elif old != new:
-            found.append((key, old, new))
-    return found
+            yield f"{prefix}{key} was {old!r}, is {new!r}"

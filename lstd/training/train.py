@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import os
 import tempfile
@@ -15,17 +14,15 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.config.config import Config
-from lstd.config.train_config import EarlyStoppingConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.tf1.load_config import load_config
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training.early_stopping import StopEarly, check_metric
-from lstd.training.fitting import Length, fit, length_of
+from lstd.training.best_epoch import check_metric
 from lstd.training.history import read_history
-from lstd.training.progress import Progress
+from lstd.training.run import Run
 from lstd.training.run_folder import RunFolder
-from lstd.training.run_parts import Run, assemble, dealt, open_dataset, start_of
+from lstd.training.start import open_dataset, start_of
 
 _DRY_STEPS = 2
 
@@ -77,6 +74,12 @@ def train(
     """
     folder = RunFolder(Path(run_folder))
     check_folder(folder.path, config, resume=resume)
+    if config.train.early_stopping is not None:
+        check_metric(
+            config.train.early_stopping.metric,
+            num_evaluations=len(evaluations),
+            own_callbacks=bool(callbacks),
+        )
     strategy = strategy or distribution.strategy_of(config.train.distribution)
     if not distribution.is_chief(strategy):
         say, stream = _say_nothing, io.StringIO()
@@ -90,28 +93,24 @@ def train(
             folder = RunFolder(place)
         if dataset is None:
             dataset = open_dataset(config, start.place, strategy, say)
-            data = dealt(dataset, strategy)
+            data = distribution.dealt(dataset, strategy)
         else:
             data = dataset
-        run = assemble(config, folder, dataset, evaluations, start, strategy, say)
-        length = length_of(run, config.train, dry_steps=_DRY_STEPS if dry_run else 0)
-        stop = _early_stopping(config.train.early_stopping, run, bool(callbacks), say)
-        if not dry_run and _is_over(run, length, stop, say):
+        run = Run(
+            config,
+            folder,
+            dataset=dataset,
+            evaluations=evaluations,
+            start=start,
+            strategy=strategy,
+            dry_steps=_DRY_STEPS if dry_run else 0,
+            say=say,
+        )
+        if not dry_run and run.is_over():
             return run.model
         if run.is_chief:
-            folder.start(config, command=command, step=length.step)
-        progress = Progress(
-            last_step=length.last_step, frames_per_step=_frames_per_step(config), stream=stream
-        )
-        fit(
-            run,
-            data,
-            length,
-            before=callbacks,
-            stop=stop,
-            progress=progress,
-            say=_say_nothing if dry_run else say,
-        )
+            folder.start(config, command=command, step=run.step)
+        run.fit(data, callbacks=callbacks, stream=stream, say=_say_nothing if dry_run else say)
         if dry_run and run.is_chief:
             _report_dry_run(run, folder, say)
     return run.model
@@ -147,37 +146,11 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
         )
     folder.read_record()  # what is damaged shows now, and not after the first epoch
     read_history(folder.history)
-    before = load_config(folder.config)
-    resume_lib.refuse_other_model(before, config, where=str(folder.path))
+    resume_lib.refuse_other_model(load_config(folder.config), config, where=str(folder.path))
 
 
 def _say_nothing(message: str) -> None:
     """Leaves it to the first worker, or unsaid."""
-
-
-def _early_stopping(
-    config: EarlyStoppingConfig | None, run: Run, own_callbacks: bool, say: Callable[[str], None]
-) -> StopEarly | None:
-    if config is None:
-        return None
-    check_metric(config.metric, num_evaluations=run.num_evaluations, own_callbacks=own_callbacks)
-    return StopEarly(run.folder.history, **dataclasses.asdict(config), say=say)
-
-
-def _is_over(run: Run, length: Length, stop: StopEarly | None, say: Callable[[str], None]) -> bool:
-    """Returns whether there is nothing left to do, and says why."""
-    if stop is not None and stop.is_over():
-        return True
-    if length.step >= length.last_step:
-        steps = f"{length.step} of {length.last_step} steps"
-        say(f"{run.folder.path}: already has {steps}; nothing to do")
-        return True
-    return False
-
-
-def _frames_per_step(config: Config) -> int:
-    data = config.data.train
-    return config.train.accumulate_steps * data.batch_size * data.unroll_length
 
 
 def _report_dry_run(run: Run, folder: RunFolder, say: Callable[[str], None]) -> None:

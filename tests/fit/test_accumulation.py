@@ -11,7 +11,7 @@ import tensorflow as tf
 import lstd
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config.train_config import LearningRateConfig, TrainConfig
-from lstd.fit import accumulation
+from lstd.fit import batches
 from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from tests import tiny
@@ -78,7 +78,9 @@ def test_broken_batch_among_several_is_named(in_parts: _Trained) -> None:
     clip, truth = _large_batch()
     boxes = truth.boxes.numpy()
     boxes[2] = np.nan
-    with pytest.raises(DivergedError, match=r"true boxes .*; its clips: 'video 2' \(frame 0 to"):
+    with pytest.raises(
+        DivergedError, match=r"localization nan.*; its clips: .*'video 2' \(frame 0 to"
+    ):
         in_parts.model.fit(_parts(clip, truth._replace(boxes=tf.constant(boxes)), 1), verbose=0)
 
 
@@ -94,7 +96,7 @@ def test_batches_are_stacked_and_their_boxes_padded() -> None:
     )
     dataset = rows.map(lambda boxes, classes: (clip, GroundTruth(boxes, classes)))
 
-    ((clips, truths),) = accumulation.stacked(dataset, 2)  # the third batch is left over
+    ((clips, truths),) = batches.stacked(dataset, 2)  # the third batch is left over
 
     assert clips.frames.shape == (2, 1, 2, 64, 64, 3)
     assert truths.track_ids is None
@@ -114,7 +116,7 @@ def test_batches_that_may_differ_in_size_are_refused(axis: str) -> None:
         )
         shape = r"\(1, None, 64, 64, 3\)"
     with pytest.raises(ValueError, match=rf"{shape}: batch with drop_remainder=True"):
-        accumulation.stacked(dataset, 2)
+        batches.stacked(dataset, 2)
 
 
 def _of_unknown_length(frames: tf.Tensor) -> tf.Tensor:
@@ -123,6 +125,6 @@ def _of_unknown_length(frames: tf.Tensor) -> tf.Tensor:
 
 def test_other_data_is_refused() -> None:
     with pytest.raises(ValueError, match=r"needs a tf\.data\.Dataset of .*, got list"):
-        accumulation.stacked([tiny.batch(2)], 2)
+        batches.stacked([tiny.batch(2)], 2)
     with pytest.raises(ValueError, match="accumulate_steps must be at least 1, got 0"):
         tiny.model(tiny.FIRST_PAPER).compile(accumulate_steps=0)

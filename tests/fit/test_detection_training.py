@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.fit import callbacks
+from lstd.fit import refusals
 from lstd.models.lstm_ssd import LSTMSSD
 from tests import tiny
 
@@ -90,7 +90,7 @@ def test_callbacks_that_work_are_let_through() -> None:
     rate = keras.callbacks.ReduceLROnPlateau()
     saving = keras.callbacks.ModelCheckpoint("best.keras")
     weights = keras.callbacks.ModelCheckpoint("best.weights.h5", save_weights_only=True)
-    callbacks.refuse([rate, saving, weights], keras.optimizers.SGD(0.1))
+    refusals.refuse_callbacks([rate, saving, weights], keras.optimizers.SGD(0.1))
 
 
 def test_other_forms_of_a_whole_model_are_refused(model: LSTMSSD) -> None:

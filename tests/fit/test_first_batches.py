@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.fit import first_batches, replica_batches
+from lstd.fit import batches, first_batches
 from lstd.fit.first_batches import FirstBatches
 from tests import tiny
 
@@ -127,7 +127,7 @@ def test_arrays_that_keras_takes_are_legal() -> None:
     [
         (lambda c, t: c, r"got one of a ClipBatch of 5 alone; without ground truth"),
         (lambda c, t: (c, (t.boxes, t.classes)), r"a tuple of 2: .*lstd\.GroundTruth\(\*truth\)"),
-        (lambda c, t: ({"image": c.frames}, t), r"a dict of 'image': .*\(inputs\['image'\], truth"),
+        (lambda c, t: ({"image": c.frames}, t), r"a dict of 'image': .*\(frames\['image'\], truth"),
         (lambda c, t: (c, {"bboxes": t.boxes}), r"a dict of 'bboxes'.*truth\['boxes'\]"),
         (lambda c, t: (c, t._replace(boxes=t.boxes[:, 0])), r"boxes must be \[B, T, M, 4\].*2, 4"),
         (lambda c, t: (c.frames[:, 0], t), r"^frames must be \[B, T, H, W, C\], got shape"),
@@ -154,9 +154,9 @@ def test_memory_that_does_not_fit_the_clips_is_warned_of_once() -> None:
 
 
 def test_batch_that_replicas_cannot_share_is_told_of() -> None:
-    batches = tf.data.Dataset.range(3).batch(2)  # the last one has one clip
+    uneven = tf.data.Dataset.range(3).batch(2)  # the last one has one clip
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        list(replica_batches._split(batches, 2, axis=0))
-    assert replica_batches.uneven(error.value).startswith(
+        list(batches.split(uneven, 2, axis=0))
+    assert batches.uneven(error.value).startswith(
         "a batch cannot be divided among 2 replicas or workers, such as a last one that is smaller"
     )

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import lstd
 from lstd.config.train_config import TrainConfig
-from lstd.fit.variable_names import names_of
+from lstd.fit.variables import names_of
 from lstd.models.lstm_ssd import LSTMSSD
 from tests import tiny
 

@@ -10,10 +10,9 @@ import tf_keras as keras
 
 import lstd
 from lstd.config.train_config import TrainConfig
-from lstd.fit import keras_3
+from lstd.fit import refusals
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.training.fused import AdamW
-from lstd.training.optimizers import RMSProp
+from lstd.training.optimizers import AdamW, RMSProp
 from tests import tiny
 
 NEW = importlib.import_module("keras")  # as a user's `import keras`, which is Keras 3
@@ -53,7 +52,7 @@ def test_schedule_of_keras_3_is_found_in_its_optimizer() -> None:
     optimizer._learning_rate = NEW.optimizers.schedules.CosineDecay(0.1, 10)
 
     with pytest.raises(ValueError, match=r"learning_rate: CosineDecay .*schedules\.CosineDecay$"):
-        keras_3.refuse("optimizer", optimizer)
+        refusals.refuse_keras_3("optimizer", optimizer)
 
 
 def test_our_optimizers_refuse_a_schedule_of_keras_3() -> None:
@@ -84,7 +83,7 @@ def test_class_that_keras_2_lacks_is_said() -> None:
     muon = type("Muon", (), {"__module__": "keras.src.optimizers.muon"})
 
     with pytest.raises(ValueError, match=r"keras\.optimizers has no Muon, take another"):
-        keras_3.refuse("optimizer", muon())
+        refusals.refuse_keras_3("optimizer", muon())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_class_that_keras_2_lacks_is_said() -> None:
     [None, "adam", [], keras.optimizers.Adam(), [keras.callbacks.History()], {"a": 1}, LOSS],
 )
 def test_objects_of_keras_2_pass(given: Any) -> None:
-    keras_3.refuse("anything", given)
+    refusals.refuse_keras_3("anything", given)
 
 
 def test_other_losses_and_metrics_are_refused(model: LSTMSSD) -> None:

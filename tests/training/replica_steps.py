@@ -18,7 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.fit import variable_names
+from lstd.fit import variables
 from lstd.training import distribution
 from tests import tiny
 
@@ -66,7 +66,7 @@ def trained(
             lstd.DetectionLoss.from_config(tiny.CONFIG),
             accumulate_steps=accumulate_steps,
         )
-    names = variable_names.names_of(model)
+    names = variables.names_of(model)
     before = {name: np.asarray(variable) for name, variable in names.items()}
     history = model.fit(
         dataset(), steps_per_epoch=STEPS, validation_data=dataset().take(2), verbose=0

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import unittest.mock
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstd.base.types import GroundTruth
+from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.model_config import MatchingConfig, ModelConfig
+from lstd.config.train_config import TrainConfig
 from lstd.data import pipeline
 from lstd.data.sources import SourceFrame
-from lstd.training.data_check import AnchorCheck, check
+from lstd.ops import anchors
+from lstd.training.data_check import check
 from tests.data import records
 
 WHOLE, LEFT = [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.5]
-ANCHORS = AnchorCheck(np.array([LEFT], np.float32), 0.6, 0.5)
 
 
 class Video:
@@ -40,8 +44,17 @@ class Video:
 
 def _said(videos: list[Video], **changes: object) -> list[str]:
     said: list[str] = []
-    settings = {"batch_size": 2, "unroll_length": 4, "num_frames": 8, "anchors": ANCHORS}
-    check(videos, **{**settings, **changes}, say=said.append)
+    settings = {"check_frames": 8, "min_anchor_share": 0.5, **changes}
+    data = DatasetConfig(batch_size=settings.pop("batch_size", 2), unroll_length=4)
+    config = Config(
+        ModelConfig(matching=MatchingConfig(matched_threshold=0.6)),
+        TrainConfig(**settings),
+        DataConfig(data),
+    )
+    with unittest.mock.patch.object(
+        anchors, "from_config", return_value=np.array([LEFT], np.float32)
+    ):
+        check(videos, config, say=said.append)
     return said
 
 
@@ -60,7 +73,7 @@ def test_anchors_that_catch_too_few_boxes_are_refused() -> None:
 def test_frames_are_spread_over_the_videos_and_within_them() -> None:
     videos = [Video(101, [LEFT]) for _ in range(3)]
 
-    _said(videos, num_frames=9)
+    _said(videos, check_frames=9)
 
     assert [video.read for video in videos] == [[0, 50, 100]] * 3
 
@@ -85,7 +98,7 @@ def test_lengths_are_looked_at_no_longer_than_needed() -> None:
         def num_frames(self, value: int) -> None:
             return None
 
-    assert _said([Video(8, [LEFT]), Unread(8, [LEFT])], num_frames=0) == []
+    assert _said([Video(8, [LEFT]), Unread(8, [LEFT])], check_frames=0) == []
 
 
 def test_data_without_boxes_is_said() -> None:
@@ -100,7 +113,7 @@ def test_class_that_the_config_lacks_is_refused_wherever_it_stands(tmp_path: Pat
 
     def check(num_classes: int) -> None:
         split = pipeline.open_split(data, "train", num_classes=num_classes)
-        _said(split.videos, anchors=ANCHORS._replace(min_share=0.0), num_frames=20)
+        _said(split.videos, min_anchor_share=0.0, check_frames=20)
 
     with pytest.raises(ValueError, match=r"class '2' .* expected one of 1 .*do model\.num_classes"):
         check(1)

@@ -1,4 +1,4 @@
-"""Callbacks that would do nothing with a model, or end its run, said before the first step."""
+"""What `compile`, `fit` and `save` refuse: it would do nothing, or fail without saying why."""
 
 from __future__ import annotations
 
@@ -8,21 +8,51 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.fit import keras_3
+# Where the classes of Keras 3 are to be found, the longest place first.
+_PLACES = ("optimizers.schedules", "optimizers", "callbacks", "metrics", "losses")
 
 
-def refuse(callbacks: Any, optimizer: Any) -> None:
+def refuse_keras_3(what: str, given: Any) -> None:
+    """Raises if `given`, or anything in its lists and dicts, is of Keras 3.
+
+    A Keras 2 model takes such an object, and then fails on it.
+
+    Raises:
+        ValueError: says which object, and which import would be right.
+    """
+    rate = getattr(given, "_learning_rate", None)  # a schedule hides in its optimizer
+    items = [(what, item) for item in tf.nest.flatten(given)] + [(f"{what}'s learning_rate", rate)]
+    for name, item in items:
+        kind = item if isinstance(item, type) else type(item)
+        base = next((b for b in kind.__mro__ if b.__module__.split(".")[0] == "keras"), None)
+        if base is not None:
+            derived = f", derived from {base.__name__}," if kind is not base else ""
+            raise ValueError(
+                f"{name}: {kind.__name__}{derived} comes from Keras 3 (package keras), but this "
+                f"model is Keras 2 (package tf_keras): {_right_import(base)}"
+            )
+
+
+def _right_import(base: type) -> str:
+    place = next((p for p in _PLACES if f".{p}." in f"{base.__module__}."), None)
+    if place is None:
+        return "`import tf_keras as keras` and take it from there"
+    module = keras
+    for part in place.split("."):
+        module = getattr(module, part)
+    if hasattr(module, base.__name__):
+        return f"`import tf_keras as keras`, then keras.{place}.{base.__name__}"
+    return f"`import tf_keras as keras`; keras.{place} has no {base.__name__}, take another"
+
+
+def refuse_callbacks(callbacks: Any, optimizer: Any) -> None:
     """Raises for a callback that cannot do what it is there for.
-
-    Args:
-        callbacks: what `fit` was given.
-        optimizer: of the model.
 
     Raises:
         ValueError: a callback of Keras 3; one that sets the learning rate, where the optimizer
             follows a schedule; a `ModelCheckpoint` of whole models in another form than `.keras`.
     """
-    keras_3.refuse("callbacks", callbacks)
+    refuse_keras_3("callbacks", callbacks)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     rate = getattr(optimizer, "_learning_rate", None)
     follows = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)

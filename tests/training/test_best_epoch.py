@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 
 from lstd.config.train_config import EarlyStoppingConfig, TrainConfig
-from lstd.training.early_stopping import StopEarly, best_of, check_metric, monitor_of
+from lstd.training.best_epoch import Monitor, best_of, check_metric, is_over, monitor_of
+from lstd.training.end_run import EndRun
 from lstd.training.history import WriteHistory
-from lstd.training.keep_weights import Monitor
-from lstd.training.resume import last_checkpoint
-from lstd.training.train import train
 from tests.training import doubles
-from tests.training.test_train import _config, _dataset
 
 LARGEST, SMALLEST = Monitor("ap", largest=True), Monitor("loss", largest=False)
 
@@ -43,15 +40,12 @@ def _run(
     folder: Path, values: list[float], *, initial_epoch: int = 0, epochs: int = 9, **settings: Any
 ) -> tuple[int, list[str]]:
     """Returns how many epochs a run had in all, and what was said."""
-    measure, said = doubles.Measure(values), []
-    stop = StopEarly(
-        folder / "history.csv",
-        **{"patience": 2, "metric": "", "min_delta": 0.0, **settings},
-        say=said.append,
-    )
+    measure, said, history = doubles.Measure(values), [], folder / "history.csv"
+    config = EarlyStoppingConfig(**{"patience": 2, **settings})
+    end = EndRun(100, is_over=lambda: is_over(history, config, say=said.append))
     doubles.fit(
         doubles.line(),
-        [measure, WriteHistory(folder / "history.csv"), stop],
+        [measure, WriteHistory(history), end],
         initial_epoch=initial_epoch,
         epochs=epochs,
         steps=1,
@@ -112,37 +106,34 @@ def test_patience_outlasts_a_short_run(tmp_path: Path) -> None:
     assert _run(tmp_path, VALUES, patience=5) == (9, [])
 
 
-def test_metric_that_is_no_longer_measured_decides_no_more(tmp_path: Path) -> None:
-    """A run may be resumed without its evaluation; its column is then empty."""
-    history = tmp_path / "history.csv"
-    history.write_text("epoch,loss,val_coco/ap\n0,3,0.9\n1,2,\n2,1,\n")
-    said: list[str] = []
+@pytest.mark.parametrize(
+    ("metric", "history"),
+    [
+        # A run may be resumed without its evaluation; its column is then empty.
+        ("", "epoch,loss,val_coco/ap\n0,3,0.9\n1,2,\n2,1,\n"),
+        # An error that was not measured is not the best.
+        ("val_flicker/lost", "epoch,val_flicker/lost\n0,-1\n1,0.6\n2,0.4\n3,0.2\n"),
+    ],
+)
+def test_number_that_was_not_measured_decides_nothing(
+    tmp_path: Path, metric: str, history: str
+) -> None:
+    (tmp_path / "history.csv").write_text(history)
+    config = EarlyStoppingConfig(patience=2, metric=metric)
 
-    stop = StopEarly(history, patience=2, metric="", min_delta=0.0, say=said.append)
-
-    assert not stop.is_over()
-    assert said == []
+    assert not is_over(tmp_path / "history.csv", config, say=pytest.fail)
 
 
-def test_error_that_was_not_measured_is_not_the_best(tmp_path: Path) -> None:
-    history = tmp_path / "history.csv"
-    history.write_text("epoch,val_flicker/lost\n0,-1\n1,0.6\n2,0.4\n3,0.2\n")
+def test_precision_of_the_first_schedule_decides() -> None:
+    logs = {"loss": 1, "val_LARGE/coco/ar1": 1, "val_LARGE/coco/ap": 2, "val_SKIP3/coco/ap": 0}
 
-    stop = StopEarly(history, patience=2, metric="val_flicker/lost", min_delta=0.0, say=print)
-
-    assert not stop.is_over()
+    assert monitor_of("", logs) == Monitor("val_LARGE/coco/ap", largest=True)
+    assert monitor_of("", {"loss": 1.0}) == Monitor("loss", largest=False)
 
 
 def test_unknown_metric_is_refused_with_those_that_are_there() -> None:
     with pytest.raises(ValueError, match=r"there is no 'val_ap' in an epoch .* are loss, val_coco"):
         monitor_of("val_ap", {"loss": 1.0, "val_coco/ap": 0.1})
-
-
-def test_metric_of_an_evaluation_that_is_not_made_is_refused_at_once(tmp_path: Path) -> None:
-    stop = EarlyStoppingConfig(metric="val_coco/ap")
-
-    with pytest.raises(ValueError, match="nothing is evaluated after an epoch"):
-        train(_config(early_stopping=stop), tmp_path / "run", dataset=_dataset())
 
 
 @pytest.mark.parametrize("metric", ["coco/ap", "los", "AP"])
@@ -156,16 +147,6 @@ def test_metric_that_no_epoch_has_is_refused_at_once(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["", "loss", "gradient_norm", "val_coco/ap"])
 def test_metric_that_an_epoch_may_have_is_taken(metric: str) -> None:
     check_metric(metric, num_evaluations=1, own_callbacks=False)
-
-
-def test_epoch_without_the_metric_is_saved_before_it_is_told(tmp_path: Path) -> None:
-    config = _config(early_stopping=EarlyStoppingConfig(metric="val_coco/app"))
-    measure = doubles.Measure([0.1, 0.2])
-
-    with pytest.raises(ValueError, match="there is no 'val_coco/app' in an epoch of this run"):
-        train(config, tmp_path, dataset=_dataset(), evaluations=[measure], say=lambda _: None)
-
-    assert last_checkpoint(tmp_path / "checkpoints") == str(tmp_path / "checkpoints" / "step-2")
 
 
 def test_settings_are_checked() -> None:

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 
 import lstd
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.media import draw
-from lstd.training.events import Events
-from lstd.training.samples import WriteSamples
-from lstd.training.scalars import WriteScalars
+from lstd.training.tensorboard import Events, WriteSamples, WriteScalars
 from tests import tiny
 from tests.training import doubles
 
@@ -70,21 +67,6 @@ def test_curves_end_with_the_rest_of_each_epoch(tmp_path: Path) -> None:
         (5, pytest.approx((errors[3] + errors[4]) / 2)),
         (6, pytest.approx(errors[5], rel=1e-4)),
     ]
-
-
-def test_curves_of_short_epochs_have_a_point_each(tmp_path: Path) -> None:
-    doubles.fit(doubles.line(), [WriteScalars(Events(tmp_path))], epochs=2, steps=2)
-
-    points = _written(tmp_path, "scalars")["train/loss"]
-    assert [step for step, _ in points] == [2, 4]
-    np.testing.assert_allclose(points[0][1], (9 + 3.24) / 2, rtol=1e-5)
-
-
-def test_curves_begin_anew_with_each_epoch(tmp_path: Path) -> None:
-    doubles.fit(doubles.line(), [WriteScalars(Events(tmp_path), every=1)], epochs=2, steps=1)
-
-    losses = [value for _, value in _written(tmp_path, "scalars")["train/loss"]]
-    np.testing.assert_allclose(losses, [9.0, 3.24], rtol=1e-5)
 
 
 def test_events_do_not_need_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,23 +220,3 @@ def test_no_data_is_no_sample(tmp_path: Path) -> None:
     samples.on_epoch_end(0)
 
     assert model.asked == []
-
-
-def test_samples_of_a_real_model_are_finite(tmp_path: Path) -> None:
-    events, model = Events(tmp_path), tiny.model(tiny.FIRST_PAPER)
-    samples = WriteSamples(
-        [tiny.batch(2)],
-        events,
-        loss=lstd.DetectionLoss.from_config(tiny.FIRST_PAPER),
-        min_score=0.5,
-        step=lambda: 3,
-        say=print,
-    )
-    samples.set_model(model)
-
-    samples.on_epoch_end(0)
-
-    histograms = _written(tmp_path, "histograms")
-    counted = sum(value[0][1][:, 2].sum() for value in histograms.values())
-    assert counted == 2 * len(model.anchors)
-    assert isinstance(samples, keras.callbacks.Callback)

@@ -1,0 +1,112 @@
+"""The terminal of a process: a line that is rewritten, Ctrl-C, and libraries that write past it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+
+class StatusLine:
+    """A line that tells how far work is.
+
+    A terminal has it rewritten in place; anything else, such as a log file, gets few whole lines.
+
+    Args:
+        stream: where to; None: standard error.
+        seconds: between two lines; None: 0.5 on a terminal, else 30.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._in_place = self._stream.isatty()
+        self._seconds = seconds if seconds is not None else (0.5 if self._in_place else 30.0)
+        self._clock = clock
+        self._shown = clock() - self._seconds
+        self._width = 0
+
+    def is_due(self) -> bool:
+        """Returns whether the last line is old enough for another, which then counts as shown."""
+        now = self._clock()
+        due = now - self._shown >= self._seconds
+        self._shown = now if due else self._shown
+        return due
+
+    def show(self, line: str, *, stays: bool = False) -> None:
+        """Writes a line; the next one stands below it if it `stays`, else in its place."""
+        if self._in_place:
+            padded = line.ljust(self._width)
+            self._width = 0 if stays else len(line)
+            self._stream.write("\r" + padded + ("\n" if stays else ""))
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+@contextlib.contextmanager
+def interrupts(told: str = "") -> Iterator[threading.Event]:
+    """Yields an event that the first Ctrl-C sets; the next one interrupts as usual.
+
+    Only the main thread may do so; elsewhere, and where a shell lets the program ignore Ctrl-C
+    because it runs in the background, the event stays unset.
+
+    Args:
+        told: what standard error says then.
+    """
+    asked = threading.Event()
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual == signal.SIG_IGN:
+        yield asked
+        return
+    if usual is None:  # Set outside of Python; it cannot be put back.
+        usual = signal.default_int_handler
+
+    def first(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+        if told:
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{told}\n".encode())  # print may be at work where this comes in
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Turns stderr, the file descriptor itself, to a file; where the block fails, it is shown."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # no stderr: nothing to keep quiet
+        yield
+        return
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            if not done:
+                written.seek(0)
+                sys.stderr.write(written.read().decode(errors="replace"))

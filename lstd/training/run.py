@@ -1,0 +1,251 @@
+"""One start of a run: its model, and what saves, measures and shows it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
+
+import tensorflow as tf
+import tf_keras as keras
+
+from lstd.base.terminal import StatusLine, interrupts
+from lstd.config.config import Config
+from lstd.fit.divergence import DivergedError
+from lstd.losses import DetectionLoss
+from lstd.models.build import build_model
+from lstd.models.lstm_ssd import LSTMSSD
+from lstd.training import best_epoch, distribution
+from lstd.training import resume as resume_lib
+from lstd.training.averages import Averages
+from lstd.training.end_run import EndRun
+from lstd.training.history import WriteHistory
+from lstd.training.keep_weights import KeepWeights
+from lstd.training.optimizers import build_optimizer
+from lstd.training.progress import Progress
+from lstd.training.resume import Checkpoints
+from lstd.training.run_folder import RunFolder
+from lstd.training.start import Start, load_initial_weights
+from lstd.training.tensorboard import Events, WriteSamples, WriteScalars
+
+_ASKED = "stopping after this step, or what is measured after it; Ctrl-C again stops at once"
+_NO_BATCH = "Unexpected result of `train_function`"  # What Keras says of an empty dataset.
+
+
+class Run:
+    """Model, optimizer and what saves them, with the weights that the run starts from.
+
+    Args:
+        config: of the run.
+        folder: where what is saved goes.
+        dataset: batches, some of which are drawn into TensorBoard where nothing is evaluated.
+        evaluations: callbacks that measure the weights that are saved.
+        start: the checkpoint to go on from; without one, `train.fine_tune` says the weights.
+        strategy: of the replicas.
+        dry_steps: of a run of one epoch; 0: as the config says.
+        say: is told what happens.
+
+    Attributes:
+        step: that it starts after.
+        last_step: that it ends with.
+
+    Raises:
+        ValueError: weights or checkpoint do not fit the config.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        *,
+        dataset: Iterable[Any],
+        evaluations: Sequence[keras.callbacks.Callback],
+        start: Start,
+        strategy: tf.distribute.Strategy,
+        dry_steps: int,
+        say: Callable[[str], None],
+    ) -> None:
+        train = config.train
+        self.config, self.folder, self.say = config, folder, say
+        self.num_evaluations = len(evaluations)
+        self.worker, self.workers = distribution.workers_of(strategy)
+        with strategy.scope():
+            self.model = _compiled(config, say)
+            if start.checkpoint is None:
+                load_initial_weights(self.model, train.fine_tune, say=say)
+            decay = train.moving_average_decay
+            averages = Averages(self.model.weights, decay=decay) if decay else None
+        self.checkpoints = Checkpoints(
+            folder.checkpoints,
+            self.model,
+            averages=averages,
+            keep=train.keep_checkpoints,
+            place=start.place,
+            batches_per_step=train.accumulate_steps,
+            state=self.model.training_state,
+            writes=self.is_chief,
+        )
+        if start.checkpoint is not None:
+            self.checkpoints.restore(start.checkpoint, same_data=start.same_data)
+            resume_lib.apply_constant_rate(self.model.optimizer, train.learning_rate)
+            say(f"going on after step {self._step()}, from {start.checkpoint}")
+        self.events = Events(folder.tensorboard)
+        samples = WriteSamples(
+            _first_batches(evaluations, dataset),
+            self.events,
+            loss=self.model.loss,
+            min_score=config.evaluation.min_score_threshold,
+            step=self._step,
+            say=say,
+        )
+        self.keep = KeepWeights(
+            folder,
+            build_model(config.model, precision="float32"),
+            averages=averages,
+            prefer_averages=config.evaluation.use_moving_averages,
+            evaluations=[*evaluations, samples],
+            writes=self.is_chief,
+        )
+        self.step = self._step()
+        self.last_step = self.step + dry_steps if dry_steps else train.steps
+        self._steps_per_epoch = dry_steps or train.steps_per_epoch
+        self._done = 0 if dry_steps else start.place.steps  # of the epoch that is under way
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker is the one that writes."""
+        return self.worker == 0
+
+    def is_over(self) -> bool:
+        """Returns whether nothing is left to do, by the steps or the history, and says why."""
+        if self._stops_early():
+            return True
+        if self.step < self.last_step:
+            return False
+        steps = f"{self.step} of {self.last_step} steps"
+        self.say(f"{self.folder.path}: already has {steps}; nothing to do")
+        return True
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        callbacks: Sequence[keras.callbacks.Callback],
+        stream: TextIO | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """Trains to the last step on endless batches; `callbacks` come before those that save.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when the step under way is done and saved; after a
+                second one at once.
+            DivergedError: a loss or gradient is not finite; says what is left of the run.
+            ValueError: there is no batch; or another worker has gone, with what is left.
+        """
+        epoch = int(self.checkpoints.epoch.numpy())
+        first_end = self.step + max(1, self._steps_per_epoch - self._done)
+        more = max(0, self.last_step - first_end)
+        alone = self.workers == 1  # Several would have to save together.
+        try:
+            with interrupts(_ASKED) if alone else contextlib.nullcontext() as asked:
+                self.model.fit(
+                    data,
+                    initial_epoch=epoch,
+                    epochs=epoch + 1 + -(-more // self._steps_per_epoch),
+                    steps_per_epoch=self._steps_per_epoch,
+                    verbose=0,
+                    callbacks=[*callbacks, *self._callbacks(first_end, stream, asked)],
+                )
+        except KeyboardInterrupt:
+            step, kept = self._step(), resume_lib.last_checkpoint(self.folder.checkpoints)
+            behind = step - (int(kept.rpartition("-")[2]) if kept else 0)
+            lost = f"; the {behind} steps after it are lost" if behind else ""
+            say(
+                f"stopped after step {step}; {self._what_is_kept()}{lost}; --resume (resume=True) "
+                "goes on from there"
+            )
+            raise
+        except DivergedError as error:
+            raise DivergedError(f"{error}; {self._what_is_kept()}") from None
+        except distribution.GONE as error:
+            if alone:
+                raise
+            raise ValueError(
+                f"worker {self.worker} of {self.workers} cannot go on, another one has gone: "
+                f"{str(error).splitlines()[0][:200]}; {self._what_is_kept()}. Look at the messages "
+                "of the others, then start all of them again with --resume (resume=True)"
+            ) from None
+        except ValueError as error:
+            if not str(error).startswith(_NO_BATCH):
+                raise
+            raise ValueError(
+                "the training dataset gave no batch; expected batches of (ClipBatch, GroundTruth) "
+                "without end"
+            ) from None
+
+    def _callbacks(
+        self, first_end: int, stream: TextIO | None, asked: threading.Event | None
+    ) -> list[keras.callbacks.Callback]:
+        """Returns our callbacks, in the order in which they depend on each other."""
+        data = self.config.data.train
+        frames = self.config.train.accumulate_steps * data.batch_size * data.unroll_length
+        shows = [
+            WriteHistory(self.folder.history),
+            WriteScalars(self.events, before=self._done),
+            Progress(last_step=self.last_step, frames_per_step=frames, line=StatusLine(stream)),
+        ]
+
+        def save() -> None:
+            self.keep.check()
+            self.checkpoints.save_within_epoch()
+
+        end = EndRun(
+            self.last_step,
+            epoch_end=first_end if self._done else 0,
+            asked=asked,
+            save=save,
+            is_over=self._stops_early if self.is_chief else None,
+        )
+        return [self.keep, *(shows if self.is_chief else []), self.checkpoints, end]
+
+    def _stops_early(self) -> bool:
+        stopping = self.config.train.early_stopping
+        if stopping is None:
+            return False
+        return best_epoch.is_over(self.folder.history, stopping, say=self.say)
+
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _what_is_kept(self) -> str:
+        kept = resume_lib.last_checkpoint(self.folder.checkpoints)
+        return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
+
+
+def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
+    """Returns the model, ready for `fit`."""
+    model = build_model(
+        config.model,
+        stateful=config.train.carry_state,
+        batch_size=config.data.train.batch_size,
+        precision=config.train.precision,
+    )
+    frozen = model.freeze(config.train.freeze)
+    if frozen:
+        say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
+    model.compile(
+        optimizer=build_optimizer(config.train),
+        loss=DetectionLoss.from_config(config.model),
+        accumulate_steps=config.train.accumulate_steps,
+        gradient_checkpointing=config.train.gradient_checkpointing,
+    )
+    return model
+
+
+def _first_batches(
+    evaluations: Sequence[keras.callbacks.Callback], dataset: Iterable[Any]
+) -> Iterable[Any]:
+    """Returns the data that is evaluated, else that of training; none if it is read only once."""
+    evaluated = next((each.dataset for each in evaluations if hasattr(each, "dataset")), dataset)
+    return evaluated if iter(evaluated) is not evaluated else ()
