@@ -25,20 +25,49 @@ def count(model: LSTMSSD) -> dict[str, Any]:
         multiply_adds: of the convolutions, for one frame: "large" and "small" are the totals of a
             frame that this network sees; "parts" holds each part alone.
     """
-    parts = _parts(model)
-    multiply_adds = {name: _multiply_adds(*part) for name, part in _calls(model).items()}
-    shared = sum(multiply_adds[name] for name in ("gates", "feature_maps", "box_predictor"))
-    totals = {
-        network: multiply_adds[f"{network}_backbone"]
-        + multiply_adds[f"{network}_bottleneck"]
-        + shared
+    parts = {
+        f"{network}_{part}": layer
         for network in model.networks
+        for part, layer in (
+            ("backbone", getattr(model, network)),
+            ("bottleneck", getattr(model, f"{network}_bottleneck")),
+        )
+    } | {"gates": model.cell, "feature_maps": model.feature_maps}
+    parts["box_predictor"] = model.box_predictor
+    height, width, channels = model.input_shape_hwc
+    grid = (1, *model.state_grid)
+    state = (*grid, model.state_depth)
+    memory = (*grid, model.state_depth * (2 if model.cell.output_bottleneck else 1))
+    costs = {
+        "gates": _multiply_adds(
+            lambda b, c, h: model.cell(b, LSTMState(c, h)), state, state, state
+        ),
+        "feature_maps": _multiply_adds(model.feature_maps, memory),
+        "box_predictor": _multiply_adds(
+            lambda memory: model.box_predictor(model.feature_maps(memory)), memory
+        ),
     }
+    costs["box_predictor"] -= costs["feature_maps"]
+    shared = sum(costs.values())
+    totals = {}
+    for network in model.networks:
+        backbone, half = getattr(model, network), 1
+        if network == "small" and model.config.low_resolution:
+            half = 2
+        seen = (1, height // half, width // half, channels)
+        own = {
+            f"{network}_backbone": _multiply_adds(backbone, seen),
+            f"{network}_bottleneck": _multiply_adds(
+                parts[f"{network}_bottleneck"], (*grid, backbone.output_depth), state
+            ),
+        }
+        totals[network] = sum(own.values()) + shared
+        costs |= own
     return {
         "parameters": _size(model.weights),
         "trainable": _size(model.trainable_weights),
         "parts": {name: _size(layer.weights) for name, layer in parts.items()},
-        "multiply_adds": {**totals, "parts": multiply_adds},
+        "multiply_adds": {**totals, "parts": costs},
     }
 
 
@@ -56,55 +85,12 @@ def _size(weights: list[tf.Variable]) -> int:
     return int(sum(np.prod(weight.shape) for weight in weights))
 
 
-def _parts(model: LSTMSSD) -> dict[str, Any]:
-    parts = {}
-    for network in model.networks:
-        parts[f"{network}_backbone"] = getattr(model, network)
-        parts[f"{network}_bottleneck"] = getattr(model, f"{network}_bottleneck")
-    return {
-        **parts,
-        "gates": model.cell,
-        "feature_maps": model.feature_maps,
-        "box_predictor": model.box_predictor,
-    }
-
-
-def _calls(model: LSTMSSD) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
-    """Returns for each part a function that runs it, and the shapes of its arguments."""
-    height, width, channels = model.input_shape_hwc
-    grid = model.state_grid
-    state = (1, *grid, model.state_depth)
-    calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
-    for network in model.networks:
-        backbone, bottleneck = getattr(model, network), getattr(model, f"{network}_bottleneck")
-        half = 2 if network == "small" and model.config.low_resolution else 1
-        calls[f"{network}_backbone"] = (
-            backbone,
-            ((1, height // half, width // half, channels),),
-        )
-        calls[f"{network}_bottleneck"] = (
-            bottleneck,
-            ((1, *grid, backbone.output_depth), state),
-        )
-    calls["gates"] = (lambda b, c, h: model.cell(b, LSTMState(c, h)), (state, state, state))
-    depth = model.state_depth * (2 if model.cell.output_bottleneck else 1)
-    memory = (1, *grid, depth)
-    calls["feature_maps"] = (model.feature_maps, (memory,))
-    maps = tf.function(model.feature_maps).get_concrete_function(tf.TensorSpec(memory)).outputs
-    calls["box_predictor"] = (
-        lambda *maps: model.box_predictor(maps),
-        tuple(tuple(output.shape) for output in maps),
-    )
-    return calls
-
-
-def _multiply_adds(function: Callable[..., Any], shapes: tuple[Any, ...]) -> int:
+def _multiply_adds(function: Callable[..., Any], *shapes: tuple[int, ...]) -> int:
     """Returns the multiply-adds of the convolutions that a call of these shapes runs."""
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
     traced = tf.function(lambda *inputs: function(*inputs)).get_concrete_function(*specs)
-    total = 0
-    for op in convolutions(traced):
-        pixels = np.prod(op.outputs[0].shape[1:3])
-        # Each number of a kernel, depthwise or not, is used once a pixel of the output.
-        total += int(pixels * np.prod(op.inputs[1].shape))
-    return total
+    # Each number of a kernel, depthwise or not, is used once a pixel of the output.
+    return sum(
+        int(np.prod(op.outputs[0].shape[1:3]) * np.prod(op.inputs[1].shape))
+        for op in convolutions(traced)
+    )

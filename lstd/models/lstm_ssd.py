@@ -19,7 +19,6 @@ from lstd.fit.detection_training import DetectionTraining
 from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.models import parts, turns
 from lstd.models.carried_state import CarriedState
-from lstd.models.coins import Coins
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import images as image_ops
 from lstd.ops import postprocess
@@ -99,7 +98,7 @@ class LSTMSSD(DetectionTraining):
         self.state_grid = anchor_ops.grids_of(config.input_height, config.input_width, 1)[0]
         # Not through Keras's own __setattr__, see CarriedState.
         object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
-        object.__setattr__(self, "_coins", Coins())
+        object.__setattr__(self, "_coins", turns.Coins())
         self._create_variables()
 
     def _create_variables(self) -> None:
@@ -424,7 +423,7 @@ class LSTMSSD(DetectionTraining):
             "config": to_dict(self.config),
             "schedules": {name: getattr(self, name) for name in _SCHEDULES},
             "stateful_batch_size": carried and carried.batch_size,
-            "freeze": list(self._freeze_patterns),
+            "freeze": list(self._fitting.freeze_patterns),
         }
 
     @classmethod

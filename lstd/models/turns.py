@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from lstd.fit import replicas
 from lstd.ops import schedule as schedule_ops
 
 NAMES = ("large", "small")
@@ -55,24 +56,42 @@ def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Ch
             clips or frames than B and T.
         tf.errors.InvalidArgumentError: the same, where only the running graph can know.
     """
-    num_frames = clip.shape[1]
     if networks is None:
         networks = "large"
     if isinstance(networks, str):
-        networks = (networks,) * num_frames
+        networks = (networks,) * clip.shape[1]
     if isinstance(networks, (list, tuple)) and all(isinstance(name, str) for name in networks):
         for name in networks:
             check_name(name, available)
-        numbers = np.array([NAMES.index(name) for name in networks], dtype=np.int32)
-        _check_sizes("networks", (1, len(numbers)), clip)
-        return Choice(numbers)
-    if tf.is_tensor(networks):
-        networks = tf.convert_to_tensor(networks)
-        known = tf.get_static_value(networks)
-        if known is None:
-            return _from_tensor(networks, clip, available)
-        networks = known
-    return _from_array(np.asarray(networks), clip, available)
+        networks = np.array([[NAMES.index(name) for name in networks]], dtype=np.int32)
+    known = tf.get_static_value(networks) if tf.is_tensor(networks) else np.asarray(networks)
+    numbers = tf.convert_to_tensor(networks) if known is None else known
+    dtype = tf.as_dtype(numbers.dtype)
+    if not dtype.is_integer or len(tf.TensorShape(numbers.shape).dims or ()) != 2:
+        raise ValueError(
+            "networks must be a name, T names, or an int array [B, T], got an array of "
+            f"{dtype.name} with shape {numbers.shape}"
+        )
+    _check_sizes("networks", numbers.shape, clip)
+    last = len(available) - 1
+    if known is not None:
+        if known.size and (known.min() < 0 or known.max() > last):
+            raise ValueError(
+                f"networks holds {known.min()} to {known.max()}; this model knows 0 to {last}"
+            )
+        if (known == known[:1]).all():
+            return Choice(known[0].astype(np.int32))
+        return Choice(_for_all_clips("networks", tf.constant(known, tf.int32), clip))
+    if not last:
+        raise ValueError("a model with one backbone takes networks=None or 'large'")
+    numbers = tf.cast(numbers, tf.int32)
+    sound = tf.debugging.Assert(
+        tf.reduce_all((numbers >= 0) & (numbers <= last)),
+        [f"networks: this model knows 0 to {last}, got", numbers],
+    )
+    with tf.control_dependencies([] if sound is None else [sound]):
+        numbers = tf.ensure_shape(numbers, [None, clip.shape[1]])
+    return Choice(_for_all_clips("networks", numbers, clip))
 
 
 def check_name(network: Any, available: Sequence[str]) -> None:
@@ -85,54 +104,17 @@ def check_name(network: Any, available: Sequence[str]) -> None:
         raise ValueError(f"unknown network {network!r}; this model has {', '.join(available)}")
 
 
-def _check_sizes(what: str, sizes: Sequence[int | None], clip: tf.Tensor) -> None:
+def _check_sizes(what: str, shape: Any, clip: tf.Tensor) -> None:
     """Raises unless numbers of this shape can be those of the clip; None fits everything."""
+    rows, frames = tf.TensorShape(shape).as_list()
     clips, num_frames = clip.shape[:2]
-    if sizes[1] not in (num_frames, None):
-        raise ValueError(f"{what} are for {sizes[1]} frames, the clip has {num_frames}")
-    if sizes[0] not in (1, clips, None) and clips is not None:
+    if frames not in (num_frames, None):
+        raise ValueError(f"{what} are for {frames} frames, the clip has {num_frames}")
+    if (rows not in (1, clips, None) and clips is not None) or rows == 0:
         raise ValueError(
-            f"{what} are for {sizes[0]} clips, the batch has {clips}: give one row for each, or "
-            "one for all of them"
+            f"{what} are for {rows} clips, the batch has {clips}: give one row for each, or one "
+            "for all of them"
         )
-
-
-def _refuse_form(dtype: Any, shape: Sequence[int | None] | str) -> None:
-    raise ValueError(
-        "networks must be a name, T names, or an int array [B, T], got an array of "
-        f"{dtype} with shape {shape}"
-    )
-
-
-def _from_array(numbers: np.ndarray, clip: tf.Tensor, available: Sequence[str]) -> Choice:
-    if numbers.dtype.kind not in "iu" or numbers.ndim != 2 or not numbers.shape[0]:
-        _refuse_form(numbers.dtype, list(numbers.shape))
-    _check_sizes("networks", numbers.shape, clip)
-    if numbers.size and (numbers.min() < 0 or numbers.max() >= len(available)):
-        raise ValueError(
-            f"networks holds {numbers.min()} to {numbers.max()}; this model knows 0 to "
-            f"{len(available) - 1}"
-        )
-    if (numbers == numbers[:1]).all():
-        return Choice(numbers[0].astype(np.int32))
-    return Choice(_for_all_clips("networks", tf.constant(numbers, tf.int32), clip))
-
-
-def _from_tensor(networks: tf.Tensor, clip: tf.Tensor, available: Sequence[str]) -> Choice:
-    """Returns the choice of a tensor whose numbers only the running graph knows."""
-    if len(available) == 1:
-        raise ValueError("a model with one backbone takes networks=None or 'large'")
-    if not networks.dtype.is_integer or networks.shape.rank != 2:
-        _refuse_form(networks.dtype.name, str(networks.shape))
-    _check_sizes("networks", networks.shape.as_list(), clip)
-    networks = tf.cast(networks, tf.int32)
-    known = tf.debugging.Assert(
-        tf.reduce_all((networks >= 0) & (networks < len(available))),
-        [f"networks: this model knows 0 to {len(available) - 1}, got", networks],
-    )
-    with tf.control_dependencies([] if known is None else [known]):
-        networks = tf.ensure_shape(networks, [None, clip.shape[1]])
-    return Choice(_for_all_clips("networks", networks, clip))
 
 
 def _for_all_clips(what: str, numbers: tf.Tensor, clip: tf.Tensor) -> tf.Tensor:
@@ -177,7 +159,16 @@ def from_schedule(
     if tf.is_tensor(numbers) or schedule.startswith("RANDOM"):
         numbers = _for_all_clips("frame numbers", tf.cast(numbers, tf.int32), clip)
     if large_frames and schedule.startswith("RANDOM"):
-        return _fixed_number(numbers, large_frames, uniform)
+        num_frames = numbers.shape[-1]
+        if not 0 < large_frames < num_frames:
+            raise ValueError(
+                f"large_frames is {large_frames}, but the clip has {num_frames} frames: from 1 to "
+                f"{num_frames - 1} can be large, at least one is left to the small network"
+            )
+        # All sets of so many frames are alike probable.
+        drawn = tf.ensure_shape(uniform(tf.shape(numbers)), numbers.shape)
+        ranks = tf.argsort(tf.argsort(drawn, axis=-1), axis=-1)
+        return Choice(tf.where(ranks < large_frames, 0, 1), large_frames=large_frames)
     networks = schedule_ops.networks_of(
         schedule, numbers, large_probability=large_probability, uniform=uniform
     )
@@ -187,21 +178,6 @@ def from_schedule(
     if schedule in ("LARGE", "SMALL"):  # The same for every number.
         return Choice(np.full(numbers.shape[-1], NAMES.index(schedule.lower()), np.int32))
     return Choice(networks)
-
-
-def _fixed_number(
-    numbers: tf.Tensor, large_frames: int, uniform: Callable[[tf.Tensor], tf.Tensor]
-) -> Choice:
-    """Returns `large_frames` large frames in each clip, all sets of so many alike probable."""
-    num_frames = numbers.shape[-1]
-    if not 0 < large_frames < num_frames:
-        raise ValueError(
-            f"large_frames is {large_frames}, but the clip has {num_frames} frames: from 1 to "
-            f"{num_frames - 1} can be large, at least one is left to the small network"
-        )
-    order = tf.argsort(tf.ensure_shape(uniform(tf.shape(numbers)), numbers.shape), axis=-1)
-    ranks = tf.argsort(order, axis=-1)
-    return Choice(tf.where(ranks < large_frames, 0, 1), large_frames=large_frames)
 
 
 def frame_numbers(first_frame: Any, counted: tf.Variable | None, *, num_frames: int) -> Any:
@@ -245,12 +221,24 @@ def scheduled(
     Returns:
         `[B, T, *result_shape]`.
     """
+    if choice.known and (choice.networks == choice.networks[0]).all():
+        return unfold(run(images, NAMES[int(choice.networks[0])]), num_frames)
     if choice.known:
-        return _scheduled_known(run, images, choice.networks, num_frames=num_frames)
+        clip, order = unfold(images, num_frames), np.argsort(choice.networks, kind="stable")
+        parts = []
+        for number, name in enumerate(NAMES):
+            mine = np.flatnonzero(choice.networks == number)
+            parts.append(unfold(run(fold(tf.gather(clip, mine, axis=1)), name), len(mine)))
+        return tf.gather(tf.concat(parts, axis=1), np.argsort(order), axis=1)
     flat = fold(choice.networks)
-    if choice.large_frames is not None:
-        share = choice.large_frames, num_frames
-        return unfold(_scheduled_fixed(run, images, flat, share=share), num_frames)
+    if choice.large_frames is not None:  # So all shapes are static.
+        total = images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
+        large = total * choice.large_frames // num_frames
+        order = tf.argsort(flat, stable=True)  # The large ones first, each in the order of `fold`.
+        shares = zip(tf.split(order, [large, total - large]), NAMES, strict=True)
+        together = tf.concat([run(tf.gather(images, mine), name) for mine, name in shares], axis=0)
+        # Not a gather by the inverse: its gradient would be sparse, and taken apart by its values.
+        return unfold(tf.scatter_nd(order[:, tf.newaxis], together, tf.shape(together)), num_frames)
     rows, results = [], []
     for number, name in enumerate(NAMES):
         mine = tf.where(tf.equal(flat, number))[:, 0]
@@ -264,42 +252,6 @@ def scheduled(
         )
     together = tf.dynamic_stitch(rows, results)
     return unfold(tf.ensure_shape(together, [None, *result_shape]), num_frames)
-
-
-def _scheduled_known(
-    run: Callable[[tf.Tensor, str], tf.Tensor],
-    images: tf.Tensor,
-    networks: np.ndarray,
-    *,
-    num_frames: int,
-) -> tf.Tensor:
-    if (networks == networks[0]).all():
-        return unfold(run(images, NAMES[int(networks[0])]), num_frames)
-    clip = unfold(images, num_frames)
-    order, parts = [], []
-    for number, name in enumerate(NAMES):
-        mine = np.flatnonzero(networks == number)
-        order.append(mine)
-        parts.append(unfold(run(fold(tf.gather(clip, mine, axis=1)), name), len(mine)))
-    return tf.gather(tf.concat(parts, axis=1), np.argsort(np.concatenate(order)), axis=1)
-
-
-def _scheduled_fixed(
-    run: Callable[[tf.Tensor, str], tf.Tensor],
-    images: tf.Tensor,
-    flat: tf.Tensor,
-    *,
-    share: tuple[int, int],
-) -> tf.Tensor:
-    """Returns `[T * B, ...]`; `share` of the int `[T * B]` is 0, so all shapes are static."""
-    large, of = share
-    total = images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
-    order = tf.argsort(flat, stable=True)  # The large ones first, each in the order of `fold`.
-    parts = tf.split(order, [total * large // of, total - total * large // of])
-    results = [run(tf.gather(images, mine), name) for mine, name in zip(parts, NAMES, strict=True)]
-    together = tf.concat(results, axis=0)
-    # Not a gather by the inverse: its gradient would be sparse, and taken apart by its values.
-    return tf.scatter_nd(order[:, tf.newaxis], together, tf.shape(together))
 
 
 def fold(clip: tf.Tensor) -> tf.Tensor:
@@ -336,3 +288,43 @@ def select(condition: tf.Tensor, if_true: tf.Tensor, if_false: tf.Tensor) -> tf.
     missing = if_true.shape.rank - condition.shape.rank
     shaped = tf.reshape(condition, tf.concat([tf.shape(condition), [1] * missing], axis=0))
     return tf.where(shaped, if_true, if_false)
+
+
+class Coins(tf.Module):
+    """A generator of random numbers that a checkpoint can save, seeded by the global seed.
+
+    An operation's own random numbers begin anew in another process. `tf.random.Generator` does not,
+    and gives the same numbers as this; but its replicas draw numbers of their own. Here each
+    replica draws those of all and takes its rows: so the schedule of a clip does not depend on how
+    many replicas share the batch, and the state stays the same everywhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="coins")
+        with tf.init_scope():
+            seed = tf.random.uniform([], maxval=tf.int64.max, dtype=tf.int64)
+            self._state_var = tf.Variable(
+                tf.random.create_rng_state(seed, "philox"),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                name="state",
+            )
+
+    def uniform(self, shape: tf.Tensor) -> tf.Tensor:
+        """Returns float32 in [0, 1) of a shape whose first axis is that of the clips."""
+        shape = tf.convert_to_tensor(shape)
+        everyone = tf.concat([replicas.count() * shape[:1], shape[1:]], axis=0)
+        before = tf.raw_ops.RngReadAndSkip(
+            resource=self._state_var.handle,
+            alg=tf.random.Algorithm.PHILOX.value,
+            delta=tf.cast(tf.reduce_prod(everyone), tf.uint64),
+        )
+        drawn = tf.raw_ops.StatelessRandomUniformV2(
+            shape=everyone,
+            counter=tf.bitcast(before[:2], tf.uint64),
+            key=tf.bitcast(before[2:3], tf.uint64),
+            alg=tf.random.Algorithm.PHILOX.value,
+            dtype=tf.float32,
+        )
+        return tf.reshape(replicas.own_rows(drawn), shape)
