@@ -19,7 +19,6 @@ _NAMES = ("labels", "names")
 _MOST_VALUES = 1_000_000
 _MOST_CHARACTERS = 4_000_000
 _TOO_DEEP = "lists or objects are nested too deeply"
-_KINDS: dict[type, str] = {list: "list", dict: "object"}
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -52,25 +51,19 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 
 def read_json(path: str | os.PathLike[str], *, kind: type = object) -> Any:
-    """Returns what a JSON file says; see `from_json`.
+    """Returns what a JSON file says; see `from_json` for the errors.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, or not of the kind.
     """
     return from_json(Path(path).read_bytes(), source=str(path), kind=kind)
 
 
 def from_json(text: str | bytes, *, source: str, kind: type = object) -> Any:
-    """Returns what JSON says.
-
-    Args:
-        text: UTF-8 where it is bytes.
-        source: where it comes from, for messages.
-        kind: what is expected: dict, list or, for anything, object.
+    """Returns what JSON says; `kind` is dict, list or, for anything, object.
 
     Raises:
-        ValueError: it is no JSON, or not of the kind.
+        ValueError: it is no JSON, or not of the kind; begins with the `source`.
 
     >>> from_json("[1]", source="a.json", kind=dict)
     Traceback (most recent call last):
@@ -79,13 +72,12 @@ def from_json(text: str | bytes, *, source: str, kind: type = object) -> Any:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{source}: not valid JSON: {error}") from None
-    except RecursionError:
-        raise ValueError(f"{source}: not valid JSON: {_TOO_DEEP}") from None
+    except (ValueError, RecursionError) as error:
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else error
+        raise ValueError(f"{source}: not valid JSON: {reason}") from None
     if not isinstance(content, kind):
-        came = type(content).__name__
-        raise ValueError(f"{source}: expected a JSON {_KINDS[kind]}, got {came}")
+        expected = "list" if kind is list else "object"
+        raise ValueError(f"{source}: expected a JSON {expected}, got {type(content).__name__}")
     return content
 
 
@@ -116,15 +108,12 @@ def from_yaml(text: str, *, source: str, key: str = "") -> Any:
         if key in _NAMES:
             _make_text(node)
         return loader.construct_document(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ValueError(f"{source}{line}: not valid YAML: {problem}") from None
-    except RecursionError:
-        raise ValueError(f"{source}: not valid YAML: {_TOO_DEEP}") from None
-    except ValueError as error:
-        raise ValueError(f"{source}: not valid YAML: {error}") from None
+        told = getattr(error, "problem", None) or error
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else told
+        raise ValueError(f"{source}{line}: not valid YAML: {reason}") from None
 
 
 def read_xml(path: str | os.PathLike[str]) -> ElementTree.Element:

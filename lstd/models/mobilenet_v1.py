@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -56,14 +55,10 @@ class MobileNetV1(keras.layers.Layer):
         convolution: arguments of all convolutions alike. `l2_weight` does not reach the depthwise
             kernels, as in the original.
 
-    Attributes:
-        recomputes_activations: in training only what enters and leaves a pair is kept, see
-            `lstd.layers.recompute`.
-
     Source: Howard et al., 2017 (https://arxiv.org/abs/1704.04861); as in TF1 slim.
     """
 
-    recomputes_activations = False
+    recomputes_activations = False  # In training, all but what enters a pair; see layers.recompute.
 
     def __init__(
         self,
@@ -98,19 +93,6 @@ class MobileNetV1(keras.layers.Layer):
     def output_depth(self) -> int:
         """Channels of the result."""
         return self.pointwises[-1].filters
-
-    def endpoints(
-        self, inputs: tf.Tensor, training: bool = False
-    ) -> Iterator[tuple[str, tf.Tensor]]:
-        """Yields the name and output of every layer: `Conv2d_0`, `Conv2d_1_depthwise`, ..."""
-        outputs = self.first(inputs, training=training)
-        yield "Conv2d_0", outputs
-        pairs = zip(self.depthwises, self.pointwises, strict=True)
-        for number, (depthwise, pointwise) in enumerate(pairs, start=1):
-            outputs = depthwise(outputs, training=training)
-            yield f"Conv2d_{number}_depthwise", outputs
-            outputs = pointwise(outputs, training=training)
-            yield f"Conv2d_{number}_pointwise", outputs
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         outputs = inputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -27,12 +26,7 @@ LOW_RESOLUTION_STRIDE_1 = 5  # The row of BLOCKS that keeps its resolution in a 
 
 
 def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:
-    """Returns `value` rounded to a multiple of `divisor`, at least 90 % of it.
-
-    Args:
-        value: above 0.
-        divisor: above 0.
-        minimum: the result is not below it; None or 0: not below `divisor`.
+    """Returns `value` rounded to a multiple of `divisor`, at least 90 % of it, and the minimum.
 
     >>> make_divisible(24 * 1.4), make_divisible(16 * 0.35, minimum=16)
     (32, 16)
@@ -116,14 +110,12 @@ class MobileNetV2(keras.layers.Layer):
             size.
         convolution: arguments of all convolutions alike.
 
-    Attributes:
-        recomputes_activations: in training only what enters and leaves a block is kept, see
-            `lstd.layers.recompute`.
-
     Source: Sandler et al., 2018 (https://arxiv.org/abs/1801.04381); as in TF1 slim.
     """
 
-    recomputes_activations = False
+    recomputes_activations = (
+        False  # In training, all but what enters a block; see layers.recompute.
+    )
 
     def __init__(
         self,
@@ -167,16 +159,6 @@ class MobileNetV2(keras.layers.Layer):
     def output_depth(self) -> int:
         """Channels of the result."""
         return self.blocks[-1].filters
-
-    def endpoints(
-        self, inputs: tf.Tensor, training: bool = False
-    ) -> Iterator[tuple[str, tf.Tensor]]:
-        """Yields the name and output of every layer: `layer_1` to `layer_18`."""
-        outputs = self.first(inputs, training=training)
-        yield "layer_1", outputs
-        for number, block in enumerate(self.blocks, start=2):
-            outputs = block(outputs, training=training)
-            yield f"layer_{number}", outputs
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         outputs = inputs

@@ -15,11 +15,10 @@ NAMES = ("large", "small")
 
 
 class Choice:
-    """The network of each frame: known when the graph is built, or a tensor.
+    """The network of each frame: 0 large, 1 small.
 
     Args:
-        networks: a NumPy int `[T]`, the same for all clips of the batch, or an int tensor `[B, T]`;
-            0 large, 1 small.
+        networks: NumPy int `[T]`, the same for all clips of the batch, or an int tensor `[B, T]`.
         large_frames: how many frames of each clip of an int tensor are large, where that is known.
     """
 
@@ -143,10 +142,9 @@ def from_schedule(
 
     Args:
         schedule: see `lstd.ops.schedule`.
-        numbers: NumPy where they are known when the graph is built.
-        clip: `[B, T, ...]`, which they are for; T statically known. One row of `numbers` stands for
-            all clips alike, but a random choice does not.
-        large_probability: of a random choice.
+        numbers: NumPy where they are known when the graph is built; one row is for all clips.
+        clip: `[B, T, ...]`, which they are for; T statically known.
+        large_probability: of a random choice, which each clip has for itself.
         uniform: what it is drawn with; takes a shape.
         large_frames: of each clip of a random choice; 0: any number.
 

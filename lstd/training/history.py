@@ -19,9 +19,6 @@ class WriteHistory(keras.callbacks.Callback):
 
     The file is written anew each time: columns may come and go when a run is resumed, and epochs
     that are done again after an interruption replace what they had.
-
-    Args:
-        path: of the file.
     """
 
     def __init__(self, path: Path) -> None:

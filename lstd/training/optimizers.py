@@ -83,12 +83,7 @@ def build_learning_rate(config: LearningRateConfig, *, steps: int) -> float | Sc
 
 @keras.saving.register_keras_serializable(package="lstd")
 class WarmUp(Schedule):
-    """A learning rate that rises linearly from 0 in its first steps.
-
-    Args:
-        after: the rate to be scaled by min(step / warmup_steps, 1).
-        warmup_steps: above 0.
-    """
+    """The rate `after`, scaled by min(step / warmup_steps, 1)."""
 
     def __init__(self, after: float | Schedule, warmup_steps: int) -> None:
         super().__init__()
@@ -118,12 +113,7 @@ class WarmUp(Schedule):
 
 @keras.saving.register_keras_serializable(package="lstd")
 class Hold(Schedule):
-    """A schedule that stays at its beginning for some steps before it starts to run.
-
-    Args:
-        then: the schedule that starts after `hold_steps`.
-        hold_steps: above 0.
-    """
+    """The schedule `then`, which stays at its beginning for `hold_steps`."""
 
     def __init__(self, then: Schedule, hold_steps: int) -> None:
         super().__init__()
@@ -209,13 +199,6 @@ class RMSProp(FusedOptimizer):
         variable -= step
 
     So the first steps are cautious, where Keras's would be as large as the learning rate allows.
-
-    Args:
-        learning_rate: a float or a Keras schedule.
-        decay: of the mean square.
-        momentum: of the step.
-        epsilon: inside the root.
-        **kwargs: of `keras.optimizers.Optimizer`, such as `clipnorm`.
 
     Source: `tf.train.RMSPropOptimizer`; Hinton, Neural Networks for Machine Learning, lecture 6.
     """

@@ -76,15 +76,14 @@ class Checkpoints(keras.callbacks.Callback):
         epoch: int64, epochs done.
 
     Args:
-        folder: of the checkpoints.
+        folder: of the checkpoints, of which `keep` are kept.
         model: a compiled model.
         averages: of its variables, or None.
-        keep: how many checkpoints are kept.
-        place: in the data, from which `fit` takes its batches.
-        batches_per_step: how many it takes for a step.
+        keep: see above.
+        place: in the data, from which `fit` takes `batches_per_step`.
+        batches_per_step: see above.
         state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
-        writes: False for all workers but one. They take part, because values that replicas keep for
-            themselves have to be brought together, and leave no file.
+        writes: False for all workers but one, which take part in making what is saved.
     """
 
     def __init__(

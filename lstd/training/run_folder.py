@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,40 +30,16 @@ from lstd.training import weights_file
 Weights = Literal["best", "last", "average"]
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run, which need not exist yet.
+    """The folder of a run, which need not exist yet; where things are is said above."""
 
-    Attributes:
-        path: the folder.
-    """
-
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """Where the config is."""
-        return self.path / "config.yaml"
-
-    @property
-    def record(self) -> Path:
-        """Where versions, commands and the best epoch are noted."""
-        return self.path / "run.json"
-
-    @property
-    def history(self) -> Path:
-        """Where each epoch has a row."""
-        return self.path / "history.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of what resuming needs."""
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of the curves."""
-        return self.path / "tensorboard"
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.record = self.path / "run.json"
+        self.history = self.path / "history.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
 
     def weights(self, name: Weights) -> Path:
         """Returns where those weights are."""

@@ -23,11 +23,7 @@ class Events:
     """One file of curves, histograms and pictures; made when something is first written.
 
     TensorBoard follows one file of a folder at a time, so everything of a run goes through this.
-
     `tf.summary`'s own functions do the same, but import the tensorboard package for it.
-
-    Args:
-        folder: for the file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -132,18 +128,8 @@ class WriteSamples(keras.callbacks.Callback):
 
     The tags: `frames/truth`, once, and `frames/detections`, some frames of the clip with their
     boxes and the network that saw them; `scores/objects` and `scores/background`, the best score of
-    each anchor that is matched with an object, and of each that is not.
-
-    It looks at `model` at the end of an epoch, as an evaluation does: see `KeepWeights`. Pictures
-    are left out where Pillow is not installed.
-
-    Args:
-        dataset: of `(ClipBatch, GroundTruth)`; its first clip is read once. Empty: nothing happens.
-        events: where to.
-        loss: knows which anchors are matched.
-        min_score: of boxes that are drawn.
-        step: returns the number of steps done.
-        say: is told when pictures are left out.
+    each anchor that `loss` matches with an object, and of each other. It looks at `model` at the
+    end of an epoch, as an evaluation does: see `KeepWeights`. Pictures are left out without Pillow.
     """
 
     def __init__(

@@ -7,7 +7,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 import tensorflow as tf
@@ -72,7 +71,7 @@ def train(
         OSError: the folder cannot be written.
         KeyboardInterrupt: after Ctrl-C, when the step under way is done and a checkpoint saved.
     """
-    folder = RunFolder(Path(run_folder))
+    folder = RunFolder(run_folder)
     check_folder(folder.path, config, resume=resume)
     if config.train.early_stopping is not None:
         check_metric(
@@ -89,7 +88,7 @@ def train(
         tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
         if dry_run:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-")))
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-"))
             folder = RunFolder(place)
         if dataset is None:
             dataset = open_dataset(config, start.place, strategy, say)
@@ -124,7 +123,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
             run and `resume` is False; there is nothing to resume; the run that is there has another
             model or optimizer, or its record or history is damaged.
     """
-    folder = RunFolder(Path(run_folder))
+    folder = RunFolder(run_folder)
     # TensorFlow reads the name of a checkpoint as a pattern, in which these two have a meaning.
     pattern = next((c for c in "[\\" if c != os.sep and c in str(folder.path)), None)
     if pattern:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import lstd
+from lstd.models.mobilenet_v1 import MobileNetV1
 from tests.golden import tensors
 from tests.golden.reference import arrays, reference, reference_names
 
@@ -67,9 +68,23 @@ def test_backbone_endpoints_equal_the_original(variant):
     image = model._preprocess(tf.constant(common["video"][:1]))
     for network in model.networks:
         inputs = image if network == "large" else image[:, ::2, ::2]
-        for name, ours in getattr(model, network).endpoints(inputs):
+        for name, ours in _endpoints(getattr(model, network), inputs):
             golden = common[f"frame0/ep_{network}/{name}"]
             np.testing.assert_allclose(ours, golden, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def _endpoints(backbone, outputs):
+    """Yields the name and output of every layer, or of every block of the second backbone."""
+    if isinstance(backbone, MobileNetV1):
+        layers = {"Conv2d_0": backbone.first}
+        for number, pair in enumerate(zip(backbone.depthwises, backbone.pointwises, strict=True)):
+            for kind, layer in zip(("depthwise", "pointwise"), pair, strict=True):
+                layers[f"Conv2d_{number + 1}_{kind}"] = layer
+    else:
+        layers = {f"layer_{k + 1}": b for k, b in enumerate((backbone.first, *backbone.blocks))}
+    for name, layer in layers.items():
+        outputs = layer(outputs, training=False)
+        yield name, outputs
 
 
 @pytest.mark.parametrize("variant", _first_of_each())

@@ -134,6 +134,6 @@ def test_overflow_that_no_scale_can_mend_ends_training(models: Any) -> None:
     saved = head.numpy()
     head.assign(np.full_like(saved, 1e5))  # beyond the largest float16, 65504
 
-    with pytest.raises(DivergedError, match="the box encodings are the first that are not finite"):
+    with pytest.raises(DivergedError, match=r"\(localization inf, .*gradient norm"):
         _fit(model)
     head.assign(saved)
