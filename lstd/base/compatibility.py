@@ -62,9 +62,7 @@ def check_versions(*, tensorflow: str | None, tf_keras: str | None) -> None:
 
     >>> check_versions(tensorflow="2.21.0", tf_keras="2.21.1")
 
-    Args:
-        tensorflow: version such as "2.21.0"; None: not installed; "": there, but without a version.
-        tf_keras: likewise.
+    None stands for one that is not installed, "" for one that tells no version.
 
     Raises:
         ImportError: says what is installed, and which command mends it.
@@ -90,10 +88,6 @@ def end_command(error: ImportError, argv: Sequence[str]) -> None:
 
     A command imports lstd before it can catch anything.
 
-    Args:
-        error: of `ensure`.
-        argv: `sys.argv`.
-
     Raises:
         SystemExit: code 2, as for everything that a command cannot do; not with LSTD_DEBUG=1.
     """
@@ -111,9 +105,6 @@ def use_legacy_keras(environment: MutableMapping[str, str], modules: Mapping[str
     loader's attributes are TensorFlow's own business and may go; without them nothing is known, and
     that counts as in time. Somebody who has set TF_USE_LEGACY_KERAS to something else keeps it.
 
-    Args:
-        environment: TF_USE_LEGACY_KERAS=1 is added here when it is in time.
-        modules: `sys.modules`.
     """
     keras = getattr(modules.get("tensorflow"), "__dict__", {}).get("keras")
     known = getattr(keras, "__dict__", {})  # getattr on the loader itself would make it choose

@@ -21,7 +21,7 @@ class StatusLine:
     Args:
         stream: where to; None: standard error.
         seconds: between two lines; None: 0.5 on a terminal, else 30.
-        clock: seconds, for tests.
+        clock: of seconds.
     """
 
     def __init__(

@@ -55,9 +55,8 @@ def summed(tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
 def share_means(variables: Sequence[tf.Variable]) -> None:
     """Gives all replicas the mean of those variables of which each has a value of its own.
 
-    That is what is saved of them, such as batch norm's statistics; replicas that went on with their
-    own would round otherwise than those that start from what was saved. All workers have to call
-    it.
+    That is what is saved, such as batch norm's statistics; replicas that went on with their own
+    would round otherwise than those that start from it. All workers have to call it.
     """
     mean = tf.VariableSynchronization.ON_READ, tf.VariableAggregation.MEAN
     for variable in variables:

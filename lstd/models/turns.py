@@ -179,12 +179,9 @@ def from_schedule(
 
 
 def frame_numbers(first_frame: Any, counted: tf.Variable | None, *, num_frames: int) -> Any:
-    """Returns int `[B or 1, T]`: NumPy where the numbers are known when the graph is built.
+    """Returns int `[B or 1, T]` from an int or int `[B]`, to which what was `counted` is added.
 
-    Args:
-        first_frame: an int, or int `[B]`.
-        counted: int32 `[B]`, added to it; None: 0.
-        num_frames: T.
+    NumPy where the numbers are known when the graph is built.
     """
     steps = np.arange(num_frames)[np.newaxis]
     if not isinstance(first_frame, (tf.Tensor, tf.Variable)):
@@ -291,10 +288,9 @@ def select(condition: tf.Tensor, if_true: tf.Tensor, if_false: tf.Tensor) -> tf.
 class Coins(tf.Module):
     """A generator of random numbers that a checkpoint can save, seeded by the global seed.
 
-    An operation's own random numbers begin anew in another process. `tf.random.Generator` does not,
-    and gives the same numbers as this; but its replicas draw numbers of their own. Here each
-    replica draws those of all and takes its rows: so the schedule of a clip does not depend on how
-    many replicas share the batch, and the state stays the same everywhere.
+    Like `tf.random.Generator`, but each replica draws the numbers of all and takes its rows: so the
+    schedule of a clip does not depend on how many replicas share the batch, and the state stays the
+    same everywhere.
     """
 
     def __init__(self) -> None:

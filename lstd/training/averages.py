@@ -15,10 +15,6 @@ class Averages(tf.Module):
 
     They start at the values the variables have when this object is made.
 
-    Args:
-        variables: float variables.
-        decay: in (0, 1).
-
     Source: `tf.train.ExponentialMovingAverage` with `num_updates`, as the original's trainer uses
     it. There it is a race whether the average sees a variable before or after its update; here it
     is always after.

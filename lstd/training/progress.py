@@ -16,10 +16,7 @@ _SHOWN = ("coco/ap", "coco/ap50")  # Of what is measured; history.csv has all of
 class Progress(keras.callbacks.Callback):
     """Prints steps, speed, losses and the time that is left; each epoch's last line stays.
 
-    Args:
-        last_step: of the run.
-        frames_per_step: of all batches that a step takes: B * T * `train.accumulate_steps`.
-        line: where to.
+    `frames_per_step` counts those of all batches that a step takes.
     """
 
     def __init__(self, *, last_step: int, frames_per_step: int, line: StatusLine) -> None:

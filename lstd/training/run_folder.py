@@ -84,11 +84,6 @@ class RunFolder:
     def start(self, config: Config, *, command: Sequence[str], step: int) -> None:
         """Creates the folder where it is missing, writes the config, and notes this start.
 
-        Args:
-            config: with everything resolved.
-            command: what the user called, or nothing.
-            step: where this start begins.
-
         Raises:
             OSError: the folder cannot be written.
         """

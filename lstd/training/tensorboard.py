@@ -75,7 +75,7 @@ class WriteScalars(keras.callbacks.Callback):
 
     Args:
         events: where to; closed at the end of training.
-        every: steps between two points.
+        every: so many steps.
         before: steps of the first epoch that were done before.
     """
 
