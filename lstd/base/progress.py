@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
 
-_SECONDS_ON_TERMINAL = 0.2
-_SECONDS_ELSEWHERE = 30.0
+from lstd.base.terminal import StatusLine
 
 
 class Progress:
@@ -35,13 +33,11 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._stream = sys.stderr if stream is None else stream
-        self._in_place = self._stream.isatty()
-        self._pause = _SECONDS_ON_TERMINAL if self._in_place else _SECONDS_ELSEWHERE
         self._clock = clock
-        self._started = self._reported = clock()
+        self._started = clock()
+        self._status = StatusLine(stream, clock=clock)
+        self._status.is_due()  # The first line, too, comes after a while.
         self._done = 0
-        self._width = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -57,17 +53,16 @@ class Progress:
             note: to stand at the end of the line, such as "loss 3.21".
         """
         self._done += count
-        now = self._clock()
-        if now - self._reported >= self._pause:
-            self._reported = now
-            self._write(self._line(now - self._started, note), last=False)
+        if self._status.is_due():
+            self._status.show(self._line(self._clock() - self._started, note))
 
     def close(self) -> None:
         """Writes the last line: how many, how long, how fast."""
         seconds = self._clock() - self._started
         count = self._done if self._total in (None, self._done) else f"{self._done}/{self._total}"
         rate = f" ({self._done / seconds:.3g} {self._unit}/s)" if seconds > 0 and self._done else ""
-        self._write(f"{self._label} {count} {self._unit} in {clock_text(seconds)}{rate}", last=True)
+        line = f"{self._label} {count} {self._unit} in {clock_text(seconds)}{rate}"
+        self._status.show(line, stays=True)
 
     def _line(self, seconds: float, note: str) -> str:
         total = "" if self._total is None else f"/{self._total}"
@@ -78,14 +73,6 @@ class Progress:
             if self._total is not None:
                 parts.append(f"{clock_text(max(self._total - self._done, 0) / rate)} left")
         return ", ".join([*parts, note] if note else parts)
-
-    def _write(self, line: str, *, last: bool) -> None:
-        if self._in_place:
-            padded, self._width = line.ljust(self._width), len(line)
-            self._stream.write("\r" + padded + ("\n" if last else ""))
-        else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
 
 
 def clock_text(seconds: float) -> str:

@@ -20,7 +20,7 @@ class StatusLine:
 
     Args:
         stream: where to; None: standard error.
-        seconds: between two lines; None: 0.5 on a terminal, else 30.
+        seconds: between two lines; None: 0.2 on a terminal, else 30.
         clock: of seconds.
     """
 
@@ -33,7 +33,7 @@ class StatusLine:
     ) -> None:
         self._stream = stream or sys.stderr
         self._in_place = self._stream.isatty()
-        self._seconds = seconds if seconds is not None else (0.5 if self._in_place else 30.0)
+        self._seconds = seconds if seconds is not None else (0.2 if self._in_place else 30.0)
         self._clock = clock
         self._shown = clock() - self._seconds
         self._width = 0
