@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -164,7 +163,7 @@ def open_split(
                 if split == "train"
                 else evaluation_clips(videos, config)
             ):
-                yield clip._replace(images=np.array([*map(pickle.dumps, clip.images)], object))
+                yield clip._replace(images=np.array([*map(decode.packed, clip.images)], object))
         finally:
             if checks.report.counts != before:
                 _LOG.warning("%s, all in all:\n%s", where, "\n".join(checks.report.lines()))
@@ -254,7 +253,7 @@ def _frame_size(config: DatasetConfig, videos: Sequence[CheckedVideo], *, where:
 
 
 def _signature(unroll_length: int) -> Clip:
-    """Returns the shapes and dtypes of a clip whose images are pickled."""
+    """Returns the shapes and dtypes of a clip whose images are packed."""
 
     def rows(dtype: tf.DType, *rest: int) -> tf.TensorSpec:
         return tf.TensorSpec([unroll_length, None, *rest], dtype)
@@ -285,8 +284,8 @@ def _decoded(
     Frames of another size than their video's are scaled to it if `scale`, else refused.
     """
 
-    def frames_of(pickled: Sequence[bytes], wheres: Sequence[bytes]) -> np.ndarray:
-        images = [pickle.loads(image) for image in pickled]
+    def frames_of(packed: Sequence[bytes], wheres: Sequence[bytes]) -> np.ndarray:
+        images = [*map(decode.unpacked, packed)]
         names = [where.decode() for where in wheres]
         return decode.stacked(images, names, size=size.stored, scale=scale)
 

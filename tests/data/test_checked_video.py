@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lstd.base.types import GroundTruth
-from lstd.data import problems, record_files, record_frames
+from lstd.data import decode, problems, record_files, record_frames
 from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Checks, Reel
 from lstd.data.problems import Report
 from lstd.data.readers.sequence_records import RecordVideo
 from lstd.data.record_files import Part
 from lstd.data.source_checks import NamedVideo
-from lstd.data.sources import SourceFrame, SourceVideo
+from lstd.data.sources import Image, ImageFile, SourceFrame, SourceVideo
 from tests.data import records
 
 
@@ -117,3 +117,13 @@ def test_each_record_is_read_once_on_the_way_through_a_video(
             f"record {n // 5} (from 0), frame {n % 5}" for n in numbers
         ]
         assert sorted(read) == sorted(set(read))
+
+
+@pytest.mark.parametrize(
+    "image", [np.arange(18, dtype=np.uint8).reshape(3, 2, 3), b"12 3\n", ImageFile("a b.png"), None]
+)
+def test_an_image_is_unpacked_as_it_was_packed(image: Image) -> None:
+    found = decode.unpacked(decode.packed(image))
+
+    assert type(found) is type(image)
+    np.testing.assert_array_equal(found, image)
