@@ -95,6 +95,9 @@ def export_saved_model(
         notify: is told each step.
         **asked: see `ExportOptions`, but for those of a `.tflite`.
 
+    Returns:
+        What was written, and how far it is from the model.
+
     Raises:
         ValueError, OSError, ExportCheckError: as `export_tflite` does.
     """
