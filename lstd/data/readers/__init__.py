@@ -1,4 +1,4 @@
-"""Readers of what people have, one file for each format, and the choice among them by content.
+"""Readers for people's data sets, one file for each format, and the choice among them by content.
 
     source = readers.open("my_data")
     for video in source.videos:
@@ -42,7 +42,7 @@ from lstd.data.sources import Source
 
 
 class Format(NamedTuple):
-    """A format: how it is known and read, what it looks like on a disk, and what may be chosen."""
+    """A format: how it is recognised and read, its tree on disk, and the choices that it takes."""
 
     matches: Callable[[Path], bool]
     read: Callable[[Path, Options], Source]
@@ -73,7 +73,7 @@ FORMATS: Mapping[str, Format] = {
 }
 
 WITH_NUMBERS = (sequence_records.NAME, example_records.NAME)
-"""Formats whose files say the numbers of classes; of the others the names give the numbers."""
+"""Formats whose files number the classes; in all others the order of the names does."""
 
 
 def open(
@@ -87,7 +87,7 @@ def open(
     folders: bool = False,
     skip_damaged: bool = False,
 ) -> Source:
-    """Returns the videos of a data set, raw; cheap, no picture is decoded.
+    """Returns the raw videos of a data set; cheap, because no picture is decoded.
 
     Args:
         path: a file or folder, see `FORMATS`.

@@ -1,4 +1,4 @@
-"""Reads COCO JSON: with videos (CocoVID, as mmtracking writes it, TAO), and of single images.
+"""Reads COCO JSON, with videos (CocoVID as mmtracking writes it, TAO) or of single images.
 
 An image belongs to the video `video_id`, at the place that `frame_id` or `frame_index` gives it, or
 else the number in its name; an image without a `video_id` is a video of one frame. With `folders`,
@@ -98,7 +98,7 @@ def _files(path: Path) -> dict[str, list[Path]]:
 
 
 def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
-    """Whether a file has enough of the lists of COCO; its texts may hold these words, too."""
+    """Whether a file has enough of COCO's lists; the same words inside texts do not count."""
     if not path.is_file() or path.stat().st_size < 2:
         return False
     with (
@@ -111,7 +111,7 @@ def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
 
 
 def _chosen(path: Path, subset: str) -> dict[str, Path]:
-    """Returns the file of each subset that is to be read."""
+    """Returns the file to read for each subset."""
     found = _files(path)
     if "" in found:
         fits = same_as(subset) if subset else ("",)
@@ -187,7 +187,7 @@ def _shots(
 
 
 def _said(side: float | None) -> int:
-    """Returns a height or width, 0 for none or nonsense."""
+    """Returns a height or width; 0 if it is missing or makes no sense."""
     return int(side) if side and 0 < side < math.inf else 0
 
 
@@ -205,7 +205,7 @@ def _box(entry: Annotation, where: str) -> Iterator[float]:
 
 
 def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
-    """Returns a number for each track id: itself, or its place where ids are no small numbers.
+    """Returns a number for each track id: the id itself, or its place if any is not a small number.
 
     Numbers below 0 are unknown, -1, in either case.
     """
@@ -219,7 +219,7 @@ def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
 
 
 def _told(file: Path, content: Content, first: int, notes: list[str]) -> list[Group]:
-    """Returns the videos that a file tells of by `video_id`; its images are shots from first on."""
+    """Returns the videos that `video_id` makes; the file's images are the shots from `first` on."""
     named: dict[Any, str] = {v.id: str(v.id if v.name is None else v.name) for v in content.videos}
     members: dict[Any, list[int]] = {key: [] for key in named}
     for place, image in enumerate(content.images):
@@ -240,7 +240,7 @@ def _told(file: Path, content: Content, first: int, notes: list[str]) -> list[Gr
 
 
 def _order(images: Sequence[Image], of: str, file: str, notes: list[str]) -> list[int]:
-    """Returns the places of a video's images as `frame_id` or `frame_index` say, or their names."""
+    """Returns a video's images in order of `frame_id`, `frame_index` or their names, as places."""
     numbers = [image.frame for image in images]
     without = [image for image in images if image.frame is None]
     if len(images) < 2 or not without:
@@ -269,7 +269,7 @@ def _order(images: Sequence[Image], of: str, file: str, notes: list[str]) -> lis
 def _by_names(
     shots: Sequence[Shot], rest: Sequence[int], options: Options, where: str, *, apart: bool
 ) -> list[Group]:
-    """Returns the videos that names tell; `apart`: subsets have track ids of their own."""
+    """Returns the videos that names make; `apart`: each subset numbers its own tracks."""
     parts: dict[str, list[int]] = collections.defaultdict(list)
     for place in rest:
         parts[shots[place].part if apart else ""].append(place)

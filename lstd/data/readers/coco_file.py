@@ -1,4 +1,4 @@
-"""What a COCO JSON file says, every entry checked: the fields that are used, and their types."""
+"""The contents of a COCO JSON file, checked: the fields that are used, and their types."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Image:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Annotation:
-    """A box: x, y, width, height in pixels, null where it is not known; or a mask."""
+    """A box (x, y, width, height in pixels, null if unknown) or a mask."""
 
     image_id: Id
     category_id: Id
@@ -54,7 +54,7 @@ class Annotation:
 
     @property
     def track(self) -> Id | None:
-        """Its identity, by any of its names; the last is CVAT's."""
+        """Its track id, from any of the fields that tools use; the last one is CVAT's."""
         if self.instance_id is not None or self.track_id is not None:
             return self.track_id if self.instance_id is None else self.instance_id
         said = self.attributes.get("track_id") if isinstance(self.attributes, dict) else None
@@ -89,7 +89,7 @@ class Content:
 
 
 def load(path: Path) -> Content:
-    """Returns what a file says; fields that are not used may hold anything.
+    """Returns the contents of a file; unused fields may hold anything.
 
     Raises:
         ValueError: no COCO JSON, or an entry is not as it should be; the message names the entry.
@@ -120,7 +120,7 @@ def load(path: Path) -> Content:
 
 
 def _count_ids(entry: Any) -> None:
-    """Makes numbers of ids that are the text of one: tools mix both in a file."""
+    """Turns ids such as "12" into numbers, because tools mix both in one file."""
     for key in ("id", "image_id", "category_id", "video_id") if isinstance(entry, dict) else ():
         said = entry.get(key)
         if isinstance(said, str) and len(said) < 19 and said.isdecimal() and said == str(int(said)):

@@ -1,4 +1,4 @@
-"""The box of a COCO mask: polygons, or runs of pixels (RLE), plain or compressed.
+"""The box around a COCO mask: polygons, or runs of pixels (RLE), plain or compressed.
 
 Source: `common/maskApi.c` of https://github.com/cocodataset/cocoapi (`rleFrString`, `rleToBbox`).
 """
@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 
 def box_of(segmentation: Any) -> Box | None:
-    """Returns x, y, width, height of a mask in pixels; None where it holds nothing.
+    """Returns x, y, width, height of a mask in pixels; None if it is empty.
 
     Args:
         segmentation: a list of polygons x, y, x, y, ...; or `counts` and `size`, height and width.

@@ -1,4 +1,4 @@
-"""Reads video files, or folders of frames, that have a CSV file of boxes beside them.
+"""Reads video files or folders of frames with a CSV file of boxes beside them.
 
 The table has a header and one line for each box:
 
@@ -185,7 +185,7 @@ def _video(
 def _pictures(
     medium: Path, frames: Collection[int], table: Path, notes: list[str]
 ) -> tuple[Sequence[int], Pictures]:
-    """Returns which number in the table each frame has, and its picture, which may be missing."""
+    """Returns each frame's number in the table, and its picture, which may be missing."""
     said = max(frames, default=-1) + 1
     where = f"the last label of {medium}"
     if not medium.is_dir():
@@ -216,7 +216,7 @@ def _pictures(
 def _are_numbers(
     frames: Collection[int], numbers: Sequence[int | None], files: Sequence[str], table: Path
 ) -> bool:
-    """Whether the frames of a table are the numbers of the images, and not their places.
+    """Whether frames in a table are the numbers in the image names rather than their places.
 
     Raises:
         ValueError: they may be either, and mean other images.

@@ -1,4 +1,4 @@
-"""Reads CVAT's own XML, version 1.1: "CVAT for video" and "CVAT for images".
+"""Reads CVAT's own XML: "CVAT for video 1.1" and "CVAT for images 1.1".
 
 A `<track>` tells where an object is in some frames. Between two of them it moves linearly, as in
 CVAT; after the last one it stays to the end of the task; `outside` says that it is gone, from that
@@ -133,7 +133,7 @@ def _video(root: _Element, file: Path, classes: Classes, options: Options) -> La
 
 
 def _frames(root: _Element, file: Path, seen: int) -> range:
-    """Returns the frames of the video file that the task has."""
+    """Returns the frames of the video file that belong to the task."""
     found = re.search(r"step=(\d+)", root.findtext("meta//frame_filter") or "")
     step = max(int(found.group(1)), 1) if found else 1
     start, stop, size = (

@@ -1,4 +1,4 @@
-"""Reads tf.Examples of single images, each a video of one frame; or grouped by their names.
+"""Reads tf.Examples, each an image: as videos of one frame, or grouped into videos by name.
 
 With `folders`, records are frames of one video if their names say so; see `frame_names`.
 
@@ -46,7 +46,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns every tf.Example as a video of one frame, or as one of many; all are read once.
+    """Returns tf.Examples as videos of one frame, or grouped into videos; each is read once.
 
     Raises:
         ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
@@ -114,7 +114,7 @@ class ExampleVideo(sequence_records.InRecords):
 
 
 class _Entry(NamedTuple):
-    """A record: its names, its place, class texts by number, and whether it has track ids."""
+    """A record: its names, its place, class names by number, and whether it has track ids."""
 
     name: str
     file_name: str
@@ -137,7 +137,7 @@ def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
 
 
 def _values(content: bytes, *, where: str) -> dict[str, list]:
-    """Returns the values of the features that are read of a tf.Example, in lists.
+    """Returns the features of a tf.Example that are read, each as a list of values.
 
     Raises:
         ProblemError: it is none, has no image, or values of another kind or number.

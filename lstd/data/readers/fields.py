@@ -1,4 +1,4 @@
-"""Numbers and lines of label files, checked: what was expected, what came, and where."""
+"""Numbers and lines of label files, checked; errors say what was expected, what came, and where."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lstd.base import documents, limits
 
 
 def number(said: Any, what: str) -> float:
-    """Returns what a file says as a number, which need not be finite; `what` says where it stands.
+    """Returns a field of a file as a number, perhaps not finite; `what` names it in errors.
 
     Raises:
         ValueError: it is missing, or no number.
@@ -39,12 +39,12 @@ def whole(said: Any, what: str, *, least: int = 0, most: int = limits.WHOLE) -> 
 
 
 def frame(said: Any, what: str, *, least: int = 0) -> int:
-    """Returns the number of a frame; raises as `whole`."""
+    """Returns a frame number; raises as `whole`."""
     return whole(said, what, least=least, most=limits.FRAMES)
 
 
 def track_id(said: Any, what: str) -> int:
-    """Returns an identity; -1, unknown, for every number below 0; raises as `whole`."""
+    """Returns a track id, -1 (unknown) for every number below 0; raises as `whole`."""
     return max(whole(said, what, least=-limits.WHOLE), -1)
 
 

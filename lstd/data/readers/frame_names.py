@@ -1,4 +1,4 @@
-"""Which images are frames of one video, and in which order, by their names.
+"""Decides by their names which images are frames of one video, and in which order.
 
 Exporters change names, which is undone here: Roboflow makes `street_mp4-0012.jpg` into
 `street_mp4-0012_jpg.rf.HASH.jpg` and deals the frames of a video to `train`, `valid` and `test`;
@@ -27,7 +27,7 @@ _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)fram
 
 
 class Group(NamedTuple):
-    """A video: its name, the places of its frames in a list, and whether names ordered them."""
+    """A video: its name, the places of its frames in a list, and whether names gave the order."""
 
     name: str
     places: Sequence[int]
@@ -35,7 +35,7 @@ class Group(NamedTuple):
 
 
 def plain(names: Sequence[str]) -> list[str]:
-    """Returns names without suffix and without what exporters have added, folders kept.
+    """Returns names with their folders, but without suffixes and what exporters added.
 
     Label Studio's digits are taken off where all names of a folder have some, no two the same.
 
@@ -59,7 +59,7 @@ def plain(names: Sequence[str]) -> list[str]:
 
 
 def number(name: str) -> int | None:
-    """Returns the last number of a plain name, None where it does not end in one.
+    """Returns the number that a plain name ends in; None if it ends in none.
 
     Date and time, such as `2024-05-01_12-30-59`, are one number, of all their digits.
     """
@@ -68,7 +68,7 @@ def number(name: str) -> int | None:
 
 
 def is_of_video(name: str) -> bool:
-    """Whether a plain name is as Roboflow and CVAT call the frames of a video file."""
+    """Whether a plain name has the form that Roboflow or CVAT gives to frames of a video file."""
     return bool(_OF_VIDEO.search(name))
 
 
@@ -122,7 +122,7 @@ def group(
 
 
 def order(names: Sequence[str], said: Sequence[str] = ()) -> list[int] | None:
-    """Returns the places of names in the order that they say; None where they say none.
+    """Returns the places of names in the order of their numbers; None if they have no order.
 
     They say one if what they all begin with is followed by a number, as in `hive_2_ff0`; `said`
     are the same names, plain, if that is known.
@@ -135,7 +135,7 @@ def order(names: Sequence[str], said: Sequence[str] = ()) -> list[int] | None:
 
 
 def _shared(name: str) -> str:
-    """Returns what the frames of a video have in common, with its folder but without a "/"."""
+    """Returns what the names of a video's frames share, folder included, without a final "/"."""
     return _NUMBER.sub("", name).rstrip("/")
 
 
@@ -155,7 +155,7 @@ def _check_one_video(said: Sequence[str], where: str) -> None:
 
 
 def _check_frames(frames: Sequence[tuple[str, str]], *, where: str) -> None:
-    """Raises where two names are the same, or differ only in what an exporter has added."""
+    """Raises if two names are the same, or differ only in what an exporter added."""
     for (said, one), (other_said, other) in itertools.pairwise(sorted(frames)):
         if one == other:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Videos of images that are labelled one by one: by their names, or as the labels group them."""
+"""Videos made of images that are labelled one by one, grouped by their names or by the labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FRAME_OF_FILM = re.compile(r"^(.+\.\w+)#(\d+)$")
 
 
 class Shot(NamedTuple):
-    """An image; a name such as `street.avi#12` is frame 12, from 0, of a video file."""
+    """An image; the name `street.avi#12` means frame 12, counted from 0, of a video file."""
 
     name: str  # with the folders that tell videos apart
     labels: Labels | str  # or the file with them, see `LabelledVideo`
@@ -30,7 +30,7 @@ class Shot(NamedTuple):
 
 
 def places(options: Options, usual: Sequence[Path], *inner: str) -> tuple[Path, ...]:
-    """Returns where pictures may be: as usual, or at `Options.images` and its inner folders."""
+    """Returns where pictures may be: the usual places, or `Options.images` and folders in it."""
     given = Path(options.images)
     if not options.images:
         return tuple(usual)
@@ -46,7 +46,7 @@ def grouped(
     where: str,
     titles: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Group]:
-    """Returns the videos that images are frames of, as `options` and their names say.
+    """Returns the videos that images are frames of, according to `options` and their names.
 
     Each is one with `stills`; all are of one where `images` is a video file; see `frame_names`,
     also for `titles` and the errors.
@@ -64,7 +64,7 @@ def grouped(
 
 
 def notes_on(groups: Sequence[Group], options: Options) -> list[str]:
-    """Returns what to say of videos that names have told."""
+    """Returns notes on videos that were grouped by name."""
     told = [
         f"the names of the images of {group.name} say no order; that of the labels is taken"
         for group in groups
@@ -94,7 +94,7 @@ def by_names(
     in_pixels: bool = True,
     read_labels: Callable[[str], Labels] | None = None,
 ) -> list[LabelledVideo]:
-    """Returns the videos that names tell; see `grouped` and `videos`, also for the errors."""
+    """Returns the videos that names make; see `grouped` and `videos`, also for the errors."""
     groups = grouped(shots, options, where=where, titles=titles)
     notes += notes_on(groups, options)
     return videos(
@@ -110,7 +110,7 @@ def by_names(
 
 
 def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
-    """Whether all names of these shots are of frames of video files."""
+    """Whether the names of all these shots look like frames of video files."""
     names = [shots[place].name for place in places]
     of_video = map(frame_names.is_of_video, frame_names.plain(names))
     return all(_FRAME_OF_FILM.match(n) or of for n, of in zip(names, of_video, strict=True))

@@ -1,4 +1,4 @@
-"""Reads ImageNet VID: one XML file for each frame, as ILSVRC 2015 unpacks it.
+"""Reads ImageNet VID in the tree of ILSVRC 2015: one XML file for each frame.
 
 `subset` is a folder below `Annotations/VID`, such as "train" or "val", or a list of
 `ImageSets/VID`, by its name without `.txt`. A line of a list begins with a video or a frame, below

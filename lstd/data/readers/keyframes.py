@@ -1,4 +1,4 @@
-"""Tracks that are told at some frames only: what holds between them."""
+"""Tracks that are given only at keyframes, and the frames between them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 Pose = tuple[float, float, float, float, float]
-"""Where an object is: four numbers as the tool has them, and degrees of rotation."""
+"""Where an object is: four numbers as the tool defines them, and the rotation in degrees."""
 
 
 class Key(NamedTuple):
-    """A frame, from 0, at which a track is told.
+    """A keyframe of a track; frames count from 0.
 
     `seen`: in this frame; `stays`: from here up to the next key, or the end.
     """
@@ -24,7 +24,7 @@ class Key(NamedTuple):
 
 
 def poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
-    """Yields those of the frames that show the object, and where; in between, linearly.
+    """Yields the frames that show the object, and its pose, interpolated linearly.
 
     >>> first, last = Key(0, (0, 0, 4, 4, 0)), Key(2, (6, 2, 4, 4, 0), seen=False, stays=False)
     >>> [*poses([first, last], range(5))]

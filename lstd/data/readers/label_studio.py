@@ -1,4 +1,4 @@
-"""Reads Label Studio's JSON of videos: tasks whose regions are `videorectangle`.
+"""Reads Label Studio's JSON of videos, whose regions are `videorectangle`.
 
 Between two keyframes of a region x, y, width, height and rotation move linearly; after the last one
 they stay to the end of the video. A keyframe that is not `enabled` is the last frame in which the
@@ -83,7 +83,7 @@ def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _regions(annotations: list[list[Any]], where: str, notes: list[str]) -> Iterator[_Region]:
-    """Yields the regions of a task, as JSON or JSON-MIN says them."""
+    """Yields the regions of a task from JSON or JSON-MIN."""
     if len(annotations) > 1:
         notes.append(f"{where} has {len(annotations)} annotations; the first one is taken")
     for entry in annotations[0]:
@@ -107,7 +107,7 @@ def _object(said: Any, where: str) -> Mapping[str, Any]:
 def _file(
     task: Mapping[str, Any], beside: Path, options: Options, *, alone: bool, where: str
 ) -> Path:
-    """Returns the video of a task: by its name, or by that without Label Studio's eight digits."""
+    """Returns the video file of a task, whose name may lack Label Studio's random digits."""
     data = task.get("data", task)
     said = [*(data.values() if isinstance(data, dict) else ()), task.get("file_upload")]
     names = [Path(pictures.clean(unquote(text))).name for text in said if isinstance(text, str)]
@@ -177,7 +177,7 @@ def _key(entry: Any, scale: float, fps: float, what: str) -> Key:
 
 
 def _centred(pose: Pose, info: video.VideoInfo) -> Pose:
-    """Returns centre and halves in pixels of a box in percent that turns about its corner."""
+    """Returns centre and half sides, in pixels, of a box in percent turned about its corner."""
     across, along = pose[2] / 200 * info.width, pose[3] / 200 * info.height
     turned = math.radians(pose[4] % 360)
     cos, sin = math.cos(turned), math.sin(turned)

@@ -15,7 +15,7 @@ from lstd.data.sources import UNKNOWN_CLASS, Image, Source, SourceFrame
 
 
 class Box(NamedTuple):
-    """A box of a label file; all of a frame have attributes of the same names.
+    """A box of a label file; all boxes of a frame have the same attributes.
 
     Attributes:
         sides: ymin, xmin, ymax, xmax, in pixels or relative; any value at all.
@@ -33,7 +33,7 @@ class Box(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """The boxes of a frame, the file and frame that say so, and the picture's size if they say it.
+    """The boxes of a frame, the file and frame they come from, and the picture's size if given.
 
     The size is height and width in pixels.
     """
@@ -44,7 +44,7 @@ class Labels(NamedTuple):
 
 
 class Classes:
-    """Class numbers of the names that files use; blanks around a name count for nothing.
+    """The class numbers of the names in files; blanks around a name are ignored.
 
     They are the caller's `labels`, or else those `known` to the data set, doubled ones once.
     """
@@ -87,12 +87,12 @@ class LabelledVideo:
 
     @property
     def height(self) -> int:
-        """Of the frames of a video file; 0: each image tells."""
+        """Of the frames of a video file; 0: each image has its own."""
         return 0 if self.random_access else self.pictures.size_of(0)[0]
 
     @property
     def width(self) -> int:
-        """Of the frames of a video file; 0: each image tells."""
+        """Of the frames of a video file; 0: each image has its own."""
         return 0 if self.random_access else self.pictures.size_of(0)[1]
 
     @property
@@ -144,7 +144,7 @@ class LabelledVideo:
         )
 
     def _relative(self, number: int, sides: np.ndarray, said: tuple[float, float]) -> np.ndarray:
-        """Returns the sides relative to the picture as it is shown."""
+        """Returns the sides relative to the picture as shown."""
         if self.in_pixels:
             height, width = said if all(said) else self._size_of(number)
             sides = sides / [height, width, height, width]
@@ -166,7 +166,7 @@ class LabelledVideo:
 
 
 def turned(sides: np.ndarray, turn: int) -> np.ndarray:
-    """Returns boxes `[N, 4]`, relative to a stored picture, relative to what is shown of it.
+    """Returns boxes `[N, 4]` of a stored picture, relative to the picture as shown.
 
     See `picture_file.orientation`: below 5, height and width stay, and so do the boxes.
     """
@@ -181,7 +181,7 @@ def turned(sides: np.ndarray, turn: int) -> np.ndarray:
 
 
 def with_sizes_settled(source: Source) -> Source:
-    """Returns the source, with a note and the right boxes where no picture has the size said.
+    """Returns the source, with corrected boxes and a note if the labels give another size.
 
     Of pictures that were scaled after they were labelled, the boxes are right as parts of the size
     that is said. Where the labels say at least twice the size of the pictures, and yet all boxes
@@ -218,7 +218,7 @@ def with_sizes_settled(source: Source) -> Source:
 def _sized(
     source: Source, *, videos: int = 0, frames: int = 0
 ) -> Iterator[tuple[LabelledVideo, int, Labels]]:
-    """Yields video, number and labels of the frames, or of about so many, with boxes and a size."""
+    """Yields video, number and labels of all or about so many frames with boxes and a size."""
     for video in source.videos[:: max(1, len(source.videos) // videos if videos else 1)]:
         if isinstance(video, LabelledVideo) and video.read_labels is None and video.in_pixels:
             step = max(1, len(video.frames) // frames if frames else 1)
@@ -228,7 +228,7 @@ def _sized(
 
 
 def _fit(video: LabelledVideo, number: int, labels: Labels) -> bool:
-    """Whether boxes are within a picture of at most half the said size, or it is not there."""
+    """Whether boxes fit a picture of at most half the size in the labels, or it is missing."""
     shown = np.array(video.pictures.size_of(number))
     fit = np.all(np.array([box.sides[2:] for box in labels.boxes]) <= shown + 1)
     return bool(not all(shown) or (fit and np.all(np.array(labels.size) >= 2 * shown)))

@@ -94,7 +94,7 @@ def _sequences(path: Path, subset: str) -> list[Path]:
 
 
 def _boxes(path: Path, names: Sequence[str]) -> list[tuple[int, bool, Box]]:
-    """Returns frame, whether it counts, and box of each line; without names classes are MOT's."""
+    """Returns frame, whether it counts, and box of each line; without names, with MOT's classes."""
     first = 0 if names else 1  # pixel
     result = []
     for place, line in fields.lines(path, ",", _COLUMNS, most=10):
@@ -156,7 +156,7 @@ def _video(
 
 
 def _info(path: Path) -> dict[str, str]:
-    """Returns the settings of a sequence, by lower-case name; none where there is no file."""
+    """Returns the settings of a sequence by lower-case name; none if there is no file."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(documents.read_text(path) if path.is_file() else "", source=str(path))

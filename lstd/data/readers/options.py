@@ -1,4 +1,4 @@
-"""What a caller may say about a data set beyond its path."""
+"""Choices about a data set beyond its path."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class WrongTree(ValueError):
-    """A folder or file is not what was expected; the message shows the expected tree in lines."""
+    """A folder or file is not what was expected; the message shows the expected tree."""
 
     keep_lines = True
 
@@ -39,7 +39,7 @@ _SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testin
 
 
 def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
-    """Returns those of the subsets of a data set that `Options.subset` means; empty: all.
+    """Returns the subsets that `Options.subset` stands for; empty: all of them.
 
     Raises:
         ValueError: none; the message lists them.
@@ -59,7 +59,7 @@ def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:
 
 
 def same_as(subset: str) -> tuple[str, ...]:
-    """Returns what tools call a subset, in lower case.
+    """Returns all names that tools use for a subset, in lower case.
 
     >>> same_as("Val")
     ('val', 'valid', 'validation')
@@ -68,7 +68,7 @@ def same_as(subset: str) -> tuple[str, ...]:
 
 
 def all_taken(subsets: Iterable[str]) -> tuple[str, ...]:
-    """Returns what to say where several subsets are read together, and nobody said so."""
+    """Returns a note if several subsets are read together without being asked for."""
     names = [*subsets]
     if len(names) < 2:
         return ()

@@ -1,4 +1,4 @@
-"""The pictures of a data set on this disk: by the names in its labels, or in a video file."""
+"""The pictures of a data set, found by the names in its labels or taken from a video file."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Pictures:
 
     @property
     def random_access(self) -> bool:
-        """Whether any picture is as cheap as the next one."""
+        """Whether pictures can be read in any order at the same cost."""
         return not self.sizes
 
     def __len__(self) -> int:
         return len(self.items)
 
     def read(self, start: int, stop: int) -> Iterator[Image]:
-        """Yields files, not opened, and decoded frames; None for one that a video does not have."""
+        """Yields unopened files and decoded frames; None for a frame that a video does not have."""
         wanted = self.items[start:stop]
         for path, group in itertools.groupby(wanted, lambda item: isinstance(item, str) or item[0]):
             if isinstance(path, str):
@@ -52,7 +52,7 @@ class Pictures:
                 yield from (ImageFile(str(item)) for item in group)
 
     def size_of(self, number: int) -> tuple[int, int]:
-        """Returns height and width, of an image as its head says; 0, 0 if it cannot be read."""
+        """Returns height and width, for an image from its header; 0, 0 if it cannot be read."""
         item = self.items[number]
         if isinstance(item, tuple):
             return self.sizes[item[0]]
@@ -62,7 +62,7 @@ class Pictures:
             return 0, 0
 
     def turn_of(self, number: int) -> int:
-        """Returns how a readable one is turned when shown; see `picture_file.orientation`."""
+        """Returns how a readable picture is turned when shown; see `picture_file.orientation`."""
         item = self.items[number]
         if isinstance(item, tuple):
             return (1, 8, 3, 6)[numbered_frames.quarter_turns(item[0])]
@@ -71,7 +71,7 @@ class Pictures:
 
 
 def _frames(path: str, numbers: Sequence[int]) -> Iterator[Image]:
-    """Yields frames of a video file, decoded in one go if their numbers rise."""
+    """Yields frames of a video file, in one pass if their numbers rise."""
     if any(after <= before for before, after in itertools.pairwise(numbers)):
         for number in numbers:
             yield from numbered_frames.read(path, number, number + 1)
@@ -96,7 +96,7 @@ def of_film(path: Path, numbers: Iterable[int]) -> Pictures:
 
 
 def in_folder(folder: Path) -> list[Path]:
-    """Returns the pictures of a folder in natural order; none where there is no such folder."""
+    """Returns the pictures of a folder in natural order; none if there is no such folder."""
     found = folder.iterdir() if folder.is_dir() else ()
     kept = [p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     return sorted(kept, key=lambda path: natural.key(path.name))
@@ -112,7 +112,7 @@ def clean(name: str) -> str:
 
 
 class Finder:
-    """The file of a name: below a folder, perhaps without the first folders of the name.
+    """Finds the file of a name below a folder, perhaps without the name's first folders.
 
     Where there is none of exactly this name, it is the only one that differs in upper and lower
     case, or else the only picture that differs in its suffix.
@@ -124,7 +124,7 @@ class Finder:
         self._listed: dict[Path, dict[str, list[str]]] = {}
 
     def told(self, name: str) -> list[str]:
-        """Returns what to say where first folders of names, such as this one, are left out."""
+        """Returns a note if the first folders of names, such as this one, are left out."""
         return [
             f"names of images are read without their first folders, such as {name} as "
             f"{self.shortened(name)} in {self._root}"
@@ -135,7 +135,7 @@ class Finder:
         return "/".join(clean(name).split("/")[self._dropped :])
 
     def find(self, name: str) -> Path | None:
-        """Returns the file, None where there is none."""
+        """Returns the file; None if there is none."""
         if not name:
             return None
         if name != clean(name) and (self._root / name).is_file():  # it is really called so
@@ -163,7 +163,7 @@ class Finder:
 
 
 def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finder:
-    """Returns what finds the files of these names: in the first place that has any of them.
+    """Returns a finder of these names, in the first place that has any of them.
 
     Tools write paths of their own machine, so the first folders of all names may be too many: they
     are left out where that makes no two names the same, and finds half of the names or more.
@@ -189,7 +189,7 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
 
 
 def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
-    """Returns the video file of `Options.images`, or the one of this name in it; None without.
+    """Returns the video file that `Options.images` is, or holds under this name; None without.
 
     Raises:
         ValueError: one video file, and the video is not alone in the data set.
@@ -209,7 +209,7 @@ def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
 
 
 def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
-    """Returns the frames of a video file that names mean, in their order.
+    """Returns the frames of a video file that names stand for, in the order of the names.
 
     The last number of a name is that of its frame. It counts from 0 where a name has 0 or all are
     as CVAT writes them (`frame_000012`) or `street.avi#12`, and from 1 where the lowest is 1.
@@ -252,7 +252,7 @@ def numbered(
     where: str,
     notes: list[str],
 ) -> Pictures:
-    """Returns the pictures of numbered frames, those that labels name and those behind.
+    """Returns the pictures of numbered frames: those that labels name, and all after them.
 
     Args:
         film: a video file: only the frames that labels name.

@@ -1,4 +1,4 @@
-"""Reads the original's SequenceExamples, each a video or a part of one.
+"""Reads SequenceExamples in the original's form, each a video or a part of one.
 
 `lstd.data.sequence_example` names the keys. Without labels of the caller, their names are those of
 an index beside the files (`lstd-data convert` writes it) or else the texts in the records, which
@@ -57,7 +57,7 @@ def read(path: Path, options: Options) -> Source:
 
 @dataclasses.dataclass(frozen=True)
 class InRecords:
-    """What all videos in TFRecord files know, which are a `SourceVideo` each."""
+    """What all videos in TFRecord files share; each of them is a `SourceVideo`."""
 
     name: str
     parts: tuple[Part, ...]
@@ -84,7 +84,7 @@ class RecordVideo(InRecords):
 
     @property
     def num_frames(self) -> int:
-        """How many frames there are, those that no record holds too."""
+        """How many frames there are, including those that no record holds."""
         return self._spans[-1].stop
 
     @property
@@ -139,7 +139,7 @@ def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:
 
 
 def indexed_labels(folder: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Returns the class names that an index in a folder of records gives; empty: there is none."""
+    """Returns the class names in the index of a folder of records; empty if there is none."""
     labels = record_files.index_of(folder).get("labels")
     if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
         return tuple(labels)
@@ -147,7 +147,7 @@ def indexed_labels(folder: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def format_of(path: Path) -> str:
-    """Returns the name of the format of a TFRecord file or a folder of them; empty: none."""
+    """Returns the format of a TFRecord file or a folder of them; empty if it is none."""
     files = _files(path)
     if not files:
         return ""
@@ -158,7 +158,7 @@ def format_of(path: Path) -> str:
 
 
 def files_of(path: Path, options: Options) -> list[Path]:
-    """Returns the files of a subset, whose names begin with it or whose folder it is, in order.
+    """Returns the files of a subset in order: in its folder, or with names that begin with it.
 
     Raises:
         WrongTree: there are none.
@@ -187,12 +187,12 @@ def files_of(path: Path, options: Options) -> list[Path]:
 
 
 def taken(files: Iterable[Path]) -> tuple[str, ...]:
-    """Returns what to say where files of several subsets are read together."""
+    """Returns a note if files of several subsets are read together."""
     return all_taken(dict.fromkeys(file.parent.name for file in files))
 
 
 def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
-    """Returns names in class order, from those that records give; empty where none has any.
+    """Returns the class names of records in class order; empty if they have none.
 
     Args:
         texts: the name of each class number, from 1, as each record has them.

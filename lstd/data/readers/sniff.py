@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, and which tools' files are known but not read."""
+"""Tells by the first bytes what a file is, and knows the files of tools that are not read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHERS = {
 
 
 def head(path: Path) -> str:
-    """Returns how a file begins; what is no ASCII is replaced."""
+    """Returns the beginning of a file, with everything but ASCII replaced."""
     with path.open("rb") as file:
         return file.read(1 << 16).replace(b"\0", b"").decode("ascii", errors="replace")
 
@@ -45,7 +45,7 @@ def files(path: Path, suffix: str, begins: str) -> list[Path]:
 def by_subset(
     path: Path, patterns: Sequence[str], fits: Callable[[Path], bool], *, most: int = 1_000_000
 ) -> dict[str, list[Path]]:
-    """Returns the files of a folder that fit, as those of "", or else of the folders in it by name.
+    """Returns the files of a folder that fit, under "", or else those of each folder in it.
 
     Args:
         path: the folder.
@@ -66,12 +66,12 @@ def by_subset(
 
 
 def xml(root: str) -> str:
-    """Returns what an XML file begins with whose outermost element has this name."""
+    """Returns a pattern for the beginning of an XML file whose root element has this name."""
     return rf"(?s)\W*(<[?!].*?>\s*)*<{root}[\s>]"
 
 
 def of_others(path: Path) -> str:
-    """Returns what to say of a file or folder that another tool wrote; empty where none is known.
+    """Returns the message for a known file or folder that is not read; empty if it is unknown.
 
     >>> of_others(Path("."))
     ''

@@ -1,4 +1,4 @@
-"""Reads tracking sets with one label file a video and a folder of numbered images for each.
+"""Reads tracking sets with one label file and one folder of numbered images for each video.
 
 They differ in where files lie and in how one says frame, track, class and box; `SETS` is all there
 is to know. Boxes are pixels from 0, as they stand. What a set says not to count has no class of
@@ -26,7 +26,7 @@ from lstd.data.sources import Source
 
 
 class TrackingSet(NamedTuple):
-    """A set."""
+    """A tracking set: where its files are, and how they are read."""
 
     name: str  # of the format
     labels: str  # where label files are, from the folder that is opened or one of those in it

@@ -1,4 +1,4 @@
-"""Reads Pascal VOC XML: a file for each image, beside it or in `Annotations/`.
+"""Reads Pascal VOC XML: one file for each image, beside it or in `Annotations/`.
 
 Which images are a video is told by their names, see `frame_names`. `subset` is a folder such as
 `train`, or a list of `ImageSets/Main` by its name without `.txt`.
@@ -127,7 +127,7 @@ def _shot(file: Path, levels: Sequence[str], path: Path, options: Options) -> Sh
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """Yields the folders with XML files, of which the first one is looked into."""
+    """Yields the folders whose first XML file is an annotation."""
     for folder, below, files in os.walk(path):
         below.sort(key=natural.key)
         if len(Path(folder).relative_to(path).parts) == 2:
@@ -138,7 +138,7 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def _names(path: Path, used: set[str]) -> list[str]:
-    """Returns the classes; CVAT's list of them has lines of name:colour:parts:actions."""
+    """Returns the classes; CVAT lists them in lines of name:colour:parts:actions."""
     file = path / "labelmap.txt"
     lines = documents.read_text(file).splitlines() if file.is_file() else []
     said = [line.partition(":")[0].strip() for line in lines if not line.startswith("#")]

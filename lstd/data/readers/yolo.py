@@ -1,4 +1,4 @@
-"""Reads YOLO labels: class names, images, and a text file of boxes for each image.
+"""Reads YOLO data sets: class names, images, and a text file of boxes for each image.
 
 With `data.yaml`, as Ultralytics and Roboflow write it; or without, as labelImg, Label Studio and
 CVAT do: `classes.txt` (also in `labels/`) or `obj.names` with the class names, a line each, and
@@ -165,7 +165,7 @@ def _names_file(folder: Path) -> Path | None:
 
 
 def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
-    """Returns the entries of each subset: known by their name, or because their path is there."""
+    """Returns the entries of each subset, which is known by its name or because its path exists."""
     root = file.parent / str(content.get("path") or "")
     found = {}
     for name, said in content.items():
@@ -180,7 +180,7 @@ def _subsets(content: Mapping[str, Any], file: Path) -> dict[str, list[str]]:
 
 
 def _described(file: Path, subset: str, notes: list[str]) -> _Tree:
-    """Returns what a `data.yaml` says, of a subset or of all."""
+    """Returns what a `data.yaml` says about one subset or all."""
     content = _load(file)
     names = content["names"]
     names = dict(enumerate(names)) if isinstance(names, list) else names
@@ -220,7 +220,7 @@ def _described(file: Path, subset: str, notes: list[str]) -> _Tree:
 
 
 def _place(tree: _Tree, entry: str) -> Path:
-    """Returns the folder, or the list of images, that an entry means.
+    """Returns the folder or list of images that an entry stands for.
 
     Tools write paths from elsewhere, and of other machines.
     """
@@ -286,7 +286,7 @@ def _label_file(image: Path) -> Path:
 
 
 def _check_images(tree: _Tree, entries: Sequence[str], images: set[Path], options: Options) -> None:
-    """Raises where there are text files and no images at all."""
+    """Raises if there are text files and no images at all."""
     if options.images or any(image.exists() for image in images):
         return
     texts = (file for entry in entries for file in _labels(tree, entry)[1])

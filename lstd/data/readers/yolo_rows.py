@@ -1,4 +1,4 @@
-"""What a line of a YOLO text file says: a box, an outline, or a box and the points of a pose.
+"""Reads lines of YOLO text files: a box, an outline, or a box with the points of a pose.
 
 All begin with the class. Five values are a box: x and y of the centre, width, height, all relative;
 a sixth is its track id. An odd number of at least seven is an outline, x and y of each point, whose
@@ -25,7 +25,7 @@ from lstd.data.readers.labelled_video import Box, Labels
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reads the labels of an image from its text file; one that is not there shows nothing.
+    """Reads the labels of an image from its text file; a missing file means no objects.
 
     Attributes:
         names: number -> name of each class.
@@ -67,7 +67,7 @@ class Reader:
 
 
 def points_of(said: int | None, paths: Sequence[str]) -> int | None:
-    """Returns how many values stand behind the box of a pose; 0: no poses; None: nothing tells.
+    """Returns how many values follow the box of a pose; 0: no poses; None: unknown.
 
     Lines of several lengths are outlines: those of poses are equal. Equal ones of which many look
     like poses may be these, though `data.yaml` has no `kpt_shape`.
@@ -118,7 +118,7 @@ def _sides(
 
 
 def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool:
-    """Whether points follow the box; raises where nothing tells them from an outline."""
+    """Whether points follow the box; raises if the line could as well be an outline."""
     count = len(values)
     if points:
         if count not in (5 + points, 6 + points):
@@ -143,7 +143,7 @@ def _is_pose(values: Sequence[float], points: int | None, *, where: str) -> bool
 
 
 def _looks_like_pose(line: Sequence[str]) -> bool:
-    """Whether, as an outline, its second point were far from all others, which a box would hold."""
+    """Whether a line looks like a pose: as an outline, its second point is far from the others."""
     try:
         center, size, *rest = np.reshape([float(value) for value in line[1:]], [-1, 2])
     except ValueError:  # no numbers, or no pairs
