@@ -217,6 +217,12 @@ def parse(
         )
     for name in table:
         limits.check(name, values[name].value, flag="--")
+    folder = values["output_directory"].value if "output_directory" in table else None
+    if "://" in (folder or "") and not ("beam" in table and values.beam):
+        raise ValueError(
+            f"--output_directory: {folder} is no folder of this machine; write to one, and copy it "
+            "there (lstd-data convert --beam hands such an address to its workers)"
+        )
     missing = [f"--{name}" for name in required if not values[name].value]
     if missing:
         raise ValueError(f"{' and '.join(missing)} must be given ({program} --help says more)")

@@ -18,7 +18,7 @@ FLAGS: app.Flags = {
     "subset": app.text("Part of the data set, such as train or val."),
     "images": app.text("Folder or video with the pictures, if not as usual."),
     "stills": app.switch("Every image is a video of its own."),
-    "folders": app.switch("The images of a folder are a video (yolo, coco)."),
+    "folders": app.switch("A folder of images is a video, where labels are for single images."),
     "label_map": app.text(
         "Class names in class order: a label map of the original, or one name a line. Empty: those "
         "of the data set."

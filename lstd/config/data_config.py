@@ -27,7 +27,7 @@ class DatasetConfig(Section):
     stills: bool = False
     """Every picture of such a data set is a video of one frame."""
     folders: bool = False
-    """The pictures of a folder are a video, whatever their names say (YOLO, COCO)."""
+    """The pictures of a folder are a video, where labels are for single images."""
     batch_size: Count = 8
     """Clips in a batch, B."""
     unroll_length: Count = 4

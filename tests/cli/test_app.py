@@ -88,6 +88,7 @@ def test_flags_of_all_kinds_are_parsed() -> None:
         (["--input"], ["--input"]),
         (["video.mp4"], ["'video.mp4'", "--flag video.mp4"]),
         (["--resume=perhaps"], ["--resume=perhaps"]),
+        (["--output_directory=gs://bucket/a"], ["gs://bucket/a is no folder of this machine"]),
         (["--config", "a", "--input", "b"], ["--output_directory and --model must be given"]),
     ],
 )
