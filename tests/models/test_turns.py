@@ -242,7 +242,7 @@ def test_schedules_that_are_set_anew_are_saved_with_the_model():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"large_frames": -1}, "large_frames must not be negative: -1"),
+        ({"large_frames": -1}, r"large_frames\n  Input should be greater than or equal to 0"),
         ({"large_frames": 1, "train_schedule": "SKIP3"}, "needs train_schedule RANDOM"),
         ({"large_frames": 1, "large_probability": 0.3}, "exclude each other"),
         ({"large_frames": 1, "depth_multipliers": (1.0,)}, "needs two backbones"),

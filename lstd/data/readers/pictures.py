@@ -291,5 +291,13 @@ def numbered(
     last = max([start + length, *(number + 1 for number in files)])
     said = last - start
     limits.check_missing(found=len(files), said=said, where=f"a label or image of {where}")
-    missing = f"{images[0].parent}/(frame %d)"
-    return of(files.get(number, missing % number) for number in range(start, last))
+    return of(files.get(number) or _name_of(number, images[0]) for number in range(start, last))
+
+
+def _name_of(number: int, other: Path) -> str:
+    """Returns what the image of a frame would be called, by the name of another frame's."""
+    head = other.stem.rstrip("0123456789")
+    digits = other.stem[len(head) :]
+    if digits and int(digits) == frame_names.number(other.stem):
+        return str(other.with_name(f"{head}{number:0{len(digits)}d}{other.suffix}"))
+    return str(other.with_name(f"(frame {number})"))
