@@ -40,10 +40,13 @@ def open_all(
     shards: list[str] = []
     paths = record_files.find(config.input_path, where=f"{where}.input_path")
     folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
+    listed: set[str] = set()
     for folder in dict.fromkeys(folders.values()):
         _check_numbers(folder, labels, where=where)
+        listed.update(record_files.listed_in(folder))
     for path in paths:
-        if not config.format and folders[path] != path and record_files.kind_of(path) == "sequence":
+        is_shard = not config.format and folders[path] != path
+        if is_shard and (path in listed or record_files.kind_of(path) == "sequence"):
             shards.append(path)
             continue
         found += _in_records(shards, checks)

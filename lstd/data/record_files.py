@@ -126,6 +126,15 @@ def index_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
+def listed_in(folder: str) -> list[str]:
+    """Returns the paths of the shards that the index in a folder names, which need no `kind_of`."""
+    try:
+        shards = index_of(folder)["shards"]
+        return [os.path.join(folder, shard["file"]) for shard in shards if shard["records"]]
+    except (KeyError, TypeError):
+        return []
+
+
 def named(path: str, number: int) -> str:
     """Returns file and number of a record, for messages."""
     return f"{path}: record {number} (from 0)"

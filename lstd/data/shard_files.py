@@ -189,7 +189,7 @@ def _records(
     opener = FrameOpener(plan.entry.video, policy=settings.policy, report=report)
     encoded: list[bytes] = []
     truths: list[GroundTruth] = []
-    first, size = plan.first_frame, 0
+    first, size, dropped = plan.first_frame, 0, {*plan.dropped}
 
     def record() -> tuple[bytes, dict[str, Any]]:
         height, width = opener.size
@@ -215,7 +215,7 @@ def _records(
         }
 
     for number, frame in enumerate(plan.entry.video.read(plan.start, plan.stop), start=plan.start):
-        if number in plan.dropped:
+        if number in dropped:
             continue
         found = opener(number, frame)
         if found is None:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.config.data_config import DatasetConfig
 from lstd.data import (
     convert,
     decode,
+    open_videos,
     problems,
     readers,
     record_files,
@@ -26,6 +28,7 @@ from lstd.data import (
     source_checks,
     synthesize,
 )
+from lstd.data.checked_video import Checks
 from lstd.data.convert import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
@@ -140,6 +143,10 @@ def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
     read_all = record_files.read_all
     monkeypatch.setattr(record_files, "read_all", noting)
     listed = record_frames.list_videos(paths)
+    checks = Checks(problems.policy(), problems.Report())
+    config = DatasetConfig(input_path=(str(tmp_path / "*.tfrecord"),))
+    videos = open_videos.open_all(config, checks, (), num_classes=None, where="data.train")
+    assert [video.num_frames for video in videos] == [7, 7, 7]
     assert scanned == []
     index = json.loads((tmp_path / "index.json").read_text())
     index["shards"][0]["records"][0]["frames"] = 2**40
