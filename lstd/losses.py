@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import GroundTruth, Output, Predictions, Targets
+from lstd.config import config_io
 from lstd.config.config import to_dict
 from lstd.config.model_config import LossConfig, MatchingConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
@@ -81,8 +82,10 @@ class DetectionLoss:
         self.num_classes = num_classes
         y, x, height, width = scale_factors
         self.scale_factors = (y, x, height, width)
-        self.matching = MatchingConfig(**{name: settings.pop(name) for name in of_matching})
-        self.settings = LossConfig(**{"hard_negatives": None, **settings})
+        with config_io.explained(MatchingConfig, source="DetectionLoss"):
+            self.matching = MatchingConfig(**{name: settings.pop(name) for name in of_matching})
+        with config_io.explained(LossConfig, source="DetectionLoss"):
+            self.settings = LossConfig(**{"hard_negatives": None, **settings})
 
     @classmethod
     def from_config(cls, model: ModelConfig | dict[str, Any]) -> DetectionLoss:

@@ -374,8 +374,11 @@ def test_a_loss_that_does_not_fit_the_model_says_so() -> None:
         _loss()(ONE_OBJECT, Predictions(tf.zeros([1, 4, 4]), tf.zeros([1, 4, 5])))
     with pytest.raises(ValueError, match=r"box_encodings must have shape .*codes"):
         _loss()(ONE_OBJECT, Predictions(tf.zeros([1, 5, 4]), tf.zeros([1, 5, 3])))
-    with pytest.raises(ValueError, match="'sigmoid' or 'focal'"):
+    told = r"^DetectionLoss: classification: input should be 'sigmoid' or 'focal', got \"softmax\"$"
+    with pytest.raises(ValueError, match=told):
         _loss(classification="softmax")
+    with pytest.raises(ValueError, match="unknown key 'focal_gama'; did you mean 'focal_gamma'"):
+        _loss(focal_gama=1.0)
 
 
 def test_from_config_takes_every_setting() -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import typing
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pydantic
@@ -42,16 +43,24 @@ def section(kind: type[_Section], data: dict[str, Any], *, source: str = "config
     Raises:
         ConfigError: an unknown key, a value of another type or outside its range.
     """
+    with explained(kind, source=source):
+        try:
+            # Strict JSON: lists become tuples, whole numbers floats, and nothing else is converted.
+            return pydantic.TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+        except TypeError as error:  # a YAML date or a set: nothing JSON knows
+            raise ConfigError(f"{source}: {error}") from None
+
+
+@contextlib.contextmanager
+def explained(kind: type, *, source: str) -> Iterator[None]:
+    """Says what pydantic finds wrong in the making of a section as a `ConfigError`."""
     try:
-        # Strict JSON: lists become tuples, whole numbers floats, and nothing else is converted.
-        return pydantic.TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+        yield
     except pydantic.ValidationError as error:
         # What stands wrongly in a list makes it too short besides.
         problems = [p for p in error.errors() if p["type"] != "too_short" or not p["input"]]
         lines = [_explain(problem, kind) for problem in problems]
         raise ConfigError(f"{source}: " + "; ".join(dict.fromkeys(lines))) from None
-    except TypeError as error:  # a YAML date or a set: nothing JSON knows
-        raise ConfigError(f"{source}: {error}") from None
 
 
 def save_config(config: Config, path: str | os.PathLike[str]) -> None:
@@ -120,7 +129,8 @@ def _explain(problem: Any, kind: type) -> str:
     if isinstance(came, str) and "number" in message:
         with contextlib.suppress(ValueError):
             hint = f"; YAML reads {came!r} as text, write {float(came)!r}"
-    return f"{place}: {message}, got {json.dumps(came)[:80]}{hint}"
+    message = message.replace("an object", "a section").replace("a valid array", "a list")
+    return f"{place}: {message}, got {json.dumps(came, default=repr)[:80]}{hint}"
 
 
 def _section_at(kind: Any, place: tuple[str | int, ...]) -> type:

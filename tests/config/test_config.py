@@ -119,6 +119,8 @@ def test_unknown_keys_get_their_closest_match(tmp_path: Path, text: str, problem
         ("model: {low_resolution: 1}", ("model.low_resolution", "boolean")),
         ("model: {backbone: resnet}", ("model.backbone", "mobilenet_v1", "resnet")),
         ("model: 3", ("model", "3")),
+        ("train: 5", ("train: input should be a section, got 5",)),
+        ("train: {freeze: a}", ('train.freeze: input should be a list, got "a"',)),
         ("train: {steps: 0}", ("train.steps: input should be greater than or equal to 1, got 0",)),
         ("data: {train: {batch_size: 0}}", ("data.train.batch_size: input should be greater",)),
     ],
