@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from lstd.training import distribution
 
-_EPOCH = "this epoch"  # Like True, Keras ends the epoch for it.
+_EPOCH = 2  # Like True, Keras ends the epoch for it; a callback may add its own by |=.
 
 
 class EndRun(keras.callbacks.Callback):

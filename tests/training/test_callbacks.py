@@ -44,14 +44,18 @@ def test_fit_ends_at_the_last_step_and_the_first_epoch_may_be_shorter(
     assert len(measure.seen) == epochs_done
 
 
-def test_callback_of_the_user_may_end_the_run_with_the_first_epoch() -> None:
+@pytest.mark.parametrize("stops", [True, False])
+def test_callback_of_the_user_may_end_the_run_with_the_first_epoch(stops: bool) -> None:
     model, measure = doubles.line(), doubles.Measure([0.0] * 5)
     stop = keras.callbacks.TerminateOnNaN()
-    stop.on_epoch_end = lambda epoch, logs=None: setattr(stop.model, "stop_training", True)
 
+    def add(epoch: int, logs: Any = None) -> None:
+        model.stop_training |= stops
+
+    stop.on_epoch_end = add
     doubles.fit(model, [measure, stop, EndRun(9, epoch_end=1)], epochs=5, steps=4)
 
-    assert int(model.optimizer.iterations) == 1
+    assert int(model.optimizer.iterations) == (1 if stops else 9)
 
 
 @pytest.mark.parametrize(("step", "epochs_done", "saved"), [(3, 0, [3]), (4, 1, []), (8, 2, [])])
