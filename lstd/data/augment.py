@@ -3,7 +3,7 @@
 An augmentation is a dataclass of `lstd.config.augmentation_config`; what it does stands in
 `augment_pixels`, `augment_windows` and `augment_cover`, functions of its settings, the scene and a
 seed, and of nothing else. Time reversal and frame dropping change which frames are taken: see
-`walk`.
+`clip_streams`.
 """
 
 from __future__ import annotations
