@@ -73,8 +73,8 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
     from lstd.data import pipeline
 
     found = open_model.find(values.model, name="--model")
-    config = _config_of(found, values)
     against = open_model.find(values.against, name="--against") if values.against else None
+    config = _config_of(found, values, beside=against)
     known = _is_described(found, values)
     split = pipeline.open_split(
         config.data,
@@ -90,7 +90,9 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
     other = None
     if against is not None:
         # With a single network it keeps to its own schedule.
-        other = _subject(against, _config_of(against, values), values, options, is_other=True)
+        other = _subject(
+            against, _config_of(against, values, beside=found), values, options, is_other=True
+        )
         if tuple(other.detector.labels) != tuple(one.detector.labels):
             raise ValueError(
                 f"--against: its classes are {_listed(other.detector.labels)}; this model's "
@@ -100,8 +102,10 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
     eval_write.write(output, result, split, config, values)
 
 
-def _config_of(found: Found, values: flags.FlagValues) -> Config:
+def _config_of(found: Found, values: flags.FlagValues, *, beside: Found | None) -> Config:
     """Returns the config of the run folder, of --config or the default, with --set and --input.
+
+    Beside a model that needs --config, a run keeps its own.
 
     Raises:
         ValueError: a model that needs a config has none; or a setting of the model, which a run's
@@ -110,7 +114,9 @@ def _config_of(found: Found, values: flags.FlagValues) -> Config:
     if found.is_exported:
         config = load_config(values.config) if values.config else Config()
     else:
-        is_for_the_other = found.config is not None and found.name == "--against"
+        is_for_the_other = found.config is not None and (
+            found.name == "--against" or (beside is not None and not beside.describes_itself)
+        )
         config = open_model.config_of(found, None if is_for_the_other else values.config)
     changed = common.overridden(config, values)
     if found.config and (changed.model, changed.train) != (config.model, config.train):

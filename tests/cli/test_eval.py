@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from lstd.any_model import open_model
+from lstd.checkpoints.tf1_names import variables_by_tf1_name
 from lstd.cli import eval as eval_command
+from lstd.cli import eval_run, eval_write
 from tests.cli import eval_inputs
 
 
@@ -119,6 +124,31 @@ def test_single_backbone_needs_no_schedule(single_run: Path) -> None:
     saved = json.loads((single_run / "evaluation" / "results.json").read_text())
     assert saved["schedules"] == ["LARGE"]
     assert saved["weights"] == "average"
+
+
+def test_a_run_stands_against_a_checkpoint_of_the_original_either_way(
+    single_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights, config = single_run / "average.weights.h5", single_run / "config.yaml"
+    variables = variables_by_tf1_name(open_model.load_model(weights))
+    original = tmp_path / "old.npz"
+    np.savez(original, **{name: each.numpy() for name, each in variables.items()})
+    ran: list[Any] = []
+    monkeypatch.setattr(eval_run, "_run_all", lambda *arguments: ran.append(arguments[:2]))
+    monkeypatch.setattr(eval_write, "write", lambda *arguments: None)
+    for pair in ((original, weights), (weights, original)):
+        flags = [f"--model={pair[0]}", f"--against={pair[1]}", f"--config={config}", "--fps=1"]
+
+        assert eval_command.main([*flags, f"--output_directory={tmp_path}"]) == 0, (
+            capsys.readouterr().err
+        )
+
+        assert tuple(subject.path for subject in ran[-1]) == pair
+        one, other = (subject.detector._model.get_weights() for subject in ran[-1])
+        assert all(map(np.array_equal, one, other))
 
 
 @pytest.mark.slow
