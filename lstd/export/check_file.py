@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstd.base import documents, tflite_damage, tflite_metadata
+from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.export import (
     compare,
     fidelity,
@@ -22,7 +23,6 @@ from lstd.export import (
     self_check,
 )
 from lstd.export.compare import FRAMES, TOLERANCE
-from lstd.export.form import STATE_INPUTS, STATE_OUTPUTS
 from lstd.export.metadata import DescribedExport
 from lstd.export.module import ExportModule
 from lstd.export.representative import Frame

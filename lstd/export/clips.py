@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.base.types import LSTMState, Predictions
-from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import schedule as schedule_ops
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.base.overlap import iou
 from lstd.export import form as forms
 from lstd.export import postprocessing_op
-from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS, Described, Reference
+from lstd.export.form import Described, Reference
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 TOLERANCE = 1e-4

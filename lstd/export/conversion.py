@@ -22,9 +22,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from lstd.base.export_names import STATE_OUTPUTS
 from lstd.export import file_format, postprocessing_op, representative
 from lstd.export import module as modules
-from lstd.export.form import STATE_OUTPUTS
 from lstd.export.lite import frame_step
 from lstd.export.lite.frame_step import Cell
 from lstd.export.module import ExportModule

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.export_names import RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export import compare, interpreters, postprocessing_op, representative
-from lstd.export.form import RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.module import ExportModule, center_size_anchors
 from lstd.export.options import Metric
 from lstd.export.postprocessing_op import PostprocessingOptions

@@ -1,4 +1,4 @@
-"""The form of entry points: names of inputs and outputs, a frame or a clip, which networks."""
+"""The form of entry points: a frame or a clip, which networks, which type of frames."""
 
 from __future__ import annotations
 
@@ -8,17 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from lstd.base.export_names import CLIP, CLIP_INPUT, IMAGE, STATE_INPUTS, STATE_OUTPUTS
 from lstd.export.postprocessing_op import PostprocessingOptions
-
-STATE_INPUTS = ("lstm_c", "lstm_h")
-IMAGE = "image"
-CLIP = "clip"
-"""The signature, and the entry point, of clips."""
-CLIP_INPUT = "input_video_tensor"
-"""Its frames, by the original's name."""
-STATE_OUTPUTS = ("lstm_c_out", "lstm_h_out")
-DETECTION_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
-RAW_OUTPUTS = ("raw_outputs/box_encodings", "raw_outputs/class_predictions", "anchors")
 
 
 class Form(NamedTuple):

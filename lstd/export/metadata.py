@@ -17,20 +17,19 @@ from typing import Any
 import numpy as np
 
 from lstd.base import tflite_metadata
+from lstd.base.export_names import (
+    DETECTION_OUTPUTS,
+    RAW_OUTPUTS,
+    SINGLE,
+    STATE_INPUTS,
+    STATE_OUTPUTS,
+)
 from lstd.base.version import __version__
 from lstd.base.whole_file import write_whole
 from lstd.config import schedule_names
 from lstd.export import compare, file_format, form, postprocessing_op
 from lstd.export.compare import Step
-from lstd.export.form import (
-    DETECTION_OUTPUTS,
-    RAW_OUTPUTS,
-    STATE_INPUTS,
-    STATE_OUTPUTS,
-    Described,
-    Form,
-    Reference,
-)
+from lstd.export.form import Described, Form, Reference
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import PostprocessingOptions
 
@@ -144,7 +143,7 @@ def contradictions(told: dict[str, Any], described: DescribedExport, content: by
     points = file_format.signatures(content)
     found = list(_differences(told, {**_facts_of_any(described), "entry_points": points}))
     first: dict[str, Any] = next(iter(points.values()), {"inputs": {}, "outputs": {}})
-    for section, name in (("input", described.form.image_input), ("state", "lstm_c")):
+    for section, name in (("input", described.form.image_input), ("state", STATE_INPUTS[0])):
         for key in ("shape", "dtype"):
             held = first["inputs"].get(name, {}).get(key)
             if told[section].get(key) != held:
@@ -308,7 +307,7 @@ def schedule_facts(schedule: str, *, entry_points: tuple[str, ...]) -> dict[str,
     that has the other network in a second file.
     """
     rule = _rule(schedule)
-    if entry_points == ("step",):
+    if entry_points == (SINGLE,):
         rule = "step on every frame"
     elif len(entry_points) == 1:
         (network,) = entry_points

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lstd.base.types import LSTMState, Output, Predictions
-from lstd.export import clips, postprocessing_op
-from lstd.export.form import (
+from lstd.base.export_names import (
     CLIP,
     CLIP_INPUT,
     DETECTION_OUTPUTS,
     RAW_OUTPUTS,
+    SINGLE,
     STATE_INPUTS,
     STATE_OUTPUTS,
-    Form,
-    in_numpy,
 )
+from lstd.base.types import LSTMState, Output, Predictions
+from lstd.export import clips, postprocessing_op
+from lstd.export.form import Form, in_numpy
 from lstd.export.options import default_schedule
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
@@ -208,7 +208,7 @@ def _entry_points(model: Any, form: Form) -> dict[str, str]:
     if form.is_clip:
         return {CLIP: "scheduled"}
     if len(model.networks) == 1:
-        return {"step": model.networks[0]}
+        return {SINGLE: model.networks[0]}
     return {name: name for name in model.networks if form.network in ("both", name)}
 
 

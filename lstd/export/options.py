@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import label_map
+from lstd.base.export_names import CLIP
 from lstd.config import schedule_names
 from lstd.config.config import ExportConfig
 from lstd.export import postprocessing_op
-from lstd.export.form import CLIP, Form
+from lstd.export.form import Form
 from lstd.export.lite.frame_step import CELLS, Cell
 from lstd.export.postprocessing_op import PostprocessingOptions
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import documents, tflite_metadata
+from lstd.base.export_names import SINGLE
 from lstd.base.whole_file import whole_files
 from lstd.export import (
     compare,
@@ -129,7 +130,7 @@ def convert_saved_model(
         checked = options.checked_labels(labels, num_classes=len(loaded.labels))
         facts = {**facts, "labels": list(checked)}
     if schedule is not None:
-        options.check_schedule(schedule, backbones=1 if "step" in loaded.entry_points else 2)
+        options.check_schedule(schedule, backbones=1 if SINGLE in loaded.entry_points else 2)
         if loaded.form.is_clip:
             raise ValueError(
                 f"schedule: this SavedModel is a clip, unrolled by {loaded.schedule}; export it "

@@ -9,6 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from lstd.base.export_names import (
+    CLIP,
+    CLIP_INPUT,
+    DETECTION_OUTPUTS,
+    NETWORKS,
+    SINGLE,
+    STATE_OUTPUTS,
+)
 from lstd.config import schedule_names
 from lstd.runtime import (
     exported_file,
@@ -19,12 +27,10 @@ from lstd.runtime import (
     tflite_file,
 )
 from lstd.runtime.benchmark import Subject
-from lstd.runtime.entry_points import CLIP, NETWORKS, SINGLE, EntryPoint, EntryPoints
+from lstd.runtime.entry_points import EntryPoint, EntryPoints
 
 RUN = "run"
 """The one row of a file that is not ours."""
-_VIDEO = "input_video_tensor"
-"""The frames of a clip, one after the other."""
 _MOST_SKIPPED = 999
 _PEAK_FRAMES = 10
 """Calls of the large convolution in a turn: each takes as long as a large network."""
@@ -146,8 +152,8 @@ def _of_tflite(
     interpreter = tflite_file.open_file(path, threads=threads)
     signatures = interpreter.get_signature_list()
     outputs = {key: signatures[key]["outputs"] for key in signatures}
-    ours = [key for key in (*NETWORKS, SINGLE) if "lstm_c_out" in outputs.get(key, ())]
-    if any("detection_boxes" in outputs[key] for key in ours):
+    ours = [key for key in (*NETWORKS, SINGLE) if STATE_OUTPUTS[0] in outputs.get(key, ())]
+    if any(DETECTION_OUTPUTS[0] in outputs[key] for key in ours):
         points, facts = exported_file.load(path, threads=threads)
         return _calls(points), facts, 1
     if ours:  # without post-processing
@@ -157,9 +163,12 @@ def _of_tflite(
         calls = {network: _signature_call(runner) for network, runner in runners.items()}
         return calls, exported_file.metadata_of(path), 1
     frames = 1
-    if _VIDEO in signatures.get(CLIP, {}).get("inputs", ()) and "lstm_c_out" in outputs[CLIP]:
+    if (
+        CLIP_INPUT in signatures.get(CLIP, {}).get("inputs", ())
+        and STATE_OUTPUTS[0] in outputs[CLIP]
+    ):
         details = interpreter.get_signature_runner(CLIP).get_input_details()
-        frames = int(details[_VIDEO]["shape"][0])
+        frames = int(details[CLIP_INPUT]["shape"][0])
     return {RUN: _invoking(interpreter, name=name)}, exported_file.Metadata(), frames
 
 

@@ -7,27 +7,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstd.base.export_names import (
+    CLIP,
+    DETECTION_OUTPUTS,
+    IMAGE,
+    NETWORKS,
+    SINGLE,
+    STATE_INPUTS,
+    STATE_OUTPUTS,
+)
 from lstd.base.types import LSTMState
 
 Fill = Callable[[np.ndarray], None]
 """Writes the image into an array of the shape and dtype of `image`, which is lent for the call."""
 
-NETWORKS = ("large", "small")
-CLIP = "clip"
-"""The entry point for clips of fixed length, which a detector does not run."""
-SINGLE = "step"
-"""The entry point of a model with one backbone, which counts as its large network."""
 _RAW_SCALE = 0.5 / 255
 """How far from 1 the scale of a quantised image may be: half a level at 255."""
-INPUTS = ("image", "lstm_c", "lstm_h")
-OUTPUTS = (
-    "detection_boxes",
-    "detection_classes",
-    "detection_scores",
-    "num_detections",
-    "lstm_c_out",
-    "lstm_h_out",
-)
+INPUTS = (IMAGE, *STATE_INPUTS)
+OUTPUTS = (*DETECTION_OUTPUTS, *STATE_OUTPUTS)
 
 
 class InputSpec(NamedTuple):
@@ -75,7 +72,7 @@ class EntryPoints(NamedTuple):
         inputs = self.first.inputs
         c, h = (
             np.full(inputs[name].shape, inputs[name].zero, inputs[name].dtype)
-            for name in INPUTS[1:]
+            for name in STATE_INPUTS
         )
         return LSTMState(c, h)
 
@@ -93,7 +90,7 @@ def calling(function: Callable[..., Mapping[str, Any]], inputs: dict[str, InputS
         outputs = function(image=image, lstm_c=state.c, lstm_h=state.h)
         check_outputs(outputs, where="the entry point")
         found = {name: np.asarray(outputs[name]) for name in OUTPUTS}
-        return found, LSTMState(found.pop("lstm_c_out"), found.pop("lstm_h_out"))
+        return found, LSTMState(*(found.pop(name) for name in STATE_OUTPUTS))
 
     return EntryPoint(run, inputs)
 
@@ -146,7 +143,7 @@ def check(points: EntryPoints) -> None:
                 f"{where}: expected an image of raw values, 0 to 255, it is quantised with scale "
                 f"{image.scale:g} and zero point {image.zero}"
             )
-        for name in INPUTS[1:]:
+        for name in STATE_INPUTS:
             if point.inputs[name] != first[name]:
                 raise ValueError(
                     f"{where}: {name} is {point.inputs[name]}, but the large network's is "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import tflite_damage
+from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.types import LSTMState
 from lstd.runtime import entry_points
 from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
@@ -100,11 +101,11 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
 
     def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
         fill(wrapper.tensor(wrapper, inputs_at["image"], subgraph))
-        for name, part in zip(entry_points.INPUTS[1:], state, strict=True):
+        for name, part in zip(STATE_INPUTS, state, strict=True):
             wrapper.tensor(wrapper, inputs_at[name], subgraph)[...] = part
         wrapper.Invoke(subgraph)
         found = {name: wrapper.GetTensor(at, subgraph) for name, at in outputs_at.items()}
-        c, h = (found.pop(f"{name}_out") for name in entry_points.INPUTS[1:])
+        c, h = (found.pop(name) for name in STATE_OUTPUTS)
         return found, LSTMState(c, h)
 
     return run

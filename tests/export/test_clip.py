@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.checkpoints import tf1
 from lstd.export import file_format, interpreters, metadata, postprocessing_op
-from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS, Form
+from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from lstd.export.tflite import export_tflite
 from lstd.models.build import build_model

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.export.form import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.module import ExportModule
 from tests.export import exports
 from tests.export.tiny_model import CLASSES, NUM_ANCHORS, TinyModel, images

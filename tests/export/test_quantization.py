@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.base import tflite_metadata
+from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
@@ -24,7 +25,7 @@ from lstd.export import (
     representative,
 )
 from lstd.export.compare import ExportCheckError
-from lstd.export.form import RAW_OUTPUTS, Form
+from lstd.export.form import Form
 from lstd.export.module import ExportModule
 from lstd.export.representative import Frame
 from lstd.export.tflite import export_tflite

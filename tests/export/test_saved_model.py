@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.types import LSTMState
 from lstd.export import self_check
 from lstd.export.compare import ExportCheckError
-from lstd.export.form import RAW_OUTPUTS, Form
+from lstd.export.form import Form
 from lstd.export.saved_model import LoadedExport, export_saved_model
 from lstd.export.tflite import convert_saved_model
 from tests.export import exports
