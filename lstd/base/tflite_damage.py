@@ -20,6 +20,8 @@ from lstd.base import tflite_metadata
 
 SECONDS = 30
 """How long the first run may take; four times that where the caller says what it is."""
+NOT_RUNNABLE = "damaged, or not runnable here: "
+"""What is said of a file that the runtime refuses, before its reason."""
 _RUN = "lstd.base.tflite_damage:run"
 _BYTES = 4 << 30
 """How much memory it may take, beside what goes with the size of the file."""
@@ -106,7 +108,7 @@ def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:
     except subprocess.TimeoutExpired:
         raise ValueError(f"{name}: damaged, or too slow: it takes over {seconds} s") from None
     if done.returncode:
-        raise ValueError(f"{name}: damaged, or not runnable here: {_reason(done)}")
+        raise ValueError(f"{name}: {NOT_RUNNABLE}{_reason(done)}")
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
@@ -128,6 +130,7 @@ def first_run(run: str, path: str) -> None:
         getattr(importlib.import_module(module), function)(path)
     except Exception as error:  # Whatever a wrong number led to.
         text = (str(error).strip().splitlines() or [""])[0].removeprefix(f"{path}: ")
+        text = text.removeprefix(NOT_RUNNABLE)  # which the other process says
         print(text if isinstance(error, (ValueError, RuntimeError)) and text else repr(error))
         sys.stdout.flush()
         os._exit(1)

@@ -106,7 +106,7 @@ def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspectio
         lines = tuple(_described(interpreter))
         points = file_format.entry_points(content)
     except (ValueError, RuntimeError, LookupError, TypeError) as error:
-        raise ValueError(f"{path}: damaged, or not runnable here: {_first_line(error)}") from None
+        raise ValueError(f"{path}: {tflite_damage.NOT_RUNNABLE}{_first_line(error)}") from None
     facts = _facts_of(path, content)
     ours = points and all(set(STATE_OUTPUTS) <= set(each.outputs) for each in points.values())
     if facts is not None or ours:

@@ -92,6 +92,16 @@ def test_what_another_process_dies_of_is_told(
         tflite_damage.check(tmp_path / "a.tflite")
 
 
+def refuse(path: str) -> None:
+    raise ValueError(f"{path}: {tflite_damage.NOT_RUNNABLE}why")
+
+
+def test_what_another_process_says_is_said_once(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.tflite: damaged, or not runnable here: why$"):
+        tflite_damage.check(tmp_path / "a.tflite", first_run=f"{__name__}:refuse")
+
+
 def test_an_operator_that_reads_a_tensor_far_away_is_told(content: bytes, tmp_path: Path) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
