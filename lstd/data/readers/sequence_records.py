@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -27,6 +28,9 @@ EXAMPLE_NAME = "tf_example"
 TREE = """\
 train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded
 or a folder of train/, valid/ and so on with such files"""
+
+_NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
+"""What files in a folder are called, the Object Detection API's too."""
 
 
 def matches(path: Path) -> bool:
@@ -224,6 +228,5 @@ def _files(path: Path) -> list[Path]:
 
 def _records(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
-        name = path.name.lower()
-        if "tfrecord" in name and not name.startswith(".") and path.is_file():
+        if _NAMES.search(path.name) and not path.name.startswith(".") and path.is_file():
             yield path

@@ -60,11 +60,14 @@ def write(path: Path, *records: bytes) -> Path:
     return path
 
 
-def test_tf_examples_are_videos_of_one_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["a.tfrecord", "train.record", "train.record-00000-of-00001", "A.TFRecord-0-of-1"]
+)
+def test_tf_examples_are_videos_of_one_frame(tmp_path: Path, name: str) -> None:
     none = feature()
     empty = {f"image/object/bbox/{side}": none for side in ("xmin", "xmax", "ymin", "ymax")}
     write(
-        tmp_path / "train.record-00000-of-00001.tfrecord",
+        tmp_path / name,
         example(),
         example(
             **empty,
