@@ -11,6 +11,7 @@ statistics cost. A tiny model with few clips shows it at its largest.
 
 from __future__ import annotations
 
+import argparse
 import platform
 import subprocess
 import sys
@@ -27,6 +28,9 @@ from tests.training import replica_steps  # noqa: E402
 
 def main() -> None:
     """Prints the table."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     import tensorflow as tf
 
     print(f"{platform.machine()}, TensorFlow {tf.__version__}, Python {platform.python_version()}")

@@ -30,8 +30,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import vizdoom
 from PIL import Image
+
+try:
+    import vizdoom
+except ImportError:
+    sys.exit("vizdoom is not installed, which this needs: pip install -e '.[freedoom]'")
 
 CLASSES = (
     "Zombieman",
