@@ -28,7 +28,7 @@ from lstd.base.progress import Progress
 from lstd.cli import app, common
 
 if TYPE_CHECKING:
-    from lstd.runtime.benchmark import Subject
+    from lstd.runtime.timing import Subject
 
 FLAGS: app.Flags = {
     **common.flags("model", "config", "schedule"),
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _benchmark(values: flags.FlagValues) -> None:
     from lstd.base.whole_file import write_whole
     from lstd.config import schedule_names
-    from lstd.runtime import benchmark, benchmark_subjects
+    from lstd.runtime import timed_models, timing
 
     if values.against_schedule and not values.against:
         raise ValueError("--against_schedule belongs to --against, which is not given")
@@ -76,24 +76,24 @@ def _benchmark(values: flags.FlagValues) -> None:
     threads = values.threads or os.cpu_count() or 1
     subjects = _subjects(values, threads=threads)
     data_types = [subject.data_type for subject in subjects] if values.peak else []
-    peaks, unknown = benchmark_subjects.of_peaks(data_types, threads=threads)
+    peaks, unknown = timed_models.of_peaks(data_types, threads=threads)
     everything = [*subjects, *peaks.values()]
     with Progress("measuring", total=values.turns * len(everything), unit="turns") as report:
-        times = benchmark.measure(
+        times = timing.measure(
             everything,
             turns=values.turns,
             frames=values.frames,
             warm_up=values.warm_up,
             progress=report.advance,
         )
-    facts = benchmark.describe(
+    facts = timing.describe(
         times[: len(subjects)],
         dict(zip(peaks, times[len(subjects) :], strict=True)),
         unknown,
         threads=threads,
         warm_up=values.warm_up,
     )
-    print(benchmark.table(facts))
+    print(timing.table(facts))
     if path is not None:
         write_whole(path, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         print(f"written: {path}")
@@ -116,7 +116,7 @@ def _subjects(values: flags.FlagValues, *, threads: int) -> list[Subject]:
 
 def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threads: int) -> Subject:
     from lstd.any_model.video_detector import runnable
-    from lstd.runtime import benchmark_subjects
+    from lstd.runtime import timed_models
 
     opened, counted = common.open_model(values, flag), {}
     if not isinstance(opened.model, Path):
@@ -124,7 +124,7 @@ def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threa
 
         done = count.count(opened.model)["multiply_adds"]
         counted = {network: done[network] for network in opened.model.networks}
-    return benchmark_subjects.of_model(
+    return timed_models.of_model(
         runnable(opened.model, opened.export),
         name=str(values[flag].value),
         schedule=schedule,

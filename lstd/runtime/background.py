@@ -20,7 +20,7 @@ None: it never arrives."""
 
 
 class _Turn(NamedTuple):
-    """A run of the large network that was started and whose state has not been taken.
+    """A run of the large network whose state has not been taken.
 
     Attributes:
         frame_number: the frame that it sees.
@@ -40,7 +40,6 @@ class BackgroundNetwork:
     skipped, not queued: the large network then starts at its next turn, on a frame that is fresh.
 
     Attributes:
-        delays: for each run so far, how many frames later its state was taken.
         skipped_turns: turns that came while a run was under way.
 
     Args:
@@ -54,7 +53,12 @@ class BackgroundNetwork:
     """
 
     def __init__(self, point: EntryPoint, delay: Delay | None) -> None:
-        self._point, self._delay = point, _checked(delay)
+        self._point = point
+        self._delay: Delay | None = None
+        if isinstance(delay, Sequence) and not isinstance(delay, str):
+            self._delay = tuple(None if each is None else _whole(each, delay) for each in delay)
+        elif delay is not None:
+            self._delay = _whole(delay, delay)
         self._executor: futures.ThreadPoolExecutor | None = None
         self._turn: _Turn | None = None
         self.reset()
@@ -106,8 +110,7 @@ class BackgroundNetwork:
     def take(self, frame_number: int) -> tuple[int, LSTMState] | None:
         """Returns the frame and the state of a run whose time has come, once; else None.
 
-        Raises:
-            Exception: what went wrong in that run. The next turn starts another one.
+        What went wrong in that run is raised; the next turn starts another one.
         """
         turn = self._turn
         if turn is None:
@@ -134,7 +137,7 @@ class BackgroundNetwork:
 
     def _next_delay(self, frame_number: int) -> float:
         delay, run = self._delay, len(self._arrived)
-        if isinstance(delay, tuple):
+        if isinstance(delay, Sequence):
             if run >= len(delay):
                 raise ValueError(
                     f"delay has {len(delay)} values, but at frame {frame_number} the large network "
@@ -143,12 +146,6 @@ class BackgroundNetwork:
                 )
             delay = delay[run]
         return math.inf if delay is None else delay
-
-
-def _checked(delay: Delay | None) -> int | tuple[int | None, ...] | None:
-    if isinstance(delay, Sequence) and not isinstance(delay, str):
-        return tuple(None if value is None else _whole(value, delay) for value in delay)
-    return None if delay is None else _whole(delay, delay)
 
 
 def _whole(value: object, delay: object) -> int:

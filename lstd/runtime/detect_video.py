@@ -18,7 +18,7 @@ from lstd.base.whole_file import whole_file
 from lstd.media import draw, video
 from lstd.media.video_writer import VideoWriter
 from lstd.runtime.detector import VideoDetector
-from lstd.runtime.results import FrameDetections
+from lstd.runtime.frame_detections import FrameDetections
 
 
 class Summary(NamedTuple):
@@ -82,20 +82,20 @@ def detect_video(
         ValueError, OSError: the source cannot be read to its end, or a file cannot be written.
     """
     detector.reset()
-    seconds: dict[str, list[float]] = defaultdict(list)
-    scale = draw.readable_scale(reader.info.height, reader.info.width)
-    height, width = reader.info.height * scale, reader.info.width * scale
+    info, num_detections, best_score = reader.info, 0, 0.0
+    seconds: dict[str, list[float]] = defaultdict(list)  # of the detector, by network
+    scale = draw.readable_scale(info.height, info.width)
     with ExitStack() as stack:
         stop = stack.enter_context(interrupts())
         temporary = stack.enter_context(whole_file(json_lines_path))
         lines = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
         pictures = stack.enter_context(
-            VideoWriter(video_path, fps=reader.info.fps, width=width, height=height)
+            VideoWriter(
+                video_path, fps=info.fps, width=info.width * scale, height=info.height * scale
+            )
         )
         started = time.perf_counter()
-        num_frames = num_detections = 0
-        best_score = 0.0
-        for frame in islice(reader, max_frames):
+        for number, frame in enumerate(islice(reader, max_frames)):
             before = time.perf_counter()
             detections = detector(frame.image)
             network = str(detector.last_network)
@@ -111,20 +111,20 @@ def detect_video(
                     scale=None,
                 )
             )
-            line = {"frame": num_frames, "time_s": round(frame.time_s, 4), "network": network}
+            line: dict[str, Any] = {"frame": number, "time_s": round(frame.time_s, 4)}
+            line["network"] = network
             if detector.mode == "async":
                 line["state_frame"] = detector.state_frame
-            found = _rows(detections, frame.image.shape, min_score=min_score)
-            content = {**line, "detections": found}
-            lines.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
-            num_frames += 1
-            num_detections += len(found)
+            line["detections"] = _rows(detections, frame.image.shape, min_score=min_score)
+            lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+            num_detections += len(line["detections"])
             best_score = max(best_score, *detections.scores[: int(detections.count)].tolist(), 0.0)
             if progress is not None:
                 progress()
             if stop.is_set():
                 break
         elapsed = time.perf_counter() - started
+    num_frames = sum(map(len, seconds.values()))
     return Summary(
         num_frames=num_frames,
         frames_per_second=num_frames / max(elapsed, 1e-9),
@@ -142,7 +142,6 @@ def _rows(
     detections: FrameDetections, shape: tuple[int, ...], *, min_score: float
 ) -> list[dict[str, Any]]:
     """Returns what JSON says of the detections in a frame of this shape, [H, W, ...]."""
-    height, width = shape[:2]
     rows = []
     for row, label in enumerate(detections.names):
         score, box = float(detections.scores[row]), detections.boxes[row].astype(np.float64)
@@ -153,7 +152,7 @@ def _rows(
                     "class": int(detections.classes[row]),
                     "score": round(score, 5),
                     "box": box.round(6).tolist(),
-                    "box_px": (box * (height, width, height, width)).round(2).tolist(),
+                    "box_px": (box * (shape[:2] * 2)).round(2).tolist(),
                 }
             )
     return rows

@@ -12,9 +12,9 @@ import numpy as np
 
 from lstd.base import label_map
 from lstd.config import schedule_names
-from lstd.runtime import exported_file, frame_resize, network_schedule, results
+from lstd.runtime import exported_file, frame_detections, frame_resize, network_schedule
 from lstd.runtime.background import BackgroundNetwork, Delay
-from lstd.runtime.results import FrameDetections
+from lstd.runtime.frame_detections import FrameDetections
 
 MODES = ("sync", "async")
 Self = TypeVar("Self", bound="VideoDetector")
@@ -79,30 +79,27 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if delay is not None and mode != "async":
-            raise ValueError(f"delay={delay!r} belongs to mode='async', got mode={mode!r}")
         is_async = mode == "async"
-        self._points, facts = exported_file.load(model_or_path, threads=threads, separate=is_async)
+        if delay is not None and not is_async:
+            raise ValueError(f"delay={delay!r} belongs to mode='async', got mode={mode!r}")
+        self._points, self._facts = exported_file.load(
+            model_or_path, threads=threads, separate=is_async
+        )
+        self.mode, self._pixels, self._closed = mode, pixels, False
         self.networks = tuple(self._points.by_network)
-        if labels and facts.labels and len(labels) != len(facts.labels):
+        self.labels = tuple(labels) or self._facts.labels
+        if self._facts.labels and len(self.labels) != len(self._facts.labels):
             raise ValueError(
-                f"labels: {len(labels)} names; the model has {len(facts.labels)} classes"
+                f"labels: {len(labels)} names; the model has {len(self._facts.labels)} classes"
             )
-        self.labels = tuple(labels) or facts.labels
         self.input_shape = self._points.first.inputs["image"].shape[1:]
-        self.mode = mode
-        self._background: BackgroundNetwork | None = None
-        if is_async:
-            if len(self.networks) == 1:
-                raise ValueError(
-                    "async mode needs a large and a small network, but this model has "
-                    f"{schedule_names.ONLY[self.networks[0]]}"
-                )
-            self._background = BackgroundNetwork(self._points.by_network["large"], delay)
-        self._preferred_schedule = facts.schedule
-        self._rows_per_detection = facts.rows_per_detection
-        self._pixels = pixels
-        self._closed = False
+        if is_async and len(self.networks) == 1:
+            raise ValueError(
+                "async mode needs a large and a small network, but this model has "
+                f"{schedule_names.ONLY[self.networks[0]]}"
+            )
+        large = self._points.first
+        self._background = BackgroundNetwork(large, delay) if is_async else None
         self._follow(schedule, seed)
         self.reset()
 
@@ -181,9 +178,9 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
             self._timestamp = timestamp
         self.frame_number += 1
         self.last_network = network
-        return results.of_frame(
+        return frame_detections.of_frame(
             outputs,
-            rows_per_detection=self._rows_per_detection,
+            rows_per_detection=self._facts.rows_per_detection,
             frame_size=(frame.shape[0], frame.shape[1]),
             labels=self.labels,
             in_pixels=self._pixels,
@@ -203,10 +200,9 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return 0 if self._background is None else self._background.skipped_turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Returns whether the large network has finished in async mode, after waiting for it.
+        """Returns whether the large network of async mode has finished, after waiting for it.
 
-        Args:
-            timeout: seconds at most; None: as long as it takes.
+        It waits `timeout` seconds at most; None: as long as it takes.
         """
         return self._background is None or self._background.wait(timeout)
 
@@ -228,7 +224,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
     def _follow(self, schedule: str | None, seed: int) -> None:
         self.schedule = network_schedule.resolve(
-            schedule, preferred=self._preferred_schedule, networks=self.networks
+            schedule, preferred=self._facts.schedule, networks=self.networks
         )
         if self.schedule.startswith("RANDOM") and seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")
@@ -241,13 +237,12 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
 def _checked(frame: Any) -> np.ndarray:
     frame = np.asarray(frame)
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (1, 3):
+    is_frame = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] in (1, 3)
+    if not is_frame or frame.size == 0:
         raise ValueError(
-            "a frame must be uint8 [H, W, 3] (RGB) or [H, W, 1] (grey), got "
-            f"{frame.dtype} {list(frame.shape)}"
+            "a frame must be uint8 [H, W, 3] (RGB) or [H, W, 1] (grey) with at least one pixel, "
+            f"got {frame.dtype} {list(frame.shape)}"
         )
-    if 0 in frame.shape:
-        raise ValueError(f"a frame must have at least one pixel, got {list(frame.shape)}")
     return frame
 
 

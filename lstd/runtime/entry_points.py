@@ -7,34 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base.export_names import (
-    CLIP,
-    DETECTION_OUTPUTS,
-    IMAGE,
-    NETWORKS,
-    SINGLE,
-    STATE_INPUTS,
-    STATE_OUTPUTS,
-)
+from lstd.base import export_names as names
 from lstd.base.types import LSTMState
 
 Fill = Callable[[np.ndarray], None]
 """Writes the image into an array of the shape and dtype of `image`, which is lent for the call."""
-
-_RAW_SCALE = 0.5 / 255
-"""How far from 1 the scale of a quantised image may be: half a level at 255."""
-INPUTS = (IMAGE, *STATE_INPUTS)
-OUTPUTS = (*DETECTION_OUTPUTS, *STATE_OUTPUTS)
+INPUTS = (names.IMAGE, *names.STATE_INPUTS)
+OUTPUTS = (*names.DETECTION_OUTPUTS, *names.STATE_OUTPUTS)
+_RAW_SCALE = 0.5 / 255  # How far from 1 the scale of a quantised image may be: half a level.
 
 
 class InputSpec(NamedTuple):
-    """Shape and dtype of an input, and the number that stands for 0 (not 0 in quantised state)."""
+    """An input; `zero` stands for 0 and a step is worth `scale`, which is 0 if not quantised."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     zero: int = 0
     scale: float = 0.0
-    """What a step of a quantised input is worth; 0 where it is not quantised."""
 
 
 class EntryPoint(NamedTuple):
@@ -69,19 +58,14 @@ class EntryPoints(NamedTuple):
 
     def zero_state(self) -> LSTMState:
         """Returns the state before a video."""
-        inputs = self.first.inputs
-        c, h = (
-            np.full(inputs[name].shape, inputs[name].zero, inputs[name].dtype)
-            for name in STATE_INPUTS
-        )
-        return LSTMState(c, h)
+        specs = [self.first.inputs[name] for name in names.STATE_INPUTS]
+        return LSTMState(*(np.full(spec.shape, spec.zero, spec.dtype) for spec in specs))
 
 
 def calling(function: Callable[..., Mapping[str, Any]], inputs: dict[str, InputSpec]) -> EntryPoint:
     """Returns a function of the named inputs, with NumPy in and anything like it out, as one.
 
-    Raises:
-        ValueError: when it is run, and an output is missing.
+    When it is run, a ValueError says which outputs are missing.
     """
 
     def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
@@ -90,7 +74,7 @@ def calling(function: Callable[..., Mapping[str, Any]], inputs: dict[str, InputS
         outputs = function(image=image, lstm_c=state.c, lstm_h=state.h)
         check_outputs(outputs, where="the entry point")
         found = {name: np.asarray(outputs[name]) for name in OUTPUTS}
-        return found, LSTMState(*(found.pop(name) for name in STATE_OUTPUTS))
+        return found, LSTMState(*(found.pop(name) for name in names.STATE_OUTPUTS))
 
     return EntryPoint(run, inputs)
 
@@ -102,11 +86,10 @@ def choose(available: Iterable[str], *, name: str) -> dict[str, str]:
         ValueError: none of `large`, `small` and `step` is among them, and why that is.
     """
     found = sorted(available)
-    if set(NETWORKS) & set(found):
-        return {network: network for network in NETWORKS if network in found}
-    if SINGLE in found:
-        return {"large": SINGLE}
-    if CLIP in found:
+    networks = {network: network for network in names.NETWORKS if network in found}
+    if networks or names.SINGLE in found:
+        return networks or {"large": names.SINGLE}
+    if names.CLIP in found:
         raise ValueError(
             f"{name}: this was exported with --signature clip, which takes clips of fixed length, "
             "not the frames of a running video; export it with --signature streaming"
@@ -126,10 +109,10 @@ def check(points: EntryPoints) -> None:
     first = points.first.inputs
     for network, point in points.by_network.items():
         where = f"{points.name}, entry point {network}"
-        missing = [name for name in INPUTS if name not in point.inputs]
-        if missing:
+        if not set(INPUTS) <= set(point.inputs):
             raise ValueError(
-                f"{where}: no input {', '.join(missing)}; it has {', '.join(sorted(point.inputs))}"
+                f"{where}: expected inputs {', '.join(INPUTS)}, it has "
+                f"{', '.join(sorted(point.inputs))}"
             )
         image = point.inputs["image"]
         is_frame = len(image.shape) == 4 and image.shape[0] == 1 and image.shape[3] in (1, 3)
@@ -143,7 +126,7 @@ def check(points: EntryPoints) -> None:
                 f"{where}: expected an image of raw values, 0 to 255, it is quantised with scale "
                 f"{image.scale:g} and zero point {image.zero}"
             )
-        for name in STATE_INPUTS:
+        for name in names.STATE_INPUTS:
             if point.inputs[name] != first[name]:
                 raise ValueError(
                     f"{where}: {name} is {point.inputs[name]}, but the large network's is "
@@ -151,22 +134,21 @@ def check(points: EntryPoints) -> None:
                 )
 
 
-def check_outputs(names: Iterable[str], *, where: str) -> None:
+def check_outputs(available: Iterable[str], *, where: str) -> None:
     """Raises unless all of `OUTPUTS` are there.
 
     Raises:
         ValueError: says which are missing, and which there are.
     """
-    found = sorted(names)
+    found = sorted(available)
     missing = [name for name in OUTPUTS if name not in found]
-    if not missing:
-        return
-    hint = ""
-    if any(name.startswith("raw_outputs/") for name in found):
+    if missing:
+        is_raw = any(name in names.RAW_OUTPUTS for name in found)
         hint = "; it was exported without post-processing, export it again with it"
-    raise ValueError(
-        f"{where}: no output {', '.join(missing)}; it has {', '.join(found) or 'none'}{hint}"
-    )
+        raise ValueError(
+            f"{where}: no output {', '.join(missing)}; it has {', '.join(found) or 'none'}"
+            f"{hint if is_raw else ''}"
+        )
 
 
 def from_object(model: Any) -> EntryPoints:
@@ -180,7 +162,9 @@ def from_object(model: Any) -> EntryPoints:
         ValueError: none of the attributes, or no shapes.
     """
     name, float32 = type(model).__name__, np.dtype(np.float32)
-    available = [key for key in (*NETWORKS, SINGLE) if callable(getattr(model, key, None))]
+    available = [
+        key for key in (*names.NETWORKS, names.SINGLE) if callable(getattr(model, key, None))
+    ]
     points = {}
     for network, key in choose(available, name=name).items():
         function = getattr(model, key)
@@ -189,10 +173,8 @@ def from_object(model: Any) -> EntryPoints:
             inputs = {spec.name: spec_of(spec) for spec in signature}
         elif hasattr(model, "image_shape") and hasattr(model, "state_shape"):
             shapes = (model.image_shape, model.state_shape, model.state_shape)
-            inputs = {
-                input_name: InputSpec((1, *shape), float32)
-                for input_name, shape in zip(INPUTS, shapes, strict=True)
-            }
+            specs = [InputSpec((1, *shape), float32) for shape in shapes]
+            inputs = dict(zip(INPUTS, specs, strict=True))
         else:
             raise ValueError(
                 f"{name}: entry points without an input_signature need the attributes image_shape "

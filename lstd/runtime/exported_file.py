@@ -1,7 +1,4 @@
-"""Exported files, and objects like them: their entry points, and what they say of themselves.
-
-The JSON inside or beside a file has the class names, and how the file wants to be run.
-"""
+"""Exported files, and objects like them: their entry points, and what they say of themselves."""
 
 from __future__ import annotations
 

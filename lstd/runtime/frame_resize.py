@@ -46,13 +46,8 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     A destination pixel i reads the source at i * in / out, without a half-pixel offset; the
     neighbour beyond the border is the border. Equal to `lstd.ops.images.resize` up to rounding.
 
-    Args:
-        image: uint8 or float `[H, W, C]`, H and W at least 1.
-        height: new height, pixels.
-        width: new width, pixels.
-
-    Returns:
-        float32 `[height, width, C]`; only a cast where the size fits.
+    From uint8 or float `[H, W, C]`, H and W at least 1, to float32 `[height, width, C]`; only a
+    cast where the size fits.
     """
     if image.shape[:2] == (height, width):
         return image.astype(np.float32)

@@ -12,7 +12,14 @@ from lstd.base import tflite_metadata
 
 FIRST = ""
 """Stands for the first subgraph of a file, which is what runs where there are no signatures."""
-_COUNTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
+_COUNTED = {
+    "CONV_2D": 0,  # weights [out, height, width, in of a group]
+    "DEPTHWISE_CONV_2D": -1,  # weights [1, height, width, out]
+    "FULLY_CONNECTED": 0,  # weights [out, in]
+    "TRANSPOSE_CONV": -1,  # output shape, weights [out, height, width, in], values
+    "BATCH_MATMUL": None,  # [..., m, k] and [..., k, n], either of them perhaps transposed
+}
+"""The axis of the weights that the numbers of the output (transposed: of the values) run over."""
 
 
 class Cost(NamedTuple):
@@ -49,7 +56,6 @@ def count(path: str | os.PathLike[str]) -> dict[str, Cost]:
 
 
 def _cost(schema: Any, model: Any, subgraph: int) -> Cost:
-    """Returns the cost of a subgraph."""
     names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
     types = {value: name.lower() for name, value in vars(schema.TensorType).items()}
     tensors = model.subgraphs[subgraph].tensors
@@ -61,12 +67,14 @@ def _cost(schema: Any, model: Any, subgraph: int) -> Cost:
         name = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
         if name not in _COUNTED:
             continue
-        inputs = [tensors[at] for at in operator.inputs if at >= 0]  # -1: a bias left out
+        values, weights, *others = (tensors[at] for at in operator.inputs if at >= 0)  # -1: no bias
         result = tensors[operator.outputs[0]]
-        is_open = any(-1 in _sizes(tensor.shapeSignature) for tensor in (*inputs[:3], result))
-        done = None if is_open else _of_operator(name, inputs, _sizes(result.shape))
-        values = inputs[2] if name == "TRANSPOSE_CONV" else inputs[0]
-        by_type[_data_type(types[values.type], types[inputs[1].type])] += done or 0
+        if name == "TRANSPOSE_CONV":
+            values = result = others[0]
+        used = (values, weights, result)
+        is_open = any(-1 in _sizes(tensor.shapeSignature) for tensor in used)
+        done = None if is_open else _products(_COUNTED[name], [_sizes(each.shape) for each in used])
+        by_type[_data_type(types[values.type], types[weights.type])] += done or 0
         total = None if done is None or total is None else total + done
     return Cost(total, by_type.most_common(1)[0][0] if by_type else "float32")
 
@@ -75,21 +83,12 @@ def _sizes(numbers: Any) -> list[int]:
     return [] if numbers is None else [int(number) for number in numbers]
 
 
-def _of_operator(name: str, inputs: list[Any], result: list[int]) -> int:
-    """Returns the multiply-adds of an operator."""
-    first, weights, *third = (_sizes(tensor.shape) for tensor in inputs[:3])
-    written = math.prod(result)
-    if name == "CONV_2D":  # weights [out, height, width, in of a group]
-        return written * math.prod(weights[1:])
-    if name == "DEPTHWISE_CONV_2D":  # weights [1, height, width, out]
-        return written * weights[1] * weights[2]
-    if name == "FULLY_CONNECTED":  # weights [out, in]
-        return written * weights[-1]
-    if name == "TRANSPOSE_CONV":  # output shape, weights [out, height, width, in], values
-        return math.prod(third[0]) * math.prod(weights[:3])
-    # Matrices [m, k] and [k, n], either of them perhaps transposed.
-    inner = math.prod(first[-2:]) * math.prod(weights[-2:]) // math.prod(result[-2:])
-    return written * math.isqrt(inner)
+def _products(axis: int | None, shapes: list[list[int]]) -> int:
+    values, weights, result = shapes
+    if axis is not None:
+        return math.prod(result) * math.prod(weights) // max(weights[axis], 1)
+    inner = math.prod(values[-2:]) * math.prod(weights[-2:]) // max(math.prod(result[-2:]), 1)
+    return math.prod(result) * math.isqrt(inner)
 
 
 def _data_type(of_values: str, of_weights: str) -> str:

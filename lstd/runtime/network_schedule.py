@@ -8,15 +8,10 @@ from lstd.config import schedule_names
 
 
 def network_of(schedule: str, frame_number: int, *, seed: int) -> str:
-    """Returns "large" or "small" for a frame.
+    """Returns "large" or "small" for a frame, counted from 0 at the start of the video.
 
     RANDOM tosses a coin for each frame, always the same one for a seed and a number; the other
     schedules are `lstd.config.schedule_names.network_of`.
-
-    Args:
-        schedule: a name that `lstd.config.schedule_names.check` accepts.
-        frame_number: counted from the start of the video, 0 first.
-        seed: for RANDOM.
     """
     fixed = schedule_names.network_of(schedule, frame_number)
     if fixed is not None:
@@ -28,13 +23,12 @@ def resolve(schedule: str | None, *, preferred: str | None, networks: tuple[str,
     """Returns the schedule to follow.
 
     Args:
-        schedule: what the user asked for; None: `preferred`, else SKIP9. A model with one backbone
-            takes None or LARGE (SKIP0).
+        schedule: what the user asked for; None: `preferred`, else SKIP9.
         preferred: what the model's metadata say, if anything.
-        networks: ("large", "small"), ("large",) or ("small",), which takes None or SMALL.
+        networks: ("large", "small"), ("large",) or ("small",), which takes None or its own.
 
     Raises:
-        ValueError: an unknown schedule, or one that needs a small network that is not there.
+        ValueError: an unknown schedule, or one that needs a network that is not there.
     """
     if schedule is not None:
         schedule_names.check_follows(schedule, networks)

@@ -30,8 +30,7 @@ def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) 
         ValueError: not a TFLite file, damaged, not runnable here, or without our entry points.
         ImportError: neither LiteRT nor TensorFlow is installed.
     """
-    interpreter = open_file(path, threads=threads)
-    lock = threading.Lock()
+    interpreter, lock = open_file(path, threads=threads), threading.Lock()
     points: dict[str, EntryPoint] = {}
     signatures = interpreter.get_signature_list()
     for network, key in entry_points.choose(signatures, name=str(path)).items():
@@ -39,7 +38,13 @@ def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) 
         entry_points.check_outputs(signatures[key]["outputs"], where=where)
         if separate and points:
             interpreter, lock = open_file(path, threads=threads), threading.Lock()
-        points[network] = _entry_point(interpreter, key, lock=lock, where=where)
+        try:
+            runner = interpreter.get_signature_runner(key)
+            inputs = {name: spec_of(each) for name, each in runner.get_input_details().items()}
+            run = _in_place(runner, inputs) or entry_points.calling(runner, inputs).run
+        except (ValueError, RuntimeError) as error:  # An op that this interpreter lacks.
+            raise ValueError(f"{where}: cannot be run here: {_first_line(error)}") from None
+        points[network] = EntryPoint(_locked(run, lock), inputs)
     return EntryPoints(points, str(path))
 
 
@@ -56,28 +61,11 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
 
 
-def of_content(content: bytes, *, threads: int) -> Any:
-    """Returns an interpreter of a `.tflite` in memory."""
-    return tflite_damage.interpreter_class()(model_content=content, num_threads=threads)
-
-
 def spec_of(detail: dict[str, Any]) -> InputSpec:
     """Returns the InputSpec of what an interpreter says of an input."""
     scale, zero = detail["quantization"]
     shape = tuple(int(size) for size in detail["shape"])
     return InputSpec(shape, np.dtype(detail["dtype"]), int(zero), float(scale))
-
-
-def _entry_point(interpreter: Any, key: str, *, lock: threading.Lock, where: str) -> EntryPoint:
-    try:
-        runner = interpreter.get_signature_runner(key)
-        inputs = {name: spec_of(detail) for name, detail in runner.get_input_details().items()}
-        run = _in_place(runner, inputs)
-    except (ValueError, RuntimeError) as error:  # An op that this interpreter lacks.
-        raise ValueError(f"{where}: cannot be run here: {_first_line(error)}") from None
-    if run is None:
-        return _locked(entry_points.calling(runner, inputs), lock)
-    return _locked(EntryPoint(run, inputs), lock)
 
 
 def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] | None:
@@ -105,20 +93,19 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
             wrapper.tensor(wrapper, inputs_at[name], subgraph)[...] = part
         wrapper.Invoke(subgraph)
         found = {name: wrapper.GetTensor(at, subgraph) for name, at in outputs_at.items()}
-        c, h = (found.pop(name) for name in STATE_OUTPUTS)
-        return found, LSTMState(c, h)
+        return found, LSTMState(*(found.pop(name) for name in STATE_OUTPUTS))
 
     return run
 
 
-def _locked(point: EntryPoint, lock: threading.Lock) -> EntryPoint:
-    """Returns an entry point of an interpreter, which does one thing at a time."""
+def _locked(run: Callable[..., Any], lock: threading.Lock) -> Callable[..., Any]:
+    """Returns what runs an interpreter, which does one thing at a time."""
 
-    def run(fill: Fill, state: LSTMState) -> tuple[dict[str, np.ndarray], LSTMState]:
+    def locked(fill: Fill, state: LSTMState) -> Any:
         with lock:
-            return point.run(fill, state)
+            return run(fill, state)
 
-    return EntryPoint(run, point.inputs)
+    return locked
 
 
 def _first_line(error: Exception) -> str:

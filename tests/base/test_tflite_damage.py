@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from lstd.base import tflite_damage, tflite_metadata
-from lstd.runtime import peak
+from lstd.runtime import timed_models
 
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
     """Returns a file of another program: one convolution."""
-    return peak.convolution("float32")
+    return timed_models.convolution("float32")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import interpreter as litert
 
 from lstd.base import tflite_metadata
-from lstd.runtime import peak
+from lstd.runtime import timed_models
 
 TEXT = '{"labels": ["Fußgänger"]}'
 schema = tflite_metadata.schema()
@@ -22,7 +22,7 @@ schema = tflite_metadata.schema()
 @pytest.fixture(scope="module")
 def content() -> bytes:
     """Returns a file with one convolution."""
-    return peak.convolution("float32")
+    return timed_models.convolution("float32")
 
 
 def _run(content: bytes) -> Any:

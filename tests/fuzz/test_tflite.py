@@ -120,10 +120,10 @@ def _detect(path: Path) -> None:
 
 
 def _benchmark(path: Path) -> None:
-    from lstd.runtime import benchmark, benchmark_subjects
+    from lstd.runtime import timed_models, timing
 
-    subject = benchmark_subjects.of_model(path, name="a", schedule=None, threads=1)
-    benchmark.measure([subject], turns=1, frames=2, warm_up=1)
+    subject = timed_models.of_model(path, name="a", schedule=None, threads=1)
+    timing.measure([subject], turns=1, frames=2, warm_up=1)
 
 
 def _check(path: Path) -> None:

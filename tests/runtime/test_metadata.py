@@ -12,6 +12,8 @@ from lstd.runtime.detector import VideoDetector
 from lstd.runtime.exported_file import Metadata
 from tests.runtime import fake_exports
 
+OURS = Metadata(fake_exports.LABELS, "SKIP1", 1)
+
 
 @pytest.fixture
 def beside(exported: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
@@ -20,54 +22,49 @@ def beside(exported: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
     return folder / exported[0].name, folder / exported[1].name
 
 
-@pytest.fixture
-def lite(beside: tuple[Path, Path]) -> Path:
-    """Returns a file with metadata inside and none beside it."""
-    path, _ = beside
-    path.with_suffix(".json").unlink()
+def test_metadata_inside_are_enough_and_count_before_those_beside(
+    beside: tuple[Path, Path],
+) -> None:
+    lite, json_beside = beside[0], beside[0].with_suffix(".json")
     text = json.dumps(fake_exports.METADATA)
-    path.write_bytes(tflite_metadata.embed(path.read_bytes(), text))
-    return path
-
-
-def test_file_alone_is_enough(lite: Path) -> None:
-    assert exported_file.metadata_of(lite) == Metadata(fake_exports.LABELS, "SKIP1", 1)
+    lite.write_bytes(tflite_metadata.embed(lite.read_bytes(), text))
+    json_beside.write_text(json.dumps({"format": "lstd", "labels": ["of", "another", "file"]}))
+    assert exported_file.metadata_of(lite) == OURS
+    json_beside.unlink()
     detector = VideoDetector(lite)
-    assert detector.labels == fake_exports.LABELS
-    assert detector.schedule == "SKIP1"
-
-
-def test_metadata_inside_count_before_those_beside(lite: Path) -> None:
-    facts = {"format": "lstd", "labels": ["of", "another", "file"]}
-    lite.with_suffix(".json").write_text(json.dumps(facts))
-    assert exported_file.metadata_of(lite).labels == fake_exports.LABELS
+    assert (detector.labels, detector.schedule) == (fake_exports.LABELS, "SKIP1")
+    lite.write_bytes(lite.read_bytes().replace(b'{"labels"', b'["labels"', 1))
+    with pytest.raises(ValueError, match=r"model\.tflite: not valid JSON"):
+        exported_file.metadata_of(lite)
 
 
 @pytest.mark.parametrize(
     "text", ['{"labels": ["a"]}', '{"format": "coco"}', "[1]", "not JSON", "\udcff"]
 )
 def test_any_other_json_beside_is_not_looked_at(beside: tuple[Path, Path], text: str) -> None:
-    lite, saved = beside
-    assert exported_file.metadata_of(lite) == exported_file.metadata_of(saved)
-    assert exported_file.metadata_of(lite).labels == fake_exports.LABELS
-    lite.with_suffix(".json").write_bytes(text.encode(errors="surrogateescape"))
-    assert exported_file.metadata_of(lite) == exported_file.metadata_of(saved) == Metadata()
+    for model in beside:
+        assert exported_file.metadata_of(model) == OURS
+    beside[0].with_suffix(".json").write_bytes(text.encode(errors="surrogateescape"))
+    for model in beside:
+        assert exported_file.metadata_of(model) == Metadata()
 
 
-def test_damaged_metadata_of_ours_are_not_passed_over(beside: tuple[Path, Path]) -> None:
-    lite, saved = beside
-    text = lite.with_suffix(".json")
-    text.write_bytes(text.read_bytes()[:-1])
-    for model in (lite, saved):
-        with pytest.raises(ValueError, match=r"\.json: not valid JSON"):
-            exported_file.metadata_of(model)
-
-
-def test_bad_metadata_inside_are_named(lite: Path) -> None:
-    other = lite.with_name("other.tflite")
-    other.write_bytes(lite.read_bytes().replace(b'{"labels"', b'["labels"', 1))
-    with pytest.raises(ValueError, match=r"other\.tflite: not valid JSON"):
-        exported_file.metadata_of(other)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"format": "lstd", "labels": ["a"]', r"\.json: not valid JSON"),
+        ('{"format": "lstd", "labels": "cat"}', "labels must be a list"),
+        ('{"format": "lstd", "labels": [1]}', "labels must be a list of names"),
+        ('{"format": "lstd", "schedule": {"default": "SKIPPY"}}', "unknown schedule 'SKIPPY'"),
+    ],
+)
+def test_damaged_metadata_of_ours_are_not_passed_over(
+    beside: tuple[Path, Path], text: str, message: str
+) -> None:
+    beside[0].with_suffix(".json").write_text(text)
+    for model in beside:
+        with pytest.raises(ValueError, match=message):
+            VideoDetector(model)
 
 
 def test_no_file_has_no_metadata(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ class FrameDetections(Detections):
         """Returns these detections with boxes in [0, 1] of the frame, from pixels if need be."""
         if not self.in_pixels:
             return self
-        height, width = self.frame_size
-        result = self._replace(boxes=self.boxes / np.array([height, width] * 2, np.float32))
+        result = self._replace(boxes=self.boxes / np.array(self.frame_size * 2, np.float32))
         result.frame_size, result.labels = self.frame_size, self.labels
         return result
 
@@ -42,10 +41,8 @@ class FrameDetections(Detections):
         """Returns the detections as `supervision.Detections`, to draw, count or track with it.
 
         `xyxy` are x and y of two corners in pixels of the frame, `confidence` the scores,
-        `class_id` the classes, and `data["class_name"]` the names.
-
-        Args:
-            min_score: detections below it are left out.
+        `class_id` the classes, and `data["class_name"]` the names. Detections below `min_score` are
+        left out.
 
         Raises:
             ImportError: `supervision` is not installed.
@@ -57,10 +54,8 @@ class FrameDetections(Detections):
                 'to_supervision needs supervision; run pip install "lstd[tracking]"',
                 name="supervision",
             ) from None
-        count = int(self.count)
-        kept = np.flatnonzero(self.scores[:count] >= min_score)
-        height, width = self.frame_size
-        boxes = self.relative().boxes[kept] * np.array((height, width, height, width), np.float32)
+        kept = np.flatnonzero(self.scores[: int(self.count)] >= min_score)
+        boxes = self.relative().boxes[kept] * np.array(self.frame_size * 2, np.float32)
         names = self.names
         return supervision.Detections(
             xyxy=boxes[:, [1, 0, 3, 2]],
@@ -80,13 +75,9 @@ def of_frame(
 ) -> FrameDetections:
     """Returns an entry point's outputs of batch 1: clipped, sorted, zeros behind the last.
 
-    Args:
-        outputs: `detection_boxes` `[1, N, 4]` in [0, 1], not clipped, `detection_classes` and
-            `detection_scores` `[1, N]`, `num_detections` of one number.
-        rows_per_detection: rows for each one counted by `num_detections`.
-        frame_size: (H, W), pixels.
-        labels: names of the classes.
-        in_pixels: boxes in pixels of the frame.
+    `outputs` are `detection_boxes` `[1, N, 4]` in [0, 1], not clipped, `detection_classes` and
+    `detection_scores` `[1, N]`, and `num_detections` of one number, which counts one for each
+    `rows_per_detection` rows. The other arguments are those of `FrameDetections`.
     """
     boxes, classes, scores = (
         outputs[f"detection_{name}"][0] for name in ("boxes", "classes", "scores")
@@ -104,8 +95,7 @@ def of_frame(
     np.maximum(boxes[order], 0.0, out=kept)
     np.minimum(kept, 1.0, out=kept)
     if in_pixels:
-        height, width = frame_size
-        kept *= np.array((height, width, height, width), np.float32)
+        kept *= np.array(frame_size * 2, np.float32)
     result.scores[:count] = scores[order]
     result.classes[:count] = np.rint(classes[order])
     result.frame_size, result.labels, result.in_pixels = frame_size, labels, in_pixels

@@ -35,7 +35,7 @@ class Subject(NamedTuple):
     name: str
     calls: dict[str, Callable[[], Any]]
     schedule: str = ""
-    multiply_adds: dict[str, int] = {}  # noqa: RUF012 - never written to
+    multiply_adds: Mapping[str, int | None] = {}
     data_type: str = ""
     frames: int | None = None
     frames_per_call: int = 1
@@ -44,7 +44,7 @@ class Subject(NamedTuple):
         """Returns the calls of a turn: whole clips, and whole periods of the schedule."""
         num_calls = -(-(self.frames or num_frames) // self.frames_per_call)
         if not self.schedule:
-            return [next(iter(self.calls))] * num_calls
+            return [*self.calls][:1] * num_calls
         period = (schedule_names.skip_of(self.schedule) or 0) + 1
         numbers = range(-(-num_calls // period) * period)
         return [network_schedule.network_of(self.schedule, number, seed=0) for number in numbers]
@@ -69,17 +69,16 @@ class Times(NamedTuple):
         return [statistics.fmean(ms for _, ms in turn) for turn in self.turns]
 
     def _row(self, calls: list[tuple[str, float]]) -> dict[str, Any]:
-        each, known = self.subject.frames_per_call, self.subject.multiply_adds
-        times = [ms for _, ms in calls]
-        is_known = all(name in known for name, _ in calls)
-        done = statistics.fmean(known[name] for name, _ in calls) / each if is_known else None
+        each, times = self.subject.frames_per_call, [ms for _, ms in calls]
+        done = [self.subject.multiply_adds.get(name) for name, _ in calls]
+        known = [number for number in done if number is not None]
         return {
             "frames": len(times) * each,
             "average_ms": statistics.fmean(times),
             "median_ms": statistics.median(times),
             "p95_ms": float(np.percentile(times, 95)),
             "worst_ms": max(times),
-            "multiply_adds": None if done is None else round(done),
+            "multiply_adds": round(statistics.fmean(known) / each) if known == done else None,
         }
 
 
@@ -173,32 +172,29 @@ def describe(
 def _facts_of(
     times: Times, peak_of: Mapping[str, Any], peak_unknown: Mapping[str, str]
 ) -> dict[str, Any]:
-    subject, rows = times.subject, times.rows()
+    subject, rows, unknown = times.subject, times.rows(), ""
+    peak = peak_of.get(subject.data_type)
     if any(row["multiply_adds"] is None for row in rows.values()):
         unknown = "its multiply-adds are not known"
     elif not subject.data_type:
         unknown = "the data type in which it computes is not known"
-    else:
+    elif not peak:
         unknown = peak_unknown.get(subject.data_type, "the peak was not measured")
-    peak = peak_of.get(subject.data_type)
     for name, row in rows.items():
         row["share_of_peak"] = None
         if peak and row["multiply_adds"] is not None:
             # The median of a network; under a schedule there are two kinds of frames, so the mean.
-            ms = row["average_ms" if name == subject.schedule else "median_ms"]
-            row["share_of_peak"] = (
-                row["multiply_adds"] * 1e3 / ms / peak["multiply_adds_per_second"]
-            )
-    facts = {
+            seconds = row["average_ms" if name == subject.schedule else "median_ms"] / 1e3
+            rate = row["multiply_adds"] / seconds
+            row["share_of_peak"] = rate / peak["multiply_adds_per_second"]
+    return {
         "name": subject.name,
         "schedule": subject.schedule or None,
         "data_type": subject.data_type or None,
         "frames_per_call": subject.frames_per_call,
         "rows": rows,
+        **({"share_of_peak_unknown": unknown} if unknown else {}),
     }
-    if any(row["share_of_peak"] is None for row in rows.values()):
-        facts["share_of_peak_unknown"] = unknown
-    return facts
 
 
 def table(facts: Mapping[str, Any]) -> str:
@@ -230,16 +226,10 @@ def _table_of(model: Mapping[str, Any]) -> list[str]:
     rows = [("", "frames", "average", "median", "p95", "worst", "M multiply-adds", "of peak")]
     for name, row in model["rows"].items():
         done, share = row["multiply_adds"], row["share_of_peak"]
-        times = (row[f"{key}_ms"] for key in ("average", "median", "p95", "worst"))
-        rows.append(
-            (
-                name,
-                str(row["frames"]),
-                *(f"{ms:.3f}" for ms in times),
-                "?" if done is None else f"{done / 1e6:.1f}",
-                "?" if share is None else f"{100 * share:.0f} %",
-            )
-        )
+        cells = [f"{row[f'{key}_ms']:.3f}" for key in ("average", "median", "p95", "worst")]
+        cells.append("?" if done is None else f"{done / 1e6:.1f}")
+        cells.append("?" if share is None else f"{100 * share:.0f} %")
+        rows.append((name, str(row["frames"]), *cells))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [", ".join(filter(None, (model["name"], model["data_type"])))]
     for first, *others in rows:

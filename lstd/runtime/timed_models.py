@@ -1,4 +1,4 @@
-"""From files and models to what a benchmark times."""
+"""From files and models to what a benchmark times, and the machine's peak to hold it against."""
 
 from __future__ import annotations
 
@@ -9,31 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from lstd.base.export_names import (
-    CLIP,
-    CLIP_INPUT,
-    DETECTION_OUTPUTS,
-    NETWORKS,
-    SINGLE,
-    STATE_OUTPUTS,
-)
+from lstd.base import export_names as names
+from lstd.base import tflite_damage
 from lstd.config import schedule_names
-from lstd.runtime import (
-    exported_file,
-    frame_resize,
-    multiply_adds,
-    network_schedule,
-    peak,
-    tflite_file,
-)
-from lstd.runtime.benchmark import Subject
+from lstd.runtime import exported_file, frame_resize, multiply_adds, network_schedule, tflite_file
 from lstd.runtime.entry_points import EntryPoint, EntryPoints
+from lstd.runtime.timing import Subject
 
 RUN = "run"
 """The one row of a file that is not ours."""
+SIDE, DEPTH = 64, 512
+PEAK = SIDE * SIDE * DEPTH * DEPTH
+"""Multiply-adds of the large convolution, 1.07 thousand millions: as many as of a large network."""
+DATA_TYPES = ("float32", "dynamic", "int8")
+"""Of TFLite, for the peak."""
+IN_TENSORFLOW = "float32 in TensorFlow"
+"""Of a Keras model, which TensorFlow runs."""
 _MOST_SKIPPED = 999
-_PEAK_FRAMES = 10
-"""Calls of the large convolution in a turn: each takes as long as a large network."""
+_PEAK_FRAMES = 10  # Calls of the large convolution in a turn.
 
 
 def of_model(
@@ -64,18 +57,18 @@ def of_model(
     """
     path = exported_file.in_folder(Path(model)) if isinstance(model, (str, os.PathLike)) else None
     costs: Mapping[str, int | None] = counted or {}
-    data_type, frames_per_call = peak.IN_TENSORFLOW if counted else "", 1
+    data_type, frames_per_call = IN_TENSORFLOW if counted else "", 1
     if path is None or path.is_dir():
         points, facts = exported_file.load(model, threads=threads)
         calls = _calls(points)
     else:
         calls, facts, frames_per_call = _of_tflite(path, threads=threads, name=name)
-        by_entry_point = multiply_adds.count(path)
-        found = {
-            network: by_entry_point[_entry_point(network, by_entry_point)] for network in calls
-        }
-        costs = {network: cost.multiply_adds for network, cost in found.items()}
-        data_type = next(iter(found.values())).data_type
+        found = multiply_adds.count(path)
+        # Of a network its signature, of a model with one backbone "step", else the first subgraph.
+        keys = {each: each if each in found else names.SINGLE for each in calls}
+        keys |= {RUN: multiply_adds.FIRST} if RUN in calls else {}
+        costs = {network: found[key].multiply_adds for network, key in keys.items()}
+        data_type = found[next(iter(keys.values()))].data_type
     followed = ""
     if RUN not in calls:
         networks = tuple(calls)
@@ -94,39 +87,10 @@ def of_model(
         name=name,
         calls=calls,
         schedule=followed if len(calls) > 1 else "",
-        multiply_adds={key: done for key, done in costs.items() if done is not None},
+        multiply_adds=costs,
         data_type=data_type,
         frames_per_call=frames_per_call,
     )
-
-
-def of_peaks(
-    data_types: Iterable[str], *, threads: int
-) -> tuple[dict[str, Subject], dict[str, str]]:
-    """Returns the large convolution whose speed is the machine's peak, or why there is none.
-
-    Args:
-        data_types: of subjects.
-        threads: of TFLite; TensorFlow has as many as the process gave it.
-    """
-    found: dict[str, Subject] = {}
-    unknown: dict[str, str] = {}
-    for data_type in dict.fromkeys(filter(None, data_types)):
-        try:
-            if data_type == peak.IN_TENSORFLOW:
-                call = peak.in_tensorflow()
-            else:
-                interpreter = tflite_file.of_content(peak.convolution(data_type), threads=threads)
-                call = _invoking(interpreter, name="the convolution")
-        except ImportError:
-            unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
-        except ValueError as error:
-            unknown[data_type] = str(error)
-        else:
-            done = {RUN: peak.MULTIPLY_ADDS}
-            name = f"peak {data_type}"
-            found[data_type] = Subject(name, {RUN: call}, multiply_adds=done, frames=_PEAK_FRAMES)
-    return found, unknown
 
 
 def _calls(points: EntryPoints) -> dict[str, Callable[[], Any]]:
@@ -151,32 +115,24 @@ def _of_tflite(
     """Returns the calls of a file, what it says of itself, and how many frames a call takes."""
     interpreter = tflite_file.open_file(path, threads=threads)
     signatures = interpreter.get_signature_list()
-    outputs = {key: signatures[key]["outputs"] for key in signatures}
-    ours = [key for key in (*NETWORKS, SINGLE) if STATE_OUTPUTS[0] in outputs.get(key, ())]
-    if any(DETECTION_OUTPUTS[0] in outputs[key] for key in ours):
+    state = names.STATE_OUTPUTS[0]
+    ours = [key for key, each in signatures.items() if state in each["outputs"]]
+    networks = [key for key in (*names.NETWORKS, names.SINGLE) if key in ours]
+    if any(names.DETECTION_OUTPUTS[0] in signatures[key]["outputs"] for key in networks):
         points, facts = exported_file.load(path, threads=threads)
         return _calls(points), facts, 1
-    if ours:  # without post-processing
+    if networks:  # without post-processing
         runners = {
-            "large" if key == SINGLE else key: interpreter.get_signature_runner(key) for key in ours
+            "large" if key == names.SINGLE else key: interpreter.get_signature_runner(key)
+            for key in networks
         }
         calls = {network: _signature_call(runner) for network, runner in runners.items()}
         return calls, exported_file.metadata_of(path), 1
     frames = 1
-    if (
-        CLIP_INPUT in signatures.get(CLIP, {}).get("inputs", ())
-        and STATE_OUTPUTS[0] in outputs[CLIP]
-    ):
-        details = interpreter.get_signature_runner(CLIP).get_input_details()
-        frames = int(details[CLIP_INPUT]["shape"][0])
+    if names.CLIP in ours and names.CLIP_INPUT in signatures[names.CLIP]["inputs"]:
+        details = interpreter.get_signature_runner(names.CLIP).get_input_details()
+        frames = int(details[names.CLIP_INPUT]["shape"][0])
     return {RUN: _invoking(interpreter, name=name)}, exported_file.Metadata(), frames
-
-
-def _entry_point(network: str, available: Mapping[str, Any]) -> str:
-    """Returns which entry point a row is of."""
-    if network == RUN:
-        return multiply_adds.FIRST
-    return network if network in available else SINGLE
 
 
 def _signature_call(runner: Any) -> Callable[[], Any]:
@@ -193,12 +149,11 @@ def _invoking(interpreter: Any, *, name: str) -> Callable[[], Any]:
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{name}: cannot be run here: {error}") from None
 
-    def call() -> None:
+    def call() -> list[Any]:
         for index, value in inputs:
             interpreter.set_tensor(index, value)
         interpreter.invoke()
-        for index in outputs:
-            interpreter.get_tensor(index)
+        return [interpreter.get_tensor(index) for index in outputs]
 
     return call
 
@@ -212,3 +167,76 @@ def _noise(detail: Mapping[str, Any]) -> np.ndarray:
         limits = np.iinfo(dtype)
         return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
     return np.zeros(shape, dtype)  # a number of something, an index: 0 is always allowed
+
+
+def of_peaks(
+    data_types: Iterable[str], *, threads: int
+) -> tuple[dict[str, Subject], dict[str, str]]:
+    """Returns the large convolution by data type, whose speed is the peak, or why there is none.
+
+    `data_types` are those of subjects; `threads` counts for TFLite.
+    """
+    found: dict[str, Subject] = {}
+    unknown: dict[str, str] = {}
+    for data_type in dict.fromkeys(filter(None, data_types)):
+        try:
+            if data_type == IN_TENSORFLOW:
+                call = _in_tensorflow()
+            else:
+                interpreter = tflite_damage.interpreter_class()(
+                    model_content=convolution(data_type), num_threads=threads
+                )
+                call = _invoking(interpreter, name="the convolution")
+        except ImportError:
+            unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
+        except ValueError as error:
+            unknown[data_type] = str(error)
+        else:
+            found[data_type] = Subject(
+                f"peak {data_type}", {RUN: call}, multiply_adds={RUN: PEAK}, frames=_PEAK_FRAMES
+            )
+    return found, unknown
+
+
+def _in_tensorflow() -> Callable[[], Any]:
+    run, values = _convolution()
+    return lambda: run(values).numpy()
+
+
+def convolution(data_type: str) -> bytes:
+    """Returns a `.tflite` with one 1x1 convolution over 64 x 64 places, 512 channels to 512.
+
+    Raises:
+        ValueError: it is not of `DATA_TYPES`, of which "dynamic" has int8 weights, float32 values.
+        ImportError: TensorFlow, whose converter makes it, is not installed.
+    """
+    if data_type not in DATA_TYPES:
+        raise ValueError(f"no peak for {data_type}; expected one of {', '.join(DATA_TYPES)}")
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.run, values = _convolution()
+    concrete = [module.run.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(concrete, module)
+    if data_type != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if data_type == "int8":
+        converter.representative_dataset = lambda: iter([[values]] * 2)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
+
+
+def _convolution() -> tuple[Any, Any]:
+    """Returns the large convolution as a tf.function, and values in [0, 1] for it."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = tf.constant(rng.normal(0.0, DEPTH**-0.5, (1, 1, DEPTH, DEPTH)), tf.float32)
+    values = tf.constant(rng.uniform(0.0, 1.0, (1, SIDE, SIDE, DEPTH)), tf.float32)
+    run = tf.function(
+        lambda values: tf.nn.conv2d(values, weights, strides=1, padding="VALID"),
+        input_signature=[tf.TensorSpec((1, SIDE, SIDE, DEPTH), tf.float32)],
+        autograph=False,
+    )
+    return run, values
