@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstd.config import schedule_names
-from lstd.evaluation import networks
-from lstd.evaluation.objects import FrameId, Objects
+from lstd.evaluation.objects import FrameId, Objects, networks_of
 
 _ROUNDS = 50  # of k-means; it settles long before
 _NOTHING = Objects(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
@@ -67,7 +66,7 @@ def held_still(detections: Mapping[FrameId, Objects], schedule: str) -> dict[Fra
         raise ValueError(f"held_still needs a schedule SKIPk, such as SKIP9, got {schedule!r}")
     held: dict[FrameId, Objects] = {}
     last: dict[str, Objects] = {}
-    ran = networks.networks_of(sorted(detections), detections, schedule)
+    ran = networks_of(sorted(detections), detections, schedule)
     for frame, network in ran.items():
         if network == "large":
             last[frame[0]] = detections[frame]

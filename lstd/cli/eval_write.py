@@ -75,10 +75,9 @@ def print_numbers(
 ) -> None:
     """Prints a table of all schedules, of some metrics or (empty) of all."""
     from lstd.evaluation import results
-    from lstd.evaluation.metrics import by_name
 
     header, rows = results.table(numbers, schedules)
-    families = {by_name.family(name) for name in only}
+    families = {name.partition("_")[0] for name in only}
     shown = [row for row in rows if not only or _family_of(row[0]) in families]
     print(results.format_table(header, shown))
 

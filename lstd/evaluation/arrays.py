@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,10 +87,10 @@ def flatten(
 
     ordered = sorted(ground_truth, key=image if by_image else None)
     true = [ground_truth[frame] for frame in ordered]
-    found = [(place, detections[f]) for place, f in enumerate(ordered) if f in detections]
-    places = np.array([place for place, _ in found], np.int64)
-    found_frame = np.repeat(places, [len(each.boxes) for _, each in found])
-    scores = _joined([each.scores for _, each in found], np.float64)
+    places = [place for place, frame in enumerate(ordered) if frame in detections]
+    found = [detections[ordered[place]] for place in places]
+    found_frame = np.repeat(np.array(places, np.int64), [len(each.boxes) for each in found])
+    scores = _joined([each.scores for each in found], np.float64)
     order = np.lexsort((-scores, found_frame))  # stable
     tracks = [np.full(len(e.boxes), -1) if e.track_ids is None else e.track_ids for e in true]
     crowds = [np.zeros(len(e.boxes), bool) if e.is_crowd is None else e.is_crowd for e in true]
@@ -105,9 +105,9 @@ def flatten(
         _joined(areas, np.float64),
         _joined([_sizes(each) for each in true], np.float64, 2),
         found_frame[order],
-        _joined([each.boxes for _, each in found], np.float64, 4)[order],
-        _joined([_sizes(each) for _, each in found], np.float64, 2)[order],
-        _joined([each.classes for _, each in found], np.int64)[order],
+        _joined([each.boxes for each in found], np.float64, 4)[order],
+        _joined([_sizes(each) for each in found], np.float64, 2)[order],
+        _joined([each.classes for each in found], np.int64)[order],
         scores[order],
     )
 
@@ -115,9 +115,7 @@ def flatten(
 def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
     """Yields all pairs of a detection and a true box of one frame, a bounded number at a time.
 
-    Args:
-        frames: see `Flat`.
-        pixel: see `overlap.iou`.
+    `pixel` is that of `overlap.iou`.
     """
     true_count = np.bincount(frames.true_frame, minlength=len(frames.frames))
     true_start = np.concatenate([[0], np.cumsum(true_count)])
@@ -139,11 +137,8 @@ def first_come(pairs: Sequence[Pairs], count: int) -> np.ndarray:
     """Returns which true box each of `count` detections takes, int64 `[count]`; -1: none.
 
     The detections choose in order of their rows, which is by falling score within a frame: each
-    takes the box with the largest IoU that is still free, of equal ones the first.
-
-    Args:
-        pairs: only those that may match.
-        count: of the detections.
+    takes the box with the largest IoU that is still free, of equal ones the first. `pairs` are only
+    those that may match.
     """
     result = np.full(count, -1)
     if not pairs:
@@ -164,12 +159,8 @@ def tracks(frames: Flat) -> tuple[np.ndarray, np.ndarray]:
     """Returns of each true box a number of its track, by video and id; and that of its frame."""
     videos = np.unique([video for video, _ in frames.frames], return_inverse=True)[1]
     numbers = np.array([number for _, number in frames.frames], np.int64)
-    both = np.stack([videos[frames.true_frame], frames.track_ids])
-    order = np.lexsort(both)
-    both = both[:, order]
-    track = np.zeros(len(order), np.int64)
-    track[order] = np.cumsum((np.diff(both, axis=1, prepend=both[:, :1]) != 0).any(axis=0))
-    return track, numbers[frames.true_frame]
+    known, ids = np.unique(frames.track_ids, return_inverse=True)
+    return videos[frames.true_frame] * len(known) + ids, numbers[frames.true_frame]
 
 
 def _sizes(objects: Objects) -> np.ndarray:
@@ -179,8 +170,6 @@ def _sizes(objects: Objects) -> np.ndarray:
     return objects.sizes
 
 
-def _joined(
-    parts: Sequence[np.ndarray | None], dtype: type[np.generic] | type[bool], *tail: int
-) -> np.ndarray:
+def _joined(parts: Sequence[np.ndarray | None], dtype: Any, *tail: int) -> np.ndarray:
     given = [part for part in parts if part is not None and len(part)]
     return np.concatenate(given).astype(dtype, copy=False) if given else np.zeros((0, *tail), dtype)

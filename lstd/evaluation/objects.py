@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstd.base import limits
+from lstd.config import schedule_names
 
 FrameId = tuple[str, int]
 """A frame's video and its number in it."""
@@ -56,8 +57,7 @@ def frame_id_of(frame_id: tuple[object, object]) -> FrameId:
     number = (int, np.integer)
     if not isinstance(index, number) or isinstance(index, bool) or not 0 <= index <= LARGEST:
         raise ValueError(f"frame_id {frame_id!r}: the index must be a whole number of at least 0")
-    name = video.decode("utf-8", "replace") if isinstance(video, bytes) else str(video)
-    return name, int(index)
+    return video.decode("utf-8", "replace") if isinstance(video, bytes) else str(video), int(index)
 
 
 def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> Objects:
@@ -73,110 +73,117 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
         ValueError: something is missing or of another length, a box is not finite or upside down,
             a class is outside; the message names the frame and the row.
     """
-    given = _Given(frame_id, values, "ground truth")
-    boxes, classes = given.boxes(), given.classes(num_classes)
-    is_crowd = given.column("is_crowd", np.bool_)
-    return Objects(
-        boxes,
-        classes,
-        track_ids=given.column("track_ids", np.int64),
-        is_crowd=np.zeros(len(boxes), bool) if is_crowd is None else is_crowd,
-        areas=given.column("areas", np.float64),
-        image=values.image if isinstance(values, Objects) else None,
-        sizes=values.sizes if isinstance(values, Objects) else None,
-    )
+    kinds = {"track_ids": np.int64, "is_crowd": np.bool_, "areas": np.float64}
+    true = _checked(f"frame {frame_id}: ground truth", values, num_classes, kinds)
+    if true.is_crowd is None:
+        true = true._replace(is_crowd=np.zeros(len(true.boxes), bool))
+    return true
 
 
 def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Objects:
-    """Returns the detections of a frame, checked.
+    """Returns the detections of a frame, checked: as `ground_truth_of`.
 
     Args:
         frame_id: the frame, for the messages.
-        values: a dict or named tuple with `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels),
-            `classes` `[n]` and `scores` `[n]`, in any order, and where known `network`.
+        values: with `boxes`, `classes` and `scores` `[n]`, in any order, and where known `network`.
         num_classes: the classes are 0 ... num_classes - 1.
 
     Raises:
-        ValueError: as `ground_truth_of`; also for scores that are missing or not finite.
+        ValueError: also for scores that are missing or not finite.
     """
-    given = _Given(frame_id, values, "detection")
-    boxes, classes = given.boxes(), given.classes(num_classes)
-    scores = given.column("scores", np.float64)
-    if scores is None:
+    found = _checked(f"frame {frame_id}: detection", values, num_classes, {"scores": np.float64})
+    if found.scores is None:
         raise ValueError(f"frame {frame_id}: the detections have no scores")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"frame {frame_id}: detection scores are not finite: {scores}")
-    network = given.field("network")
+    if not np.isfinite(found.scores).all():
+        raise ValueError(f"frame {frame_id}: detection scores are not finite: {found.scores}")
+    network = _part(values, "network")
     if network not in (None, "large", "small"):
         raise ValueError(
             f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
         )
-    sizes = values.sizes if isinstance(values, Objects) else None
-    return Objects(boxes, classes, scores=scores, network=network, sizes=sizes)
+    return found._replace(network=network)
 
 
-class _Given:
-    """What somebody gave for a frame, part by part."""
+def network_of(schedule: str, index: int) -> str:
+    """Returns "large" or "small" for a frame's number under a fixed schedule.
 
-    def __init__(self, frame_id: FrameId, values: object, what: str) -> None:
-        self._values, self._what, self._where = values, what, f"frame {frame_id}: {what}"
-        if self.field("boxes") is None or self.field("classes") is None:
+    Raises:
+        ValueError: an unknown schedule, or RANDOM, whose frames only the run knows.
+    """
+    schedule_names.check(schedule)
+    network = schedule_names.network_of(schedule, index)
+    if network is None:
+        raise ValueError(
+            f"schedule {schedule}: which network runs is chance; give each frame's detections "
+            "their `network`"
+        )
+    return network
+
+
+def networks_of(
+    frames: Iterable[FrameId], detections: Mapping[FrameId, Objects], schedule: str | None
+) -> dict[FrameId, str]:
+    """Returns the network of each frame: what its detections say, else what the schedule says.
+
+    Raises:
+        ValueError: neither says it; names the frame.
+    """
+    result = {}
+    for frame in frames:
+        network = detections[frame].network if frame in detections else None
+        if network is None and schedule is None:
             raise ValueError(
-                f"frame {frame_id}: the {what} must have `boxes` and `classes`, "
-                f"got {type(values).__name__}"
+                f"frame {frame}: which network ran is not known; give its detections their "
+                "`network` ('large' or 'small'), or the metric its schedule"
             )
-        self._count = 0
+        result[frame] = network or network_of(str(schedule), frame[1])
+    return result
 
-    def field(self, name: str) -> Any:
-        values = self._values
-        return values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)
 
-    def boxes(self) -> np.ndarray:
-        boxes = self._own("boxes").astype(np.float64, copy=False)
-        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(
-                f"{self._where} boxes must have the shape [n, 4], got {list(boxes.shape)}"
-            )
-        for row in np.flatnonzero(~(np.abs(boxes) <= limits.BOX_SIDE).all(axis=1))[:1]:
-            raise ValueError(
-                f"{self._where} box {row} is not finite, or beyond {limits.BOX_SIDE:g} pixels: "
-                f"{boxes[row]}"
-            )
-        for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
-            raise ValueError(
-                f"{self._where} box {row} ends before it begins: {boxes[row]}; "
-                "expected ymin, xmin, ymax, xmax"
-            )
-        self._count = len(boxes)
-        return boxes
+def _checked(
+    where: str, values: object, num_classes: int, kinds: Mapping[str, type[np.generic]]
+) -> Objects:
+    """Returns boxes, classes and further columns, which their giver cannot change later."""
 
-    def classes(self, num_classes: int) -> np.ndarray:
-        classes = self.column("classes", np.int64)
-        for row in np.flatnonzero((classes < 0) | (classes >= num_classes))[:1]:
-            raise ValueError(
-                f"{self._where} {row} has class {classes[row]}, outside 0 ... {num_classes - 1} "
-                "(classes are 0-based, padding is left out)"
-            )
-        return classes
-
-    def column(self, name: str, dtype: type[np.generic]) -> Any:
-        """Returns a value for each box; None where none is given."""
-        if self.field(name) is None:
-            return None
-        given = self._own(name)
-        if dtype is np.int64 and given.dtype.kind == "f" and not (given == np.rint(given)).all():
-            raise ValueError(f"{self._where} {name} must be whole numbers, got {given}")
-        array = given.astype(dtype, copy=False)
-        array = array.reshape(0) if array.size == 0 else array
-        if array.shape != (self._count,):
-            raise ValueError(
-                f"{self._where} {name} must have the shape [{self._count}], one for each box, "
-                f"got {list(array.shape)}"
-            )
+    def column(name: str, dtype: type[np.generic], shape: tuple[int, ...], told: str) -> np.ndarray:
+        given = _part(values, name)
+        array = np.asarray(given) if isinstance(values, Objects) else np.array(given)
+        if dtype is np.int64 and array.dtype.kind == "f" and not (array == np.rint(array)).all():
+            raise ValueError(f"{where} {name} must be whole numbers, got {array}")
+        array = array.astype(dtype, copy=False)
+        array = array.reshape(0, *shape[1:]) if array.size == 0 else array
+        if array.ndim != len(shape) or array.shape[-1] != shape[-1]:
+            raise ValueError(f"{where} {name} must have the shape {told}, got {list(array.shape)}")
         return array
 
-    def _own(self, name: str) -> np.ndarray:
-        """Returns a part that its giver cannot change later; of Objects nobody does."""
-        part = self.field(name)
-        return np.asarray(part) if isinstance(self._values, Objects) else np.array(part)
+    if _part(values, "boxes") is None or _part(values, "classes") is None:
+        raise ValueError(f"{where}: must have `boxes` and `classes`, got {type(values).__name__}")
+    boxes = column("boxes", np.float64, (0, 4), "[n, 4]")
+    for row in np.flatnonzero(~(np.abs(boxes) <= limits.BOX_SIDE).all(axis=1))[:1]:
+        raise ValueError(
+            f"{where} box {row} is not finite, or beyond {limits.BOX_SIDE:g} pixels: {boxes[row]}"
+        )
+    for row in np.flatnonzero((boxes[:, 2:] < boxes[:, :2]).any(axis=1))[:1]:
+        raise ValueError(
+            f"{where} box {row} ends before it begins: {boxes[row]}; expected ymin, xmin, ymax, "
+            "xmax"
+        )
+    told = f"[{len(boxes)}], one for each box"
+    kinds = {"classes": np.int64, **kinds}
+    columns = {
+        name: column(name, dtype, (len(boxes),), told)
+        for name, dtype in kinds.items()
+        if _part(values, name) is not None
+    }
+    classes = columns["classes"]
+    for row in np.flatnonzero((classes < 0) | (classes >= num_classes))[:1]:
+        raise ValueError(
+            f"{where} {row} has class {classes[row]}, outside 0 ... {num_classes - 1} "
+            "(classes are 0-based, padding is left out)"
+        )
+    more = {"image": values.image, "sizes": values.sizes} if isinstance(values, Objects) else {}
+    return Objects(boxes, **columns, **more)  # type: ignore[arg-type]
+
+
+def _part(values: object, name: str) -> Any:
+    return values.get(name) if isinstance(values, Mapping) else getattr(values, name, None)

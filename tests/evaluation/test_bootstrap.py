@@ -64,7 +64,7 @@ KINDS = [
 @pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
 def test_weights_of_one_give_the_metrics_own_numbers(kind: Any, arguments: Any, more: Any) -> None:
     metric = filled(kind, frames(3, 12, noise=6), *arguments, **more)
-    order, numbers_of = bootstrap.weighted_of(metric)
+    order, numbers_of = metric.weighted()
 
     numbers = numbers_of(np.ones(len(order)))
 
@@ -85,7 +85,7 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
         for copy in range(times[video])
     ]
 
-    order, numbers_of = bootstrap.weighted_of(metric)
+    order, numbers_of = metric.weighted()
     numbers = numbers_of(np.array([times[video] for video, _ in order], float))
 
     result = filled(kind, again, *arguments, **more).result()

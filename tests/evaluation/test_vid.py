@@ -279,9 +279,8 @@ def test_precision_over_recall_of_a_class() -> None:
 
     curve = metric.precision_recall("cat")
 
-    np.testing.assert_allclose(curve.recall, [0.5, 0.5, 1.0])
-    np.testing.assert_allclose(curve.precision, [1.0, 0.5, 2 / 3])
-    assert len(metric.precision_recall("dog").recall) == 0
+    np.testing.assert_allclose(curve, [[0.5, 0.5, 1.0], [1.0, 0.5, 2 / 3]])
+    assert len(metric.precision_recall("dog")[0]) == 0
     with pytest.raises(ValueError, match="no class 'bird'; the classes are cat, dog"):
         metric.precision_recall("bird")
 

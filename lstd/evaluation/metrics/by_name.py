@@ -14,27 +14,18 @@ from lstd.evaluation.metrics.flicker import FlickerMetric
 from lstd.evaluation.metrics.streaming import Latencies, StreamingMetric
 from lstd.evaluation.metrics.vid import VidMetric
 
-NAMES: dict[str, tuple[str, Callable[..., Any]]] = {
-    "coco": ("COCO's AP and AR", CocoMetric),
-    "vid": ("ImageNet VID's AP@0.5, split by motion (needs track ids)", VidMetric),
-    "vid_ap50": ("the same without the split", functools.partial(VidMetric, motion=False)),
-    "sap": ("streaming AP (needs latencies and fps)", StreamingMetric),
-    "distance": ("AP by distance to the last large frame", DistanceMetric),
-    "confusion": ("which class is taken for which", ConfusionMetric),
-    "flicker": ("how often detections come and go (needs track ids)", FlickerMetric),
+NAMES: dict[str, Callable[..., Any]] = {
+    "coco": CocoMetric,
+    "vid": VidMetric,
+    "vid_ap50": functools.partial(VidMetric, motion=False),
+    "sap": StreamingMetric,
+    "distance": DistanceMetric,
+    "confusion": ConfusionMetric,
+    "flicker": FlickerMetric,
 }
-"""Name -> what it is, and what makes it from the labels."""
+"""Name -> what makes it from the labels."""
 
 Metrics = Sequence[Any] | Mapping[str, Sequence[Any]]
-
-
-def family(name: str) -> str:
-    """Returns what stands before the slash in the numbers of a metric.
-
-    >>> family("vid_ap50")
-    'vid'
-    """
-    return name.partition("_")[0]
 
 
 def factory(
@@ -59,25 +50,24 @@ def factory(
         close = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"unknown metric {name!r}; expected one of {', '.join(NAMES)}{hint}")
-    made = NAMES[name][1]
+    more: dict[str, Any] = {"schedule": schedule} if name in ("sap", "distance") else {}
     if name == "sap":
         if latencies is None or fps is None:
             raise ValueError("the metric sap needs latencies (milliseconds by network) and fps")
-        made = functools.partial(made, latencies=latencies, fps=fps)
-    if name in ("sap", "distance") and schedule is not None:
-        made = functools.partial(made, schedule=schedule)
-    return made
+        more |= {"latencies": latencies, "fps": fps}
+    return functools.partial(NAMES[name], **more)
 
 
 def metrics_by_schedule(
-    metrics: Metrics | None,
-    schedules: Sequence[str],
-    labels: Sequence[str],
-    *,
-    latencies: Latencies | None = None,
-    fps: float | None = None,
+    metrics: Metrics | None, schedules: Sequence[str], labels: Sequence[str], **given: Any
 ) -> dict[str, list[Any]]:
-    """Returns metric objects for each schedule; arguments as in `lstd.evaluate`.
+    """Returns metric objects for each schedule.
+
+    Args:
+        metrics: as in `lstd.evaluate`.
+        schedules: names.
+        labels: of the classes.
+        **given: `latencies` and `fps`, see `factory`.
 
     Raises:
         ValueError: a name in place of a list, or an unknown one; a dict for other schedules, or an
@@ -99,8 +89,7 @@ def metrics_by_schedule(
         )
 
     def made(metric: Any) -> Any:
-        if isinstance(metric, str):
-            metric = factory(metric, latencies=latencies, fps=fps)
+        metric = factory(metric, **given) if isinstance(metric, str) else metric
         return metric(labels) if _is_factory(metric) else metric
 
     return {name: [made(metric) for metric in lists[name]] for name in schedules}

@@ -6,13 +6,14 @@ import contextlib
 import importlib.util
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lstd.evaluation.arrays import Flat, image_id
 from lstd.evaluation.metrics.frame_metric import FrameMetric
+from lstd.evaluation.objects import FrameId
 
 _OF_TWELVE = (
     *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
@@ -28,6 +29,9 @@ _AP50, _AP75 = 0, 5  # where these stand on the axis of IOUS
 Library = Literal["auto", "pycocotools", "hotcoco"]
 MANY_DETECTIONS = 200_000
 """From here on "auto" takes hotcoco: pycocotools keeps a dict for each detection."""
+
+Weighted = tuple[list[FrameId], Callable[[np.ndarray], dict[str, float]]]
+"""Matched frames, and the numbers when each counts as often as an array `[F]` of weights says."""
 
 
 class Tables(NamedTuple):
@@ -53,7 +57,7 @@ class CocoMetric(FrameMetric):
     given.
 
     Args:
-        labels: the names of the classes in order; how many there are is how many classes there are.
+        labels: the names of the classes in order.
         per_class: whether `result` also has `coco/ap/<label>` and `coco/ap50/<label>`.
         library: see `evaluated`.
 
@@ -71,14 +75,7 @@ class CocoMetric(FrameMetric):
         self.library: Library = library
 
     def result(self) -> dict[str, float]:
-        """Returns the twelve numbers in `NAMES`, and those of each class where asked for.
-
-        A number is -1 where there is nothing to measure, as in pycocotools: no ground truth of that
-        size or class.
-
-        Raises:
-            ValueError: no frame was added.
-        """
+        """Returns the twelve numbers in `NAMES`, and those of each class where asked for."""
         tables: Tables = self.counted()
         numbers = summary(tables)
         if self.per_class:
@@ -93,68 +90,52 @@ class CocoMetric(FrameMetric):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns recall and precision, float64 `[101]` each: the curve whose area is the AP.
 
-        Precision is interpolated as COCO does it and averaged over the classes that have ground
-        truth; NaN where none has.
-
-        Args:
-            iou: 0.5, 0.55, ... 0.95.
-            label: of one class; None: the mean of all.
+        Precision is interpolated as COCO does it; without a label it is averaged over the classes
+        that have ground truth; NaN where none has.
 
         Raises:
-            ValueError: COCO has no such IoU threshold, there is no such class, or no frame.
+            ValueError: `iou` is none of 0.5, 0.55, ... 0.95; no such class; or no frame.
         """
         at = np.flatnonzero(np.isclose(IOUS, iou))
         if not len(at):
             raise ValueError(f"iou {iou} is none of COCO's: {', '.join(f'{t:.2f}' for t in IOUS)}")
         precision = self.counted().precision[at[0], :, :, 0, -1]
         if label is not None:
-            precision = precision[:, [class_index(self.labels, label)]]
+            precision = precision[:, [self.class_of(label)]]
         has_truth = (precision > -1).all(axis=0)
         if not has_truth.any():
             return RECALLS, np.full(len(precision), np.nan)
         return RECALLS, precision[:, has_truth].mean(axis=1)
 
+    def weighted(self) -> Weighted:
+        """Returns ap, ap50, ap75 and ar100 by weights, see `lstd.evaluation.bootstrap`."""
+        return weighted(self.flat(by_image=True), num_classes=len(self.labels), prefix="coco/")
+
     def _count(self) -> Tables:
-        return tables_of(
-            evaluated(self.flat(by_image=True), num_classes=len(self.labels), library=self.library)
-        )
+        frames = self.flat(by_image=True)
+        return tables_of(evaluated(frames, num_classes=len(self.labels), library=self.library))
 
 
 def summary(tables: Tables, *, prefix: str = "coco/") -> dict[str, float]:
     """Returns the twelve numbers of COCO's tables, with another prefix where asked for."""
     precision, recall = tables
-    values = [
-        mean_of_measured(precision[..., 0, -1]),
-        mean_of_measured(precision[_AP50, ..., 0, -1]),
-        mean_of_measured(precision[_AP75, ..., 0, -1]),
-        *(mean_of_measured(precision[..., area, -1]) for area in (1, 2, 3)),
-        *(mean_of_measured(recall[..., 0, most]) for most in (0, 1, 2)),
-        *(mean_of_measured(recall[..., area, -1]) for area in (1, 2, 3)),
+    parts = [
+        precision[..., 0, -1],
+        precision[_AP50, ..., 0, -1],
+        precision[_AP75, ..., 0, -1],
+        *(precision[..., area, -1] for area in (1, 2, 3)),
+        *(recall[..., 0, most] for most in (0, 1, 2)),
+        *(recall[..., area, -1] for area in (1, 2, 3)),
     ]
-    return {prefix + name: value for name, value in zip(_OF_TWELVE, values, strict=True)}
+    return {
+        prefix + name: mean_of_measured(part) for name, part in zip(_OF_TWELVE, parts, strict=True)
+    }
 
 
 def mean_of_measured(values: np.ndarray) -> float:
     """Returns the mean of what was measured, -1 if nothing was."""
     measured = values[values > -1]
     return float(measured.mean()) if measured.size else -1.0
-
-
-def class_index(labels: Sequence[str], label: str) -> int:
-    """Returns the class of a label.
-
-    Raises:
-        ValueError: there is no such label.
-    """
-    if label not in labels:
-        raise ValueError(f"no class {label!r}; the classes are {', '.join(labels)}")
-    return list(labels).index(label)
-
-
-def average_precisions(frames: Flat, *, num_classes: int) -> tuple[float, float]:
-    """Returns COCO's AP and AP50 of these frames."""
-    precision = tables_of(evaluated(frames, num_classes=num_classes)).precision[..., 0, -1]
-    return mean_of_measured(precision), mean_of_measured(precision[_AP50])
 
 
 def tables_of(evaluated: Any) -> Tables:
@@ -196,6 +177,76 @@ def evaluated(frames: Flat, *, num_classes: int, library: Library = "auto") -> A
     return result
 
 
+def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
+    """Returns the frames, and ap, ap50, ap75 and ar100 as a function of their weights.
+
+    pycocotools matches once; a weight counts a frame so many times.
+    """
+    images = evaluated(frames, num_classes=num_classes, library="pycocotools").evalImgs
+    # By class, area (the first is all) and frame; None where a frame has nothing of the class.
+    of_class = np.array(images, object).reshape(num_classes, -1, len(frames.frames))[:, 0]
+    classes = [_matches(each) for each in of_class]
+
+    def numbers(weights: np.ndarray) -> dict[str, float]:
+        tables = [_weighted_tables(*each, weights=weights) for each in classes]
+        precision, recall = (np.stack(part) for part in zip(*tables, strict=True))  # [K, 10, ...]
+        return {
+            f"{prefix}ap": mean_of_measured(precision),
+            f"{prefix}ap50": mean_of_measured(precision[:, _AP50]),
+            f"{prefix}ap75": mean_of_measured(precision[:, _AP75]),
+            f"{prefix}ar100": mean_of_measured(recall),
+        }
+
+    return frames.frames, numbers
+
+
+def _matches(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what pycocotools matched of a class, image by image, all sizes together.
+
+    Of n detections by falling score, up to 100 of each frame, the frame `[n]`, and whether each is
+    right and whether it is false by IoU threshold `[10, n]`; how many true boxes each frame has.
+    """
+    truths = np.zeros(len(images))
+    frame, scores = [np.zeros(0, int)], [np.zeros(0)]
+    matched, ignored = [np.zeros((len(IOUS), 0))], [np.zeros((len(IOUS), 0))]
+    for number, image in enumerate(images):
+        if image is not None:
+            truths[number] = np.count_nonzero(np.asarray(image["gtIgnore"]) == 0)
+            frame.append(np.full(len(image["dtScores"]), number))
+            scores.append(image["dtScores"])
+            matched.append(image["dtMatches"])
+            ignored.append(image["dtIgnore"])
+    order = np.argsort(-np.concatenate(scores), kind="mergesort")
+    hit = (np.concatenate(matched, axis=1) > 0)[:, order]
+    counts = (np.concatenate(ignored, axis=1) == 0)[:, order]
+    return np.concatenate(frame)[order], hit & counts, ~hit & counts, truths
+
+
+def _weighted_tables(
+    frame: np.ndarray,
+    hit: np.ndarray,
+    false: np.ndarray,
+    truths: np.ndarray,
+    *,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns precision `[10, 101]` and recall `[10]` of a class; -1 without true boxes."""
+    positives = truths @ weights
+    if positives == 0:
+        return np.full((len(IOUS), len(RECALLS)), -1.0), np.full(len(IOUS), -1.0)
+    hits = np.cumsum(hit * weights[frame], axis=1)
+    wrong = np.cumsum(false * weights[frame], axis=1)
+    recall = hits / positives
+    precision = hits / np.maximum(hits + wrong, np.spacing(1))
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    result = np.zeros((len(IOUS), len(RECALLS)))
+    for row in range(len(IOUS)):
+        at = np.searchsorted(recall[row], RECALLS, side="left")
+        reached = at < recall.shape[1]
+        result[row, reached] = envelope[row, at[reached]]
+    return result, recall[:, -1] if recall.shape[1] else np.zeros(len(IOUS))
+
+
 def _chosen(library: Library, detections: int) -> str:
     if library != "auto":
         return library
@@ -220,14 +271,8 @@ def _rows(frames: Flat) -> np.ndarray:
 def _found(rows: np.ndarray) -> list[dict[str, Any]]:
     """Returns `_rows` as pycocotools keeps them; its `loadRes` is slower and takes no empty set."""
     image, *_, width, height, score, label = rows.T
-    return _annotations(
-        image,
-        label,
-        rows[:, 1:5],
-        area=width * height,
-        iscrowd=np.zeros(len(rows), int),
-        score=score,
-    )
+    more = {"area": width * height, "iscrowd": np.zeros(len(rows), int), "score": score}
+    return _annotations(image, label, rows[:, 1:5], **more)
 
 
 def _data_set(frames: Flat, num_classes: int) -> dict[str, Any]:

@@ -22,10 +22,7 @@ class ConfusionMetric(FrameMetric):
     Args:
         labels: the names of the classes in order.
         min_score: detections below it do not count.
-        iou: how much boxes must overlap.
-
-    Raises:
-        ValueError: `iou` not in (0, 1].
+        iou: how much boxes must overlap, in (0, 1].
     """
 
     settings = ("min_score", "iou")
@@ -41,10 +38,7 @@ class ConfusionMetric(FrameMetric):
 
         `confusion/found` is the share of true objects that a detection of any class stands on,
         `confusion/right_class` the share of those with the right class, `confusion/false` the share
-        of detections that stand on nothing. -1 where there is nothing to measure.
-
-        Raises:
-            ValueError: no frame was added.
+        of detections that stand on nothing.
         """
         matrix = self.matrix()
         matched = matrix[:-1, :-1].sum()

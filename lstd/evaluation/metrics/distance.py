@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lstd.evaluation import arrays, networks
+from lstd.evaluation import arrays, objects
 from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId
@@ -20,9 +20,6 @@ class DistanceMetric(FrameMetric):
         labels: the names of the classes in order.
         schedule: which network saw which frame, where the detections do not say it.
         max_distance: frames farther away are scored together with those at this distance.
-
-    Raises:
-        ValueError: `max_distance` below 1, an unknown schedule.
     """
 
     settings = ("schedule", "max_distance")
@@ -34,7 +31,7 @@ class DistanceMetric(FrameMetric):
         if max_distance < 1:
             raise ValueError(f"max_distance must be at least 1, got {max_distance}")
         if schedule is not None:
-            networks.network_of(schedule, 0)
+            objects.network_of(schedule, 0)
         self.schedule, self.max_distance = schedule, max_distance
 
     def result(self) -> dict[str, float]:
@@ -47,7 +44,6 @@ class DistanceMetric(FrameMetric):
         Raises:
             ValueError: no frame was added, or a frame whose network nobody said.
         """
-        self._refuse_nothing()
         groups: dict[int, list[FrameId]] = {}
         for frame, distance in self.distances().items():
             groups.setdefault(min(distance, self.max_distance), []).append(frame)
@@ -55,10 +51,11 @@ class DistanceMetric(FrameMetric):
         for distance in sorted(groups, key=lambda each: (each < 0, each)):
             chosen = {frame: self.ground_truth[frame] for frame in groups[distance]}
             frames = arrays.flatten(chosen, self.detections, by_image=True)
-            ap, ap50 = coco.average_precisions(frames, num_classes=len(self.labels))
-            name = "none" if distance < 0 else f"{distance}"
-            for kind, value in (("ap", ap), ("ap50", ap50), ("frames", float(len(chosen)))):
-                numbers[f"distance/{name}/{kind}"] = value
+            evaluated = coco.evaluated(frames, num_classes=len(self.labels))
+            scores = coco.summary(coco.tables_of(evaluated), prefix="")
+            name = f"distance/{'none' if distance < 0 else distance}"
+            numbers[f"{name}/ap"], numbers[f"{name}/ap50"] = scores["ap"], scores["ap50"]
+            numbers[f"{name}/frames"] = float(len(chosen))
         near = numbers.get("distance/1/ap50", -1.0)
         last = max(groups)
         far = numbers[f"distance/{last}/ap50"] if last > 1 else -1.0
@@ -67,13 +64,14 @@ class DistanceMetric(FrameMetric):
 
     def distances(self) -> dict[FrameId, int]:
         """Returns how many frames ago the large network ran; -1: it has not yet in this video."""
-        ordered = sorted(self.ground_truth)
-        network_of = networks.networks_of(ordered, self.detections, self.schedule)
+        return self.counted()
+
+    def _count(self) -> dict[FrameId, int]:
+        ran = objects.networks_of(sorted(self.ground_truth), self.detections, self.schedule)
         last: dict[str, int] = {}
         result = {}
-        for frame in ordered:
-            video, index = frame
-            if network_of[frame] == "large":
+        for (video, index), network in ran.items():
+            if network == "large":
                 last[video] = index
-            result[frame] = index - last[video] if video in last else -1
+            result[video, index] = index - last[video] if video in last else -1
         return result

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lstd.evaluation import arrays
 from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics import vid
+from lstd.evaluation.metrics.coco import Weighted
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId, Objects
-
-
-class Counted(NamedTuple):
-    """What was found; and S steps from one frame to the next, of each object that is in both.
-
-    Attributes:
-        frames: M true boxes.
-        found: bool `[M]`, whether each true box is found.
-        frame: int64 `[S]`, the place of the later frame in `frames`.
-        before: bool `[S]`, whether the object was found in the earlier frame.
-        changed: bool `[S]`, whether it appeared or disappeared.
-    """
-
-    frames: Flat
-    found: np.ndarray
-    frame: np.ndarray
-    before: np.ndarray
-    changed: np.ndarray
 
 
 class FlickerMetric(FrameMetric):
@@ -56,23 +38,34 @@ class FlickerMetric(FrameMetric):
 
         `flicker/rate`: of all steps, the share that flickers. `flicker/lost`: of the steps that
         begin found, the share that end lost. `flicker/found`: the share of objects found, frame by
-        frame, to read the others by. -1 where there is nothing to measure.
-
-        Raises:
-            ValueError: no frame was added.
+        frame, to read the others by.
         """
-        counted = self.counted()
-        return weighted(counted, np.ones(len(counted.frames.frames)))
+        frames, numbers = self.counted()
+        return numbers(np.ones(len(frames)))
 
-    def _count(self) -> Counted:
+    def weighted(self) -> Weighted:
+        """Returns the numbers by weights, see `lstd.evaluation.bootstrap`."""
+        return self.counted()
+
+    def _count(self) -> tuple[list[FrameId], Callable[[np.ndarray], dict[str, float]]]:
         frames = self.flat()
         found = found_objects(frames, min_score=self.min_score)
         track, time = arrays.tracks(frames)
         order = np.lexsort((time, track))
         one_on = (np.diff(track[order]) == 0) & (np.diff(time[order]) == 1)
         earlier, later = order[:-1][one_on], order[1:][one_on]
-        changed = found[earlier] != found[later]
-        return Counted(frames, found, frames.true_frame[later], found[earlier], changed)
+        before, changed = found[earlier], found[earlier] != found[later]
+
+        def numbers(weights: np.ndarray) -> dict[str, float]:
+            of_object = weights[frames.true_frame]
+            of_step = of_object[later]
+            return {
+                "flicker/rate": _mean(changed, of_step),
+                "flicker/lost": _mean(changed[before], of_step[before]),
+                "flicker/found": _mean(found, of_object),
+            }
+
+        return frames.frames, numbers
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         vid.require_tracks(frame, true, "flicker follows objects over frames")
@@ -81,16 +74,6 @@ class FlickerMetric(FrameMetric):
                 f"frame {frame}: a track id stands twice, {true.track_ids.tolist()}; flicker "
                 "follows each object by its own"
             )
-
-
-def weighted(counted: Counted, weights: np.ndarray) -> dict[str, float]:
-    """Returns the numbers when each frame counts as often as `weights`, float64 `[F]`, says."""
-    weight, before = weights[counted.frame], counted.before
-    return {
-        "flicker/rate": _mean(counted.changed, weight),
-        "flicker/lost": _mean(counted.changed[before], weight[before]),
-        "flicker/found": _mean(counted.found, weights[counted.frames.true_frame]),
-    }
 
 
 def found_objects(frames: Flat, *, min_score: float) -> np.ndarray:

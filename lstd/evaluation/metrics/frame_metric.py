@@ -15,7 +15,8 @@ Metric = TypeVar("Metric", bound="FrameMetric")
 class FrameMetric:
     """Keeps checked frames; a metric is this and a `result`.
 
-    Numbers depend on the set of frames alone, never on the order in which they come.
+    Numbers depend on the set of frames alone, never on the order in which they come. A metric that
+    intervals can be had for also has `weighted`, see `lstd.evaluation.bootstrap`.
 
     Args:
         labels: the names of the classes in order; how many there are is how many classes there are.
@@ -45,12 +46,9 @@ class FrameMetric:
 
         Args:
             frame_id: (video, index).
-            ground_truth: `boxes` `[n, 4]` (ymin, xmin, ymax, xmax in pixels), `classes` `[n]`
-                0-based, and optionally `track_ids` `[n]` and `is_crowd` `[n]`; a dict or a named
-                tuple of NumPy. None for a frame whose ground truth was added before, without
-                detections.
-            detections: `boxes`, `classes`, `scores`, in any order, and optionally `network`, the
-                one that ran: "large" or "small". None: they are added later, by another call, or
+            ground_truth: see `objects.ground_truth_of`; None for a frame whose ground truth was
+                added before, without detections.
+            detections: see `objects.detections_of`. None: they are added later, by another call, or
                 there are none.
 
         Raises:
@@ -99,6 +97,12 @@ class FrameMetric:
         self._remembered = None
         return self
 
+    def class_of(self, label: str) -> int:
+        """Returns the class of a label; a ValueError where there is none."""
+        if label not in self.labels:
+            raise ValueError(f"no class {label!r}; the classes are {', '.join(self.labels)}")
+        return self.labels.index(label)
+
     def result(self) -> dict[str, float]:
         """Returns the numbers under their names; -1 where there is nothing to measure.
 
@@ -108,17 +112,19 @@ class FrameMetric:
         raise NotImplementedError
 
     def flat(self, *, by_image: bool = False) -> Flat:
-        """Returns all frames as flat arrays, in order; see `arrays.flatten`.
+        """Returns all frames as flat arrays, in order; see `arrays.flatten`."""
+        return arrays.flatten(self.ground_truth, self.detections, by_image=by_image)
+
+    def counted(self) -> Any:
+        """Returns what was matched or counted in the frames, on which the numbers rest.
 
         Raises:
             ValueError: no frame was added.
         """
-        self._refuse_nothing()
-        return arrays.flatten(self.ground_truth, self.detections, by_image=by_image)
-
-    def counted(self) -> Any:
-        """Returns what was matched or counted in the frames, on which the numbers rest."""
-        self._refuse_nothing()
+        if not self.ground_truth:
+            raise ValueError(
+                f"{type(self).__name__} has no frames: the data set is empty, or nothing was added"
+            )
         if self._remembered is None:
             self._remembered = self._count()
         return self._remembered
@@ -129,9 +135,3 @@ class FrameMetric:
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         """Raises where this metric needs more than the form asks for."""
-
-    def _refuse_nothing(self) -> None:
-        if not self.ground_truth:
-            raise ValueError(
-                f"{type(self).__name__} has no frames: the data set is empty, or nothing was added"
-            )

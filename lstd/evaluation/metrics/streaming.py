@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from lstd.evaluation import arrays, networks
+from lstd.evaluation import arrays, objects
 from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.frame_metric import FrameMetric
@@ -39,9 +39,6 @@ class StreamingMetric(FrameMetric):
             must, unless there is one network only.
         seed: of drawing latencies; the same frame of the same video gets the same one.
 
-    Raises:
-        ValueError: latencies that are no times, fps not above 0, an unknown mode or schedule.
-
     Source: Li, Wang and Ramanan, Towards Streaming Perception, ECCV 2020.
     """
 
@@ -64,7 +61,7 @@ class StreamingMetric(FrameMetric):
         if mode not in ("synchronous", "asynchronous"):
             raise ValueError(f"mode must be 'synchronous' or 'asynchronous', got {mode!r}")
         if schedule is not None:
-            networks.network_of(schedule, 0)
+            objects.network_of(schedule, 0)
         self.fps, self.mode, self.seed = float(fps), mode, seed
         if schedule is None and len(self.latencies) == 1:
             schedule = {"large": "LARGE", "small": "SMALL"}[next(iter(self.latencies))]
@@ -78,10 +75,9 @@ class StreamingMetric(FrameMetric):
         (-1 without).
 
         Raises:
-            ValueError: no frame was added; a frame whose network, or whose network's latency, is
-                not known.
+            ValueError: also for a frame whose network, or whose network's latency, is not known.
         """
-        evaluated = coco.evaluated(self.streamed(), num_classes=len(self.labels))
+        evaluated = coco.evaluated(self._streamed(), num_classes=len(self.labels))
         numbers = coco.summary(coco.tables_of(evaluated), prefix="sap/")
         shown = self.shown()
         lags = [frame[1] - source[1] for frame, source in shown.items() if source is not None]
@@ -96,8 +92,11 @@ class StreamingMetric(FrameMetric):
         """Returns which frame's output each frame shows; None: there is none yet."""
         return self.counted()
 
-    def streamed(self) -> Flat:
-        """Returns the frames with the detections that they show."""
+    def weighted(self) -> coco.Weighted:
+        """Returns COCO's numbers by weights, see `lstd.evaluation.bootstrap`."""
+        return coco.weighted(self._streamed(), num_classes=len(self.labels), prefix="sap/")
+
+    def _streamed(self) -> Flat:
         shown = {
             frame: self.detections[source]
             for frame, source in self.shown().items()
@@ -108,7 +107,7 @@ class StreamingMetric(FrameMetric):
     def _count(self) -> dict[FrameId, FrameId | None]:
         shown: dict[FrameId, FrameId | None] = {}
         ordered = sorted(self.ground_truth)
-        network_of = networks.networks_of(ordered, self.detections, self.schedule)
+        network_of = objects.networks_of(ordered, self.detections, self.schedule)
         for video, group in groupby(ordered, key=lambda frame: frame[0]):
             frames = list(group)
             ran = [network_of[frame] for frame in frames]
@@ -172,7 +171,7 @@ def latency_table(latencies: Latencies) -> dict[str, tuple[float, ...]]:
     """Returns milliseconds by network.
 
     Raises:
-        ValueError: a name that is no network, no number, or one that is negative or not finite.
+        ValueError: a name that is no network, or what is no number, negative or not finite.
     """
     named = latencies if isinstance(latencies, Mapping) else {"large": latencies}
     if not named:
@@ -184,10 +183,11 @@ def latency_table(latencies: Latencies) -> dict[str, tuple[float, ...]]:
         try:
             measured = np.atleast_1d(np.asarray(values, np.float64))
         except (TypeError, ValueError):
-            measured = np.array([np.nan])
-        if measured.ndim != 1 or not len(measured) or not (np.isfinite(measured).all()):
-            raise ValueError(f"latencies of {network}: expected milliseconds, got {values!r}")
-        if (measured < 0).any():
-            raise ValueError(f"latencies of {network}: {measured.min()} ms is below 0")
+            measured = np.zeros(0)
+        times = np.isfinite(measured) & (measured >= 0)
+        if measured.ndim != 1 or not measured.size or not times.all():
+            raise ValueError(
+                f"latencies of {network}: expected milliseconds of at least 0, got {values!r}"
+            )
         table[network] = tuple(measured.tolist())
     return table

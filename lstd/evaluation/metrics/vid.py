@@ -10,7 +10,7 @@ import numpy as np
 from lstd.base import overlap
 from lstd.evaluation import arrays
 from lstd.evaluation.arrays import Flat, Pairs
-from lstd.evaluation.metrics import coco
+from lstd.evaluation.metrics.coco import Weighted, mean_of_measured
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId, Objects
 
@@ -21,13 +21,6 @@ _IOU = 0.5
 _TOLERANCE_PX = 10.0  # small boxes need less overlap: as if they were drawn 10 pixels too large
 _ROUNDING = 1e-9  # the mean of IoUs that is 0.7 by rights may miss it by the last bits
 _EPSILON = np.finfo(np.float64).eps
-
-
-class Curve(NamedTuple):
-    """Recall and precision of a class, float64 `[n]`, detection by detection by falling score."""
-
-    recall: np.ndarray
-    precision: np.ndarray
 
 
 class Counted(NamedTuple):
@@ -79,13 +72,11 @@ class VidMetric(FrameMetric):
 
         Beside each stands how many classes counted, such as `vid/classes_slow`: those without
         ground truth are left out of the mean. Without any, it is -1.
-
-        Raises:
-            ValueError: no frame was added.
         """
         counted = self.counted()
-        precisions = dict(zip(counted.names, weighted(counted), strict=True))
-        numbers = {f"vid/ap50{name}": coco.mean_of_measured(p) for name, p in precisions.items()}
+        once = np.ones(len(counted.frames.frames))
+        precisions = dict(zip(counted.names, _precisions(counted, once), strict=True))
+        numbers = {f"vid/ap50{name}": mean_of_measured(p) for name, p in precisions.items()}
         for name, each in precisions.items():
             numbers[f"vid/classes{name}"] = float((each > -1).sum())
         if self.per_class:
@@ -93,17 +84,29 @@ class VidMetric(FrameMetric):
                 numbers[f"vid/ap50/{label}"] = float(value)
         return numbers
 
-    def precision_recall(self, label: str) -> Curve:
-        """Returns the curve of a class, as it is, without the envelope; empty without ground truth.
+    def precision_recall(self, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns recall and precision of a class, `[n]`, detection by detection by falling score.
+
+        Without the envelope; empty without ground truth.
 
         Raises:
             ValueError: there is no such class, or no frame.
         """
-        counted, number = self.counted(), coco.class_index(self.labels, label)
+        counted, number = self.counted(), self.class_of(label)
         positives = (counted.frames.true_classes == number).sum()
         if not positives:
-            return Curve(np.zeros(0), np.zeros(0))
+            return np.zeros(0), np.zeros(0)
         return _curve(*_hits(counted, counted.rows[number], 0, 1.0), positives)
+
+    def weighted(self) -> Weighted:
+        """Returns the APs by weights, see `lstd.evaluation.bootstrap`."""
+        counted = self.counted()
+
+        def numbers(weights: np.ndarray) -> dict[str, float]:
+            rows = zip(counted.names, _precisions(counted, weights), strict=True)
+            return {f"vid/ap50{name}": mean_of_measured(row) for name, row in rows}
+
+        return counted.frames.frames, numbers
 
     def _count(self) -> Counted:
         frames = self.flat()
@@ -135,11 +138,7 @@ def match(frames: Flat, in_set: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     and has the largest IoU of those whose threshold is reached. One that takes none is compared
     with all true boxes of its frame, of any class and free or not: false if the best IoU with
     those that count is larger than with those that do not, nothing if smaller, else the share of
-    those that do not count.
-
-    Args:
-        frames: M true boxes and N detections.
-        in_set: bool `[R, M]`, which true boxes count.
+    those that do not count, which are those not in `in_set`, bool `[R, M]`.
 
     Returns:
         The true box that each detection took, int64 `[N]`, -1 for none; and how much of a false
@@ -149,7 +148,11 @@ def match(frames: Flat, in_set: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sides = frames.true_boxes[:, 2:] - frames.true_boxes[:, :2] + 1.0
     threshold = np.minimum(_IOU, sides.prod(axis=1) / (sides + _TOLERANCE_PX).prod(axis=1))
     false = np.full((len(in_set), len(frames.scores)), np.nan)
-    share_out = _share_out(frames, in_set)
+    count = len(frames.frames)
+    of_frame = np.maximum(np.bincount(frames.true_frame, minlength=count), 1)
+    share_out = [
+        np.bincount(frames.true_frame[~each], minlength=count) / of_frame for each in in_set
+    ]
     candidates = []
     for pairs in arrays.overlaps(frames, pixel=1.0):
         if not len(pairs.found):
@@ -164,21 +167,18 @@ def match(frames: Flat, in_set: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             # -1 where there is no such box: less than the 0 of one that does not overlap.
             best_in = np.maximum.reduceat(np.where(inside, pairs.iou, -1.0), starts)
             best_out = np.maximum.reduceat(np.where(inside, -1.0, pairs.iou), starts)
-            equal = share_out[number, frames.found_frame[rows]]
+            equal = share_out[number][frames.found_frame[rows]]
             more_in = (best_in > best_out).astype(float)
             false[number, rows] = np.where(best_in == best_out, equal, more_in)
     return arrays.first_come(candidates, len(frames.scores)), false
 
 
-def weighted(counted: Counted, weights: np.ndarray | None = None) -> np.ndarray:
-    """Returns the average precision of each set and class, float64 `[R, K]`; -1 without truth.
+def _precisions(counted: Counted, weights: np.ndarray) -> np.ndarray:
+    """Returns the average precision of each set and class, `[R, K]`; -1 without truth.
 
-    Args:
-        counted: by `VidMetric.counted`.
-        weights: float64 `[F]`, how often each frame counts; None: once.
+    Each frame counts as often as `weights`, float64 `[F]`, says.
     """
     frames = counted.frames
-    weights = np.ones(len(frames.frames)) if weights is None else weights
     true_weight = weights[frames.true_frame]
     total = true_weight.sum()
     num_classes = len(counted.rows)
@@ -197,11 +197,7 @@ def weighted(counted: Counted, weights: np.ndarray | None = None) -> np.ndarray:
 
 
 def require_tracks(frame: FrameId, true: Objects, why: str) -> None:
-    """Raises unless every true box has a track id.
-
-    Raises:
-        ValueError: names the frame, and says why.
-    """
+    """Raises unless every true box has a track id; names the frame, and says why."""
     if not len(true.boxes):
         return
     if true.track_ids is None:
@@ -211,14 +207,6 @@ def require_tracks(frame: FrameId, true: Objects, why: str) -> None:
             f"frame {frame}: ground truth {row} has track id {true.track_ids[row]}, which means "
             f"unknown; {why}"
         )
-
-
-def _share_out(frames: Flat, in_set: np.ndarray) -> np.ndarray:
-    """Returns the share of each frame's true boxes that do not count, `[R, F]`."""
-    count = len(frames.frames)
-    all_boxes = np.bincount(frames.true_frame, minlength=count)
-    out = [np.bincount(frames.true_frame[~each], minlength=count) for each in in_set]
-    return np.stack(out) / np.maximum(all_boxes, 1)
 
 
 def _hits(
@@ -233,6 +221,6 @@ def _hits(
     return hit, np.where(matched, 0.0, np.where(np.isnan(false), share, false))
 
 
-def _curve(hit: np.ndarray, false: np.ndarray, positives: float) -> Curve:
+def _curve(hit: np.ndarray, false: np.ndarray, positives: float) -> tuple[np.ndarray, np.ndarray]:
     hits = np.cumsum(hit)
-    return Curve(hits / positives, hits / np.maximum(hits + np.cumsum(false), _EPSILON))
+    return hits / positives, hits / np.maximum(hits + np.cumsum(false), _EPSILON)
