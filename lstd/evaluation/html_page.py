@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import mimetypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -15,14 +16,9 @@ from lstd.base.whole_file import write_whole
 
 
 class Table(NamedTuple):
-    """A table of text.
+    """A table of text, with a title above and a caption below.
 
-    Attributes:
-        title: stands above it; may be empty.
-        header: the names of the columns.
-        rows: as many cells each.
-        caption: stands below it: what the numbers are, on which data, with which command.
-        words: how many columns hold words, from the left; the others hold numbers.
+    The first `words` columns hold words, the others numbers.
     """
 
     title: str
@@ -33,12 +29,9 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture.
+    """The bytes of a PNG, JPEG or GIF, or the path of such a file, with a caption below.
 
-    Attributes:
-        content: the bytes of a PNG, JPEG or GIF, or the path of such a file.
-        caption: stands below it.
-        wide: as wide as the page, where others stand side by side.
+    One that is `wide` is as wide as the page, where others stand side by side.
     """
 
     content: bytes | str | os.PathLike[str]
@@ -81,33 +74,31 @@ def write_page(
     path = Path(path)
     sections = [
         _video(Path(video), video_caption, page=path) if video else "",
-        f'<div class="cards">{"".join(map(_table, tables))}</div>' if tables else "",
+        _element("div", "".join(map(_table, tables)), "cards") if tables else "",
         _gallery("Curves", plots, "gallery wide"),
         _gallery("Frames", pictures, "gallery"),
-        _section("Notes", "".join(map(_paragraph, notes))) if notes else "",
+        _section("Notes", "".join(_element("p", escape(note)) for note in notes)) if notes else "",
     ]
-    page = _PAGE.format(
-        title=escape(title),
-        style=_STYLE,
-        summary=_paragraph(summary, "summary"),
-        body="\n".join(filter(None, sections)),
-    )
+    text = _element("p", escape(summary), "summary") if summary else ""
+    body = "\n".join(filter(None, sections))
+    page = _PAGE.format(title=escape(title), style=_STYLE, summary=text, body=body)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page.encode())
     return path
 
 
+def _element(name: str, content: str, kind: str = "") -> str:
+    given = f' class="{kind}"' if kind else ""
+    return f"<{name}{given}>{content}</{name}>"
+
+
 def _section(title: str, body: str, kind: str = "") -> str:
-    head = f"<h2>{escape(title)}</h2>" if title else ""
-    return f"<section{_class(kind)}>{head}{body}</section>\n"
+    head = _element("h2", escape(title)) if title else ""
+    return _element("section", head + body, kind) + "\n"
 
 
-def _paragraph(text: str, kind: str = "") -> str:
-    return f"<p{_class(kind)}>{escape(text)}</p>" if text else ""
-
-
-def _class(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
+def _caption(text: str, element: str = "p") -> str:
+    return _element(element, escape(text), "caption") if text else ""
 
 
 def _table(table: Table) -> str:
@@ -119,27 +110,23 @@ def _table(table: Table) -> str:
                 f"{len(table.header)} columns"
             )
     many = len(table.header) > _MANY_COLUMNS
-    kinds = [_class("word" if place < table.words else "") for place in range(len(table.header))]
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(cell).replace("/", "/<br>" if many else "/")}</th>'
-        for kind, cell in zip(kinds, table.header, strict=True)
-    )
-    lines = "".join(
-        f'<tr><th scope="row"{kinds[0]}>{escape(row[0])}</th>'
-        + "".join(
-            f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds[1:], row[1:], strict=True)
+
+    def cells(texts: Sequence[str], names: Iterable[str]) -> str:
+        return "".join(
+            _element(name, text, "word" if place < table.words else "")
+            for place, (name, text) in enumerate(zip(names, texts, strict=False))
         )
-        + "</tr>"
-        for row in table.rows
-    )
+
+    head = [escape(cell).replace("/", "/<br>" if many else "/") for cell in table.header]
+    lines = [cells([*map(escape, row)], chain(["th"], repeat("td"))) for row in table.rows]
+    grid = _element("thead", _element("tr", cells(head, repeat("th"))))
+    grid += _element("tbody", "".join(_element("tr", line) for line in lines))
     kind = "many" if many else "full" if table.words > 1 else ""
-    grid = (
-        f'<div class="scroll"><table{_class(kind)}>'
-        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
     narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
     return _section(
-        table.title, grid + _paragraph(table.caption, "caption"), "" if narrow else "row"
+        table.title,
+        _element("div", _element("table", grid, kind), "scroll") + _caption(table.caption),
+        "" if narrow else "row",
     )
 
 
@@ -147,13 +134,15 @@ def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
     if not pictures:
         return ""
     figures = "".join(
-        f'<figure{_class("wide" if wide else "")}><img alt="{escape(text) or title}" '
-        f'src="{_picture_uri(content)}">'
-        + (f"<figcaption>{escape(text)}</figcaption>" if text else "")
-        + "</figure>"
+        _element(
+            "figure",
+            f'<img alt="{escape(text) or title}" src="{_picture_uri(content)}">'
+            + _caption(text, "figcaption"),
+            "wide" if wide else "",
+        )
         for content, text, wide in pictures
     )
-    return _section(title, f'<div class="{kind}">{figures}</div>')
+    return _section(title, _element("div", figures, kind))
 
 
 def _video(path: Path, caption: str, *, page: Path) -> str:
@@ -163,14 +152,11 @@ def _video(path: Path, caption: str, *, page: Path) -> str:
         source = _data_uri(path.read_bytes(), kind)
     else:
         source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
-        link = f'<p class="caption"><a href="{source}">{escape(path.name)}</a></p>'
+        link = _element("p", f'<a href="{source}">{escape(path.name)}</a>', "caption")
+    shown = f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
     if kind.startswith("image/"):
         shown = f'<img alt="{escape(caption or path.name)}" src="{source}">'
-    else:
-        shown = (
-            f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
-        )
-    return _section("Video", shown + _paragraph(caption, "caption") + link, "video")
+    return _section("Video", shown + _caption(caption) + link, "video")
 
 
 def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
@@ -189,7 +175,6 @@ def _data_uri(data: bytes, kind: str) -> str:
 _MOST_EMBEDDED = 20_000_000  # bytes of a video that stands in the page
 _FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
 _MANY_COLUMNS = 8  # above which it is set smaller
-
 _KINDS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
 
 _PAGE = """<!DOCTYPE html>
@@ -216,7 +201,7 @@ _STYLE = """
   --page: #14181d; --card: #1c2229; --mark: #7db3ea; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+  font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 40px 20px 64px; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 8px; }
 h2 { font-size: 1.1rem; margin: 0 0 14px; }
@@ -235,17 +220,14 @@ table.many { font-size: .85rem; }
 th, td { padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 .many th, .many td { padding-right: 10px; }
-.many thead th { width: 1px; }
-th:last-child, td:last-child { padding-right: 0; }
-thead th { color: var(--soft); font-weight: 600; font-size: .85rem; white-space: normal;
-  vertical-align: bottom; }
-tbody th { font-weight: 500; white-space: normal; }
+thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; }
+tbody th { font-weight: 500; }
+th, .word { white-space: normal; }
 .word { text-align: left; }
-td.word { color: var(--soft); font-size: .9rem; white-space: normal; }
-tbody tr:last-child > * { border-bottom: 0; }
-.caption, figcaption { color: var(--soft); font-size: .88rem; margin: 8px 0 0; }
-.gallery { display: grid; gap: 18px; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
-.gallery { grid-auto-flow: dense; align-items: start; }
+td.word, .caption { color: var(--soft); font-size: .9rem; }
+.caption { margin: 8px 0 0; }
+.gallery { display: grid; gap: 18px; align-items: start; grid-auto-flow: dense;
+  grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
 .gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
 figure { margin: 0; }
 figure.wide { grid-column: 1 / -1; }

@@ -63,13 +63,8 @@ def side_by_side(
                 ended.add(last)
             last = name[0]
             drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
-            picture = panels(
-                frame._replace(detections=drawn),
-                labels,
-                list(found),
-                columns=columns,
-                min_score=min_score,
-            )
+            shown = frame._replace(detections=drawn)
+            picture = _panels(shown, labels, list(found), columns=columns, min_score=min_score)
             if writer is None:
                 height, width = picture.shape[:2]
                 writer = files.enter_context(VideoWriter(path, fps=fps, width=width, height=height))
@@ -127,17 +122,15 @@ class WorstFrames:
 
         True boxes are thin and white under the detections.
         """
-        chosen = self.frames()
-        if not chosen:
-            return None
         pictures, captions = [], []
-        for frame, number in chosen:
+        for frame, number in self.frames():
+            shown = [self.schedule]
             pictures.append(
-                panels(frame, self.labels, [self.schedule], min_score=self.min_score, named=False)
+                _panels(frame, self.labels, shown, min_score=self.min_score, named=False)
             )
             video, index = frame_id_of(frame.frame_id)
             captions.append(f"{video} {index}: {number} mistake{'s' * (number > 1)}")
-        return draw.contact_sheet(pictures, captions, columns=columns)
+        return draw.contact_sheet(pictures, captions, columns=columns) if pictures else None
 
 
 def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float) -> tuple[int, int]:
@@ -150,7 +143,7 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
     return len(true.boxes) - hits, int((flat.scores >= min_score).sum()) - hits
 
 
-def panels(
+def _panels(
     frame: Frame,
     labels: Sequence[str],
     names: Sequence[str],
@@ -159,16 +152,7 @@ def panels(
     min_score: float,
     named: bool = True,
 ) -> np.ndarray:
-    """Returns the frame once for each name, side by side, uint8 RGB.
-
-    Args:
-        frame: with its image.
-        labels: names of the classes.
-        names: keys of its detections, such as schedules: from left to right, row by row.
-        columns: panels in a row; None: all.
-        min_score: detections below it are not drawn.
-        named: whether the name stands over each.
-    """
+    """Returns the frame once for each name of its detections, row by row, uint8 RGB."""
     image = np.clip(np.rint(np.asarray(frame.image)), 0, 255).astype(np.uint8)
     image = _with_truth(image, frame.ground_truth["boxes"])
     height, width = image.shape[:2]
@@ -177,15 +161,10 @@ def panels(
     for name in names:
         found: dict[str, Any] = frame.detections[name]
         boxes = np.asarray(found["boxes"], np.float32) / [height, width, height, width]
-        detections = Detections(
-            boxes.astype(np.float32),
-            np.asarray(found["scores"], np.float32),
-            np.asarray(found["classes"], np.int32),
-            np.array(len(found["scores"]), np.int32),
-        )
+        count = np.array(len(found["scores"]))
         drawn = draw.annotate(
             image,
-            detections,
+            Detections(boxes.astype(np.float32), found["scores"], found["classes"], count),
             labels,
             network=found.get("network"),
             min_score=min_score,

@@ -29,7 +29,7 @@ def precision_recall(curves: Mapping[str, Curve], *, iou: float = 0.5) -> bytes:
         measured = precision[np.isfinite(precision)]
         area = f"{measured.mean():.3f}" if len(measured) else "nothing measured"
         lines[f"{name}: {area}"] = (recall, precision)
-    figure = _lines(lines, x_label="recall", y_label=f"precision at IoU {iou:g}", legend_columns=2)
+    figure = _lines(lines, 2, x="recall", y=f"precision at IoU {iou:g}")
     figure.axes[0].set_xlim(0, 1.01)
     return _png(figure)
 
@@ -39,16 +39,13 @@ def over_names(
 ) -> bytes:
     """Returns a PNG of AP50 over what has an order, such as distances.
 
-    Args:
-        values: by line, a value for each name; -1, where nothing was measured, is left out.
-        names: along the axis.
-        x_label: what they are.
+    Each line has a value for each name; -1, where nothing was measured, is left out.
     """
     lines = {}
     for line, mine in values.items():
         places = np.flatnonzero(np.asarray(mine) != -1)
         lines[line] = (places, np.asarray(mine)[places])
-    figure = _lines(lines, x_label=x_label, y_label="AP50", legend_columns=4, marker="o")
+    figure = _lines(lines, 4, x=x_label, y="AP50", marker="o")
     figure.axes[0].set_xticks(range(len(names)), names, fontsize=_SMALL)
     figure.axes[0].set_xlim(-0.4, len(names) - 0.6)
     return _png(figure)
@@ -58,30 +55,20 @@ def confusion(matrices: Mapping[str, np.ndarray], labels: Sequence[str]) -> byte
     """Returns a PNG of confusion matrices, a panel for each: true class down, detected across.
 
     A cell is as dark as its share of the objects of its class. Up to twelve classes have their
-    counts written.
-
-    Args:
-        matrices: counts `[K + 1, K + 1]` by name, as `ConfusionMetric.matrix` gives them.
-        labels: the names of the classes.
+    counts written. The matrices are those of `ConfusionMetric.matrix`.
     """
-    columns = min(len(matrices), _matrices_in_a_row(len(labels)))
+    in_a_row = int((_PAGE - _ROOM_FOR_BAR) // _side(len(labels)))
+    columns = min(len(matrices), max(1, in_a_row))
     rows = -(-len(matrices) // columns)
     width = _PAGE if is_wide(len(matrices), len(labels)) else _WIDTH
-    figure = _new_figure(width=width, height=rows * (_side(len(labels)) + 0.3))
+    figure = _new_figure(width, rows * (_side(len(labels)) + 0.3))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for panel in panels.flat[len(matrices) :]:
         panel.set_visible(False)
     for panel, (name, matrix) in zip(panels.flat, matrices.items(), strict=False):
         image = _draw_matrix(panel, np.asarray(matrix), labels, title=name)
-    bar = figure.colorbar(
-        image,
-        ax=panels,
-        shrink=0.8 / rows,
-        aspect=20,
-        anchor=(0.0, 1.0),  # beside the first row
-        ticks=[0, 0.5, 1],
-        format="{x:.0%}",
-    )
+    beside = {"shrink": 0.8 / rows, "aspect": 20, "anchor": (0.0, 1.0)}  # the first row
+    bar = figure.colorbar(image, ax=panels, ticks=[0, 0.5, 1], format="{x:.0%}", **beside)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9, length=0)
     bar.set_label("share of the class's objects", fontsize=9)
@@ -91,10 +78,6 @@ def confusion(matrices: Mapping[str, np.ndarray], labels: Sequence[str]) -> byte
 def is_wide(matrices: int, num_classes: int) -> bool:
     """Returns whether a plot of so many confusion matrices is as wide as a page."""
     return matrices > 1 or _side(num_classes) > _WIDTH - _ROOM_FOR_BAR
-
-
-def _matrices_in_a_row(num_classes: int) -> int:
-    return max(1, int((_PAGE - _ROOM_FOR_BAR) // _side(num_classes)))
 
 
 def _side(num_classes: int) -> float:
@@ -118,49 +101,32 @@ def _draw_matrix(axes: Any, matrix: np.ndarray, labels: Sequence[str], *, title:
     if len(labels) <= _MOST_WRITTEN:
         for row, column in np.ndindex(*matrix.shape):
             nothing = row == column == len(labels)  # neither there nor detected: not counted
-            axes.text(
-                column,
-                row,
-                "" if nothing else f"{matrix[row, column]:,}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if share[row, column] > 0.5 else "black",
-            )
+            text = "" if nothing else f"{matrix[row, column]:,}"
+            ink = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
     return image
 
 
 def _lines(
-    lines: Mapping[str, tuple[Any, Any]],
-    *,
-    x_label: str,
-    y_label: str,
-    legend_columns: int,
-    marker: str = "",
+    lines: Mapping[str, tuple[Any, Any]], columns: int, *, x: str, y: str, marker: str = ""
 ) -> Any:
     """Returns a figure with a line for each name that has a point, from 0 to 1 upwards."""
-    figure = _new_figure(width=_WIDTH, height=_HEIGHT)
-    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label, ylim=(0, 1.02), axisbelow=True)
+    figure = _new_figure(_WIDTH, _HEIGHT)
+    axes = figure.add_subplot(xlabel=x, ylabel=y, ylim=(0, 1.02), axisbelow=True)
     axes.grid(color="#e3e6ea", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
-    for number, (name, (x, y)) in enumerate(lines.items()):
+    style = {"linewidth": 1.6, "marker": marker, "markersize": 4}
+    for number, (name, points) in enumerate(lines.items()):
         dashes, colour = _DASHES[number % len(_DASHES)], _COLOURS[number % len(_COLOURS)]
-        if len(x):
-            axes.plot(
-                x, y, dashes, color=colour, label=name, linewidth=1.6, marker=marker, markersize=4
-            )
-    figure.legend(  # below the plot, where it covers no line
-        loc="outside lower center",
-        ncols=legend_columns,
-        frameon=False,
-        fontsize=_SMALL,
-        handlelength=2.4,
-    )
+        if len(points[0]):
+            axes.plot(*points, dashes, color=colour, label=name, **style)
+    # Below the plot, where it covers no line.
+    place = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+    figure.legend(**place, fontsize=_SMALL, handlelength=2.4)
     return figure
 
 
-def _new_figure(*, width: float, height: float) -> Any:
-    """Returns an empty figure; inches."""
+def _new_figure(width: float, height: float) -> Any:  # inches
     from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")

@@ -68,16 +68,15 @@ def write(
         ImportError: matplotlib is not installed.
     """
     by_schedule = {name: results.of_schedule(numbers, name, list(metrics)) for name in metrics}
-    pictures = [
-        *_precision_recall(metrics),
-        *distances(by_schedule),
-        *_occlusion(by_schedule),
-        *_confusion(metrics),
-    ]
     return html_page.write_page(
         path,
         tables=[overall(by_schedule), per_class(by_schedule, metrics), *tables],
-        plots=sorted(pictures, key=lambda picture: picture.wide),
+        plots=[
+            *_precision_recall(metrics),
+            *distances(by_schedule),
+            *_occlusion(by_schedule),
+            *_confusion(metrics),
+        ],
         **page,
     )
 
@@ -89,66 +88,68 @@ def overall(by_schedule: Numbers) -> Table:
         for name, text in _MEANINGS.items()
         if any(mine.get(name, -1) != -1 for mine in by_schedule.values())
     ]
-    return Table(
-        "Results",
-        ["metric", "what it is", *by_schedule],
-        rows,
-        "A column for each schedule. results.csv has all numbers.",
-        words=2,
-    )
+    caption = "A column for each schedule. results.csv has all numbers."
+    return Table("Results", ["metric", "what it is", *by_schedule], rows, caption, words=2)
 
 
 def per_class(by_schedule: Numbers, metrics: Mapping[str, Sequence[Any]]) -> Table:
     """Returns the AP of each class under each schedule, and how many objects it has."""
     first = next(iter(metrics.values()))[0]
-    counts = np.zeros(len(first.labels), int)
-    for objects in first.ground_truth.values():
-        counts += np.bincount(objects.classes, minlength=len(counts))
-    columns = [
-        (name, schedule)
+    counts = np.bincount(first.flat().true_classes, minlength=len(first.labels))
+    columns = {
+        f"{schedule} {name}" if len(by_schedule) > 1 else name: (mine, name)
         for schedule, mine in by_schedule.items()
         for name in _OF_CLASSES
         if any(f"{name}/{label}" in mine for label in first.labels)
-    ]
-    several = len(by_schedule) > 1
+    }
     rows = [
         [
             label,
-            f"{counts[index]:,}",
-            *(results.text_of(by_schedule[s].get(f"{name}/{label}")) for name, s in columns),
+            f"{count:,}",
+            *(results.text_of(mine.get(f"{name}/{label}")) for mine, name in columns.values()),
         ]
-        for index, label in enumerate(first.labels)
+        for label, count in zip(first.labels, counts, strict=True)
     ]
-    return Table(
-        "Classes",
-        ["class", "objects", *(f"{s} {name}" if several else name for name, s in columns)],
-        rows,
-        "Objects are counted frame by frame. A dash: there was nothing to measure.",
-    )
+    caption = "Objects are counted frame by frame. A dash: there was nothing to measure."
+    return Table("Classes", ["class", "objects", *columns], rows, caption)
 
 
 def distances(by_schedule: Numbers) -> list[Picture]:
     """Returns AP50 by distance to the last large frame; nothing where there is one distance."""
-    far = [
-        int(name.split("/")[1])
-        for numbers in by_schedule.values()
-        for name in numbers
-        if name.startswith("distance/") and name.split("/")[1].isdigit()
-    ]
-    if not far or not max(far):
+    parts = [name.split("/") for numbers in by_schedule.values() for name in numbers]
+    far = [int(part[1]) for part in parts if part[0] == "distance" and part[1].isdigit()]
+    names = {f"{d}": f"distance/{d}/ap50" for d in range(max(far, default=0) + 1)}
+    return _over(
+        by_schedule,
+        names if len(names) > 1 else {},
+        "frames since the last large one",
+        "AP50 by distance to the last frame that the large network saw, 0 that frame: a falling "
+        "line is a memory that fades.",
+    )
+
+
+def _occlusion(by_schedule: Numbers) -> list[Picture]:
+    first = next(iter(by_schedule.values()))
+    kept = [n for n in first if n.startswith("occluded/") and n.endswith("/coco/ap50")]
+    return _over(
+        by_schedule,
+        {"0": "coco/ap50", **{name.split("/")[1]: name for name in kept}} if kept else {},
+        "probability that an object is partly hidden",
+        "AP50 when objects are hidden by rectangles, alike for every model.",
+    )
+
+
+def _over(
+    by_schedule: Numbers, names: Mapping[str, str], x_label: str, caption: str
+) -> list[Picture]:
+    """Returns a plot of numbers, from what stands at the axis to their names; none without."""
+    if not names:
         return []
-    names = [str(distance) for distance in range(max(far) + 1)]
     values = {
-        schedule: [numbers.get(f"distance/{name}/ap50", -1.0) for name in names]
+        schedule: [numbers.get(name, -1.0) for name in names.values()]
         for schedule, numbers in by_schedule.items()
     }
-    return [
-        Picture(
-            plots.over_names(values, names, x_label="frames since the last large one"),
-            "AP50 by distance to the last frame that the large network saw, 0 that frame: a "
-            "falling line is a memory that fades.",
-        )
-    ]
+    return [Picture(plots.over_names(values, list(names), x_label=x_label), caption)]
 
 
 def _precision_recall(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
@@ -157,23 +158,6 @@ def _precision_recall(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:
         return []
     text = "Precision over recall at IoU 0.5, mean of all classes; with the area."
     return [Picture(plots.precision_recall(curves), text)]
-
-
-def _occlusion(by_schedule: Numbers) -> list[Picture]:
-    first = next(iter(by_schedule.values()))
-    names = [n for n in first if n.startswith("occluded/") and n.endswith("/coco/ap50")]
-    if not names:
-        return []
-    values = {
-        schedule: [numbers.get(name, -1.0) for name in ("coco/ap50", *names)]
-        for schedule, numbers in by_schedule.items()
-    }
-    picture = plots.over_names(
-        values,
-        ["0", *(name.split("/")[1] for name in names)],
-        x_label="probability that an object is partly hidden",
-    )
-    return [Picture(picture, "AP50 when objects are hidden by rectangles, alike for every model.")]
 
 
 def _confusion(metrics: Mapping[str, Sequence[Any]]) -> list[Picture]:

@@ -14,16 +14,15 @@ from typing import Any
 from lstd.base.whole_file import write_whole
 from lstd.evaluation.bootstrap import Comparison
 
+Rows = tuple[list[str], list[list[str]]]
+"""The header and the rows of a table."""
 
-def table(
-    results: Mapping[str, float], schedules: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """Returns the header and the rows of a table: metrics down, schedules across."""
-    columns = {name: of_schedule(results, name, schedules) for name in schedules}
-    names = list(dict.fromkeys(name for column in columns.values() for name in column))
-    rows = [
-        [name, *(text_of(columns[schedule].get(name)) for schedule in schedules)] for name in names
-    ]
+
+def table(results: Mapping[str, float], schedules: Sequence[str]) -> Rows:
+    """Returns a table: metrics down, schedules across."""
+    columns = [of_schedule(results, name, schedules) for name in schedules]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [[name, *(text_of(column.get(name)) for column in columns)] for name in names]
     return ["metric", *schedules], rows
 
 
@@ -48,14 +47,11 @@ def text_of(value: float | None) -> str:
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns the table as text: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [header, ["-" * width for width in widths], *rows]
-    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for first, *others in [header, ["-" * width for width in widths], *rows]:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return "\n".join(lines)
 
 
@@ -85,22 +81,15 @@ def save_results(
     return paths
 
 
-def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Returns the header and the rows of a table of differences with their intervals."""
+def comparison_table(comparison: Comparison) -> Rows:
+    """Returns a table of differences with their intervals."""
     rows = []
-    for name, each in comparison.differences.items():
-        known = each.one != -1 and each.other != -1
-        drawn = known and not math.isnan(each.low)
-        verdict = "differs" if each.low > 0 or each.high < 0 else "not told apart"
-        rows.append(
-            [
-                name,
-                text_of(each.one),
-                text_of(each.other),
-                f"{each.other - each.one:+.3f}" if known else text_of(None),
-                f"{each.low:+.3f} to {each.high:+.3f}" if drawn else text_of(None),
-                verdict if drawn else "no verdict",
-            ]
-        )
+    for name, (one, other, low, high) in comparison.differences.items():
+        difference = text_of(None) if -1 in (one, other) else f"{other - one:+.3f}"
+        interval, verdict = text_of(None), "no verdict"
+        if -1 not in (one, other) and not math.isnan(low):
+            interval = f"{low:+.3f} to {high:+.3f}"
+            verdict = "differs" if low > 0 or high < 0 else "not told apart"
+        rows.append([name, text_of(one), text_of(other), difference, interval, verdict])
     interval = f"{comparison.confidence:.0%} interval"
     return ["metric", "this", "other", "other - this", interval, ""], rows
