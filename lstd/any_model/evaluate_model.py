@@ -48,8 +48,8 @@ def evaluate(
     if isinstance(model, (str, os.PathLike)):
         found = open_model.find(model)
         weights = "best" if found.kind == "run" else None
-        opened = open_model.open_model(found, config=config, weights=weights)
-        model = detector_of(opened.model)
+        opened, _ = open_model.open_model(found, config=config, weights=weights)
+        model = detector_of(opened)
     return evaluation.evaluate(model, dataset, metrics, schedules, **options)
 
 
@@ -58,10 +58,8 @@ def detector_of(
 ) -> detectors.ClipDetector:
     """Returns what is evaluated of an LSTMSSD, or of the path of an exported file.
 
-    Args:
-        model: see `lstd.any_model.open_model.Opened`.
-        labels: names of the classes; empty: the model's own.
-        threads: of a `.tflite`; 0: one for each core.
+    `labels` name the classes, instead of the model's own; `threads` are of a `.tflite`, 0: one
+    for each core.
     """
     if not isinstance(model, os.PathLike):
         return detectors.ModelDetector(model, labels=labels)

@@ -58,32 +58,17 @@ class Found(NamedTuple):
         return f"--{name}" if self.name.startswith("--") else name
 
 
-class Opened(NamedTuple):
-    """A model that is open.
-
-    Attributes:
-        model: an LSTMSSD with its weights; or the path of a `.tflite` or a SavedModel, which
-            `VideoDetector` loads.
-        config: that it was built by; None for a path.
-    """
-
-    model: Any
-    config: Config | None
-
-    @property
-    def export(self) -> ExportConfig | None:
-        """How its detections are post-processed; None: a file says it itself."""
-        return None if self.config is None else self.config.export
-
-
 def open_model(
     path: str | os.PathLike[str] | Found,
     *,
     config: Given = None,
     weights: str | None = None,
     name: str = "model",
-) -> Opened:
-    """Returns the model at a place.
+) -> tuple[Any, ExportConfig | None]:
+    """Returns the model at a place, and how its detections are post-processed.
+
+    The model is an LSTMSSD with its weights. Of what is exported it is the path, which
+    `VideoDetector` loads; such a file says itself how it is post-processed.
 
     Args:
         path: a run folder, a weights file, a checkpoint (its prefix, or its folder, where the
@@ -100,13 +85,10 @@ def open_model(
         ValueError: it is no model, lacks its config or has no need of one, or cannot be loaded.
     """
     found = path if isinstance(path, Found) else find(path, name=name)
-    if found.is_exported:
-        _check_given(found, config)
-        if weights:
-            raise _no_choice(found, weights)
-        return Opened(found.path, None)
+    if found.is_exported and not config and not weights:  # without what a config takes
+        return found.path, None
     settled = config_of(found, config)
-    return Opened(load(found, settled, weights_of(found, settled, weights)), settled)
+    return load(found, settled, weights_of(found, settled, weights)), settled.export
 
 
 def load_model(
@@ -152,18 +134,26 @@ def find(path: str | os.PathLike[str], *, name: str = "model") -> Found:
         return _find_file(folder, name)
     if (folder / _CONFIG).is_file():
         return Found(folder, "run", folder / _CONFIG, name)
-    if not _are_of_a_run(folder):
-        inside = exported_file.in_folder(folder)
-        if inside != folder:
-            return Found(inside, "tflite", None, name)
-        if exported_file.is_saved_model(folder):
-            return Found(folder, "saved_model", None, name)
-        if not (folder / "checkpoint").is_file():
-            raise NoModelError(
-                f"{name}: {folder} is no model: a folder of one holds {_CONFIG} (a run), "
-                "checkpoints, saved_model.pb, or model.tflite (of lstd-export)"
-            )
-    newest = _newest_checkpoint(folder)
+    if _are_of_a_run(folder):
+        from lstd.training import resume
+
+        newest = resume.last_checkpoint(folder)
+    elif exported_file.in_folder(folder) != folder:
+        return Found(exported_file.in_folder(folder), "tflite", None, name)
+    elif exported_file.is_saved_model(folder):
+        return Found(folder, "saved_model", None, name)
+    elif (folder / "checkpoint").is_file():
+        import tensorflow as tf
+
+        from lstd.checkpoints import sources
+
+        with sources.reading(folder / "checkpoint", "list of checkpoints"):
+            newest = tf.train.latest_checkpoint(str(folder))
+    else:
+        raise NoModelError(
+            f"{name}: {folder} is no model: a folder of one holds {_CONFIG} (a run), "
+            "checkpoints, saved_model.pb, or model.tflite (of lstd-export)"
+        )
     if newest is None:
         raise NoModelError(f"{name}: there is no checkpoint in {folder}")
     return _find_file(Path(newest), name)
@@ -176,17 +166,6 @@ def config_of(found: Found, given: Given = None) -> Config:
         ValueError: none is given and it needs one, or the other way round.
         ConfigError: the config cannot be read.
     """
-    from lstd.config.config import Config
-    from lstd.tf1.load_config import load_config
-
-    _check_given(found, given)
-    if found.is_exported:
-        return Config()
-    chosen = found.config or given
-    return chosen if isinstance(chosen, Config) else load_config(cast("Path", chosen))
-
-
-def _check_given(found: Found, given: Given) -> None:
     if found.describes_itself and given:
         told = "" if found.config is None else f", by its {found.config}"
         raise ValueError(
@@ -198,6 +177,11 @@ def _check_given(found: Found, given: Given) -> None:
         raise ValueError(
             f"{found.name}: {found.path} is {what}, which needs its {found.option('config')}"
         )
+    from lstd.config.config import Config
+    from lstd.tf1.load_config import load_config
+
+    chosen = Config() if found.is_exported else found.config or given
+    return chosen if isinstance(chosen, Config) else load_config(cast("Path", chosen))
 
 
 def weights_of(found: Found, config: Config, asked: str | None) -> str:
@@ -210,20 +194,21 @@ def weights_of(found: Found, config: Config, asked: str | None) -> str:
     if found.kind == "run":
         there = (found.path / f"average{_WEIGHTS}").is_file()
         return asked or ("average" if wants and there else "best")
-    if found.kind == "original" and asked in (None, "", "average"):
-        return "average" if asked or (wants and holds_averages(found)) else ""
+    is_original, flag = found.kind == "original", found.option("weights")
+    if is_original and asked in (None, "", "average"):
+        there = bool(asked or wants) and holds_averages(found)
+        if asked and not there:
+            raise ValueError(
+                f"{found.path}: holds no moving averages, which {flag}={asked} asks for"
+            )
+        return "average" if there else ""
     if asked:
-        raise _no_choice(found, asked)
+        instead = f"; of the original there is {flag}=average" if is_original else ""
+        raise ValueError(
+            f"{flag}={asked} chooses among the files of a run folder, but {found.path} has only "
+            f"its own{instead}"
+        )
     return ""
-
-
-def _no_choice(found: Found, asked: str) -> ValueError:
-    flag = found.option("weights")
-    instead = f"; of the original there is {flag}=average" if found.kind == "original" else ""
-    return ValueError(
-        f"{flag}={asked} chooses among the files of a run folder, but {found.path} has only its own"
-        f"{instead}"
-    )
 
 
 def holds_averages(found: Found) -> bool:
@@ -234,12 +219,7 @@ def holds_averages(found: Found) -> bool:
 
 
 def load(
-    found: Found,
-    config: Config,
-    weights: str,
-    *,
-    stateful: bool = False,
-    batch_size: int = 1,
+    found: Found, config: Config, weights: str, *, stateful: bool = False, batch_size: int = 1
 ) -> LSTMSSD:
     """Returns the Keras model of what is not exported, with the weights that `weights_of` chose.
 
@@ -261,14 +241,9 @@ def load(
     from lstd.models.build import build_model
     from lstd.training import resume, weights_file
 
-    averages = found.kind == "original" and weights == "average"
-    if averages and not holds_averages(found):
-        raise ValueError(
-            f"{found.path}: holds no moving averages, which {found.option('weights')}=average asks "
-            "for"
-        )
     model = build_model(config.model, stateful=stateful, batch_size=batch_size)
     if found.kind == "original":
+        averages = weights == "average"
         missing = tf1.load_tf1_checkpoint(model, file, moving_averages=averages).missing
         if missing:
             raise ValueError(
@@ -304,16 +279,3 @@ def _find_file(path: Path, name: str) -> Found:
 def _are_of_a_run(checkpoints: Path) -> bool:
     checkpoints = checkpoints.absolute()
     return checkpoints.name == "checkpoints" and (checkpoints.parent / _CONFIG).is_file()
-
-
-def _newest_checkpoint(folder: Path) -> str | None:
-    """Returns the prefix of the newest checkpoint in a folder."""
-    import tensorflow as tf
-
-    from lstd.checkpoints import sources
-    from lstd.training import resume
-
-    if _are_of_a_run(folder):
-        return resume.last_checkpoint(folder)
-    with sources.reading(folder / "checkpoint", "list of checkpoints"):
-        return cast("str | None", tf.train.latest_checkpoint(str(folder)))

@@ -23,14 +23,8 @@ class VideoDetector(detector.VideoDetector):
 
     Args:
         model_or_path: an LSTMSSD; the path of a run folder, weights or a checkpoint (see
-            `lstd.any_model.open_model.open_model`); or what the runtime's detector takes.
-        schedule: see there, as are the following.
-        threads: only for a `.tflite`.
-        labels: names of the classes in order; empty: the model's or file's own.
-        seed: of the RANDOM schedule.
-        pixels: boxes in pixels of the frame, otherwise in [0, 1].
-        mode: "sync" or "async".
-        delay: for async mode without a thread.
+            `lstd.any_model.open_model.open_model`); or what the runtime's detector takes, as are
+            the following.
         export: how a model's detections are post-processed; None: as its config says, else the
             defaults.
         config: what a checkpoint of the original, or weights outside of a run folder, are built by.
@@ -54,8 +48,8 @@ class VideoDetector(detector.VideoDetector):
         config: open_model.Given = None,
     ) -> None:
         if isinstance(model_or_path, (str, os.PathLike)):
-            opened = open_model.open_model(model_or_path, config=config)
-            model_or_path, export = opened.model, export or opened.export
+            model_or_path, settings = open_model.open_model(model_or_path, config=config)
+            export = export or settings
         super().__init__(
             runnable(model_or_path, export),
             schedule,

@@ -27,7 +27,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib import metadata
+from functools import partial
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -35,8 +35,7 @@ from absl import flags
 from lstd.base import limits
 from lstd.base.close_names import close_name
 from lstd.base.terminal import quiet
-from lstd.base.version import __version__
-from lstd.cli import failures
+from lstd.cli import environment, failures
 
 OK = 0
 FAILED = 2
@@ -50,22 +49,11 @@ _EXIT_CODES = (
 
 
 class Flag(NamedTuple):
-    """A flag of a table; the functions below make them.
+    """A flag of a table; the functions below make them."""
 
-    Attributes:
-        kind: "text", "switch", "list", "repeated", "whole", "number" or "choice".
-        help: what it does.
-        default: None: nothing is chosen.
-        choices: that there are.
-        least: of a number.
-        most: of a number.
-        alias: another name.
-        short: a letter.
-    """
-
-    kind: str
+    kind: str  # "text", "switch", "list", "repeated", "whole", "number" or "choice"
     help: str
-    default: Any = None
+    default: Any = None  # None: nothing is chosen
     choices: Sequence[str] = ()
     least: float = -math.inf
     most: float = math.inf
@@ -75,39 +63,16 @@ class Flag(NamedTuple):
 
 Flags = Mapping[str, Flag]
 
-
-def text(help: str, default: str = "", *, alias: str = "") -> Flag:
-    """Returns a flag that takes any text."""
-    return Flag("text", help, default, alias=alias)
+text = partial(Flag, "text")
+several = partial(Flag, "list")  # with commas between them
+repeated = partial(Flag, "repeated")  # given any number of times
+whole = partial(Flag, "whole")
+number = partial(Flag, "number")
 
 
 def switch(help: str, *, default: bool | None = False, short: str = "") -> Flag:
     """Returns a flag that is given or not, or as `--noflag`."""
     return Flag("switch", help, default, short=short)
-
-
-def several(help: str, default: Sequence[str] = ()) -> Flag:
-    """Returns a flag of values with commas between them."""
-    return Flag("list", help, list(default))
-
-
-def repeated(help: str) -> Flag:
-    """Returns a flag that may be given any number of times."""
-    return Flag("repeated", help, [])
-
-
-def whole(
-    help: str, default: int | None = None, *, least: float = -math.inf, most: float = math.inf
-) -> Flag:
-    """Returns a flag that takes a whole number."""
-    return Flag("whole", help, default, least=least, most=most)
-
-
-def number(
-    help: str, default: float | None = None, *, least: float = -math.inf, most: float = math.inf
-) -> Flag:
-    """Returns a flag that takes a number."""
-    return Flag("number", help, default, least=least, most=most)
 
 
 def choice(help: str, choices: Sequence[str], default: str | None = None) -> Flag:
@@ -150,18 +115,20 @@ def run(
         if getattr(sys, name) is None:  # The process was started without it.
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     arguments = list(sys.argv[1:] if argv is None else argv)
+    code: int | None = OK
     try:
         with _plain_warnings(program):
             values = parse(table, arguments, program=program, required=required)
             if values.help:
                 print(_help_text({**table, **_OF_ALL}, program, description or "", required))
-                code: int | None = OK
             elif values.version:
-                print(_version_text(program))
-                code = OK
+                print(f"{program} {environment.versions()}")
             else:
                 _import_tensorflow_quietly()
-                code = _report() if values.version_report else main(values)
+                if not values.version_report:
+                    code = main(values)
+                else:
+                    print(environment.report())
             sys.stdout.flush()  # here, where a closed pipe can still be caught
             return code or OK
     except KeyboardInterrupt:
@@ -238,36 +205,35 @@ class _Parser(flags.ArgumentParser):
     def parse(self, argument: Any) -> Any:
         flag = self._flag
         if flag.kind == "choice":
-            if argument not in flag.choices:
-                close = close_name(argument, flag.choices)
-                raise ValueError(f"expected one of {', '.join(flag.choices)}{close}")
-            return argument
-        expected = "a whole number" if flag.kind == "whole" else "a number"
-        if flag.least > -math.inf:
-            expected += f" of at least {flag.least:g}"
-        if flag.most < math.inf:
-            expected += f"{' and' if flag.least > -math.inf else ' of'} at most {flag.most:g}"
+            if argument in flag.choices:
+                return argument
+            close = close_name(argument, flag.choices)
+            raise ValueError(f"expected one of {', '.join(flag.choices)}{close}")
+        limits = [f"at least {flag.least:g}"] if flag.least > -math.inf else []
+        limits += [f"at most {flag.most:g}"] if flag.most < math.inf else []
         try:
             value = int(argument) if flag.kind == "whole" else float(argument)
+            if flag.least <= value <= flag.most:  # which NaN is not
+                return value
         except (ValueError, OverflowError):
-            raise ValueError(f"expected {expected}") from None
-        if not flag.least <= value <= flag.most:  # nor is NaN
-            raise ValueError(f"expected {expected}")
-        return value
+            pass
+        kind = "a whole number" if flag.kind == "whole" else "a number"
+        raise ValueError(f"expected {kind}{' of ' if limits else ''}{' and '.join(limits)}")
 
 
 def _define(values: flags.FlagValues, name: str, flag: Flag) -> None:
-    make: Any = {
-        "text": flags.DEFINE_string,
-        "switch": flags.DEFINE_bool,
-        "list": flags.DEFINE_list,
-        "repeated": flags.DEFINE_multi_string,
-    }.get(flag.kind)
-    if make is None:
-        flags.DEFINE(_Parser(flag), name, flag.default, flag.help, flag_values=values)
+    default = flag.default
+    if flag.kind == "text":
+        flags.DEFINE_string(name, default or "", flag.help, flag_values=values)
+    elif flag.kind == "switch":
+        short = flag.short or None
+        flags.DEFINE_bool(name, default, flag.help, flag_values=values, short_name=short)
+    elif flag.kind == "list":
+        flags.DEFINE_list(name, list(default or ()), flag.help, flag_values=values)
+    elif flag.kind == "repeated":
+        flags.DEFINE_multi_string(name, [], flag.help, flag_values=values)
     else:
-        short = {"short_name": flag.short} if flag.short else {}
-        make(name, flag.default, flag.help, flag_values=values, **short)
+        flags.DEFINE(_Parser(flag), name, default, flag.help, flag_values=values)
     if flag.alias:
         flags.DEFINE_alias(flag.alias, name, flag_values=values)
 
@@ -291,38 +257,19 @@ def _entry(name: str, flag: Flag, *, required: bool) -> str:
     names += f" (also --{flag.alias})" if flag.alias else ""
     told = flag.help
     if flag.kind != "switch" and flag.default not in (None, "", []):
-        default = flag.default
-        told += f" (default: {','.join(default) if isinstance(default, list) else default})"
+        default = ",".join(flag.default) if flag.kind == "list" else flag.default
+        told += f" (default: {default})"
     told += " Required." if required else ""
     body = textwrap.fill(told, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return f"  {names}\n{body}"
-
-
-def _version_text(program: str) -> str:
-    parts = [f"{program} {__version__}"]
-    for name in ("tensorflow", "tf-keras"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            parts.append(f"{name} {metadata.version(name)}")
-    return ", ".join(parts)
-
-
-def _report() -> int:
-    from lstd.cli import environment
-
-    print(environment.report())
-    return OK
 
 
 @contextlib.contextmanager
 def _plain_warnings(program: str) -> Iterator[None]:
     """Shows a warning as a sentence, without the line of code that gave it."""
     usual = warnings.formatwarning
-
-    def plain(message: Warning | str, *where: Any) -> str:
-        return f"{program}: warning: {message}\n"
-
     if os.environ.get("LSTD_DEBUG") != "1":
-        warnings.formatwarning = plain  # type: ignore[assignment]
+        warnings.formatwarning = lambda message, *_: f"{program}: warning: {message}\n"
     try:
         yield
     finally:

@@ -86,12 +86,9 @@ def _benchmark(values: flags.FlagValues) -> None:
             warm_up=values.warm_up,
             progress=report.advance,
         )
+    of_peaks = dict(zip(peaks, times[len(subjects) :], strict=True))
     facts = timing.describe(
-        times[: len(subjects)],
-        dict(zip(peaks, times[len(subjects) :], strict=True)),
-        unknown,
-        threads=threads,
-        warm_up=values.warm_up,
+        times[: len(subjects)], of_peaks, unknown, threads=threads, warm_up=values.warm_up
     )
     print(timing.table(facts))
     if path is not None:
@@ -118,14 +115,15 @@ def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threa
     from lstd.any_model.video_detector import runnable
     from lstd.runtime import timed_models
 
-    opened, counted = common.open_model(values, flag), {}
-    if not isinstance(opened.model, Path):
+    model, export = common.open_model(values, flag)
+    counted = {}
+    if not isinstance(model, Path):
         from lstd.models import count
 
-        done = count.count(opened.model)["multiply_adds"]
-        counted = {network: done[network] for network in opened.model.networks}
+        done = count.count(model)["multiply_adds"]
+        counted = {network: done[network] for network in model.networks}
     return timed_models.of_model(
-        runnable(opened.model, opened.export),
+        runnable(model, export),
         name=str(values[flag].value),
         schedule=schedule,
         threads=threads,

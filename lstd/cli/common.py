@@ -10,7 +10,7 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
@@ -22,7 +22,7 @@ from lstd.config.config import Config
 from lstd.tf1.load_config import load_config
 
 if TYPE_CHECKING:
-    from lstd.any_model.open_model import Opened
+    from lstd.config.config import ExportConfig
 
 _FLAGS: app.Flags = {
     "config": app.text(
@@ -77,8 +77,7 @@ def overridden(config: Config, values: absl_flags.FlagValues) -> Config:
     """Returns the config with `--config_override`, then every `--set section.key=value` applied.
 
     Raises:
-        ConfigError: a setting does not fit.
-        ValueError: `--config_override` is what `--set` takes.
+        ConfigError, ValueError: as for `config_of`.
     """
     from lstd.config import config_io
     from lstd.tf1 import pipeline_config
@@ -90,8 +89,7 @@ def overridden(config: Config, values: absl_flags.FlagValues) -> Config:
                 "'train_config { num_steps: 9 }'; say --set " + shlex.quote(values.config_override)
             )
         config = pipeline_config.apply_override(config, values.config_override)
-    settings = values.set
-    return config_io.override(config, settings) if settings else config
+    return config_io.override(config, values.set) if values.set else config
 
 
 def with_input(config: Config, split: str, values: absl_flags.FlagValues) -> Config:
@@ -113,8 +111,7 @@ def existing_file(path: str, *, flag: str) -> Path:
     """Returns the path of a file that is there and can be read.
 
     Raises:
-        ValueError: it is not there (with a close match in its folder), is a folder, or cannot be
-            read; the message begins with `flag`, such as "--input".
+        ValueError: it begins with `flag`, such as "--input", and tells a close match.
     """
     found = Path(path)
     if found.is_dir():
@@ -129,22 +126,18 @@ def existing_file(path: str, *, flag: str) -> Path:
 
 
 def file_to_write(path: str, *, flag: str) -> Path:
-    """Returns the path of a file that can be written, in a folder that is there.
-
-    A device or a pipe is taken as it is.
+    """Returns the path of a file that can be written in a folder that is there, or of a pipe.
 
     Raises:
-        ValueError: it is a folder, or its folder is not there or cannot be written to; the message
-            begins with `flag`.
+        ValueError: it is a folder, or its folder is not there or cannot be written to.
     """
     file = Path(path)
     if file.is_dir():
         raise ValueError(f"{flag}: {path} is a folder, expected a file")
-    if is_stream(file):
-        return file
-    if not file.parent.is_dir():
-        raise ValueError(f"{flag}: there is no folder {file.parent}")
-    writable_directory(str(file.parent), flag=flag)
+    if not is_stream(file):
+        if not file.parent.is_dir():
+            raise ValueError(f"{flag}: there is no folder {file.parent}")
+        writable_directory(str(file.parent), flag=flag)
     return file
 
 
@@ -152,8 +145,7 @@ def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
     """Returns the path of a folder that can be written to, made with its parents if need be.
 
     Raises:
-        ValueError: a file is in the way, or the folder cannot be made or written to; the message
-            begins with `flag`.
+        ValueError: a file is in the way, or the folder cannot be made or written to.
     """
     folder = Path(path)
     in_the_way = [place for place in (folder, *folder.parents) if place.is_file()]
@@ -167,11 +159,12 @@ def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
         raise ValueError(f"{flag}: cannot write to {path}: {failures.reason(error)}") from None
 
 
-def open_model(values: absl_flags.FlagValues, flag: str = "model") -> Opened:
+def open_model(
+    values: absl_flags.FlagValues, flag: str = "model"
+) -> tuple[Any, ExportConfig | None]:
     """Returns the model of a flag, built by `--config` where it needs one.
 
-    Raises:
-        ValueError: as `lstd.any_model.open_model.open_model` does.
+    What is returned and the errors are those of `lstd.any_model.open_model.open_model`.
     """
     from lstd.any_model import open_model as opening
 

@@ -17,8 +17,9 @@ camera; --delay says instead how many frames its state takes.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,6 @@ from lstd.base.progress import Progress
 from lstd.cli import app, common
 
 if TYPE_CHECKING:
-    from lstd.any_model.open_model import Opened
     from lstd.runtime.detect_video import Summary
     from lstd.runtime.detector import VideoDetector
 
@@ -73,32 +73,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _detect(values: flags.FlagValues) -> int:
+    from lstd.any_model.video_detector import VideoDetector
     from lstd.media.video import VideoReader
     from lstd.runtime.detect_video import detect_video
 
-    given = values.flag_values_dict()
-    if given["delay"] is not None and not given["async"]:
+    is_async, source = values["async"].value, values.input
+    if values.delay is not None and not is_async:
         raise ValueError("--delay belongs to --async, which is not given")
-    source = _source(given["input"])
-    model = common.open_model(values)
-    with VideoReader(source) as reader, _detector(model, values) as detector:
-        folder = common.writable_directory(given["output_directory"])
+    if not (source.isdigit() or "://" in source or Path(source).exists()):
+        raise ValueError(f"--input: no file or folder {source}{close_neighbour(Path(source))}")
+    model, export = common.open_model(values)
+    with (
+        VideoReader(source) as reader,
+        VideoDetector(
+            model,
+            schedule=values.schedule or None,
+            threads=values.threads or os.cpu_count() or 1,
+            labels=common.labels_of(values),
+            mode="async" if is_async else "sync",
+            delay=values.delay,
+            export=export,
+        ) as detector,
+    ):
+        folder = common.writable_directory(values.output_directory)
         paths = folder / VIDEO_NAME, folder / JSON_LINES_NAME
         if Path(source).resolve() == paths[0].resolve():
             raise ValueError(
                 f"--input: {source} is what this command writes; choose another folder"
             )
-        max_frames = given["max_frames"]
-        lengths = [length for length in (reader.info.num_frames, max_frames) if length]
-        total = min(lengths) if lengths else None
+        lengths = [length for length in (reader.info.num_frames, values.max_frames) if length]
+        total = min(lengths, default=None)
         with Progress("detecting", total=total, unit="frames") as report:
             summary = detect_video(
                 detector,
                 reader,
                 video_path=paths[0],
                 json_lines_path=paths[1],
-                min_score=given["min_score"],
-                max_frames=max_frames,
+                min_score=values.min_score,
+                max_frames=values.max_frames,
                 progress=report.advance,
             )
     if total is not None and summary.num_frames < total and not summary.interrupted:
@@ -106,74 +118,39 @@ def _detect(values: flags.FlagValues) -> int:
             f"--input: {source} ends after {summary.num_frames} of {total} frames; it may be cut",
             file=sys.stderr,
         )
-    _print(summary, detector, paths=paths, min_score=given["min_score"])
+    print("\n".join(_told(summary, detector, min_score=values.min_score)))
+    print(f"written: {paths[0]}, {paths[1]}")
     return app.INTERRUPTED if summary.interrupted else app.OK
 
 
-def _source(text: str) -> str:
-    """Returns the value of --input, if it can be a source at all."""
-    if not (text.isdigit() or "://" in text or Path(text).exists()):
-        close = close_neighbour(Path(text))
-        raise ValueError(f"--input: no file or folder {text}{close}")
-    return text
-
-
-def _detector(model: Opened, values: flags.FlagValues) -> VideoDetector:
-    """Returns the VideoDetector that the flags describe."""
-    import os
-
-    from lstd.any_model import video_detector
-
-    return video_detector.VideoDetector(
-        model.model,
-        schedule=values.schedule or None,
-        threads=values.threads or os.cpu_count() or 1,
-        labels=common.labels_of(values),
-        mode="async" if values["async"].value else "sync",
-        delay=values.delay,
-        export=model.export,
-    )
-
-
-def _print(
-    summary: Summary, detector: VideoDetector, *, paths: tuple[Path, Path], min_score: float
-) -> None:
-    """Says on stdout what was done, how fast, and where it is."""
+def _told(summary: Summary, detector: VideoDetector, *, min_score: float) -> Iterator[str]:
+    """Yields what was done, how fast, and how much was found."""
     if summary.interrupted:
-        print(f"stopped by Ctrl-C after {summary.num_frames} frames")
-    print(
+        yield f"stopped by Ctrl-C after {summary.num_frames} frames"
+    yield (
         f"{summary.num_frames} frames with schedule {detector.schedule}, "
         f"{summary.frames_per_second:.1f} frames/s with reading and writing"
     )
     for network, count in sorted(summary.frames_by_network.items()):
         speed = summary.frames_per_second_by_network[network]
-        print(f"  {network}: {count} frames, {speed:.1f} frames/s in the detector alone")
+        yield f"  {network}: {count} frames, {speed:.1f} frames/s in the detector alone"
     if detector.mode == "async":
-        print(f"  {_background_text(detector)}")
-    print(_found_text(summary, min_score))
-    print(f"written: {paths[0]}, {paths[1]}")
-
-
-def _found_text(summary: Summary, min_score: float) -> str:
-    """Returns how much was found, and where nothing was, how far the best was from it."""
+        delays = sorted(delay for delay in detector.delays if delay is not None)
+        arrived = "no state arrived"
+        if delays:
+            median = delays[len(delays) // 2]
+            arrived = f"states arrived after {median} frames (median; {delays[0]} to {delays[-1]})"
+        yield (
+            f"  large: beside them {len(detector.delays)} frames, {detector.skipped_turns} turns "
+            f"skipped, {arrived}"
+        )
     if summary.num_detections or not summary.best_score:
-        return f"{summary.num_detections} detections"
-    return (
-        f"no detection has a score of {min_score:g} or more, the best has "
-        f"{summary.best_score:.3g}; --min_score lists and draws those from another score on"
-    )
-
-
-def _background_text(detector: VideoDetector) -> str:
-    """Returns what the large network did beside the frames."""
-    arrived = sorted(delay for delay in detector.delays if delay is not None)
-    text = (
-        f"large: beside them {len(detector.delays)} frames, {detector.skipped_turns} turns skipped"
-    )
-    if not arrived:
-        return f"{text}, no state arrived"
-    median = arrived[len(arrived) // 2]
-    return f"{text}, states arrived after {median} frames (median; {arrived[0]} to {arrived[-1]})"
+        yield f"{summary.num_detections} detections"
+    else:
+        yield (
+            f"no detection has a score of {min_score:g} or more, the best has "
+            f"{summary.best_score:.3g}; --min_score lists and draws those from another score on"
+        )
 
 
 if __name__ == "__main__":

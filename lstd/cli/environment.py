@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import subprocess
@@ -25,22 +24,27 @@ _PACKAGES = (
     "tensorboard",
 )
 _CPU_FEATURES = (
-    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni"),
-    *("avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "asimddp", "asimdhp", "bf16"),
-    *("i8mm", "sve"),
+    "sse4_2 avx avx2 fma f16c avx_vnni avx512f avx512_vnni avx512_bf16 avx512_fp16 amx_bf16 "
+    "amx_int8 asimd asimddp asimdhp bf16 i8mm sve"
 )
 # Not all that begins with TF_: Terraform's variables do too, and may hold secrets.
 _VARIABLES = (
-    *("TF_CONFIG", "TF_CPP_", "TF_CPU_", "TF_CUDNN_", "TF_DETERMINISTIC", "TF_ENABLE_"),
-    *("TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_", "XLA_", "CUDA_"),
-    *("OMP_", "MKL_", "LSTD_"),
+    "TF_CONFIG TF_CPP_ TF_CPU_ TF_CUDNN_ TF_DETERMINISTIC TF_ENABLE_ TF_FORCE_ TF_GPU_ TF_NUM_ "
+    "TF_USE_ TF_XLA_ XLA_ CUDA_ OMP_ MKL_ LSTD_"
 )
+
+
+def versions() -> str:
+    """Returns the versions of lstd and, where they are installed, of TensorFlow and Keras."""
+    found = [f"{name} {_version(name)}" for name in ("tensorflow", "tf-keras") if _version(name)]
+    return ", ".join([__version__, *found])
 
 
 def report() -> str:
     """Returns the report: a line each for versions, machine, devices and settings."""
     rows = [*_software(), *_machine(), *_tensorflow()]
-    rows += [(name, os.environ[name]) for name in sorted(os.environ) if name.startswith(_VARIABLES)]
+    told = tuple(_VARIABLES.split())
+    rows += [(name, os.environ[name]) for name in sorted(os.environ) if name.startswith(told)]
     rows.append(("interpreter", sys.executable))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in rows)
@@ -52,7 +56,7 @@ def _software() -> Iterator[tuple[str, str]]:
     for names in _PACKAGES:
         first, *others = names.split()
         instead = [f"{_version(name)} ({name})" for name in others if _version(name)]
-        yield first, _version(first) or next(iter(instead), "not installed")
+        yield first, _version(first) or " ".join(instead) or "not installed"
 
 
 def _version(name: str) -> str:
@@ -81,7 +85,10 @@ def _machine() -> Iterator[tuple[str, str]]:
     yield "CPU", processor.name()
     told = processor.facts()
     flags = set((told.get("flags") or told.get("Features") or "").split())
-    yield "CPU features", " ".join(name for name in _CPU_FEATURES if name in flags) or unknown
+    yield (
+        "CPU features",
+        " ".join(name for name in _CPU_FEATURES.split() if name in flags) or unknown,
+    )
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "cores", f"{os.cpu_count()} logical, {usable} for this process"
     try:
@@ -93,10 +100,10 @@ def _machine() -> Iterator[tuple[str, str]]:
 
 def _tensorflow() -> Iterator[tuple[str, str]]:
     """Yields what TensorFlow says of itself and of the devices that it sees."""
-    if importlib.util.find_spec("tensorflow") is None:
+    try:
+        import tensorflow as tf
+    except ImportError:
         return
-    import tensorflow as tf
-
     yield "TensorFlow build", f"{tf.version.GIT_VERSION}, {tf.version.COMPILER_VERSION}"
     cuda = tf.sysconfig.get_build_info().get("cuda_version")
     yield "built with CUDA", str(cuda) if tf.test.is_built_with_cuda() and cuda else "no"

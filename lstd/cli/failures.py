@@ -9,16 +9,16 @@ from typing import Any
 from lstd.base import label_map
 from lstd.base.whole_file import disk_is_full
 
-# Optional packages, by the module whose import fails -> the extra that brings it.
+# What is optional, by the module whose import fails -> what to install.
 _EXTRAS = {
-    "av": "video",
-    "PIL": "video",
-    "matplotlib": "plots",
-    "tensorboard": "tensorboard",
-    "hotcoco": "fast",
-    "ai_edge_litert": "litert",
-    "supervision": "tracking",
-    "apache_beam": "beam",
+    **dict.fromkeys(("tensorflow", "tf_keras"), "tensorflow tf-keras"),
+    **dict.fromkeys(("av", "PIL"), "'lstd[video]'"),
+    "matplotlib": "'lstd[plots]'",
+    "tensorboard": "'lstd[tensorboard]'",
+    "hotcoco": "'lstd[fast]'",
+    "ai_edge_litert": "'lstd[litert]'",
+    "supervision": "'lstd[tracking]'",
+    "apache_beam": "'lstd[beam]'",
 }
 _TENSORFLOW_HINTS = {
     "ResourceExhaustedError": "out of memory, smaller batches or clips need less: ",
@@ -41,7 +41,7 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
         return "what was read is nested too deeply"
     if isinstance(error, MemoryError):
-        return _one_line(f"out of memory, smaller batches or clips need less {error}")
+        return _one_line(f"{_TENSORFLOW_HINTS['ResourceExhaustedError']}{error}")
     if isinstance(error, OSError):
         name = error.filename
         name = name.decode(errors="replace") if isinstance(name, bytes) else name
@@ -61,11 +61,10 @@ def reason(error: OSError) -> str:
 
 def _missing_package(error: ImportError) -> str | None:
     module = (error.name or "").partition(".")[0]
-    if module in ("tensorflow", "tf_keras"):
-        return f"{module} is not installed, which this needs: pip install tensorflow tf-keras"
-    if module not in _EXTRAS:
+    package = _EXTRAS.get(module)
+    if package is None:
         return None
-    return f"{module} is not installed, which this needs: pip install 'lstd[{_EXTRAS[module]}]'"
+    return f"{module} is not installed, which this needs: pip install {package}"
 
 
 def _tensorflow(error: Exception) -> str | None:

@@ -79,21 +79,10 @@ def test_a_path_is_of_one_kind(
     assert (found.kind, found.path, found.config) == (kind, folder / path, expected)
 
 
-def test_a_checkpoint_is_known_by_its_bare_name(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder / "run" / "checkpoints")
-
-    found = open_model.find("step-7")
-
-    assert (found.kind, found.config) == ("checkpoint", folder / "run" / "config.yaml")
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", "^--against: no file or folder "),
-        ("none.weights.h5", "no file or folder "),
+        ("none.weights.h5", "^--against: no file or folder "),
         ("old/model.ckpt-8", r"did you mean .*old/model\.ckpt-9\?$"),
         ("old/model.ckpt-9.index", r"one file of a checkpoint; give their prefix, .*ckpt-9$"),
         ("run/checkpoints/step-7.data-00000-of-00001", r"give their prefix, .*step-7$"),
@@ -108,15 +97,14 @@ def test_what_cannot_be_opened_is_one_sentence(folder: Path, name: str, message:
         open_model.open_model(folder / name, name="--against")
 
 
-def test_a_config_for_what_needs_none_is_refused(folder: Path) -> None:
+def test_what_has_no_use_for_a_setting_refuses_it(folder: Path) -> None:
     for name in ("run", "out"):
         with pytest.raises(ValueError, match=r"^config says how to .* needs none.*; leave it out$"):
             open_model.open_model(folder / name, config=Config())
-
-
-def test_an_exported_file_is_no_keras_model(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"exported file .* not a run folder"):
         lstd.load_model(folder / "out")
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        lstd.VideoDetector("nowhere.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +142,18 @@ def _of(found: LSTMSSD, models: dict[str, LSTMSSD]) -> str:
     return name
 
 
-@pytest.mark.parametrize(
-    ("place", "expected", "of_python"),
-    [
-        ("", "average", "best"),
-        ("best.weights.h5", "best", "best"),
-        ("checkpoints/step-7", "checkpoint", "checkpoint"),
-        ("checkpoints", "checkpoint", "checkpoint"),
-    ],
-)
 def test_commands_and_load_model_take_these_weights(
-    run: Path, models: dict[str, LSTMSSD], place: str, expected: str, of_python: str
+    run: Path, models: dict[str, LSTMSSD], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _of(open_model.open_model(run / place).model, models) == expected
-    assert _of(lstd.load_model(run / place), models) == of_python
+    monkeypatch.chdir(run / "checkpoints")
+    for place, expected, of_python in (
+        (run, "average", "best"),
+        (run / "best.weights.h5", "best", "best"),
+        ("step-7", "checkpoint", "checkpoint"),
+        (run / "checkpoints", "checkpoint", "checkpoint"),
+    ):
+        assert _of(open_model.open_model(place)[0], models) == expected
+        assert _of(lstd.load_model(place), models) == of_python
 
 
 def test_weights_alone_are_built_by_a_config(
@@ -177,7 +163,11 @@ def test_weights_alone_are_built_by_a_config(
     alone = tmp_path / "last.weights.h5"
 
     assert _of(lstd.load_model(alone, config=run / "config.yaml"), models) == "last"
-    assert _of(open_model.open_model(alone, config=Config(model=MODEL)).model, models) == "last"
+
+    # A run that asks for averages and does not keep them has its best weights.
+    shutil.copy(run / "config.yaml", tmp_path)
+    shutil.copy(run / "best.weights.h5", tmp_path)
+    assert _of(open_model.open_model(tmp_path)[0], models) == "best"
 
 
 def test_python_detects_and_evaluates_what_the_commands_open(
@@ -198,13 +188,21 @@ def test_python_detects_and_evaluates_what_the_commands_open(
     np.testing.assert_array_equal(detections.scores, expected.scores)
 
 
-def test_averages_that_a_run_does_not_keep_are_not_asked_for(
-    run: Path, models: dict[str, LSTMSSD], tmp_path: Path
-) -> None:
-    config_io.save_config(Config(model=MODEL, evaluation=AVERAGES), tmp_path / "config.yaml")
-    shutil.copy(run / "best.weights.h5", tmp_path)
+def test_a_detector_on_a_model_carries_the_state_and_follows_the_schedule() -> None:
+    detector = lstd.VideoDetector(tiny.model(labels=("cat", "dog")), schedule="SKIP1")
+    frames, order = tiny.clip(3, batch=1)[0], []
+    scores = []
+    for frame in (*frames, None, *frames, None, frames[2]):
+        if frame is None:
+            detector.reset()
+            continue
+        scores.append(detector(frame).scores)
+        order.append(detector.last_network)
 
-    assert _of(open_model.open_model(tmp_path).model, models) == "best"
+    assert order[:3] == ["large", "small", "large"]
+    assert detector.labels == ("cat", "dog")
+    np.testing.assert_array_equal(scores[:3], scores[3:6])
+    assert np.abs(scores[6] - scores[2]).max() > 1e-4  # it remembered
 
 
 def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:
@@ -222,8 +220,8 @@ def test_averages_of_the_original_follow_the_config(tmp_path: Path) -> None:
         ("both", wanting, "averaged"),
         ("plain", wanting, "plain"),
     ):
-        opened = open_model.open_model(tmp_path / f"{name}.npz", config=config)
-        assert _of(opened.model, models) == expected
+        model, _ = open_model.open_model(tmp_path / f"{name}.npz", config=config)
+        assert _of(model, models) == expected
     with pytest.raises(ValueError, match=r"plain\.npz: holds no moving averages, which weights=av"):
         open_model.open_model(tmp_path / "plain.npz", config=wanting, weights="average")
     with pytest.raises(ValueError, match="weights=last chooses among the files of a run folder"):
@@ -254,18 +252,16 @@ def test_a_checkpoint_that_lacks_variables_is_refused_by_every_command(
         lstd.load_model(checkpoint, config=config)
 
 
-@pytest.mark.parametrize(
-    ("main", "more"),
-    [
-        (detect.main, ["--input=.", "--output_directory=out"]),
+def test_every_command_says_the_same_of_a_path(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, path = "--output_directory=out", f"{folder}/old/model.ckpt"
+    for main, more in (
+        (detect.main, ["--input=.", output]),
         (benchmark.main, []),
         (eval_command.main, []),
-        (export_command.main, ["--output_directory=out"]),
-    ],
-)
-def test_every_command_says_the_same_of_a_path(main, more, folder, capsys) -> None:
-    assert main([f"--model={folder / 'old' / 'model.ckpt-8'}", *more]) == 2
-    assert (
-        f"--model: no file or folder {folder}/old/model.ckpt-8; did you mean "
-        f"{folder}/old/model.ckpt-9?" in capsys.readouterr().err
-    )
+        (export_command.main, [output]),
+    ):
+        assert main([f"--model={path}-8", *more]) == 2
+        told = f"--model: no file or folder {path}-8; did you mean {path}-9?"
+        assert told in capsys.readouterr().err
