@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from lstd.config.data_config import DatasetConfig
-from lstd.data import record_files, record_frames, source_checks
+from lstd.data import record_files, source_checks
 from lstd.data.checked_video import CheckedVideo, Checks
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source, SourceVideo
@@ -35,15 +36,17 @@ def open_all(
     from lstd.data import readers
     from lstd.data.readers.sequence_records import RecordVideo
 
+    paths = record_files.find(config.input_path, where=f"{where}.input_path")
+    folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
+    listed: set[str] = set()  # shards that need no look inside
+    for folder in dict.fromkeys(folders.values()):
+        _check_numbers(folder, labels, where=where)
+        with contextlib.suppress(KeyError, TypeError):  # no index, or one of another kind
+            for shard in record_files.index_of(folder)["shards"]:
+                listed.update([os.path.join(folder, shard["file"])] if shard["records"] else ())
     found: list[SourceVideo] = []
     numbered: dict[tuple[str, ...], str] = {}
     shards: list[str] = []
-    paths = record_files.find(config.input_path, where=f"{where}.input_path")
-    folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
-    listed: set[str] = set()
-    for folder in dict.fromkeys(folders.values()):
-        _check_numbers(folder, labels, where=where)
-        listed.update(record_files.listed_in(folder))
     for path in paths:
         is_shard = not config.format and folders[path] != path
         if is_shard and (path in listed or record_files.kind_of(path) == "sequence"):
@@ -77,18 +80,17 @@ def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
     """Returns the videos in SequenceExamples, which may go on from one file to the next."""
     from lstd.data.readers.sequence_records import RecordVideo
 
-    skip = checks.policy["damaged_record"] == "skip"
-
     def leave_out(error: ProblemError) -> None:
         _leave_out(error.message, checks)
 
-    videos = record_frames.list_videos(shards, on_damage=leave_out if skip else None)
+    skip = checks.policy["damaged_record"] == "skip"
+    videos = record_files.list_videos(shards, on_damage=leave_out if skip else None)
     if checks.policy["missing_frame"] == "error":
         for video in videos:
-            for span in record_frames.spans(video.name, video.parts):
+            for span in record_files.spans(*video):
                 if span.part is None:
                     checks.meet("missing_frame", span.where)
-    return [RecordVideo(video.name, video.parts) for video in videos]
+    return [RecordVideo(*video) for video in videos]
 
 
 def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str, ...]) -> Source:
@@ -138,8 +140,7 @@ def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
 def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
     """Raises where a choice would do nothing for SequenceExamples; one that is named itself."""
     for choice in ("subset", "images", "stills", "folders"):
-        value = getattr(config, choice)
-        if value:
+        if value := getattr(config, choice):
             unset = "false" if value is True else "''"
             raise ValueError(
                 f"{where}.{choice} is {value!r}, which means nothing for the TFRecord file {path}; "

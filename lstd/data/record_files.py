@@ -1,4 +1,4 @@
-"""TFRecord files: which there are, whether all are there, and their records by their place."""
+"""The videos in TFRecord files: whether all shards are there, and which record holds what."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
@@ -16,7 +17,10 @@ from google.protobuf.message import DecodeError
 from tensorflow.python.lib.io import tf_record
 
 from lstd.base import documents, limits
+from lstd.base.types import GroundTruth
 from lstd.data.problems import ProblemError
+from lstd.data.sequence_example import RECORD_OVERHEAD, SIDES
+from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 
 INDEX = "index.json"
 """What a conversion wrote, beside its shards; see `lstd.data.shard_files`."""
@@ -56,6 +60,32 @@ class Part(NamedTuple):
         return named(self.path, self.number)
 
 
+class Video(NamedTuple):
+    """A video: its id, which two videos may have, and the records that hold it, in order."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+
+class Span(NamedTuple):
+    """Frames of a video, from start up to stop, that one record holds; none does: part is None."""
+
+    part: Part | None
+    start: int
+    stop: int
+    where: str
+
+    def frames(self) -> list[SourceFrame]:
+        """Returns the frames, without image and boxes where they are missing; see `frames_of`."""
+        if self.part is not None:
+            return frames_of(self.part)
+        nothing = GroundTruth(np.zeros([0, 4], np.float32), np.zeros(0, np.int32))
+        return [
+            SourceFrame(None, nothing, f"{self.where}, frame {number}")
+            for number in range(self.start, self.stop)
+        ]
+
+
 def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
     """Returns the sorted files that match the patterns; one that is a file's path is that file.
 
@@ -79,11 +109,7 @@ def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
 
 
 def check_shards(paths: Iterable[str], *, pattern: str = "*") -> None:
-    """Raises where a file whose name says that it is one of N misses another of them.
-
-    Args:
-        paths: all files that match the pattern.
-        pattern: only files whose names match it have to be there.
+    """Raises where a file whose name says that it is one of N misses another that should match.
 
     Raises:
         FileNotFoundError: it names the missing files.
@@ -95,21 +121,22 @@ def check_shards(paths: Iterable[str], *, pattern: str = "*") -> None:
             begin, number, total, end = match.groups()
             sets.setdefault((folder, begin, total, end), set()).add(int(number))
     for (folder, begin, total, end), numbers in sets.items():
-        digits = len(total)
-        first = int(int(total) in numbers)  # some count from 1
-        lost = (n for n in range(first, int(total) + first) if n not in numbers)
-        names = (f"{begin}-{number:0{digits}}-of-{total}{end}" for number in lost)
+        digits, first = len(total), int(int(total) in numbers)  # some count from 1
+        names = (
+            f"{begin}-{number:0{digits}}-of-{total}{end}"
+            for number in range(first, int(total) + first)
+            if number not in numbers
+        )
         missing = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
         if not missing:
             continue
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        remedy = (
+            "copy them again, or read only some of the files by a pattern that does not match the "
+            f"others, such as {begin}-{min(numbers):0{digits}}-of-*"
+        )
         if tf.io.gfile.exists(os.path.join(folder, WORK)):
             remedy = "their conversion has not ended: lstd-data convert --resume goes on with it"
-        else:
-            remedy = (
-                "copy them again, or read only some of the files by a pattern that does not match "
-                f"the others, such as {begin}-{min(numbers):0{digits}}-of-*"
-            )
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise FileNotFoundError(
             f"{folder or '.'}: {len(missing)} of {int(total)} shards are missing: "
             f"{', '.join(missing[:3])}{more}; {remedy}"
@@ -126,18 +153,88 @@ def index_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
-def listed_in(folder: str) -> list[str]:
-    """Returns the paths of the shards that the index in a folder names, which need no `kind_of`."""
-    try:
-        shards = index_of(folder)["shards"]
-        return [os.path.join(folder, shard["file"]) for shard in shards if shard["records"]]
-    except (KeyError, TypeError):
-        return []
+def list_videos(
+    paths: Iterable[str], *, on_damage: Callable[[ProblemError], None] | None = None
+) -> list[Video]:
+    """Returns the videos of TFRecord files, in the order of the files.
+
+    The index that a conversion wrote beside its shards says what is in them. Other files are read
+    once. A record with `video/first_frame` above 0 continues the one before it when both have the
+    same source id. A video without an id is called by file and record number.
+
+    Args:
+        paths: the files.
+        on_damage: is told of a record that is left out, and of a file that cannot be read on; all
+            records are read for it. None: an error.
+
+    Raises:
+        ProblemError: a file is no TFRecord file, is empty or cut off, or holds something other than
+            SequenceExamples; the message names file and record.
+    """
+    videos: list[tuple[str, list[Part]]] = []
+    indexes: dict[str, Mapping[str, Any]] = {}
+    damaged = False
+
+    def leave_out(error: ProblemError) -> None:
+        nonlocal damaged
+        if on_damage is None:
+            raise error
+        on_damage(error)
+        damaged = True
+
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in indexes:
+            indexes[folder] = index_of(folder) if on_damage is None else {}
+        found = _indexed(path, indexes[folder])
+        for name, part in found or _scanned(path, leave_out, thorough=on_damage is not None):
+            part, damaged = part._replace(after_damage=damaged), False
+            continues = bool(videos) and part.first_frame > videos[-1][1][-1].first_frame
+            if continues and videos[-1][0] == name:
+                videos[-1][1].append(part)
+            else:
+                videos.append((name, [part]))
+    return [
+        Video(name or f"@{parts[0].path}#{parts[0].number}", tuple(parts)) for name, parts in videos
+    ]
 
 
-def named(path: str, number: int) -> str:
-    """Returns file and number of a record, for messages."""
-    return f"{path}: record {number} (from 0)"
+def spans(name: str, parts: Sequence[Part]) -> list[Span]:
+    """Returns the frames of a video in order, from 0 on and without a gap.
+
+    Frames are missing where a record begins behind the end of the one before it; not where a
+    damaged record in between was left out: there, what follows moves up.
+
+    Raises:
+        ValueError: a frame is there twice, or too many are missing.
+    """
+    result: list[Span] = []
+    expected = end = 0
+    for part in parts:
+        missing = part.first_frame - expected
+        if missing < 0 or (missing and not part.after_damage):
+            gap = (
+                f"{part.where} of video {name!r} begins at frame {part.first_frame}, expected "
+                f"{expected}: frames are {'missing' if missing > 0 else 'there twice'}"
+            )
+            if missing < 0:
+                raise ValueError(gap)
+            limits.check_missing(found=end, said=end + missing, where=part.where)
+            result.append(Span(None, end, end + missing, gap))
+            end += missing
+        result.append(Span(part, end, end + part.num_frames, part.where))
+        end, expected = end + part.num_frames, part.first_frame + part.num_frames
+    return result
+
+
+def frames_of(part: Part) -> list[SourceFrame]:
+    """Returns the frames of a record, raw.
+
+    Raises:
+        ProblemError: the record is damaged, has no frames, others than it says, lists that differ
+            in length, or a track id that no int32 holds; the message names file and record.
+    """
+    return _frames_in(sequence_of(read(part), where=part.where), part)
 
 
 def read(part: Part) -> bytes:
@@ -171,7 +268,7 @@ def read_all(
                 return
             with tf.io.gfile.GFile(path, "rb") as file:  # its length is sound
                 file.seek(offset)
-                following = offset + int.from_bytes(file.read(8), "little") + 16
+                following = offset + int.from_bytes(file.read(8), "little") + RECORD_OVERHEAD
         else:
             yield number, offset, content
         number, offset = number + 1, following
@@ -205,6 +302,11 @@ def sequence_of(content: bytes, *, where: str) -> tf.train.SequenceExample:
         raise damage(f"{where} is not a SequenceExample: {error}") from None
 
 
+def named(path: str, number: int) -> str:
+    """Returns file and number of a record, for messages."""
+    return f"{path}: record {number} (from 0)"
+
+
 def damage(message: str) -> ProblemError:
     """Returns the problem of a record that is no use; the message names file and record."""
     return ProblemError("damaged_record", message)
@@ -213,13 +315,12 @@ def damage(message: str) -> ProblemError:
 def check_numbers(part: Part) -> None:
     """Raises ProblemError, which names file and record, where a record's numbers cannot be."""
     numbers = (part.num_frames, part.first_frame, part.height, part.width)
-    if part.first_frame > limits.FRAMES or max(part.height, part.width) > limits.PIXELS:
+    beyond = part.first_frame > limits.FRAMES or max(part.height, part.width) > limits.PIXELS
+    if beyond or min(numbers) < 0:
         raise damage(
-            f"{part.where} says that its frames have {part.width} x {part.height} pixels, the "
-            f"first being {part.first_frame}"
+            f"{part.where} says that its {part.num_frames} frames have {part.width} x "
+            f"{part.height} pixels, the first being {part.first_frame}: too much, or below 0"
         )
-    if min(numbers) < 0:
-        raise damage(f"{part.where} holds a number of frames or pixels below 0")
 
 
 def _damage_of(path: str, number: int, error: Exception) -> ProblemError:
@@ -230,3 +331,110 @@ def _damage_of(path: str, number: int, error: Exception) -> ProblemError:
     if cut or isinstance(error, IndexError):
         return damage(f"{path}: ends within record {number} (from 0); copy it again")
     return damage(f"{named(path, number)} is damaged: {error}")
+
+
+def _indexed(path: str, index: Mapping[str, Any]) -> list[tuple[str, Part]]:
+    """Returns source id and part of each record as the index says; empty where it does not fit."""
+    keys = ("first_frame", "height", "width", "frames", "bytes")
+    result, offset = [], 0
+    try:
+        (records,) = [s["records"] for s in index["shards"] if s["file"] == os.path.basename(path)]
+        for number, record in enumerate(records):
+            first, height, width, frames, length = (int(record[key]) for key in keys)
+            part = Part(path, number, offset, first, height, width, frames)
+            check_numbers(part)
+            if not 0 < frames <= length:
+                return []
+            result.append((str(record["video"]), part))
+            offset += length + RECORD_OVERHEAD
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return []
+    return result if offset == tf.io.gfile.stat(path).length else []
+
+
+def _scanned(
+    path: str, met: Callable[[ProblemError], None], *, thorough: bool
+) -> Iterator[tuple[str, Part]]:
+    """Yields source id and part of each record; `thorough`: frames that are damaged are met, too.
+
+    `met` gets the damage.
+    """
+    for number, offset, content in read_all(path, met):
+        try:
+            record = sequence_of(content, where=named(path, number))
+            name, part = _described(path, number, offset, record)
+            if thorough:
+                _frames_in(record, part)
+        except ProblemError as error:
+            met(error)
+        else:
+            yield name, part
+
+
+def _described(
+    path: str, number: int, offset: int, record: tf.train.SequenceExample
+) -> tuple[str, Part]:
+    context = record.context.feature
+
+    def first(key: str, kind: str) -> list:
+        return [*getattr(context[key], kind).value][:1] if key in context else []
+
+    frames = len(record.feature_lists.feature_list["image/encoded"].feature)
+    numbers = ("video/first_frame", "image/height", "image/width", "record/num_frames")
+    start, height, width, said = (sum(first(key, "int64_list")) for key in numbers)
+    part = Part(path, number, offset, start, height, width, frames)
+    check_numbers(part)
+    if not frames or said not in (0, frames):
+        told = f"; it says {said}" if said else " in 'image/encoded'"
+        raise damage(f"{part.where} has {frames} frames{told}")
+    names = [first(f"image/{key}", "bytes_list") for key in ("source_id", "filename")]
+    return next((n[0].decode(errors="replace") for n in names if n and n[0]), ""), part
+
+
+def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
+    where, lists = part.where, record.feature_lists.feature_list
+
+    def column(name: str, kind: str, dtype: type) -> list[np.ndarray]:
+        features = lists[name].feature if name in lists else ()
+        if len(features) != part.num_frames and (features or name == "image/encoded"):
+            raise damage(f"{where}: {name!r} has {len(features)} frames of {part.num_frames}")
+        if any(feature.WhichOneof("kind") not in (None, kind) for feature in features):
+            raise damage(f"{where}: {name!r} is no {kind}")
+        found = [np.array([*getattr(feature, kind).value], dtype) for feature in features]
+        return found or [np.zeros(0, dtype)] * part.num_frames
+
+    has_tracks = "bbox/track_id" in lists
+    columns = [
+        column("image/encoded", "bytes_list", object),
+        *(column(name, "float_list", np.float32) for name in SIDES),
+        *(
+            column(name, "int64_list", np.int64)
+            for name in ("bbox/label/index", "bbox/track_id", "is_crowd")
+        ),
+    ]
+    frames = []
+    for number, (encoded, *corners, stored, track, crowd) in enumerate(zip(*columns, strict=True)):
+        place = f"{where}, frame {number}"
+        track = track if track.size else np.full(len(stored), -1)
+        crowd = crowd if crowd.size else np.zeros(len(stored))
+        lengths = [len(values) for values in (*corners, stored, track, crowd)]
+        if len(set(lengths)) > 1 or len(encoded) != 1:
+            raise damage(
+                f"{place}: the lists of its boxes differ in length: {lengths}, or it has "
+                f"{len(encoded)} images"
+            )
+        if track.max(initial=-1) > limits.WHOLE:
+            raise damage(
+                f"{place}: a track id is {track.max()}, expected a whole number of at most "
+                f"{limits.WHOLE}"
+            )
+        known = (stored >= 1) & (stored <= limits.WHOLE)
+        truth = GroundTruth(
+            boxes=np.stack(corners, axis=-1),
+            classes=np.where(known, stored - 1, UNKNOWN_CLASS).astype(np.int32),
+            track_ids=np.maximum(track, -1).astype(np.int32) if has_tracks else None,
+            is_crowd=crowd.astype(np.bool_),
+        )
+        texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)
+        frames.append(SourceFrame(encoded[0], truth, place, class_texts=texts))
+    return frames

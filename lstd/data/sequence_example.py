@@ -6,7 +6,7 @@ Context keys: `image/format`, `image/filename`, `image/key/sha256`, `image/sourc
 (square pixels), `is_crowd`, `difficult`, `group_of`. Optional keys are ours: the sequence key
 `bbox/track_id` (-1 unknown) and the context key `video/first_frame`: above 0, the record continues
 the one before it in the file. A third, the context key `record/num_frames`, is the number of frames
-in the record. `record_frames` reads all this.
+in the record. `record_files` reads all this.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def encode(
     for image in encoded:
         digest.update(image)
     example = tf.train.SequenceExample()
-    context = example.context.feature
+    context, lists = example.context.feature, example.feature_lists.feature_list
     for name, text in (
         ("image/format", image_format),
         ("image/filename", filename),
@@ -93,11 +93,46 @@ def encode(
     ):
         context[name].int64_list.value.append(number)
     with_tracks = any(truth.track_ids is not None for truth in truths)
-    pictures = example.feature_lists.feature_list["image/encoded"].feature
     for image, truth in zip(encoded, truths, strict=True):
-        pictures.add().bytes_list.value[:] = [image]
-        _add_truth(example, truth, (height, width), labels, with_tracks=with_tracks)
+        columns = _columns(truth, (height, width), labels, with_tracks=with_tracks)
+        for name, values in {"image/encoded": [image], **columns}.items():
+            feature = lists[name].feature.add()
+            if isinstance(values, list):
+                feature.bytes_list.value.extend(values)
+            elif values.dtype == np.float32:
+                feature.float_list.value.extend(values.tolist())
+            else:
+                feature.int64_list.value.extend(values.tolist())
     return example.SerializeToString(deterministic=True)
+
+
+def _columns(
+    truth: GroundTruth, size: tuple[int, int], labels: Sequence[str], *, with_tracks: bool
+) -> dict[str, list[bytes] | np.ndarray]:
+    """Returns the lists of one frame's boxes."""
+    classes = np.asarray(truth.classes, np.int64).reshape(-1)
+    rows = np.flatnonzero(classes >= 0)
+    classes, nothing = classes[rows], np.zeros(rows.size, np.int64)
+    if labels and rows.size and classes.max() >= len(labels):
+        raise ValueError(f"class {classes.max()} has no label: there are {len(labels)} labels")
+    boxes = np.asarray(truth.boxes, np.float32).reshape(-1, 4)[rows]
+    names = [labels[index] if labels else f"class {index}" for index in classes.tolist()]
+
+    def of_rows(values: np.ndarray | None, missing: int) -> np.ndarray:
+        return nothing + missing if values is None else np.asarray(values, np.int64)[rows]
+
+    columns: dict[str, list[bytes] | np.ndarray] = {
+        **dict(zip(SIDES, boxes.T, strict=True)),
+        "bbox/label/index": classes + 1,
+        "bbox/label/string": [name.encode() for name in names],
+        "area": (boxes[:, 2] - boxes[:, 0]) * size[0] * (boxes[:, 3] - boxes[:, 1]) * size[1],
+        "is_crowd": of_rows(truth.is_crowd, 0),
+        "difficult": nothing,
+        "group_of": nothing,
+    }
+    if with_tracks:
+        columns["bbox/track_id"] = of_rows(truth.track_ids, -1)
+    return columns
 
 
 def write(path: str | os.PathLike[str], examples: Iterable[bytes]) -> int:
@@ -128,46 +163,6 @@ def _write_records(path: str, examples: Iterable[bytes]) -> int:
             count, size = count + 1, size + len(example) + RECORD_OVERHEAD
     if not count:
         raise ValueError(f"{path}: there are no examples to write")
-    if tf.io.gfile.stat(path).length != size:
-        found = tf.io.gfile.stat(path).length
+    if (found := tf.io.gfile.stat(path).length) != size:
         raise OSError(f"{path}: the file has {found} bytes of {size}: is the disk full?")
     return count
-
-
-def _add_truth(
-    example: tf.train.SequenceExample,
-    truth: GroundTruth,
-    size: tuple[int, int],
-    labels: Sequence[str],
-    *,
-    with_tracks: bool,
-) -> None:
-    """Appends the boxes of one frame to every list of the example."""
-    classes = np.asarray(truth.classes, np.int64).reshape(-1)
-    rows = np.flatnonzero(classes >= 0)
-    classes, nothing = classes[rows], [0] * rows.size
-    if labels and rows.size and classes.max() >= len(labels):
-        raise ValueError(f"class {classes.max()} has no label: there are {len(labels)} labels")
-    boxes = np.asarray(truth.boxes, np.float32).reshape(-1, 4)[rows]
-    names = [labels[int(index)] if labels else f"class {index}" for index in classes]
-    areas = (boxes[:, 2] - boxes[:, 0]) * size[0] * (boxes[:, 3] - boxes[:, 1]) * size[1]
-
-    def rows_of(values: np.ndarray | None, missing: int) -> list[int]:
-        if values is None:
-            return [missing] * rows.size
-        return np.asarray(values, np.int64).reshape(-1)[rows].tolist()
-
-    def append(name: str, kind: str, values: Iterable) -> None:
-        feature = example.feature_lists.feature_list[name].feature.add()
-        getattr(feature, kind).value.extend(values)
-
-    for side, name in enumerate(SIDES):
-        append(name, "float_list", boxes[:, side].tolist())
-    append("bbox/label/index", "int64_list", (classes + 1).tolist())
-    append("bbox/label/string", "bytes_list", (name.encode() for name in names))
-    append("area", "float_list", areas.tolist())
-    append("is_crowd", "int64_list", rows_of(truth.is_crowd, 0))
-    append("difficult", "int64_list", nothing)
-    append("group_of", "int64_list", nothing)
-    if with_tracks:
-        append("bbox/track_id", "int64_list", rows_of(truth.track_ids, -1))

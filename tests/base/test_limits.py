@@ -12,7 +12,7 @@ from lstd.base import limits
 from lstd.cli import data
 from lstd.config import config_io
 from lstd.config.config import Config
-from lstd.data import readers, record_files, record_frames
+from lstd.data import readers, record_files
 from lstd.data.problems import ProblemError
 from lstd.data.readers import sequence_records
 from tests.data import records
@@ -62,13 +62,13 @@ def test_a_record_that_cannot_be_what_it_says_is_damaged(
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(record.SerializeToString())
     with pytest.raises(ProblemError, match=r"it says 1000000000|first being 1099511627776|below 0"):
-        record_frames.list_videos([path])
+        record_files.list_videos([path])
 
 
 def test_too_many_missing_frames_of_a_record_are_refused() -> None:
     part = record_files.Part("a", 0, 0, 9_000_000, 1, 1, num_frames=1)
     with pytest.raises(ValueError, match="9000000 frames, and 0 have a picture"):
-        record_frames.spans("a", [part])
+        record_files.spans("a", [part])
 
 
 def test_class_numbers_of_records_have_a_limit() -> None:

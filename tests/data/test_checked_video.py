@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstd.base.types import GroundTruth
-from lstd.data import decode, problems, record_files, record_frames
+from lstd.data import decode, problems, record_files
 from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Checks, Reel
 from lstd.data.problems import Report
 from lstd.data.readers.sequence_records import RecordVideo
@@ -98,7 +98,7 @@ def test_each_record_is_read_once_on_the_way_through_a_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
-    (video,) = record_frames.list_videos([path])
+    (video,) = record_files.list_videos([path])
     found = checked(RecordVideo(video.name, video.parts))
     assert found.num_frames == 12
     assert found.has_tracks

@@ -23,7 +23,6 @@ from lstd.data import (
     problems,
     readers,
     record_files,
-    record_frames,
     shard_files,
     source_checks,
     synthesize,
@@ -142,7 +141,7 @@ def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
 
     read_all = record_files.read_all
     monkeypatch.setattr(record_files, "read_all", noting)
-    listed = record_frames.list_videos(paths)
+    listed = record_files.list_videos(paths)
     checks = Checks(problems.policy(), problems.Report())
     config = DatasetConfig(input_path=(str(tmp_path / "*.tfrecord"),))
     videos = open_videos.open_all(config, checks, (), num_classes=None, where="data.train")
@@ -153,7 +152,7 @@ def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
     index["shards"][1]["file"] = "another"
     index["shards"][2]["records"][0]["bytes"] += 1
     (tmp_path / "index.json").write_text(json.dumps(index))
-    assert record_frames.list_videos(paths) == listed
+    assert record_files.list_videos(paths) == listed
     assert scanned == paths[:3]
 
 

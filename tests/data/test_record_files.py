@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from lstd.data import readers, record_files, record_frames, sequence_example
+from lstd.data import readers, record_files, sequence_example
 from lstd.data.problems import ProblemError
 from tests.data import records
 
@@ -15,7 +15,7 @@ from tests.data import records
 def test_records_are_the_parts_of_their_videos(tmp_path: Path) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12), records.video_of("w", 3))
     stored = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
-    videos = record_frames.list_videos([path])
+    videos = record_files.list_videos([path])
     parts = [part for video in videos for part in video.parts]
 
     assert [(video.name, len(video.parts)) for video in videos] == [("v", 3), ("w", 1)]
@@ -30,7 +30,7 @@ def test_records_without_our_keys_are_videos_of_their_own_with_unique_names(tmp_
     path = str(tmp_path / "a")
     sequence_example.write(path, [example.SerializeToString()] * 2)
 
-    names = [video.name for video in record_frames.list_videos([path])]
+    names = [video.name for video in record_files.list_videos([path])]
 
     assert names == [f"@{path}#0", f"@{path}#1"]
 
@@ -90,7 +90,7 @@ def test_files_that_hold_no_records_are_named(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(ProblemError, match=f"{name}: {message}"):
-            record_frames.list_videos([str(path)])
+            record_files.list_videos([str(path)])
 
 
 def test_damaged_records_are_left_out_and_what_follows_them_is_marked(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_damaged_records_are_left_out_and_what_follows_them_is_marked(tmp_path: 
     data[14] = 0xFF  # in the context of the first
     Path(paths[0]).write_bytes(data)
     with pytest.raises(ProblemError, match=r"a: record 0 \(from 0\) is damaged"):
-        record_frames.list_videos(paths)
+        record_files.list_videos(paths)
     told: list[ProblemError] = []
-    first, other = record_frames.list_videos(paths, on_damage=told.append)
+    first, other = record_files.list_videos(paths, on_damage=told.append)
 
     assert [error.message.partition(":")[2][:18] for error in told] == [
         " record 0 (from 0)",

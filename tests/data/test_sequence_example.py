@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.base.types import GroundTruth
-from lstd.data import record_frames, sequence_example
+from lstd.data import record_files, sequence_example
 from lstd.data.problems import ProblemError
 from lstd.data.sources import SourceFrame
 from lstd.ops import images
@@ -37,8 +37,8 @@ def encode(**changes: object) -> bytes:
 
 def frames_of(folder: Path, record: bytes) -> list[SourceFrame]:
     sequence_example.write(folder / "a", [record])
-    (video,) = record_frames.list_videos([str(folder / "a")])
-    return record_frames.frames_of(video.parts[0])
+    (video,) = record_files.list_videos([str(folder / "a")])
+    return record_files.frames_of(video.parts[0])
 
 
 def test_frames_and_boxes_come_back_bit_equal(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstd.data import record_frames
+from lstd.data import record_files
 from lstd.ops import images
 from tests.golden.reference import arrays, reference
 
@@ -13,14 +13,14 @@ RECORDS = reference("sequence_examples.tfrecord")
 
 def test_records_of_the_original_are_read_as_the_original_decodes_them() -> None:
     golden = arrays(reference("sequence_examples_decoded.npz"))
-    videos = record_frames.list_videos([str(RECORDS)])
+    videos = record_files.list_videos([str(RECORDS)])
 
     assert [video.name for video in videos] == ["src0", "src1"]
     assert [(v.parts[0].height, v.parts[0].width) for v in videos] == [(40, 56), (32, 32)]
     for number, video in enumerate(videos):
         own = {name.partition("/")[2]: value for name, value in golden.items()
                if name.startswith(f"example{number}/")}  # fmt: skip
-        frames = record_frames.frames_of(video.parts[0])
+        frames = record_files.frames_of(video.parts[0])
         pixels = np.stack([images.decode(frame.image) for frame in frames])
         np.testing.assert_array_equal(pixels, own["image"])
         for place, frame in enumerate(frames):

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from lstd.base import limits, natural
-from lstd.data import record_files, record_frames
+from lstd.data import record_files
 from lstd.data.problems import ProblemError
 from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
-from lstd.data.record_files import Part
-from lstd.data.record_frames import Span
+from lstd.data.record_files import Part, Span
 from lstd.data.sources import Source, SourceFrame
 
 NAME = "sequence_example"
@@ -52,7 +51,7 @@ def read(path: Path, options: Options) -> Source:
         damaged.append(error.message)
 
     on_damage = leave_out if options.skip_damaged else None
-    found = record_frames.list_videos([str(file) for file in files], on_damage=on_damage)
+    found = record_files.list_videos([str(file) for file in files], on_damage=on_damage)
     labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
     labels = labels or names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
@@ -110,10 +109,10 @@ class RecordVideo(InRecords):
 
     @functools.cached_property
     def _spans(self) -> list[Span]:
-        return record_frames.spans(self.name, self.parts)
+        return record_files.spans(self.name, self.parts)
 
 
-_frames_of = functools.lru_cache(maxsize=2)(record_frames.frames_of)
+_frames_of = functools.lru_cache(maxsize=2)(record_files.frames_of)
 
 
 def _texts(part: Part) -> dict[int, str]:
