@@ -27,55 +27,45 @@ from typing import Any
 import numpy as np
 
 from lstd.base import documents, limits
-from lstd.data.readers import fields, frame_names, pictures, sniff
-from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
-from lstd.data.readers.pictures import Pictures
+from lstd.data.readers import frame_names, frame_pictures, label_files
+from lstd.data.readers.frame_pictures import Pictures
+from lstd.data.readers.label_files import Options, WrongTree
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, by_frame
 from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
-
-NAME = "csv"
-TREE = """\
-street.mp4 (or .avi, .mov, .mkv, ...), or the folder street/ with 0001.jpg ...
-street.csv with the header frame,class,track_id,ymin,xmin,ymax,xmax
-or a folder of such pairs, or of train/, val/ and so on with such pairs"""
 
 _TRACKS = ("track_id", "id", "trackid", "track", "object_id")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
-
-def matches(path: Path) -> bool:
-    """Whether a path is a table, a video with a table, or a folder with tables."""
-    return bool(_tables(path))
+Rows = list[tuple[int, Box]]
 
 
 def read(path: Path, options: Options) -> Source:
     """Returns the videos, one for each table; raises as `readers.open`."""
-    found = _tables(path)
-    parts = chosen(options.subset, found, where=str(path)) if "" not in found else [""]
+    found = tables_of(path)
+    parts = [""] if "" in found else label_files.chosen(options.subset, found, where=str(path))
     tables = [(part, table) for part in parts for table in found[part]]
-    notes = [*all_taken(parts)]
+    notes = label_files.all_taken(parts)
     read = []
     for part, table in tables:
         medium = _medium(table, options, alone=len(tables) == 1)
         read.append((part, table, medium, _rows(table, medium, notes)))
-    boxes = (box for *_, rows in read for row in rows.values() for box in row)
-    names = {box.label for box in boxes} - {""}  # none is an unknown class
+    names = {box.label for *_, rows in read for _, box in rows} - {""}  # none is unknown
     classes = Classes(sorted(names), options.labels)
     videos = tuple(_video(*one, classes, notes) for one in read)
-    return Source(NAME, str(path), classes.labels, videos, tuple(notes))
+    return Source("csv", str(path), classes.labels, videos, tuple(notes))
 
 
-def _tables(path: Path) -> dict[str, list[Path]]:
-    """Returns the tables by subset, see `sniff.by_subset`."""
+def tables_of(path: Path) -> dict[str, list[Path]]:
+    """Returns the table that a path or a video's name is, or those of a folder by subset."""
     if path.is_file():
-        is_video = path.suffix.lower() in pictures.VIDEO_SUFFIXES
+        is_video = path.suffix.lower() in frame_pictures.VIDEO_SUFFIXES
         table = path.with_suffix(".csv") if is_video else path
         return {"": [table]} if _has_header(table) else {}
     beside = Path(f"{path}.csv")
     if _has_header(beside) and not any(map(_has_header, path.glob("*.csv"))):
         return {"": [beside]}
-    return sniff.by_subset(path, ("*.csv",), _has_header)
+    return label_files.by_subset(path, ("*.csv",), _has_header)
 
 
 def _has_header(path: Path) -> bool:
@@ -86,11 +76,11 @@ def _has_header(path: Path) -> bool:
     return "frame" in columns or {"time", *_SIDES} <= columns
 
 
-def _rows(table: Path, medium: Path, notes: list[str]) -> dict[int, list[Box]]:
-    """Returns the boxes of a table by frame."""
+def _rows(table: Path, medium: Path, notes: list[str]) -> Rows:
+    """Returns frame and box of each line."""
     text = io.StringIO(documents.read_text(table), newline="")
     reader = csv.DictReader(text, skipinitialspace=True)
-    rows: dict[int, list[Box]] = {}
+    rows: Rows = []
     try:
         columns = reader.fieldnames or ()
         name = "class" if "class" in columns else "label"
@@ -113,19 +103,20 @@ def _rows(table: Path, medium: Path, notes: list[str]) -> dict[int, list[Box]]:
         track = next((column for column in _TRACKS if column in columns), "")
         for row in reader:
             where = f"{table}, line {reader.line_num}"
-            ymin, xmin, ymax, xmax = (fields.number(row[s], f"{where}: {s}") for s in _SIDES)
+            said = map(row.get, _SIDES)
+            ymin, xmin, ymax, xmax = label_files.numbers(said, " ".join(_SIDES), where)
             has_track = (row.get(track) or "").strip()
             box = Box(
                 (ymin, xmin, ymax, xmax),
                 (row[name] or "").strip(),
-                track=fields.whole(row[track], f"{where}: {track}") if has_track else -1,
+                track=label_files.whole(row[track], f"{where}: {track}") if has_track else -1,
                 row_name=f"line {reader.line_num}",
             )
-            said: Any = row[place]
+            number: Any = row[place]
             if place == "time":
-                said = (fields.number(said, f"{where}: time") * fps + 0.5) // 1
-            frame = fields.whole(said, f"{where}: frame", most=limits.FRAMES - 1)
-            rows.setdefault(frame, []).append(box)
+                number = (label_files.number(number, f"{where}: time") * fps + 0.5) // 1
+            frame = label_files.whole(number, f"{where}: frame", most=limits.FRAMES - 1)
+            rows.append((frame, box))
     except csv.Error as error:
         raise ValueError(f"{table}: not a CSV file: {error}") from None
     return rows
@@ -134,14 +125,14 @@ def _rows(table: Path, medium: Path, notes: list[str]) -> dict[int, list[Box]]:
 def _medium(table: Path, options: Options, *, alone: bool) -> Path:
     """Returns the video file or folder that belongs to a table."""
     if options.images:
-        file = pictures.film_of(options, table.stem, alone=alone)
+        file = frame_pictures.film_of(options, table.stem, alone=alone)
         own = Path(options.images) / table.stem
         if file is None and not own.is_dir() and not alone:
             raise ValueError(f"{table}: there is neither a video nor a folder {own}")
         return file or (own if own.is_dir() else Path(options.images))
     folder = table.with_suffix("")
     beside = sorted(table.parent.glob(f"{glob.escape(table.stem)}.*"))
-    found = [file for file in beside if file.suffix.lower() in pictures.VIDEO_SUFFIXES]
+    found = [file for file in beside if file.suffix.lower() in frame_pictures.VIDEO_SUFFIXES]
     found += [folder] * folder.is_dir()
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "neither"
@@ -156,27 +147,27 @@ def _video(
     part: str,
     table: Path,
     medium: Path,
-    rows: dict[int, list[Box]],
+    rows: Rows,
     classes: Classes,
     notes: list[str],
 ) -> LabelledVideo:
-    boxes = [box for row in rows.values() for box in row]
-    tracks = [box.track for box in boxes]
-    if len(rows) > 2 and min(tracks) >= 0 and len({*tracks}) == len(tracks):
+    tracks = [box.track for _, box in rows]
+    named = {frame for frame, _ in rows}
+    if len(named) > 2 and min(tracks) >= 0 and len({*tracks}) == len(tracks):
         notes.append(f"{table}: every line has another track id, so that none follows an object")
-    numbers, shown = _pictures(medium, rows, table, notes)
+    numbers, shown = _pictures(medium, named, table, notes)
     # Most boxes are smaller than in pixels, and not all of their sides are whole.
-    sides = np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
+    sides = np.array([box.sides for _, box in rows], np.float64).reshape(-1, 4)
     small = sides[~(np.abs(sides) > 2).any(axis=1)]
     relative = 2 * len(small) > len(sides) and (small[np.isfinite(small)] % 1 != 0).any()
     if relative:
         notes.append(f"{table}: most sides are between 0 and 1; all are taken for relative ones")
     return LabelledVideo(
-        name=f"{part}/{medium.name}" if part else medium.name,
-        where=str(table),
-        pictures=shown,
-        frames=tuple(Labels(rows.get(n, ()), f"{table}, frame {n}") for n in numbers),
-        classes=classes,
+        f"{part}/{medium.name}" if part else medium.name,
+        str(table),
+        shown,
+        by_frame(rows, numbers, str(table)),
+        classes,
         has_tracks=any(track >= 0 for track in tracks),
         in_pixels=not relative,
     )
@@ -192,10 +183,10 @@ def _pictures(
         count = numbered_frames.count(str(medium))
         limits.check_missing(found=count, said=said, where=where)
         numbers = range(max(count, said))
-        return numbers, pictures.of_film(medium, numbers)
-    files = [str(file) for file in pictures.in_folder(medium)]
+        return numbers, frame_pictures.of_film(medium, numbers)
+    files = [str(file) for file in frame_pictures.in_folder(medium)]
     if not files:
-        raise WrongTree(f"{medium}: this folder holds no image; expected\n{TREE}")
+        raise WrongTree(f"{medium}: this folder holds no image")
     limits.check_missing(found=len(files), said=said, where=where)
     named = [
         frame_names.number(name) for name in frame_names.plain([Path(file).name for file in files])
@@ -210,7 +201,7 @@ def _pictures(
         every: Sequence[int] = sorted({*known, *frames})
     else:
         every = range(max(len(files), said))
-    return every, pictures.of(known.get(n, f"{medium}/(frame {n})") for n in every)
+    return every, frame_pictures.of(known.get(n, f"{medium}/(frame {n})") for n in every)
 
 
 def _are_numbers(

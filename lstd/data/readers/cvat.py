@@ -13,44 +13,40 @@ Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/, and the interpola
 from __future__ import annotations
 
 import collections
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lstd.base import documents, limits
-from lstd.data.readers import fields, image_sets, keyframes, pictures, sniff
+from lstd.data.readers import frame_pictures, image_sets, keyframes, label_files, labelled_video
+from lstd.data.readers.frame_pictures import Pictures
 from lstd.data.readers.image_sets import Shot
-from lstd.data.readers.keyframes import Key, Pose
+from lstd.data.readers.keyframes import Key, Pose, Track
+from lstd.data.readers.label_files import Options
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.readers.options import Options, chosen
-from lstd.data.readers.pictures import Pictures
 from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
-NAME = "cvat"
-TREE = """\
-annotations.xml of "CVAT for video 1.1" or "CVAT for images 1.1"; the pictures in images/ beside it,
-  or the video file of the task beside it; or --images VIDEO (or FOLDER)"""
-
 _Element = ElementTree.Element
 _SIDES = {
-    "box": ("xtl", "ytl", "xbr", "ybr"),
-    "ellipse": ("cx", "cy", "rx", "ry"),
-    "mask": ("left", "top", "width", "height"),
-    "polygon": (),
+    "box": "xtl ytl xbr ybr",
+    "ellipse": "cx cy rx ry",
+    "mask": "left top width height",
+    "polygon": "",
 }
 
 
-def matches(path: Path) -> bool:
-    """Whether this is such a file, or a folder that holds one."""
-    return bool(_files(path))
+def files_of(path: Path) -> list[Path]:
+    """Returns this file, or those of a folder, of CVAT's XML."""
+    return label_files.beginning(path, ".xml", label_files.xml("annotations"))
 
 
 def read(path: Path, options: Options) -> Source:
     """Returns the video of a task, or its images; raises as `readers.open`."""
-    files = {file.stem: file for file in _files(path)}
-    parts = chosen(options.subset, files, where=str(path))
+    files = {file.stem: file for file in files_of(path)}
+    parts = label_files.chosen(options.subset, files, where=str(path))
     roots = {files[part]: documents.read_xml(files[part]) for part in parts}
     labels = [label for root in roots.values() for label in root.iterfind("meta//labels/label")]
     said = [x.findtext("name", "").strip() for x in labels if x.find("parent") is None]
@@ -73,11 +69,7 @@ def read(path: Path, options: Options) -> Source:
     others = collections.Counter(tag for _, tag in shapes if tag not in _SIDES)
     told = [f"{count} <{tag}>" for tag, count in sorted(others.items())]
     notes += [f"what is no area is left out: {', '.join(told)}"] * bool(others)
-    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
-
-
-def _files(path: Path) -> list[Path]:
-    return sniff.files(path, ".xml", sniff.xml("annotations"))
+    return Source("cvat", str(path), classes.labels, tuple(videos), tuple(notes))
 
 
 def _shots(root: _Element, file: Path, options: Options) -> Iterator[Shot]:
@@ -95,12 +87,11 @@ def _shots(root: _Element, file: Path, options: Options) -> Iterator[Shot]:
             for number, shape in enumerate(image)
             if shape.tag in _SIDES
         ]
-        height, width = (
-            fields.number(image.get(side, "0"), f"{where}: {side}") for side in ("height", "width")
-        )
+        size = [image.get(side, "0") for side in ("height", "width")]
+        height, width = label_files.numbers(size, "height width", where)
         labels = Labels(boxes, where, (height, width))
         places = image_sets.places(options, usual, subset)
-        yield Shot(pictures.clean(image.get("name", "")), labels, places, str(file), subset)
+        yield Shot(frame_pictures.clean(image.get("name", "")), labels, places, str(file), subset)
 
 
 def _video(root: _Element, file: Path, classes: Classes, options: Options) -> LabelledVideo:
@@ -109,25 +100,21 @@ def _video(root: _Element, file: Path, classes: Classes, options: Options) -> La
         raise ValueError(
             f"{file}: this holds {tasks} tasks, each with frames from 0; export each by itself"
         )
-    tracks = [
-        (track, [*_keys(track, file)], track.find("ellipse") is not None)
-        for track in root.iterfind("track")
-    ]
-    seen = max((key.frame for _, keys, _ in tracks for key in keys if key.seen), default=0)
+    tracks = []
+    for number, element in enumerate(root.iterfind("track")):
+        ellipse = element.find("ellipse") is not None
+        sides = functools.partial(keyframes.enclosing, ellipse=ellipse)
+        name = f"track {element.get('id', number)}"
+        tracks.append(Track(element.get("label", ""), [*_keys(element, file)], name, sides))
+    seen = max((key.frame for track in tracks for key in track.keys if key.seen), default=0)
     frames = _frames(root, file, seen)
-    rows: dict[int, list[Box]] = {}
-    for number, (track, keys, ellipse) in enumerate(tracks):
-        row_name = f"track {track.get('id', number)}"
-        for frame, pose in keyframes.poses(keys, frames):
-            sides = keyframes.enclosing(pose, ellipse=ellipse)
-            box = Box(sides, track.get("label", ""), track=number, row_name=row_name)
-            rows.setdefault(frame, []).append(box)
+    name = root.findtext("meta//source") or root.findtext("meta//task/name") or file.stem
     return LabelledVideo(
-        name=root.findtext("meta//source") or root.findtext("meta//task/name") or file.stem,
-        where=str(file),
-        pictures=_pictures(root, file, frames, options),
-        frames=tuple(Labels(rows.get(n, ()), f"{file}, frame {n}") for n in frames),
-        classes=classes,
+        name,
+        str(file),
+        _pictures(root, file, frames, options),
+        labelled_video.by_frame(keyframes.boxes(tracks, frames), frames, str(file)),
+        classes,
         has_tracks=True,
     )
 
@@ -137,7 +124,7 @@ def _frames(root: _Element, file: Path, seen: int) -> range:
     found = re.search(r"step=(\d+)", root.findtext("meta//frame_filter") or "")
     step = max(int(found.group(1)), 1) if found else 1
     start, stop, size = (
-        fields.frame(root.findtext(f"meta//{name}") or 0, f"{file}: <{name}>")
+        label_files.frame(root.findtext(f"meta//{name}") or 0, f"{file}: <{name}>")
         for name in ("start_frame", "stop_frame", "size")
     )
     if size:  # Datumaro's stop_frame is the frame after the last one
@@ -151,24 +138,24 @@ def _keys(track: _Element, file: Path) -> Iterator[Key]:
         if shape.tag not in _SIDES:
             continue
         where = f"{file}, track {track.get('id')}, frame {shape.get('frame')}"
-        x, y, across, along, turned = _pose(shape, where)
+        *place, turned = _pose(shape, where)
         angle += (turned - angle + 180) % 360 - 180  # it turns the short way
         there = shape.get("outside") != "1"
-        frame = fields.frame(shape.get("frame"), f"{where}: frame")
-        yield Key(frame, (x, y, across, along, angle), seen=there, stays=there)
+        frame = label_files.frame(shape.get("frame"), f"{where}: frame")
+        yield Key(frame, (*place, angle), seen=there, stays=there)
 
 
 def _pose(shape: _Element, where: str) -> Pose:
-    """Returns centre, half width, half height and degrees of a shape."""
     what = f"{where}: <{shape.tag}>"
     if shape.tag == "polygon":
         corners = [pair.split(",") for pair in shape.get("points", "").split(";")]
-        xs = [fields.number(corner[0], f"{what}: x of a point") for corner in corners]
-        ys = [fields.number(corner[-1], f"{what}: y of a point") for corner in corners]
+        xs = [label_files.number(corner[0], f"{what}: x of a point") for corner in corners]
+        ys = [label_files.number(corner[-1], f"{what}: y of a point") for corner in corners]
         a, b, c, d = min(xs), min(ys), max(xs), max(ys)
     else:
-        a, b, c, d = (fields.number(shape.get(n), f"{what}: {n}") for n in _SIDES[shape.tag])
-    turned = fields.number(shape.get("rotation", 0), f"{what}: rotation")
+        names = _SIDES[shape.tag]
+        a, b, c, d = label_files.numbers(map(shape.get, names.split()), names, what)
+    turned = label_files.number(shape.get("rotation", 0), f"{what}: rotation")
     if shape.tag == "ellipse":
         return a, b, c, d, turned
     if shape.tag == "mask":
@@ -178,24 +165,24 @@ def _pose(shape: _Element, where: str) -> Pose:
 
 def _pictures(root: _Element, file: Path, frames: range, options: Options) -> Pictures:
     """Returns the pictures of a task: in a video file, or in a folder."""
-    source = Path(pictures.clean(root.findtext("meta//source") or "")).name
+    source = Path(frame_pictures.clean(root.findtext("meta//source") or "")).name
     usual = [file.parent / "images", file.parent]
     places = [Path(options.images)] if options.images else usual
     for place in places:
         film = next((p for p in (place, place / source) if p.is_file()), None)
-        images = {image.stem: str(image) for image in pictures.in_folder(place)}
+        images = {image.stem: str(image) for image in frame_pictures.in_folder(place)}
         names = [f"frame_{n:06d}" for n in frames]
         found, said = len(images), len(frames)
         if film:
             found, said = numbered_frames.count(str(film)), frames[-1] + 1
         elif len(images) == len(frames) and images.keys().isdisjoint(names):
-            return pictures.of(images.values())  # a task of pictures, in the order of their names
+            return frame_pictures.of(images.values())  # pictures, in the order of their names
         elif images.keys().isdisjoint(names):
             continue
         limits.check_missing(found=found, said=said, where=str(file))
         if film:
-            return pictures.of_film(film, frames)
-        return pictures.of(images.get(name, str(place / f"{name}.PNG")) for name in names)
+            return frame_pictures.of_film(film, frames)
+        return frame_pictures.of(images.get(name, str(place / f"{name}.PNG")) for name in names)
     raise ValueError(
         f"{file}: its {len(frames)} frames are not found; looked for {source or 'a video'} and "
         f"frame_{frames[0]:06d}.PNG in {', '.join(map(str, places))}; say which video file or "

@@ -24,13 +24,10 @@ from lstd.base import limits
 from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.readers import fields, frame_names, pictures, sequence_records
-from lstd.data.readers.options import Options
+from lstd.data.readers import frame_names, frame_pictures, label_files, sequence_records
+from lstd.data.readers.label_files import Options
 from lstd.data.record_files import Part
 from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
-
-NAME = sequence_records.EXAMPLE_NAME
-TREE = sequence_records.TREE
 
 _OBJECT = "image/object/"
 _TRACKS = _OBJECT + "track/label"
@@ -42,7 +39,7 @@ _OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
 
 def matches(path: Path) -> bool:
     """Whether a path is a TFRecord file of tf.Examples, or a folder or pattern of them."""
-    return sequence_records.format_of(path) == NAME
+    return sequence_records.format_of(path) == "tf_example"
 
 
 def read(path: Path, options: Options) -> Source:
@@ -72,7 +69,7 @@ def read(path: Path, options: Options) -> Source:
     notes = [*sequence_records.taken(files)]
     if options.folders:
         parts = [str(Path(entry.part.path).parent) for entry in entries]
-        names = [pictures.clean(entry.file_name) for entry in entries]
+        names = [frame_pictures.clean(entry.file_name) for entry in entries]
         groups = [
             (group.name, [entries[place] for place in group.places])
             for group in frame_names.group(names, where=str(path), folders=True, parts=parts)
@@ -87,7 +84,7 @@ def read(path: Path, options: Options) -> Source:
         ExampleVideo(name, tuple(e.part for e in own), any(e.has_tracks for e in own))
         for name, own in groups
     )
-    return Source(NAME, str(path), tuple(labels), videos, tuple(notes), tuple(damaged))
+    return Source("tf_example", str(path), tuple(labels), videos, tuple(notes), tuple(damaged))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +150,7 @@ def _values(content: bytes, *, where: str) -> dict[str, list]:
         raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
     try:
         what = f"{where}: a track id"
-        result[_TRACKS] = [fields.track_id(track, what) for track in result[_TRACKS]]
+        result[_TRACKS] = [label_files.track_id(track, what) for track in result[_TRACKS]]
     except ValueError as error:
         raise record_files.damage(str(error)) from None
     return result

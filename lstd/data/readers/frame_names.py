@@ -43,7 +43,7 @@ def plain(names: Sequence[str]) -> list[str]:
     ['train/a_mp4-0007', 'x1', 'x2']
     """
     split = [_ROBOFLOW.sub("", SUFFIX.sub("", name)).rpartition("/") for name in names]
-    found: dict[str, list[str]] = collections.defaultdict(list)
+    found = collections.defaultdict(list)
     for folder, _, own in split:
         digits = _LABEL_STUDIO.match(own)
         found[folder].append(digits.group() if digits else "")
@@ -59,9 +59,10 @@ def plain(names: Sequence[str]) -> list[str]:
 
 
 def number(name: str) -> int | None:
-    """Returns the number that a plain name ends in; None if it ends in none.
+    """Returns the number that a plain name ends in, if any.
 
-    Date and time, such as `2024-05-01_12-30-59`, are one number, of all their digits.
+    >>> number("street_0012"), number("cam_2024-05-01_12-30-59")
+    (12, 20240501123059)
     """
     found = _NUMBER.search(name)
     return int(re.sub(r"\D", "", found.group(1))) if found else None
@@ -114,9 +115,8 @@ def group(
     for (video, _), places in joined.items():
         own = [names[place] for place in places]
         in_order = order(own, [said[place] for place in places])
-        result.append(
-            Group(video, [places[n] for n in in_order or range(len(own))], in_order is not None)
-        )
+        ordered = places if in_order is None else [places[n] for n in in_order]
+        result.append(Group(video, ordered, in_order is not None))
         _check_frames([(said[place], names[place]) for place in places], where=where)
     return result
 
@@ -140,7 +140,7 @@ def _shared(name: str) -> str:
 
 
 def _check_one_video(said: Sequence[str], where: str) -> None:
-    numbers: dict[str, set[int | None]] = collections.defaultdict(set)
+    numbers = collections.defaultdict(set)
     for name in said:
         numbers[_shared(name)].add(number(name))
     counted = collections.Counter(itertools.chain.from_iterable(numbers.values()))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import collections
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lstd.data.readers import fields, frame_names, pictures
+from lstd.data.readers import frame_names, frame_pictures, label_files
 from lstd.data.readers.frame_names import Group
+from lstd.data.readers.frame_pictures import Pictures
+from lstd.data.readers.label_files import Options
 from lstd.data.readers.labelled_video import Classes, LabelledVideo, Labels
-from lstd.data.readers.options import Options
-from lstd.data.readers.pictures import Pictures
 
 _FRAME_OF_FILM = re.compile(r"^(.+\.\w+)#(\d+)$")
 
@@ -72,10 +72,9 @@ def notes_on(groups: Sequence[Group], options: Options) -> list[str]:
     ]
     if options.stills or options.folders or Path(options.images).is_file():
         return told
+    what = f"the images are taken for {len(groups)} videos, by their names"
     if len(groups) > 1 and all(len(group.places) == 1 for group in groups):
         what = "every image is a video of its own"
-    else:
-        what = f"the images are taken for {len(groups)} videos, by their names"
     return [
         *told,
         f"{what}; if they are single images, say so with stills, if each folder of them is a "
@@ -91,22 +90,12 @@ def by_names(
     where: str,
     notes: list[str],
     titles: Mapping[str, str] = MappingProxyType({}),
-    in_pixels: bool = True,
-    read_labels: Callable[[str], Labels] | None = None,
+    **rest: Any,
 ) -> list[LabelledVideo]:
     """Returns the videos that names make; see `grouped` and `videos`, also for the errors."""
     groups = grouped(shots, options, where=where, titles=titles)
     notes += notes_on(groups, options)
-    return videos(
-        shots,
-        groups,
-        classes,
-        options,
-        where=where,
-        notes=notes,
-        in_pixels=in_pixels,
-        read_labels=read_labels,
-    )
+    return videos(shots, groups, classes, options, where=where, notes=notes, **rest)
 
 
 def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
@@ -124,24 +113,21 @@ def videos(
     *,
     where: str,
     notes: list[str],
-    has_tracks: bool | None = None,
-    has_crowds: bool = False,
-    in_pixels: bool = True,
-    read_labels: Callable[[str], Labels] | None = None,
+    **rest: Any,
 ) -> list[LabelledVideo]:
-    """Returns the videos of groups of images; raises as `pictures.finder` and `named_frames`.
+    """Returns the videos of groups of images; raises as `finder` and `named_frames` of pictures.
 
-    The last four are those of `LabelledVideo`; without a word it has tracks if any box has one.
-    `where` is the data set, for a video without images, and `notes` gets how pictures are found.
+    `where` is the data set, for a video without images; `notes` gets how pictures are found; `rest`
+    are attributes of `LabelledVideo`. Without a word it has tracks if any box has one.
     """
-    together: dict[tuple[Path, ...], list[Shot]] = collections.defaultdict(list)
+    together = collections.defaultdict(list)
     for shot in shots:
         together[shot.places].append(shot)
 
     @functools.cache  # Not at once: where there is a video file, no picture is looked for.
-    def finder(places: tuple[Path, ...]) -> pictures.Finder:
+    def finder(places: tuple[Path, ...]) -> frame_pictures.Finder:
         names = [_FRAME_OF_FILM.sub(r"\1", shot.name) for shot in together[places]]
-        found = pictures.finder(names, places, where=together[places][0].where)
+        found = frame_pictures.finder(names, places, where=together[places][0].where)
         notes.extend(found.told(names[0]))
         return found
 
@@ -149,37 +135,26 @@ def videos(
         find, said = finder(shot.places), _FRAME_OF_FILM.match(shot.name)
         film = find.find(said.group(1)) if said else None
         if said and film and film.is_file():
-            return str(film), fields.frame(said.group(2), f"{shot.where}: frame of {film.name}")
+            what = f"{shot.where}: frame of {film.name}"
+            return str(film), label_files.frame(said.group(2), what)
         return str(find(shot.name))
 
     def shown(title: str, own: Sequence[Shot]) -> Pictures:
-        film = pictures.film_of(options, title, alone=len(groups) == 1)
+        film = frame_pictures.film_of(options, title, alone=len(groups) == 1)
         if film:  # The names may say which frame of which file.
             said = [_FRAME_OF_FILM.match(shot.name) for shot in own]
             files = {film.parent / found.group(1) for found in said if found}
             if not all(said) or not all(file.is_file() for file in files):
-                return pictures.named_frames(film, [s.name for s in own], where=own[0].where)
-        return pictures.of(map(item, own))
+                names = [shot.name for shot in own]
+                return frame_pictures.named_frames(film, names, where=own[0].where)
+        return frame_pictures.of(map(item, own))
 
-    if has_tracks is None:
-        boxes = (
-            box for shot in shots if isinstance(shot.labels, Labels) for box in shot.labels.boxes
-        )
-        has_tracks = any(box.track >= 0 for box in boxes)
+    told = [shot.labels.boxes for shot in shots if isinstance(shot.labels, Labels)]
+    rest.setdefault("has_tracks", any(box.track >= 0 for boxes in told for box in boxes))
     result = []
     for title, members, _ in groups:
         own = [shots[place] for place in members]
-        result.append(
-            LabelledVideo(
-                name=title,
-                where=own[0].where if own else where,
-                pictures=shown(title, own),
-                frames=tuple(shot.labels for shot in own),
-                classes=classes,
-                has_tracks=has_tracks,
-                has_crowds=has_crowds,
-                in_pixels=in_pixels,
-                read_labels=read_labels,
-            )
-        )
+        source = own[0].where if own else where
+        frames = tuple(shot.labels for shot in own)
+        result.append(LabelledVideo(title, source, shown(title, own), frames, classes, **rest))
     return result

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-Pose = tuple[float, float, float, float, float]
+from lstd.data.readers.labelled_video import Box
+
+Pose = tuple[float, ...]
 """Where an object is: four numbers as the tool defines them, and the rotation in degrees."""
 
 
@@ -23,16 +25,36 @@ class Key(NamedTuple):
     stays: bool = True
 
 
-def poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
-    """Yields the frames that show the object, and its pose, interpolated linearly.
+Sides = tuple[float, float, float, float]
 
-    >>> first, last = Key(0, (0, 0, 4, 4, 0)), Key(2, (6, 2, 4, 4, 0), seen=False, stays=False)
-    >>> [*poses([first, last], range(5))]
-    [(0, (0, 0, 4, 4, 0)), (1, (3.0, 1.0, 4.0, 4.0, 0.0))]
+
+class Track(NamedTuple):
+    """An object: class, keyframes, where it stands in its file, and the sides of a pose."""
+
+    label: str
+    keys: Sequence[Key]
+    row_name: str
+    sides: Callable[[Pose], Sides]
+
+
+def boxes(tracks: Iterable[Track], frames: range) -> Iterator[tuple[int, Box]]:
+    """Yields frame and box wherever an object is seen; tracks are numbered from 0.
+
+    >>> keys = [Key(0, (9, 9, 2, 1, 0)), Key(2, (5, 9, 2, 1, 0), seen=False, stays=False)]
+    >>> track = Track("ant", keys, "track 7", enclosing)
+    >>> [(frame, box.sides) for frame, box in boxes([track], range(5))]
+    [(0, (8.0, 7.0, 10.0, 11.0)), (1, (8.0, 5.0, 10.0, 9.0))]
     """
+    for number, track in enumerate(tracks):
+        for frame, pose in _poses(sorted(track.keys, key=lambda key: key.frame), frames):
+            box = Box(track.sides(pose), track.label, track=number, row_name=track.row_name)
+            yield frame, box
+
+
+def _poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
+    """Yields the frames that show the object, and its pose, interpolated linearly."""
     if not keys:
         return
-    keys = sorted(keys, key=lambda key: key.frame)
     places = [key.frame for key in keys]
     end = len(frames) if keys[-1].stays else bisect.bisect_right(frames, places[-1])
     for frame in frames[bisect.bisect_left(frames, places[0]) : end]:
@@ -43,21 +65,18 @@ def poses(keys: Sequence[Key], frames: range) -> Iterator[tuple[int, Pose]]:
                 yield frame, key.pose
         elif key.stays:
             share = (frame - key.frame) / (after.frame - key.frame)
-            mixed = (a + (b - a) * share for a, b in zip(key.pose, after.pose, strict=True))
-            yield frame, tuple(mixed)  # type: ignore[misc]
+            both = zip(key.pose, after.pose, strict=True)
+            yield frame, tuple(a + (b - a) * share for a, b in both)
 
 
-def enclosing(pose: Pose, *, ellipse: bool = False) -> tuple[float, float, float, float]:
+def enclosing(pose: Pose, *, ellipse: bool = False) -> Sides:
     """Returns ymin, xmin, ymax, xmax of a turned rectangle or ellipse.
 
     Its pose is x and y of the centre, half the width, half the height, and degrees.
-
-    >>> enclosing((10.0, 20.0, 4.0, 2.0, 0.0))
-    (18.0, 6.0, 22.0, 14.0)
     """
     x, y, across, along, turned = pose
-    degrees = turned % 360  # NaN of what is infinite
-    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    angle = math.radians(turned % 360)  # NaN of what is infinite
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
     wide, high = across * cos + along * sin, across * sin + along * cos
     if ellipse:
         wide, high = math.hypot(across * cos, along * sin), math.hypot(across * sin, along * cos)

@@ -19,17 +19,12 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from lstd.base import documents
-from lstd.data.readers import fields, keyframes, pictures, sniff
-from lstd.data.readers.keyframes import Key, Pose
-from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.readers.options import Options, WrongTree, chosen
+from lstd.data.readers import frame_pictures, keyframes, label_files, labelled_video
+from lstd.data.readers.keyframes import Key, Pose, Sides, Track
+from lstd.data.readers.label_files import Options, WrongTree
+from lstd.data.readers.labelled_video import Classes, LabelledVideo
 from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
-
-NAME = "label_studio"
-TREE = """\
-the JSON (or JSON-MIN) export of a project of videos, and the videos beside it, or --images VIDEO
-  (or FOLDER)"""
 
 
 class _Region(NamedTuple):
@@ -39,18 +34,18 @@ class _Region(NamedTuple):
     duration: float  # of the video, seconds
 
 
-def matches(path: Path) -> bool:
-    """Whether this is such a file, or a folder that holds one."""
-    return bool(_files(path))
+def files_of(path: Path) -> list[Path]:
+    """Returns this file, or those of a folder, of Label Studio's JSON of videos."""
+    return label_files.beginning(path, ".json", r'(?s)\s*\[(?=.*"sequence")(?=.*"framesCount")')
 
 
 def read(path: Path, options: Options) -> Source:
     """Returns the videos, one a task; raises as `readers.open`."""
-    known = {file.stem: file for file in _files(path)}
-    files = [known[stem] for stem in chosen(options.subset, known, where=str(path))]
+    known = {file.stem: file for file in files_of(path)}
+    files = [known[stem] for stem in label_files.chosen(options.subset, known, where=str(path))]
     if len(files) != 1:
         told = ", ".join(file.name for file in files) or "none"
-        raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}\n{TREE}")
+        raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}")
     notes: list[str] = []
     found = []
     said = documents.read_json(files[0], kind=list)
@@ -67,15 +62,11 @@ def read(path: Path, options: Options) -> Source:
     for task, where, regions in found:
         file = _file(task, files[0].parent, options, alone=len(found) == 1, where=where)
         videos.append(_video(file, regions, classes, where, notes))
-    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
-
-
-def _files(path: Path) -> list[Path]:
-    return sniff.files(path, ".json", r'(?s)\s*\[(?=.*"sequence")(?=.*"framesCount")')
+    return Source("label_studio", str(path), classes.labels, tuple(videos), tuple(notes))
 
 
 def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
-    """Returns the results of each annotation that was not cancelled; JSON-MIN has one."""
+    """Returns the entries of each annotation of a task, or the fields of JSON-MIN as one."""
     if not isinstance(task.get("annotations"), list):
         return [[entry for field in task.values() if isinstance(field, list) for entry in field]]
     made = [one for one in task["annotations"] if isinstance(one, dict)]
@@ -83,7 +74,6 @@ def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _regions(annotations: list[list[Any]], where: str, notes: list[str]) -> Iterator[_Region]:
-    """Yields the regions of a task from JSON or JSON-MIN."""
     if len(annotations) > 1:
         notes.append(f"{where} has {len(annotations)} annotations; the first one is taken")
     for entry in annotations[0]:
@@ -91,11 +81,9 @@ def _regions(annotations: list[list[Any]], where: str, notes: list[str]) -> Iter
         if isinstance(entry, dict) and isinstance(entry.get("sequence"), list):
             names = entry.get("labels")
             label = names[0] if isinstance(names, list) and names else ""
-            length, duration = (
-                fields.number(entry.get(name, 0), f"{where}: {name}")
-                for name in ("framesCount", "duration")
-            )
-            yield _Region(str(label), entry["sequence"], length, duration)
+            told = "framesCount duration"
+            lengths = label_files.numbers((entry.get(n, 0) for n in told.split()), told, where)
+            yield _Region(str(label), entry["sequence"], *lengths)
 
 
 def _object(said: Any, where: str) -> Mapping[str, Any]:
@@ -110,11 +98,11 @@ def _file(
     """Returns the video file of a task, whose name may lack Label Studio's random digits."""
     data = task.get("data", task)
     said = [*(data.values() if isinstance(data, dict) else ()), task.get("file_upload")]
-    names = [Path(pictures.clean(unquote(text))).name for text in said if isinstance(text, str)]
-    names = [name for name in names if name.lower().endswith(pictures.VIDEO_SUFFIXES)]
+    texts = [frame_pictures.clean(unquote(text)) for text in said if isinstance(text, str)]
+    names = [Path(t).name for t in texts if t.lower().endswith(frame_pictures.VIDEO_SUFFIXES)]
     names += [re.sub(r"^[0-9a-f]{4,8}-", "", name) for name in names]
     wanted = names[-1] if names else "video"
-    given = pictures.film_of(options, wanted, alone=alone)
+    given = frame_pictures.film_of(options, wanted, alone=alone)
     place = Path(options.images or beside)
     found = given or next((place / name for name in names if (place / name).is_file()), None)
     if found is None:
@@ -144,36 +132,36 @@ def _video(
     last = round(min(length, told.length * scale)) if told else length
     if length - last > 1:
         notes.append(f"{where}: the first {last} of the {length} frames of {file} were labelled")
-    rows: dict[int, list[Box]] = {}
+
+    def sides(pose: Pose) -> Sides:
+        return keyframes.enclosing(_centred(pose, info))
+
+    tracks = []
     for number, region in enumerate(regions):
-        row_name = f"region {number}"
-        keys = [_key(key, scale, info.fps, f"{where}, {row_name}") for key in region.sequence]
-        for frame, pose in keyframes.poses(keys, range(last)):
-            sides = keyframes.enclosing(_centred(pose, info))
-            box = Box(sides, region.label, track=number, row_name=row_name)
-            rows.setdefault(frame, []).append(box)
+        name = f"region {number}"
+        keys = [_key(key, scale, info.fps, f"{where}, {name}") for key in region.sequence]
+        tracks.append(Track(region.label, keys, name, sides))
+    frames = range(last)
     return LabelledVideo(
-        name=file.name,
-        where=where,
-        pictures=pictures.of_film(file, range(last)),
-        frames=tuple(Labels(rows.get(n, ()), f"{where}, frame {n}") for n in range(last)),
-        classes=classes,
+        file.name,
+        where,
+        frame_pictures.of_film(file, frames),
+        labelled_video.by_frame(keyframes.boxes(tracks, frames), frames, where),
+        classes,
         has_tracks=True,
     )
 
 
 def _key(entry: Any, scale: float, fps: float, what: str) -> Key:
-    entry = _object(entry, f"{what}: a keyframe")
-    x, y, width, height, turned = (
-        fields.number(entry.get(name, 0 if name == "rotation" else None), f"{what}: {name}")
-        for name in ("x", "y", "width", "height", "rotation")
-    )
+    entry = {"rotation": 0, **_object(entry, f"{what}: a keyframe")}
+    names = "x y width height rotation"
+    pose = tuple(label_files.numbers(map(entry.get, names.split()), names, what))
     name = "frame" if "frame" in entry else "time"
-    place = fields.number(entry.get(name), f"{what}: {name}")
+    place = label_files.number(entry.get(name), f"{what}: {name}")
     place = (place - 1) * scale if name == "frame" else place * fps
     said = f"{what}: the place from 0 of {name} {entry.get(name)!r}"
-    frame = fields.frame((place + 0.5) // 1, said)
-    return Key(frame, (x, y, width, height, turned), stays=entry.get("enabled", True) is not False)
+    frame = label_files.frame((place + 0.5) // 1, said)
+    return Key(frame, pose, stays=entry.get("enabled", True) is not False)
 
 
 def _centred(pose: Pose, info: video.VideoInfo) -> Pose:

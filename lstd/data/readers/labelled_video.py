@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from lstd.base.types import GroundTruth
-from lstd.data.readers.pictures import Pictures
+from lstd.data.readers.frame_pictures import Pictures
 from lstd.data.sources import UNKNOWN_CLASS, Image, Source, SourceFrame
 
 
@@ -33,14 +34,24 @@ class Box(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """The boxes of a frame, the file and frame they come from, and the picture's size if given.
-
-    The size is height and width in pixels.
-    """
+    """The boxes of a frame, the file and frame they come from, and height and width if given."""
 
     boxes: Sequence[Box]
     where: str
     size: tuple[float, float] = (0, 0)
+
+
+def by_frame(
+    rows: Iterable[tuple[int, Box]],
+    numbers: Iterable[int],
+    where: str,
+    size: tuple[float, float] = (0, 0),
+) -> tuple[Labels, ...]:
+    """Returns the labels of the frames with these numbers, from each box and its frame's number."""
+    boxes = collections.defaultdict(list)
+    for number, box in rows:
+        boxes[number].append(box)
+    return tuple(Labels(boxes.get(n, ()), f"{where}, frame {n}", size) for n in numbers)
 
 
 class Classes:
@@ -61,18 +72,17 @@ class Classes:
 
 @dataclasses.dataclass(frozen=True)
 class LabelledVideo:
-    """A `SourceVideo`.
-
-    Attributes:
-        name: see `SourceVideo`; so are where and has_tracks.
-        pictures: of all frames.
-        frames: the labels of all frames, or the files that `read_labels` reads them from.
-        classes: the numbers of the boxes' labels.
-        in_pixels: whether the sides of the boxes are pixels of their frame, or relative.
+    """A `SourceVideo`, whose `name`, `where`, `has_tracks` and `random_access` are described there.
 
     Pictures are shown upright, and boxes are of what is shown. But where the labels say a size that
     fits only the picture as it is stored, they are of that, and turned with it. Of a square, or of
     one that stands upside down, the sizes do not tell.
+
+    Attributes:
+        pictures: of all frames.
+        frames: the labels of all frames, or the files that `read_labels` reads them from.
+        classes: the numbers of the boxes' labels.
+        in_pixels: whether the sides of the boxes are pixels of their frame, or relative.
     """
 
     name: str
@@ -92,7 +102,7 @@ class LabelledVideo:
 
     @property
     def width(self) -> int:
-        """Of the frames of a video file; 0: each image has its own."""
+        """As `height`."""
         return 0 if self.random_access else self.pictures.size_of(0)[1]
 
     @property
@@ -204,10 +214,8 @@ def with_sizes_settled(source: Source) -> Source:
         note = f"{told}boxes are taken for parts of the size that is said"
         return source._replace(notes=(*source.notes, note))
     videos = tuple(
-        dataclasses.replace(
-            video, frames=tuple(labels._replace(size=(0, 0)) for labels in video.frames)
-        )
-        if isinstance(video, LabelledVideo) and video.read_labels is None
+        dataclasses.replace(video, frames=tuple(one._replace(size=(0, 0)) for one in video.frames))
+        if _says_sizes(video)
         else video
         for video in source.videos
     )
@@ -215,16 +223,21 @@ def with_sizes_settled(source: Source) -> Source:
     return source._replace(videos=videos, notes=(*source.notes, note))
 
 
+def _says_sizes(video: Any) -> TypeGuard[LabelledVideo]:
+    return isinstance(video, LabelledVideo) and video.read_labels is None and video.in_pixels
+
+
 def _sized(
     source: Source, *, videos: int = 0, frames: int = 0
 ) -> Iterator[tuple[LabelledVideo, int, Labels]]:
     """Yields video, number and labels of all or about so many frames with boxes and a size."""
-    for video in source.videos[:: max(1, len(source.videos) // videos if videos else 1)]:
-        if isinstance(video, LabelledVideo) and video.read_labels is None and video.in_pixels:
-            step = max(1, len(video.frames) // frames if frames else 1)
-            for number, labels in enumerate(video.frames):
-                if number % step == 0 and all(labels.size) and labels.boxes:
-                    yield video, number, labels
+    step = max(1, len(source.videos) // videos if videos else 1)
+    for video in filter(_says_sizes, source.videos[::step]):
+        step = max(1, len(video.frames) // frames if frames else 1)
+        for number in range(0, len(video.frames), step):
+            labels = video.frames[number]
+            if all(labels.size) and labels.boxes:
+                yield video, number, labels
 
 
 def _fit(video: LabelledVideo, number: int, labels: Labels) -> bool:

@@ -18,15 +18,9 @@ from typing import ClassVar
 from lstd.base import limits, natural
 from lstd.data import record_files
 from lstd.data.problems import ProblemError
-from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
+from lstd.data.readers.label_files import Options, WrongTree, all_taken, chosen
 from lstd.data.record_files import Part, Span
 from lstd.data.sources import Source, SourceFrame
-
-NAME = "sequence_example"
-EXAMPLE_NAME = "tf_example"
-TREE = """\
-train-00000-of-00010.tfrecord ... with SequenceExamples, or tf.Examples with image/encoded
-or a folder of train/, valid/ and so on with such files"""
 
 _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 """What files in a folder are called, the Object Detection API's too."""
@@ -34,7 +28,7 @@ _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 
 def matches(path: Path) -> bool:
     """Whether a path is a TFRecord file of SequenceExamples, or a folder or pattern of them."""
-    return format_of(path) == NAME
+    return format_of(path) == "sequence_example"
 
 
 def read(path: Path, options: Options) -> Source:
@@ -55,7 +49,8 @@ def read(path: Path, options: Options) -> Source:
     labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
     labels = labels or names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
-    return Source(NAME, str(path), tuple(labels), videos, taken(files), tuple(damaged))
+    notes = tuple(taken(files))
+    return Source("sequence_example", str(path), tuple(labels), videos, notes, tuple(damaged))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +151,8 @@ def format_of(path: Path) -> str:
         return ""
     kind = record_files.kind_of(str(files[0]))
     if not kind:  # by its name it should, and the reader says what is wrong
-        return NAME if "tfrecord" in files[0].name.lower() else ""
-    return NAME if kind == "sequence" else EXAMPLE_NAME
+        return "sequence_example" if "tfrecord" in files[0].name.lower() else ""
+    return "sequence_example" if kind == "sequence" else "tf_example"
 
 
 def files_of(path: Path, options: Options) -> list[Path]:
@@ -182,14 +177,14 @@ def files_of(path: Path, options: Options) -> list[Path]:
             f"{names} do"
         )
     if not files:
-        raise WrongTree(f"{path}: there are no TFRecord files; expected\n{TREE}")
+        raise WrongTree(f"{path}: there are no TFRecord files")
     if not path.is_file():
         pattern = "*" if path.is_dir() else path.name
         record_files.check_shards([str(file) for file in files], pattern=pattern)
     return files
 
 
-def taken(files: Iterable[Path]) -> tuple[str, ...]:
+def taken(files: Iterable[Path]) -> list[str]:
     """Returns a note if files of several subsets are read together."""
     return all_taken(dict.fromkeys(file.parent.name for file in files))
 

@@ -1,34 +1,51 @@
 """Reads tracking sets with one label file and one folder of numbered images for each video.
 
-They differ in where files lie and in how one says frame, track, class and box; `SETS` is all there
-is to know. Boxes are pixels from 0, as they stand. What a set says not to count has no class of
-which it could be a crowd, so it is left out, and `Source.notes` says how much: ignored regions of
-VisDrone and UA-DETRAC, DontCare of KITTI, objects of VisDrone with the score 0 or of the class
-"others", BDD100K's "other person", "trailer" and "other vehicle". BDD100K's crowds have a class:
-they are `is_crowd`.
+Those of `SETS` differ in where files lie and in how one says frame, track, class and box. Boxes are
+pixels from 0, as they stand. What a set says not to count has no class of which it could be a
+crowd, so it is left out, and `Source.notes` says how much: ignored regions of VisDrone and
+UA-DETRAC, DontCare of KITTI, objects of VisDrone with the score 0 or of the class "others",
+BDD100K's "other person", "trailer" and "other vehicle". BDD100K's crowds have a class: they are
+`is_crowd`.
+
+MOT Challenge has a folder for each sequence, with `seqinfo.ini`, `img1/` and `gt/gt.txt`, whose
+lines are frame, track id, left, top, width, height, whether it counts, class, visibility. Frames
+and pixels count from 1. In the files of MOT15 (ten columns, and coordinates in the last three) all
+are pedestrians. Boxes with the flag 0 do not count and are left out; `Source.notes` says how many.
+Without a list of labels, those classes are labels that a counting box has. CVAT and Datumaro write
+`gt/labels.txt` beside it: the names of the classes from 1 on. Then frames count from 1, and pixels
+from 0. Images may have any name that ends in a number; where the lowest is 0, that is frame 1.
 
 Sources: https://github.com/VisDrone/VisDrone2018-MOT-toolkit; the development kit of
 https://www.cvlibs.net/datasets/kitti/eval_tracking.php; Wen et al., UA-DETRAC
-(https://arxiv.org/abs/1511.04136); https://doc.bdd100k.com/format.html.
+(https://arxiv.org/abs/1511.04136); https://doc.bdd100k.com/format.html; Milan et al., MOT16,
+section 3 (https://arxiv.org/abs/1603.00831); `datumaro/plugins/data_formats/mot.py` of Datumaro
+1.13 and `dataset_manager/formats/mot.py` of CVAT.
 """
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstd.base import documents, natural
-from lstd.data.readers import fields, pictures, sniff
-from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.readers.options import Options
+from lstd.base import documents, label_map, limits, natural
+from lstd.data.readers import frame_pictures, label_files
+from lstd.data.readers.label_files import Options, all_taken, same_as
+from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, by_frame
 from lstd.data.sources import Source
+
+_MOT_COLUMNS = "frame, id, left, top, width, height, flag"
+_MOT_NAMES = (
+    "pedestrian person_on_vehicle car bicycle motorbike non_motorized_vehicle static_person "
+    "distractor occluder occluder_on_the_ground occluder_full reflection crowd"
+)
+_MOT_CLASSES = _MOT_NAMES.split()  # 1 to 13
 
 
 class TrackingSet(NamedTuple):
     """A tracking set: where its files are, and how they are read."""
 
-    name: str  # of the format
     labels: str  # where label files are, from the folder that is opened or one of those in it
     begins: str  # what a label file begins with, a pattern
     boxes: Callable[[Path], Iterator[tuple[int, Box]]]  # one without a class does not count
@@ -39,8 +56,7 @@ class TrackingSet(NamedTuple):
 
     def matches(self, path: Path) -> bool:
         """Whether a folder holds label files of the set."""
-        looked_at = [*self._files(path)][:20]
-        return any(sniff.files(file, file.suffix, self.begins) for file in looked_at)
+        return any(label_files.begins(f, self.begins) for f in [*self._files(path)][:20])
 
     def read(self, path: Path, options: Options) -> Source:
         """Returns the videos in the order of their names; raises as `readers.open`."""
@@ -50,34 +66,29 @@ class TrackingSet(NamedTuple):
         notes: list[str] = []
         left_out = 0
         for file, top in files.items():
-            rows: dict[int, list[Box]] = {}
-            for frame, box in self.boxes(file):
-                left_out += not box.label
-                if box.label:
-                    rows.setdefault(frame - self.first[0], []).append(box)
-            if min(rows, default=0) < 0:
-                low = min(rows) + self.first[0]
-                raise ValueError(f"{file}: frame {low} is before the first one, {self.first[0]}")
+            said = [*self.boxes(file)]
+            rows = [(frame, box) for frame, box in said if box.label]
+            left_out += len(said) - len(rows)
+            first = self.first[0]
+            if low := min((frame for frame, _ in rows if frame < first), default=first) - first:
+                raise ValueError(f"{file}: frame {low + first} is before the first one, {first}")
             given = [Path(options.images)] if options.images else []
-            shown = pictures.numbered(
-                pictures.film_of(options, file.stem, alone=len(files) == 1),
+            shown = frame_pictures.numbered(
+                frame_pictures.film_of(options, file.stem, alone=len(files) == 1),
                 [*(p / file.stem for p in given or sorted(top.glob(self.images))), *given],
                 first=self.first[1],
-                length=max(rows, default=-1) + 1,
+                length=max((frame + 1 for frame, _ in rows), default=first) - first,
                 where=str(file),
                 notes=notes,
             )
-            frames = tuple(
-                Labels(rows.get(n, ()), f"{file}, frame {n + self.first[0]}")
-                for n in range(len(shown))
-            )
+            frames = by_frame(rows, range(first, first + len(shown)), str(file))
             videos.append(
                 LabelledVideo(
                     file.stem, str(file), shown, frames, classes, has_tracks=True, has_crowds=True
                 )
             )
         notes += [f"boxes that the set does not count are left out: {left_out}"] * bool(left_out)
-        return Source(self.name, str(path), classes.labels, tuple(videos), tuple(notes))
+        return Source("", str(path), classes.labels, tuple(videos), tuple(notes))
 
     def _files(self, path: Path, subset: str = "") -> dict[Path, Path]:
         """Returns the label files, each with the folder that `labels` starts from."""
@@ -97,29 +108,27 @@ def _row(
 ) -> tuple[int, Box]:
     """Returns frame and box of the numbers frame, track, left, top, and right, bottom or size."""
     frame, track, *sides = numbers
-    names = ("left", "top", *(("width", "height") if size else ("right", "bottom")))
+    names = "left top width height" if size else "left top right bottom"
     what = f"{where}, {place}"
-    left, top, right, bottom = (
-        fields.number(said, f"{what}: {name}") for name, said in zip(names, sides, strict=True)
-    )
+    left, top, right, bottom = label_files.numbers(sides, names, what)
     if size:
         right, bottom = left + right, top + bottom
-    return fields.frame(frame, f"{what}: frame"), Box(
-        (top, left, bottom, right), name, fields.track_id(track, f"{what}: track"), crowd, place
-    )
+    track = label_files.track_id(track, f"{what}: track")
+    number = label_files.frame(frame, f"{what}: frame")
+    return number, Box((top, left, bottom, right), name, track, crowd, place)
 
 
 def _visdrone(file: Path) -> Iterator[tuple[int, Box]]:
     names = {str(number): name for number, name in enumerate(_VISDRONE.split(), start=1)}
     columns = "frame, target, left, top, width, height, score, category"
-    for place, line in fields.lines(file, ",", columns):
+    for place, line in label_files.lines(file, ",", columns):
         name = "" if line[6] == "0" else names.get(line[7], "")
         yield _row(str(file), place, name, *line[:6], size=True)
 
 
 def _kitti(file: Path) -> Iterator[tuple[int, Box]]:
     columns = "frame, track, type, truncated, occluded, alpha, left, top, right, bottom"
-    for place, (frame, track, name, _, _, _, *sides) in fields.lines(file, None, columns):
+    for place, (frame, track, name, _, _, _, *sides) in label_files.lines(file, None, columns):
         name = "" if name == "DontCare" else name
         yield _row(str(file), place, name, frame, track, *sides[:4])
 
@@ -167,9 +176,8 @@ def _bdd(file: Path) -> Iterator[tuple[int, Box]]:
 
 _VISDRONE = "pedestrian people bicycle car van truck tricycle awning-tricycle bus motor"
 
-SETS = (
-    TrackingSet(
-        name="visdrone_vid",
+SETS = {
+    "visdrone_vid": TrackingSet(
         labels="annotations/*.txt",
         begins=r"([^,\n]+,){7}",
         boxes=_visdrone,
@@ -178,8 +186,7 @@ SETS = (
         classes=_VISDRONE,
         tree="annotations/uav0001.txt ...    sequences/uav0001/0000001.jpg ...",
     ),
-    TrackingSet(
-        name="kitti_tracking",
+    "kitti_tracking": TrackingSet(
         labels="label_02/*.txt",
         begins=r"\S+ \S+ [A-Za-z_]+( \S+){7}",
         boxes=_kitti,
@@ -188,18 +195,16 @@ SETS = (
         classes="Car Van Truck Pedestrian Person_sitting Person Cyclist Tram Misc",
         tree="training/label_02/0000.txt ...    training/image_02/0000/000000.png ...",
     ),
-    TrackingSet(
-        name="ua_detrac",
+    "ua_detrac": TrackingSet(
         labels="*/*.xml",
-        begins=sniff.xml("sequence"),
+        begins=label_files.xml("sequence"),
         boxes=_detrac,
         images="*",
         first=(1, 1),
         classes="car bus van others",
         tree="DETRAC-Train-Annotations-XML/MVI_1.xml ...    any folder/MVI_1/img00001.jpg ...",
     ),
-    TrackingSet(
-        name="bdd100k_mot",
+    "bdd100k_mot": TrackingSet(
         labels="labels/*/*/*.json",
         begins=r'(?s)(?=.*"video_?[nN]ame")(?=.*"frame_?[iI]ndex")',
         boxes=_bdd,
@@ -208,4 +213,97 @@ SETS = (
         classes="pedestrian rider car truck bus train motorcycle bicycle",
         tree="labels/box_track_20/train/b1.json ...    images/track/train/b1/b1-0000001.jpg ...",
     ),
-)
+}
+
+
+def sequences_of(path: Path, subset: str = "") -> list[Path]:
+    """Returns the MOT sequence that a folder is, or those that it holds in at most two levels."""
+    top, inner = path, [*path.glob("*/")] if path.is_dir() else []
+    if subset:
+        exact = [place for place in inner if place.name == subset]
+        alike = [place for place in inner if place.name.lower() in same_as(subset)]
+        top = next(iter([*exact, *alike]), path)
+    if (top / "gt" / "gt.txt").is_file():
+        return [top]
+    found = [file.parent.parent for file in (*top.glob("*/gt/gt.txt"), *top.glob("*/*/gt/gt.txt"))]
+    if subset and top == path:
+        found = [folder for folder in found if folder.name == subset]
+    return sorted(found, key=lambda folder: natural.key(str(folder)))
+
+
+def read_mot(path: Path, options: Options) -> Source:
+    """Returns the sequences, in the order of their names; raises as `readers.open`."""
+    folders = sequences_of(path, options.subset)
+    known: dict[str, None] = {}
+    read, ignored = [], 0
+    for folder in folders:
+        own = folder / "gt" / "labels.txt"
+        names = label_map.lines(documents.read_text(own)) if own.is_file() else []
+        boxes = [*_mot(folder / "gt" / "gt.txt", [*names])]
+        rows = [(frame, box) for frame, counts, box in boxes if counts]
+        ignored += len(boxes) - len(rows)
+        used = {box.label for _, box in rows}
+        known |= dict.fromkeys(names or [name for name in _MOT_CLASSES if name in used])
+        last = max((frame for frame, *_ in boxes), default=0)
+        read.append((folder, rows, last))
+    # Sequences have met the classes of MOT in any order.
+    own_names = {*known} <= {*_MOT_CLASSES}
+    in_order = sorted(known, key=_MOT_CLASSES.index) if own_names else [*known]
+    classes = Classes(in_order, options.labels)
+    tops = dict.fromkeys(folder.resolve().parent.name for folder in folders)
+    notes = [] if options.subset else all_taken(tops)
+    videos = []
+    for folder, rows, last in read:
+        info = _info(folder / "seqinfo.ini")
+        name = info.get("name", folder.resolve().name)
+        given = Path(options.images)
+        usual = [folder / info.get("imdir", "img1")]
+        shown = frame_pictures.numbered(
+            frame_pictures.film_of(options, name, alone=len(read) == 1),
+            [given / folder.name, given] if options.images else usual,
+            first=None,
+            length=max(int(info.get("seqlength", 0)), last),
+            where=str(folder),
+            notes=notes,
+        )
+        table = str(folder / "gt" / "gt.txt")
+        size = (int(info.get("imheight", 0)), int(info.get("imwidth", 0)))
+        frames = by_frame(rows, range(1, len(shown) + 1), table, size)
+        videos.append(LabelledVideo(name, str(folder), shown, frames, classes, has_tracks=True))
+    if ignored:
+        notes.append(f"{ignored} boxes have the flag 'does not count' and are left out")
+    return Source("mot", str(path), classes.labels, tuple(videos), tuple(notes))
+
+
+def _mot(path: Path, names: list[str]) -> Iterator[tuple[int, bool, Box]]:
+    """Yields frame, whether it counts, and box of each line; without names, with MOT's classes."""
+    known = names or _MOT_CLASSES
+    for place, line in label_files.lines(path, ",", _MOT_COLUMNS, most=10):
+        where = f"{path}, {place}"
+        number = -1
+        if len(line) in (8, 9) or (len(line) == 10 and names):
+            number = label_files.whole(line[7], f"{where}: class", least=-limits.WHOLE)
+        number = 1 if number == -1 else number
+        label = known[number - 1] if 1 <= number <= len(known) else f"class {number}"
+        frame = label_files.frame(line[0], f"{where}: frame", least=1)
+        _, box = _row(str(path), place, label, *line[:6], size=True)
+        if not names:  # pixels from 1
+            top, left, bottom, right = (side - 1 for side in box.sides)
+            box = box._replace(sides=(top, left, bottom, right))
+        seen = label_files.number(line[8], f"{where}: visibility") if len(line) == 9 else 1.0
+        counts = label_files.number(line[6], f"{where}: flag") != 0
+        yield frame, counts, box._replace(attributes=(("visibility", seen),))
+
+
+def _info(path: Path) -> dict[str, str]:
+    """Returns the settings of a sequence by lower-case name; none if there is no file."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(documents.read_text(path) if path.is_file() else "", source=str(path))
+    except configparser.Error as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+    info = dict(parser["Sequence"]) if parser.has_section("Sequence") else {}
+    for name in ("seqlength", "imwidth", "imheight"):
+        if name in info and not info[name].strip().isdecimal():
+            raise ValueError(f"{path}: {name} is {info[name]!r}, expected a whole number")
+    return info

@@ -24,18 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstd.base import documents, label_map, natural
-from lstd.data.readers import image_sets, pictures, yolo_rows
+from lstd.data.readers import frame_pictures, image_sets, yolo_rows
 from lstd.data.readers.image_sets import Shot
+from lstd.data.readers.label_files import Options, WrongTree, all_taken, chosen
 from lstd.data.readers.labelled_video import Classes
-from lstd.data.readers.options import Options, WrongTree, all_taken, chosen
 from lstd.data.sources import Source
-
-NAME = "yolo"
-TREE = """\
-data.yaml with names, and train and val such as images/train
-images/train/street/0001.jpg ..., or none, and --images FOLDER or --images VIDEO
-labels/train/street/0001.txt ..., the same folders; or each text file beside its image
-without data.yaml: classes.txt or obj.names, one class a line; or --format yolo --label_map FILE"""
 
 _SUBSETS = ("train", "val", "test", "valid", "validation", "training", "testing")
 _NO_LABELS = re.compile(r"(classes|notes|readme.*|train|valid?|test|validation)\.txt$", re.I)
@@ -58,7 +51,7 @@ def matches(path: Path) -> bool:
         return True
     if not path.is_dir() or _names_file(path) is None:
         return False
-    if any(_label_file(image).exists() for image in _walk(path, pictures.SUFFIXES)):
+    if any(_label_file(image).exists() for image in _walk(path, frame_pictures.SUFFIXES)):
         return True
     folders = [*path.glob("labels"), *path.glob("obj_*_data")]
     return any(True for folder in folders for _ in _texts(folder))
@@ -112,7 +105,7 @@ def read(path: Path, options: Options) -> Source:
             "and so on, and beside the images"
         )
     notes += all_taken(part for part in tree.entries if part)
-    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
+    return Source("yolo", str(path), classes.labels, tuple(videos), tuple(notes))
 
 
 def _tree(path: Path, options: Options, notes: list[str]) -> _Tree:
@@ -120,14 +113,14 @@ def _tree(path: Path, options: Options, notes: list[str]) -> _Tree:
     found = _descriptions(path)
     if len(found) > 1:
         told = ", ".join(file.name for file in found)
-        raise WrongTree(f"{path}: expected one data.yaml with names, found {told}\n{TREE}")
+        raise WrongTree(f"{path}: expected one data.yaml with names, found {told}")
     if found:
         return _described(found[0], options.subset, notes)
     file = _names_file(path)
     names = list(options.labels) if file is None else label_map.lines(documents.read_text(file))
     if not names or not path.is_dir():
         what = "neither data.yaml nor classes.txt" if file is None else f"no name in {file.name}"
-        raise WrongTree(f"{path}: {what}; expected\n{TREE}")
+        raise WrongTree(f"{path}: {what}")
     entries = {"": ["images" if (path / "images").is_dir() else "."]}
     if options.subset:
         # The best come last. `obj_train_data` is CVAT's way to write train.
@@ -224,7 +217,7 @@ def _place(tree: _Tree, entry: str) -> Path:
 
     Tools write paths from elsewhere, and of other machines.
     """
-    said = pictures.clean(entry)
+    said = frame_pictures.clean(entry)
     parts = [part for part in said.split("/") if part not in ("", ".", "..")]
     least = 1 if said.endswith(".txt") else 2  # of /data/train/images not images alone
     places = [tree.root / tree.start / said, tree.root / said]
@@ -236,7 +229,7 @@ def _place(tree: _Tree, entry: str) -> Path:
         if not is_disk and (place.exists() or _beside_images(place).is_dir()):
             return place
     looked = ", ".join(str(place) for place in dict.fromkeys(places))
-    raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}; expected\n{TREE}")
+    raise WrongTree(f"{tree.file}: {entry} is not there; looked for {looked}")
 
 
 def _beside_images(place: Path) -> Path:
@@ -250,11 +243,13 @@ def _images(tree: _Tree, entry: str) -> tuple[Path, list[Path]]:
         told = documents.read_text(place).split("\n")
         lines = [line.strip() for line in told if line.strip()]
         try:
-            found = pictures.finder(lines, [place.parent, tree.root], where=str(place))
+            find = frame_pictures.finder(lines, [place.parent, tree.root], where=str(place))
         except ValueError:
-            found = pictures.Finder(tree.root)
-        return tree.root, [found(line) for line in lines]
-    return place, sorted(_walk(place, pictures.SUFFIXES), key=lambda file: natural.key(str(file)))
+            find = frame_pictures.Finder(tree.root)
+        return tree.root, [find(line) for line in lines]
+    return place, sorted(
+        _walk(place, frame_pictures.SUFFIXES), key=lambda file: natural.key(str(file))
+    )
 
 
 def _labels(tree: _Tree, entry: str) -> tuple[Path, list[Path]]:

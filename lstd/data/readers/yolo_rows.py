@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lstd.base import documents, limits
-from lstd.data.readers import fields
+from lstd.data.readers import label_files
 from lstd.data.readers.labelled_video import Box, Labels
 
 
@@ -56,12 +56,12 @@ class Reader:
         except ValueError:
             raise ValueError(f"{where}: {' '.join(said)!r} is not made of numbers") from None
         sides = _sides(values, self.points, where=where)
-        number = fields.whole(said[0], f"{where}: class", least=-limits.WHOLE)
+        number = label_files.whole(said[0], f"{where}: class", least=-limits.WHOLE)
         what = f"{where}: the last value, a track id and no score,"
         return Box(
             sides,
             self.names.get(number, f"class {number}"),
-            track=fields.track_id(said[-1], what) if self._has_track(said) else -1,
+            track=label_files.track_id(said[-1], what) if self._has_track(said) else -1,
             row_name=f"line {line}",
         )
 

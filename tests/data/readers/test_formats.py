@@ -437,7 +437,7 @@ def test_mot15_has_ten_columns_and_no_seqinfo(mot: Path) -> None:
         ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected a whole"),
         ("nan,2,11,6,20,20,1,1,1", "line 6: frame is nan, expected a whole"),
         ("99999999999,2,11,6,20,20,1,1,1", "line 6: frame is 99999999999, .* to 10000000"),
-        ("1,3000000000,11,6,20,20,1,1,1", "line 6: id is 3000000000, .* to 2147483647"),
+        ("1,3000000000,11,6,20,20,1,1,1", "line 6: track is 3000000000, .* to 2147483647"),
         ("1,2,11,6,20,20,1,inf,1", "line 6: class is inf, expected a whole number"),
         ("\udcff", "not a text file in UTF-8"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lstd.data import readers
-from lstd.data.readers import frame_names, pictures
+from lstd.data.readers import frame_names, frame_pictures
 from lstd.data.sources import UNKNOWN_CLASS
 from tests.data.readers.test_formats import picture, text, told, values
 
@@ -185,15 +185,15 @@ def test_pictures_are_found_by_what_other_machines_call_them(
     text(tmp_path / there, "")
     text(tmp_path / "a" / "10.jpg", "")
 
-    assert pictures.finder([said], [tmp_path], where="x.json")(said) == tmp_path / there
+    assert frame_pictures.finder([said], [tmp_path], where="x.json")(said) == tmp_path / there
 
 
 def test_folders_are_not_dropped_where_names_would_become_the_same(tmp_path: Path) -> None:
     text(tmp_path / "1.jpg", "")
     for names in (["a/1.jpg", "b/1.jpg"], ["a/1.jpg", "a/2.jpg", "a/3.jpg"]):  # most are not there
         with pytest.raises(ValueError, match=r"x\.json: none of its images is found, such as a/1"):
-            pictures.finder(names, [tmp_path], where="x.json")
-    found = pictures.finder(["a/1.jpg"], [tmp_path], where="x.json")
+            frame_pictures.finder(names, [tmp_path], where="x.json")
+    found = frame_pictures.finder(["a/1.jpg"], [tmp_path], where="x.json")
     assert "without their first folders, such as a/1.jpg as 1.jpg in" in found.told("a/1.jpg")[0]
 
 

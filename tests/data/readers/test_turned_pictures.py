@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lstd.data import readers, source_images
+from lstd.data.readers.frame_pictures import Pictures
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels, turned
-from lstd.data.readers.pictures import Pictures
 from lstd.data.source_images import pixels
 from lstd.media import numbered_frames
 

@@ -27,23 +27,15 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import limits
-from lstd.data.readers import coco_file, coco_masks, frame_names, image_sets, pictures, sniff
+from lstd.data.readers import coco_file, frame_names, frame_pictures, image_sets
 from lstd.data.readers.coco_file import Annotation, Content, Id, Image
 from lstd.data.readers.frame_names import Group
 from lstd.data.readers.image_sets import Shot
+from lstd.data.readers.label_files import Options, all_taken, by_subset, chosen, same_as
 from lstd.data.readers.labelled_video import Box, Classes, Labels
-from lstd.data.readers.options import Options, all_taken, chosen, same_as
 from lstd.data.sources import Source
 
-NAME = "coco"
-TREE = coco_file.TREE
-
 _LISTS = [rf'"{key}"\s*:\s*\['.encode() for key in ("images", "annotations")]
-
-
-def matches(path: Path) -> bool:
-    """Whether a file is COCO JSON, or a folder holds one (also in `annotations/` or `train/`)."""
-    return bool(_files(path))
 
 
 def read(path: Path, options: Options) -> Source:
@@ -85,16 +77,16 @@ def read(path: Path, options: Options) -> Source:
         has_tracks=has_tracks,
         has_crowds=True,
     )
-    return Source(NAME, str(path), classes.labels, tuple(videos), tuple(notes))
+    return Source("coco", str(path), classes.labels, tuple(videos), tuple(notes))
 
 
-def _files(path: Path) -> dict[str, list[Path]]:
-    """Returns the COCO files by subset, see `sniff.by_subset`."""
+def files_of(path: Path) -> dict[str, list[Path]]:
+    """Returns the COCO files by subset, of a folder also those in `annotations/` or `train/`."""
     if path.is_file():
         return {"": [path]} if path.suffix.lower() == ".json" and _has(path, any) else {}
     patterns = ("*.json", "annotations/*.json")
     # More files in the folder of a subset are labels of one image each, in another format.
-    return sniff.by_subset(path, patterns, lambda file: _has(file, all), most=50)
+    return by_subset(path, patterns, lambda file: _has(file, all), most=50)
 
 
 def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
@@ -112,7 +104,7 @@ def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
 
 def _chosen(path: Path, subset: str) -> dict[str, Path]:
     """Returns the file to read for each subset."""
-    found = _files(path)
+    found = files_of(path)
     if "" in found:
         fits = same_as(subset) if subset else ("",)
         exact = [file for file in found[""] if file.stem == subset]
@@ -183,7 +175,7 @@ def _shots(
     for image in content.images:
         size = (_said(image.height), _said(image.width))
         labels = Labels(rows[image.id], f"{file}, image {image.file_name}", size)
-        yield Shot(pictures.clean(image.file_name), labels, places, str(file), part)
+        yield Shot(frame_pictures.clean(image.file_name), labels, places, str(file), part)
 
 
 def _said(side: float | None) -> int:
@@ -196,7 +188,7 @@ def _box(entry: Annotation, where: str) -> Iterator[float]:
     box: Iterable[float | None] | None = entry.bbox
     if box is None:
         try:
-            box = coco_masks.box_of(entry.segmentation)
+            box = coco_file.box_of(entry.segmentation)
         except ValueError as error:
             raise ValueError(f"{where} has a segmentation: {error}") from None
     if box is None:
@@ -253,7 +245,7 @@ def _order(images: Sequence[Image], of: str, file: str, notes: list[str]) -> lis
                 )
         return found
     names = [image.file_name.replace("#", "/") for image in images]
-    order = frame_names.order([pictures.clean(name) for name in names])
+    order = frame_names.order([frame_pictures.clean(name) for name in names])
     if order is None or len(without) < len(images):
         raise ValueError(
             f"{file}: image {without[0].file_name} {of} has no frame_id, and the others or their "

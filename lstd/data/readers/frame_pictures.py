@@ -12,7 +12,7 @@ from pathlib import Path
 from lstd.base import limits, natural
 from lstd.data import source_images
 from lstd.data.readers import frame_names
-from lstd.data.readers.options import Options
+from lstd.data.readers.label_files import Options
 from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Image, ImageFile
 from lstd.media import numbered_frames, picture_file, video
@@ -84,10 +84,9 @@ def _frames(path: str, numbers: Sequence[int]) -> Iterator[Image]:
 def of(items: Iterable[str | tuple[str, int]]) -> Pictures:
     """Returns pictures; raises as `lstd.media.video.probe`."""
     told = tuple(items)
-    films = {
-        item[0]: video.probe(item[0]) for item in dict.fromkeys(told) if isinstance(item, tuple)
-    }
-    return Pictures(told, {path: (film.height, film.width) for path, film in films.items()})
+    films = dict.fromkeys(item[0] for item in told if isinstance(item, tuple))
+    probed = ((path, video.probe(path)) for path in films)
+    return Pictures(told, {path: (film.height, film.width) for path, film in probed})
 
 
 def of_film(path: Path, numbers: Iterable[int]) -> Pictures:
@@ -173,14 +172,13 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
     """
     looked = dict.fromkeys(names[:_LOOKED_AT])
     most = max((clean(name).count("/") for name in looked), default=0)
-    for dropped in range(most + 1):
-        for place in dict.fromkeys(places):
-            found = Finder(place, dropped)
-            there = sum(found.find(name) is not None for name in looked)
-            if not there or (dropped and 2 * there < len(looked)):
-                continue
-            if len({found.shortened(n) for n in names}) == len({clean(n) for n in names}):
-                return found
+    for dropped, place in itertools.product(range(most + 1), dict.fromkeys(places)):
+        found = Finder(place, dropped)
+        there = sum(found.find(name) is not None for name in looked)
+        if not there or (dropped and 2 * there < len(looked)):
+            continue
+        if len({found.shortened(n) for n in names}) == len({clean(n) for n in names}):
+            return found
     told = ", ".join(str(place) for place in dict.fromkeys(places))
     raise ValueError(
         f"{where}: none of its images is found, such as {names[0]}; looked in {told}; say where "
@@ -194,8 +192,10 @@ def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
     Raises:
         ValueError: one video file, and the video is not alone in the data set.
     """
+    if not options.images:
+        return None
     place = Path(options.images)
-    if options.images and place.is_file():
+    if place.is_file():
         if not alone:
             raise ValueError(
                 f"{place}: this is one video, and the labels are of several; name a folder with a "
@@ -203,7 +203,7 @@ def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
             )
         return place
     name = clean(name).lstrip("/")
-    files = [place / name, *place.glob(f"{glob.escape(name)}.*")] if options.images else []
+    files = [place / name, *place.glob(f"{glob.escape(name)}.*")]
     found = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
     return found[0] if len(found) == 1 else None
 
@@ -219,15 +219,15 @@ def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
     """
     length = numbered_frames.count(str(film))
     said = frame_names.plain([clean(name) for name in names])
-    found = [frame_names.number(name) for name in said]
-    numbers = [number for number in found if number is not None]
-    if len(set(numbers)) < len(names):
-        if len(names) != length:
-            raise ValueError(
-                f"{where}: {film} has {length} frames, the labels {len(names)}, and which is which "
-                f"cannot be told from names such as {names[0]}"
-            )
-        return of_film(film, range(length))
+    numbers = [n for n in map(frame_names.number, said) if n is not None]
+    if len({*numbers}) < len(names):
+        if len(names) == length:
+            return of_film(film, range(length))
+        problem = (
+            f"{film} has {length} frames, the labels {len(names)}, and which is which cannot be "
+            f"told from names such as {names[0]}"
+        )
+        raise ValueError(f"{where}: {problem}")
     low, high = min(numbers, default=0), max(numbers, default=0)
     from_zero = low == 0 or all(_FROM_ZERO.search(name) for name in said)
     if not from_zero and low != 1 and high != length:
@@ -274,13 +274,12 @@ def numbered(
                 f"{film} behind it are left out"
             )
         return of_film(film, range(length))
-    places = [*folders]
+    places = dict.fromkeys(folders)
     images = next(filter(None, map(in_folder, places)), [])
     if not images:
-        told = " or ".join(dict.fromkeys(map(str, places)))
         raise ValueError(
-            f"{where}: there are no images in {told}; say where with --images, a folder or the "
-            "video file"
+            f"{where}: there are no images in {' or '.join(map(str, places))}; say where with "
+            "--images, a folder or the video file"
         )
     files: dict[int, str] = {}
     for image in images:
@@ -289,8 +288,7 @@ def numbered(
             raise ValueError(f"{image}: {files[number]} has the same number; a frame has one image")
     start = (0 if 0 in files else 1) if first is None else first
     last = max([start + length, *(number + 1 for number in files)])
-    said = last - start
-    limits.check_missing(found=len(files), said=said, where=f"a label or image of {where}")
+    limits.check_missing(found=len(files), said=last - start, where=f"a label or image of {where}")
     return of(files.get(number) or _name_of(number, images[0]) for number in range(start, last))
 
 
