@@ -170,13 +170,13 @@ def open(
 
     Args:
         path: a file or folder, see `FORMATS`.
-        labels: see `Options`; so are the arguments from subset on.
+        labels: see `Options`, also for all others.
         format: a name of `FORMATS`; empty: found out by content.
-        subset: a part of the data set.
-        images: where the pictures are, if not as usual.
-        stills: every image is a video of its own.
-        folders: the images of a folder are a video.
-        skip_damaged: damaged records are left out, and listed in `Source.damaged`.
+        subset: see `Options`.
+        images: see `Options`.
+        stills: see `Options`.
+        folders: see `Options`.
+        skip_damaged: see `Options`.
 
     Raises:
         FileNotFoundError: there is nothing at the path, or at `images`.
@@ -218,11 +218,7 @@ def open(
 
 
 def detect(path: Path) -> str:
-    """Returns the format of a file or folder, by its content.
-
-    Raises:
-        ValueError: no format fits, or several do.
-    """
+    """Returns the format of a file or folder, by its content; raises as `open`."""
     found = [name for name, known in FORMATS.items() if known.matches(path)]
     if len(found) == 1:
         return found[0]

@@ -94,8 +94,7 @@ class Content:
 def load(path: Path) -> Content:
     """Returns the contents of a file; unused fields may hold anything.
 
-    Raises:
-        ValueError: no COCO JSON, or an entry is not as it should be; the message names the entry.
+    Raises ValueError, naming the entry that is not as it should be.
     """
     import pydantic  # here, because it costs 0.1 s that the other readers need not pay
 
@@ -133,11 +132,8 @@ def _count_ids(entry: Any) -> None:
 def box_of(segmentation: Any) -> BBox | None:
     """Returns x, y, width, height of a mask in pixels; None if it is empty.
 
-    Args:
-        segmentation: a list of polygons x, y, x, y, ...; or `counts` and `size`, height and width.
-
-    Raises:
-        ValueError: it is neither; the message says what is wrong with it.
+    It is a list of polygons x, y, x, y, ...; or has `counts` and `size`, height and width. Raises
+    ValueError, saying what is wrong with it, if it is neither.
     """
     if not segmentation:
         return None

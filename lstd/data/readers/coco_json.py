@@ -93,10 +93,7 @@ def _has(path: Path, enough: Callable[[Iterable[bool]], bool]) -> bool:
     """Whether a file has enough of COCO's lists; the same words inside texts do not count."""
     if not path.is_file() or path.stat().st_size < 2:
         return False
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if not content[:64].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{"):
             return False
         return enough(re.search(pattern, content) is not None for pattern in _LISTS)

@@ -144,12 +144,7 @@ def _medium(table: Path, options: Options, *, alone: bool) -> Path:
 
 
 def _video(
-    part: str,
-    table: Path,
-    medium: Path,
-    rows: Rows,
-    classes: Classes,
-    notes: list[str],
+    part: str, table: Path, medium: Path, rows: Rows, classes: Classes, notes: list[str]
 ) -> LabelledVideo:
     tracks = [box.track for _, box in rows]
     named = {frame for frame, _ in rows}

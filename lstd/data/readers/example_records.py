@@ -45,9 +45,7 @@ def matches(path: Path) -> bool:
 def read(path: Path, options: Options) -> Source:
     """Returns tf.Examples as videos of one frame, or grouped into videos; each is read once.
 
-    Raises:
-        ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
-            file and record.
+    Raises ProblemError, with file and record, unless `skip_damaged`.
     """
     damaged: list[str] = []
 
@@ -134,11 +132,7 @@ def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
 
 
 def _values(content: bytes, *, where: str) -> dict[str, list]:
-    """Returns the features of a tf.Example that are read, each as a list of values.
-
-    Raises:
-        ProblemError: it is none, has no image, or values of another kind or number.
-    """
+    """Returns the features of a tf.Example that are read, each as a list of values."""
     features = record_files.sequence_of(content, where=where).context.feature
     if "image/encoded" not in features:
         raise record_files.damage(f"{where} has no 'image/encoded'")

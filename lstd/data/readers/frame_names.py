@@ -83,18 +83,11 @@ def group(
 ) -> list[Group]:
     """Returns the videos that images are frames of, in the order of their first images.
 
-    Images of a folder are of one video if their plain names differ in the last number only.
-
-    Args:
-        names: of the images, with "/" between folders.
-        where: the data set, for messages.
-        folders: all images of a folder are one video, but for frames that Roboflow has named.
-        parts: the subset of each image. A video whose frames were dealt to several of them is put
-            together again; one that has a frame in two of them stays in parts of the same name.
-        titles: of each subset, for a video whose name says nothing; otherwise "images".
-
-    Raises:
-        ValueError: names have two readings.
+    Images of a folder are of one video if their plain names differ in the last number only; with
+    `folders` all are, but for frames that Roboflow has named. A video whose frames were dealt to
+    several subsets (`parts`, one for each image) is put together again; one that has a frame in two
+    of them stays in parts of the same name. A video whose name says nothing has the title of its
+    subset, or is "images". Raises ValueError if names have two readings.
     """
     said = plain(names)
     found: dict[tuple[str, str], list[int]] = {}

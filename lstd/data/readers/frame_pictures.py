@@ -166,9 +166,6 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
 
     Tools write paths of their own machine, so the first folders of all names may be too many: they
     are left out where that makes no two names the same, and finds half of the names or more.
-
-    Raises:
-        ValueError: none is found; the message names what was looked for, and where.
     """
     looked = dict.fromkeys(names[:_LOOKED_AT])
     most = max((clean(name).count("/") for name in looked), default=0)
@@ -187,11 +184,7 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
 
 
 def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
-    """Returns the video file that `Options.images` is, or holds under this name; None without.
-
-    Raises:
-        ValueError: one video file, and the video is not alone in the data set.
-    """
+    """Returns the video file that `Options.images` is, or holds under this name; None without."""
     if not options.images:
         return None
     place = Path(options.images)
@@ -213,9 +206,6 @@ def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
 
     The last number of a name is that of its frame. It counts from 0 where a name has 0 or all are
     as CVAT writes them (`frame_000012`) or `street.avi#12`, and from 1 where the lowest is 1.
-
-    Raises:
-        ValueError: the names have other numbers than the video, or none.
     """
     length = numbered_frames.count(str(film))
     said = frame_names.plain([clean(name) for name in names])
@@ -223,11 +213,10 @@ def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
     if len({*numbers}) < len(names):
         if len(names) == length:
             return of_film(film, range(length))
-        problem = (
-            f"{film} has {length} frames, the labels {len(names)}, and which is which cannot be "
-            f"told from names such as {names[0]}"
+        raise ValueError(
+            f"{where}: {film} has {length} frames, the labels {len(names)}, and which is which "
+            f"cannot be told from names such as {names[0]}"
         )
-        raise ValueError(f"{where}: {problem}")
     low, high = min(numbers, default=0), max(numbers, default=0)
     from_zero = low == 0 or all(_FROM_ZERO.search(name) for name in said)
     if not from_zero and low != 1 and high != length:
@@ -252,18 +241,11 @@ def numbered(
     where: str,
     notes: list[str],
 ) -> Pictures:
-    """Returns the pictures of numbered frames: those that labels name, and all after them.
+    """Returns the pictures of numbered frames.
 
-    Args:
-        film: a video file: only the frames that labels name.
-        folders: of images; the first one that holds any is taken.
-        first: the number of the first frame's image; None: 0 where there is such an image, else 1.
-        length: how many frames the labels name.
-        where: of the labels, for messages.
-        notes: gets what is left out.
-
-    Raises:
-        ValueError: no image, two of one number, or labels far behind the last one.
+    Of a video file they are the `length` frames that labels name; of the first folder that holds
+    any images also all after them. `first` is the number of the first frame's image; None: 0 where
+    there is such an image, else 1.
     """
     if film:
         count = numbered_frames.count(str(film))

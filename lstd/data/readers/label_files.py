@@ -116,8 +116,7 @@ def lines(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yields "line 1" and so on, and the fields of each line that is not empty.
 
-    Raises:
-        ValueError: a line has fewer fields than the names in `columns`, or more than `most`.
+    Raises ValueError if it has fewer fields than the names in `columns`, or more than `most`.
     """
     least = len(columns.split(", "))
     for place, line in enumerate(documents.read_text(path).splitlines(), start=1):

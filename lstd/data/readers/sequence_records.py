@@ -32,12 +32,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, options: Options) -> Source:
-    """Returns the videos of SequenceExamples.
-
-    Raises:
-        ProblemError: a file is damaged or holds something else, unless `skip_damaged`; it names
-            file and record.
-    """
+    """Returns the videos; raises ProblemError, with file and record, unless `skip_damaged`."""
     files = files_of(path, options)
     damaged: list[str] = []
 
@@ -156,12 +151,7 @@ def format_of(path: Path) -> str:
 
 
 def files_of(path: Path, options: Options) -> list[Path]:
-    """Returns the files of a subset in order: in its folder, or with names that begin with it.
-
-    Raises:
-        WrongTree: there are none.
-        FileNotFoundError: some of their shards are missing.
-    """
+    """Returns the files of a subset in order: in its folder, or with names that begin with it."""
     found = _files(path)
     parts = dict.fromkeys(file.parent for file in found)
     if found and path.is_dir() and path not in parts:
@@ -170,14 +160,10 @@ def files_of(path: Path, options: Options) -> list[Path]:
         files = [file for file in found if file.parent in kept]
     else:
         files = [file for file in found if file.name.startswith(options.subset)]
-    if found and not files:
-        names = ", ".join(file.name for file in found[:3])
-        raise WrongTree(
-            f"{path}: no TFRecord file has a name that begins with {options.subset!r}, such as "
-            f"{names} do"
-        )
     if not files:
-        raise WrongTree(f"{path}: there are no TFRecord files")
+        names = ", ".join(file.name for file in found[:3]) or "nothing"
+        what = f"has a name that begins with {options.subset!r}" if found else "is there"
+        raise WrongTree(f"{path}: no TFRecord file {what}; found {names}")
     if not path.is_file():
         pattern = "*" if path.is_dir() else path.name
         record_files.check_shards([str(file) for file in files], pattern=pattern)
@@ -190,13 +176,9 @@ def taken(files: Iterable[Path]) -> list[str]:
 
 
 def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:
-    """Returns the class names of records in class order; empty if they have none.
+    """Returns the class names of records, which number them from 1, in class order.
 
-    Args:
-        texts: the name of each class number, from 1, as each record has them.
-
-    Raises:
-        ValueError: a number that is taken for a mistake, see `limits.CLASSES`.
+    Raises ValueError for a number that is taken for a mistake, see `limits.CLASSES`.
     """
     known: dict[int, str] = {}
     for found in texts:

@@ -27,9 +27,7 @@ from lstd.data.readers.labelled_video import Box, Labels
 class Reader:
     """Reads the labels of an image from its text file; a missing file means no objects.
 
-    Attributes:
-        names: number -> name of each class.
-        points: how many values stand behind the box of a pose, see `points_of`.
+    `names` are those of the class numbers; `points` is what `points_of` returns.
     """
 
     names: Mapping[int, str]
@@ -69,12 +67,8 @@ class Reader:
 def points_of(said: int | None, paths: Sequence[str]) -> int | None:
     """Returns how many values follow the box of a pose; 0: no poses; None: unknown.
 
-    Lines of several lengths are outlines: those of poses are equal. Equal ones of which many look
-    like poses may be these, though `data.yaml` has no `kpt_shape`.
-
-    Args:
-        said: by `data.yaml`; None: there is none.
-        paths: of all text files.
+    `said` is what `data.yaml` says; None: there is none. Lines of several lengths are outlines:
+    those of poses are equal. Equal ones of which many look like poses may be these.
     """
     if said:
         return said

@@ -190,9 +190,7 @@ def test_lists_of_several_lengths_are_named(
 def test_empty_lists_of_tracks_and_crowds_say_nothing(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.tfrecord",
-        example(
-            **{"image/object/is_crowd": feature(), "image/object/track/label": feature()},
-        ),
+        example(**{"image/object/is_crowd": feature(), "image/object/track/label": feature()}),
     )
     frame = next(readers.open(path).videos[0].read())
 

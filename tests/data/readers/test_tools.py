@@ -98,10 +98,7 @@ def test_cvat_images_become_a_video_and_shapes_their_boxes(tmp_path: Path) -> No
 
     assert source.labels == ("ant", "bee")
     assert told(source) == {
-        "a": [
-            [(0, None, 5, 10, 25, 30), (0, None, 5, 40, 45, 60)],
-            [(1, None, 4, 3, 10, 8)],
-        ]
+        "a": [[(0, None, 5, 10, 25, 30), (0, None, 5, 40, 45, 60)], [(1, None, 4, 3, 10, 8)]]
     }
 
 
@@ -162,8 +159,7 @@ def _key(x: float, **rest: float) -> dict:
 
 
 def test_label_studio_is_seen_up_to_the_frame_that_is_not_enabled(
-    tmp_path: Path,
-    video: Path,
+    tmp_path: Path, video: Path
 ) -> None:
     ant = [_key(10, frame=1), _key(14, frame=3, enabled=False), _key(50, frame=6)]
     folder = _label_studio(tmp_path, ant, [_key(40, frame=5, rotation=90)])
@@ -183,8 +179,7 @@ def test_label_studio_is_seen_up_to_the_frame_that_is_not_enabled(
 
 
 def test_label_studio_without_an_annotation_is_not_empty_but_left_out(
-    tmp_path: Path,
-    video: Path,
+    tmp_path: Path, video: Path
 ) -> None:
     folder = _label_studio(tmp_path, [_key(10, frame=1)])
     (task,) = json.loads((folder / "project.json").read_text())
@@ -215,10 +210,7 @@ def test_label_studio_of_another_rate_goes_by_time_and_says_so(tmp_path: Path, v
     ],
 )
 def test_label_studio_says_what_is_wrong(
-    tmp_path: Path,
-    video: Path,
-    key: dict,
-    message: str,
+    tmp_path: Path, video: Path, key: dict, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         readers.open(_label_studio(tmp_path, [key]), images=video)
