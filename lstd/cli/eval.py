@@ -68,8 +68,7 @@ FLAGS: app.Flags = {
         "Adds coco, distance and confusion to what is measured."
     ),
 }
-_REPORT_METRICS = ("coco", "distance", "confusion")
-"""What the report draws, whether or not it stands in --metrics."""
+_REPORT_METRICS = ("coco", "distance", "confusion")  # which it draws in any case
 _COMPARABLE = {"coco", "vid", "vid_ap50", "sap", "flicker"}
 _OF_A_MODEL = (
     *("video", "worst_frames", "report", "occlusion", "write_detections"),
@@ -93,12 +92,7 @@ def _evaluate(values: flags.FlagValues) -> None:
 
 
 def _read(values: flags.FlagValues) -> Options:
-    """Returns what the flags say.
-
-    Raises:
-        ValueError: flags that cannot be, or do not go together.
-        ImportError: a package is not installed that what is asked for needs.
-    """
+    """Returns what the flags say, where they can be and go together."""
     _check_together(values)
     for name in values.schedule:
         schedule_names.check(name, where="--schedule")
@@ -107,13 +101,11 @@ def _read(values: flags.FlagValues) -> Options:
     more = _REPORT_METRICS if values.report else ()
     options = Options(
         metrics=tuple(dict.fromkeys((*values.metrics, *more))),
-        schedules=tuple(values.schedule),
         latencies=_latencies(values.latency),
-        fps=values.fps,
         occlusion=_probabilities(values.occlusion),
         labels=common.labels_of(values),
     )
-    options.factories(fps=options.fps or (1.0 if values.annotations else None))  # a file may say it
+    options.factories(values.fps or (1.0 if values.annotations else None))  # a file may say it
     for flag, packages in _PACKAGES.items():  # otherwise it would show after hours
         for name in packages:
             if values[flag].value and importlib.util.find_spec(name) is None:
@@ -137,8 +129,7 @@ def _check_together(values: flags.FlagValues) -> None:
         raise ValueError("--schedule: one file of detections is of one schedule")
     if not values.metrics:
         raise ValueError("--metrics: give at least one")
-    for name in ("metrics", "schedule"):
-        names = values.flag_values_dict()[name]
+    for name, names in (("metrics", values.metrics), ("schedule", values.schedule)):
         if len(set(names)) < len(names):
             raise ValueError(f"--{name} holds a name twice: {','.join(names)}")
     if values.against and not _COMPARABLE & set(values.metrics):

@@ -25,32 +25,21 @@ _NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
 
 
 class Options(NamedTuple):
-    """What the flags say, beyond what stands in them as it is.
-
-    Attributes:
-        metrics: names of `lstd.evaluation.metrics.by_name`; the report's are among them.
-        schedules: empty: those of the config or the model.
-        latencies: milliseconds by network, for sap.
-        fps: frames a second.
-        occlusion: probabilities.
-        labels: names of the classes; empty: the model's.
-    """
+    """What flags say whose text is not yet the value; `metrics` has the report's among them."""
 
     metrics: tuple[str, ...]
-    schedules: tuple[str, ...]
     latencies: dict[str, Any] | None
-    fps: float | None
     occlusion: tuple[float, ...]
     labels: tuple[str, ...]
 
     def factories(
-        self, *, fps: float | None = None, schedule: str | None = None
+        self, fps: float | None, *, schedule: str | None = None
     ) -> list[Callable[..., Any]]:
         """Returns what makes each metric from the labels; see `by_name.factory`."""
         from lstd.evaluation.metrics import by_name
 
         return [
-            by_name.factory(name, latencies=self.latencies, fps=fps or self.fps, schedule=schedule)
+            by_name.factory(name, latencies=self.latencies, fps=fps, schedule=schedule)
             for name in self.metrics
         ]
 
@@ -89,10 +78,9 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
     one = _subject(found, config, values, options)
     other = None
     if against is not None:
+        theirs = _config_of(against, values, beside=found)
         # With a single network it keeps to its own schedule.
-        other = _subject(
-            against, _config_of(against, values, beside=found), values, options, is_other=True
-        )
+        other = _subject(against, theirs, values, options, is_other=True)
         if tuple(other.detector.labels) != tuple(one.detector.labels):
             raise ValueError(
                 f"--against: its classes are {_listed(other.detector.labels)}; this model's "
@@ -106,10 +94,6 @@ def _config_of(found: Found, values: flags.FlagValues, *, beside: Found | None) 
     """Returns the config of the run folder, of --config or the default, with --set and --input.
 
     Beside a model that needs --config, a run keeps its own.
-
-    Raises:
-        ValueError: a model that needs a config has none; or a setting of the model, which a run's
-            weights decide.
     """
     if found.is_exported:
         config = load_config(values.config) if values.config else Config()
@@ -133,25 +117,19 @@ def _is_described(found: Found, values: flags.FlagValues) -> bool:
 
 
 def _check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
-    """Raises where the data is not fit for what is asked.
-
-    Raises:
-        ValueError: metrics without the tracks that they need, a video of several lanes, or no
-            frame rate for the blocks of few videos that two models are compared on.
-    """
+    """Raises where the data is not fit for what is asked."""
     if not split.videos[0].has_tracks:  # by which the pipeline decides, too
-        for name, instead in _NEED_TRACKS.items():
-            if name in options.metrics:
-                raise ValueError(
-                    f"--metrics: {name} needs track ids, which the data has not{instead}"
-                )
+        for name in _NEED_TRACKS.keys() & options.metrics:
+            raise ValueError(
+                f"--metrics: {name} needs track ids, which the data has not{_NEED_TRACKS[name]}"
+            )
     lanes = config.data.evaluation.batch_size
     if values.video and lanes > 1 and len(split.videos) > 1:
         raise ValueError(
             f"--video: data.evaluation.batch_size is {lanes}, so the videos would come in turns; "
             "add --set data.evaluation.batch_size=1"
         )
-    if values.against and options.fps is None:
+    if values.against and values.fps is None:
         from lstd.evaluation import bootstrap
 
         left, frames = values.max_frames, []
@@ -170,12 +148,7 @@ def _subject(
     *,
     is_other: bool = False,
 ) -> _Subject:
-    """Returns the model, loaded, and the schedules that it follows.
-
-    Raises:
-        ValueError: it cannot be loaded, or cannot follow a schedule; or the latency of a network
-            that runs is not given.
-    """
+    """Returns the model, loaded, and the schedules that it follows."""
     from lstd.any_model import evaluate_model
     from lstd.evaluation import evaluate
 
@@ -185,18 +158,16 @@ def _subject(
     model = found.path if found.is_exported else open_model.load(found, config, weights)
     detector = evaluate_model.detector_of(model, labels=labels, threads=values.threads)
     is_single = len(detector.networks) == 1
-    asked = () if is_other and is_single else options.schedules
+    asked = () if is_other and is_single else values.schedule
     own = [detector.schedule] if is_single or not known else list(config.evaluation.schedules)
     schedules = list(evaluate.checked_schedules(detector, list(asked) or own))
-    if "sap" in options.metrics and options.latencies is not None:
-        for schedule in schedules:
-            ran = detector.networks if is_single else schedule_names.networks_of(schedule)
-            for network in ran:
-                if network not in options.latencies:
-                    raise ValueError(
-                        f"--latency: {schedule} runs the {network} network, whose latency is not "
-                        f"given; there is {', '.join(options.latencies)}"
-                    )
+    for schedule in schedules if "sap" in options.metrics else ():
+        ran = detector.networks if is_single else schedule_names.networks_of(schedule)
+        for network in set(ran) - set(options.latencies or ran):
+            raise ValueError(
+                f"--latency: {schedule} runs the {network} network, whose latency is not given; "
+                f"there is {', '.join(options.latencies or ())}"
+            )
     return _Subject(found.path, weights or found.path.name, detector, schedules)
 
 
@@ -225,13 +196,10 @@ def _run_all(
         total = min(total, values.max_frames)
 
     def scored(
-        subject: _Subject,
-        label: str,
-        dataset: Iterable[Any] = split.dataset,
-        watchers: Sequence[Any] = (),
+        subject: _Subject, label: str, dataset: Iterable[Any], watchers: Sequence[Any] = ()
     ) -> tuple[dict[str, float], dict[str, list[Any]]]:
         metrics = by_name.metrics_by_schedule(
-            options.factories(), subject.schedules, subject.detector.labels
+            options.factories(values.fps), subject.schedules, subject.detector.labels
         )
         seen: set[object] = set()
         videos = len(split.videos)
@@ -253,17 +221,13 @@ def _run_all(
             )
         return numbers, metrics
 
+    drawn = {"count": values.worst_frames, "min_score": config.evaluation.min_score_threshold}
     worst = {
-        name: pictures.WorstFrames(
-            one.detector.labels,
-            name,
-            count=values.worst_frames,
-            min_score=config.evaluation.min_score_threshold,
-        )
+        name: pictures.WorstFrames(one.detector.labels, name, **drawn)
         for name in (one.schedules if values.worst_frames else ())
     }
-    numbers, metrics = scored(one, "evaluating", watchers=[*worst.values()])
-    theirs = scored(other, f"evaluating {other.path}")[1] if other else {}
+    numbers, metrics = scored(one, "evaluating", split.dataset, [*worst.values()])
+    theirs = scored(other, f"evaluating {other.path}", split.dataset)[1] if other else {}
     for probability in options.occlusion:
         hidden = OccludedDataset(split.dataset, probability=probability)
         found, _ = scored(one, f"occluded {probability:g}", hidden)
@@ -277,56 +241,44 @@ def _run_all(
     if values.max_frames:
         facts["max_frames"] = values.max_frames
     if "sap" in options.metrics:
-        facts |= {"latencies_ms": options.latencies, "fps": options.fps}
+        facts |= {"latencies_ms": options.latencies, "fps": values.fps}
     if other is not None:
         facts["against"] = str(other.path)
-    return Result(
-        schedules=one.schedules,
-        numbers=numbers,
-        metrics=metrics,
-        theirs=theirs,
-        worst=worst,
-        facts=facts,
-        fps=options.fps,
-    )
+    return Result(one.schedules, numbers, metrics, theirs, worst, facts)
 
 
 def score_files(values: flags.FlagValues, options: Options) -> None:
     """Scores somebody's detections; writes and prints the numbers."""
-    from lstd.evaluation import bootstrap, coco_files
+    from lstd.evaluation import bootstrap, coco_files, results
 
     truth = common.existing_file(values.annotations, flag="--annotations")
     annotations = coco_files.read_annotations(truth)
-    fps = options.fps or annotations.fps
-    schedule = options.schedules[0] if options.schedules else None
+    fps = values.fps or annotations.fps
+    schedule = values.schedule[0] if values.schedule else None
     if values.against:
         bootstrap.units_of(list(annotations.ground_truth), fps=fps)  # refuses too little data
     output = values.output_directory and common.writable_directory(values.output_directory)
     name = schedule or "detections"
-    metrics: dict[str, list[Any]] = {}
-    for flag in ("detections", "against"):
-        path = str(values[flag].value)
-        if path:
-            path_of = common.existing_file(path, flag=f"--{flag}")
-            found = coco_files.read_detections(path_of, annotations)
-            factories = options.factories(fps=fps, schedule=schedule)
-            metrics[flag] = [make(annotations.labels) for make in factories]
-            for frame, true in annotations.ground_truth.items():
-                for metric in metrics[flag]:
-                    metric.add(frame, true, found.get(frame))
+
+    def scored(flag: str) -> list[Any]:
+        path = common.existing_file(str(values[flag].value), flag=f"--{flag}")
+        found = coco_files.read_detections(path, annotations)
+        metrics = [make(annotations.labels) for make in options.factories(fps, schedule=schedule)]
+        for frame, true in annotations.ground_truth.items():
+            for metric in metrics:
+                metric.add(frame, true, found.get(frame))
+        return metrics
+
+    ours, theirs = scored("detections"), scored("against") if values.against else []
     numbers: dict[str, float] = {"frames": len(annotations.ground_truth)}
-    for metric in metrics["detections"]:
+    for metric in ours:
         numbers.update(metric.result())
     eval_write.print_numbers(numbers, [name])
     if values.against:
-        compared = eval_write.compare(
-            {name: metrics["detections"]}, {name: metrics["against"]}, fps=fps, draws=values.draws
-        )
+        compared = eval_write.compare({name: ours}, {name: theirs}, fps=fps, draws=values.draws)
         if output:
             eval_write.save_comparison(output, compared, values.against)
     if output:
-        from lstd.evaluation import results
-
         facts = {"detections": values.detections, "annotations": values.annotations}
         paths = results.save_results(output, numbers, [name], facts)
         print(f"{numbers['frames']:.0f} frames; written: {', '.join(map(str, paths))}")

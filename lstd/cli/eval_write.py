@@ -32,7 +32,6 @@ class Result(NamedTuple):
         worst: a `WorstFrames` for each schedule, where asked for.
         facts: what a reader of the numbers needs to know: `model`, `weights`, `input`, `videos`,
             of sap `latencies_ms` and `fps`, of two models `against`.
-        fps: frames a second, where known.
     """
 
     schedules: list[str]
@@ -41,7 +40,6 @@ class Result(NamedTuple):
     theirs: dict[str, list[Any]]
     worst: dict[str, Any]
     facts: dict[str, Any]
-    fps: float | None
 
 
 def write(
@@ -55,13 +53,14 @@ def write(
     print_numbers(result.numbers, result.schedules, only=values.metrics)
     compared = {}
     if "against" in facts:
-        compared = compare(result.metrics, result.theirs, fps=result.fps, draws=values.draws)
+        compared = compare(result.metrics, result.theirs, fps=values.fps, draws=values.draws)
         paths.append(save_comparison(output, compared, facts["against"]))
     if values.write_detections:
-        paths += _save_detections(output, result)
+        paths += _save_detections(output, result, fps=values.fps)
     drawn = config.evaluation.min_score_threshold
     if values.video:
-        paths.append(_save_video(output / _VIDEO, result, split, min_score=drawn))
+        paths.append(output / _VIDEO)
+        _save_video(paths[-1], result, split, fps=values.fps or _FPS, min_score=drawn)
     sheets = _save_worst(output, result.worst)
     paths += sheets.values()
     if values.report:
@@ -76,16 +75,13 @@ def print_numbers(
     """Prints a table of all schedules, of some metrics or (empty) of all."""
     from lstd.evaluation import results
 
-    header, rows = results.table(numbers, schedules)
+    def is_shown(name: str) -> bool:
+        parts = name.split("/")  # of an occluded number the metric stands behind its probability
+        return not only or parts[2 if parts[0] == "occluded" else 0] in families
+
     families = {name.partition("_")[0] for name in only}
-    shown = [row for row in rows if not only or _family_of(row[0]) in families]
-    print(results.format_table(header, shown))
-
-
-def _family_of(name: str) -> str:
-    """Returns what stands before the slash, of an occluded number behind its probability."""
-    parts = name.split("/")
-    return parts[2] if parts[0] == "occluded" else parts[0]
+    header, rows = results.table(numbers, schedules)
+    print(results.format_table(header, [row for row in rows if is_shown(row[0])]))
 
 
 def compare(
@@ -124,9 +120,7 @@ def save_comparison(output: Path, compared: Mapping[str, Comparison], against: s
     schedules = {}
     for schedule, comparison in compared.items():
         differences = {
-            name: {
-                key: None if math.isnan(value) else value for key, value in each._asdict().items()
-            }
+            name: {key: None if math.isnan(x) else x for key, x in each._asdict().items()}
             for name, each in comparison.differences.items()
         }
         schedules[schedule] = {**comparison._asdict(), "differences": differences}
@@ -135,14 +129,12 @@ def save_comparison(output: Path, compared: Mapping[str, Comparison], against: s
     return output / "comparison.json"
 
 
-def _save_detections(output: Path, result: Result) -> list[Path]:
+def _save_detections(output: Path, result: Result, *, fps: float | None) -> list[Path]:
     from lstd.evaluation import coco_files
 
     first = result.metrics[result.schedules[0]][0]
     paths = [output / "annotations.json"]
-    image_ids = coco_files.write_annotations(
-        paths[0], first.labels, first.ground_truth, fps=result.fps
-    )
+    image_ids = coco_files.write_annotations(paths[0], first.labels, first.ground_truth, fps=fps)
     for name, (metric, *_) in result.metrics.items():
         paths.append(output / f"detections_{name}.json")
         category_ids = range(1, len(first.labels) + 1)
@@ -150,7 +142,7 @@ def _save_detections(output: Path, result: Result) -> list[Path]:
     return paths
 
 
-def _save_video(path: Path, result: Result, split: Split, *, min_score: float) -> Path:
+def _save_video(path: Path, result: Result, split: Split, *, fps: float, min_score: float) -> None:
     """Writes a panel for each schedule; where there are two models, a row for each of them."""
     from lstd.evaluation import pictures
 
@@ -158,15 +150,10 @@ def _save_video(path: Path, result: Result, split: Split, *, min_score: float) -
     columns = None
     if "against" in result.facts:
         one, other = _told_apart(Path(result.facts["model"]), Path(result.facts["against"]))
-        theirs = {schedule: metrics[0] for schedule, metrics in result.theirs.items()}
-        columns = len(found) if len(found) == len(theirs) > 1 else None
-        found = {
-            **{f"{one} {schedule}": metric for schedule, metric in found.items()},
-            **{f"{other} {schedule}": metric for schedule, metric in theirs.items()},
-        }
-    fps = result.fps or _FPS
+        columns = len(found) if len(found) == len(result.theirs) > 1 else None
+        found = {f"{one} {schedule}": metric for schedule, metric in found.items()}
+        found |= {f"{other} {schedule}": each[0] for schedule, each in result.theirs.items()}
     pictures.side_by_side(path, split.dataset, found, columns=columns, fps=fps, min_score=min_score)
-    return path
 
 
 def _told_apart(one: Path, other: Path) -> tuple[str, str]:
@@ -205,22 +192,17 @@ def _save_report(
     *,
     min_score: float,
 ) -> Path:
-    """Writes `report.html`, with the video and the worst frames; returns its path.
-
-    Args:
-        output: the folder.
-        result: of the evaluation.
-        compared: see `compare`; may be empty.
-        sheets: pictures of the worst frames by schedule.
-        video: beside it; None: there is none.
-        min_score: detections below it were not drawn.
-    """
+    """Writes `report.html`, with the video and the worst frames; returns its path."""
     from lstd.evaluation import report
     from lstd.evaluation.html_page import Picture
 
     facts = result.facts
     drawn = f"Drawn are detections from a score of {min_score:g}, and true boxes in white"
     videos = "1 video" if facts["videos"] == 1 else f"{facts['videos']:,} videos"
+    mistakes = (
+        "the frames with the most mistakes, which are objects missed and detections of nothing. "
+        f"{drawn}; the badge says which network ran."
+    )
     return report.write(
         output / "report.html",
         title=f"Evaluation of {facts['model']}",
@@ -229,15 +211,7 @@ def _save_report(
         numbers=result.numbers,
         metrics=result.metrics,
         tables=[*_comparison_tables(compared, facts), *_latency_table(facts)],
-        pictures=[
-            Picture(
-                sheet,
-                f"{name}: the frames with the most mistakes, which are objects missed and "
-                f"detections of nothing. {drawn}; the badge says which network ran.",
-                wide=True,
-            )
-            for name, sheet in sheets.items()
-        ],
+        pictures=[Picture(sheet, f"{name}: {mistakes}", True) for name, sheet in sheets.items()],
         video=video,
         video_caption=f"{drawn}. The badge in each panel says which network saw the frame.",
         notes=[
@@ -265,16 +239,12 @@ def _comparison_tables(compared: Mapping[str, Comparison], facts: Mapping[str, A
 def _latency_table(facts: Mapping[str, Any]) -> list[Table]:
     from lstd.evaluation.html_page import Table
 
-    if "latencies_ms" not in facts:
-        return []
     rows = [
-        [
-            network,
-            *(f"{part(times):.1f}" for part in (statistics.median, min, max)),
-            f"{len(times)}",
-        ]
-        for network, times in facts["latencies_ms"].items()
+        [name, *(f"{part(times):.1f}" for part in (statistics.median, min, max)), f"{len(times)}"]
+        for name, times in facts.get("latencies_ms", {}).items()
     ]
+    if not rows:
+        return []
     header = ["network", "median ms", "least", "most", "measured"]
     caption = f"What streaming AP takes the networks to need, at {facts['fps']:g} frames a second."
     return [Table("Latencies", header, rows, caption)]
