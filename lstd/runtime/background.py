@@ -20,17 +20,11 @@ None: it never arrives."""
 
 
 class _Turn(NamedTuple):
-    """A run of the large network whose state has not been taken.
-
-    Attributes:
-        frame_number: the frame that it sees.
-        future: the state after that frame.
-        due: the frame from which on the state counts; None: when the thread has finished.
-    """
+    """A run of the large network, on a frame, whose state has not been taken."""
 
     frame_number: int
     future: futures.Future[LSTMState]
-    due: float | None = None
+    due: float | None = None  # From this frame on the state counts; None: when it is there.
 
 
 class BackgroundNetwork:
@@ -39,14 +33,12 @@ class BackgroundNetwork:
     At most one run is under way. A turn that comes while the last one is still under way is
     skipped, not queued: the large network then starts at its next turn, on a frame that is fresh.
 
+    Without a delay a thread runs it, and its state arrives when it is finished. Otherwise it runs
+    on the spot, and the state is held back for so many frames: the same results as from a thread
+    that had these delays. Nothing else may hold its interpreter for long.
+
     Attributes:
         skipped_turns: turns that came while a run was under way.
-
-    Args:
-        point: the large network. Nothing else may hold its interpreter for long.
-        delay: None: a thread runs it, and its state arrives when it is finished. Otherwise it runs
-            on the spot, and the state is held back for so many frames: the same results as from a
-            thread that had these delays.
 
     Raises:
         ValueError: a delay is not a whole number of at least 1.
@@ -81,12 +73,9 @@ class BackgroundNetwork:
         return (*self._arrived, *([] if self._turn is None else [None]))
 
     def start(self, frame_number: int, frame: np.ndarray, state: LSTMState) -> None:
-        """Lets the large network see a frame, unless it still sees another.
+        """Lets the large network see a frame, which may change afterwards, unless it is at work.
 
-        Args:
-            frame_number: of this frame; rises from call to call.
-            frame: uint8 `[H, W, C]`; it may change afterwards.
-            state: the newest that the large network wrote.
+        The `state` is the newest that it wrote.
 
         Raises:
             ValueError: the list of delays has none for this run.
@@ -113,9 +102,9 @@ class BackgroundNetwork:
         What went wrong in that run is raised; the next turn starts another one.
         """
         turn = self._turn
-        if turn is None:
-            return None
-        if not (turn.future.done() if turn.due is None else frame_number >= turn.due):
+        if turn is None or not (
+            turn.future.done() if turn.due is None else frame_number >= turn.due
+        ):
             return None
         self._turn = None
         self._arrived.append(frame_number - turn.frame_number)

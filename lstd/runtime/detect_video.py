@@ -22,26 +22,20 @@ from lstd.runtime.frame_detections import FrameDetections
 
 
 class Summary(NamedTuple):
-    """What a run did.
-
-    Attributes:
-        num_frames: frames in the results.
-        frames_per_second: of the whole loop, reading and writing included.
-        frames_by_network: how many frames each network saw.
-        frames_per_second_by_network: of the detector alone (resize and network), from the median
-            over its frames.
-        num_detections: drawn and listed, in all frames.
-        best_score: the highest of any detection, also of those below `min_score`; 0 without any.
-        interrupted: Ctrl-C ended the run; the results hold the frames until then.
-    """
+    """What a run did."""
 
     num_frames: int
     frames_per_second: float
+    """Of the whole loop, reading and writing included."""
     frames_by_network: dict[str, int]
     frames_per_second_by_network: dict[str, float]
+    """Of the detector alone (resize and network), from the median over its frames."""
     num_detections: int
+    """Drawn and listed."""
     best_score: float
+    """The highest of any detection, also of those below `min_score`; 0 without any."""
     interrupted: bool
+    """Ctrl-C ended the run; the results hold the frames until then."""
 
 
 def detect_video(
@@ -69,14 +63,8 @@ def detect_video(
     Both files appear when both are whole; after an error there is neither. The first Ctrl-C ends
     the loop after the current frame and keeps what is there, the second one aborts.
 
-    Args:
-        detector: reset before the first frame.
-        reader: an open source; the caller closes it.
-        video_path: of the .mp4.
-        json_lines_path: of the .jsonl.
-        min_score: detections below it are neither drawn nor listed.
-        max_frames: stop after so many; None: all.
-        progress: called after each frame.
+    The detector is reset before the first frame, `progress` is called after each. Detections below
+    `min_score` are neither drawn nor listed.
 
     Raises:
         ValueError, OSError: the source cannot be read to its end, or a file cannot be written.
@@ -101,16 +89,13 @@ def detect_video(
             network = str(detector.last_network)
             seconds[network].append(time.perf_counter() - before)
             detections = detections.relative()
-            pictures.write(
-                draw.annotate(
-                    frame.image,
-                    detections,
-                    detector.labels,
-                    network=network,
-                    min_score=min_score,
-                    scale=None,
-                )
+            drawn = draw.annotate(
+                *(frame.image, detections, detector.labels),
+                network=network,
+                min_score=min_score,
+                scale=None,
             )
+            pictures.write(drawn)
             line: dict[str, Any] = {"frame": number, "time_s": round(frame.time_s, 4)}
             line["network"] = network
             if detector.mode == "async":
@@ -142,17 +127,15 @@ def _rows(
     detections: FrameDetections, shape: tuple[int, ...], *, min_score: float
 ) -> list[dict[str, Any]]:
     """Returns what JSON says of the detections in a frame of this shape, [H, W, ...]."""
-    rows = []
-    for row, label in enumerate(detections.names):
-        score, box = float(detections.scores[row]), detections.boxes[row].astype(np.float64)
-        if score >= min_score:
-            rows.append(
-                {
-                    "label": label,
-                    "class": int(detections.classes[row]),
-                    "score": round(score, 5),
-                    "box": box.round(6).tolist(),
-                    "box_px": (box * (shape[:2] * 2)).round(2).tolist(),
-                }
-            )
-    return rows
+    boxes = detections.boxes.astype(np.float64)
+    return [
+        {
+            "label": label,
+            "class": int(detections.classes[row]),
+            "score": round(float(detections.scores[row]), 5),
+            "box": boxes[row].round(6).tolist(),
+            "box_px": (boxes[row] * (shape[:2] * 2)).round(2).tolist(),
+        }
+        for row, label in enumerate(detections.names)
+        if float(detections.scores[row]) >= min_score
+    ]

@@ -28,15 +28,14 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
     >>> detector.reset()  # before another video          # doctest: +SKIP
 
     In async mode the small network answers every frame, and the large one runs beside it in a
-    thread of its own; its new state is taken at the first frame that comes after it has finished.
-    Nobody waits: a turn that comes while it still runs is skipped. `docs/runtime.md` says more.
+    thread; its new state is taken at the first frame that comes after it has finished. Nobody
+    waits: a turn that comes while it still runs is skipped. `docs/runtime.md` says more.
 
     Attributes:
         schedule: the interleave schedule, such as SKIP9.
         mode: "sync" or "async".
-        networks: ("large", "small"), ("large",) for a model with one backbone, or the one that was
-            exported alone.
-        labels: names of the classes; empty where nobody said them (`label_of` always answers).
+        networks: ("large", "small"), ("large",) for a model with one backbone, or the only one.
+        labels: names of the classes; empty where nobody said them.
         input_shape: (H, W, C) of the networks' input.
         frame_number: of the next frame, since the last reset.
         last_network: which network answered the last frame; None before the first.
@@ -46,12 +45,10 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         model_or_path: a `.tflite` or a SavedModel of `lstd-export`, the folder that it wrote them
             into, or an object with the same entry points as attributes (see
             `lstd.runtime.entry_points.from_object`).
-        schedule: LARGE, SMALL, RANDOM or SKIPk, counted from the last reset. None: what the JSON
-            beside the file says, else SKIP9. A model with one backbone, or the large network alone,
-            takes None or LARGE, the small network alone None or SMALL.
-        threads: how many a `.tflite` may use (in async mode each network); TensorFlow itself takes
-            what it was given at start.
-        labels: names of the classes in order; empty: those of the JSON beside the file.
+        schedule: LARGE, SMALL, RANDOM or SKIPk, counted from the last reset. None: what the file
+            says, else SKIP9; a single network takes no other than its own.
+        threads: how many a `.tflite` may use (in async mode each network).
+        labels: names of the classes in order; empty: the file's own.
         seed: of the RANDOM schedule.
         pixels: boxes in pixels of the frame; otherwise in [0, 1] of it.
         mode: "sync": each frame waits for the network of its turn; "async": see above.
@@ -98,8 +95,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
                 "async mode needs a large and a small network, but this model has "
                 f"{schedule_names.ONLY[self.networks[0]]}"
             )
-        large = self._points.first
-        self._background = BackgroundNetwork(large, delay) if is_async else None
+        self._background = BackgroundNetwork(self._points.first, delay) if is_async else None
         self._follow(schedule, seed)
         self.reset()
 
@@ -108,11 +104,8 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
         It has a state, a schedule and, in async mode, a thread of its own, and shares interpreters
         and weights. Streams may be used from different threads; where they need the same
-        interpreter at the same time, one waits for the other.
-
-        Args:
-            schedule: None: that of this detector.
-            seed: of the RANDOM schedule; None: that of this detector.
+        interpreter at the same time, one waits for the other. The `schedule`, and the `seed` of
+        RANDOM, are those of this detector unless given.
 
         Raises:
             ValueError: a schedule that the model cannot follow, or this detector is closed.
@@ -143,8 +136,8 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         Args:
             frame: uint8 `[H, W, C]` of any size, C is 1 (grey) or 3 (RGB). It is resized as the
                 model was trained, and converted where the model wants the other number of channels.
-            timestamp: when the frame was taken, in any unit. It must be later than the last one
-                that was given: a frame that comes twice or out of order would spoil the memory.
+            timestamp: when the frame was taken, in any unit, later than the last one given: a
+                frame that comes twice or out of order would spoil the memory.
 
         Returns:
             NumPy, no batch axis, never written to again: boxes float32 `[N, 4]` clipped to the
@@ -188,10 +181,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
     @property
     def delays(self) -> tuple[int | None, ...]:
-        """For each run of the large network in async mode, how many frames its state took.
-
-        None stands for a run whose state has not been taken yet.
-        """
+        """How many frames the state of each run of async mode took; None: it is not taken yet."""
         return () if self._background is None else self._background.delays
 
     @property
@@ -200,17 +190,11 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return 0 if self._background is None else self._background.skipped_turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Returns whether the large network of async mode has finished, after waiting for it.
-
-        It waits `timeout` seconds at most; None: as long as it takes.
-        """
+        """Returns whether the large network has finished, after `timeout` seconds (None: any)."""
         return self._background is None or self._background.wait(timeout)
 
     def close(self) -> None:
-        """Ends the thread of async mode, as `with` does; frames are refused then.
-
-        Other streams of the same file go on.
-        """
+        """Ends the thread of async mode, as `with` does, and refuses frames; streams go on."""
         if self._background is not None:
             self._background.close()
         self._closed = True

@@ -41,12 +41,7 @@ class EntryPoint(NamedTuple):
 
 
 class EntryPoints(NamedTuple):
-    """What a detector needs of a model.
-
-    Attributes:
-        by_network: "large", "small", or both.
-        name: of the model, for messages.
-    """
+    """What a detector needs of a model: "large", "small" or both, and its name for messages."""
 
     by_network: dict[str, EntryPoint]
     name: str
@@ -110,10 +105,8 @@ def check(points: EntryPoints) -> None:
     for network, point in points.by_network.items():
         where = f"{points.name}, entry point {network}"
         if not set(INPUTS) <= set(point.inputs):
-            raise ValueError(
-                f"{where}: expected inputs {', '.join(INPUTS)}, it has "
-                f"{', '.join(sorted(point.inputs))}"
-            )
+            found = ", ".join(sorted(point.inputs))
+            raise ValueError(f"{where}: expected inputs {', '.join(INPUTS)}, it has {found}")
         image = point.inputs["image"]
         is_frame = len(image.shape) == 4 and image.shape[0] == 1 and image.shape[3] in (1, 3)
         if not is_frame or min(image.shape) < 1 or image.dtype not in (np.float32, np.uint8):

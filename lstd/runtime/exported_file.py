@@ -18,26 +18,19 @@ _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number
 
 
 class Metadata(NamedTuple):
-    """What a detector takes from the JSON; everything has a value where it is silent.
-
-    Attributes:
-        labels: names of the classes in order, empty where unknown.
-        schedule: the interleave schedule, None where unknown.
-        rows_per_detection: rows of the outputs for each one counted by `num_detections`.
-    """
+    """What a detector takes from the JSON, and has where it is silent."""
 
     labels: tuple[str, ...] = ()
     schedule: str | None = None
     rows_per_detection: int = 1
+    """Rows of the outputs for each one counted by `num_detections`."""
 
 
 def load(model: Any, *, threads: int, separate: bool = False) -> tuple[EntryPoints, Metadata]:
     """Returns the entry points of what `VideoDetector` takes, checked, and its metadata.
 
-    Args:
-        model: a path, or an object with entry points as attributes.
-        threads: how many a `.tflite` may use for each interpreter.
-        separate: both networks of a `.tflite` can run at the same time.
+    The `threads` are those of each interpreter; if `separate`, both networks of a `.tflite` can run
+    at the same time.
 
     Raises:
         FileNotFoundError: no such file.

@@ -40,9 +40,8 @@ class FrameDetections(Detections):
     def to_supervision(self, *, min_score: float = 0.0) -> Any:
         """Returns the detections as `supervision.Detections`, to draw, count or track with it.
 
-        `xyxy` are x and y of two corners in pixels of the frame, `confidence` the scores,
-        `class_id` the classes, and `data["class_name"]` the names. Detections below `min_score` are
-        left out.
+        `xyxy` are in pixels of the frame, and `data["class_name"]` has the names. Detections below
+        `min_score` are left out.
 
         Raises:
             ImportError: `supervision` is not installed.

@@ -19,11 +19,7 @@ from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
 def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) -> EntryPoints:
     """Returns the entry points of a `.tflite` of our export.
 
-    Args:
-        path: the file.
-        threads: how many an interpreter may use.
-        separate: each entry point gets an interpreter of its own, so that both can run at the same
-            time; otherwise they share one, and wait for one another.
+    They share an interpreter, and wait for one another, unless they are `separate`.
 
     Raises:
         FileNotFoundError: no such file.

@@ -49,8 +49,7 @@ def of_model(
         name: for the table.
         schedule: None: the model's own, else SKIP9.
         threads: of a `.tflite`.
-        counted: the multiply-adds of each network of a model that TensorFlow runs in float32, where
-            the caller knows them; those of a `.tflite` are read from it.
+        counted: the multiply-adds of each network of a model that TensorFlow runs in float32.
 
     Raises:
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.

@@ -18,27 +18,20 @@ from lstd.runtime import network_schedule
 
 
 class Subject(NamedTuple):
-    """Something that is timed.
-
-    Attributes:
-        name: for the table.
-        calls: one for each network, or "run" for a file that is not ours. Each does a frame, or a
-            clip of `frames_per_call`.
-        schedule: which of them runs on which frame; "" where there is one only.
-        multiply_adds: of each call, as far as it is known.
-        data_type: in which it computes, of a `.tflite` "float32", "int8" and so on, else with "in
-            TensorFlow"; "" where it is not known.
-        frames: in a turn, whatever the others have; None: as many as they.
-        frames_per_call: each counts as an equal part of its call.
-    """
+    """Something that is timed."""
 
     name: str
     calls: dict[str, Callable[[], Any]]
+    """One for each network, or "run" for a file that is not ours; of a frame or a clip."""
     schedule: str = ""
+    """Which of them runs on which frame; "" where there is one only."""
     multiply_adds: Mapping[str, int | None] = {}
     data_type: str = ""
+    """In which it computes, such as "float32", "int8"; "" where it is not known."""
     frames: int | None = None
+    """In a turn, whatever the others have; None: as many as they."""
     frames_per_call: int = 1
+    """Each counts as an equal part of its call."""
 
     def order(self, num_frames: int) -> list[str]:
         """Returns the calls of a turn: whole clips, and whole periods of the schedule."""
@@ -125,12 +118,8 @@ def describe(
 ) -> dict[str, Any]:
     """Returns everything that was measured, ready for JSON.
 
-    Args:
-        models: what was timed; a ratio is that of the second to the first, turn by turn.
-        peaks: the large convolution by data type.
-        peak_unknown: why the peak of a data type is not known.
-        threads: that each had.
-        warm_up: calls of each network before the first turn.
+    A ratio is that of the second model to the first, turn by turn. The `peaks` are the large
+    convolution by data type; `peak_unknown` says why that of a data type is not known.
     """
     versions = {"Python": platform.python_version()}
     for name in ("lstd", "ai-edge-litert", "tensorflow"):

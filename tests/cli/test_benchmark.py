@@ -4,32 +4,52 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import lstd
 from lstd.cli import benchmark
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.training import weights_file
+from tests import tiny
 from tests.runtime import fake_exports
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--turns=2", "--frames=4", "--warm_up=1")
 
 
+@pytest.fixture
+def measured(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Returns what runs the command and returns the facts that it wrote."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        path = tmp_path / "times.json"
+        assert benchmark.main([*arguments, f"--json={path}", *QUICK]) == 0
+        return json.loads(path.read_text())
+
+    return run
+
+
+def _frames(model: dict[str, Any]) -> dict[str, int]:
+    return {name: row["frames"] for name, row in model["rows"].items()}
+
+
 def test_table_and_json_say_the_same(
-    exported: tuple[Path, Path], single: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    measured: Callable[..., dict[str, Any]],
+    exported: tuple[Path, Path],
+    single: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = tmp_path / "times.json"
-    arguments = [f"--model={exported[0]}", "--schedule=SKIP2", f"--against={single}", *QUICK]
-    assert benchmark.main([*arguments, f"--json={path}", "--threads=2", "--nopeak"]) == 0
-    facts = json.loads(path.read_text())
+    arguments = [f"--model={exported[0]}", "--schedule=SKIP2", f"--against={single}"]
+    facts = measured(*arguments, "--threads=2", "--nopeak")
     assert (facts["threads"], facts["turns"], facts["warm_up_calls"]) == (2, 2, 1)
     ours, other = facts["models"]
-    assert {name: row["frames"] for name, row in ours["rows"].items()} == {
-        "large": 4,
-        "small": 8,
-        "SKIP2": 12,
-    }
-    assert {name: row["frames"] for name, row in other["rows"].items()} == {"large": 8}
+    assert _frames(ours) == {"large": 4, "small": 8, "SKIP2": 12}
+    assert _frames(other) == {"large": 8}
     for row in ours["rows"].values():
         assert 0 < row["median_ms"] <= row["p95_ms"] <= row["worst_ms"]
     ratio = facts["ratio"]
@@ -42,32 +62,27 @@ def test_table_and_json_say_the_same(
 
 
 def test_the_second_follows_the_first_ones_schedule_unless_told(
-    exported: tuple[Path, Path], tmp_path: Path
+    measured: Callable[..., dict[str, Any]], exported: tuple[Path, Path]
 ) -> None:
-    path = tmp_path / "times.json"
-    model = f"--model={exported[0]}", "--schedule=SKIP3", f"--json={path}", "--nopeak", *QUICK
+    model = f"--model={exported[0]}", "--schedule=SKIP3", "--nopeak", f"--against={exported[0]}"
     for more, expected in (((), "SKIP3"), (("--against_schedule=LARGE",), "LARGE")):
-        assert benchmark.main([*model, f"--against={exported[0]}", *more]) == 0
-        first, second = json.loads(path.read_text())["models"]
+        first, second = measured(*model, *more)["models"]
         assert (first["schedule"], second["schedule"]) == ("SKIP3", expected)
         assert (first["name"] == second["name"]) == (expected == "SKIP3")
 
 
 def test_the_small_network_alone_is_timed_on_every_frame(
-    exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    measured: Callable[..., dict[str, Any]],
+    exported: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Also where its JSON recommends a schedule of both networks."""
+    """Also where its JSON recommends a schedule of both networks, as this one's does."""
     alone = fake_exports.write(tmp_path / "small", names=("small",))[0]
-    assert json.loads(alone.with_suffix(".json").read_text())["schedule"]["default"] == "SKIP1"
-    path = tmp_path / "times.json"
-    arguments = [f"--model={alone}", "--nopeak", *QUICK]
-    assert benchmark.main([*arguments, f"--against={exported[0]}", f"--json={path}"]) == 0
-    ours, other = json.loads(path.read_text())["models"]
-    assert {name: row["frames"] for name, row in ours["rows"].items()} == {"small": 8}
+    ours, other = measured(f"--model={alone}", "--nopeak", f"--against={exported[0]}")["models"]
+    assert _frames(ours) == {"small": 8}
     assert list(other["rows"]) == ["large", "small", "SKIP1"]
-    assert benchmark.main([*arguments, "--schedule=SMALL"]) == 0
-    assert "small" in capsys.readouterr().out
-    assert benchmark.main([*arguments, "--schedule=SKIP3"]) == 2
+    assert benchmark.main([f"--model={alone}", "--schedule=SKIP3"]) == 2
     message = capsys.readouterr().err
     assert "SKIP3 needs a large and a small network" in message
     assert "leave the schedule out, or say SMALL" in message
@@ -75,12 +90,11 @@ def test_the_small_network_alone_is_timed_on_every_frame(
 
 @pytest.mark.slow
 def test_peak_is_measured_and_a_saved_model_says_that_it_has_none(
-    exported: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    measured: Callable[..., dict[str, Any]],
+    exported: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = tmp_path / "times.json"
-    arguments = [f"--model={exported[0]}", f"--against={exported[1]}", f"--json={path}", *QUICK]
-    assert benchmark.main(arguments) == 0
-    facts = json.loads(path.read_text())
+    facts = measured(f"--model={exported[0]}", f"--against={exported[1]}")
     assert facts["peak"]["float32"]["multiply_adds_per_second"] > 1e8
     assert facts["models"][0]["rows"]["large"]["share_of_peak"] == 0  # the fake multiplies nothing
     assert facts["models"][1]["share_of_peak_unknown"] == "its multiply-adds are not known"
@@ -100,10 +114,7 @@ def test_bad_flags_are_one_sentence_and_leave_nothing(
         ([model, "--against=none.tflite"], "--against: no file or folder none.tflite"),
         ([f"--model={text}"], "not a TFLite file"),
         ([model, f"--against={text}"], "not a TFLite file"),
-        ([model, "--threads=-1"], "--threads=-1"),
         ([model, "--turns=0"], "--turns=0"),
-        ([model, "--frames=x"], "--frames=x"),
-        ([model, "--warm_up=-1"], "--warm_up=-1"),
         ([model, "--schedule=SKIPPY"], "--schedule: unknown schedule 'SKIPPY'"),
         ([model, "--schedule=SKIP1000"], "one of SKIP1000 is too long; expected SKIP999 at most"),
         ([model, f"--against={single}", "--config=a.yaml"], "needs none; leave it out"),
@@ -112,7 +123,6 @@ def test_bad_flags_are_one_sentence_and_leave_nothing(
         ([model, f"--json={tmp_path}"], "--json: "),
         ([model, f"--json={exported[0]}"], "is what --model reads; give another name"),
         ([model, f"--json={tmp_path / 'none' / 'a.json'}"], "--json: there is no folder"),
-        ([model, "--shedule=LARGE"], "did you mean schedule"),
     ]
     for arguments, message in cases:
         assert benchmark.main(arguments) == 2, arguments
@@ -153,21 +163,13 @@ def test_without_tensorflow_a_tflite_is_timed_and_anything_else_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_a_run_folder_is_timed_with_the_multiply_adds_of_its_model(tmp_path: Path) -> None:
-    import lstd
-    from lstd.config import config_io
-    from lstd.config.config import Config
-    from lstd.training import weights_file
-    from tests import tiny
-
-    run = tmp_path / "run"
-    run.mkdir()
+def test_a_run_folder_is_timed_with_the_multiply_adds_of_its_model(
+    measured: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     model = tiny.model()
-    config_io.save_config(Config(model=tiny.CONFIG), run / "config.yaml")
-    weights_file.save(model, run / "best.weights.h5")
-    path = tmp_path / "times.json"
-    assert benchmark.main([f"--model={run}", f"--json={path}", "--schedule=SKIP1", *QUICK]) == 0
-    everything = json.loads(path.read_text())
+    config_io.save_config(Config(model=tiny.CONFIG), tmp_path / "config.yaml")
+    weights_file.save(model, tmp_path / "best.weights.h5")
+    everything = measured(f"--model={tmp_path}", "--schedule=SKIP1")
     (facts,) = everything["models"]
     counted = lstd.count(model)["multiply_adds"]
     for network in ("large", "small"):

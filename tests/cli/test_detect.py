@@ -59,6 +59,7 @@ def test_saved_model_folder_and_tflite_give_the_same_lines(
     first, *others = (_lines(output) for output in outputs)
     assert len(first) == 3
     assert others == [first, first]
+    assert "state_frame" not in first[0]
     assert [line["network"] for line in first] == ["large", "small", "large"]  # SKIP1 of the JSON.
 
 
@@ -66,84 +67,47 @@ def test_async_answers_with_small_and_says_whose_state_it_has(
     exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ("--schedule=SKIP2", "--async")
-    assert detect.main(_arguments(exported[0], clip, tmp_path / "a", *more, "--delay=2")) == 0
-    lines = _lines(tmp_path / "a")
-    assert {line["network"] for line in lines} == {"small"}
-    assert [line["state_frame"] for line in lines] == [None, None, 0, 0, 0, 3]
-    text = capsys.readouterr().out
-    assert "large: beside them 2 frames, 0 turns skipped" in text
-    assert "after 2 frames (median; 2 to 2)" in text
-    assert detect.main(_arguments(exported[0], clip, tmp_path / "b", *more)) == 0
-    lines = _lines(tmp_path / "b")
-    assert len(lines) == 6
-    assert {line["network"] for line in lines} == {"small"}
-    assert lines[0]["state_frame"] is None
-    assert "state_frame" not in _synchronous_line(exported[0], clip, tmp_path / "c")
+    for delay, name in ((("--delay=2",), "a"), ((), "b")):
+        assert detect.main(_arguments(exported[0], clip, tmp_path / name, *more, *delay)) == 0
+        lines = _lines(tmp_path / name)
+        assert {line["network"] for line in lines} == {"small"}
+        assert (len(lines), lines[0]["state_frame"]) == (6, None)
+        text = capsys.readouterr().out
+        if delay:
+            assert [line["state_frame"] for line in lines] == [None, None, 0, 0, 0, 3]
+            assert "large: beside them 2 frames, 0 turns skipped" in text
+            assert "after 2 frames (median; 2 to 2)" in text
 
 
-def _synchronous_line(model: Path, clip: Path, output: Path) -> dict[str, object]:
-    assert detect.main(_arguments(model, clip, output, "--max_frames=1")) == 0
-    return _lines(output)[0]
+def test_labels_threads_and_min_score_are_used_and_what_was_found_is_told(
+    exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("one\ntwo\nthree\n")
+    more = (f"--labels={names}", "--threads=2", "--schedule=LARGE")
+    for min_score, labels, told in (
+        ("0.2", ["three", "one"], "12 detections"),
+        ("0.95", [], "no detection has a score of 0.95 or more, the best has 0.75; --min_score"),
+    ):
+        arguments = _arguments(exported[0], clip, tmp_path / "out", *more)
+        assert detect.main([*arguments, f"--min_score={min_score}"]) == 0
+        assert [row["label"] for row in _lines(tmp_path / "out")[0]["detections"]] == labels
+        assert told in capsys.readouterr().out
 
 
-def test_async_needs_two_networks_and_a_delay_needs_async(
+def test_bad_input_is_one_sentence_and_leaves_nothing(
     exported: tuple[Path, Path],
     single: Path,
     clip: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cases = [
-        (_arguments(single, clip, tmp_path, "--async"), "needs a large and a small network"),
-        (_arguments(exported[0], clip, tmp_path, "--delay=2"), "--delay belongs to --async"),
-        (_arguments(exported[0], clip, tmp_path, "--async", "--delay=0"), "--delay=0"),
-        (_arguments(exported[0], clip, tmp_path, "--async", "--delay=x"), "--delay=x"),
-    ]
-    for arguments, message in cases:
-        assert detect.main(arguments) == 2, arguments
-        assert message in capsys.readouterr().err
-    assert not list(tmp_path.glob("detections*"))
-
-
-@pytest.mark.parametrize(
-    ("min_score", "told"),
-    [
-        ("0.2", "12 detections"),
-        ("0.95", "no detection has a score of 0.95 or more, the best has 0.75; --min_score"),
-    ],
-)
-def test_how_much_was_found_is_told(
-    exported: tuple[Path, Path],
-    clip: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    min_score: str,
-    told: str,
-) -> None:
-    more = ("--schedule=LARGE", f"--min_score={min_score}")
-    assert detect.main(_arguments(exported[0], clip, tmp_path / "out", *more)) == 0
-    assert told in capsys.readouterr().out
-
-
-def test_labels_threads_and_min_score_are_used(
-    exported: tuple[Path, Path], clip: Path, tmp_path: Path
-) -> None:
-    names = tmp_path / "names.txt"
-    names.write_text("one\ntwo\nthree\n")
-    more = (f"--labels={names}", "--threads=2", "--min_score=0.2", "--schedule=LARGE")
-    assert detect.main(_arguments(exported[0], clip, tmp_path / "out", *more)) == 0
-    found = _lines(tmp_path / "out")[0]["detections"]
-    assert [row["label"] for row in found] == ["three", "one"]
-
-
-def test_bad_input_is_one_sentence_and_leaves_nothing(
-    exported: tuple[Path, Path], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = exported[0]
-    text = tmp_path / "text.mp4"
+    model, output, text = exported[0], tmp_path / "out", tmp_path / "text.mp4"
     text.write_text("not a video " * 50)
-    output = tmp_path / "out"
+    names = tmp_path / "two.txt"
+    names.write_text("one\ntwo\n")
     beside = shutil.copy(clip, tmp_path / "detections.mp4")
+    usual = _arguments(model, clip, output)
     cases = [
         (_arguments(tmp_path / "none.tflite", clip, output), "no file or folder"),
         (_arguments(text, clip, output), "not a TFLite file"),
@@ -151,20 +115,17 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (_arguments(model, text, output), "not a video"),
         (_arguments(model, clip.parent, output), "holds no image"),
         (_arguments(model, clip, text), "expected a folder"),
-        (_arguments(model, clip, output, "--schedule=SKIP"), "unknown schedule 'SKIP'"),
-        (_arguments(model, clip, output, "--min_score=2"), "--min_score"),
-        (_arguments(model, clip, output, "--max_frames=0"), "--max_frames"),
-        (_arguments(model, clip, output, "--labels=none.txt"), "--labels: no file none.txt"),
-        (_arguments(model, clip, output, "--shedule=SKIP2"), "did you mean schedule"),
-        (_arguments(model, clip, output)[:2], "--output_directory must be given"),
         (_arguments(model, beside, tmp_path), "what this command writes"),
-    ]
-    names = tmp_path / "two.txt"
-    names.write_text("one\ntwo\n")
-    config = tmp_path / "a.yaml"
-    cases += [
-        (_arguments(model, clip, output, f"--labels={names}"), "labels: 2 names; the model has 3"),
-        (_arguments(model, clip, output, f"--config={config}"), "needs none; leave it out"),
+        (_arguments(single, clip, output, "--async"), "needs a large and a small network"),
+        (usual[:2], "--output_directory must be given"),
+        ([*usual, "--schedule=SKIP"], "unknown schedule 'SKIP'"),
+        ([*usual, "--min_score=2"], "--min_score"),
+        ([*usual, "--max_frames=0"], "--max_frames"),
+        ([*usual, "--labels=none.txt"], "--labels: no file none.txt"),
+        ([*usual, f"--labels={names}"], "labels: 2 names; the model has 3"),
+        ([*usual, "--config=a.yaml"], "needs none; leave it out"),
+        ([*usual, "--delay=2"], "--delay belongs to --async"),
+        ([*usual, "--async", "--delay=0"], "--delay=0"),
     ]
     before = sorted(tmp_path.rglob("*"))
     for arguments, message in cases:

@@ -122,21 +122,20 @@ def test_a_threaded_run_of_a_file_is_reproduced_by_its_delays(
 
 def test_a_constant_delay_shifts_the_states() -> None:
     levels = [51, 0, 0, 102, 0, 0, 51, 0, 0]
-    detector = VideoDetector(FakeModule(), "SKIP2", mode="async", delay=2)
-    c = [row[0] for row in _rows(detector, levels)]
-    np.testing.assert_allclose(c, [0, 0, 0.2, 0.2, 0.2, 0.6, 0.6, 0.6, 0.8], atol=1e-6)
-    assert detector.delays == (2, 2, 2)
-    # Longer than the time between two turns: every second turn is skipped.
-    slow = detector = VideoDetector(FakeModule(), "SKIP2", mode="async", delay=4)
-    c = [row[0] for row in _rows(slow, levels)]
-    np.testing.assert_allclose(c, [0, 0, 0, 0, 0.2, 0.2, 0.2, 0.2, 0.2], atol=1e-6)
-    assert (slow.skipped_turns, slow.delays) == (1, (4, None))
+    for delay, expected, delays in (
+        (2, [0, 0, 0.2, 0.2, 0.2, 0.6, 0.6, 0.6, 0.8], (2, 2, 2)),
+        # Longer than the time between two turns: every second turn is skipped.
+        (4, [0, 0, 0, 0, 0.2, 0.2, 0.2, 0.2, 0.2], (4, None)),
+    ):
+        detector = VideoDetector(FakeModule(), "SKIP2", mode="async", delay=delay)
+        c = [row[0] for row in _rows(detector, levels)]
+        np.testing.assert_allclose(c, expected, atol=1e-6)
+        assert (detector.skipped_turns, detector.delays) == (3 - len(delays), delays)
 
 
 def test_a_run_sees_its_frame_even_if_the_buffer_is_used_again() -> None:
-    model = _Held()
+    model, buffer = _Held(), grey(51)
     with VideoDetector(model, "SKIP3", mode="async") as detector:
-        buffer = grey(51)
         detector(buffer)
         buffer[:] = 255
         model.go.release()
@@ -172,34 +171,24 @@ def test_reset_throws_a_running_state_away() -> None:
         np.testing.assert_allclose(c, [0.0, 0.2], atol=1e-6)
 
 
-def test_closing_ends_the_thread_and_keeps_what_was_recorded() -> None:
-    model = _Held()
-    model.go.release()
-    before = threading.active_count()
-    detector = VideoDetector(model, "SKIP1", mode="async")
-    detector(grey(51))
-    assert threading.active_count() == before + 1
-    detector.close()
-    assert threading.active_count() == before
-    assert detector.delays == (None,)
-    with pytest.raises(ValueError, match="closed"):
-        detector(grey(51))
-
-
-def test_streams_have_threads_of_their_own() -> None:
-    model = _Held()
+def test_streams_have_threads_of_their_own_which_end_when_they_are_closed() -> None:
+    model, before = _Held(), threading.active_count()
     detector = VideoDetector(model, "SKIP1", mode="async")
     stream = detector.stream()
-    model.go.release(2)
+    model.go.release(3)
     for each in (detector, stream):
         each(grey(51))
         assert each.wait(TIMEOUT)
         np.testing.assert_allclose(each(grey(0)).boxes[0, 0], 0.2, atol=1e-6)
     assert len(model.threads) == 2
+    assert threading.active_count() == before + 2
     detector.close()
+    assert threading.active_count() == before + 1
+    with pytest.raises(ValueError, match="closed"):
+        detector(grey(51))
     assert int(stream(grey(0)).count) == 2
-    model.go.release()
     stream.close()
+    assert stream.delays == (1, None)  # what was recorded stays
 
 
 def test_the_networks_of_a_file_do_not_wait_for_one_another(
@@ -235,11 +224,7 @@ def test_settings_that_make_no_sense_are_refused(single: Path) -> None:
     for model, settings, message in cases:
         with pytest.raises(ValueError, match=message):
             VideoDetector(model, **settings)
-
-
-def test_too_few_delays_are_an_error_at_the_run_that_has_none() -> None:
     detector = VideoDetector(FakeModule(), "SKIP1", mode="async", delay=[1])
-    detector(grey(0))
-    detector(grey(0))
+    _rows(detector, [0, 0])
     with pytest.raises(ValueError, match=r"1 values, but at frame 2 .* number 2"):
         detector(grey(0))

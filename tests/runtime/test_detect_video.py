@@ -100,18 +100,13 @@ def test_the_video_shows_boxes_and_badges_enlarged(frames: Path, tmp_path: Path)
         assert np.abs(bottom).max() < 90
 
 
-def test_min_score_decides_what_is_listed(frames: Path, tmp_path: Path) -> None:
-    for min_score, count in ((0.2, 2), (0.75, 1), (0.76, 0)):
-        _, lines = _run(frames, tmp_path, min_score=min_score)
-        assert {len(line["detections"]) for line in lines} == {count}
-
-
-def test_max_frames_ends_the_run_and_more_than_there_are_do_no_harm(
-    frames: Path, tmp_path: Path
-) -> None:
+def test_min_score_and_max_frames_decide_what_is_listed(frames: Path, tmp_path: Path) -> None:
     calls: list[int] = []
-    assert len(_run(frames, tmp_path, max_frames=2, progress=lambda: calls.append(1))[1]) == 2
-    assert len(calls) == 2
+    for min_score, count in ((0.2, 2), (0.75, 1), (0.76, 0)):
+        settings = {"min_score": min_score, "max_frames": 2, "progress": lambda: calls.append(1)}
+        _, lines = _run(frames, tmp_path, **settings)
+        assert [len(line["detections"]) for line in lines] == [count] * 2
+    assert len(calls) == 6
     assert len(_run(frames, tmp_path, max_frames=99)[1]) == 5
     assert "Käfer" in (tmp_path / "a.jsonl").read_text(encoding="utf-8")
 
@@ -141,11 +136,11 @@ def test_ctrl_c_ends_after_the_frame_and_keeps_both_files(frames: Path, tmp_path
     assert signal.getsignal(signal.SIGINT) is usual
 
 
-def test_in_the_background_ctrl_c_stays_ignored(frames: Path, tmp_path: Path, ctrl_c: None) -> None:
+@pytest.mark.usefixtures("ctrl_c")
+def test_in_the_background_ctrl_c_stays_ignored(frames: Path, tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     summary, _ = _run(frames, tmp_path, progress=lambda: signal.raise_signal(signal.SIGINT))
-    assert not summary.interrupted
-    assert summary.num_frames == 5
+    assert (summary.interrupted, summary.num_frames) == (False, 5)
 
 
 @pytest.mark.usefixtures("ctrl_c")

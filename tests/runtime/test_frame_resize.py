@@ -37,12 +37,6 @@ def test_resize_reads_at_i_times_in_over_out_and_repeats_the_border() -> None:
     np.testing.assert_array_equal(result, [0, 50, 100, 150, 200, 200])
 
 
-def test_half_of_the_size_is_every_second_pixel_of_the_whole_size() -> None:
-    frame = np.random.default_rng(1).integers(0, 256, (37, 51, 3), dtype=np.uint8)
-    whole = frame_resize.resize(frame, 32, 64)
-    np.testing.assert_array_equal(frame_resize.resize(frame, 16, 32), whole[::2, ::2])
-
-
 def _fit(frame: np.ndarray, *shape: int, dtype: type = np.float32) -> np.ndarray:
     image = np.full((1, *shape), 77, dtype)
     frame_resize.fit(frame, image)
