@@ -94,7 +94,7 @@ class Content:
 def load(path: Path) -> Content:
     """Returns the contents of a file; unused fields may hold anything.
 
-    Raises ValueError, naming the entry that is not as it should be.
+    Raises WrongTree or ValueError, naming the entry that is not as it should be.
     """
     import pydantic  # here, because it costs 0.1 s that the other readers need not pay
 

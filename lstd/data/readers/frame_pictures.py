@@ -165,7 +165,8 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
     """Returns a finder of these names, in the first place that has any of them.
 
     Tools write paths of their own machine, so the first folders of all names may be too many: they
-    are left out where that makes no two names the same, and finds half of the names or more.
+    are left out where that makes no two names the same, and finds half of the names or more. Raises
+    ValueError if none is found.
     """
     looked = dict.fromkeys(names[:_LOOKED_AT])
     most = max((clean(name).count("/") for name in looked), default=0)
@@ -184,7 +185,10 @@ def finder(names: Sequence[str], places: Sequence[Path], *, where: str) -> Finde
 
 
 def film_of(options: Options, name: str, *, alone: bool) -> Path | None:
-    """Returns the video file that `Options.images` is, or holds under this name; None without."""
+    """Returns the video file that `Options.images` is, or holds under this name; None without.
+
+    Raises ValueError if it is one file for several videos.
+    """
     if not options.images:
         return None
     place = Path(options.images)
@@ -206,6 +210,7 @@ def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
 
     The last number of a name is that of its frame. It counts from 0 where a name has 0 or all are
     as CVAT writes them (`frame_000012`) or `street.avi#12`, and from 1 where the lowest is 1.
+    Raises ValueError if the video has not these frames.
     """
     length = numbered_frames.count(str(film))
     said = frame_names.plain([clean(name) for name in names])
@@ -245,7 +250,7 @@ def numbered(
 
     Of a video file they are the `length` frames that labels name; of the first folder that holds
     any images also all after them. `first` is the number of the first frame's image; None: 0 where
-    there is such an image, else 1.
+    there is such an image, else 1. Raises ValueError for no image, or two of one number.
     """
     if film:
         count = numbered_frames.count(str(film))

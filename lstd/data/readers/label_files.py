@@ -141,7 +141,7 @@ def numbers(said: Iterable[Any], names: str, where: str) -> list[float]:
 
 
 def number(said: Any, what: str) -> float:
-    """Returns a field as a number; see `numbers`."""
+    """Returns a field as a number; raises as `numbers`."""
     try:
         return float(said)
     except (TypeError, ValueError, OverflowError):

@@ -151,7 +151,7 @@ def format_of(path: Path) -> str:
 
 
 def files_of(path: Path, options: Options) -> list[Path]:
-    """Returns the files of a subset in order: in its folder, or with names that begin with it."""
+    """Returns the files of a subset: in its folder, or with names that begin so; or WrongTree."""
     found = _files(path)
     parts = dict.fromkeys(file.parent for file in found)
     if found and path.is_dir() and path not in parts:
