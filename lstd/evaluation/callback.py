@@ -24,9 +24,6 @@ class EvaluationCallback(keras.callbacks.Callback):
         metrics: factories, as in `lstd.evaluate`; None: COCO without the single classes.
         schedules: as in `lstd.evaluate`; with more than one, `val_SKIP3/coco/ap`.
         prefix: what stands before each name.
-
-    Raises:
-        ValueError: a metric that is not a factory; it would count the epochs together.
     """
 
     def __init__(

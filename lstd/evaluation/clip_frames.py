@@ -37,18 +37,14 @@ def detect_clips(
 ) -> Iterator[list[Frame]]:
     """Yields the frames of each batch of clips with what `detector` finds under each schedule.
 
-    Args:
-        detector: see `ClipDetector`.
-        dataset: as in `lstd.evaluate`.
-        schedules: names; a detector with a single network runs once and ignores them.
-
     Raises:
         ValueError: the number of lanes changes in the midst of a video; frames or boxes that mean
             something else, see `first_batches.check_values`.
     """
     states: dict[str, Any] = {}
     lanes = 0
-    detectors = {name: _for_schedule(detector, name) for name in schedules}
+    chosen = getattr(detector, "for_schedule", None)  # where each schedule needs its own
+    detectors = {name: chosen(name) if chosen else detector for name in schedules}
     for number, (clip, ground_truth) in enumerate(dataset):
         if number < first_batches.BATCHES:
             first_batches.check_values(clip.frames, ground_truth, num_classes=len(detector.labels))
@@ -104,12 +100,6 @@ def _frames_of(clip: ClipBatch, ground_truth: GroundTruth, found: _Found) -> lis
             Frame(frame_id, {**true, "boxes": true["boxes"] * size}, detections, images[place])
         )
     return frames
-
-
-def _for_schedule(detector: Any, schedule: str) -> ClipDetector:
-    """Returns the detector of one schedule, where each needs its own."""
-    chosen = getattr(detector, "for_schedule", None)
-    return detector if chosen is None else chosen(schedule)
 
 
 def _networks(detector: ClipDetector, schedule: str, clip: ClipBatch) -> tf.Tensor | None:

@@ -73,23 +73,20 @@ def read_detections(
     rows: dict[FrameId, list[dict[str, Any]]] = {}
     with _named(path, "not a COCO results file"):
         for number, entry in enumerate(content):
+            where = f"entry {number}"
             try:
                 image, category = entry["image_id"], entry["category_id"]
                 box, score, network = entry["bbox"], entry["score"], entry.get("network")
             except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"entry {number} is no detection: {_reason(error)}") from None
+                raise ValueError(f"{where} is no detection: {_reason(error)}") from None
             if not _is_key(image, frame_of):
-                raise ValueError(f"entry {number} is of image {image!r}, which is unknown")
+                raise ValueError(f"{where} is of image {image!r}, which is unknown")
             if not _is_key(category, class_of):
-                raise ValueError(
-                    f"entry {number} has category {category!r}; the annotations have "
-                    f"{', '.join(map(str, annotations.category_ids))}"
-                )
+                known = ", ".join(map(str, annotations.category_ids))
+                raise ValueError(f"{where} has category {category!r}; the annotations have {known}")
             if network not in (None, "large", "small"):
-                raise ValueError(
-                    f"entry {number}: network must be 'large' or 'small', got {network!r}"
-                )
-            value = _number(score, f"entry {number}: score must be a number, got {score!r}")
+                raise ValueError(f"{where}: network must be 'large' or 'small', got {network!r}")
+            value = _number(score, f"{where}: score must be a number, got {score!r}")
             row = {"classes": class_of[category], "scores": value, "network": network}
             rows.setdefault(frame_of[image], []).append({**row, "bbox": box})
         return {frame: _found(frame, each, len(annotations.labels)) for frame, each in rows.items()}
@@ -102,11 +99,7 @@ def write_annotations(
     *,
     fps: float | None = None,
 ) -> dict[FrameId, int]:
-    """Writes ground truth in CocoVID form; returns the id of each frame's image.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Writes ground truth in CocoVID form; returns the id of each frame's image."""
     ordered = sorted(ground_truth)
     image_ids = {frame: number for number, frame in enumerate(ordered, start=1)}
     videos = {name: number for number, name in enumerate(dict(ordered), start=1)}
@@ -147,11 +140,7 @@ def write_detections(
     image_ids: Mapping[FrameId, int | str],
     category_ids: Sequence[int],
 ) -> None:
-    """Writes detections as a COCO results file; each also says which network found it.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Writes detections as a COCO results file; each also says which network found it."""
     content = [
         {
             "image_id": image_ids[frame],

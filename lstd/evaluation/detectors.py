@@ -15,11 +15,8 @@ from lstd.base.types import ClipBatch, Detections, LSTMState
 class ClipDetector(Protocol):
     """A detector of clips: the one form that evaluation knows, and `as_detector` gives.
 
-    Attributes:
-        labels: the names of the classes.
-        networks: ("large", "small") or ("large",).
-        schedule: the one if none is asked for.
-        schedule_counts: "video", or "unroll" where the schedule starts anew with every clip.
+    `networks` is ("large", "small") or ("large",); `schedule` the one if none is asked for;
+    `schedule_counts` "video", or "unroll" where the schedule starts anew with every clip.
     """
 
     labels: tuple[str, ...]
@@ -46,14 +43,8 @@ class ModelDetector:
     """A model as a ClipDetector: one graph for all schedules, traced at the first clip.
 
     Tracing takes many seconds, so keep the object for as long as the model is evaluated. The state
-    goes in and out; what a stateful model carries in inference is overwritten.
-
-    Args:
-        model: an `LSTMSSD`.
-        labels: names of its classes; empty: the model's own, or `class 0` and so on.
-
-    Raises:
-        ValueError: the number of the labels is not that of the classes.
+    goes in and out; what a stateful model carries in inference is overwritten. Without labels the
+    model's own count, or `class 0` and so on.
     """
 
     def __init__(self, model: Any, *, labels: Sequence[str] = ()) -> None:
@@ -82,12 +73,8 @@ class ModelDetector:
 def as_detector(model: Any) -> ClipDetector:
     """Returns a model in the form that is evaluated.
 
-    Args:
-        model: an `LSTMSSD`; a `VideoDetector`, or what else gives a detector for each `stream`; or
-            a ClipDetector.
-
-    Raises:
-        ValueError: a detector that does not say what its classes are called.
+    It may be an `LSTMSSD`; a `VideoDetector`, or what else gives a detector for each `stream`; or
+    have the form already.
     """
     if hasattr(model, "detect_clip"):
         return model
@@ -105,9 +92,6 @@ class StreamDetector:
             uint8 `[H, W, C]`, says by `last_network` which ran, and forgets the video at `reset`.
         labels: the names of the classes; empty: the detector's own.
         schedule: of all detectors; None: their own.
-
-    Raises:
-        ValueError: neither says what the classes are called.
     """
 
     def __init__(
@@ -163,12 +147,11 @@ class StreamDetector:
 def _stacked(found: dict[tuple[int, int], Detections], shape: tuple[int, ...]) -> Detections:
     """Returns detections frame by frame, padded, `[B, T, N, ...]`."""
     most = max((len(each.scores) for each in found.values()), default=0)
-    boxes = np.zeros((*shape, most, 4), np.float32)
     scores = np.zeros((*shape, most), np.float32)
-    classes = np.zeros((*shape, most), np.int32)
+    boxes, classes = np.zeros((*scores.shape, 4), np.float32), np.zeros(scores.shape, np.int32)
     count = np.zeros(shape, np.int32)
     for place, each in found.items():
-        rows = len(each.scores)
-        boxes[place][:rows], scores[place][:rows] = each.boxes, each.scores
-        classes[place][:rows], count[place] = each.classes, int(each.count)
+        rows = (*place, slice(len(each.scores)))
+        boxes[rows], scores[rows], classes[rows] = each.boxes, each.scores, each.classes
+        count[place] = int(each.count)
     return Detections(boxes, scores, classes, count)

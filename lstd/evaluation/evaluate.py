@@ -134,11 +134,7 @@ def under_schedule(numbers: Numbers, schedules: Sequence[str], prefix: str) -> N
 
 
 def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Frame]]:
-    """Yields frames until there are `most`; at least one.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Yields frames until there are `most`; refuses a dataset without any."""
     count = 0
     for batch in batches:
         kept = batch if most is None else batch[: most - count]
@@ -152,7 +148,7 @@ def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Fr
 
 
 def checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the schedules that `evaluate` runs; arguments and errors as there."""
+    """Returns the schedules that `evaluate` runs."""
     names = (detector.schedule,) if schedules is None else tuple(schedules)
     if isinstance(schedules, str) or not names:
         raise ValueError(f"schedules must be a list of names such as 'SKIP3', got {schedules!r}")

@@ -23,14 +23,6 @@ def rectangles(
     quarters of its own. What is drawn depends on seed, video, frame and the box's row alone, so it
     is the same for every model; and a box hidden at 0.25 is hidden in the same way at 0.5.
 
-    Args:
-        boxes: `[n, 4]`, ymin, xmin, ymax, xmax.
-        probability: 0 to 1.
-        frame_id: (video, index).
-        seed: another one draws anew.
-
-    Raises:
-        ValueError: `probability` outside [0, 1].
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must be in [0, 1], got {probability}")
@@ -44,11 +36,9 @@ def rectangles(
 
 
 def hide(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Returns a copy of an image with rectangles filled with zeros.
+    """Returns a copy of an image `[H, W, C]` with rectangles `[k, 4]` filled with zeros.
 
-    Args:
-        image: `[H, W, C]`.
-        hidden: `[k, 4]` in pixels; rounded to whole ones, at least one, cut at the image's edge.
+    They are rounded to whole pixels, at least one, and cut at the image's edge.
     """
     image = np.array(image)
     for ymin, xmin, ymax, xmax in np.asarray(hidden).reshape(-1, 4):
@@ -58,13 +48,7 @@ def hide(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 
 
 class OccludedDataset:
-    """An evaluation dataset in which true objects are hidden with a probability.
-
-    Args:
-        dataset: of `(ClipBatch, GroundTruth)`; read anew each time.
-        probability: for each true box of each frame.
-        seed: see `rectangles`.
-    """
+    """An evaluation dataset, read anew each time, whose true objects are hidden: `rectangles`."""
 
     def __init__(self, dataset: Iterable[Any], *, probability: float, seed: int = 0) -> None:
         rectangles(np.zeros((0, 4)), probability=probability, frame_id=("", 0), seed=seed)

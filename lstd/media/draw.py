@@ -59,10 +59,6 @@ def annotate(
 
     Returns:
         uint8 RGB `[H * scale, W * scale, 3]`.
-
-    Raises:
-        ValueError: the frame is not uint8 `[H, W, 1 or 3]`, or `scale` is below 1.
-        ImportError: Pillow is not installed.
     """
     frame = np.asarray(frame)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (1, 3):
@@ -102,13 +98,8 @@ def contact_sheet(
         frames: at least one, uint8 RGB `[H, W, 3]`; the sizes may differ.
         captions: one for each frame, or none at all.
         columns: frames in a row.
-        cell_width: width of each frame in the sheet, pixels; the height follows, and the highest
-            frame decides for all rows.
+        cell_width: pixels; the height follows, and the highest frame decides for all rows.
         gap: pixels around the cells.
-
-    Raises:
-        ValueError: no frames, or another number of captions.
-        ImportError: Pillow is not installed.
     """
     if not frames or len(captions) not in (0, len(frames)):
         raise ValueError(f"a contact sheet of {len(frames)} frames, {len(captions)} captions")
@@ -149,10 +140,10 @@ class _Pen:
 
     def box(self, box: np.ndarray, text: str, color: Color) -> None:
         """Draws ymin, xmin, ymax, xmax in [0, 1]; the outline lies inside the box."""
-        height, width = self._height, self._width
-        ymin, xmin, ymax, xmax = np.clip(box, 0.0, 1.0) * (height, width, height, width)
-        left, top = min(int(xmin), width - 1), min(int(ymin), height - 1)
-        right, bottom = max(left, int(np.ceil(xmax)) - 1), max(top, int(np.ceil(ymax)) - 1)
+        size = np.array([self._height, self._width])
+        corners = np.clip(box, 0.0, 1.0) * np.tile(size, 2)
+        top, left = np.minimum(corners[:2].astype(int), size - 1).tolist()
+        bottom, right = np.maximum(np.ceil(corners[2:]).astype(int) - 1, (top, left)).tolist()
         self._draw.rectangle((left, top, right, bottom), outline=color, width=self._line_px)
         text_height = self._size_of(text)[1]
         self.label(text, left, top - text_height if top >= text_height else top, color)
@@ -164,7 +155,7 @@ class _Pen:
         top = max(0, min(top, self._height - height))
         self._draw.rectangle((left, top, left + width - 1, top + height - 1), fill=color)
         brightness = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-        ink = (0, 0, 0) if brightness > 140 else (255, 255, 255)
+        ink = _INK if brightness > 140 else _PAPER
         place = (left + self._margin_px, top + self._margin_px)
         self._draw.text(place, text, fill=ink, font=self._font, anchor="la")
 

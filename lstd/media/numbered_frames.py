@@ -21,24 +21,19 @@ class FrameIndex(NamedTuple):
         times: time stamps of the frames in the order of showing, in the stream's clock; empty where
             a packet has none, two have the same, or they are those of decoding (B-frames in AVI):
             then frames are counted from the start.
-        key_times: time stamps of the key frames, sorted.
+        keys: by their rising time stamps, the bytes of the key frames, which tell them apart.
         num_frames: how many frames there are.
-        key_sizes: bytes of each key frame, which tell it from others.
     """
 
     times: tuple[int, ...]
-    key_times: tuple[int, ...]
+    keys: dict[int, int]
     num_frames: int
-    key_sizes: tuple[int, ...] = ()
 
 
 def index(path: str) -> FrameIndex:
-    """Returns the index of a video file; remembered until the file changes.
+    """Returns the index of a video file, remembered until the file changes.
 
-    Raises:
-        ValueError: not a video.
-        OSError: it cannot be opened.
-        ImportError: PyAV is not installed.
+    Raises: as `video.probe` does.
     """
     try:
         stamp = os.stat(path).st_mtime_ns
@@ -109,9 +104,8 @@ def _places(known: FrameIndex, wanted: int | None) -> Iterator[int | None]:
     showing, so that the search for a key frame ends behind it; then the one before will do.
     """
     if wanted is not None:
-        last = bisect.bisect_right(known.key_times, wanted)
         # Without the first of all: reading starts there anyway.
-        yield from reversed(known.key_times[max(last - 3, 1) : last])
+        yield from [time for time in list(known.keys)[1:] if time <= wanted][:-4:-1]
     yield None
 
 
@@ -119,8 +113,7 @@ def _is_there(packet: Any, known: FrameIndex, wanted: int | None) -> bool:
     """Whether a packet is the key frame of its time; program streams may give it another's."""
     if packet.pts is None or wanted is None or packet.pts > wanted:
         return False
-    told = dict(zip(known.key_times, known.key_sizes, strict=True))
-    return told.get(packet.pts) == packet.size
+    return known.keys.get(packet.pts) == packet.size
 
 
 @functools.lru_cache(maxsize=256)
@@ -137,20 +130,20 @@ def _shape(path: str, stamp: int) -> tuple[tuple[int, int], int]:
 def _index(path: str, stamp: int) -> FrameIndex:
     av = optional.load("av")
     video.probe(path)  # says what is wrong with a file that is no video
-    times: list[int | None] = []
+    times: list[int] = []
+    num_frames = 0
     keys: dict[int, int] = {}
     with av.open(path) as container:
         stream = container.streams.video[0]
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
                 continue
-            times.append(packet.pts)
-            if packet.is_keyframe and packet.pts is not None:
-                keys[packet.pts] = packet.size
+            num_frames += 1
+            if packet.pts is not None:
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys[packet.pts] = packet.size
         coded = container.format.name == "avi" and stream.codec_context.has_b_frames
-    sound = [time for time in times if time is not None]
-    if coded or len(sound) < len(times) or len(set(sound)) < len(sound):
-        return FrameIndex((), (), len(times))
-    key_times = tuple(sorted(keys))
-    key_sizes = tuple(keys[time] for time in key_times)
-    return FrameIndex(tuple(sorted(sound)), key_times, len(times), key_sizes)
+    if coded or len(set(times)) < num_frames:
+        return FrameIndex((), {}, num_frames)
+    return FrameIndex(tuple(sorted(times)), dict(sorted(keys.items())), num_frames)

@@ -64,11 +64,7 @@ def pixels(picture: Any, *, upright: bool = True) -> np.ndarray:
 
 
 def rgb(picture: Any, *, upright: bool = True) -> Any:
-    """Returns an opened picture as a Pillow image of mode RGB.
-
-    Args:
-        picture: by `opened`.
-        upright: whether it is turned as the camera says.
+    """Returns an opened picture as a Pillow image of mode RGB, turned as the camera says.
 
     Raises:
         ValueError: a file of several pictures, or numbers that are no brightness.
@@ -82,11 +78,7 @@ def rgb(picture: Any, *, upright: bool = True) -> Any:
 
 
 def check(picture: Any) -> None:
-    """Refuses what the head of an opened file says that `rgb` would refuse.
-
-    Raises:
-        ValueError: several pictures, or pixels that do not say what is black and what is white.
-    """
+    """Refuses, as `rgb` does, what the head of an opened file says already."""
     if is_several(picture):
         raise ValueError(
             f"it holds {picture.n_frames} pictures; save the one that is meant as a file of its own"

@@ -34,12 +34,9 @@ _HIGHEST_FPS = 1000.0
 class VideoInfo(NamedTuple):
     """What is known about a source before its frames are read.
 
-    Attributes:
-        width: pixels, as the frames come out (after rotation).
-        height: pixels.
-        fps: frames a second on average; `FOLDER_FPS` for a folder and where a source is silent.
-        num_frames: None where the source does not say: cameras, addresses, some containers. A
-            container may be wrong about it, so use it for progress only.
+    Width and height are in pixels after rotation; `fps` is `FOLDER_FPS` for a folder and where a
+    source is silent; `num_frames` None where it does not say, as cameras and some containers. A
+    container may be wrong about it, so use it for progress only.
     """
 
     width: int
@@ -49,12 +46,7 @@ class VideoInfo(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """One frame and its time.
-
-    Attributes:
-        image: uint8 `[H, W, 3]`, RGB.
-        time_s: seconds since the first frame, from the time stamps where the source has them.
-    """
+    """A frame, uint8 RGB `[H, W, 3]`, and the seconds since the first one."""
 
     image: np.ndarray
     time_s: float
@@ -88,7 +80,7 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
             paths = _pictures_in(Path(name))
             height, width = _same_size(paths)
             self.info = VideoInfo(width, height, FOLDER_FPS, len(paths))
-            self._frames = _timed(_read(paths, (height, width, 3)))
+            self._frames = _read(paths, (height, width, 3))
             return
         self._container = _open(name)
         try:
@@ -111,25 +103,24 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
 
     def _open_stream(self) -> None:
         """Decodes the first frame: only then are the rotation and the true size known."""
+        name, videos = self._name, self._container.streams.video
         if self._container.format.name == "tty":  # FFmpeg plays any text file as a terminal.
-            raise ValueError(f"{self._name}: this is text, not a video")
-        if not self._container.streams.video:
-            raise ValueError(
-                f"{self._name}: there are no pictures in this file, only other streams"
-            )
-        stream = self._container.streams.video[0]
+            raise ValueError(f"{name}: this is text, not a video")
+        if not videos:
+            raise ValueError(f"{name}: there are no pictures in this file, only other streams")
+        stream = videos[0]
         if stream.codec_context is None:
-            raise ValueError(f"{self._name}: FFmpeg has no decoder for the pictures in this file")
+            raise ValueError(f"{name}: FFmpeg has no decoder for the pictures in this file")
         stream.thread_type = "AUTO"
-        decoded = self._decode(stream)
         if stream.width * stream.height > limits.PIXELS:
             raise ValueError(
-                f"{self._name}: frames of {stream.width} x {stream.height} pixels; more than "
+                f"{name}: frames of {stream.width} x {stream.height} pixels; more than "
                 f"{limits.PIXELS} are taken for a mistake"
             )
+        decoded = self._decode(stream)
         first = next(decoded, None)
         if first is None:
-            raise ValueError(f"{self._name}: this video holds no frame that can be decoded")
+            raise ValueError(f"{name}: this video holds no frame that can be decoded")
         turns = quarter_turns(getattr(first, "rotation", 0))  # Since PyAV 14.
         size = (first.width, first.height)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
@@ -231,16 +222,10 @@ def upright(frame: Any, *, size: tuple[int, int], turns: int) -> np.ndarray:
 def _images(
     first: Any, others: Iterator[Any], *, size: tuple[int, int], turns: int, fps: float
 ) -> Iterator[Frame]:
-    """Yields decoded frames as arrays, with their times."""
     for index, frame in enumerate(itertools.chain([first], others)):
         known = first.time is not None and frame.time is not None
         time_s = float(frame.time - first.time) if known else index / fps
         yield Frame(upright(frame, size=size, turns=turns), time_s)
-
-
-def _timed(images: Iterator[np.ndarray]) -> Iterator[Frame]:
-    for index, image in enumerate(images):
-        yield Frame(image, index / FOLDER_FPS)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -261,23 +246,23 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 def _same_size(paths: Sequence[Path]) -> tuple[int, int]:
     """Returns height and width of pictures, of which only the heads are read."""
-    sizes = []
+    first = (0, 0)
     for path in paths:
         with picture_file.opened(path, where=str(path)) as image:
-            sizes.append(picture_file.size_of(image))
-        if sizes[-1] != sizes[0]:
-            (height, width), (first_height, first_width) = sizes[-1], sizes[0]
+            size = picture_file.size_of(image)
+        first = size if path is paths[0] else first
+        if size != first:
             raise ValueError(
-                f"{path}: {width} x {height} pixels, but {paths[0].name} has {first_width} x "
-                f"{first_height}; the images of a folder must be of one size"
+                f"{path}: {size[1]} x {size[0]} pixels, but {paths[0].name} has {first[1]} x "
+                f"{first[0]}; the images of a folder must be of one size"
             )
-    return sizes[0]
+    return first
 
 
-def _read(paths: Sequence[Path], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    for path in paths:
+def _read(paths: Sequence[Path], shape: tuple[int, int, int]) -> Iterator[Frame]:
+    for index, path in enumerate(paths):
         with picture_file.opened(path, where=str(path)) as image:
             frame = picture_file.pixels(image)
         if frame.shape != shape:  # written anew since its head was read
             raise ValueError(f"{path}: expected the shape {shape}, got {frame.shape}")
-        yield frame
+        yield Frame(frame, index / FOLDER_FPS)

@@ -21,17 +21,11 @@ class VideoWriter(contextlib.AbstractContextManager["VideoWriter"]):
 
     The file appears under its name when the block ends well, and not at all when it ends with an
     error, or without a frame, which is one. H.264 wants even sizes: an odd width or height grows by
-    repeating the last column or row.
-
-    Args:
-        path: the file, of any suffix; its folder must exist. An older file is replaced.
-        fps: frames a second, above 0.
-        width: of the frames that come, pixels.
-        height: pixels.
+    repeating the last column or row. Width and height are those of the frames that come.
 
     Raises:
         ValueError: a size or rate that is not above 0, or an FFmpeg without H.264.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, such as for want of its folder.
         ImportError: PyAV is not installed.
     """
 
@@ -54,11 +48,7 @@ class VideoWriter(contextlib.AbstractContextManager["VideoWriter"]):
         return self._files.__exit__(*error)
 
     def write(self, frame: np.ndarray) -> None:
-        """Appends a frame, uint8 RGB `[height, width, 3]`.
-
-        Raises:
-            ValueError: another shape or dtype.
-        """
+        """Appends a frame, uint8 RGB `[height, width, 3]`; another is a ValueError."""
         frame = np.asarray(frame)
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(

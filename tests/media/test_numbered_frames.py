@@ -16,7 +16,7 @@ def test_frames_from_any_place_are_those_of_reading_straight_through() -> None:
     straight = [frame for _, frame in zip(range(70), video.read_frames(SOWBUG), strict=False)]
 
     assert numbered_frames.count(str(SOWBUG)) == 500
-    assert len(numbered_frames.index(str(SOWBUG)).key_times) > 2
+    assert len(numbered_frames.index(str(SOWBUG)).keys) > 2
     for start in (0, 1, 29, 30, 31, 59, 60, 61, 68):
         found = [*numbered_frames.read(str(SOWBUG), start, start + 2)]
         np.testing.assert_array_equal(found, straight[start : start + 2])
