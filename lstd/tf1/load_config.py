@@ -37,6 +37,11 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         path = _folder() / f"{path}.yaml"
     try:
         text = documents.read_text(path)
+        if path.suffix in (".config", ".pbtxt"):
+            from lstd.tf1 import pipeline_config  # here: YAML need not pay for protobuf
+
+            return pipeline_config.parse(text, source=str(path))
+        data = documents.from_yaml(text, source=str(path))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot read the config: {error.strerror}; with lstd come "
@@ -44,16 +49,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         ) from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if path.suffix in (".config", ".pbtxt"):
-        from lstd.tf1 import pipeline_config  # here: YAML need not pay for protobuf
-
-        return pipeline_config.parse(text, source=str(path))
-    try:
-        data = documents.from_yaml(text, source=str(path))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    if data is None:
-        data = {}
+    data = {} if data is None else data
     if not isinstance(data, dict):
         found = type(data).__name__
         raise ConfigError(f"{path}: expected sections such as `model:`, found {found}")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from lstd.config.train_config import FineTuneConfig
-from lstd.tf1.fields import Fields, fields_of
-from lstd.tf1.schema import REASONS
+from lstd.tf1.schema import REASONS, SCHEMA, Fields
 
 SSD = "model.ssd"
 OPTIMIZER = "train_config.optimizer"
@@ -16,8 +15,8 @@ MINER = f"{SSD}.loss.hard_example_miner"
 FOCAL = f"{SSD}.loss.classification_loss.weighted_sigmoid_focal"
 _RMS_PROP, _ADAM = f"{OPTIMIZER}.rms_prop_optimizer", f"{OPTIMIZER}.adam_optimizer"
 LEARNING_RATES = (f"{_RMS_PROP}.learning_rate", f"{_ADAM}.learning_rate")
-_TYPE = f"{SSD}.feature_extractor.type"
 _EXTRACTOR = f"{SSD}.feature_extractor"
+_TYPE = f"{_EXTRACTOR}.type"
 _HEADS = f"{SSD}.box_predictor.convolutional_box_predictor"
 _RESIZER = f"{SSD}.image_resizer.fixed_shape_resizer"
 _ARGMAX = f"{SSD}.matcher.argmax_matcher"
@@ -25,8 +24,6 @@ _ANCHORS = f"{SSD}.anchor_generator.ssd_anchor_generator"
 _SCALES = f"{SSD}.box_coder.faster_rcnn_box_coder"
 _NMS = f"{SSD}.post_processing.batch_non_max_suppression"
 _VIDEOS = "external_input_reader.google_input_reader.tf_record_video_input_reader"
-_L2 = "regularizer.l2_regularizer"
-_NORMAL = "initializer.truncated_normal_initializer"
 
 INTERLEAVED, SINGLE = "mobilenet_v2", "mobilenet_v1"
 
@@ -51,10 +48,8 @@ _FAMILY_VALUES: dict[str, dict[str, Any]] = {
         "model.feature_map_depths": [512, 256, 256, 128],
         "model.pool_residual": False,
         # One backbone has nothing to take turns with, and its cell is never clipped.
-        "model.low_resolution": False,
-        "model.clip_state": False,
-        "model.train_schedule": "LARGE",
-        "model.eval_schedule": "LARGE",
+        **{"model.low_resolution": False, "model.clip_state": False},
+        **{"model.train_schedule": "LARGE", "model.eval_schedule": "LARGE"},
         "evaluation.schedules": ["LARGE"],
     },
 }
@@ -67,30 +62,23 @@ _INTERLEAVED_ONLY = (
 """Fields of lstm_model that never reach the MobileNetV1 model in the original."""
 
 
-class Rule(NamedTuple):
-    """A field's value goes to a key of the config; to several by several rules."""
-
-    source: str
-    key: str
-    family: str
-    """Of the model, where not both have the field."""
-
-
-def _rules(table: str, *, family: str = "") -> list[Rule]:
+def _rules(table: str, family: str) -> list[tuple[str, str, str]]:
     """Returns the rules of lines `block > section: name there:here name`."""
     found = []
     for line in filter(None, map(str.strip, table.splitlines())):
         blocks, _, names = line.partition(": ")
         source, _, target = blocks.partition(" > ")
         pairs = [name.partition(":") for name in names.split()]
-        found += [Rule(f"{source}.{a}", f"{target}.{b or a}", family) for a, _, b in pairs]
+        found += [
+            (f"{source}.{there}", f"{target}.{here or there}", family) for there, _, here in pairs
+        ]
     return found
 
 
 def _conv(source: str, target: str) -> str:
     return f"""
-        {source}.{_L2} > {target}: weight:l2_weight
-        {source}.{_NORMAL} > {target}: stddev:initializer_stddev
+        {source}.regularizer.l2_regularizer > {target}: weight:l2_weight
+        {source}.initializer.truncated_normal_initializer > {target}: stddev:initializer_stddev
         {source}.batch_norm > {target}: decay:batch_norm_decay epsilon:batch_norm_epsilon"""
 
 
@@ -145,11 +133,8 @@ _INTERLEAVED = """
     lstm_model > model: train_interleave_method:train_schedule eval_interleave_method:eval_schedule
     lstm_model > evaluation: eval_interleave_method:schedules"""
 
-RULES: tuple[Rule, ...] = (
-    *_rules(_BOTH),
-    *_rules(_SINGLE, family=SINGLE),
-    *_rules(_INTERLEAVED, family=INTERLEAVED),
-)
+RULES = (*_rules(_BOTH, ""), *_rules(_SINGLE, SINGLE), *_rules(_INTERLEAVED, INTERLEAVED))
+"""(field, key, family): the field's value goes to the key; `family` if only its models have it."""
 
 _ALL_ANCHORS = 1_000_000
 """More than any of these models has; num_hard_examples: 0 means all of them."""
@@ -164,38 +149,22 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 """By the key; other values go as they are."""
 
 
-def _rate_choices(source: str) -> dict[str, dict[str, Any]]:
-    rate = "train.learning_rate"
-    no_warm_up = {f"{rate}.warmup_steps": 0, f"{rate}.hold_fraction": 0.0}
-    names = {"constant": "constant", "exponential": "exponential_decay", "cosine": "cosine_decay"}
-    return {
-        f"{source}.{name}_learning_rate": {f"{rate}.schedule": own, **no_warm_up}
-        for own, name in names.items()
-    }
-
-
 _CHOICES: dict[str, dict[str, Any]] = {
     _RMS_PROP: {"train.optimizer.name": "rms_prop"},
     _ADAM: {"train.optimizer.name": "adam"},
-    **_rate_choices(LEARNING_RATES[0]),
-    **_rate_choices(LEARNING_RATES[1]),
+    **{
+        f"{rate}.{name}_learning_rate": {
+            "train.learning_rate.schedule": name.removesuffix("_decay"),
+            "train.learning_rate.warmup_steps": 0,
+            "train.learning_rate.hold_fraction": 0.0,
+        }
+        for rate in LEARNING_RATES
+        for name in ("constant", "exponential_decay", "cosine_decay")
+    },
     f"{SSD}.loss.classification_loss.weighted_sigmoid": {"model.loss.classification": "sigmoid"},
     FOCAL: {"model.loss.classification": "focal"},
 }
 """Blocks whose presence is itself a value: the first key is the choice, the others come with it."""
-
-_AUGMENTATIONS = {
-    "random_horizontal_flip": "horizontal_flip",
-    "random_vertical_flip": "vertical_flip",
-    "random_adjust_brightness": "brightness",
-    "random_adjust_contrast": "contrast",
-    "random_adjust_saturation": "saturation",
-    "random_adjust_hue": "hue",
-    "random_rgb_to_gray": "grayscale",
-}
-"""Option of the original -> its name here; its fields keep their names, but for these."""
-
-_FACTORS = {"min_delta": "min_factor", "max_delta": "max_factor"}
 
 _STRONG = {"probability": 1.0, "min_factor": 0.5, "max_factor": 1.5}
 _BRIGHTNESS = {"name": "brightness", "probability": 1.0, "max_delta": 32 / 255}
@@ -208,19 +177,17 @@ _COLOR_ORDERINGS: tuple[list[dict[str, Any]], ...] = (
 )
 """What the original's random_distort_color does, by its color_ordering."""
 
-_CONV = "conv_hyperparams"
-_REQUIRED: tuple[str, ...] = (
-    *(SSD, f"{SSD}.num_classes", _RESIZER, _TYPE, _SCALES, _ARGMAX, _HEADS),
-    *(f"{SSD}.similarity_calculator.iou_similarity", _ANCHORS, f"{_ANCHORS}.aspect_ratios"),
-    *(
-        f"{part}.{_CONV}{name}"
-        for part in (_EXTRACTOR, _HEADS)
-        for name in ("", ".initializer.truncated_normal_initializer", ".batch_norm")
-    ),
-    *(f"{SSD}.post_processing", f"{SSD}.loss.localization_loss.weighted_smooth_l1"),
-    *(f"{SSD}.loss.classification_loss", "lstm_model.train_unroll_length"),
-    "lstm_model.eval_unroll_length",
+_CONV = " ".join(
+    f"{part}.conv_hyperparams{name}"
+    for part in (_EXTRACTOR, _HEADS)
+    for name in ("", ".initializer.truncated_normal_initializer", ".batch_norm")
 )
+_REQUIRED = f"""
+    {SSD} {SSD}.num_classes {_RESIZER} {_TYPE} {_SCALES} {_ARGMAX} {_HEADS} {_CONV}
+    {SSD}.similarity_calculator.iou_similarity {_ANCHORS} {_ANCHORS}.aspect_ratios
+    {SSD}.post_processing {SSD}.loss.localization_loss.weighted_smooth_l1
+    {SSD}.loss.classification_loss
+    lstm_model.train_unroll_length lstm_model.eval_unroll_length""".split()
 """What a whole file must hold; the original cannot be built without it either."""
 
 
@@ -283,9 +250,8 @@ def _family_of(fields: Fields, current: dict[str, Any] | None) -> str:
             if path not in fields:
                 raise fields.error(f"{path}: is missing")
     if name not in FAMILIES:
-        raise fields.error(
-            f"{_TYPE}: {name!r} is not available in lstd; possible: {', '.join(FAMILIES)}"
-        )
+        possible = ", ".join(FAMILIES)
+        raise fields.error(f"{_TYPE}: {name!r} is not available in lstd; possible: {possible}")
     if own and own != FAMILIES[name]:
         raise fields.error(f"{_TYPE}: {name!r}: an override cannot change the type")
     return FAMILIES[name]
@@ -304,13 +270,18 @@ def _check(fields: Fields, family: str, *, whole: bool) -> None:
             raise fields.error(
                 f"{path}: is not given, which means {written} in the original; {possible}"
             )
-    if whole:
-        _check_choices(fields)
-    multipliers = "lstm_model.depth_multipliers"
-    if family == INTERLEAVED and (whole or multipliers in fields) and len(fields[multipliers]) != 2:
+    choices = [f"{SSD}.loss.classification_loss"] if whole else []
+    if whole and "train_config" in fields:
+        optimizer = fields.message.train_config.optimizer.WhichOneof("one_of")
+        choices += [OPTIMIZER, f"{OPTIMIZER}.{optimizer}.learning_rate"]
+    for path in choices:
+        if path not in fields or not fields[path].WhichOneof("one_of"):
+            raise fields.error(f"{path}: is missing, or names none of its kinds")
+    path = "lstm_model.depth_multipliers"
+    if family == INTERLEAVED and (whole or path in fields) and len(fields[path]) != 2:
         raise fields.error(
-            f"{multipliers}: needs two numbers, the large network's and the small one's; got "
-            f"{len(fields[multipliers])}"
+            f"{path}: needs two numbers, the large network's and the small one's; got "
+            f"{len(fields[path])}"
         )
     if whole and family == INTERLEAVED and "lstm_model.low_res" not in fields:
         raise fields.error(
@@ -318,15 +289,6 @@ def _check(fields: Fields, family: str, *, whole: bool) -> None:
             "default, although its model's own default is true: write low_res: true, as the "
             "published config does, or low_res: false"
         )
-
-
-def _check_choices(fields: Fields) -> None:
-    choices = [f"{SSD}.loss.classification_loss"]
-    if "train_config" in fields:
-        choices += [OPTIMIZER, f"{OPTIMIZER}.{fields.member(OPTIMIZER)}.learning_rate"]
-    for path in choices:
-        if not fields.member(path):
-            raise fields.error(f"{path}: is missing, or names none of its kinds")
 
 
 def _new_choices(fields: Fields, current: dict[str, Any] | None) -> list[str]:
@@ -347,33 +309,30 @@ def _new_choices(fields: Fields, current: dict[str, Any] | None) -> list[str]:
 
 def _training(fields: Fields, *, whole: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if fields["train_config.num_steps"]:  # 0: train until stopped
-        found["train.steps"] = fields["train_config.num_steps"]
-    found |= _cosine(fields)
-    use, decay = f"{OPTIMIZER}.use_moving_average", f"{OPTIMIZER}.moving_average_decay"
-    if whole or decay in fields:  # the original's trainer keeps averages whatever the file says
-        found["train.moving_average_decay"] = fields[decay] if fields[use] or not whole else 0.9999
-    return found | _fine_tuning(fields, whole=whole)
-
-
-def _cosine(fields: Fields) -> dict[str, Any]:
-    """The cosine ends with the run here, so the run must end where the original's rate is 0."""
+    steps = fields["train_config.num_steps"]
+    if steps:  # 0: train until stopped
+        found["train.steps"] = steps
     for path in (f"{rate}.cosine_decay_learning_rate" for rate in LEARNING_RATES):
         if path not in fields:
             continue
-        total, steps = fields[f"{path}.total_steps"], fields["train_config.num_steps"]
+        # The cosine ends with the run here, so the run must end where the original's rate is 0.
+        total, place = fields[f"{path}.total_steps"], f"{path}.total_steps"
         if steps and steps != total:
             raise fields.error(
-                f"{path}.total_steps: {total} differs from train_config.num_steps {steps}; lstd's "
-                "cosine falls over the whole run: make them equal"
+                f"{place}: {total} differs from train_config.num_steps {steps}; lstd's cosine "
+                "falls over the whole run: make them equal"
             )
         before = fields[f"{path}.warmup_steps"] + fields[f"{path}.hold_base_rate_steps"]
         if before >= total:
             raise fields.error(
-                f"{path}.total_steps: {total} leaves no steps after warm-up and hold ({before})"
+                f"{place}: {total} leaves no steps after warm-up and hold ({before})"
             )
-        return {"train.steps": total, "train.learning_rate.hold_fraction": before / total}
-    return {}
+        found |= {"train.steps": total, "train.learning_rate.hold_fraction": before / total}
+        break
+    use, decay = f"{OPTIMIZER}.use_moving_average", f"{OPTIMIZER}.moving_average_decay"
+    if whole or decay in fields:  # the original's trainer keeps averages whatever the file says
+        found["train.moving_average_decay"] = fields[decay] if fields[use] or not whole else 0.9999
+    return found | _fine_tuning(fields, whole=whole)
 
 
 def _fine_tuning(fields: Fields, *, whole: bool) -> dict[str, Any]:
@@ -387,8 +346,7 @@ def _fine_tuning(fields: Fields, *, whole: bool) -> dict[str, Any]:
     if fields[kind]:
         found["train.fine_tune.kind"] = fields[kind]
     elif is_detection in fields:
-        own = "detection" if fields[is_detection] else "classification"
-        found["train.fine_tune.kind"] = own
+        found["train.fine_tune.kind"] = "detection" if fields[is_detection] else "classification"
     elif paths and whole:
         raise fields.error(f"{kind}: is missing; possible: {', '.join(kinds)}")
     return found
@@ -403,19 +361,26 @@ def _augmentation(fields: Fields) -> dict[str, Any]:
         values = getattr(option, name)
         if name == "random_distort_color":
             steps += _COLOR_ORDERINGS[values.color_ordering]
-        elif name == "ssd_random_crop":
-            steps.append({"name": name, **_operations(values)})
+        elif name == "ssd_random_crop":  # without operations the original has its own, and so lstd
+            operations = [_used(operation) for operation in values.operations]
+            steps.append({"name": name, **({"operations": operations} if operations else {})})
         else:
-            renamed = _FACTORS if "min_delta" in fields_of(values) else {}
-            step = {renamed.get(key, key): value for key, value in fields_of(values).items()}
-            steps.append({"name": _AUGMENTATIONS[name], "probability": 1.0, **step})
+            step = _used(values)
+            if "min_delta" in step:
+                step = {key.replace("delta", "factor"): value for key, value in step.items()}
+            own = (
+                name.removeprefix("random_")
+                .removeprefix("adjust_")
+                .replace("rgb_to_gray", "grayscale")
+            )
+            steps.append({"name": own, "probability": 1.0, **step})
     return {"data.train.augmentation": steps} if steps else {}
 
 
-def _operations(crop: Any) -> dict[str, Any]:
-    """Without any the original takes seven of its own, and so does lstd."""
-    operations = [fields_of(operation) for operation in crop.operations]
-    return {"operations": operations} if operations else {}
+def _used(message: Any) -> dict[str, Any]:
+    """Returns the values of a block that are used, given or by default."""
+    fields = SCHEMA.fields[message.DESCRIPTOR.name].values()
+    return {field.name: getattr(message, field.name) for field in fields if not field.section}
 
 
 def _readers(fields: Fields) -> dict[str, Any]:

@@ -25,8 +25,7 @@ from lstd.config import config_io, schedule_names
 from lstd.config.config import Config
 from lstd.config.config_io import ConfigError
 from lstd.tf1 import mapping
-from lstd.tf1.fields import Fields, Given
-from lstd.tf1.schema import NO_COUNTERPART, NO_EFFECT
+from lstd.tf1.schema import NO_COUNTERPART, NO_EFFECT, Fields, Given
 
 
 class PipelineConfigWarning(UserWarning):
@@ -83,10 +82,9 @@ def _build(base: Config, settings: dict[str, Any], fields: Fields) -> Config:
     except ConfigError as error:
         words = set(re.findall(r"[a-z]\w+", str(error)))
         origin = {
-            rule.source
-            for rule in mapping.RULES
-            if rule.key in settings and fields.applies(rule.source)
-            if rule.key.rpartition(".")[2] in words
+            source
+            for source, key, _ in mapping.RULES
+            if key in settings and fields.applies(source) and key.rpartition(".")[2] in words
         }
         hint = f"; from {', '.join(sorted(origin))}" if origin else ""
         raise ConfigError(f"{error}{hint}") from None
@@ -96,7 +94,8 @@ def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) 
     unused: dict[str, list[str]] = {NO_COUNTERPART: [], NO_EFFECT: []}
     for given in fields.each():
         if given.is_given and (note := _why_unused(given, config)):
-            unused[note].append(_short(given.path))
+            first, *middle, last = given.path.split(".")
+            unused[note].append(f"{first}...{last}" if middle else given.path)
     parts = [f"ignored, {note}: {', '.join(paths)}" for note, paths in unused.items() if paths]
     if parts or extra:
         text = "".join(f"\n  {part}" for part in (*parts, *extra))
@@ -105,7 +104,7 @@ def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) 
 
 def _why_unused(given: Given, config: Config) -> str:
     """Returns the reason why a given field is not used, or '' for one that is."""
-    path, name = given.path, given.field.name
+    path, name, section = given.path, given.field.name, given.field.section
     if path.startswith("eval_input_reader["):
         if not path.startswith("eval_input_reader[0]"):
             return ""  # further blocks have a sentence of their own
@@ -117,17 +116,12 @@ def _why_unused(given: Given, config: Config) -> str:
         return NO_EFFECT
     if mapping.is_idle(path, config.model.backbone):
         return NO_EFFECT
-    return given.field.section if given.field.section in (NO_COUNTERPART, NO_EFFECT) else ""
-
-
-def _short(path: str) -> str:
-    parts = path.split(".")
-    return path if len(parts) < 3 else f"{parts[0]}...{parts[-1]}"
+    return section if section in (NO_COUNTERPART, NO_EFFECT) else ""
 
 
 def _differences(fields: Fields, config: Config) -> list[str]:
     """Returns a sentence for each thing that is not as the file, or the original, would have it."""
-    found = []
+    found, model, data = [], config.model, config.data
     num_readers = len(fields.message.eval_input_reader)
     if num_readers > 1:
         found.append(
@@ -138,27 +132,23 @@ def _differences(fields: Fields, config: Config) -> list[str]:
             "train_config.num_steps is not given, so the original never stops; here train.steps is "
             f"{config.train.steps}"
         )
-    if "train_config" in fields and config.model.backbone == mapping.INTERLEAVED:
+    if "train_config" in fields and model.backbone == mapping.INTERLEAVED:
         found.append(
             "in training a frame runs the backbone of its turn only; the original runs both, which "
             "model.train_backbone_frames: all does"
         )
-    for rate in mapping.LEARNING_RATES:
-        path = f"{rate}.cosine_decay_learning_rate"
+    for path in (f"{rate}.cosine_decay_learning_rate" for rate in mapping.LEARNING_RATES):
         if path in fields and fields[f"{path}.warmup_steps"]:
             first = fields[f"{path}.warmup_learning_rate"]
             found.append(f"the original warms up from a learning rate of {first}, lstd from 0")
-    model, data = config.model, config.data
-    found += _counting(model.train_schedule, data.train.unroll_length)
-    found += _counting(model.eval_schedule, data.evaluation.unroll_length)
+    for schedule, length in (
+        (model.train_schedule, data.train.unroll_length),
+        (model.eval_schedule, data.evaluation.unroll_length),
+    ):
+        skipped = schedule_names.skip_of(schedule)
+        if skipped is not None and length % (skipped + 1):
+            found.append(
+                f"{schedule} counts the frames of the video; the original starts anew with every "
+                f"clip of {length} frames, which model.schedule_counts: unroll does"
+            )
     return found
-
-
-def _counting(schedule: str, clip_length: int) -> list[str]:
-    skipped = schedule_names.skip_of(schedule)
-    if skipped is None or clip_length % (skipped + 1) == 0:
-        return []
-    return [
-        f"{schedule} counts the frames of the video; the original starts anew with every clip of "
-        f"{clip_length} frames, which model.schedule_counts: unroll does"
-    ]

@@ -1,10 +1,10 @@
-"""The messages of the original's pipeline files as a table: fields, types, defaults.
+"""The fields of the original's pipeline files, as a table, and what a file says of them.
 
 Fields without a section have a counterpart in `lstd.config`, by `lstd.tf1.mapping`. `in (...)`
 lists all values that lstd can do. What is `refused` must not be given; fields of the other two
-sections are accepted and not used. Defaults are the original's, for what a file leaves out.
+sections are accepted and not used. Defaults are the original's.
 
-Source: the field lists of `object_detection/protos` and `lstm_object_detection/protos` in
+Source: `object_detection/protos` and `lstm_object_detection/protos` in
 github.com/tensorflow/models; what has no effect was read off its `model_builder`, `trainer` and
 `seq_dataset_builder`.
 """
@@ -12,9 +12,11 @@ github.com/tensorflow/models; what has no effect was read off its `model_builder
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from lstd.base import protos
+from lstd.base.protos import ONE_OF, REFUSED, Field, Schema
+from lstd.config.config_io import ConfigError
 
 NO_COUNTERPART = "without counterpart in lstd"
 NO_EFFECT = "without effect in the original"
@@ -25,18 +27,16 @@ _NO_8_BIT = (
 )
 _NO_STRIDES = "anchors follow from the feature maps' sizes"
 REASONS = {
-    "graph_rewriter": _NO_8_BIT,
-    "quant_overrides": _NO_8_BIT,
-    "is_quantized": _NO_8_BIT,
+    **dict.fromkeys(("graph_rewriter", "quant_overrides", "is_quantized"), _NO_8_BIT),
+    **dict.fromkeys(
+        ("height_stride", "width_stride", "height_offset", "width_offset"), _NO_STRIDES
+    ),
     "pre_bottleneck": (
         "possible: true, as in the published config; without it the two backbones would have to "
         "end in equally many channels"
     ),
     "mask_head": "lstd predicts boxes, not masks",
     "calibration_config": "lstd does not calibrate scores",
-    **dict.fromkeys(
-        ("height_stride", "width_stride", "height_offset", "width_offset"), _NO_STRIDES
-    ),
 }
 """Why a field, or a value of it, is refused, where no list of what is possible says it."""
 
@@ -286,18 +286,102 @@ _DATA = {
     "Category": "string key; string value",
 }
 
-SCHEMA = protos.Schema({**_PIPELINE, **_MODEL, **_TRAINING, **_DATA}, reasons=REASONS)
+SCHEMA = Schema({**_PIPELINE, **_MODEL, **_TRAINING, **_DATA}, reasons=REASONS)
 
+# Extensions are fields here, so that an unknown one gets its closest match as well. They had other
+# packages in the original's first release, of 2018.
 _EXTENSION = re.compile(r"\[[ \t]*(?:lstm_)?object_detection\.[\w.]*?(\w+)[ \t]*\](?=\s*[:{<])")
 
+_OPTIONAL = ("train_config", "hard_example_miner")
+"""Blocks without which their fields have no value, not even a default; as it is with choices."""
 
-def read(text: str, *, source: str) -> Any:
-    """Returns the message that a pipeline file, or a fragment of one, describes.
 
-    Extensions are fields here, so that an unknown one gets its closest match as well. They had
-    other packages in the original's first release, of 2018.
+class Given(NamedTuple):
+    """A field of a message; its value is the original's default where it is not given."""
 
-    Raises:
-        ValueError: see `protos.Schema.read`.
+    path: str
+    field: Field
+    value: Any
+    is_given: bool
+
+
+class Fields:
+    """What a file, or a fragment of one, says by path, such as `model.ssd.num_classes`.
+
+    Of a repeated block, the first counts.
     """
-    return SCHEMA.read(_EXTENSION.sub(r"\1", text), source=source)
+
+    def __init__(self, text: str, *, source: str) -> None:
+        """Reads a text.
+
+        Raises:
+            ConfigError: see `protos.Schema.read`.
+        """
+        self.source = source
+        try:
+            self.message = SCHEMA.read(_EXTENSION.sub(r"\1", text), source=source)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def __contains__(self, path: str) -> bool:
+        """Returns whether the file names the path."""
+        return self._look(path)[-1].is_given
+
+    def __getitem__(self, path: str) -> Any:
+        """Returns the value, or the original's default."""
+        return self._look(path)[-1].value
+
+    def applies(self, path: str) -> bool:
+        """Returns whether the path lies in no block, left out, without which it has no value."""
+        return all(
+            block.is_given
+            or not (
+                block.field.repeated
+                or block.field.section == ONE_OF
+                or block.field.name in _OPTIONAL
+            )
+            for block in self._look(path)[: path.count(".")]
+        )
+
+    def each(self) -> Iterator[Given]:
+        """Yields every field of each block that is given, except within blocks without use."""
+        return _each(self.message, "")
+
+    def error(self, problem: str) -> ConfigError:
+        """Returns the error that names the source before the problem."""
+        return ConfigError(f"{self.source}: {problem}")
+
+    def _look(self, path: str) -> list[Given]:
+        """Returns the fields along a path; a repeated block that has none ends it."""
+        message, along = self.message, []
+        for name in path.split("."):
+            found = _look(message, name, path)
+            along.append(found)
+            message = found.value
+            if found.field.repeated and found.field.type in SCHEMA.fields:
+                if not found.is_given:
+                    break
+                message = message[0]
+        return along
+
+
+def _each(message: Any, place: str) -> Iterator[Given]:
+    for name, field in SCHEMA.fields[message.DESCRIPTOR.name].items():
+        if field.section == REFUSED:
+            continue
+        found = _look(message, name, f"{place}{name}")
+        yield found
+        is_used = found.is_given and field.section not in (NO_EFFECT, NO_COUNTERPART)
+        if is_used and field.type in SCHEMA.fields:
+            for number, block in enumerate(found.value if field.repeated else [found.value]):
+                index = f"[{number}]" if field.repeated else ""
+                yield from _each(block, f"{found.path}{index}.")
+
+
+def _look(message: Any, name: str, path: str) -> Given:
+    field = SCHEMA.fields[message.DESCRIPTOR.name][name]
+    value = getattr(message, name)
+    if field.repeated:
+        is_block = field.type in SCHEMA.fields
+        return Given(path, field, value if is_block else list(value), bool(value))
+    return Given(path, field, field.names[value] if field.names else value, message.HasField(name))

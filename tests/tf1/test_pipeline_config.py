@@ -254,7 +254,7 @@ def test_one_warning_lists_what_the_interleaved_original_says_in_vain() -> None:
 
 
 def test_every_known_field_is_mapped_checked_or_explained() -> None:
-    mapped = {rule.source.rpartition(".")[2] for rule in mapping.RULES}
+    mapped = {source.rpartition(".")[2] for source, _, _ in mapping.RULES}
     by_hand = {
         *("type", "num_steps", "use_moving_average", "moving_average_decay", "metrics_set"),
         *("fine_tune_checkpoint", "fine_tune_checkpoint_type", "from_detection_checkpoint"),
