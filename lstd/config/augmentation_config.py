@@ -13,42 +13,38 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from lstd.config.fields import (
-    Count,
-    NotNegative,
-    Positive,
-    PositiveShare,
-    Section,
-    Share,
-    require_order,
-)
+from lstd.config import fields
+from lstd.config.fields import Count, NotNegative, Positive, PositiveShare, Section, Share
 
 Fill = Literal["gray", "black", "mean", "noise"]
 """What is painted: 128, 0, each frame's mean, or noise that holds for the run."""
 
 
 @dataclass(frozen=True)
-class HorizontalFlip(Section):
+class _Step(Section):
+    name: str = ""
+    probability: Share = 0.5
+
+
+@dataclass(frozen=True)
+class HorizontalFlip(_Step):
     """Left and right exchanged."""
 
     name: Literal["horizontal_flip"] = "horizontal_flip"
-    probability: Share = 0.5
 
 
 @dataclass(frozen=True)
-class VerticalFlip(Section):
+class VerticalFlip(_Step):
     """Upside down."""
 
     name: Literal["vertical_flip"] = "vertical_flip"
-    probability: Share = 0.5
 
 
 @dataclass(frozen=True)
-class Transpose(Section):
+class Transpose(_Step):
     """x and y exchanged; needs square frames."""
 
     name: Literal["transpose"] = "transpose"
-    probability: Share = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,6 @@ class CropOperation(Section):
     random_coef: Share = 0.15
     """How often the frame is kept as it is."""
 
-    def __post_init__(self) -> None:
-        require_order(self, "min_aspect_ratio", "max_aspect_ratio")
-        require_order(self, "min_area", "max_area")
-
 
 SSD_OPERATIONS = tuple(
     CropOperation(min_object_covered=share, overlap_thresh=share)
@@ -81,7 +73,7 @@ SSD_OPERATIONS = tuple(
 
 
 @dataclass(frozen=True)
-class SsdRandomCrop(Section):
+class SsdRandomCrop(_Step):
     """A crop as SSD trains with: one of the operations, each as likely as the others."""
 
     name: Literal["ssd_random_crop"] = "ssd_random_crop"
@@ -91,11 +83,10 @@ class SsdRandomCrop(Section):
 
 
 @dataclass(frozen=True)
-class ScaleJitter(Section):
+class ScaleJitter(_Step):
     """The frame enlarged and cut, or shrunk onto a plain canvas, at a random place."""
 
     name: Literal["scale_jitter"] = "scale_jitter"
-    probability: Share = 0.5
     min_scale: Positive = 0.8
     max_scale: Positive = 1.25
     min_visible: Share = 0.3
@@ -103,12 +94,9 @@ class ScaleJitter(Section):
     fill: Annotated[float, Field(ge=0, le=255)] = 128.0
     """Grey value around a shrunken frame."""
 
-    def __post_init__(self) -> None:
-        require_order(self, "min_scale", "max_scale")
-
 
 @dataclass(frozen=True)
-class CropAndShift(Section):
+class CropAndShift(_Step):
     """A still becomes a clip: a window that moves over it. Longer videos are not touched.
 
     Source: Liu et al., Looking Fast and Slow, 2019, section 4.1 (https://arxiv.org/abs/1903.10172).
@@ -126,12 +114,9 @@ class CropAndShift(Section):
     min_visible: Share = 0.3
     """In each frame, an object stays if at least this share of its box lies in the window."""
 
-    def __post_init__(self) -> None:
-        require_order(self, "min_size", "max_size")
-
 
 @dataclass(frozen=True)
-class Brightness(Section):
+class Brightness(_Step):
     """A constant added to all pixels."""
 
     name: Literal["brightness"] = "brightness"
@@ -141,14 +126,10 @@ class Brightness(Section):
 
 
 @dataclass(frozen=True)
-class _Factor(Section):
-    name: str = ""
+class _Factor(_Step):
     probability: Share = 1.0
     min_factor: Positive = 0.8
     max_factor: Positive = 1.25
-
-    def __post_init__(self) -> None:
-        require_order(self, "min_factor", "max_factor")
 
 
 @dataclass(frozen=True)
@@ -173,7 +154,7 @@ class Gamma(_Factor):
 
 
 @dataclass(frozen=True)
-class Hue(Section):
+class Hue(_Step):
     """Colours turned around the colour circle."""
 
     name: Literal["hue"] = "hue"
@@ -183,7 +164,7 @@ class Hue(Section):
 
 
 @dataclass(frozen=True)
-class Grayscale(Section):
+class Grayscale(_Step):
     """Colours become grey."""
 
     name: Literal["grayscale"] = "grayscale"
@@ -191,21 +172,19 @@ class Grayscale(Section):
 
 
 @dataclass(frozen=True)
-class Noise(Section):
+class Noise(_Step):
     """Normal noise on every pixel, another one in each frame; its strength holds for the run."""
 
     name: Literal["noise"] = "noise"
-    probability: Share = 0.5
     max_stddev: Annotated[float, Field(gt=0, le=255)] = 8.0
     """In grey values of 255."""
 
 
 @dataclass(frozen=True)
-class RandomErasing(Section):
+class RandomErasing(_Step):
     """Rectangles painted over, at the same place in all frames of a run, like dirt on the lens."""
 
     name: Literal["random_erasing"] = "random_erasing"
-    probability: Share = 0.5
     max_count: Count = 1
     """1 to this many rectangles."""
     min_area: PositiveShare = 0.02
@@ -218,13 +197,9 @@ class RandomErasing(Section):
     min_visible: Share = 0.0
     """An object stays if at least this share of its box is not painted over; 0: all stay."""
 
-    def __post_init__(self) -> None:
-        require_order(self, "min_area", "max_area")
-        require_order(self, "min_aspect_ratio", "max_aspect_ratio")
-
 
 @dataclass(frozen=True)
-class Occlusion(Section):
+class Occlusion(_Step):
     """Objects hidden in part, each from a side of its own, again and again for a while.
 
     The patch moves with its object, which is told by its track id; without track ids by its place
@@ -232,7 +207,6 @@ class Occlusion(Section):
     """
 
     name: Literal["occlusion"] = "occlusion"
-    probability: Share = 0.5
     object_probability: Share = 0.5
     """How many of the objects."""
     min_share: PositiveShare = 0.3
@@ -245,70 +219,46 @@ class Occlusion(Section):
     fill: Fill = "gray"
 
     def __post_init__(self) -> None:
-        require_order(self, "min_share", "max_share")
-        require_order(self, "duration", "period")
+        fields.require_order(self, "duration", "period")
 
 
 @dataclass(frozen=True)
-class MotionBlur(Section):
+class MotionBlur(_Step):
     """Frames smeared along one direction, as by a camera that is swung.
 
     The smear reaches equally far to both sides, so that nothing moves.
     """
 
     name: Literal["motion_blur"] = "motion_blur"
-    probability: Share = 0.5
     min_length_px: Positive = 3.0
     """Of the smear, pixels of the frames as they come out."""
     max_length_px: Annotated[float, Field(gt=0, le=63)] = 11.0
 
-    def __post_init__(self) -> None:
-        require_order(self, "min_length_px", "max_length_px")
-
 
 @dataclass(frozen=True)
-class TimeReversal(Section):
+class TimeReversal(_Step):
     """A video shown from its end to its beginning; drawn for each pass over it.
 
     Dear on video files, which can only be decoded forward: convert them first.
     """
 
     name: Literal["time_reversal"] = "time_reversal"
-    probability: Share = 0.5
 
 
 @dataclass(frozen=True)
-class FrameDropping(Section):
+class FrameDropping(_Step):
     """Frames left out at random, as by a camera that cannot keep up; the clip stays full."""
 
     name: Literal["frame_dropping"] = "frame_dropping"
-    probability: Share = 0.5
     rate: Share = 0.1
     """How often frames are left out before the next one that is shown."""
     max_consecutive: Count = 3
     """1 to this many at a time."""
 
 
-_Union = (
-    HorizontalFlip
-    | VerticalFlip
-    | Transpose
-    | SsdRandomCrop
-    | ScaleJitter
-    | CropAndShift
-    | Brightness
-    | Contrast
-    | Saturation
-    | Gamma
-    | Hue
-    | Grayscale
-    | Noise
-    | RandomErasing
-    | Occlusion
-    | MotionBlur
-    | TimeReversal
-    | FrameDropping
-)
+_Windows = HorizontalFlip | VerticalFlip | Transpose | SsdRandomCrop | ScaleJitter | CropAndShift
+_Pixels = Brightness | Contrast | Saturation | Gamma | Hue | Grayscale | Noise | MotionBlur
+_Union = _Windows | _Pixels | RandomErasing | Occlusion | TimeReversal | FrameDropping
 AugmentationConfig = Annotated[_Union, Field(discriminator="name")]
 """Any one of them."""
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic.dataclasses import dataclass
 
 from lstd.config.augmentation_config import AugmentationConfig
-from lstd.config.fields import Count, File, Natural, Section, Share, require, require_order
+from lstd.config.fields import Count, File, Natural, Section, Share, require
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,6 @@ class DatasetConfig(Section):
             bool(self.height) == bool(self.width),
             "height and width must both be 0 or both be above 0",
         )
-        require_order(self, "min_frame_stride", "max_frame_stride")
         require(
             bool(self.max_boxes) or "too_many_boxes" not in self.problems,
             "problems: too_many_boxes means nothing with max_boxes 0, which is no limit",

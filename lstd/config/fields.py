@@ -1,10 +1,8 @@
-"""What the sections of a config are made of: pydantic dataclasses, and the ranges of their fields.
-
-A section holds plain values; what several of them must fulfil together, its `__post_init__` checks.
-"""
+"""What the sections of a config are made of: pydantic dataclasses, and ranges of their fields."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from typing import Annotated, Any, ClassVar
@@ -40,7 +38,10 @@ File = Annotated[
 
 @dataclass(frozen=True)
 class Section:
-    """What all sections share: no unknown key, no number that cannot be meant."""
+    """What all sections share: no unknown key, no number that cannot be meant, min_x <= max_x.
+
+    What else its values must fulfil together, its `__post_init__` checks.
+    """
 
     __pydantic_config__: ClassVar[pydantic.ConfigDict] = {"extra": "forbid", "allow_inf_nan": False}
 
@@ -50,6 +51,15 @@ class Section:
         limits.check(info.field_name or "", value)
         return value
 
+    @pydantic.model_validator(mode="after")
+    def _is_ordered(self) -> Section:
+        names = {field.name for field in dataclasses.fields(self)}
+        for name in sorted(name for name in names if name.startswith("min_")):
+            most = name.replace("min_", "max_", 1)
+            if most in names:
+                require_order(self, name, most)
+        return self
+
 
 def require(condition: bool, message: str) -> None:
     """Raises a ValueError with the message, which says what must hold, unless it holds."""
@@ -57,7 +67,7 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_order(section: Section, *names: str) -> None:
-    """Raises a ValueError unless the named fields, in this order, never fall."""
-    values = [getattr(section, name) for name in names]
-    require(values == sorted(values), f"{' <= '.join(names)} must hold, got {values}")
+def require_order(section: Section, least: str, most: str) -> None:
+    """Raises a ValueError unless one field is at most another."""
+    values = [getattr(section, least), getattr(section, most)]
+    require(values[0] <= values[1], f"{least} <= {most} must hold, got {values}")

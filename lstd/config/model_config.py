@@ -71,7 +71,6 @@ class AnchorConfig(Section):
     base_anchor_width: Positive = 1.0
 
     def __post_init__(self) -> None:
-        require_order(self, "min_scale", "max_scale")
         require(
             len(self.scales) in (0, self.num_layers),
             f"scales needs one value for each of the {self.num_layers} layers",
@@ -178,53 +177,50 @@ class ModelConfig(Section):
     postprocessing: PostprocessingConfig = PostprocessingConfig()
 
     def __post_init__(self) -> None:
-        require(
-            len(self.labels) in (0, self.num_classes),
-            f"labels has {len(self.labels)} names for num_classes {self.num_classes}; set both",
-        )
-        require(len(set(self.labels)) == len(self.labels), "labels holds a name twice")
+        num_labels, is_single = len(self.labels), len(self.depth_multipliers) == 1
+        depth, maps = max(self.min_depth, self.state_depth), len(self.feature_map_depths) + 1
+        fixed = f"large_frames {self.large_frames}"
+        for is_wrong, problem in (
+            (
+                num_labels not in (0, self.num_classes),
+                f"labels has {num_labels} names for num_classes {self.num_classes}; set both",
+            ),
+            (len(set(self.labels)) < num_labels, "labels holds a name twice"),
+            (
+                self.lstm_cell == "bottleneck" and not is_single,
+                "lstm_cell 'bottleneck' serves a single backbone; use 'grouped' for two",
+            ),
+            (
+                self.backbone == "mobilenet_v1" and not is_single,
+                "backbone 'mobilenet_v1' has no low-resolution twin; give one depth multiplier",
+            ),
+            (
+                self.lstm_cell == "grouped" and depth % self.groups,
+                f"state_depth {depth} is not divisible by groups {self.groups}",
+            ),
+            (
+                self.clip_state and self.scale_state,
+                "clip_state and scale_state exclude each other; switch one off",
+            ),
+            (
+                maps != self.anchors.num_layers,
+                f"anchors.num_layers is {self.anchors.num_layers}, but the model has {maps} "
+                "feature maps",
+            ),
+            (
+                self.large_frames and is_single,
+                f"{fixed} needs two backbones; with one, it sees all frames",
+            ),
+            (
+                self.large_frames and not self.train_schedule.startswith("RANDOM"),
+                f"{fixed} needs train_schedule RANDOM, of which it fixes the number; "
+                f"{self.train_schedule} chooses by the frame's number",
+            ),
+            (
+                self.large_frames and self.large_probability != 0.5,
+                f"{fixed} and large_probability {self.large_probability} exclude each other: a "
+                "fixed number leaves nothing to chance; take one",
+            ),
+        ):
+            require(not is_wrong, problem)
         label_map.checked(self.labels, where="labels")
-        is_single = len(self.depth_multipliers) == 1
-        require(
-            self.lstm_cell == "grouped" or is_single,
-            "lstm_cell 'bottleneck' serves a single backbone; use 'grouped' for two",
-        )
-        require(
-            self.backbone == "mobilenet_v2" or is_single,
-            "backbone 'mobilenet_v1' has no low-resolution twin; give one depth multiplier",
-        )
-        depth = max(self.min_depth, self.state_depth)
-        require(
-            self.lstm_cell != "grouped" or depth % self.groups == 0,
-            f"state_depth {depth} is not divisible by groups {self.groups}",
-        )
-        require(
-            not (self.clip_state and self.scale_state),
-            "clip_state and scale_state exclude each other; switch one off",
-        )
-        maps = len(self.feature_map_depths) + 1
-        require(
-            maps == self.anchors.num_layers,
-            f"anchors.num_layers is {self.anchors.num_layers}, but the model has {maps} feature "
-            "maps",
-        )
-        if self.large_frames:
-            self._check_large_frames()
-
-    def _check_large_frames(self) -> None:
-        """Raises unless a fixed number of large frames can be what it says."""
-        name = f"large_frames {self.large_frames}"
-        require(
-            len(self.depth_multipliers) == 2,
-            f"{name} needs two backbones; with one, it sees all frames",
-        )
-        require(
-            self.train_schedule.startswith("RANDOM"),
-            f"{name} needs train_schedule RANDOM, of which it fixes the number; "
-            f"{self.train_schedule} chooses by the frame's number",
-        )
-        require(
-            self.large_probability == 0.5,
-            f"{name} and large_probability {self.large_probability} exclude each other: a fixed "
-            "number leaves nothing to chance; take one",
-        )

@@ -13,9 +13,10 @@ _SKIP = re.compile(r"SKIP([0-9]{1,9})")  # nine digits fit in the int32 of a fra
 def check(name: str, *, where: str = "") -> None:
     """Raises unless `name` is a schedule: LARGE, SMALL, RANDOM..., or SKIPk.
 
+    ADAPTIVE, which the second paper learns, is not available.
+
     Raises:
-        ValueError: names what was expected, what came and where; also for ADAPTIVE, which the
-            second paper learns: it is not available.
+        ValueError: names what was expected, what came and where.
     """
     place = f"{where}: " if where else ""
     if name == "ADAPTIVE":
@@ -58,11 +59,7 @@ def check_follows(name: str, networks: Sequence[str], *, where: str = "schedule"
 
 
 def network_of(name: str, frame_number: int) -> str | None:
-    """Returns "large" or "small" for a frame of a video, counted from 0; None: chance decides.
-
-    LARGE and SMALL are constant. SKIPk runs the large network where the frame number is divisible
-    by k + 1.
-    """
+    """Returns "large" or "small" for a frame of a video, counted from 0; None: chance decides."""
     if name.startswith("RANDOM"):
         return None
     skipped = skip_of(name)

@@ -6,16 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from lstd.config.fields import (
-    BelowOne,
-    Count,
-    File,
-    Natural,
-    NotNegative,
-    Positive,
-    Section,
-    Share,
-)
+from lstd.config.fields import BelowOne, Count, File, Natural, NotNegative, Positive, Section, Share
 
 Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Distribution: TypeAlias = Literal["none", "mirrored", "multi_worker"]

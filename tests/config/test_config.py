@@ -66,11 +66,6 @@ def test_saved_config_loads_equal(tmp_path: Path, path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["saved.yaml"]
 
 
-def test_saved_default_config_loads_equal(tmp_path: Path) -> None:
-    config_io.save_config(Config(), tmp_path / "saved.yaml")
-    assert load_config(tmp_path / "saved.yaml") == Config()
-
-
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_config_opens_with_paper_command_duration_and_result(path: Path) -> None:
     head = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
@@ -195,20 +190,6 @@ def test_override_sets_values_in_order_and_leaves_the_rest() -> None:
     assert dataclasses.replace(config.train, steps=400000) == Config().train
 
 
-def test_override_reads_lists_null_and_text() -> None:
-    config = config_io.override(
-        Config(),
-        [
-            "data.train.input_path=[a.tfrecord, b=c.tfrecord]",
-            "model.loss.hard_negatives=null",
-            "data.label_map_path=labels.txt",
-        ],
-    )
-    assert config.data.train.input_path == ("a.tfrecord", "b=c.tfrecord")
-    assert config.model.loss.hard_negatives is None
-    assert config.data.label_map_path == "labels.txt"
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -229,10 +210,6 @@ def test_override_opens_a_section_that_was_null() -> None:
     without = config_io.override(Config(), ["model.loss.hard_negatives=null"])
     config = config_io.override(without, ["model.loss.hard_negatives.iou_threshold=0.5"])
     assert config.model.loss.hard_negatives == HardNegativeConfig(iou_threshold=0.5)
-
-
-def test_empty_override_changes_nothing() -> None:
-    assert config_io.override(Config(), []) == Config()
 
 
 @pytest.mark.parametrize(
