@@ -6,6 +6,8 @@ Everything broadcasts over leading axes: `[N]` frames and `[B, T]` clips give th
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +23,7 @@ from lstd.ops import box_coder, boxes, matching, mining
 
 
 class LossSums(NamedTuple):
-    """What a loss is made of, over some frames; float32 scalars.
-
-    Attributes:
-        localization: weighted, not normalised.
-        classification: likewise.
-        matches: number of matched anchors, before mining.
-    """
+    """What a loss is made of: weighted, not normalised; and the matched anchors before mining."""
 
     localization: tf.Tensor
     classification: tf.Tensor
@@ -44,11 +40,9 @@ class DetectionLoss:
     number over all frames, counted before mining. It goes into `model.compile(loss=...)`, and
     is no `keras.losses.Loss`.
 
-    Call arguments:
-        ground_truth: `GroundTruth`, boxes `[..., M, 4]`. Rows of class -1 are padding and may stand
-            anywhere; M may be 0.
-        predictions: `Predictions`, or an `Output` that holds one, with the same leading axes. It
-            may be bfloat16 or float16; the loss is computed in float32.
+    Called with the ground truth, boxes `[..., M, 4]`, where rows of class -1 are padding and M may
+    be 0, and with `Predictions`, or an `Output` that holds one, of the same leading axes and any
+    float type; the loss is computed in float32.
 
     Args:
         anchors: float32 `[A, 4]`, corners.
@@ -133,11 +127,8 @@ class DetectionLoss:
     ) -> LossSums:
         """Returns the weighted sums before they are divided: those of several batches add up.
 
-        Args:
-            ground_truth: see the class.
-            predictions: see the class.
-            real: bool `[...]`, False for frames of padding, which are left out of every sum, the
-                number of matched anchors included; None: all frames are real.
+        `real`, bool `[...]`, is False for frames of padding, which are left out of every sum, the
+        number of matched anchors included; None: all frames are real.
         """
         predictions = self._checked(predictions)
         targets = self.targets(ground_truth)
@@ -159,11 +150,8 @@ class DetectionLoss:
 
     def normalizer(self, sums: LossSums) -> tf.Tensor:
         """Returns what the sums are to be divided by, a float32 scalar."""
-        return (
-            tf.maximum(sums.matches, 1.0)
-            if self.settings.normalize_by_num_matches
-            else tf.constant(1.0)
-        )
+        by_matches = self.settings.normalize_by_num_matches
+        return tf.maximum(sums.matches, 1.0) if by_matches else tf.constant(1.0)
 
     def normalized(self, sums: LossSums) -> dict[str, tf.Tensor]:
         """Returns the `components` of the batch, or of all the batches, that gave these sums."""
@@ -174,11 +162,7 @@ class DetectionLoss:
         }
 
     def targets(self, ground_truth: GroundTruth) -> Targets:
-        """Returns what each anchor should predict, and how much it counts before mining.
-
-        Raises:
-            tf.errors.InvalidArgumentError: a class is not below K.
-        """
+        """Returns what each anchor should predict, and how much it counts before mining."""
         truth = tf.cast(ground_truth.boxes, tf.float32)
         classes = tf.cast(ground_truth.classes, tf.int32)
         tf.debugging.assert_less(
@@ -188,11 +172,8 @@ class DetectionLoss:
             "are 0-based, without background); does the label map fit the model?",
         )
         anchors = tf.constant(self.anchors)
-        matches = matching.match(
-            boxes.iou(truth, anchors),
-            classes >= 0,
-            **dataclasses.asdict(self.matching),
-        )  # [..., A]
+        similarity = boxes.iou(truth, anchors)
+        matches = matching.match(similarity, classes >= 0, **dataclasses.asdict(self.matching))
         positive = matches >= 0
         row = tf.maximum(matches, 0)
         matched_boxes = _gather_rows(truth, row)  # [..., A, 4]
@@ -237,18 +218,16 @@ class DetectionLoss:
         self, targets: Targets, predictions: Predictions
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the box loss and the classification loss of each anchor, float32 `[..., A]`."""
+        settings = self.settings
         localization = targets.box_weights * huber(
-            predictions.box_encodings, targets.box_encodings, delta=self.settings.huber_delta
+            predictions.box_encodings, targets.box_encodings, delta=settings.huber_delta
         )
-        if self.settings.classification == "focal":
-            return localization, focal(
-                predictions.class_logits,
-                targets.class_targets,
-                alpha=self.settings.focal_alpha,
-                gamma=self.settings.focal_gamma,
-                weights=targets.class_weights,
+        function: Callable[..., tf.Tensor] = sigmoid_cross_entropy
+        if settings.classification == "focal":
+            function = functools.partial(
+                focal, alpha=settings.focal_alpha, gamma=settings.focal_gamma
             )
-        return localization, sigmoid_cross_entropy(
+        return localization, function(
             predictions.class_logits, targets.class_targets, weights=targets.class_weights
         )
 
@@ -271,11 +250,8 @@ class DetectionLoss:
             + weight.localization_weight * localization,
         }
         options = dataclasses.asdict(mining_of)
-        decoded = box_coder.decode(
-            tf.stop_gradient(predictions.box_encodings),
-            self.anchors,
-            scale_factors=self.scale_factors,
-        )
+        encodings = tf.stop_gradient(predictions.box_encodings)
+        decoded = box_coder.decode(encodings, self.anchors, scale_factors=self.scale_factors)
         return mining.mine_hard_examples(
             losses[options.pop("loss_type")], decoded, targets.matches, **options
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.base.types import GroundTruth, LSTMState, Output, Predictions
+from lstd.base.types import GroundTruth, Predictions
 from lstd.config.model_config import HardNegativeConfig, LossConfig, MatchingConfig, ModelConfig
 from lstd.losses import DetectionLoss, focal, huber, sigmoid_cross_entropy
 from lstd.ops import anchors as anchor_ops
@@ -70,14 +70,6 @@ def test_focal_loss_of_a_logit_worked_out_by_hand() -> None:
     np.testing.assert_allclose(made, [hit, miss], rtol=1e-6)
 
 
-def test_focal_loss_without_focus_is_half_the_cross_entropy() -> None:
-    _, predictions = _random(0, 5)
-    targets = tf.one_hot(np.tile([0, 1, 2, 0], [5, 1]), 3)
-    made = focal(predictions.class_logits, targets, alpha=0.5, gamma=0.0)
-    expected = 0.5 * sigmoid_cross_entropy(predictions.class_logits, targets)
-    np.testing.assert_allclose(made, expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_loss_of_extreme_logits_has_a_finite_gradient(gamma: float) -> None:
     logits = tf.constant([[-1e4], [-100.0], [0.0], [100.0], [1e4]])
@@ -110,15 +102,6 @@ def test_box_targets_are_codes_relative_to_the_matched_anchor() -> None:
     np.testing.assert_allclose(targets.box_encodings[0, 2], [1.0, 0.0, 0.0, 0.0], atol=2e-6)
 
 
-def test_padding_rows_may_stand_anywhere() -> None:
-    box, rest = QUARTERS[2], [-1.0] * 4
-    first = _loss().targets(_truth([[box, rest, QUARTERS[1]]], [[1, -1, 0]]))
-    second = _loss().targets(_truth([[QUARTERS[0], box, QUARTERS[1]]], [[-1, 1, 0]]))
-    for made, expected in zip(first[:4], second[:4], strict=True):
-        np.testing.assert_array_equal(made, expected)
-    np.testing.assert_array_equal(second.matches, [[-1, 2, 1, -1]])
-
-
 def test_without_objects_everything_is_background() -> None:
     for truth in (NO_TRUTH, _truth(np.zeros([1, 2, 4]), [[-1, -1]])):
         targets = _loss().targets(truth)
@@ -145,30 +128,10 @@ def test_a_class_beyond_the_model_is_refused() -> None:
 # Mining
 
 
-def test_mining_takes_three_negatives_for_each_positive() -> None:
-    logits = np.zeros([1, 4, 3], np.float32)
-    logits[0, :, 0] = [3.0, -1.0, 0.0, -2.0]  # the background loss falls with it
-    mined = _mining(max_negatives_per_positive=2.0).mined(
-        ONE_OBJECT, Predictions(tf.zeros([1, 4, 4]), logits)
-    )
-    np.testing.assert_array_equal(mined.order, [[3, 1, 2, 0]])
-    np.testing.assert_array_equal(mined.selected, [[False, True, True, True]])
-
-
 def test_a_frame_without_positives_contributes_nothing() -> None:
     loss = _mining()
     assert not loss.mined(NO_TRUTH, ZEROS).selected.numpy().any()
     assert loss(NO_TRUTH, ZEROS) == 0.0
-
-
-def test_min_negatives_holds_in_frames_without_positives() -> None:
-    mined = _mining(min_negatives_per_image=2).mined(NO_TRUTH, ZEROS)
-    np.testing.assert_array_equal(mined.selected, [[True, True, False, False]])
-
-
-def test_no_limit_of_negatives_selects_all_that_survive() -> None:
-    mined = _mining(max_negatives_per_positive=0.0).mined(NO_TRUTH, ZEROS)
-    np.testing.assert_array_equal(mined.selected, [[True] * 4])
 
 
 @pytest.mark.parametrize(
@@ -181,12 +144,6 @@ def test_loss_type_decides_what_is_hard(loss_type: str, order: list[int]) -> Non
     encodings[0, 2, 0] = 5.0
     mined = _mining(loss_type=loss_type).mined(ONE_OBJECT, Predictions(encodings, logits))
     np.testing.assert_array_equal(mined.order, [order])
-
-
-def test_without_mining_all_but_the_ignored_are_selected() -> None:
-    mined = _loss().mined(ONE_OBJECT, ZEROS)
-    np.testing.assert_array_equal(mined.selected, [[True] * 4])
-    assert sorted(mined.order.numpy()[0]) == [0, 1, 2, 3]
 
 
 # The loss
@@ -245,20 +202,6 @@ def test_frames_of_padding_are_in_no_sum(hard_negatives: HardNegativeConfig | No
         np.testing.assert_allclose(value, loss.normalized(alone)[name], rtol=1e-6)
 
 
-@pytest.mark.parametrize("hard_negatives", [None, HardNegativeConfig()])
-def test_without_padding_the_sums_are_the_same_to_the_last_bit(
-    hard_negatives: HardNegativeConfig | None,
-) -> None:
-    loss = _loss(hard_negatives=hard_negatives)
-    truth, predictions = _random(3, 2, 4)
-    for ours, wanted in zip(
-        loss.sums(truth, predictions, real=tf.ones([2, 4], tf.bool)),
-        loss.sums(truth, predictions),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(ours, wanted)
-
-
 def test_loss_of_nothing_but_padding_is_zero() -> None:
     truth, predictions = _random(3, 2, 4)
     parts = _mining().components(truth, predictions, real=tf.zeros([2, 4], tf.bool))
@@ -314,12 +257,6 @@ def test_graph_of_unknown_shapes_equals_eager() -> None:
     np.testing.assert_allclose(made, loss(truth, predictions), rtol=1e-6)
     no_rows = compute(truth.boxes[:, :, :0], truth.classes[:, :, :0], *predictions)
     assert no_rows == 0.0
-
-
-def test_an_output_is_as_good_as_its_predictions() -> None:
-    truth, predictions = _random(5, 1, 2)
-    output = Output(predictions, LSTMState(tf.zeros([1]), tf.zeros([1])))
-    assert _mining()(truth, output) == _mining()(truth, predictions)
 
 
 def test_half_precision_predictions_give_a_single_precision_loss() -> None:
@@ -408,11 +345,3 @@ def test_from_config_takes_every_setting() -> None:
     assert DetectionLoss.from_config(ModelConfig()).settings == LossConfig()
     bare = DetectionLoss(anchors=QUARTERS, num_classes=2)
     assert (bare.matching, bare.settings) == (MatchingConfig(), LossConfig(hard_negatives=None))
-
-
-def test_compile_accepts_the_loss() -> None:
-    import tf_keras as keras
-
-    model = keras.Sequential([keras.layers.Dense(1, input_shape=(1,))])
-    model.compile(loss=_loss())
-    assert model.loss.name == "detection_loss"

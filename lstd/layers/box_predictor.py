@@ -20,13 +20,8 @@ class BoxPredictor(keras.layers.Layer):
     with a tuple of float `[N, h_m, w_m, C_m]`; returns Predictions, float32 `[N, A, 4]` and
     `[N, A, num_classes + 1]`.
 
-    Args:
-        anchors_per_location: one number a map.
-        num_classes: K, without background.
-        kernel_size: k.
-        use_depthwise: which of the two forms.
-        convolution: arguments of all `DepthwiseConvBN` alike; `l2_weight` and
-            `initializer_stddev` serve the 1x1 as well.
+    `anchors_per_location` has one number a map; `convolution` the arguments of all
+    `DepthwiseConvBN` alike, of which `l2_weight` and `initializer_stddev` serve the 1x1 as well.
 
     Source: as in TF1's `ConvolutionalBoxPredictor`.
     """

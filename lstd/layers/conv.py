@@ -17,14 +17,10 @@ def l2(weight: float) -> keras.regularizers.Regularizer | None:
 
 
 class _NormalizedConv(keras.layers.Layer):
-    """What the two layers below share: the batch norm and relu6 that follow the convolution.
-
-    Attributes:
-        frozen_statistics: batch norm normalises with its stored statistics in training too, and
-            leaves them as they are.
-    """
+    """What the two layers below share: the batch norm and relu6 that follow the convolution."""
 
     frozen_statistics = False
+    """Batch norm normalises with its stored statistics in training too, and leaves them so."""
 
     def __init__(
         self,
@@ -61,11 +57,7 @@ class _NormalizedConv(keras.layers.Layer):
         return self.convolution(inputs)
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns kernel and bias of the one convolution that the layer is in inference.
-
-        The kernel is `[k, k, C_in, C_out]`, of a depthwise convolution `[k, k, C, 1]`; the bias has
-        a value for each channel of the output.
-        """
+        """Returns kernel and bias of the one convolution that the layer is in inference."""
         norm = self.batch_norm
         factor = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
         return self._scaled_kernel(factor), norm.beta - norm.moving_mean * factor
@@ -81,21 +73,14 @@ class _NormalizedConv(keras.layers.Layer):
 class ConvBN(_NormalizedConv):
     """relu6(batch_norm(conv(x))): convolution without bias, SAME padding.
 
-    Call arguments:
-        inputs: float `[N, H, W, C]`.
-        training: batch statistics (and their update) instead of the stored ones.
-
-    Returns `[N, ceil(H / strides), ceil(W / strides), filters]`.
+    Called with float `[N, H, W, C]`; returns `[N, ceil(H / strides), ceil(W / strides), filters]`.
+    `training` takes batch statistics, and updates the stored ones.
 
     Args:
-        filters: channels of the output.
-        kernel_size: height and width of the kernel.
-        strides: in both directions.
         l2_weight: regularisation of the kernel, see `l2`.
         initializer_stddev: of the kernel's truncated normal.
         activation: False leaves the relu6 out ("linear").
         batch_norm_decay: share of the old value that a moving statistic keeps in a step.
-        batch_norm_epsilon: added to the variance.
         bessel_correction: the stored variance is the unbiased one, n / (n - 1) times the biased
             (TF1's fused batch norm); the normalisation itself always uses the biased one.
     """
@@ -128,7 +113,7 @@ class ConvBN(_NormalizedConv):
 class DepthwiseConvBN(_NormalizedConv):
     """relu6(batch_norm(depthwise_conv(x))): one kernel a channel, no bias, SAME padding.
 
-    Call arguments, result and arguments as for `ConvBN`, with as many channels out as in.
+    All else as in `ConvBN`, with as many channels out as in.
     """
 
     def __init__(

@@ -33,8 +33,6 @@ class ConvLSTMCell(keras.layers.Layer):
         scale_state: divides c' of each sample and group by max(1, its maximum / 6) instead.
         activate_state: stores activation(c') (second paper) instead of c' (first paper).
         output_bottleneck: the output holds the bottleneck beside h.
-        l2_weight: regularisation of depthwise and pointwise kernels.
-        initializer_stddev: of the truncated normal.
 
     Source: Liu and Zhu, 2018 (https://arxiv.org/abs/1711.06368), section 3.3; Liu et al., 2019
     (https://arxiv.org/abs/1903.10172), section 3.3; the order of the gates as in the TF1 code.

@@ -20,8 +20,7 @@ class FeatureMaps(keras.layers.Layer):
     returns a tuple of 1 + len(depths) maps.
 
     Args:
-        depths: channels of the further maps.
-        middle_depths: channels between the two convolutions of each.
+        depths: channels of the further maps; `middle_depths` between the two convolutions of each.
         use_depthwise: the second one is a 3x3 depthwise and a 1x1.
         pool_residual: adds the map before, average-pooled with stride 2, after the relu6, where the
             numbers of channels agree. As in the original, only with `use_depthwise`.

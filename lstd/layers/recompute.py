@@ -14,13 +14,9 @@ def apply(
 ) -> tf.Tensor:
     """Returns the layers applied one after the other.
 
-    Args:
-        layers: called with one tensor and `training`.
-        inputs: of the first.
-        training: see `ConvBN`.
-        recompute: nothing between `inputs` and the result is kept for the gradient, which runs the
-            layers once more; the statistics of batch norm are updated in the first run only. The
-            values of result and gradient are the same either way. No effect without `training`.
+    With `recompute`, in training, nothing between `inputs` and the result is kept for the gradient,
+    which runs the layers once more; the statistics of batch norm are updated in the first run only.
+    The values of result and gradient are the same either way.
 
     Source: Chen et al., 2016 (https://arxiv.org/abs/1604.06174).
     """

@@ -12,17 +12,11 @@ from lstd.layers import conv
 
 
 class SeparableKernel(NamedTuple):
-    """The weights of one group.
+    """The weights of one group."""
 
-    Attributes:
-        depthwise: float32 `[3, 3, C_in, 1]`.
-        pointwise: float32 `[1, 1, C_in, C_out]`.
-        bias: float32 `[C_out]`.
-    """
-
-    depthwise: tf.Variable
-    pointwise: tf.Variable
-    bias: tf.Variable
+    depthwise: tf.Variable  # [3, 3, C_in, 1]
+    pointwise: tf.Variable  # [1, 1, C_in, C_out]
+    bias: tf.Variable  # [C_out]
 
 
 def add_kernel(

@@ -79,15 +79,9 @@ def generate(
 
         h = scale / sqrt(ratio) * base_height * min(H, W) / H        (w = scale * sqrt(ratio) * ...)
 
-    Args:
-        anchors: settings.
-        grids: (height, width) in cells of each feature map.
-        height: H of the model's input, pixels.
-        width: W.
-
-    Returns:
-        float32 `[A, 4]`, corners; index ((y * W_f) + x) * k + a, feature maps one after the other.
-        Not clipped: anchors at the border reach beyond [0, 1].
+    Grids are (height, width) in cells of each feature map, H and W of the model's input in pixels.
+    Returns float32 `[A, 4]`, corners; index ((y * W_f) + x) * k + a, feature maps one after the
+    other. Not clipped: anchors at the border reach beyond [0, 1].
     """
     base = (
         np.float32(min(height, width) / height * np.float32(anchors.base_anchor_height)),

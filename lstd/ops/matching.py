@@ -23,12 +23,8 @@ def match(
     With `force_match` every object then claims the anchor most similar to it (of equals the lowest
     anchor), however small the similarity; where several claim the same, the lowest row gets it.
 
-    Args:
-        similarity: float `[..., M, A]`, not negative: IoU of objects and anchors. M may be 0.
-        valid: bool `[..., M]`, False for padding rows, which may stand anywhere.
-        matched_threshold: in [0, 1].
-        unmatched_threshold: in [0, `matched_threshold`].
-        force_match: whether objects claim their best anchor.
+    Similarity is float `[..., M, A]`, not negative: IoU of objects and anchors; M may be 0.
+    `valid`, bool `[..., M]`, is False for padding rows, which may stand anywhere.
 
     Returns int32 `[..., A]`. Source: the TF1 `ArgMaxMatcher`; Liu et al., SSD, 2016, section 2.2
     (https://arxiv.org/abs/1512.02325).

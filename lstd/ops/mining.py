@@ -66,7 +66,7 @@ def mine_hard_examples(
 def _descending_without_duplicates(
     losses: tf.Tensor, decoded_boxes: tf.Tensor, *, iou_threshold: float, size: int
 ) -> tf.Tensor:
-    """Returns the anchors that survive suppression, by falling loss, then -1: int32 `[..., A]`."""
+    """Returns `Mined.order`."""
     num_anchors = losses.shape[-1]
     size = min(size, num_anchors)
 

@@ -31,21 +31,12 @@ def detect(
     dropped, boxes of which nothing is left (they touch the frame's border, or were empty before)
     get score -1 and go to the end.
 
-    Args:
-        predictions: float `[..., A, 4]` and `[..., A, K + 1]`; any leading axes, also unknown ones.
-        anchors: float32 `[A, 4]`, corners.
-        scale_factors: of the box coder, (y, x, height, width).
-        score_threshold: see above, as `iou_threshold`.
-        iou_threshold: see above.
-        max_detections_per_class: boxes kept for one class.
-        max_total_detections: N, boxes kept for a frame.
-
-    Returns:
-        Detections `[..., N]`, zeros behind the last one. `count` is the number of detections with
-        a score not below 0.
+    Predictions are float `[..., A, 4]` and `[..., A, K + 1]`, with any leading axes, also unknown
+    ones; anchors float32 `[A, 4]`, corners. Returns Detections `[..., max_total_detections]`, zeros
+    behind the last one; `count` is the number of those with a score not below 0.
 
     Raises:
-        ValueError: if the number of anchors or of classes does not fit, or is not known.
+        ValueError: the number of anchors or of classes does not fit, or is not known.
 
     Source: TF1 `batch_multiclass_non_max_suppression` with clip window [0, 0, 1, 1].
     """
@@ -81,10 +72,7 @@ def _sizes(encodings: tf.Tensor, logits: tf.Tensor, anchors: tf.Tensor) -> tuple
             f"the numbers of anchors and classes must be known: anchors has shape {anchors.shape}, "
             f"class_logits {logits.shape}"
         )
-    if encodings.shape[-2] not in (num_anchors, None) or logits.shape[-2] not in (
-        num_anchors,
-        None,
-    ):
+    if not {encodings.shape[-2], logits.shape[-2]} <= {num_anchors, None}:
         raise ValueError(
             f"predictions must be for the {num_anchors} anchors given, got box_encodings "
             f"{encodings.shape} and class_logits {logits.shape}"
@@ -170,9 +158,7 @@ def _first(
 
 def _pad(values: tf.Tensor, rows: int) -> tf.Tensor:
     """Returns `[F, N, ...]` values with rows of zeros at the end."""
-    paddings = [[0, 0]] * values.shape.rank
-    paddings[1] = [0, rows]
-    return tf.pad(values, paddings)
+    return tf.pad(values, [[0, 0], [0, rows], *[[0, 0]] * (values.shape.rank - 2)])
 
 
 def _unflatten(values: tf.Tensor, leading: tf.Tensor, static: tf.TensorShape) -> tf.Tensor:

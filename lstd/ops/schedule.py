@@ -24,20 +24,15 @@ def networks_of(
     """Returns the network that a schedule runs on each frame, 0 large and 1 small.
 
     LARGE and SMALL are constant. SKIPk runs the large network where the frame number is divisible
-    by k + 1. A name that starts with RANDOM tosses a coin for each frame of each clip, at the time
-    of the call; also for a video's first frame, as the original in fact did, so that the small
-    network learns to do without a memory.
+    by k + 1. A name that starts with RANDOM tosses a coin for each frame at the time of the call;
+    also for a video's first one, as the original in fact did, so that the small network learns to
+    do without a memory.
 
-    Args:
-        schedule: LARGE, SMALL, SKIPk, or any name that starts with RANDOM.
-        frame_numbers: whole numbers, any shape: an int, a list, a NumPy array or a tensor. Below 0,
-            where padding is, SKIPk goes on backwards: -1 is small unless k is 0.
-        large_probability: of the coin; 0.5, a fair one, is the original's.
-        uniform: takes a shape, draws from [0, 1) for the coin.
+    Frame numbers are whole, of any shape: an int, a list, an array or a tensor; below 0 SKIPk goes
+    on backwards. `uniform` takes a shape and draws from [0, 1) for the coin.
 
-    Returns:
-        int32 of the shape of `frame_numbers`. A tensor where `frame_numbers` is one and for a
-        random schedule; otherwise a NumPy array, which the caller knows when it builds a graph.
+    Returns int32 of their shape: a tensor where they are one and for a random schedule; otherwise
+    a NumPy array, which the caller knows when it builds a graph.
     """
     schedule_names.check(schedule)
     if not tf.is_tensor(frame_numbers):

@@ -10,11 +10,7 @@ from lstd.data import augment
 from tests.data.drawn import BOXES, clip_of
 
 SEED = tf.constant([3, 4], tf.int64)
-STEPS = (
-    names.SsdRandomCrop(probability=0.8),
-    names.HorizontalFlip(),
-    names.Transpose(),
-)
+STEPS = (names.SsdRandomCrop(probability=0.8), names.HorizontalFlip(), names.Transpose())
 
 
 def apply(frames: tf.Tensor, truth: GroundTruth, configs: tuple, **changes: object) -> tuple:
@@ -29,11 +25,6 @@ def every_step() -> list:
     times = ("time_reversal", "frame_dropping")
     kinds = [kind for name, kind in names.BY_NAME.items() if name not in times]
     return [kind(probability=1.0) for kind in kinds]
-
-
-def test_transpose_refuses_frames_that_are_not_square() -> None:
-    with pytest.raises(ValueError, match=r"got 8 x 9 pixels; set data\.train\.height and data"):
-        augment.steps_of([names.Transpose(probability=0.0)], height=8, width=9)
 
 
 def test_one_seed_gives_one_transform_whatever_the_clip_shows() -> None:

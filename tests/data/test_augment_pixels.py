@@ -9,7 +9,7 @@ import tensorflow as tf
 from lstd.config import augmentation_config as names
 from lstd.data import augment_cover, augment_pixels
 from lstd.data.scene import Scene
-from tests.data.drawn import BOXES, clip_of, drawn_scene, found, scene_of
+from tests.data.drawn import BOXES, drawn_scene, found, scene_of
 
 SEED = tf.constant([3, 4], tf.int64)
 
@@ -320,13 +320,3 @@ def test_blur_is_a_convolution_mirrored_at_the_edges(picture: tf.Tensor) -> None
         kernel.numpy()[y, x] * padded[:, y : y + 12, x : x + 16] for y in range(5) for x in range(5)
     )
     np.testing.assert_allclose(result, expected, atol=1e-3)
-
-
-def test_a_blurred_box_stays_where_it_was() -> None:
-    frames, truth = clip_of([(20, 20, 40, 44)], 64, 64)
-    for number in range(10):
-        scene = scene_of(255 * tf.cast(frames, tf.float32), truth.boxes.numpy()[0])
-        result = painted(names.MotionBlur(), scene, tf.constant([number, 1], tf.int64))
-        image = (result.frames[0].numpy() > 127.4).astype(np.uint8)
-        np.testing.assert_allclose(found(image, 1), [20, 20, 40, 44], atol=1.01)
-        np.testing.assert_array_equal(result.boxes, scene.boxes)

@@ -136,14 +136,6 @@ def test_the_frame_is_kept_as_often_as_the_operations_say() -> None:
     assert 38 <= kept <= 82  # 0.15 of 400 is 60, standard deviation 7.1
 
 
-def test_a_window_without_boxes_is_any_window() -> None:
-    shown = augment_windows.random_window(
-        tf.zeros([0, 4]), height=60, width=80, seed=SEED, operations=names.SSD_OPERATIONS
-    )
-
-    assert (shown.size.numpy() > 0).all()
-
-
 def test_scale_jitter_keeps_the_aspect_and_the_boxes_on_their_pixels() -> None:
     jitter = names.ScaleJitter(min_scale=0.5, max_scale=2.0, min_visible=0.0, fill=0.0)
     scales = []
@@ -204,15 +196,6 @@ def test_a_still_becomes_a_clip_that_moves_evenly_with_its_boxes() -> None:
     assert len(moves) > 4
     assert max(moves) > 2
     assert max(sizes) > 1
-
-
-def test_a_still_stands_still_without_shift_and_zoom() -> None:
-    scene = drawn_scene([(60, 60, 140, 140)], 200, 200, frames=3, still=True)
-
-    result = shifted(scene, max_shift=0.0, max_zoom=1.0)
-
-    np.testing.assert_array_equal(result.frames[1], result.frames[0])
-    np.testing.assert_array_equal(result.frames[2], result.frames[0])
 
 
 def test_a_clip_is_only_resized_by_crop_and_shift() -> None:

@@ -323,8 +323,7 @@ def test_clips_after_those_left_out_are_the_same(skip: int, settings: dict) -> N
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{}, {"clips": "independent", "shuffle_buffer": 2, "clip_buffer": 5}],
+    "settings", [{}, {"clips": "independent", "shuffle_buffer": 2, "clip_buffer": 5}]
 )
 @pytest.mark.parametrize("own", [range(0, 2), range(2, 4), range(3, 4)])
 def test_own_lanes_are_the_same_as_among_all(own: range, settings: dict) -> None:

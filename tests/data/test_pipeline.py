@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import logging
 from pathlib import Path
 
@@ -150,15 +149,6 @@ def test_ground_truth_is_padded_with_class_minus_one(path: str) -> None:
     assert not truth.is_crowd.numpy().any()
 
 
-def test_without_limit_the_padding_is_what_the_batch_needs(path: str) -> None:
-    dataset = make("evaluation", path, max_boxes=0, batch_size=3)
-    _, truth = next(iter(dataset))
-
-    assert truth.classes.shape == (3, 4, 2)
-    np.testing.assert_array_equal(truth.classes[:, 0], [[0, -1], [0, -1], [0, 1]])
-    np.testing.assert_array_equal(truth.track_ids[:, 0], [[10, -1], [10, -1], [10, 11]])
-
-
 def test_too_many_boxes_are_cut_counted_and_told_of(
     path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,13 +266,6 @@ def test_transposition_needs_square_frames(path: str) -> None:
     clips, truth = next(iter(make("train", path, augmentation=steps, height=8, width=8)))
     assert clips.frames.shape == (1, 4, 8, 8, 3)
     np.testing.assert_array_equal(truth.boxes[0, 0, 0], [0.5, 0.25, 1, 0.75])
-
-
-def test_the_config_is_not_read_beyond_its_split(path: str) -> None:
-    config = DataConfig(train=DatasetConfig(input_path=("nowhere",)))
-    evaluation = dataclasses.replace(config.evaluation, input_path=(path,))
-
-    pipeline.make_dataset(dataclasses.replace(config, evaluation=evaluation), "evaluation")
 
 
 def test_an_opened_split_tells_how_long_its_videos_are(path: str, tmp_path: Path) -> None:

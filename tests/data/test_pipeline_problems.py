@@ -247,12 +247,6 @@ def test_an_empty_data_set_is_refused(tmp_path: Path) -> None:
     assert "data.evaluation.input_path: there is no video in these files" in message
 
 
-def test_an_unknown_problem_gets_its_closest_match(tmp_path: Path) -> None:
-    message = refusal(shard(tmp_path / "a"), problems={"corupt_image": "skip"})
-    assert "data.evaluation.problems: unknown problem 'corupt_image'" in message
-    assert "did you mean 'corrupt_image'?" in message
-
-
 def test_a_video_whose_frames_are_all_bad_is_passed_over(tmp_path: Path) -> None:
     nothing = changed("image/encoded", b"nothing", frames=range(FRAMES))
     bad = record(tmp_path / "a.tfrecord", nothing)

@@ -16,10 +16,7 @@ from lstd.data.convert import Settings
 
 VTEST = Path(__file__).resolve().parents[3] / "shared" / "data" / "vtest"
 LABELS = VTEST / "annotations_frames_0_599.json"
-pytestmark = [
-    pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared"),
-    pytest.mark.slow,
-]
+pytestmark = [pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared"), pytest.mark.slow]
 FRAMES = 120
 
 

@@ -37,12 +37,6 @@ def test_first_cell_of_a_reduced_layer_by_hand() -> None:
     np.testing.assert_allclose(made[6:9] - made[:3], np.tile([0.5, 0, 0.5, 0], [3, 1]), atol=1e-7)
 
 
-def test_anchors_are_not_clipped() -> None:
-    made = anchors.from_config(ModelConfig())
-    assert made.min() < 0.0
-    assert made.max() > 1.0
-
-
 def test_anchors_of_a_wide_frame_are_square_in_pixels() -> None:
     made = anchors.generate(AnchorConfig(num_layers=1), grids=[(2, 4)], height=64, width=128)
     height, width = made[0, 2] - made[0, 0], made[0, 3] - made[0, 1]
@@ -58,19 +52,3 @@ def test_scales_go_from_the_least_to_the_largest_in_equal_steps() -> None:
     specs = _specs(num_layers=4, max_scale=0.8, aspect_ratios=(1.0,))
     scales = [layer[0][0] for layer in specs[1:]]
     np.testing.assert_allclose([specs[0][1][0], *scales], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)
-
-
-def test_without_interpolation_a_layer_has_only_its_aspect_ratios() -> None:
-    specs = _specs(num_layers=2, aspect_ratios=(1.0, 2.0), interpolated_scale_aspect_ratio=0)
-    assert [len(layer) for layer in specs] == [3, 2]
-
-
-def test_a_single_layer_has_the_smallest_scale() -> None:
-    specs = _specs(num_layers=1, aspect_ratios=(1.0,), reduce_boxes_in_lowest_layer=False)
-    np.testing.assert_allclose(specs, [[(0.2, 1.0), (math.sqrt(0.2), 1.0)]])
-
-
-def test_anchors_per_location_follow_the_settings() -> None:
-    assert anchors.num_anchors_per_location(AnchorConfig()) == (3, 6, 6, 6, 6)
-    even = AnchorConfig(num_layers=2, reduce_boxes_in_lowest_layer=False, aspect_ratios=(1.0,))
-    assert anchors.num_anchors_per_location(even) == (2, 2)

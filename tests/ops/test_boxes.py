@@ -15,16 +15,6 @@ def _random_boxes(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return corners.reshape([*shape, 4]).astype(np.float32)
 
 
-def test_area_is_height_times_width() -> None:
-    given = tf.constant([[0.0, 0.0, 0.5, 0.25], [0.25, 0.5, 1.0, 1.5]])
-    np.testing.assert_allclose(boxes.area(given), [0.125, 0.75])
-
-
-def test_area_of_empty_and_inverted_boxes_is_zero() -> None:
-    given = tf.constant([[0.5, 0.5, 0.5, 0.9], [0.5, 0.5, 0.2, 0.2], [-1.0, -1.0, -1.0, -1.0]])
-    np.testing.assert_array_equal(boxes.area(given), [0.0, 0.0, 0.0])
-
-
 def test_iou_of_boxes_worked_out_by_hand() -> None:
     unit = tf.constant([[0.0, 0.0, 1.0, 1.0]])
     others = tf.constant(
@@ -60,10 +50,6 @@ def test_clip_cuts_to_the_window() -> None:
     np.testing.assert_array_equal(boxes.clip(given), [[0.0, 0.25, 0.5, 1.0], [1.0, 0.0, 1.0, 1.0]])
     window = (0.0, 0.5, 0.25, 1.0)
     np.testing.assert_array_equal(boxes.clip(given[:1], window), [[0.0, 0.5, 0.25, 1.0]])
-
-
-def test_clip_of_no_boxes_is_no_boxes() -> None:
-    assert boxes.clip(tf.zeros([0, 4])).shape == (0, 4)
 
 
 numbers = st.integers(-2, 10)

@@ -43,13 +43,6 @@ def test_overlapping_boxes_of_a_class_are_suppressed_and_the_rest_padded() -> No
     assert found.classes.dtype == np.int32
 
 
-def test_classes_do_not_suppress_each_other() -> None:
-    found = _detect([LEFT, LEFT_TOO], [[0.6, 0.2], [0.3, 0.8]])
-    np.testing.assert_array_equal(found.classes[:2], [1, 0])
-    np.testing.assert_allclose(found.scores, [0.8, 0.6, 0.0, 0.0], rtol=1e-6)
-    np.testing.assert_allclose(found.boxes[:2], [LEFT_TOO, LEFT], atol=1e-7)
-
-
 def test_an_overlap_of_exactly_the_threshold_is_kept() -> None:
     half = [0.0, 0.0, 0.5, 1.0]
     found = _detect([[0.0, 0.0, 1.0, 1.0], half], [[0.9], [0.8]])
@@ -77,11 +70,6 @@ def test_boxes_outside_are_dropped_and_empty_ones_go_to_the_end() -> None:
     np.testing.assert_allclose(found.boxes[:2], [LEFT, [0.0, 0.0, 0.0, 1.0]], atol=1e-7)
     np.testing.assert_array_equal(found.boxes[2:], [empty, [0.0] * 4])
     assert found.count == 1
-
-
-def test_the_background_column_is_no_class() -> None:
-    found = _detect([LEFT], [[0.25]])  # its background has a score of 0.9999
-    np.testing.assert_allclose(found.scores, [0.25, 0.0, 0.0, 0.0], rtol=1e-6)
 
 
 def test_limits_for_a_class_and_in_all() -> None:
