@@ -1,45 +1,39 @@
 """Augmentation of clips: the same for all frames of a run, and the boxes follow exactly.
 
-An augmentation is a dataclass of `lstd.config.augmentation_config`; what it does stands in
-`augment_pixels`, `augment_windows` and `augment_cover`, functions of its settings, the scene and a
-seed, and of nothing else. Time reversal and frame dropping change which frames are taken: see
-`clip_streams`.
+An augmentation is a dataclass of `lstd.config.augmentation_config`; what it does is a function of
+its name in `augment_pixels` or `augment_windows`, of its settings, the scene and a seed, and of
+nothing else. Time reversal and frame dropping change which frames are taken: see `clip_streams`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from lstd.base.types import GroundTruth
 from lstd.config import augmentation_config as names
-from lstd.data import augment_cover, augment_pixels, augment_windows
+from lstd.data import augment_pixels, augment_windows
 from lstd.data.scene import Scene, fitted, sized
 
-_CHANGES: dict[type, tuple[Literal["any", "sized", "window"], Any]] = {
-    names.HorizontalFlip: ("any", augment_pixels.horizontal_flip),
-    names.VerticalFlip: ("any", augment_pixels.vertical_flip),
-    names.Transpose: ("sized", augment_pixels.transpose),
-    names.SsdRandomCrop: ("window", augment_windows.ssd_random_crop),
-    names.ScaleJitter: ("window", augment_windows.scale_jitter),
-    names.CropAndShift: ("window", augment_windows.crop_and_shift),
-    names.Brightness: ("sized", augment_pixels.brightness),
-    names.Contrast: ("sized", augment_pixels.contrast),
-    names.Saturation: ("sized", augment_pixels.saturation),
-    names.Gamma: ("sized", augment_pixels.gamma),
-    names.Hue: ("sized", augment_pixels.hue),
-    names.Grayscale: ("sized", augment_pixels.grayscale),
-    names.Noise: ("sized", augment_pixels.noise),
-    names.MotionBlur: ("sized", augment_pixels.motion_blur),
-    names.RandomErasing: ("sized", augment_cover.random_erasing),
-    names.Occlusion: ("sized", augment_cover.occlusion),
+_ANY = (augment_pixels.horizontal_flip, augment_pixels.vertical_flip)
+_WINDOWS = (
+    augment_windows.ssd_random_crop,
+    augment_windows.scale_jitter,
+    augment_windows.crop_and_shift,
+)
+_SIZED = (
+    *(augment_pixels.transpose, augment_pixels.brightness, augment_pixels.contrast),
+    *(augment_pixels.saturation, augment_pixels.gamma, augment_pixels.hue),
+    *(augment_pixels.grayscale, augment_pixels.noise, augment_pixels.motion_blur),
+    *(augment_pixels.random_erasing, augment_pixels.occlusion),
+)
+_CHANGES: dict[str, Callable[..., Scene]] = {
+    change.__name__: change for change in (*_ANY, *_WINDOWS, *_SIZED)
 }
-"""What each does, and what it is given and gives out: frames of any size and type, which it leaves
-as they are; float32 of the final size; or of any, out of which it makes float32 of the final size,
-told to it as `size`."""
+"""What each does. `_ANY` leave frames of any size and type as they are; `_SIZED` are given float32
+of the final size; `_WINDOWS` make that of any, told to them as `size`."""
 
 Step = names.AugmentationConfig
 
@@ -57,7 +51,7 @@ def steps_of(
             f"augmentation 'transpose' needs square frames, got {height} x {width} pixels; set "
             "data.train.height and data.train.width to one number, or leave it out"
         )
-    return tuple(step for step in augmentation if type(step) in _CHANGES)
+    return tuple(step for step in augmentation if step.name in _CHANGES)
 
 
 def apply(
@@ -85,7 +79,7 @@ def apply(
         seed: int64 `[2]`.
         reference_boxes: float32 `[R, 4]`, which random crops are chosen to cover.
         height: of the result, pixels.
-        width: of the result, pixels.
+        width: likewise.
         frame_index: int32 `[T]`, counts the frames of the run; None: from 0.
         still: whether the clip is a single picture, T times.
 
@@ -93,13 +87,14 @@ def apply(
         Frames `[T, height, width, C]`, float32 unless nothing but flips touched them, and the
         ground truth.
     """
+    tracks = truth.track_ids
+    if tracks is None:
+        tracks = tf.fill(tf.shape(truth.classes), -1)
     scene = Scene(
         frames=frames,
         boxes=truth.boxes,
         keep=truth.classes >= 0,
-        track_ids=tf.fill(tf.shape(truth.classes), -1)
-        if truth.track_ids is None
-        else truth.track_ids,
+        track_ids=tracks,
         reference=reference_boxes,
         frame_index=tf.range(frames.shape[0]) if frame_index is None else frame_index,
         still=tf.convert_to_tensor(still),
@@ -113,13 +108,13 @@ def apply(
 
 def _used(scene: Scene, step: Step, seed: tf.Tensor, size: tuple[int, int]) -> Scene:
     """Returns the scene with the step, or without it, as the seed decides."""
-    needs, function = _CHANGES[type(step)]
-    change = functools.partial(function, step, **({"size": size} if needs == "window" else {}))
-    if needs == "sized":
+    function = _CHANGES[step.name]
+    change = functools.partial(function, step, **({"size": size} if function in _WINDOWS else {}))
+    if function in _SIZED:
         scene = fitted(scene, *size)
 
     def unchanged() -> Scene:
-        return scene if needs == "any" else fitted(scene, *size)
+        return scene if function in _ANY else fitted(scene, *size)
 
     if step.probability >= 1:
         return change(scene, seed)

@@ -20,17 +20,11 @@ _ROUNDING = 1e-5
 
 
 class Window(NamedTuple):
-    """A rectangle on a frame.
+    """A rectangle on a frame."""
 
-    Attributes:
-        begin: int32 `[2]`, y and x of the upper left pixel.
-        size: int32 `[2]`, height and width, pixels.
-        minimum_overlap: float32 scalar; a box stays if this share of its area lies in the window.
-    """
-
-    begin: tf.Tensor
-    size: tf.Tensor
-    minimum_overlap: tf.Tensor
+    begin: tf.Tensor  # int32 [2], y and x of the upper left pixel
+    size: tf.Tensor  # int32 [2], height and width, pixels
+    minimum_overlap: tf.Tensor  # a box stays if this share of its area lies in the window
 
 
 def crop(
@@ -57,7 +51,10 @@ def crop(
         lambda: frames,
     )
     frames = tf.ensure_shape(frames, [*static[:1], None, None, *static[3:]])
-    moved, size = _relative(boxes, extent, window), tf.cast(window.size, tf.float32)
+    shape = tf.cast(extent, tf.float32)
+    origin, span = (tf.cast(part, tf.float32) / shape for part in (low, window.size))
+    moved = (boxes - tf.tile(origin, [2])) / tf.tile(span, [2])
+    size = tf.cast(window.size, tf.float32)
     seen = [tf.cast(edge - low, tf.float32) / size for edge in (inner_low, inner_high)]
     clipped = tf.clip_by_value(moved, tf.tile(seen[0], [2]), tf.tile(seen[1], [2]))
     share = tf.math.divide_no_nan(area(clipped), area(moved))
@@ -164,20 +161,14 @@ def crop_and_shift(
         begins = tf.minimum(begins, tf.shape(scene.frames)[1:3] - sides)
         first = Window(begins[0], sides[0], settings.min_visible)
         _, reference, stays = crop(scene.frames[:1], scene.reference, first)
-        shown = []
+        varying, shown = ("frames", "boxes", "keep"), []
         for t in range(scene.frames.shape[0]):
-            single = scene._replace(
-                frames=scene.frames[t : t + 1],
-                boxes=scene.boxes[t : t + 1],
-                keep=scene.keep[t : t + 1],
-            )
+            single = scene._replace(**{name: getattr(scene, name)[t : t + 1] for name in varying})
             window = Window(begins[t], sides[t], settings.min_visible)
             shown.append(fitted(_seen_through(single, window), *size))
         return scene._replace(
-            frames=tf.concat([part.frames for part in shown], axis=0),
-            boxes=tf.concat([part.boxes for part in shown], axis=0),
-            keep=tf.concat([part.keep for part in shown], axis=0),
             reference=tf.boolean_mask(reference, stays),
+            **{name: tf.concat([getattr(part, name) for part in shown], 0) for name in varying},
         )
 
     return tf.cond(scene.still, moved, lambda: fitted(scene, *size))
@@ -209,10 +200,3 @@ def _seen_through(scene: Scene, window: Window, *, fill: float = 0.0) -> Scene:
         keep=scene.keep & stays,
         reference=tf.boolean_mask(reference, reference_stays),
     )
-
-
-def _relative(boxes: tf.Tensor, extent: tf.Tensor, window: Window) -> tf.Tensor:
-    extent = tf.cast(extent, tf.float32)
-    low = tf.cast(window.begin, tf.float32) / extent
-    span = tf.cast(window.size, tf.float32) / extent
-    return (boxes - tf.tile(low, [2])) / tf.tile(span, [2])

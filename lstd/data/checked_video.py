@@ -32,10 +32,8 @@ _GOING_ON = 64
 class Checks:
     """What becomes of the problems of many videos; those of a frame are counted once.
 
-    Args:
-        policy: the answers.
-        report: counts what is repaired or skipped; the first case of each kind is logged, too.
-        max_boxes: boxes kept in a frame, the first ones; 0: all.
+    The report counts what is repaired or skipped; the first case of each kind is logged, too. Of a
+    frame's boxes the first `max_boxes` are kept; 0: all.
     """
 
     def __init__(self, policy: Policy, report: Report, *, max_boxes: int = 0) -> None:
@@ -52,13 +50,7 @@ class Checks:
     ) -> SourceFrame:
         """Returns a frame with its ground truth cleaned, and none of its columns None.
 
-        Args:
-            frame: raw.
-            labels: class names, or how many classes there are; None: any number of classes.
-            place: name of the video, and number of the frame.
-
-        Raises:
-            ProblemError: a problem whose answer is error.
+        For labels see `clean`; the place is the name of the video, and the number of the frame.
         """
         report = Report()
         truth = clean(
@@ -93,7 +85,7 @@ class CheckedVideo:
     def __init__(
         self, entry: NamedVideo, checks: Checks, *, labels: tuple[str, ...] | int | None = None
     ) -> None:
-        """Reads nothing yet; for labels see `Checks.cleaned`."""
+        """Reads nothing yet; for labels see `clean`."""
         self.name, self._video = entry
         self.where, self.size = self._video.where, (self._video.height, self._video.width)
         self._checks, self._labels = checks, labels
@@ -139,8 +131,8 @@ class CheckedVideo:
             good = [place for place in places if place >= 0]
             self._shown = np.maximum.accumulate([good[0], *places])[1:].tolist() if good else []
             if not good:
-                message = f"{self.where}: video {self.name!r} has no frames that can be shown"
-                meet("empty_video", message)
+                told = f"{self.where}: video {self.name!r} has no frames that can be shown"
+                meet("empty_video", told)
         return self._shown
 
 
@@ -187,8 +179,7 @@ class Reel:
         self._running, self._recent = None, {}
 
     def _read_chunk(self, last: int) -> None:
-        images = [frame.image for frame in self._recent.values()]
-        largest = max((_bytes_in(image) for image in images), default=1)
+        largest = max((_bytes_in(frame.image) for frame in self._recent.values()), default=1)
         chunk = min(max(CHUNK, _CHUNK_BYTES // largest), LARGEST_CHUNK)
         first = max(0, last + 1 - chunk)
         self.close()

@@ -33,8 +33,7 @@ def clean(
         report: counts what is repaired or skipped.
         max_boxes: sound boxes that a frame may have; the first ones are kept; 0: any number.
 
-    Returns:
-        NumPy: float32 `[N, 4]`, int32 `[N]`; track ids and is_crowd as they came, or None.
+    Returns NumPy arrays; track ids and is_crowd as they came, or None.
 
     Raises:
         ProblemError: a problem whose answer is error; it names the frame's place and the box.

@@ -34,28 +34,17 @@ class Clip(NamedTuple):
     A run is what the network sees as one video: it starts with a zero state. Augmentation is drawn
     by `seed` and `reference_boxes`, which stay the same all through a run.
 
-    Attributes:
-        images: T of them.
-        truth: NumPy, `[T, M]`, padded with zeros and -1; no column is None.
-        frame_index: int32 `[T]`, counts the frames of the run from 0; -1: padding, not to be
-            evaluated.
-        start: whether this clip starts a run.
-        video_id: name of the video.
-        seed: int64 `[2]`.
-        reference_boxes: float32 `[R, 4]`, the boxes of the run's first frame.
-        still: whether the video is a single frame.
-        wheres: names each frame, for messages.
     """
 
     images: Sequence[Image] | np.ndarray
-    truth: GroundTruth
-    frame_index: np.ndarray
-    start: bool
-    video_id: str
-    seed: np.ndarray
-    reference_boxes: np.ndarray
-    still: bool
-    wheres: Sequence[str]
+    truth: GroundTruth  # NumPy, [T, M], padded with zeros and -1; no column is None
+    frame_index: np.ndarray  # int32 [T], counts the frames of the run; -1: not to be evaluated
+    start: bool  # of a run
+    video_id: str  # name of the video
+    seed: np.ndarray  # int64 [2]
+    reference_boxes: np.ndarray  # float32 [R, 4], the boxes of the run's first frame
+    still: bool  # the video is a single frame
+    wheres: Sequence[str]  # names each frame, for messages
 
 
 def training_clips(
@@ -143,10 +132,7 @@ def evaluation_clips(videos: Sequence[CheckedVideo], config: DatasetConfig) -> I
 def _skipped(skip: int, *, held: int, rng: np.random.Generator) -> Callable[[int], bool]:
     """Returns which clips, in the order of the lanes, leave the clip buffer among the first.
 
-    Args:
-        skip: how many leave first.
-        held: by the buffer.
-        rng: which is going to mix them; it is used up here.
+    `rng` is a copy of the one that is going to mix them.
     """
     if not held:
         return lambda number: number < skip
@@ -171,8 +157,7 @@ def _pass(
 ) -> Iterator[_ReadClip]:
     """Yields the clips of one walk through a video, at least one unless it has no frames.
 
-    `rng` draws the direction, the strides and where the runs end, as the clips are taken; the first
-    clip begins anywhere in the video, or else within the first stride.
+    The first clip begins anywhere in the video, or else within the first stride.
     """
     length, frames = config.unroll_length, video.num_frames
     if not frames:

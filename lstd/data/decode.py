@@ -71,11 +71,8 @@ def stacked(
 ) -> np.ndarray:
     """Returns uint8 `[T, H, W, 3]` of T images.
 
-    Args:
-        clip: the images.
-        wheres: names each frame.
-        size: that all must have, pixels; (0, 0): that of the first.
-        scale: images of another size are scaled to it (problem frame_size: repair).
+    All must have the `size`, pixels, or that of the first if it is (0, 0); with `scale` they are
+    scaled to it (problem frame_size: repair).
 
     Raises:
         ProblemError: see `pixels`; or an image has another size.

@@ -30,13 +30,7 @@ _DEFAULT_ANSWERS: dict[str, str] = {
 
 
 class Split(NamedTuple):
-    """A split of the data that has been opened.
-
-    Attributes:
-        dataset: see `make_dataset`.
-        videos: in order; `known_frames` is their length as far as it is known yet, `num_frames` may
-            have to read for it.
-    """
+    """A split of the data that has been opened: what `make_dataset` returns, and its videos."""
 
     dataset: tf.data.Dataset
     videos: tuple[CheckedVideo, ...]
@@ -79,17 +73,14 @@ def make_dataset(
         split: train or evaluation.
         seed: of order, strides and augmentation; not negative.
         num_classes: classes in the files must be 1 to this number; None: any.
-        with_tracks: whether `track_ids` is a tensor, or None; None: whether the first video
-            has any.
+        with_tracks: `track_ids` is a tensor, or None; None: as the first video has any or not.
         labels: class names in class order, by which data sets that name their classes are read;
             empty: those of `data.label_map_path`, or else of the data set itself.
         report: counts what was repaired or left out, while the dataset is iterated over; the first
             case of each kind is logged in any event.
-        skip_batches: so many batches of training are left out at the beginning, without reading
-            their frames; those that follow are the same.
+        skip_batches: so many batches of training are left out, without reading their frames.
         input_context: of one of several workers that train together: it gets its share of each
-            batch, and reads the frames of no other. Worker i of n has lanes i * B / n to
-            (i + 1) * B / n. None: whole batches.
+            batch, and reads the frames of no other: of n, worker i has lanes i * B / n and on.
 
     Raises:
         ValueError: no input path, an empty, damaged or foreign file (named), videos of several
@@ -100,17 +91,7 @@ def make_dataset(
     What goes wrong with a later frame is raised by the iterator, as
     `tf.errors.InvalidArgumentError`, with the same message.
     """
-    return open_split(
-        data,
-        split,
-        seed=seed,
-        num_classes=num_classes,
-        with_tracks=with_tracks,
-        labels=labels,
-        report=report,
-        skip_batches=skip_batches,
-        input_context=input_context,
-    ).dataset
+    return open_split(**locals()).dataset
 
 
 def open_split(
@@ -125,10 +106,7 @@ def open_split(
     skip_batches: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> Split:
-    """Returns the dataset of a split, and its videos.
-
-    Arguments and errors are those of `make_dataset`.
-    """
+    """Returns the dataset of a split, and its videos; arguments and errors as `make_dataset`."""
     if split not in ("train", "evaluation"):
         raise ValueError(f"split must be 'train' or 'evaluation', got {split!r}")
     config: DatasetConfig = getattr(data, split)
@@ -279,10 +257,7 @@ def _decoded(
     size: _FrameSize,
     scale: bool,
 ) -> tuple[ClipBatch, GroundTruth]:
-    """Returns one clip of a lane with its frames decoded, augmented and resized.
-
-    Frames of another size than their video's are scaled to it if `scale`, else refused.
-    """
+    """Returns one clip of a lane with its frames decoded, augmented and resized."""
 
     def frames_of(packed: Sequence[bytes], wheres: Sequence[bytes]) -> np.ndarray:
         images = [*map(decode.unpacked, packed)]
@@ -302,9 +277,7 @@ def _decoded(
         frame_index=clip.frame_index,
         still=clip.still,
     )
-    starts = tf.one_hot(
-        0, config.unroll_length, on_value=clip.start, off_value=False, dtype=tf.bool
-    )
+    starts = clip.start & (tf.range(config.unroll_length) == 0)
     return ClipBatch(frames, starts, clip.frame_index, clip.video_id, clip.wheres), truth
 
 

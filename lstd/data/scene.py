@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -11,29 +10,15 @@ from lstd.ops import images
 
 
 class Scene(NamedTuple):
-    """T frames of a run.
+    """T frames of a run."""
 
-    Attributes:
-        frames: uint8 or float32 `[T, H, W, C]`, in [0, 255].
-        boxes: float32 `[T, M, 4]`, in [0, 1] of the frames.
-        keep: bool `[T, M]`: the box is real and still to be seen.
-        track_ids: int32 `[T, M]`, -1 unknown.
-        reference: float32 `[R, 4]`: the boxes of the run's first frame, by which crops are chosen.
-        frame_index: int32 `[T]`: counts the frames of the run.
-        still: bool scalar: the run shows a single picture T times.
-    """
-
-    frames: tf.Tensor
-    boxes: tf.Tensor
-    keep: tf.Tensor
-    track_ids: tf.Tensor
-    reference: tf.Tensor
-    frame_index: tf.Tensor
-    still: tf.Tensor
-
-
-Change = Callable[[Scene, tf.Tensor], Scene]
-"""Changes a scene by a seed, int64 `[2]`, which is the same in all clips of a run."""
+    frames: tf.Tensor  # uint8 or float32 [T, H, W, C], in [0, 255]
+    boxes: tf.Tensor  # float32 [T, M, 4], in [0, 1] of the frames
+    keep: tf.Tensor  # bool [T, M]: the box is real and still to be seen
+    track_ids: tf.Tensor  # int32 [T, M], -1 unknown
+    reference: tf.Tensor  # float32 [R, 4]: the run's first boxes, by which crops are chosen
+    frame_index: tf.Tensor  # int32 [T]: counts the frames of the run
+    still: tf.Tensor  # bool scalar: the run shows a single picture T times
 
 
 def sized(scene: Scene, height: int, width: int) -> Scene:

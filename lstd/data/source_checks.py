@@ -47,11 +47,7 @@ def named(videos: Iterable[SourceVideo], *, policy: Policy, report: Report) -> l
 
 
 def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[NamedVideo]:
-    """Returns the videos of a source; see `named`.
-
-    Raises:
-        ValueError: none is left.
-    """
+    """Returns the videos of a source; see `named`. Raises a ValueError if none is left."""
     result = named(source.videos, policy=policy, report=report)
     if not result:
         raise ValueError(f"{source.path}: this data set has no video with frames")
@@ -59,30 +55,22 @@ def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[Nam
 
 
 def select(source: Source, names: Sequence[str]) -> Source:
-    """Returns the source with only the videos of these names, in the order of the source.
-
-    Raises:
-        ValueError: a name that no video has.
-    """
+    """Returns the source with only the videos of these names, in its order; each must be there."""
     wanted = {*names}
     videos = tuple(video for video in source.videos if video.name in wanted)
     missing = sorted(wanted - {video.name for video in videos})
     if missing:
+        others = f", and {len(missing) - 1} others of the list are not there"
         raise ValueError(
-            f"{source.path}: there is no video {missing[0]!r}"
-            + (f", and {len(missing) - 1} others of the list are not there" * (len(missing) > 1))
+            f"{source.path}: there is no video {missing[0]!r}{others if missing[1:] else ''}"
         )
     return source._replace(videos=videos)
 
 
 class FrameOpener:
-    """Opens the images of one video; every problem meets its answer.
+    """Opens the images of one video; every problem meets its answer, and is counted in the report.
 
-    Args:
-        video: whose frames come.
-        policy: the answers.
-        report: counts what is repaired or skipped.
-        open: returns an image opened, of the bytes or pixels that a frame has.
+    `open` returns an image opened, of the bytes or pixels that a frame has.
     """
 
     def __init__(
@@ -101,11 +89,8 @@ class FrameOpener:
     def __call__(self, number: int, frame: SourceFrame) -> tuple[SourceFrame, Encoded] | None:
         """Returns a frame and its image, bytes or pixels; None if it is to be left out.
 
-        A repaired frame comes with the boxes of the frame whose image it shows.
-
-        Args:
-            number: of the frame, from 0; they come in rising order.
-            frame: with its image.
+        A repaired frame comes with the boxes of the frame whose image it shows. Frames come in
+        rising order of their numbers, from 0.
 
         Raises:
             ProblemError: its image is missing, damaged, or of another size, and that is an error.
@@ -137,11 +122,9 @@ class FrameOpener:
         found = source_images.size_of(opened, where=frame.where)
         if found == self.size:
             return opened, "", ""
-        message = (
-            f"{frame.where}: this frame has {found[1]} x {found[0]} pixels, the first one of the "
-            f"video {self.size[1]} x {self.size[0]}"
-        )
-        return opened, "frame_size", message
+        (height, width), (first_height, first_width) = found, self.size
+        message = f"this frame has {width} x {height} pixels, the first one of the video "
+        return opened, "frame_size", f"{frame.where}: {message}{first_width} x {first_height}"
 
     def _nearest(self, number: int) -> tuple[SourceFrame, Encoded]:
         """Returns the nearest good frame before this one, or else after it."""
@@ -174,11 +157,7 @@ def dropped_frames(video: SourceVideo, *, policy: Policy, report: Report) -> lis
 
 
 def first_size(video: SourceVideo) -> tuple[int, int]:
-    """Returns height and width of the first sound frame of a video.
-
-    Raises:
-        ValueError: it has none.
-    """
+    """Returns height and width of a video's first sound frame; raises ValueError without one."""
     if not video.random_access and video.height and video.width:
         return video.height, video.width
     why = ""

@@ -12,14 +12,12 @@ from lstd.ops import matching
 class Mined(NamedTuple):
     """The anchors that count in each frame.
 
-    Attributes:
-        selected: bool `[..., A]`, the anchors whose losses are summed.
-        order: int32 `[..., A]`, the anchors that survived the suppression of near-identical boxes,
-            by falling loss (of equals the lower first), then -1.
+    `order` has those that survived the suppression of near-identical boxes, by falling loss (of
+    equals the lower first), then -1; the losses of those `selected` are summed.
     """
 
-    selected: tf.Tensor
-    order: tf.Tensor
+    selected: tf.Tensor  # bool [..., A]
+    order: tf.Tensor  # int32 [..., A]
 
 
 def mine_hard_examples(

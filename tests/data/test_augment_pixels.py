@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from lstd.config import augmentation_config as names
-from lstd.data import augment_cover, augment_pixels
+from lstd.data import augment_pixels
 from lstd.data.scene import Scene
 from tests.data.drawn import BOXES, drawn_scene, found, scene_of
 
@@ -15,8 +15,7 @@ SEED = tf.constant([3, 4], tf.int64)
 
 
 def painted(settings: object, scene: Scene, seed: tf.Tensor = SEED) -> Scene:
-    module = augment_cover if hasattr(augment_cover, settings.name) else augment_pixels
-    return getattr(module, settings.name)(settings, scene, seed)
+    return getattr(augment_pixels, settings.name)(settings, scene, seed)
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +226,7 @@ def test_objects_that_erasing_hides_can_be_left_out() -> None:
 
 def test_a_patch_lies_at_its_side() -> None:
     box = tf.constant([[0.2, 0.4, 0.6, 0.6]] * 4)
-    patches = augment_cover.patch(
+    patches = augment_pixels.patch(
         box, share=tf.constant([0.25] * 4), side=tf.constant([0.1, 0.3, 0.6, 0.9])
     )
     expected = [

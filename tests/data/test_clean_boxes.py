@@ -75,12 +75,6 @@ def test_an_unknown_class_is_named_as_the_file_spells_it(number) -> None:
     assert truth.classes.tolist() == [1]
 
 
-def test_any_class_is_known_where_there_are_no_labels() -> None:
-    truth = clean(frame([GOOD], [77]), labels=None, policy=problems.policy(), report=Report())
-
-    assert truth.classes.tolist() == [77]
-
-
 def test_a_doubled_track_loses_its_id_or_its_box() -> None:
     found = frame([GOOD] * 4, tracks=[5, -1, 5, -1])
 
@@ -111,19 +105,6 @@ def test_padding_goes_and_good_rows_stay_in_order_with_all_columns() -> None:
     assert truth.track_ids.tolist() == [3, 4]
     assert truth.is_crowd.tolist() == [True, False]
     assert not report
-
-
-def test_a_frame_without_boxes_stays_one() -> None:
-    truth = clean(frame([]), labels=1, policy=problems.policy(), report=Report())
-
-    assert truth.boxes.shape == (0, 4)
-
-
-def test_the_source_is_not_changed() -> None:
-    found = frame([[0.3, 0.2, 0.1, 0.4]], tracks=[1])
-    clean(found, labels=1, policy=problems.policy({"box_inverted": "repair"}), report=Report())
-
-    assert found.truth.boxes[0, 0] == np.float32(0.3)
 
 
 def test_wrong_answers_are_refused_with_the_right_ones() -> None:

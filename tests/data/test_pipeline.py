@@ -189,21 +189,6 @@ def test_videos_of_several_sizes_need_a_size(path: str) -> None:
     assert clips.frames.shape == (4, 4, 12, 12, 3)
 
 
-def test_a_frame_of_another_size_than_its_record_says_is_an_error(tmp_path: Path) -> None:
-    example = tf.train.SequenceExample()
-    image = tf.io.encode_png(np.zeros([6, 8, 3], np.uint8)).numpy()
-    other = tf.io.encode_png(np.zeros([6, 6, 3], np.uint8)).numpy()
-    for encoded in (image, other):
-        feature = example.feature_lists.feature_list["image/encoded"].feature.add()
-        feature.bytes_list.value.append(encoded)
-    sequence_example.write(tmp_path / "a", [example.SerializeToString()])
-
-    for size in (0, 8):
-        dataset = make("evaluation", str(tmp_path / "a"), height=size, width=size)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="frames differ in size"):
-            next(iter(dataset))
-
-
 def test_tracks_are_none_unless_the_data_has_them(path: str, tmp_path: Path) -> None:
     truth = GroundTruth(np.float32([[0, 0, 1, 1]]), np.array([0]))
     record = sequence_example.encode(np.zeros([1, 6, 8, 3], np.uint8), [truth])

@@ -29,13 +29,6 @@ def test_scale_factors_are_y_x_height_width() -> None:
     np.testing.assert_allclose(codes, expected, rtol=1e-6)
 
 
-def test_an_anchor_has_zero_codes() -> None:
-    codes = box_coder.encode(ANCHORS, ANCHORS, scale_factors=SCALES)
-    np.testing.assert_array_equal(codes, [[0.0, 0.0, 0.0, 0.0]])
-    decoded = box_coder.decode(tf.zeros([1, 4]), ANCHORS, scale_factors=SCALES)
-    np.testing.assert_array_equal(decoded, ANCHORS)
-
-
 def test_codes_of_empty_and_inverted_boxes_are_finite() -> None:
     empty = tf.constant([[[0.5, 0.5, 0.5, 0.5]], [[0.9, 0.9, 0.1, 0.1]]])
     codes = box_coder.encode(empty, ANCHORS, scale_factors=SCALES).numpy()

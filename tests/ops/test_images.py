@@ -47,10 +47,6 @@ def test_resize_to_the_same_size_only_casts() -> None:
     np.testing.assert_array_equal(of_unknown_size(given), given)
 
 
-def test_resize_of_no_images_is_no_images() -> None:
-    assert images.resize(tf.zeros([0, 4, 4, 3], tf.uint8), 8, 6).shape == (0, 8, 6, 3)
-
-
 def test_resize_of_a_clip_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[N, H, W, C\]"):
         images.resize(tf.zeros([1, 2, 4, 4, 3]), 8, 8)
