@@ -19,18 +19,89 @@ lstd-data VERB --help lists the flags of a verb. docs/data.md shows every format
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import flags
 
 from lstd.base.close_names import close_name
-from lstd.base.progress import Progress
-from lstd.base.whole_file import is_stream
-from lstd.cli import app, common, data_records, data_source
+from lstd.cli import app, common, data_verbs
+from lstd.data.synthesize import Scene
 
-_INSPECT = """Says what is in a data set, and draws a sheet of its frames with their boxes.
+_SOURCE: app.Flags = {
+    "input": app.text("File or folder to read."),
+    "format": app.text("Format of --input; empty: found out by content."),
+    "subset": app.text("Part of the data set, such as train or val."),
+    "images": app.text("Folder or video with the pictures, if not as usual."),
+    "stills": app.switch("Every image is a video of its own."),
+    "folders": app.switch("A folder of images is a video, where labels are for single images."),
+    "label_map": app.text(
+        "Class names in class order: a label map of the original, or one name a line. Empty: those "
+        "of the data set."
+    ),
+    "videos": app.text("File with the names of the videos to take, one a line."),
+}
+_PROBLEMS: app.Flags = {
+    "on_problem": app.repeated(
+        "Answer to a kind of problem, kind=error, kind=repair or kind=skip, such as "
+        "box_inverted=repair; any number of times. docs/data.md lists them."
+    ),
+    "problems": app.text(
+        "Answer to all other kinds that have it: error, repair or skip. Empty: each its own."
+    ),
+    "max_boxes": app.whole(
+        "Boxes that a frame may have; more are the problem too_many_boxes. 0: any number.",
+        0,
+        least=0,
+    ),
+}
+_RECORDS: app.Flags = {
+    "image_format": app.choice(
+        "keep stores JPEG and PNG files as they are, and frames of videos as JPEG; png keeps every "
+        "bit.",
+        ["keep", "jpeg", "png"],
+        "keep",
+    ),
+    "quality": app.whole("Of a JPEG that is made, 1 to 100.", 95),
+    "frames_per_record": app.whole(
+        "Longer videos are stored in parts; 0: one record a video, as the original expects, up to "
+        "256 MB.",
+        200,
+    ),
+    "frames_per_shard": app.whole("A file is full with so many; 0: chosen.", 0),
+    "workers": app.whole("Processes; 0: as many as pay, at most one a core.", 0, least=0),
+}
+_PREFIX = {"prefix": app.text("Of the names of the files.", "data")}
+_OF_SHARDS: app.Flags = {**_RECORDS, **_PREFIX, **_PROBLEMS}
+_CONFIG = common.flags("config", "config_override", "set")
+_OUTPUT = common.flags("output_directory", "resume")
+
+
+def _scene_flags() -> dict[str, app.Flag]:
+    """Returns a flag for each field of a Scene."""
+    makers: dict[type, Callable[[str, Any], app.Flag]]
+    makers = {int: app.whole, float: app.number, str: app.text, tuple: app.several}
+    return {
+        field.name: makers[type(field.default)](field.metadata["help"], field.default)
+        for field in dataclasses.fields(Scene)
+    }
+
+
+# Verb -> what runs, its flags, those without which it cannot run, its help.
+_VERBS: dict[str, tuple[Callable[[flags.FlagValues], int | None], app.Flags, list[str], str]] = {
+    "inspect": (
+        data_verbs.inspect,
+        {
+            **_SOURCE,
+            **_CONFIG,
+            "output": app.text("PNG file for the sheet of frames; empty: none."),
+            "frames": app.whole("Frames in the sheet.", 12, least=1, most=1000),
+        },
+        ["input"],
+        """Says what is in a data set, and draws a sheet of its frames with their boxes.
 
 Counts, classes, box sizes against the anchors that would have to catch them, tracks, speed of
 motion, and problems of the labels.
@@ -39,15 +110,96 @@ Example:
   lstd-data inspect --input my_data --output sheet.png
 
 The anchors are those of --config; without it, of the default.
-"""
-_VALIDATE = """Finds every problem of a data set, and says whether convert would go through.
+""",
+    ),
+    "validate": (
+        data_verbs.validate,
+        {
+            **_SOURCE,
+            **_PROBLEMS,
+            "check_images": app.switch("Decode every image.", default=True),
+            "examples": app.whole("Places shown for each kind of problem; 0: all.", 20, least=0),
+        },
+        ["input"],
+        """Finds every problem of a data set, and says whether convert would go through.
 
 Exit code 0: there is no problem, or only such as --on_problem and --problems answer with repair or
 skip; 1: there is one whose answer is error; 2: the data set cannot be read at all.
 
 Example:
   lstd-data validate --input my_data
-"""
+""",
+    ),
+    "convert": (
+        data_verbs.convert,
+        {
+            **_SOURCE,
+            **_OUTPUT,
+            **_OF_SHARDS,
+            "beam": app.repeated(
+                "Run as an Apache Beam pipeline with this option of it, such as "
+                "--beam=--runner=FlinkRunner; any number of times."
+            ),
+        },
+        ["input", "output_directory"],
+        """Writes a data set as sharded TFRecord files of SequenceExamples, with an index.
+
+The output folder gets PREFIX-00000-of-00010.tfrecord and so on, index.json (shards, records,
+videos, sizes, SHA-256) and labels.txt. Killed at any moment and called again with --resume, it ends
+with the same records.
+
+Example:
+  lstd-data convert --input ILSVRC2015 --subset train --output_directory data/vid --prefix train
+""",
+    ),
+    "split": (
+        data_verbs.split,
+        {
+            **_SOURCE,
+            **_PROBLEMS,
+            **_OUTPUT,
+            **_RECORDS,
+            "parts": app.several("Parts and their shares.", ["train=0.8", "val=0.2"]),
+            "seed": app.whole("Of the division.", 0, least=0),
+            "lists_only": app.switch("Only the lists; convert --videos takes one."),
+        },
+        ["input", "output_directory"],
+        """Divides a data set by video, and writes each part as shards.
+
+The output folder gets a folder for each part, as convert writes it, and PART.txt with the names of
+its videos.
+
+Example:
+  lstd-data split --input my_data --output_directory data --parts train=0.8,val=0.2
+""",
+    ),
+    "synthesize": (
+        functools.partial(data_verbs.synthesize, of_shards=sorted(_OF_SHARDS)),
+        {
+            **_OUTPUT,
+            **_scene_flags(),
+            "output_format": app.choice(
+                "shards: TFRecord files as convert writes them; frames: a folder of PNG files and "
+                "a CSV file for each video.",
+                ["shards", "frames"],
+                "shards",
+            ),
+            **_OF_SHARDS,
+        },
+        ["output_directory"],
+        """Makes videos whose boxes are exact: shapes, or your cut-outs, that move over backgrounds.
+
+Example:
+  lstd-data synthesize --output_directory made --cutouts cutouts --backgrounds streets --blur 0.5
+""",
+    ),
+    "config-to-yaml": (
+        data_verbs.write_yaml,
+        {**_CONFIG, "output": app.text("The YAML file to write.")},
+        ["config", "output"],
+        "Writes a config as YAML with every value.",
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,109 +227,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv = [] if verb else arguments
     return app.run(no_verb, {}, program="lstd-data", description=__doc__, argv=argv)
-
-
-def _inspect(values: flags.FlagValues) -> None:
-    from lstd.config.config import Config
-    from lstd.data import inspect
-    from lstd.ops import anchors
-
-    sheet = _sheet_path(values.output) if values.output else None
-    model = common.config_of(values, default=Config()).model
-    source = data_source.source_of(values, skip_damaged=True)
-    with Progress("reading labels", unit="frames") as report:
-        found = inspect.inspect(source, on_frames=lambda count: report.advance(count))
-    size = (model.input_height, model.input_width)
-    print("\n".join(inspect.lines(found, anchors.from_config(model), input_size=size)))
-    settings = inspect.settings_note(found)
-    if settings:
-        print(f"in a config: {settings}")
-    if sheet is not None:
-        from lstd.base.whole_file import whole_file
-        from lstd.media import optional
-
-        picture = optional.load("PIL.Image").fromarray(inspect.sheet(found, count=values.frames))
-        with whole_file(sheet) as temporary:
-            picture.save(temporary, format="PNG")
-        print(f"written: {sheet}")
-
-
-def _sheet_path(text: str) -> Path:
-    path = common.file_to_write(text, flag="--output")
-    if path.suffix.lower() != ".png" and not is_stream(path):
-        raise ValueError(f"--output: {path} must end in .png")
-    return path
-
-
-def _validate(values: flags.FlagValues) -> int:
-    from lstd.data import validate
-
-    policy = data_source.policy_of(values)
-    source = data_source.source_of(values, skip_damaged=True)
-    with Progress("checking", unit="frames") as progress:
-        report = validate.validate(
-            source,
-            policy=policy,
-            images=values.check_images,
-            max_boxes=values.max_boxes,
-            examples=values.examples or None,
-            on_frames=lambda count: progress.advance(count),
-        )
-    print("\n".join(report.lines()))
-    errors = sum(n for (_, answer), n in report.counts.items() if answer == "error")
-    others = sum(report.counts.values()) - errors
-    print(f"{errors} problems that are errors, {others} that would be repaired or skipped")
-    return 1 if errors else 0
-
-
-def _write_yaml(values: flags.FlagValues) -> None:
-    from lstd.config import config_io
-
-    config = common.config_of(values)
-    output = Path(values.output)
-    if output.is_dir():
-        raise ValueError(f"--output: {output} is a folder; name the YAML file")
-    config_io.save_config(config, output)
-    print(f"written: {output}")
-
-
-# Verb -> what runs, its flags, those without which it cannot run, its help.
-_VERBS = {
-    "inspect": (
-        _inspect,
-        {
-            **data_source.FLAGS,
-            **common.flags("config", "config_override", "set"),
-            "output": app.text("PNG file for the sheet of frames; empty: none."),
-            "frames": app.whole("Frames in the sheet.", 12, least=1, most=1000),
-        },
-        ["input"],
-        _INSPECT,
-    ),
-    "validate": (
-        _validate,
-        {
-            **data_source.FLAGS,
-            **data_source.PROBLEMS,
-            "check_images": app.switch("Decode every image.", default=True),
-            "examples": app.whole("Places shown for each kind of problem; 0: all.", 20, least=0),
-        },
-        ["input"],
-        _VALIDATE,
-    ),
-    "convert": data_records.CONVERT,
-    "split": data_records.SPLIT,
-    "synthesize": data_records.SYNTHESIZE,
-    "config-to-yaml": (
-        _write_yaml,
-        {
-            **common.flags("config", "config_override", "set"),
-            "output": app.text("The YAML file to write."),
-        },
-        ["config", "output"],
-        "Writes a config as YAML with every value.",
-    ),
-}
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Converts a data set to shards of records: a plan of them, and its run on this machine.
+"""Converts a data set to shards of records, by processes of this machine or by Apache Beam.
 
-The plan says which frames of which video each record of each shard holds, before a picture is
-opened; `shard_files` writes one of them. While a conversion runs, the output folder holds the
-shards that are done, and in `.conversion/` what the plan depends on and one entry for each of them.
-The index, which ends a conversion, replaces these.
+`shard_files` makes the plan and writes a shard of it. While a conversion runs, the output folder
+holds the shards that are done, and in `.conversion/` what the plan depends on and one entry for
+each of them. The index, which ends a conversion, replaces these.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import functools
-import hashlib
 import json
 import logging
 import multiprocessing
@@ -19,161 +17,26 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
 
 from lstd.base import documents
 from lstd.base.whole_file import write_whole
-from lstd.data import problems, shard_files, source_checks
+from lstd.data import record_files, shard_files
 from lstd.data.problems import Report
 from lstd.data.record_files import INDEX, WORK
-from lstd.data.shard_files import RecordPlan, Settings, Shard
-from lstd.data.source_checks import NamedVideo
-from lstd.data.sources import Source
+from lstd.data.shard_files import Plan, Settings, Shard, make_plan
+from lstd.data.sources import Source, SourceVideo
+
+__all__ = ["Settings", "convert", "convert_by_beam", "give_up", "is_given_up", "make_plan"]
 
 _PLAN = "plan.json"
 _GIVEN_UP = "given_up"
 _FRAMES_WORTH_A_PROCESS = 1000
+_FAILED = "a shard cannot be written: "
 _LOG = logging.getLogger(__name__)
-
-
-class Plan(NamedTuple):
-    """All of a conversion.
-
-    Attributes:
-        source: the data set, as messages and the index name it.
-        shards: in order.
-        settings: see `Settings`.
-        report: problems met so far, of records, whole videos and frames that are left out.
-        dropped: the frames that are left out, by the name of the video.
-        fingerprint: what must be equal for a conversion to be gone on with, by a name for people.
-    """
-
-    source: Source
-    shards: tuple[Shard, ...]
-    settings: Settings
-    report: Report
-    dropped: Mapping[str, Sequence[int]]
-    fingerprint: Mapping[str, str]
-
-    @property
-    def frames(self) -> int:
-        """How many frames will be written."""
-        return sum(shard.frames for shard in self.shards)
-
-    def as_index(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Returns the index of a conversion; `entries` are those of all shards, in any order."""
-        by_file = {entry["file"]: entry for entry in entries}
-        shards = [by_file[shard.file] for shard in self.shards]
-        total = Report()
-        for report in (self.report, *map(shard_files.report_of, shards)):
-            total.merge(report)
-        return {
-            "version": shard_files.VERSION,
-            "source": {"format": self.source.format, "path": self.source.path},
-            "notes": [*self.source.notes],
-            "labels": [*self.source.labels],
-            "settings": {**self.settings._asdict(), "policy": dict(self.settings.policy)},
-            "frames": sum(shard["frames"] for shard in shards),
-            "boxes": sum(shard["boxes"] for shard in shards),
-            "videos": shard_files.videos_in(shards),
-            "shards": shards,
-            "problems": shard_files.problems_of(total),
-            "examples": total.examples,
-            "fingerprint": self.fingerprint,
-        }
-
-
-def check(settings: Settings) -> None:
-    """Raises what is wrong with settings.
-
-    Raises:
-        ValueError: an unknown image format, or a number that cannot be.
-    """
-    if settings.image_format not in ("keep", "jpeg", "png"):
-        raise ValueError(f"image_format must be keep, jpeg or png, got {settings.image_format!r}")
-    if not 1 <= settings.quality <= 100:
-        raise ValueError(f"quality must be 1 to 100, got {settings.quality}")
-    for name in ("frames_per_record", "frames_per_shard", "max_boxes"):
-        if getattr(settings, name) < 0:
-            raise ValueError(f"{name} must not be negative, got {getattr(settings, name)}")
-    if not settings.prefix or "/" in settings.prefix:
-        raise ValueError(f"prefix must be the beginning of a file name, got {settings.prefix!r}")
-
-
-def make_plan(
-    source: Source, settings: Settings, *, dropped: Mapping[str, Sequence[int]] | None = None
-) -> Plan:
-    """Returns the plan of a conversion.
-
-    Args:
-        source: the data set.
-        settings: how.
-        dropped: frames to leave out, by the name of the video, as an earlier plan found them; None:
-            they are looked for, which opens every image where the policy skips frames.
-
-    Raises:
-        ProblemError: two videos of one name or one without frames, and that is an error.
-        ValueError: see `check`; no video is left.
-    """
-    check(settings)
-    policy, report = settings.policy, Report()
-    for message in source.damaged:
-        problems.meet("damaged_record", message, policy=policy, report=report)
-    videos = source_checks.usable_videos(source, policy=policy, report=report)
-    if dropped is None:
-        dropped = {}
-        for name, video in videos:
-            gone = source_checks.dropped_frames(video, policy=policy, report=report)
-            dropped |= {name: gone} if gone else {}
-    records: list[RecordPlan] = []
-    facts: list[tuple[Any, ...]] = []
-    for entry in videos:
-        found = [*_records(entry, dropped.get(entry.name, ()), settings)]
-        if found:
-            facts.append((entry.name, entry.video.num_frames))
-        else:
-            message = f"{entry.video.where}: no frame of video {entry.name!r} can be used"
-            problems.meet("empty_video", message, policy=policy, report=report)
-        records += found
-    if not records:
-        raise ValueError(f"{source.path}: no frame of this data set can be used")
-    shards = _shards(records, settings)
-    known = {name: place for place, (name, _) in enumerate(facts)}
-    held = [(s.file, [(known[r.entry.name], *r[1:]) for r in s.records]) for s in shards]
-    fingerprint = {
-        **{"labels": _digest(source.labels), "videos": _digest(facts), "shards": _digest(held)},
-        **{f"setting {name}": _digest(value) for name, value in sorted(settings._asdict().items())},
-    }
-    return Plan(source, shards, settings, report, dropped, fingerprint)
-
-
-def _records(entry: NamedVideo, dropped: Sequence[int], settings: Settings) -> Iterator[RecordPlan]:
-    gone = set(dropped)
-    kept = [number for number in range(entry.video.num_frames) if number not in gone]
-    size = settings.frames_per_record or max(1, len(kept))
-    for first in range(0, len(kept), size):
-        part = kept[first : first + size]
-        inside = tuple(n for n in sorted(gone) if part[0] <= n <= part[-1])
-        yield RecordPlan(entry, part[0], part[-1] + 1, inside, first)
-
-
-def _shards(records: Sequence[RecordPlan], settings: Settings) -> tuple[Shard, ...]:
-    total = sum(record.frames for record in records)
-    full = settings.frames_per_shard or min(max(200, -(-total // 16)), 2000)
-    groups: list[list[RecordPlan]] = []
-    held = full
-    for record in records:
-        if held >= full:
-            groups.append([])
-            held = 0
-        groups[-1].append(record)
-        held += record.frames
-    name = f"{settings.prefix}-{{:05d}}-of-{len(groups):05d}.tfrecord"
-    return tuple(Shard(name.format(n), tuple(group)) for n, group in enumerate(groups))
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def convert(
@@ -184,7 +47,7 @@ def convert(
     workers: int = 0,
     resume: bool = False,
     on_start: Callable[[Plan, int], None] | None = None,
-    on_frames: Callable[[int], None] | None = None,
+    on_frames: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Any]:
     """Returns the index of the data set that it wrote as shards of SequenceExamples.
 
@@ -216,8 +79,7 @@ def convert(
         for entry in _written(directory, missing, plan, workers):
             write_whole(directory / WORK / f"{entry['file']}.json", json.dumps(entry))
             done[entry["file"]] = entry
-            if on_frames is not None:
-                on_frames(entry["frames"])
+            on_frames(entry["frames"])
     except ValueError:
         give_up(directory)
         raise
@@ -246,8 +108,7 @@ def is_given_up(directory: Path) -> bool:
 
 def _begin_anew(directory: Path) -> None:
     """Removes what a conversion left that its data ended, or that had no shard yet."""
-    held = [path for path in (directory / INDEX, *directory.glob("[!.]*.tfrecord"))]
-    held = [path for path in held if path.exists()]
+    held = [p for p in (directory / INDEX, *directory.glob("[!.]*.tfrecord")) if p.exists()]
     if held and not is_given_up(directory):
         raise FileExistsError(
             f"{directory} holds a conversion already ({held[0].name}): --resume goes on with it, "
@@ -271,7 +132,7 @@ def _go_on(
     try:
         if plan is None:
             plan = make_plan(source, settings, dropped=known["dropped"])
-            plan = plan._replace(report=shard_files.report_of(known))
+            plan = plan._replace(report=Report.of_index(known))
         then = (known or index or {"fingerprint": plan.fingerprint})["fingerprint"]
         other = [name for name, value in plan.fingerprint.items() if value != then.get(name)]
         if other:
@@ -286,8 +147,7 @@ def _go_on(
             "another folder, or remove this one"
         ) from None
     work.mkdir(parents=True, exist_ok=True)
-    met = {"problems": shard_files.problems_of(plan.report), "examples": plan.report.examples}
-    content = {"fingerprint": plan.fingerprint, "dropped": plan.dropped, **met}
+    content = {"fingerprint": plan.fingerprint, "dropped": plan.dropped, **plan.report.as_index()}
     write_whole(work / _PLAN, json.dumps(content))
     (work / _GIVEN_UP).unlink(missing_ok=True)
     return plan, done
@@ -301,11 +161,20 @@ def _done(directory: Path, plan: Plan, index: Mapping[str, Any]) -> dict[str, di
         path = directory / shard.file
         if not entry or not path.is_file() or path.stat().st_size != entry["bytes"]:
             continue
-        if shard_files.checksum(str(path))[1] == entry["sha256"]:
+        if shard_files.checksum(str(path)) == entry["sha256"]:
             done[shard.file] = entry
     there = tuple(shard for shard in plan.shards if shard.file in done)
     plan._replace(shards=there).as_index([*done.values()])  # whether the entries say all
     return done
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return documents.read_json(path, kind=dict)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it, or name another folder") from None
 
 
 def _written(
@@ -337,8 +206,7 @@ def _written(
 
 
 def _start_worker(workers: int) -> None:
-    """Sets up a process of the pool: quiet, with its share of the threads, and not an orphan."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Sets up a process of the pool: with its share of the threads, and not an orphan."""
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -347,17 +215,131 @@ def _start_worker(workers: int) -> None:
             os._exit(1)  # killed: nobody waits for what this process does
 
     threading.Thread(target=follow, daemon=True).start()
-    import tensorflow as tf
-
     threads = max(1, (os.cpu_count() or 1) // workers)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def convert_by_beam(
+    source: Source, directory: str, settings: Settings, arguments: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns the index of the data set that an Apache Beam pipeline wrote; see `convert`.
+
+    The workers read the data set by the paths that the source names, so it must stand on a file
+    system that all of them share; the shards may go anywhere that TensorFlow can write. A worker
+    that dies is no harm: the shard is written again, whole, with the same name and bytes.
+
+    Args:
+        source: the data set.
+        directory: a folder, or an address such as `gs://bucket/name`.
+        settings: how records are made.
+        arguments: Beam's, such as `--runner=FlinkRunner`; none: its local runner.
+
+    Raises:
+        FileExistsError: there is an index already.
+        ImportError: Apache Beam is not installed.
+        ValueError: see `make_plan`; or, as a worker says, `shard_files.write`.
+        Exception: the runner's own.
+    """
     try:
-        return documents.read_json(path, kind=dict)
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ValueError(f"{error}; remove it, or name another folder") from None
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("apache_beam"):
+            raise
+        raise ImportError(
+            'conversion by Apache Beam needs it; run pip install "lstd[beam]"', name="apache_beam"
+        ) from None
+    if tf.io.gfile.exists(f"{directory}/{INDEX}"):
+        raise FileExistsError(f"{directory} holds a conversion already; name another folder")
+    tf.io.gfile.makedirs(directory)
+    plan = make_plan(source, settings)
+    write = functools.partial(
+        _write_for_beam, directory=directory, labels=source.labels, settings=settings
+    )
+    end = functools.partial(_write_index_for_beam, directory=directory, plan=plan)
+    try:
+        with beam.Pipeline(options=PipelineOptions([*arguments])) as pipeline:
+            _ = (
+                pipeline
+                | "shards" >> beam.Create(list(plan.shards))
+                | "one each" >> beam.Reshuffle()
+                | "write" >> beam.Map(write)
+                | "to list" >> beam.combiners.ToList()
+                | "index" >> beam.Map(end)
+            )
+    except Exception as error:  # what went wrong with a shard, out of what the runner makes of it
+        _, found, text = str(error).rpartition(_FAILED)
+        if not found:
+            raise
+        raise ValueError(text.partition(" [while running")[0].strip()) from None
+    return record_files.index_of(directory)
+
+
+def _write_for_beam(
+    shard: Shard, *, directory: str, labels: tuple[str, ...], settings: Settings
+) -> str:
+    try:
+        return json.dumps(shard_files.write(directory, shard, labels=labels, settings=settings))
+    except (ValueError, OSError) as error:
+        # A plain error: runners rebuild it with words of their own in its first argument.
+        raise ValueError(f"{_FAILED}{error}") from None
+
+
+def _write_index_for_beam(entries: list[str], *, directory: str, plan: Plan) -> None:
+    shard_files.write_index(directory, plan.as_index([json.loads(entry) for entry in entries]))
+
+
+def shares_of(texts: Sequence[str]) -> dict[str, float]:
+    """Returns the shares of the parts of a split from texts such as `train=0.8`.
+
+    Raises:
+        ValueError: another form, a name that no folder may have, a share that is not above 0, fewer
+            than two parts, or shares that do not add up to 1.
+    """
+    parts: dict[str, float] = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            parts[name.strip()] = float(share)
+        except ValueError:
+            raise ValueError(f"{text!r} is not part=share, such as train=0.8") from None
+    sound = all(n and n[0] != "." and not {*"/\\"} & {*n} and s > 0 for n, s in parts.items())
+    if not sound or len(parts) < 2 or abs(sum(parts.values()) - 1) > 1e-6:
+        raise ValueError(
+            "parts must be at least two, by names for folders, with shares above 0 that add up to "
+            f"1, such as train=0.8,val=0.2; got {','.join(texts)}"
+        )
+    return parts
+
+
+def split(
+    videos: Sequence[SourceVideo], shares: Mapping[str, float], *, seed: int
+) -> dict[str, list[str]]:
+    """Returns the names of the videos in each part, in the order of the data set.
+
+    The videos are shuffled, and each goes to the part that lacks most of its share of the frames.
+    Videos of one name stay together. Every part gets at least one video.
+
+    Raises:
+        ValueError: fewer videos than parts.
+    """
+    frames: dict[str, int] = {}
+    for video in videos:
+        frames[video.name] = frames.get(video.name, 0) + video.num_frames
+    names = list(frames)
+    if len(names) < len(shares):
+        raise ValueError(
+            f"there are {len(names)} videos for {len(shares)} parts, and a video is never cut: "
+            "frames of one video in two parts would let a detector be scored on what it has seen"
+        )
+    total = max(1, sum(frames.values()))
+    held = dict.fromkeys(shares, 0)
+    chosen: dict[str, set[str]] = {part: set() for part in shares}
+    for place, number in enumerate(np.random.default_rng(seed).permutation(len(names))):
+        empty = [part for part in shares if not chosen[part]]
+        must = len(names) - place <= len(empty)  # as many videos left as parts without any
+        part = max(empty if must else shares, key=lambda p: shares[p] - held[p] / total)
+        chosen[part].add(names[number])
+        held[part] += frames[names[number]]
+    return {part: [name for name in names if name in chosen[part]] for part in shares}

@@ -17,8 +17,9 @@ from lstd.base.overlap import iou, motion_iou
 from lstd.base.types import Detections
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
-from lstd.data.problems import KINDS, Policy, Report
-from lstd.data.sources import Source
+from lstd.data.problems import KINDS, Policy, ProblemError, Report
+from lstd.data.source_checks import FrameOpener
+from lstd.data.sources import Source, SourceFrame, SourceVideo
 
 _NOTE_ALL: Policy = problems.policy(
     {kind: "skip" for kind in KINDS if "skip" in KINDS[kind].answers}, default="repair"
@@ -65,7 +66,7 @@ class Inspection(NamedTuple):
     attributes: dict[str, np.ndarray]
 
 
-def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -> Inspection:
+def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None) -> Inspection:
     """Returns what the labels of a data set say; of images only the sizes are read."""
     report = Report()
     for message in source.damaged:
@@ -84,8 +85,7 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] | None = None) -
             rows.append((truth.boxes, truth.classes, video_of, frame_of, tracks))
             for name, values in frame.attributes.items():
                 attributes[name].append(values)
-            if on_frames is not None:
-                on_frames(1)
+            on_frames(1)
         frames_of.append(number + 1)
         try:
             if number < 0:
@@ -170,13 +170,10 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
 
 def _class_lines(found: Inspection) -> list[str]:
     boxes, labels = found.boxes, found.source.labels
-    names = [
-        *labels,
-        *(f"class {n}" for n in range(len(labels), boxes.classes.max(initial=-1) + 1)),
-    ]
     result = ["class: boxes, videos"]
-    for number, name in enumerate(names):
+    for number in range(max(len(labels), boxes.classes.max(initial=-1) + 1)):
         rows = boxes.classes == number
+        name = labels[number] if number < len(labels) else f"class {number}"
         result.append(f"  {name}: {int(rows.sum())}, {len(np.unique(boxes.videos[rows]))}")
     return result
 
@@ -275,3 +272,87 @@ def _yaml_list(names: Sequence[str]) -> str:
     quoted = [yaml.safe_dump(n, default_style='"', width=1e9, allow_unicode=True) for n in names]
     spelled = [n if ok else q.strip() for n, ok, q in zip(names, plain, quoted, strict=True)]
     return f"[{','.join(spelled)}]"
+
+
+def validate(
+    source: Source,
+    *,
+    policy: Policy | None = None,
+    images: bool = True,
+    max_boxes: int = 0,
+    examples: int | None = 20,
+    on_frames: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Returns all problems, each counted under its answer; none of them is raised.
+
+    Args:
+        source: the data set; damaged records that it left out are counted, too.
+        policy: the answers; None: each its own.
+        images: whether every image is decoded, too; without, missing and damaged ones stay unseen.
+        max_boxes: boxes that a frame may have; 0: any number.
+        examples: places that are kept for each kind; None: all.
+        on_frames: gets how many more frames were looked at.
+    """
+    policy = problems.policy() if policy is None else policy
+    # Where the answer is error, a conversion would stop; here all else is to be found, too.
+    going_on: Policy = {
+        kind: answer if answer != "error" else KINDS[kind].answers[-1]  # type: ignore[misc]
+        for kind, answer in policy.items()
+    }
+    found = Report(examples=examples)
+    for message in source.damaged:
+        found.add("damaged_record", "skip", message)
+
+    def is_shown(frame: SourceFrame, opener: FrameOpener) -> bool:
+        """Returns whether a frame has an image, after counting what is wrong with it."""
+        _, kind, message = opener.look(frame) if images else (None, "", "")
+        if kind:
+            found.add(kind, "skip", message)
+        shown = not kind or (kind == "frame_size" and policy[kind] != "skip")
+        if shown or policy[kind] == "error":
+            labels = source.labels or None
+            clean(frame, labels=labels, policy=going_on, report=found, max_boxes=max_boxes)
+        return shown
+
+    def unreadable(error: Exception) -> None:
+        kind = error.kind if isinstance(error, ProblemError) else "unreadable"
+        found.add(kind, "error", error.message if isinstance(error, ProblemError) else str(error))
+
+    def check(video: SourceVideo) -> None:
+        opener = FrameOpener(video, policy=going_on, report=found)
+        told, number, shown = "", 0, 0
+        while number < video.num_frames:
+            try:
+                for frame in video.read(number, images=images):
+                    shown += is_shown(frame, opener)
+                    number += 1
+                    on_frames(1)
+                break
+            except (ValueError, OSError) as error:
+                # The frame cannot be read; those behind it perhaps can. A file is told of once.
+                if str(error) != told:
+                    told = str(error)
+                    unreadable(error)
+                number, shown = number + 1, shown + 1
+                on_frames(1)
+        if not shown:
+            message = f"{video.where}: video {video.name!r} has no frames"
+            found.add("empty_video", "skip", message + " that can be shown" * bool(number))
+
+    names: set[str] = set()
+    for video in source.videos:
+        if video.name in names:
+            message = f"{video.where}: another video has the name {video.name!r}, too"
+            found.add("doubled_video", "skip", message)
+            if policy["doubled_video"] == "skip":
+                continue
+        names.add(video.name)
+        try:
+            check(video)
+        except (ValueError, OSError) as error:  # not even its length
+            unreadable(error)
+    counts = found.counts.copy()
+    found.counts.clear()
+    for (kind, _), count in counts.items():
+        found.counts[kind, policy[kind]] += count
+    return found

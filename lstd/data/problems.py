@@ -1,15 +1,11 @@
-"""What can be wrong with a data set, and the answer to each problem: error, repair or skip.
-
-One table for the converter, the checks and the pipeline. Every problem that does not stop is
-counted in a `Report`, so that nothing is lost in silence.
-"""
+"""What can be wrong with a data set, and the answer to each problem: error, repair or skip."""
 
 from __future__ import annotations
 
 import collections
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lstd.base import label_map
 
@@ -116,14 +112,27 @@ class Report:
     """
 
     def __init__(self, examples: int | None = 3) -> None:
-        """Starts empty."""
         self.counts: collections.Counter[tuple[str, Answer]] = collections.Counter()
         self.examples: dict[str, list[str]] = {}
         self._limit = examples
 
     def __bool__(self) -> bool:
-        """Whether there was any problem."""
         return bool(self.counts)
+
+    @classmethod
+    def of_index(cls, entry: Mapping[str, Any]) -> Report:
+        """Returns the problems that an index, or the entry of a shard, counts."""
+        report = cls()
+        for name, count in entry["problems"].items():
+            kind, _, answer = name.partition("=")
+            report.counts[kind, answer] += count
+        report.examples = {kind: [*places] for kind, places in entry["examples"].items()}
+        return report
+
+    def as_index(self) -> dict[str, Any]:
+        """Returns counts, by `kind=answer`, and examples, as `of_index` reads them."""
+        counts = {f"{kind}={answer}": n for (kind, answer), n in sorted(self.counts.items())}
+        return {"problems": counts, "examples": self.examples}
 
     def add(self, kind: str, answer: Answer, message: str, *, count: int = 1) -> None:
         """Counts a problem that was answered."""
@@ -143,16 +152,14 @@ class Report:
         """Returns one line for each kind and answer, followed by its examples."""
         result = []
         for kind in KINDS:
-            answers = sorted(
-                (answer, n) for (name, answer), n in self.counts.items() if name == kind
-            )
+            answers = {a: n for (name, a), n in sorted(self.counts.items()) if name == kind}
             if not answers:
                 continue
-            told = ", ".join(f"{n} x {answer}" for answer, n in answers)
-            result.append(f"{kind}: {told} ({KINDS[kind].meaning})")
+            told = ", ".join(f"{n} x {answer}" for answer, n in answers.items())
             places = self.examples.get(kind, [])
-            result.extend(f"  {label_map.shown(place)}" for place in places)
-            rest = sum(n for _, n in answers) - len(places)
+            result.append(f"{kind}: {told} ({KINDS[kind].meaning})")
+            result += [f"  {label_map.shown(place)}" for place in places]
+            rest = sum(answers.values()) - len(places)
             if rest > 0 and places:
                 result.append(f"  and {rest} more")
         return result
@@ -169,12 +176,12 @@ def policy(answers: Mapping[str, str] | Iterable[str] = (), *, default: str = ""
         ValueError: an unknown kind or answer, or an answer that the kind does not have.
     """
     if not isinstance(answers, Mapping):
-        answers = dict(_split(text) for text in answers)
+        pairs = [text.partition("=") for text in answers]
+        if wrong := [name for name, equals, _ in pairs if not equals]:
+            raise ValueError(f"{wrong[0]!r} is not problem=answer, such as box_inverted=repair")
+        answers = {name.strip(): answer.strip() for name, _, answer in pairs}
     if default not in ("", "error", "repair", "skip"):
         raise ValueError(f"{default!r} is no answer to problems; expected error, repair or skip")
-    chosen = {
-        name: default if default in kind.answers else kind.default for name, kind in KINDS.items()
-    }
     for name, answer in answers.items():
         if name not in KINDS:
             close = difflib.get_close_matches(name, KINDS, n=1)
@@ -185,19 +192,14 @@ def policy(answers: Mapping[str, str] | Iterable[str] = (), *, default: str = ""
                 f"{answer!r} is no answer to problem {name}; expected "
                 f"{' or '.join(KINDS[name].answers)}"
             )
-        chosen[name] = answer
-    return chosen  # type: ignore[return-value]
+    chosen = {
+        name: default if default in kind.answers else kind.default for name, kind in KINDS.items()
+    }
+    return {**chosen, **answers}
 
 
 def meet(kind: str, message: str, *, policy: Policy, report: Report, count: int = 1) -> Answer:
-    """Returns the answer to a problem, after counting it.
-
-    Args:
-        kind: of `KINDS`.
-        message: names file, frame and box, and says what is wrong.
-        policy: see `policy`.
-        report: where it is counted.
-        count: of boxes or frames concerned.
+    """Returns the answer to a problem, after counting it in the report; `count` boxes or frames.
 
     Raises:
         ProblemError: the answer is error.
@@ -207,10 +209,3 @@ def meet(kind: str, message: str, *, policy: Policy, report: Report, count: int 
         raise ProblemError(kind, message)
     report.add(kind, answer, message, count=count)
     return answer
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, equals, answer = text.partition("=")
-    if not equals:
-        raise ValueError(f"{text!r} is not problem=answer, such as box_inverted=repair")
-    return name.strip(), answer.strip()

@@ -400,7 +400,9 @@ def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame
             raise damage(f"{where}: {name!r} has {len(features)} frames of {part.num_frames}")
         if any(feature.WhichOneof("kind") not in (None, kind) for feature in features):
             raise damage(f"{where}: {name!r} is no {kind}")
-        found = [np.array([*getattr(feature, kind).value], dtype) for feature in features]
+        found: list[np.ndarray] = [
+            np.array([*getattr(feature, kind).value], dtype) for feature in features
+        ]
         return found or [np.zeros(0, dtype)] * part.num_frames
 
     has_tracks = "bbox/track_id" in lists

@@ -1,7 +1,8 @@
-"""Writes a shard of a conversion, and the index of all of them.
+"""Shards of records: the plan of all of them, and the writing of one.
 
-A shard is a function of its plan, the source and the settings, and of nothing else: so it can be
-written by any process, on any machine, again after a crash, and is the same.
+The plan says which frames of which video each record of each shard holds, before a picture is
+opened. A shard is a function of its plan, the source and the settings, and of nothing else: so it
+can be written by any process, on any machine, again after a crash, and is the same.
 """
 
 from __future__ import annotations
@@ -16,15 +17,13 @@ import tensorflow as tf
 
 from lstd.base.types import GroundTruth
 from lstd.base.whole_file import write_whole
-from lstd.data import problems, sequence_example
+from lstd.data import problems, sequence_example, source_checks
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import Policy, Report
 from lstd.data.record_files import INDEX
 from lstd.data.source_checks import FrameOpener, NamedVideo
+from lstd.data.sources import Source
 from lstd.ops import images
-
-LABELS = "labels.txt"
-VERSION = 1
 
 RECORD_BYTES = 256 << 20
 """Where a record ends, and the next one goes on with the same video.
@@ -60,6 +59,19 @@ class Settings(NamedTuple):
     prefix: str = "data"
     max_boxes: int = 0
     policy: Policy = problems.policy()
+
+    def check(self) -> None:
+        """Raises ValueError where a setting cannot be."""
+        for name, sound, expected in (
+            ("image_format", self.image_format in ("keep", "jpeg", "png"), "keep, jpeg or png"),
+            ("quality", 1 <= self.quality <= 100, "1 to 100"),
+            ("frames_per_record", self.frames_per_record >= 0, "at least 0"),
+            ("frames_per_shard", self.frames_per_shard >= 0, "at least 0"),
+            ("max_boxes", self.max_boxes >= 0, "at least 0"),
+            ("prefix", self.prefix and "/" not in self.prefix, "the beginning of a file name"),
+        ):
+            if not sound:
+                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
 
 
 class RecordPlan(NamedTuple):
@@ -97,13 +109,137 @@ class Shard(NamedTuple):
         return sum(record.frames for record in self.records)
 
 
+class Plan(NamedTuple):
+    """All of a conversion.
+
+    Attributes:
+        source: the data set, as messages and the index name it.
+        shards: in order.
+        settings: see `Settings`.
+        report: problems met so far, of records, whole videos and frames that are left out.
+        dropped: the frames that are left out, by the name of the video.
+        fingerprint: what must be equal for a conversion to be gone on with, by a name for people.
+    """
+
+    source: Source
+    shards: tuple[Shard, ...]
+    settings: Settings
+    report: Report
+    dropped: Mapping[str, Sequence[int]]
+    fingerprint: Mapping[str, str]
+
+    @property
+    def frames(self) -> int:
+        """How many frames will be written."""
+        return sum(shard.frames for shard in self.shards)
+
+    def as_index(self, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Returns the index of a conversion; `entries` are those of all shards, in any order."""
+        by_file = {entry["file"]: entry for entry in entries}
+        shards = [by_file[shard.file] for shard in self.shards]
+        total = Report()
+        for report in (self.report, *map(Report.of_index, shards)):
+            total.merge(report)
+        videos: dict[str, dict[str, Any]] = {}
+        for record in (record for shard in shards for record in shard["records"]):
+            size = {"height": record["height"], "width": record["width"]}
+            new = {"name": record["video"], **size, "frames": 0, "boxes": 0}
+            facts = videos.setdefault(record["video"], new)
+            for name in ("frames", "boxes"):
+                facts[name] += record[name]
+        return {
+            "version": 1,
+            "source": {"format": self.source.format, "path": self.source.path},
+            "notes": [*self.source.notes],
+            "labels": [*self.source.labels],
+            "settings": {**self.settings._asdict(), "policy": dict(self.settings.policy)},
+            "frames": sum(shard["frames"] for shard in shards),
+            "boxes": sum(shard["boxes"] for shard in shards),
+            "videos": [*videos.values()],
+            "shards": shards,
+            **total.as_index(),
+            "fingerprint": self.fingerprint,
+        }
+
+
+def make_plan(
+    source: Source, settings: Settings, *, dropped: Mapping[str, Sequence[int]] | None = None
+) -> Plan:
+    """Returns the plan of a conversion.
+
+    Args:
+        source: the data set.
+        settings: how.
+        dropped: frames to leave out, by the name of the video, as an earlier plan found them; None:
+            they are looked for, which opens every image where the policy skips frames.
+
+    Raises:
+        ProblemError: two videos of one name or one without frames, and that is an error.
+        ValueError: a setting that cannot be; no video is left.
+    """
+    settings.check()
+    policy, report = settings.policy, Report()
+    for message in source.damaged:
+        problems.meet("damaged_record", message, policy=policy, report=report)
+    videos = source_checks.usable_videos(source, policy=policy, report=report)
+    if dropped is None:
+        found = {
+            name: source_checks.dropped_frames(video, policy=policy, report=report)
+            for name, video in videos
+        }
+        dropped = {name: gone for name, gone in found.items() if gone}
+    records: list[RecordPlan] = []
+    facts: list[tuple[str, int]] = []
+    for entry in videos:
+        own = _records_of(entry, set(dropped.get(entry.name, ())), settings)
+        if own:
+            facts.append((entry.name, entry.video.num_frames))
+        else:
+            message = f"{entry.video.where}: no frame of video {entry.name!r} can be used"
+            problems.meet("empty_video", message, policy=policy, report=report)
+        records += own
+    if not records:
+        raise ValueError(f"{source.path}: no frame of this data set can be used")
+    shards = _shards_of(records, settings)
+    known = {name: place for place, (name, _) in enumerate(facts)}
+    held = [(s.file, [(known[r.entry.name], *r[1:]) for r in s.records]) for s in shards]
+    told = {"labels": source.labels, "videos": facts, "shards": held}
+    told |= {f"setting {name}": value for name, value in sorted(settings._asdict().items())}
+    texts = {name: json.dumps(value, sort_keys=True).encode() for name, value in told.items()}
+    marks = {name: hashlib.sha256(text).hexdigest()[:16] for name, text in texts.items()}
+    return Plan(source, shards, settings, report, dropped, marks)
+
+
+def _records_of(entry: NamedVideo, gone: set[int], settings: Settings) -> list[RecordPlan]:
+    kept = [number for number in range(entry.video.num_frames) if number not in gone]
+    size = settings.frames_per_record or max(1, len(kept))
+    records = []
+    for first in range(0, len(kept), size):
+        start, stop = kept[first], kept[min(first + size, len(kept)) - 1] + 1
+        inside = tuple(sorted(number for number in gone if start <= number < stop))
+        records.append(RecordPlan(entry, start, stop, inside, first))
+    return records
+
+
+def _shards_of(records: Sequence[RecordPlan], settings: Settings) -> tuple[Shard, ...]:
+    total = sum(record.frames for record in records)
+    full = settings.frames_per_shard or min(max(200, -(-total // 16)), 2000)
+    groups: list[list[RecordPlan]] = []
+    held = full
+    for record in records:
+        if held >= full:
+            groups.append([])
+            held = 0
+        groups[-1].append(record)
+        held += record.frames
+    name = f"{settings.prefix}-{{:05d}}-of-{len(groups):05d}.tfrecord"
+    return tuple(Shard(name.format(n), tuple(group)) for n, group in enumerate(groups))
+
+
 def write(
     directory: str, shard: Shard, *, labels: Sequence[str], settings: Settings
 ) -> dict[str, Any]:
-    """Writes one shard and returns its entry of the index.
-
-    The file appears under its name when it is whole. The directory may be any that TensorFlow's
-    file systems know, such as `gs://...`.
+    """Writes one shard and returns its entry of the index; see `sequence_example.write`.
 
     Raises:
         ProblemError: a problem whose answer is error.
@@ -120,44 +256,30 @@ def write(
 
     path = f"{directory}/{shard.file}"
     sequence_example.write(path, examples())
-    size, digest = checksum(path)
     return {
         "file": shard.file,
-        "bytes": size,
-        "sha256": digest,
+        "bytes": tf.io.gfile.stat(path).length,
+        "sha256": checksum(path),
         "frames": sum(entry["frames"] for entry in entries),
         "boxes": sum(entry["boxes"] for entry in entries),
         "records": entries,
-        "problems": problems_of(report),
-        "examples": report.examples,
+        **report.as_index(),
     }
 
 
-def checksum(path: str) -> tuple[int, str]:
-    """Returns size in bytes and SHA-256 of a file."""
-    digest, size = hashlib.sha256(), 0
+def checksum(path: str) -> str:
+    """Returns the SHA-256 of a file."""
+    digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
-
-
-def videos_in(shards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns name, size and counts of each video in the entries of shards."""
-    videos: dict[str, dict[str, Any]] = {}
-    for record in (record for shard in shards for record in shard["records"]):
-        facts = {"name": record["video"], "height": record["height"], "width": record["width"]}
-        facts = videos.setdefault(record["video"], {**facts, "frames": 0, "boxes": 0})
-        facts["frames"] += record["frames"]
-        facts["boxes"] += record["boxes"]
-    return [*videos.values()]
+    return digest.hexdigest()
 
 
 def write_index(directory: str, content: Mapping[str, Any]) -> None:
     """Writes the index, and the class names one a line; each appears when it is whole."""
     for name, text in (
-        (LABELS, "".join(f"{label}\n" for label in content["labels"])),
+        ("labels.txt", "".join(f"{label}\n" for label in content["labels"])),
         (INDEX, json.dumps(content, indent=1) + "\n"),
     ):
         if text and "://" in directory:
@@ -167,33 +289,18 @@ def write_index(directory: str, content: Mapping[str, Any]) -> None:
             write_whole(f"{directory}/{name}", text)
 
 
-def report_of(entry: Mapping[str, Any]) -> Report:
-    """Returns the problems that an index, or the entry of a shard, counts."""
-    report = Report()
-    for name, count in entry["problems"].items():
-        kind, _, answer = name.partition("=")
-        report.counts[kind, answer] += count
-    report.examples = {kind: [*places] for kind, places in entry["examples"].items()}
-    return report
-
-
-def problems_of(report: Report) -> dict[str, int]:
-    """Returns the counts as `report_of` reads them: `kind=answer` -> how often."""
-    return {f"{kind}={answer}": n for (kind, answer), n in sorted(report.counts.items())}
-
-
 def _records(
     plan: RecordPlan, labels: Sequence[str], settings: Settings, report: Report
 ) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields serialized records, of `RECORD_BYTES` at most, and their entries of the index."""
-    opener = FrameOpener(plan.entry.video, policy=settings.policy, report=report)
+    name, video = plan.entry
+    opener = FrameOpener(video, policy=settings.policy, report=report)
     encoded: list[bytes] = []
     truths: list[GroundTruth] = []
     first, size, dropped = plan.first_frame, 0, {*plan.dropped}
 
     def record() -> tuple[bytes, dict[str, Any]]:
         height, width = opener.size
-        name = plan.entry.name
         serialized = sequence_example.encode(
             encoded,
             truths,
@@ -214,7 +321,7 @@ def _records(
             "bytes": len(serialized),
         }
 
-    for number, frame in enumerate(plan.entry.video.read(plan.start, plan.stop), start=plan.start):
+    for number, frame in enumerate(video.read(plan.start, plan.stop), start=plan.start):
         if number in dropped:
             continue
         found = opener(number, frame)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lstd.data import beam_convert, convert, readers, record_files, synthesize
+from lstd.data import convert, readers, record_files, synthesize
 from lstd.data.convert import Settings
 
 SCENE = synthesize.Scene(
@@ -20,15 +20,13 @@ SETTINGS = Settings(frames_per_record=8, frames_per_shard=20)
 # In a process of its own: Beam starts threads and processes that outlive a pipeline.
 SCRIPT = f"""
 import sys
-from lstd.data import beam_convert, synthesize
-from lstd.data.convert import Settings
+from lstd.data import synthesize
+from lstd.data.convert import Settings, convert_by_beam
 
 if __name__ == "__main__":
     source = synthesize.source(synthesize.{SCENE!r})
-    beam_convert.convert(
-        source, sys.argv[1], Settings(frames_per_record=8, frames_per_shard=20),
-        beam_convert.options(sys.argv[2:]),
-    )
+    settings = Settings(frames_per_record=8, frames_per_shard=20)
+    convert_by_beam(source, sys.argv[1], settings, sys.argv[2:])
 """
 
 
@@ -58,37 +56,35 @@ def test_a_folder_that_holds_a_conversion_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("apache_beam")
     (tmp_path / record_files.INDEX).write_text("{}")
     with pytest.raises(FileExistsError, match="holds a conversion already"):
-        beam_convert.convert(
-            synthesize.source(synthesize.Scene(videos=1, frames=1)), str(tmp_path), SETTINGS
-        )
+        convert.convert_by_beam(synthesize.source(SCENE), str(tmp_path), SETTINGS)
 
 
-def test_what_is_wrong_with_the_data_comes_as_it_is(tmp_path: Path) -> None:
-    pytest.importorskip("apache_beam")
+def test_what_is_wrong_with_the_data_comes_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beam = pytest.importorskip("apache_beam")
     synthesize.write_folders(
         synthesize.source(synthesize.Scene(videos=1, frames=3, height=16, width=16)), tmp_path
     )
     (tmp_path / "synthetic_0_00000" / "000001.png").write_bytes(b"no")
-    with pytest.raises(ValueError, match="a shard cannot") as raised:
-        beam_convert._write(
-            convert.make_plan(readers.open(tmp_path), SETTINGS).shards[0],
-            directory=str(tmp_path / "out"),
-            labels=(),
-            settings=SETTINGS,
-        )
-    told = f"Traceback ...\nValueError: {raised.value} [while running 'write']\n\nand more"
+    source = readers.open(tmp_path)
+
+    def fail_as_a_runner_does(**_: object) -> None:
+        (shard,) = convert.make_plan(source, SETTINGS).shards
+        try:
+            convert._write_for_beam(shard, directory=str(tmp_path), labels=(), settings=SETTINGS)
+        except ValueError as error:
+            told = f"Traceback ...\nValueError: {error} [while running 'write']\n\nand more"
+            raise RuntimeError(told) from None
+
+    monkeypatch.setattr(beam, "Pipeline", fail_as_a_runner_does)
     with pytest.raises(
         ValueError, match=r"^\S+synthetic_0_00000\.csv, frame 1, .* or skip would go on\)$"
     ):
-        fail_as_a_runner_does(told)
+        convert.convert_by_beam(source, str(tmp_path / "out"), SETTINGS)
 
 
-def fail_as_a_runner_does(told: str) -> None:
-    with beam_convert._errors_of_shards():
-        raise RuntimeError(told)
-
-
-def test_without_beam_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_beam_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(ImportError, match=r'pip install "lstd\[beam\]"'):
-        beam_convert.options([])
+        convert.convert_by_beam(synthesize.source(SCENE), str(tmp_path), SETTINGS)

@@ -15,14 +15,7 @@ from hypothesis import strategies as st
 from lstd.base.types import GroundTruth
 from lstd.config import config_io
 from lstd.config.config import Config
-from lstd.data import (
-    inspect,
-    problems,
-    readers,
-    split,
-    synthesize,
-    validate,
-)
+from lstd.data import convert, inspect, problems, readers, synthesize
 from lstd.data.sources import Image, Source, SourceFrame
 
 pytest.importorskip("PIL.Image")
@@ -158,7 +151,7 @@ def test_validate_finds_every_problem(tmp_path: Path) -> None:
     (tmp_path / "synthetic_0_00001" / "000003.png").write_bytes(b"no")
     source = readers.open(tmp_path, labels=synthesize.SHAPES)
     seen: list[int] = []
-    report = validate.validate(source, max_boxes=1, on_frames=seen.append)
+    report = inspect.validate(source, max_boxes=1, on_frames=seen.append)
 
     counts = {kind: n for (kind, _), n in report.counts.items()}
     assert counts.pop("too_many_boxes") >= 1
@@ -173,10 +166,10 @@ def test_validate_finds_every_problem(tmp_path: Path) -> None:
     }
     assert sum(seen) == 12
     policy = problems.policy(default="repair")
-    answered = validate.validate(source, policy=policy)
+    answered = inspect.validate(source, policy=policy)
     assert answered.counts["box_inverted", "repair"] == 1
     assert answered.counts["box_empty", "error"] == 1
-    bare = validate.validate(source, images=False)
+    bare = inspect.validate(source, images=False)
     assert "corrupt_image" not in {kind for kind, _ in bare.counts}
 
 
@@ -188,7 +181,7 @@ def test_validate_goes_on_behind_a_file_that_cannot_be_read(tmp_path: Path) -> N
         content = "<broken" if number == 1 else VID_EMPTY
         text(folder / "Annotations" / "VID" / "val" / "a" / f"{number:06d}.xml", content)
         picture(folder / "Data" / "VID" / "val" / "a" / f"{number:06d}.JPEG")
-    report = validate.validate(readers.open(folder))
+    report = inspect.validate(readers.open(folder))
 
     assert report.counts == {("unreadable", "error"): 1}
     assert "000001.xml: not an XML file" in report.examples["unreadable"][0]
@@ -196,26 +189,26 @@ def test_validate_goes_on_behind_a_file_that_cannot_be_read(tmp_path: Path) -> N
 
 def test_a_split_is_by_video_seeded_and_complete() -> None:
     videos = [Made(f"v{n}", ((),) * (n + 1)) for n in range(20)]
-    parts = split.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
+    parts = convert.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
 
     assert sorted(parts["train"] + parts["val"]) == sorted(v.name for v in videos)
     total = sum(video.num_frames for video in videos)
     share = sum(v.num_frames for v in videos if v.name in parts["val"]) / total
     assert 0.1 < share < 0.3
-    assert parts == split.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
-    assert parts != split.split(videos, {"train": 0.8, "val": 0.2}, seed=2)
+    assert parts == convert.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
+    assert parts != convert.split(videos, {"train": 0.8, "val": 0.2}, seed=2)
 
 
 def test_every_part_of_a_split_has_a_video() -> None:
     videos = [Made(f"v{n}", ((),)) for n in range(3)]
-    parts = split.split(videos, {"train": 0.98, "val": 0.01, "test": 0.01}, seed=0)
+    parts = convert.split(videos, {"train": 0.98, "val": 0.01, "test": 0.01}, seed=0)
 
     assert all(len(names) == 1 for names in parts.values())
     with pytest.raises(ValueError, match="1 videos for 2 parts, and a video is never cut"):
-        split.split(videos[:1], {"a": 0.5, "b": 0.5}, seed=0)
+        convert.split(videos[:1], {"a": 0.5, "b": 0.5}, seed=0)
 
 
 @pytest.mark.parametrize("text", [["train"], ["a=0.5", "b=0.6"], ["a=1"], ["a=x", "b=1"]])
 def test_parts_that_cannot_be_are_refused(text: list[str]) -> None:
     with pytest.raises(ValueError, match=r"train=0\.8"):
-        split.parse_parts(text)
+        convert.shares_of(text)

@@ -1,0 +1,269 @@
+"""What the verbs of `lstd-data` do; `lstd.cli.data` has their flags and help."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from lstd.base import documents, label_map
+from lstd.base.progress import Progress
+from lstd.base.whole_file import is_stream, whole_file, write_whole
+from lstd.cli import common
+
+if TYPE_CHECKING:
+    from lstd.data.problems import Policy
+    from lstd.data.shard_files import Plan, Settings
+    from lstd.data.sources import Source
+
+
+def inspect(values: flags.FlagValues) -> None:
+    """Prints what is in a data set, and draws its sheet."""
+    from lstd.config.config import Config
+    from lstd.data import inspect
+    from lstd.ops import anchors
+
+    sheet = _sheet_path(values.output) if values.output else None
+    model = common.config_of(values, default=Config()).model
+    source = _source_of(values, skip_damaged=True)
+    with Progress("reading labels", unit="frames") as report:
+        found = inspect.inspect(source, on_frames=report.advance)
+    size = (model.input_height, model.input_width)
+    print("\n".join(inspect.lines(found, anchors.from_config(model), input_size=size)))
+    if settings := inspect.settings_note(found):
+        print(f"in a config: {settings}")
+    if sheet is not None:
+        from lstd.media import optional
+
+        picture = optional.load("PIL.Image").fromarray(inspect.sheet(found, count=values.frames))
+        with whole_file(sheet) as temporary:
+            picture.save(temporary, format="PNG")
+        print(f"written: {sheet}")
+
+
+def _sheet_path(text: str) -> Path:
+    path = common.file_to_write(text, flag="--output")
+    if path.suffix.lower() != ".png" and not is_stream(path):
+        raise ValueError(f"--output: {path} must end in .png")
+    return path
+
+
+def validate(values: flags.FlagValues) -> int:
+    """Prints every problem; returns 1 where one is an error."""
+    from lstd.data import inspect
+
+    policy = _policy_of(values)
+    source = _source_of(values, skip_damaged=True)
+    with Progress("checking", unit="frames") as progress:
+        report = inspect.validate(
+            source,
+            policy=policy,
+            images=values.check_images,
+            max_boxes=values.max_boxes,
+            examples=values.examples or None,
+            on_frames=progress.advance,
+        )
+    print("\n".join(report.lines()))
+    errors = sum(n for (_, answer), n in report.counts.items() if answer == "error")
+    others = sum(report.counts.values()) - errors
+    print(f"{errors} problems that are errors, {others} that would be repaired or skipped")
+    return 1 if errors else 0
+
+
+def convert(values: flags.FlagValues) -> None:
+    """Writes a data set as records; ValueError: --resume with --beam."""
+    source = _source_of(values)
+    if not values.beam:
+        _write(source, values.output_directory, values, prefix=values.prefix)
+        return
+    if values.resume:
+        raise ValueError("--resume is not for --beam: a pipeline is run again as a whole")
+    from lstd.data.convert import convert_by_beam
+
+    settings = _settings_of(values, prefix=values.prefix)
+    index = convert_by_beam(source, values.output_directory, settings, values.beam)
+    _print_index(index, values.output_directory)
+
+
+def split(values: flags.FlagValues) -> None:
+    """Divides a data set by video, and writes the parts."""
+    from lstd.data import convert, source_checks
+    from lstd.data.problems import Report
+
+    shares = convert.shares_of(values.parts)
+    source = _source_of(values)
+    if not values.lists_only:  # before the lists are there, not in the midst of a part
+        source_checks.usable_videos(source, policy=_policy_of(values), report=Report())
+        _settings_of(values, prefix=next(iter(shares))).check()
+    parts = convert.split(source.videos, shares, seed=values.seed)
+    folder = common.writable_directory(values.output_directory)
+    anew = any(convert.is_given_up(folder / part) for part in parts) and not values.resume
+    _write_lists(folder, parts, resume=values.resume, anew=anew)
+    if values.lists_only:
+        return
+    begun: list[Path] = []
+    for part, names in parts.items():
+        begun.append(folder / part)
+        try:
+            chosen = source_checks.select(source, names)
+            _write(chosen, str(folder / part), values, prefix=part)
+        except ValueError:
+            if not values.resume or convert.is_given_up(folder / part):
+                for each in begun:  # All of them begin anew, or go on.
+                    convert.give_up(each)
+            raise
+
+
+def _write_lists(
+    folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool, anew: bool
+) -> None:
+    """Writes the names of the videos in each part, unless others stand there."""
+    broken = [name for names in parts.values() for name in names if "\n" in name]
+    if broken:
+        raise ValueError(f"the name of video {broken[0]!r} holds a line break; rename it")
+    texts = {
+        folder / f"{part}.txt": "".join(f"{name}\n" for name in names)
+        for part, names in parts.items()
+    }
+    for path, text in texts.items():
+        if anew or not path.exists():
+            continue
+        if not resume:
+            raise FileExistsError(
+                f"{path} is there already: --resume goes on with it, or name another folder"
+            )
+        if documents.read_text(path) != text:
+            raise ValueError(
+                f"{path}: what is there was divided in another way; go on as it began, or name "
+                "another folder"
+            )
+    for path, text in texts.items():
+        write_whole(path, text)
+        print(f"{path.stem}: {text.count(chr(10))} videos, {path}")
+
+
+def synthesize(values: flags.FlagValues, *, of_shards: Sequence[str]) -> None:
+    """Writes synthetic videos; ValueError: flags `of_shards` without them, or a full folder."""
+    from lstd.data import synthesize
+
+    names = [field.name for field in dataclasses.fields(synthesize.Scene)]
+    given: dict[str, Any] = {name: values[name].value for name in names}
+    given["shapes"] = tuple(shape for shape in given["shapes"] if shape)
+    made = synthesize.source(synthesize.Scene(**given))
+    if values.output_format == "shards":
+        _write(made, values.output_directory, values, prefix=values.prefix)
+        return
+    vain = [f"--{name}" for name in of_shards if values[name].present]
+    if vain:
+        raise ValueError(f"{' and '.join(vain)} means nothing for --output_format=frames")
+    folder = common.writable_directory(values.output_directory)
+    if any(folder.iterdir()) and not values.resume:
+        raise ValueError(f"--output_directory: {folder} is not empty; name another folder")
+    synthesize.write_folders(made, folder)
+    print(f"written: {folder}: {len(made.videos)} videos; classes {', '.join(made.labels)}")
+
+
+def write_yaml(values: flags.FlagValues) -> None:
+    """Writes a config; ValueError: the output is a folder."""
+    from lstd.config import config_io
+
+    config = common.config_of(values)
+    output = Path(values.output)
+    if output.is_dir():
+        raise ValueError(f"--output: {output} is a folder; name the YAML file")
+    config_io.save_config(config, output)
+    print(f"written: {output}")
+
+
+def _source_of(values: flags.FlagValues, *, skip_damaged: bool | None = None) -> Source:
+    """Returns the data set of the flags, after printing which videos it was taken for.
+
+    Damaged records are left out, and listed in `Source.damaged`; None: if that is their answer.
+    """
+    from lstd.data import readers, source_checks, sources
+
+    if skip_damaged is None:
+        skip_damaged = _policy_of(values)["damaged_record"] == "skip"
+    source = readers.open(
+        values.input,
+        labels=label_map.load(values.label_map) if values.label_map else (),
+        format=values.format,
+        subset=values.subset,
+        images=values.images,
+        stills=values.stills,
+        folders=values.folders,
+        skip_damaged=skip_damaged,
+    )
+    if values.videos:
+        path = common.existing_file(values.videos, flag="--videos")
+        lines = documents.read_text(path).split("\n")
+        names = [line.strip() for line in lines if line.strip()]
+        if not names:
+            raise ValueError(f"--videos: {path} names no video; one a line is expected")
+        source = source_checks.select(source, names)
+    for line in (sources.summary(source), *source.notes):
+        print(label_map.shown(line))
+    return source
+
+
+def _policy_of(values: flags.FlagValues) -> Policy:
+    """Returns the answers that the flags choose."""
+    from lstd.data import problems
+
+    policy = problems.policy(values.on_problem, default=values.problems)
+    kinds = [text.partition("=")[0].strip() for text in values.on_problem]
+    if not values.max_boxes and "too_many_boxes" in kinds:
+        raise ValueError(
+            "--on_problem: too_many_boxes means nothing without --max_boxes, which says how many "
+            "are too many"
+        )
+    return policy
+
+
+def _settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
+    from lstd.data.shard_files import Settings
+
+    names = ("image_format", "quality", "frames_per_record", "frames_per_shard", "max_boxes")
+    given: dict[str, Any] = {name: values[name].value for name in names}
+    return Settings(prefix=prefix, policy=_policy_of(values), **given)
+
+
+def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: str) -> None:
+    """Converts with a line of progress, and prints what was written."""
+    from lstd.data import convert
+
+    report = Progress("converting", unit="frames")
+
+    def start(plan: Plan, done: int) -> None:
+        nonlocal report
+        report = Progress("converting", total=plan.frames, unit="frames")
+        if done:
+            report.advance(done, note="already there")
+
+    index = convert.convert(
+        source,
+        common.writable_directory(directory),
+        _settings_of(values, prefix=prefix),
+        workers=values.workers,
+        resume=values.resume,
+        on_start=start,
+        on_frames=lambda count: report.advance(count),
+    )
+    report.close()
+    _print_index(index, directory)
+
+
+def _print_index(index: dict[str, Any], directory: str) -> None:
+    """Says what a conversion wrote, and what it repaired or left out."""
+    from lstd.data.problems import Report
+
+    print(
+        f"written: {directory}: {len(index['videos'])} videos, {index['frames']} frames, "
+        f"{index['boxes']} boxes in {len(index['shards'])} files; "
+        f"{len(index['labels'])} classes in labels.txt"
+    )
+    for line in Report.of_index(index).lines():
+        print(line)
