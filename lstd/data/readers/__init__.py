@@ -34,7 +34,7 @@ from lstd.data.readers import (
     voc_xml,
     yolo,
 )
-from lstd.data.readers.label_files import Options, WrongTree
+from lstd.data.readers.label_files import Found, Options, WrongTree
 from lstd.data.readers.labelled_video import with_sizes_settled
 from lstd.data.sources import Source
 
@@ -43,7 +43,7 @@ class Format(NamedTuple):
     """A format: whether a path holds any, its reader, the choices that it takes, its tree."""
 
     matches: Callable[[Path], Any]
-    read: Callable[[Path, Options], Source]
+    read: Callable[[Path, Options], Found]
     takes: str
     tree: str
 
@@ -188,7 +188,8 @@ def open(
     is_pattern = bool(place.name) and any(True for _ in place.parent.glob(place.name))
     if not place.exists() and not is_pattern:
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    options = Options(tuple(labels), subset, str(images), stills, folders, skip_damaged)
+    given = (tuple(labels), subset, str(images), stills, folders, skip_damaged)
+    options = Options(str(path), [], [], *given)
     if format and format not in FORMATS:
         close = difflib.get_close_matches(format, FORMATS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
@@ -206,15 +207,16 @@ def open(
     if options.images and not Path(options.images).exists():
         raise FileNotFoundError(f"{path}: images: there is no file or folder {options.images}")
     try:
-        source = FORMATS[name].read(place, options)._replace(format=name)
-        if not source.videos:
-            left_out = f"; left out: {source.damaged[0]}" if source.damaged else ""
+        names, videos = FORMATS[name].read(place, options)
+        if not videos:
+            left_out = f"; left out: {options.damaged[0]}" if options.damaged else ""
             what = f"the subset {subset!r} of this data set" if subset else "this data set"
             raise WrongTree(f"{path}: {what} holds no video{left_out}")
     except WrongTree as error:
         raise WrongTree(f"{error}; expected\n{FORMATS[name].tree}") from None
-    label_map.checked(source.labels, where=str(path))
-    return with_sizes_settled(source)
+    label_map.checked(names, where=str(path))
+    told = tuple(options.notes), tuple(options.damaged)
+    return with_sizes_settled(Source(name, str(path), tuple(names), tuple(videos), *told))
 
 
 def detect(path: Path) -> str:

@@ -31,14 +31,13 @@ from lstd.data.readers import coco_file, frame_names, frame_pictures, image_sets
 from lstd.data.readers.coco_file import Annotation, Content, Id, Image
 from lstd.data.readers.frame_names import Group
 from lstd.data.readers.image_sets import Shot
-from lstd.data.readers.label_files import Options, all_taken, by_subset, chosen, same_as
+from lstd.data.readers.label_files import Found, Options, all_taken, by_subset, chosen, same_as
 from lstd.data.readers.labelled_video import Box, Classes, Labels
-from lstd.data.sources import Source
 
 _LISTS = [rf'"{key}"\s*:\s*\['.encode() for key in ("images", "annotations")]
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos, or the images as videos of one frame; raises as `readers.open`."""
     contents = {
         part: (file, coco_file.load(file)) for part, file in _chosen(path, options.subset).items()
@@ -48,36 +47,30 @@ def read(path: Path, options: Options) -> Source:
     shots: list[Shot] = []
     groups: list[Group] = []
     rest: list[int] = []  # the places of shots of no video
-    notes = [*all_taken(f"{part} ({len(c.images)} images)" for part, (_, c) in contents.items())]
+    taken = (f"{part} ({len(c.images)} images)" for part, (_, c) in contents.items())
+    options.notes.extend(all_taken(taken))
     for part, (file, content) in contents.items():
         first = len(shots)
         shots += _shots(file, part, content, names[part], options)
         if options.stills or options.folders:
             rest += range(first, len(shots))
             continue
-        groups += _told(file, content, first, notes)
+        groups += _told(file, content, first, options.notes)
         owners = [image.video_id for image in content.images]
         rest += [place for place, owner in enumerate(owners, first) if owner in (None, -1)]
     has_tracks = any(e.track is not None for _, c in contents.values() for e in c.annotations)
     by_names = [Group(shots[place].name, (place,)) for place in rest]
     told = options.folders or has_tracks or Path(options.images).is_file()
     if rest and not options.stills and (told or image_sets.are_of_videos(shots, rest)):
-        by_names = _by_names(shots, rest, options, str(path), apart=has_tracks)
-        notes += image_sets.notes_on(by_names, options)
+        by_names = _by_names(shots, rest, options, apart=has_tracks)
+        image_sets.note_names(by_names, options)
     elif len(rest) == len(shots):
-        notes += image_sets.notes_on(by_names, options)
+        image_sets.note_names(by_names, options)
     classes = Classes(known, options.labels)
-    videos = image_sets.videos(
-        shots,
-        [*groups, *by_names],
-        classes,
-        options,
-        where=str(path),
-        notes=notes,
-        has_tracks=has_tracks,
-        has_crowds=True,
+    groups += by_names
+    return classes.labels, image_sets.videos(
+        shots, groups, classes, options, has_tracks=has_tracks, has_crowds=True
     )
-    return Source("coco", str(path), classes.labels, tuple(videos), tuple(notes))
 
 
 def files_of(path: Path) -> dict[str, list[Path]]:
@@ -256,7 +249,7 @@ def _order(images: Sequence[Image], of: str, file: str, notes: list[str]) -> lis
 
 
 def _by_names(
-    shots: Sequence[Shot], rest: Sequence[int], options: Options, where: str, *, apart: bool
+    shots: Sequence[Shot], rest: Sequence[int], options: Options, *, apart: bool
 ) -> list[Group]:
     """Returns the videos that names make; `apart`: each subset numbers its own tracks."""
     parts: dict[str, list[int]] = collections.defaultdict(list)
@@ -265,5 +258,5 @@ def _by_names(
     return [
         Group(group.name, [own[place] for place in group.places], group.ordered)
         for own in parts.values()
-        for group in image_sets.grouped([shots[n] for n in own], options, where=where)
+        for group in image_sets.grouped([shots[n] for n in own], options)
     ]

@@ -29,9 +29,8 @@ import numpy as np
 from lstd.base import documents, limits
 from lstd.data.readers import frame_names, frame_pictures, label_files
 from lstd.data.readers.frame_pictures import Pictures
-from lstd.data.readers.label_files import Options, WrongTree
+from lstd.data.readers.label_files import Found, Options, WrongTree
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, by_frame
-from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
 
 _TRACKS = ("track_id", "id", "trackid", "track", "object_id")
@@ -40,20 +39,19 @@ _SIDES = ("ymin", "xmin", "ymax", "xmax")
 Rows = list[tuple[int, Box]]
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos, one for each table; raises as `readers.open`."""
     found = tables_of(path)
     parts = [""] if "" in found else label_files.chosen(options.subset, found, where=str(path))
     tables = [(part, table) for part in parts for table in found[part]]
-    notes = label_files.all_taken(parts)
+    options.notes.extend(label_files.all_taken(parts))
     read = []
     for part, table in tables:
         medium = _medium(table, options, alone=len(tables) == 1)
-        read.append((part, table, medium, _rows(table, medium, notes)))
+        read.append((part, table, medium, _rows(table, medium, options.notes)))
     names = {box.label for *_, rows in read for _, box in rows} - {""}  # none is unknown
     classes = Classes(sorted(names), options.labels)
-    videos = tuple(_video(*one, classes, notes) for one in read)
-    return Source("csv", str(path), classes.labels, videos, tuple(notes))
+    return classes.labels, [_video(*one, classes, options.notes) for one in read]
 
 
 def tables_of(path: Path) -> dict[str, list[Path]]:

@@ -24,9 +24,8 @@ from lstd.data.readers import frame_pictures, image_sets, keyframes, label_files
 from lstd.data.readers.frame_pictures import Pictures
 from lstd.data.readers.image_sets import Shot
 from lstd.data.readers.keyframes import Key, Pose, Track
-from lstd.data.readers.label_files import Options
+from lstd.data.readers.label_files import Found, Options
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.sources import Source
 from lstd.media import numbered_frames
 
 _Element = ElementTree.Element
@@ -43,7 +42,7 @@ def files_of(path: Path) -> list[Path]:
     return label_files.beginning(path, ".xml", label_files.xml("annotations"))
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the video of a task, or its images; raises as `readers.open`."""
     files = {file.stem: file for file in files_of(path)}
     parts = label_files.chosen(options.subset, files, where=str(path))
@@ -59,17 +58,17 @@ def read(path: Path, options: Options) -> Source:
     used = sorted({label for label, tag in shapes if tag in _SIDES})
     classes = Classes(filter(None, [*said, *used]), options.labels)
     videos: list[LabelledVideo] = []
-    notes: list[str] = []
     for file, root in roots.items():
         shots = [*_shots(root, file, options)]
         if shots:
-            videos += image_sets.by_names(shots, classes, options, where=str(file), notes=notes)
+            videos += image_sets.by_names(shots, classes, options._replace(where=str(file)))
         else:
             videos.append(_video(root, file, classes, options))
     others = collections.Counter(tag for _, tag in shapes if tag not in _SIDES)
     told = [f"{count} <{tag}>" for tag, count in sorted(others.items())]
-    notes += [f"what is no area is left out: {', '.join(told)}"] * bool(others)
-    return Source("cvat", str(path), classes.labels, tuple(videos), tuple(notes))
+    if told:
+        options.notes.append(f"what is no area is left out: {', '.join(told)}")
+    return classes.labels, videos
 
 
 def _shots(root: _Element, file: Path, options: Options) -> Iterator[Shot]:

@@ -25,9 +25,9 @@ from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
 from lstd.data.readers import frame_names, frame_pictures, label_files, sequence_records
-from lstd.data.readers.label_files import Options
+from lstd.data.readers.label_files import Found, Options
 from lstd.data.record_files import Part
-from lstd.data.sources import UNKNOWN_CLASS, Source, SourceFrame
+from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 
 _OBJECT = "image/object/"
 _TRACKS = _OBJECT + "track/label"
@@ -42,17 +42,16 @@ def matches(path: Path) -> bool:
     return sequence_records.format_of(path) == "tf_example"
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns tf.Examples as videos of one frame, or grouped into videos; each is read once.
 
     Raises ProblemError, with file and record, unless `skip_damaged`.
     """
-    damaged: list[str] = []
 
     def met(error: ProblemError) -> None:
         if not options.skip_damaged:
             raise error
-        damaged.append(error.message)
+        options.damaged.append(error.message)
 
     files = sequence_records.files_of(path, options)
     entries: list[_Entry] = []
@@ -64,7 +63,6 @@ def read(path: Path, options: Options) -> Source:
                 met(error)
     labels = options.labels or sequence_records.names_in(entry.texts for entry in entries)
     groups = [(entry.name, [entry]) for entry in entries]
-    notes = [*sequence_records.taken(files)]
     if options.folders:
         parts = [str(Path(entry.part.path).parent) for entry in entries]
         names = [frame_pictures.clean(entry.file_name) for entry in entries]
@@ -73,16 +71,15 @@ def read(path: Path, options: Options) -> Source:
             for group in frame_names.group(names, where=str(path), folders=True, parts=parts)
         ]
     elif not options.stills and len(entries) > 1:
-        notes.append(
+        options.notes.append(
             "every record is a video of one frame; if their names, such as "
             f"{entries[0].file_name}, tell videos, say so with folders, if they are single images, "
             "with stills"
         )
-    videos = tuple(
+    return labels, [
         ExampleVideo(name, tuple(e.part for e in own), any(e.has_tracks for e in own))
         for name, own in groups
-    )
-    return Source("tf_example", str(path), tuple(labels), videos, tuple(notes), tuple(damaged))
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

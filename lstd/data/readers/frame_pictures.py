@@ -238,13 +238,13 @@ def named_frames(film: Path, names: Sequence[str], *, where: str) -> Pictures:
 
 
 def numbered(
+    options: Options,
     film: Path | None,
     folders: Iterable[Path],
     *,
     first: int | None,
     length: int,
     where: str,
-    notes: list[str],
 ) -> Pictures:
     """Returns the pictures of numbered frames.
 
@@ -256,7 +256,7 @@ def numbered(
         count = numbered_frames.count(str(film))
         limits.check_missing(found=count, said=length, where=f"the last label of {where}")
         if count > length:
-            notes.append(
+            options.notes.append(
                 f"the labels of {where} end at frame {length}; the {count - length} frames of "
                 f"{film} behind it are left out"
             )

@@ -40,11 +40,7 @@ def places(options: Options, usual: Sequence[Path], *inner: str) -> tuple[Path, 
 
 
 def grouped(
-    shots: Sequence[Shot],
-    options: Options,
-    *,
-    where: str,
-    titles: Mapping[str, str] = MappingProxyType({}),
+    shots: Sequence[Shot], options: Options, titles: Mapping[str, str] = MappingProxyType({})
 ) -> list[Group]:
     """Returns the videos that images are frames of, according to `options` and their names.
 
@@ -59,43 +55,39 @@ def grouped(
         return [Group(film.name, frame_names.order(names) or range(len(names)))]
     parts = [shot.part for shot in shots]
     return frame_names.group(
-        names, where=where, folders=options.folders, parts=parts, titles=titles
+        names, where=options.where, folders=options.folders, parts=parts, titles=titles
     )
 
 
-def notes_on(groups: Sequence[Group], options: Options) -> list[str]:
-    """Returns notes on videos that were grouped by name."""
-    told = [
+def note_names(groups: Sequence[Group], options: Options) -> None:
+    """Notes how videos were grouped by name."""
+    options.notes.extend(
         f"the names of the images of {group.name} say no order; that of the labels is taken"
         for group in groups
         if not group.ordered
-    ]
+    )
     if options.stills or options.folders or Path(options.images).is_file():
-        return told
+        return
     what = f"the images are taken for {len(groups)} videos, by their names"
     if len(groups) > 1 and all(len(group.places) == 1 for group in groups):
         what = "every image is a video of its own"
-    return [
-        *told,
+    options.notes.append(
         f"{what}; if they are single images, say so with stills, if each folder of them is a "
-        "video, say so with folders",
-    ]
+        "video, say so with folders"
+    )
 
 
 def by_names(
     shots: Sequence[Shot],
     classes: Classes,
     options: Options,
-    *,
-    where: str,
-    notes: list[str],
     titles: Mapping[str, str] = MappingProxyType({}),
     **rest: Any,
 ) -> list[LabelledVideo]:
     """Returns the videos that names make; see `grouped` and `videos`, also for the errors."""
-    groups = grouped(shots, options, where=where, titles=titles)
-    notes += notes_on(groups, options)
-    return videos(shots, groups, classes, options, where=where, notes=notes, **rest)
+    groups = grouped(shots, options, titles)
+    note_names(groups, options)
+    return videos(shots, groups, classes, options, **rest)
 
 
 def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
@@ -106,19 +98,11 @@ def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
 
 
 def videos(
-    shots: Sequence[Shot],
-    groups: Sequence[Group],
-    classes: Classes,
-    options: Options,
-    *,
-    where: str,
-    notes: list[str],
-    **rest: Any,
+    shots: Sequence[Shot], groups: Sequence[Group], classes: Classes, options: Options, **rest: Any
 ) -> list[LabelledVideo]:
     """Returns the videos of groups of images; raises as `finder` and `named_frames` of pictures.
 
-    `where` is the data set, for a video without images; `notes` gets how pictures are found; `rest`
-    are attributes of `LabelledVideo`. Without a word it has tracks if any box has one.
+    `rest` are attributes of `LabelledVideo`. Without a word it has tracks if any box has one.
     """
     together = collections.defaultdict(list)
     for shot in shots:
@@ -128,7 +112,7 @@ def videos(
     def finder(places: tuple[Path, ...]) -> frame_pictures.Finder:
         names = [_FRAME_OF_FILM.sub(r"\1", shot.name) for shot in together[places]]
         found = frame_pictures.finder(names, places, where=together[places][0].where)
-        notes.extend(found.told(names[0]))
+        options.notes.extend(found.told(names[0]))
         return found
 
     def item(shot: Shot) -> str | tuple[str, int]:
@@ -154,7 +138,7 @@ def videos(
     result = []
     for title, members, _ in groups:
         own = [shots[place] for place in members]
-        source = own[0].where if own else where
+        source = own[0].where if own else options.where
         frames = tuple(shot.labels for shot in own)
         result.append(LabelledVideo(title, source, shown(title, own), frames, classes, **rest))
     return result

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstd.base import documents, limits, natural
+from lstd.data.sources import SourceVideo
 
 _SAME = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
 
@@ -19,9 +20,12 @@ class WrongTree(ValueError):
 
 
 class Options(NamedTuple):
-    """Choices that readers share.
+    """What readers are asked for, and where they say what they met.
 
     Attributes:
+        where: the data set, for messages.
+        notes: get what the format itself says to leave out, and how the data were understood.
+        damaged: gets each damaged record that is left out, where it is and what is wrong with it.
         labels: class names in class order; empty: those of the data set. Other names in it are
             unknown classes.
         subset: a part of the data set, such as "train" or "val", or the name of a list; empty: all
@@ -33,12 +37,19 @@ class Options(NamedTuple):
             for it. Otherwise they are an error.
     """
 
+    where: str
+    notes: list[str]
+    damaged: list[str]
     labels: tuple[str, ...] = ()
     subset: str = ""
     images: str = ""
     stills: bool = False
     folders: bool = False
     skip_damaged: bool = False
+
+
+Found = tuple[Sequence[str], Sequence[SourceVideo]]
+"""What a reader returns: class names in class order, and the videos."""
 
 
 def chosen(subset: str, known: Iterable[str], *, where: str) -> list[str]:

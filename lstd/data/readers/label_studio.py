@@ -21,9 +21,8 @@ from urllib.parse import unquote
 from lstd.base import documents
 from lstd.data.readers import frame_pictures, keyframes, label_files, labelled_video
 from lstd.data.readers.keyframes import Key, Pose, Sides, Track
-from lstd.data.readers.label_files import Options, WrongTree
+from lstd.data.readers.label_files import Found, Options, WrongTree
 from lstd.data.readers.labelled_video import Classes, LabelledVideo
-from lstd.data.sources import Source
 from lstd.media import numbered_frames, video
 
 
@@ -39,30 +38,29 @@ def files_of(path: Path) -> list[Path]:
     return label_files.beginning(path, ".json", r'(?s)\s*\[(?=.*"sequence")(?=.*"framesCount")')
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos, one a task; raises as `readers.open`."""
     known = {file.stem: file for file in files_of(path)}
     files = [known[stem] for stem in label_files.chosen(options.subset, known, where=str(path))]
     if len(files) != 1:
         told = ", ".join(file.name for file in files) or "none"
         raise WrongTree(f"{path}: expected one JSON of Label Studio, found {told}")
-    notes: list[str] = []
     found = []
     said = documents.read_json(files[0], kind=list)
     for number, task in enumerate(said):
         where = f"{files[0]}, task {number}"
         annotations = _annotations(_object(task, where))
         if annotations:
-            found.append((task, where, [*_regions(annotations, where, notes)]))
+            found.append((task, where, [*_regions(annotations, where, options.notes)]))
     if len(found) < len(said):
-        notes.append(f"{len(said) - len(found)} tasks without an annotation are left out")
+        options.notes.append(f"{len(said) - len(found)} tasks without an annotation are left out")
     names = sorted({region.label for *_, regions in found for region in regions} - {""})
     classes = Classes(names, options.labels)
     videos = []
     for task, where, regions in found:
         file = _file(task, files[0].parent, options, alone=len(found) == 1, where=where)
-        videos.append(_video(file, regions, classes, where, notes))
-    return Source("label_studio", str(path), classes.labels, tuple(videos), tuple(notes))
+        videos.append(_video(file, regions, classes, where, options.notes))
+    return classes.labels, videos
 
 
 def _annotations(task: Mapping[str, Any]) -> list[list[Any]]:

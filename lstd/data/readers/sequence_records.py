@@ -18,9 +18,9 @@ from typing import ClassVar
 from lstd.base import limits, natural
 from lstd.data import record_files
 from lstd.data.problems import ProblemError
-from lstd.data.readers.label_files import Options, WrongTree, all_taken, chosen
+from lstd.data.readers.label_files import Found, Options, WrongTree, all_taken, chosen
 from lstd.data.record_files import Part, Span
-from lstd.data.sources import Source, SourceFrame
+from lstd.data.sources import SourceFrame
 
 _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 """What files in a folder are called, the Object Detection API's too."""
@@ -31,21 +31,19 @@ def matches(path: Path) -> bool:
     return format_of(path) == "sequence_example"
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos; raises ProblemError, with file and record, unless `skip_damaged`."""
     files = files_of(path, options)
-    damaged: list[str] = []
 
     def leave_out(error: ProblemError) -> None:
-        damaged.append(error.message)
+        options.damaged.append(error.message)
 
     on_damage = leave_out if options.skip_damaged else None
     found = record_files.list_videos([str(file) for file in files], on_damage=on_damage)
     labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
     labels = labels or names_in(_texts(part) for video in found for part in video.parts)
     videos = tuple(RecordVideo(video.name, video.parts) for video in found)
-    notes = tuple(taken(files))
-    return Source("sequence_example", str(path), tuple(labels), videos, notes, tuple(damaged))
+    return labels, videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +165,8 @@ def files_of(path: Path, options: Options) -> list[Path]:
     if not path.is_file():
         pattern = "*" if path.is_dir() else path.name
         record_files.check_shards([str(file) for file in files], pattern=pattern)
+    options.notes.extend(all_taken(dict.fromkeys(file.parent.name for file in files)))
     return files
-
-
-def taken(files: Iterable[Path]) -> list[str]:
-    """Returns a note if files of several subsets are read together."""
-    return all_taken(dict.fromkeys(file.parent.name for file in files))
 
 
 def names_in(texts: Iterable[Mapping[int, str]]) -> tuple[str, ...]:

@@ -31,9 +31,8 @@ from typing import Any, NamedTuple
 
 from lstd.base import documents, label_map, limits, natural
 from lstd.data.readers import frame_pictures, label_files
-from lstd.data.readers.label_files import Options, all_taken, same_as
+from lstd.data.readers.label_files import Found, Options, all_taken, same_as
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, by_frame
-from lstd.data.sources import Source
 
 _MOT_COLUMNS = "frame, id, left, top, width, height, flag"
 _MOT_NAMES = (
@@ -58,12 +57,11 @@ class TrackingSet(NamedTuple):
         """Whether a folder holds label files of the set."""
         return any(label_files.begins(f, self.begins) for f in [*self._files(path)][:20])
 
-    def read(self, path: Path, options: Options) -> Source:
+    def read(self, path: Path, options: Options) -> Found:
         """Returns the videos in the order of their names; raises as `readers.open`."""
         files = self._files(path, options.subset)
         classes = Classes(self.classes.split(), options.labels)
-        videos: list[LabelledVideo] = []
-        notes: list[str] = []
+        videos = []
         left_out = 0
         for file, top in files.items():
             said = [*self.boxes(file)]
@@ -74,12 +72,12 @@ class TrackingSet(NamedTuple):
                 raise ValueError(f"{file}: frame {low + first} is before the first one, {first}")
             given = [Path(options.images)] if options.images else []
             shown = frame_pictures.numbered(
+                options,
                 frame_pictures.film_of(options, file.stem, alone=len(files) == 1),
                 [*(p / file.stem for p in given or sorted(top.glob(self.images))), *given],
                 first=self.first[1],
                 length=max((frame + 1 for frame, _ in rows), default=first) - first,
                 where=str(file),
-                notes=notes,
             )
             frames = by_frame(rows, range(first, first + len(shown)), str(file))
             videos.append(
@@ -87,8 +85,9 @@ class TrackingSet(NamedTuple):
                     file.stem, str(file), shown, frames, classes, has_tracks=True, has_crowds=True
                 )
             )
-        notes += [f"boxes that the set does not count are left out: {left_out}"] * bool(left_out)
-        return Source("", str(path), classes.labels, tuple(videos), tuple(notes))
+        if left_out:
+            options.notes.append(f"boxes that the set does not count are left out: {left_out}")
+        return classes.labels, videos
 
     def _files(self, path: Path, subset: str = "") -> dict[Path, Path]:
         """Returns the label files, each with the folder that `labels` starts from."""
@@ -231,7 +230,7 @@ def sequences_of(path: Path, subset: str = "") -> list[Path]:
     return sorted(found, key=lambda folder: natural.key(str(folder)))
 
 
-def read_mot(path: Path, options: Options) -> Source:
+def read_mot(path: Path, options: Options) -> Found:
     """Returns the sequences, in the order of their names; raises as `readers.open`."""
     folders = sequences_of(path, options.subset)
     known: dict[str, None] = {}
@@ -250,8 +249,9 @@ def read_mot(path: Path, options: Options) -> Source:
     own_names = {*known} <= {*_MOT_CLASSES}
     in_order = sorted(known, key=_MOT_CLASSES.index) if own_names else [*known]
     classes = Classes(in_order, options.labels)
-    tops = dict.fromkeys(folder.resolve().parent.name for folder in folders)
-    notes = [] if options.subset else all_taken(tops)
+    if not options.subset:
+        tops = dict.fromkeys(folder.resolve().parent.name for folder in folders)
+        options.notes.extend(all_taken(tops))
     videos = []
     for folder, rows, last in read:
         info = _info(folder / "seqinfo.ini")
@@ -259,20 +259,20 @@ def read_mot(path: Path, options: Options) -> Source:
         given = Path(options.images)
         usual = [folder / info.get("imdir", "img1")]
         shown = frame_pictures.numbered(
+            options,
             frame_pictures.film_of(options, name, alone=len(read) == 1),
             [given / folder.name, given] if options.images else usual,
             first=None,
             length=max(int(info.get("seqlength", 0)), last),
             where=str(folder),
-            notes=notes,
         )
         table = str(folder / "gt" / "gt.txt")
         size = (int(info.get("imheight", 0)), int(info.get("imwidth", 0)))
         frames = by_frame(rows, range(1, len(shown) + 1), table, size)
         videos.append(LabelledVideo(name, str(folder), shown, frames, classes, has_tracks=True))
     if ignored:
-        notes.append(f"{ignored} boxes have the flag 'does not count' and are left out")
-    return Source("mot", str(path), classes.labels, tuple(videos), tuple(notes))
+        options.notes.append(f"{ignored} boxes have the flag 'does not count' and are left out")
+    return classes.labels, videos
 
 
 def _mot(path: Path, names: list[str]) -> Iterator[tuple[int, bool, Box]]:

@@ -24,9 +24,8 @@ from xml.etree import ElementTree
 from lstd.base import documents, natural
 from lstd.data.readers import frame_pictures, image_sets, label_files
 from lstd.data.readers.image_sets import Shot
-from lstd.data.readers.label_files import Options
+from lstd.data.readers.label_files import Found, Options
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
-from lstd.data.sources import Source
 
 _SUBSETS = ("train", "valid", "val", "validation", "test", "default")
 
@@ -55,7 +54,7 @@ def folders_of(path: Path) -> list[Path]:
     return found
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos; classes are those of `labelmap.txt`; raises as `readers.open`."""
     folders = {folder: folder.relative_to(path).parts for folder in folders_of(path)}
     lists = {file.stem: file for file in sorted(path.glob("ImageSets/Main/*.txt"))}
@@ -77,9 +76,8 @@ def read(path: Path, options: Options) -> Source:
     used = {box.label for one in labels for box in one.boxes} - {""}
     classes = Classes(_names(path, used), options.labels)
     parts = [] if options.subset else sorted({shot.part for shot in shots if shot.part})
-    notes = label_files.all_taken(parts)
-    videos = image_sets.by_names(shots, classes, options, where=str(path), notes=notes)
-    return Source("voc", str(path), classes.labels, tuple(videos), tuple(notes))
+    options.notes.extend(label_files.all_taken(parts))
+    return classes.labels, image_sets.by_names(shots, classes, options)
 
 
 def _labels(
@@ -163,7 +161,7 @@ def imagenet_roots(path: Path) -> list[Path]:
     return [folder for folder in folders if (folder / "Annotations" / "VID").is_dir()]
 
 
-def read_imagenet(path: Path, options: Options) -> Source:
+def read_imagenet(path: Path, options: Options) -> Found:
     """Returns the videos; XML files are read with their frames; raises as `readers.open`."""
     classes = Classes(_SYNSETS.values(), options.labels)
     videos = []
@@ -189,7 +187,7 @@ def read_imagenet(path: Path, options: Options) -> Source:
                     name, where, shown, files, classes, has_tracks=True, read_labels=_frame_labels
                 )
             )
-    return Source("imagenet_vid", str(path), classes.labels, tuple(videos))
+    return classes.labels, videos
 
 
 def _videos(root: Path, annotations: Path, subset: str) -> Iterator[str]:

@@ -26,9 +26,8 @@ from typing import Any, NamedTuple
 from lstd.base import documents, label_map, natural
 from lstd.data.readers import frame_pictures, image_sets, yolo_rows
 from lstd.data.readers.image_sets import Shot
-from lstd.data.readers.label_files import Options, WrongTree, all_taken, chosen
+from lstd.data.readers.label_files import Found, Options, WrongTree, all_taken, chosen
 from lstd.data.readers.labelled_video import Classes
-from lstd.data.sources import Source
 
 _SUBSETS = ("train", "val", "test", "valid", "validation", "training", "testing")
 _NO_LABELS = re.compile(r"(classes|notes|readme.*|train|valid?|test|validation)\.txt$", re.I)
@@ -57,10 +56,10 @@ def matches(path: Path) -> bool:
     return any(True for folder in folders for _ in _texts(folder))
 
 
-def read(path: Path, options: Options) -> Source:
+def read(path: Path, options: Options) -> Found:
     """Returns the videos; label files are read with their frames; raises as `readers.open`."""
-    notes: list[str] = []
-    tree = _tree(path, options, notes)
+    notes = options.notes
+    tree = _tree(path, options)
     shots: list[Shot] = []
     taken: set[Path] = set()
     titles = {}
@@ -83,14 +82,7 @@ def read(path: Path, options: Options) -> Source:
     reader = yolo_rows.Reader(dict(tree.names), yolo_rows.points_of(tree.points, labels))
     classes = Classes(tree.names.values(), options.labels)
     videos = image_sets.by_names(
-        shots,
-        classes,
-        options,
-        where=str(path),
-        notes=notes,
-        titles=titles,
-        in_pixels=False,
-        read_labels=reader,
+        shots, classes, options, titles, in_pixels=False, read_labels=reader
     )
     videos = [dataclasses.replace(one, has_tracks=reader.has_tracks(one.frames)) for one in videos]
     if num_named > len(taken):
@@ -105,17 +97,17 @@ def read(path: Path, options: Options) -> Source:
             "and so on, and beside the images"
         )
     notes += all_taken(part for part in tree.entries if part)
-    return Source("yolo", str(path), classes.labels, tuple(videos), tuple(notes))
+    return classes.labels, videos
 
 
-def _tree(path: Path, options: Options, notes: list[str]) -> _Tree:
+def _tree(path: Path, options: Options) -> _Tree:
     """Returns what a data set says about itself."""
     found = _descriptions(path)
     if len(found) > 1:
         told = ", ".join(file.name for file in found)
         raise WrongTree(f"{path}: expected one data.yaml with names, found {told}")
     if found:
-        return _described(found[0], options.subset, notes)
+        return _described(found[0], options.subset, options.notes)
     file = _names_file(path)
     names = list(options.labels) if file is None else label_map.lines(documents.read_text(file))
     if not names or not path.is_dir():
