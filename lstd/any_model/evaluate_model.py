@@ -30,10 +30,8 @@ def evaluate(
     0.61
 
     Args:
-        model: such as an `LSTMSSD` or a `VideoDetector`, see `lstd.evaluation.evaluate`; or a path:
-            of a `.tflite` or a SavedModel of `lstd-export`, of the folder that it wrote
-            them into, or of a run folder, whose best weights count, or of weights or a checkpoint
-            (`runs/one/checkpoints/step-100`) in one, or of a checkpoint of the original.
+        model: such as an `LSTMSSD` or a `VideoDetector`, see `lstd.evaluation.evaluate`; or a path
+            as of `lstd.any_model.open_model.open_model`; of a run folder the best weights count.
         dataset: see there, as are the following.
         metrics: such as `["coco", "vid"]`; None: COCO.
         schedules: such as `["LARGE", "SKIP3"]`; None: the model's own.

@@ -28,20 +28,16 @@ class NoModelError(FileNotFoundError, ValueError):
 
 
 class Found(NamedTuple):
-    """What a path is; nothing is loaded yet.
-
-    Attributes:
-        path: of the files: of a run its folder, of a checkpoint the prefix.
-        kind: "run", "weights" or "checkpoint" of ours; "original": a checkpoint of the original,
-            its prefix or an `.npz`; "tflite" (any other file, too) or "saved_model".
-        config: the `config.yaml` of the run that it belongs to; None: it belongs to none.
-        name: what the path is called in messages, such as "--model".
-    """
+    """What a path is; nothing is loaded yet."""
 
     path: Path
+    """Of a run its folder, of a checkpoint the prefix."""
     kind: Kind
+    """A checkpoint of the original is also an `.npz`; any file but ours counts as a "tflite"."""
     config: Path | None
+    """The `config.yaml` of the run that it belongs to."""
     name: str
+    """What the path is called in messages, such as "--model"."""
 
     @property
     def is_exported(self) -> bool:
@@ -102,8 +98,8 @@ def load_model(
     """Returns the Keras model of a run folder: built as its config says, with its weights.
 
     Args:
-        path: a run folder; or a weights file, or a checkpoint of ours or of the original (the
-            prefix, or the folder, where the newest counts): then `weights` is not looked at.
+        path: a run folder; or a weights file or a checkpoint, as of `open_model`, of which
+            `weights` is not looked at.
         weights: "best": of the epoch with the best evaluation (without evaluation: with the lowest
             training loss); "last": of the last epoch; "average": the moving averages.
         config: a config or its path, for a checkpoint of the original, or weights that are in no

@@ -1,20 +1,9 @@
 """How a command runs: its flags from one table, its help, and what it says when something fails.
 
-A command module holds its docstring (the help text), a table of its flags, and two functions:
-
-    FLAGS = {
-        **common.flags("config", "set", "output_directory"),
-        "postprocessing": switch("Boxes come out decoded.", default=True),
-    }
-
-    def main(argv: Sequence[str] | None = None) -> int:
-        return app.run(_export, FLAGS, program="lstd-export", description=__doc__, argv=argv)
-
-    def _export(values: flags.FlagValues) -> None:
-        ...                                    # imports TensorFlow here, so that --help is quick
-
-Flags live in a FlagValues of the call, never in absl's global one: commands can be imported and
-run side by side in one process.
+A command module holds its docstring (the help text), a table of its flags, a `main`, which calls
+`run`, and a function of the parsed flags, which imports TensorFlow, so that --help is quick. Flags
+live in a FlagValues of the call, never in absl's global one: commands can run side by side in one
+process.
 """
 
 from __future__ import annotations
@@ -103,13 +92,8 @@ def run(
     traceback too. Other exceptions are bugs of ours and go through. Ctrl-C gives 130; a reader of
     our output that closed the pipe ends the command quietly.
 
-    Args:
-        main: gets the parsed flags; returns None or an exit code.
-        table: the command's flags by name, in the order of its help.
-        program: the command's name, such as "lstd-train".
-        description: for `--help`; the module's docstring.
-        required: names of flags without which the command cannot run.
-        argv: arguments without the program's name; None: those of the process.
+    The `main` returns None or an exit code. The help has the `description` and the flags of the
+    `table` in its order; `argv` are the arguments without the program's name, None: the process's.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # The process was started without it.
@@ -125,10 +109,10 @@ def run(
                 print(f"{program} {environment.versions()}")
             else:
                 _import_tensorflow_quietly()
-                if not values.version_report:
-                    code = main(values)
-                else:
+                if values.version_report:
                     print(environment.report())
+                else:
+                    code = main(values)
             sys.stdout.flush()  # here, where a closed pipe can still be caught
             return code or OK
     except KeyboardInterrupt:
@@ -160,8 +144,7 @@ def parse(
     """Returns the values of the flags.
 
     Raises:
-        ValueError: an unknown flag or a bad value (with the close matches), an argument without a
-            flag, or a required flag that is missing.
+        ValueError: an unknown flag or a bad value, an argument without a flag, or a flag missing.
     """
     values = flags.FlagValues()
     for name, flag in {**table, **_OF_ALL}.items():

@@ -179,10 +179,7 @@ def open_model(
 
 
 def use_threads(threads: int) -> None:
-    """Limits TensorFlow to so many CPU threads; 0 leaves it as it is.
-
-    TensorFlow takes this only before its first operation; later it is said that nothing changed.
-    """
+    """Limits TensorFlow to so many CPU threads, or says that it is too late; 0: leaves it."""
     tf = sys.modules.get("tensorflow")  # every command imports it where it is installed
     if not threads or tf is None:
         return

@@ -107,17 +107,17 @@ def check(points: EntryPoints) -> None:
         if not set(INPUTS) <= set(point.inputs):
             found = ", ".join(sorted(point.inputs))
             raise ValueError(f"{where}: expected inputs {', '.join(INPUTS)}, it has {found}")
-        image = point.inputs["image"]
-        is_frame = len(image.shape) == 4 and image.shape[0] == 1 and image.shape[3] in (1, 3)
-        if not is_frame or min(image.shape) < 1 or image.dtype not in (np.float32, np.uint8):
+        shape, dtype, zero, scale = point.inputs["image"]
+        is_frame = len(shape) == 4 and shape[0] == 1 and shape[3] in (1, 3) and min(shape) > 0
+        if not is_frame or dtype not in (np.float32, np.uint8):
             raise ValueError(
-                f"{where}: expected image float32 or uint8 [1, H, W, 1 or 3], it has {image.dtype} "
-                f"{list(image.shape)}"
+                f"{where}: expected image float32 or uint8 [1, H, W, 1 or 3], it has {dtype} "
+                f"{list(shape)}"
             )
-        if image.scale and (image.zero != 0 or abs(image.scale - 1.0) > _RAW_SCALE):
+        if scale and (zero != 0 or abs(scale - 1.0) > _RAW_SCALE):
             raise ValueError(
                 f"{where}: expected an image of raw values, 0 to 255, it is quantised with scale "
-                f"{image.scale:g} and zero point {image.zero}"
+                f"{scale:g} and zero point {zero}"
             )
         for name in names.STATE_INPUTS:
             if point.inputs[name] != first[name]:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 _GREY = np.array([0.2989, 0.587, 0.114], np.float32)
-
-
-class _Axis(NamedTuple):
-    """Where each destination pixel of an axis reads: int `[n]`, int `[n]`, float32 `[n]`."""
-
-    lower: np.ndarray
-    upper: np.ndarray
-    upper_weight: np.ndarray
 
 
 def fit(frame: np.ndarray, image: np.ndarray) -> None:
@@ -52,32 +43,37 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image.astype(np.float32)
     channels = image.shape[2]
-    rows = _axis(image.shape[0], height, 1)
+    upper_row, lower_row, weight = _axis(image.shape[0], height, 1)
     columns = _axis(image.shape[1], width, channels)
     flat = image.reshape(image.shape[0], -1)
-    result = _along_width(flat.take(rows.lower, axis=0), columns)  # [height, width * C]
-    if rows.upper_weight.any():
-        below = _along_width(flat.take(rows.upper, axis=0), columns)
+    result = _along_width(flat.take(upper_row, axis=0), *columns)  # [height, width * C]
+    if weight.any():
+        below = _along_width(flat.take(lower_row, axis=0), *columns)
         below -= result
-        below *= rows.upper_weight[:, np.newaxis]
+        below *= weight[:, np.newaxis]
         result += below
     return result.reshape(height, width, channels)
 
 
-def _along_width(lines: np.ndarray, columns: _Axis) -> np.ndarray:
+def _along_width(
+    lines: np.ndarray, first: np.ndarray, second: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """Returns float32 `[n, width * C]` of lines `[n, W * C]`."""
-    left = lines.take(columns.lower, axis=1).astype(np.float32)
-    if columns.upper_weight.any():
-        right = lines.take(columns.upper, axis=1).astype(np.float32)
+    left = lines.take(first, axis=1).astype(np.float32)
+    if weight.any():
+        right = lines.take(second, axis=1).astype(np.float32)
         right -= left
-        right *= columns.upper_weight
+        right *= weight
         left += right
     return left
 
 
 @lru_cache(maxsize=64)
-def _axis(size_in: int, size_out: int, channels: int) -> _Axis:
-    """Returns where an axis reads, each pixel being `channels` numbers side by side."""
+def _axis(size_in: int, size_out: int, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the two places that each number of an axis reads, and the weight of the second.
+
+    A pixel is `channels` numbers side by side.
+    """
     # In float32 as in TensorFlow, where rounding can move a reading point.
     scale = np.float32(size_in) / np.float32(size_out)
     source = np.arange(size_out, dtype=np.float32) * scale
@@ -85,7 +81,7 @@ def _axis(size_in: int, size_out: int, channels: int) -> _Axis:
     upper = np.minimum(lower + 1, size_in - 1)
     weight = (source - lower).astype(np.float32)
     offsets = np.arange(channels)
-    return _Axis(
+    return (
         (lower[:, np.newaxis] * channels + offsets).ravel(),
         (upper[:, np.newaxis] * channels + offsets).ravel(),
         np.repeat(weight, channels),

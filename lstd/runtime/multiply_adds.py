@@ -23,16 +23,12 @@ _COUNTED = {
 
 
 class Cost(NamedTuple):
-    """What an entry point computes.
+    """What the convolutions and matrix products of an entry point compute."""
 
-    Attributes:
-        multiply_adds: of its convolutions and matrix products; None where a shape is not known.
-        data_type: in which most of them are done: "float32" (also where the weights are kept as
-            float16), "int8", "dynamic" (int8 weights, float32 values), or another type's name.
-    """
-
-    multiply_adds: int | None
+    multiply_adds: int | None  # None where a shape is not known
     data_type: str
+    """Of most of them: "float32" (also where the weights are kept as float16), "int8", "dynamic"
+    (int8 weights, float32 values), or another type's name."""
 
 
 def count(path: str | os.PathLike[str]) -> dict[str, Cost]:

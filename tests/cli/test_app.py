@@ -72,13 +72,9 @@ def test_flags_of_all_kinds_are_parsed() -> None:
     [
         (["--treads=2"], ["--treads", "did you mean threads?"]),
         (["--output_dir", "a"], ["--output_dir", "did you mean output_directory?"]),
-        (["--zzzzz"], ["unknown flag --zzzzz"]),
-        (["--threads=many"], ["--threads=many: expected a whole number"]),
         (["--threads=-1"], ["--threads=-1: expected a whole number of at least 0"]),
         (["--threads=9999999"], ["--threads is 9999999, expected at most 1024"]),
         (["--quantization=flaot16"], ["none, float16", "did you mean float16?"]),
-        (["--quantization=x"], ["--quantization=x", "expected one of none, float16"]),
-        (["--least=a"], ["--least=a: expected a number of at least 0"]),
         (["--least=nan"], ["--least=nan: expected a number of at least 0"]),
         (["--input"], ["--input"]),
         (["video.mp4"], ["'video.mp4'", "--flag video.mp4"]),
@@ -102,7 +98,6 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (ValueError("depth 3 is odd"), "depth 3 is odd"),
         (ValueError("two\n  lines"), "two lines"),
         (ValueError(), "said nothing"),
         (config_io.ConfigError("a.yaml: no"), "a.yaml: no"),
@@ -115,7 +110,6 @@ def test_bad_arguments_are_one_sentence_and_exit_code_2(
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "invalid start byte"),
         (MemoryError(), "out of memory"),
         (ModuleNotFoundError("No module named 'av'", name="av"), "pip install 'lstd[video]'"),
-        (ModuleNotFoundError("No module", name="PIL.Image"), "pip install 'lstd[video]'"),
         (RecursionError("maximum recursion depth exceeded"), "what was read is nested too deeply"),
         (ValueError("9" * 5000), "999 ... (5000 characters)"),
     ],

@@ -74,17 +74,13 @@ def test_every_frame_is_a_line_with_its_time_network_and_detections(
 
 
 def test_boxes_of_a_detector_that_counts_pixels_are_the_same(frames: Path, tmp_path: Path) -> None:
-    both = [tmp_path / "relative", tmp_path / "pixels"]
-    for output in both:
-        output.mkdir()
-    expected = _run(frames, both[0])[1]
-    found = _run(frames, both[1], pixels=True)[1]
+    expected, found = (
+        [row for line in _run(frames, tmp_path, pixels=on)[1] for row in line["detections"]]
+        for on in (False, True)
+    )
     for ours, wanted in zip(found, expected, strict=True):
-        for row, wanted_row in zip(ours["detections"], wanted["detections"], strict=True):
-            assert row["box"] == pytest.approx(wanted_row["box"], abs=2e-6)
-            assert row["box_px"] == pytest.approx(wanted_row["box_px"], abs=0.011)
-    shown = [list(video.read_frames(output / "a.mp4")) for output in both]
-    np.testing.assert_array_equal(shown[0], shown[1])
+        assert ours["box"] == pytest.approx(wanted["box"], abs=2e-6)
+        assert ours["box_px"] == pytest.approx(wanted["box_px"], abs=0.011)
 
 
 def test_the_video_shows_boxes_and_badges_enlarged(frames: Path, tmp_path: Path) -> None:

@@ -25,24 +25,8 @@ def test_random_repeats_with_its_seed_and_differs_without() -> None:
     assert 60 < first.count("large") < 140  # A fair coin leaves this once in 10^8.
 
 
-@pytest.mark.parametrize(
-    ("asked", "preferred", "networks", "followed"),
-    [
-        (None, "SKIP3", TWO, "SKIP3"),
-        (None, None, TWO, "SKIP9"),
-        ("SMALL", "SKIP3", TWO, "SMALL"),
-        ("SKIP0", "SKIP3", ("large",), "LARGE"),
-        (None, "SKIP3", ("small",), "SMALL"),
-    ],
-)
-def test_what_was_asked_comes_before_the_models_own_and_skip9(
-    asked: str | None, preferred: str | None, networks: tuple[str, ...], followed: str
-) -> None:
-    found = network_schedule.resolve(asked, preferred=preferred, networks=networks)
-    assert found == followed
-
-
-@pytest.mark.parametrize("schedule", ["SKIP9", "SMALL", "RANDOM"])
-def test_one_backbone_takes_large_only(schedule: str) -> None:
-    with pytest.raises(ValueError, match=f"{schedule} needs a large and a small network"):
-        network_schedule.resolve(schedule, preferred=None, networks=("large",))
+def test_a_single_network_takes_no_schedule_but_its_own() -> None:
+    assert network_schedule.resolve("SKIP0", preferred="SKIP3", networks=("large",)) == "LARGE"
+    for schedule in ("SKIP9", "SMALL", "RANDOM"):
+        with pytest.raises(ValueError, match=f"{schedule} needs a large and a small network"):
+            network_schedule.resolve(schedule, preferred=None, networks=("large",))

@@ -69,9 +69,8 @@ def test_frames_of_bytes_give_the_detections_of_the_float_file(
 
 def test_small_alone_as_a_saved_model(tmp_path: Path) -> None:
     export_saved_model(TinyModel(), tmp_path / "a", network="small", input_type="uint8")
-    detector = VideoDetector(tmp_path / "a")
+    found = VideoDetector(tmp_path / "a")(FRAMES[0])
     expected = _scores("small", FRAMES[:1])[0]
-    found = detector(FRAMES[0])
     np.testing.assert_allclose(found.scores[: int(found.count)], expected, atol=1e-5)
 
 

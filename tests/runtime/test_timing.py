@@ -19,8 +19,6 @@ from lstd.runtime.timing import Subject
 from tests.runtime import fake_exports
 from tests.runtime.fake_exports import FakeModule
 
-PEER = Path(__file__).parents[3] / "shared" / "data" / "peers" / "ssdlite_mobilenet_v2_coco.tflite"
-
 
 class _Clock:
     """Seconds that pass only when something is called."""
@@ -148,16 +146,11 @@ def test_a_share_that_is_not_known_says_why(
     assert f"share of the peak not known: {reason}" in timing.table(facts)
 
 
-def test_a_file_of_ours_is_timed_by_network_and_a_model_too(
-    exported: tuple[Path, Path], single: Path
-) -> None:
-    for model in (*exported, exported[0].parent, FakeModule()):
-        subject, rows = _measured(model, "SKIP4")
-        assert list(subject.calls) == ["large", "small"]
+def test_whatever_a_detector_takes_is_timed_by_network(exported: tuple[Path, Path]) -> None:
+    for model in (exported[0].parent, FakeModule()):
+        _, rows = _measured(model, "SKIP4")
+        assert list(rows) == ["large", "small", "SKIP4"]
         assert rows["SKIP4"]["frames"] == 5
-    subject, _ = _measured(exported[0])
-    assert (subject.schedule, subject.data_type) == ("SKIP1", "float32")  # the JSON's
-    assert list(_measured(single)[1]) == ["large"]
 
 
 def test_what_is_timed_carries_the_state() -> None:
@@ -184,11 +177,6 @@ def test_a_file_that_is_not_ours_has_one_row(tmp_path: Path) -> None:
     assert {name: row["multiply_adds"] for name, row in rows.items()} == {"run": 16 * 3 * 2}
     with pytest.raises(ValueError, match=r"schedule SKIP9 needs the entry points large and small"):
         _measured(path, "SKIP9")
-
-
-@pytest.mark.skipif(not PEER.is_file(), reason="needs the foreign .tflite beside the repository")
-def test_a_detector_of_another_project_is_timed() -> None:
-    assert _measured(PEER)[1]["run"]["multiply_adds"] > 7e8
 
 
 def test_an_export_without_postprocessing_is_timed_by_network(tmp_path: Path) -> None:
