@@ -117,15 +117,6 @@ def test_model_that_is_no_run_folder_is_named(
     assert "--model must be given" in capsys.readouterr().err
 
 
-def test_single_backbone_needs_no_schedule(single_run: Path) -> None:
-    code = eval_command.main([f"--model={single_run}", "--set=evaluation.use_moving_averages=true"])
-
-    assert code == 0
-    saved = json.loads((single_run / "evaluation" / "results.json").read_text())
-    assert saved["schedules"] == ["LARGE"]
-    assert saved["weights"] == "average"
-
-
 def test_a_run_stands_against_a_checkpoint_of_the_original_either_way(
     single_run: Path,
     tmp_path: Path,

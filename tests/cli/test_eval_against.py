@@ -136,49 +136,29 @@ def test_missing_packages_are_told_before_a_network_runs(
         )
 
 
-def test_two_models_stand_side_by_side_with_the_network_that_ran(
-    inputs: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+IN_TURNS = ["large", "small", "large"]
+ALWAYS = ["large"] * 3
+
+
+@pytest.mark.parametrize(
+    ("other", "schedules", "badges"),
+    [
+        ("single", "SKIP1", [[IN_TURNS, ALWAYS]]),  # whose one network sees every frame
+        ("model", "LARGE,SKIP1", [[ALWAYS, IN_TURNS]] * 2),
+    ],
+)
+def test_two_models_have_a_panel_for_each_schedule_with_the_network_that_ran(
+    inputs: Inputs, tmp_path: Path, other: str, schedules: str, badges: list[list[list[str]]]
 ) -> None:
     av = pytest.importorskip("av")
 
     code = eval_command.main(
         [
             f"--model={inputs.model}",
-            f"--against={inputs.single}",
+            f"--against={getattr(inputs, other)}",
             f"--input={inputs.data}",
-            "--schedule=SKIP1",
-            "--fps=1",
-            "--draws=10",
-            "--video",
-            f"--output_directory={tmp_path}",
-        ]
-    )
-
-    assert code == 0, capsys.readouterr().err
-    with av.open(str(tmp_path / "side_by_side.mp4")) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(frames) == 20
-    # 48 x 80 pixels enlarged six times, a title of 24 above each.
-    assert frames[0].shape == (24 + 288, 2 * 480, 3)
-    badges = [[badge(frame, left) for left in (0, 480)] for frame in frames[:12]]
-    # SKIP1 on the left, in turns; on the right the model whose one network sees every frame.
-    assert badges == [["large", "large"], ["small", "large"]] * 6
-    assert badge(frames[12], 0) == "large"  # another video begins
-
-
-def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
-
-    code = eval_command.main(
-        [
-            f"--model={inputs.model}",
-            f"--against={inputs.model}",
-            f"--input={inputs.data}",
-            "--schedule=LARGE,SMALL",
-            "--fps=1",
-            "--draws=10",
-            "--video",
-            "--max_frames=15",
+            f"--schedule={schedules}",
+            *("--fps=1", "--draws=10", "--video", "--max_frames=13"),
             f"--output_directory={tmp_path}",
         ]
     )
@@ -186,14 +166,17 @@ def test_two_models_under_two_schedules_have_a_row_each(inputs: Inputs, tmp_path
     assert code == 0
     with av.open(str(tmp_path / "side_by_side.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(frames) == 15
-    assert frames[0].shape == (2 * 312, 2 * 480, 3)
-    for top in (0, 312):
-        assert [badge(frames[3], left, top) for left in (0, 480)] == ["large", "small"]
+    assert len(frames) == 13
+    # 48 x 80 pixels enlarged six times, a title of 24 above each; a row for each model.
+    assert frames[0].shape == (len(badges) * 312, 2 * 480, 3)
+    shown = [frames[0], frames[1], frames[12]]  # another video begins
+    for row, panels in enumerate(badges):
+        for column, expected in enumerate(panels):
+            assert [badge(frame, column * 480, row * 312) for frame in shown] == expected
     compared = json.loads((tmp_path / "comparison.json").read_text())["schedules"]
-    same = compared["SMALL"]["differences"]["coco/ap"]
-    assert same["one"] == same["other"]
-    assert same["low"] is None  # three blocks
+    ap = compared["SKIP1"]["differences"]["coco/ap"]
+    assert (ap["one"] == ap["other"]) == (other == "model")
+    assert ap["low"] is None  # two blocks
 
 
 def test_a_saved_model_finds_what_its_tflite_finds(inputs: Inputs, tmp_path: Path) -> None:

@@ -57,12 +57,3 @@ def test_frames_and_videos_have_a_total(exported: Lite, tmp_path: Path, terminal
     assert shown[2].startswith("evaluating 9/11 frames")
     assert shown[2].endswith("video 2 of 2")
     assert shown[-1].startswith("evaluating 11 frames in ")
-
-
-def test_total_of_a_part_is_the_part(exported: Lite, tmp_path: Path, terminal: Terminal) -> None:
-    data = eval_inputs.records(tmp_path / "a.tfrecord", {"a": 9})
-
-    shown = lines(exported, data, terminal, "--max_frames=7")
-
-    assert shown[0].startswith("evaluating 3/7 frames, ")
-    assert shown[-1].startswith("evaluating 7 frames in ")

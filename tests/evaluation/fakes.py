@@ -12,6 +12,8 @@ from lstd.base.types import ClipBatch, Detections, GroundTruth, LSTMState, Outpu
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 HEIGHT, WIDTH = 50, 100
+Part = tuple[tuple[str, int], dict[str, Any], dict[str, Any]]
+"""Frame, true and detected objects, as metrics take them."""
 
 
 def clips(
@@ -129,3 +131,37 @@ class Collector(FrameMetric):
 
     def result(self) -> dict[str, float]:
         return {}
+
+
+def random_frames(seed: int) -> list[Part]:
+    """Returns frames of four videos: objects that move, are missed, invented and confused."""
+    rng = np.random.default_rng(seed)
+    result: list[Part] = []
+    for video in range(4):
+        corners = rng.uniform(0, 200, (4, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (4, 2))], axis=1)
+        classes = rng.integers(0, 2, 4)
+        for index in range(9):
+            boxes = boxes + rng.normal(0, 4, (4, 1))
+            there, seen = rng.random(4) < 0.8, rng.random(4) < 0.8
+            near = boxes[seen] + rng.normal(0, 4, (seen.sum(), 4))
+            near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
+            labels = np.where(rng.random(seen.sum()) < 0.2, 1 - classes[seen], classes[seen])
+            result.append(
+                (
+                    (f"v{video}", index),
+                    {
+                        "boxes": boxes[there],
+                        "classes": classes[there],
+                        "track_ids": np.arange(4)[there],
+                        "is_crowd": rng.random(there.sum()) < 0.1,
+                    },
+                    {
+                        "boxes": near,
+                        "classes": labels,
+                        "scores": np.round(rng.random(seen.sum()), 1),  # many ties
+                        "network": "small" if index % 3 else "large",
+                    },
+                )
+            )
+    return result

@@ -10,10 +10,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-import lstd
 from lstd.evaluation.callback import EvaluationCallback
 from lstd.evaluation.metrics.coco import CocoMetric
-from tests import tiny
 from tests.evaluation.fakes import FakeModel, clips
 
 
@@ -60,19 +58,6 @@ def test_numbers_of_each_epoch_reach_later_callbacks_and_the_history() -> None:
     assert history.history["val_SMALL/coco/ap50"] == [0, 0]
     assert model.fake.traces == 1
     assert not any("frames" in name or "by large" in name for name in history.history)
-
-
-def test_single_schedule_gives_plain_names() -> None:
-    model = Trainable()
-    model.compile("sgd", "mse")
-    evaluation = EvaluationCallback(clips([[(b"v", 2)]], unroll=2), schedules=["LARGE"])
-    evaluation.set_model(model)
-    logs = {"loss": 1.0}
-
-    evaluation.on_epoch_end(0, logs)
-
-    assert logs["val_coco/ap"] == pytest.approx(1.0)
-    assert logs["loss"] == 1.0
 
 
 def test_metric_that_would_count_epochs_together_is_refused() -> None:
@@ -126,33 +111,3 @@ def test_best_epoch_is_kept_and_training_ends_when_it_is_over(tmp_path: Path) ->
     assert {"val_coco/ar100", "loss"} < set(history.history)
     model.load_weights(path)
     assert float(model.shift) == 0.0  # as in the third epoch
-
-
-@pytest.mark.slow
-def test_fit_of_a_real_model_has_cocos_numbers_in_its_history(tmp_path: Path) -> None:
-    model = tiny.model(tiny.FIRST_PAPER)
-    model.compile(
-        optimizer=keras.optimizers.SGD(1e-4),
-        loss=lstd.DetectionLoss.from_config(tiny.FIRST_PAPER),
-    )
-    clip, truth = tiny.batch(2, batch_size=1)
-    path = tmp_path / "best.weights.h5"
-
-    history = model.fit(
-        tf.data.Dataset.from_tensors((clip, truth)).repeat(),
-        steps_per_epoch=1,
-        epochs=2,
-        verbose=0,
-        callbacks=[
-            EvaluationCallback([(clip, truth)], metrics=["coco", "confusion"]),
-            keras.callbacks.ModelCheckpoint(
-                path, monitor="val_coco/ar100", mode="max", save_weights_only=True
-            ),
-            keras.callbacks.EarlyStopping(monitor="val_coco/ap", mode="max", patience=5),
-        ],
-    )
-
-    assert len(history.history["val_coco/ap"]) == 2
-    assert all(-1 <= value <= 1 for value in history.history["val_coco/ap"])
-    assert {"val_coco/ap50", "val_coco/ap/class 0", "val_confusion/found"} < set(history.history)
-    assert path.exists()

@@ -11,7 +11,7 @@ import pytest
 
 from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.coco import NAMES, CocoMetric, Library
-from tests.evaluation.fakes import Collector
+from tests.evaluation.fakes import Collector, Part, random_frames
 from tests.evaluation.test_coco_files import stock
 
 LABELS = ("cat", "dog")
@@ -116,7 +116,7 @@ def test_random_frames_equal_pycocotools(seed: int, library: Library) -> None:
 def test_libraries_give_the_same_tables(decimals: int) -> None:
     pytest.importorskip("hotcoco")
     ours, theirs = (CocoMetric(LABELS, library=name) for name in ("pycocotools", "hotcoco"))
-    for number, (_, true, detected) in enumerate(random_frames(20 + decimals, count=40)):
+    for number, (_, true, detected) in enumerate(random_frames(20 + decimals)):
         detected["scores"] = np.round(detected["scores"], decimals)
         for metric in (ours, theirs):
             metric.add((f"v{number % 11}", number), true, detected)
@@ -138,21 +138,6 @@ def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPa
     metric.add(("v", 1), truth([], []), None)
     with pytest.warns(UserWarning, match="1 detections by pycocotools"):
         assert metric.result()["coco/ap"] == pytest.approx(1.0)
-
-
-def test_order_and_workers_do_not_matter() -> None:
-    frames = random_frames(7)
-    for _, _, detected in frames:
-        detected["scores"] = np.round(detected["scores"], 1)  # many ties between frames
-    joint, left, right = (CocoMetric(LABELS) for _ in range(3))
-    for number, frame in enumerate(frames):
-        joint.add(*frame)
-        (left if number % 2 else right).add(*frame)
-
-    right.merge(left)
-
-    assert right.result() == joint.result()
-    assert len(right) == len(joint) == len(frames)
 
 
 def test_named_tuples_bytes_and_late_detections_are_welcome() -> None:
@@ -254,38 +239,7 @@ def test_merging_what_does_not_fit_is_refused() -> None:
         CocoMetric("cat")
 
 
-RandomFrames = list[tuple[tuple[str, int], dict[str, Any], dict[str, Any]]]
-
-
-def random_frames(seed: int, *, count: int = 12) -> RandomFrames:
-    """Returns frames of two videos, some empty: boxes jittered, missed and invented."""
-    rng = np.random.default_rng(seed)
-    frames = []
-    for number in range(count):
-        objects = int(rng.integers(0, 5))
-        corners = rng.uniform(0, 250, (objects, 2))
-        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (objects, 2))], axis=1)
-        classes = rng.integers(0, 2, objects)
-        kept = rng.random(objects) < 0.8
-        near = boxes[kept] + rng.normal(0, 3, (kept.sum(), 4))
-        near[:, 2:] = np.maximum(near[:, :2], near[:, 2:])
-        corners = rng.uniform(0, 250, (3, 2))
-        wrong = np.concatenate([corners, corners + rng.uniform(8, 150, (3, 2))], axis=1)
-        frames.append(
-            (
-                (f"v{number % 2}", number),
-                {"boxes": boxes, "classes": classes, "is_crowd": rng.random(objects) < 0.1},
-                {
-                    "boxes": np.concatenate([near, wrong]),
-                    "classes": np.concatenate([classes[kept], rng.integers(0, 2, 3)]),
-                    "scores": rng.random(kept.sum() + 3),
-                },
-            )
-        )
-    return frames
-
-
-def stock_of(frames: RandomFrames) -> np.ndarray:
+def stock_of(frames: list[Part]) -> np.ndarray:
     """Returns pycocotools' twelve numbers."""
     frames = sorted(frames, key=lambda row: "{}_{}".format(*row[0]))  # for equal scores
 

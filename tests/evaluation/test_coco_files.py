@@ -13,7 +13,6 @@ import pytest
 
 from lstd.evaluation import CocoMetric, coco_files
 from lstd.evaluation.objects import Objects
-from tests.golden.reference import SHARED
 
 TRUTH = {
     ("b", 0): Objects(
@@ -236,17 +235,3 @@ def test_detections_that_cannot_be_are_refused(
         coco_files.read_detections(save(tmp_path / "e.json", [{}]), read)
     with pytest.raises(ValueError, match="expected a list of detections"):
         coco_files.read_detections(save(tmp_path / "f.json", "3"), read)
-
-
-def test_videos_of_cocovid_are_read() -> None:
-    path = SHARED / "data" / "vtest" / "annotations_frames_0_599.json"
-    if not path.exists():
-        pytest.skip(f"needs {path}")
-
-    read = coco_files.read_annotations(path)
-
-    assert (read.labels, read.fps, len(read.ground_truth)) == (("person",), 10.0, 600)
-    assert min(read.ground_truth) == ("vtest", 0)
-    assert all(
-        (each.track_ids >= 0).all() for each in read.ground_truth.values() if len(each.boxes)
-    )

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.base.types import Detections
-from lstd.evaluation import clip_frames, evaluate
+from lstd.evaluation import evaluate
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics.coco import CocoMetric
 from tests.evaluation.fakes import HEIGHT, WIDTH, Collector, FakeModel, clips
@@ -50,13 +49,6 @@ def test_state_begins_anew_with_each_video_of_a_lane() -> None:
     assert told(found, "a") == [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3)]
     assert told(found, "b") == [(0, 1), (1, 1), (0, 2)]
     assert told(found, "c") == [(0, 1), (1, 1), (0, 2), (1, 2)]
-
-
-@pytest.mark.parametrize("unroll", [1, 2, 3, 8])
-def test_length_of_the_clips_does_not_matter(unroll: int) -> None:
-    found = collected(FakeModel(), clips([[(b"d", 6)]], unroll=unroll), ["SKIP2"])["SKIP2"]
-
-    assert told(found, "d") == [(0, 1), (1, 1), (1, 1), (0, 2), (1, 2), (1, 2)]
 
 
 def test_schedule_that_counts_unrolls_begins_anew_with_each_clip() -> None:
@@ -129,37 +121,6 @@ def test_single_backbone_runs_on_every_frame() -> None:
         evaluate.evaluate(model, dataset, schedules=["SKIP3"])
 
 
-def test_labels_are_numbered_where_the_model_has_none() -> None:
-    model = FakeModel()
-    model.labels = ()
-
-    numbers = evaluate.evaluate(model, clips([[(b"v", 2)]], unroll=2))
-
-    assert {"coco/ap/class 0", "coco/ap/class 1"} < set(numbers)
-
-
-def test_anything_of_the_form_of_a_detector_can_be_evaluated() -> None:
-    class Interpreter:
-        labels = LABELS
-        networks = ("large", "small")
-        schedule = "SKIP1"
-        schedule_counts = "video"
-
-        def initial_state(self, batch_size: int) -> int:
-            return 0
-
-        def detect_clip(self, clip: Any, state: int, networks: Any) -> tuple[Detections, int]:
-            state = 0 if bool(clip.starts[0, 0]) else state
-            boxes = np.array([[[[0, 0, 0.5, 0.5]]]], np.float32)
-            score = np.array([[[(state + 1) / 100]]], np.float32)
-            one = np.ones([1, 1], np.int32)
-            return Detections(boxes, score, networks.numpy()[..., None], one), state + 1
-
-    found = collected(Interpreter(), clips([[(b"v", 2), (b"w", 2)]], unroll=1), ["SKIP1"])
-
-    assert told(found["SKIP1"], "v") == told(found["SKIP1"], "w") == [(0, 1), (1, 2)]
-
-
 def test_progress_hears_how_many_frames_each_batch_had() -> None:
     heard: list[int] = []
 
@@ -222,10 +183,3 @@ def test_boxes_in_pixels_are_refused() -> None:
     (clip, truth), *_ = clips([[(b"a", 2)]], unroll=2)
     with pytest.raises(ValueError, match=r"got \[5, 10, 25, 25\]: of pixels"):
         evaluate.evaluate(FakeModel(), [(clip, truth._replace(boxes=truth.boxes * 50))])
-
-
-def test_true_frames_need_no_model() -> None:
-    frames = list(clip_frames.true_frames(clips(LANES, unroll=4)))
-
-    assert {(frame.frame_id[0].decode(), frame.frame_id[1]) for frame in frames} == ALL
-    np.testing.assert_allclose(frames[0].ground_truth["boxes"], [[5, 20, 25, 50]], rtol=1e-6)

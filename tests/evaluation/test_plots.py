@@ -32,12 +32,6 @@ def blue(content: bytes) -> int:
     return int((pixels(content) == [0x25, 0x63, 0xA8]).all(axis=2).sum())
 
 
-def test_precision_recall_draws_one_line_for_each_name() -> None:
-    both = pixels(plots.precision_recall({"LARGE": FALLING, "SMALL": NONE}))
-
-    assert (both != pixels(plots.precision_recall({"LARGE": FALLING}))).any()
-
-
 def test_line_over_names_leaves_out_what_was_not_measured() -> None:
     names = ("0-16", "16-32", "32-")
     whole = plots.over_names({"LARGE": [0.2, 0.5, 0.9]}, names, x_label="size")

@@ -19,12 +19,6 @@ def test_table_has_metrics_down_and_schedules_across() -> None:
     assert rows == [["coco/ap", "0.500", "0.333"], ["coco/ap_small", "–", "–"]]  # noqa: RUF001
 
 
-def test_single_schedule_has_one_column() -> None:
-    header, rows = results.table({"frames": 1, "coco/ap": 0.25}, ["SKIP3"])
-
-    assert (header, rows) == (["metric", "SKIP3"], [["coco/ap", "0.250"]])
-
-
 def test_text_columns_are_aligned() -> None:
     text = results.format_table(["metric", "LARGE"], [["coco/ap", "0.5"], ["x", "-"]])
 

@@ -51,13 +51,6 @@ def test_output_of_exactly_one_frame_counts_at_the_next() -> None:
     assert metric.result()["sap/in_time"] == 0.0
 
 
-def test_still_object_costs_only_the_first_frames() -> None:
-    metric = moving(StreamingMetric(LABELS, 100.0, 10), speed=0.0)
-
-    # 9 of 10 objects found, all at precision 1: recall points 0 ... 0.90.
-    assert metric.result()["sap/ap"] == pytest.approx(91 / 101)
-
-
 def test_slow_worker_skips_to_the_newest_frame() -> None:
     # 250 ms at 10 frames a second: starts 0 at 0, done 250; takes 2, done 500; takes 5, done 750.
     shown = shown_at(range(9), [250.0] * 9, ["one"] * 9, fps=10)
@@ -124,16 +117,6 @@ def test_measured_latencies_are_drawn_the_same_way_each_time() -> None:
     assert one.shown() == two.shown()
     assert one.shown() != other.shown()
     assert 0 < one.result()["sap/lag_frames"] < 3
-
-
-def test_workers_join() -> None:
-    joint = moving(moving(StreamingMetric(LABELS, 50.0, 10)), video="w")
-    left = moving(StreamingMetric(LABELS, 50.0, 10))
-    right = moving(StreamingMetric(LABELS, 50.0, 10), video="w")
-
-    assert left.merge(right).result() == joint.result()
-    with pytest.raises(ValueError, match=r"settings differ: .*'fps': 10.0.*'fps': 30.0"):
-        left.merge(StreamingMetric(LABELS, 50.0, 30))
 
 
 @pytest.mark.parametrize("block", range(4))

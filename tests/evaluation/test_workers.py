@@ -11,45 +11,10 @@ import pytest
 from lstd.evaluation import CocoMetric, ConfusionMetric, VidMetric, evaluate
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.occlusion import OccludedDataset
-from tests.evaluation.fakes import SeesClear, bright_clips
+from tests.evaluation.fakes import Part, SeesClear, bright_clips, random_frames
 
 LABELS = ("cat", "dog")
 LATENCIES = {"large": [40.0, 90.0], "small": [5.0, 8.0]}
-Part = tuple[tuple[str, int], dict[str, Any], dict[str, Any]]
-
-
-def parts(seed: int) -> list[Part]:
-    """Returns frames of four videos: objects that move, are missed, invented and confused."""
-    rng = np.random.default_rng(seed)
-    result: list[Part] = []
-    for video in range(4):
-        corners = rng.uniform(0, 200, (4, 2))
-        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (4, 2))], axis=1)
-        classes = rng.integers(0, 2, 4)
-        for index in range(9):
-            boxes = boxes + rng.normal(0, 4, (4, 1))
-            there, seen = rng.random(4) < 0.8, rng.random(4) < 0.8
-            near = boxes[seen] + rng.normal(0, 4, (seen.sum(), 4))
-            near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
-            labels = np.where(rng.random(seen.sum()) < 0.2, 1 - classes[seen], classes[seen])
-            result.append(
-                (
-                    (f"v{video}", index),
-                    {
-                        "boxes": boxes[there],
-                        "classes": classes[there],
-                        "track_ids": np.arange(4)[there],
-                        "is_crowd": rng.random(there.sum()) < 0.1,
-                    },
-                    {
-                        "boxes": near,
-                        "classes": labels,
-                        "scores": np.round(rng.random(seen.sum()), 1),  # many ties
-                        "network": "small" if index % 3 else "large",
-                    },
-                )
-            )
-    return result
 
 
 def filled(make: Callable[..., Any], given: list[Part]) -> Any:
@@ -69,7 +34,7 @@ HALVES: dict[str, Callable[[Part], bool]] = {
 @pytest.mark.parametrize("name", by_name.NAMES)
 def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
     make = by_name.factory(name, latencies=LATENCIES, fps=30)
-    frames = parts(seed=list(HALVES).index(halves))
+    frames = random_frames(seed=list(HALVES).index(halves))
     whole = filled(make, frames)
     left = filled(make, [part for part in frames if HALVES[halves](part)])
     right = filled(make, [part for part in frames if not HALVES[halves](part)])

@@ -22,12 +22,6 @@ def test_frames_from_any_place_are_those_of_reading_straight_through() -> None:
         np.testing.assert_array_equal(found, straight[start : start + 2])
 
 
-def test_frames_beyond_the_end_are_none() -> None:
-    found = [*numbered_frames.read(str(SOWBUG), 499, 502)]
-
-    assert [image is None for image in found] == [False, True, True]
-
-
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4"):
         numbered_frames.count(str(tmp_path / "nowhere.mp4"))

@@ -92,13 +92,6 @@ def test_images_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     assert video.probe(tmp_path) == video.VideoInfo(6, 4, video.FOLDER_FPS, 4)
 
 
-def test_grey_and_transparent_images_become_rgb(tmp_path: Path) -> None:
-    _png(tmp_path / "1.png", np.full((4, 6), 7, np.uint8))
-    _png(tmp_path / "2.png", np.full((4, 6, 4), 9, np.uint8))
-    frames = list(video.read_frames(tmp_path))
-    np.testing.assert_array_equal(frames, [np.full((4, 6, 3), 7), np.full((4, 6, 3), 9)])
-
-
 @pytest.mark.parametrize("pixels", ["yuv444p10le", "gbrp12le", "gray16le"])
 def test_frames_of_more_than_eight_bits_are_scaled(tmp_path: Path, pixels: str) -> None:
     picture = _picture(3)
@@ -164,14 +157,6 @@ def test_images_of_several_sizes_are_refused_before_the_first_frame(tmp_path: Pa
     _png(tmp_path / "2.png", np.zeros((6, 4, 3), np.uint8))
     with pytest.raises(ValueError, match=r"2\.png: 4 x 6 pixels, but 1\.png has 6 x 4"):
         video.probe(tmp_path)
-
-
-def test_a_damaged_image_is_named(tmp_path: Path) -> None:
-    _png(tmp_path / "1.png", np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
-    content = (tmp_path / "1.png").read_bytes()
-    (tmp_path / "1.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"1\.png: this image cannot be decoded"):
-        list(video.read_frames(tmp_path))
 
 
 def test_missing_pyav_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,11 +36,6 @@ def test_odd_sizes_repeat_the_last_row_and_column(tmp_path: Path) -> None:
     assert np.abs(frame.astype(int) - 180).max() <= 4
 
 
-def test_one_frame_of_one_pixel_is_a_video(tmp_path: Path) -> None:
-    _write(tmp_path / "a.mp4", np.zeros((1, 1, 1, 3), np.uint8))
-    assert len(list(video.read_frames(tmp_path / "a.mp4"))) == 1
-
-
 def test_the_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with VideoWriter(path, fps=25, width=16, height=16) as writer:
