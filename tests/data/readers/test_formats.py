@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstd.data import problems, readers
-from lstd.data.clean_boxes import clean
-from lstd.data.problems import Report
+from lstd.data import readers
 from lstd.data.source_images import MissingImage, pixels
 from lstd.data.sources import UNKNOWN_CLASS, ImageFile, Source
 
@@ -103,6 +101,7 @@ def vid(tmp_path: Path) -> Path:
         text(root / "Annotations" / "VID" / folder / f"{number:06d}.xml", content)
         picture(root / "Data" / "VID" / folder / f"{number:06d}.JPEG", value=10 * number)
     lists = root / "ImageSets" / "VID"
+    text(lists / "bad.txt", "ILSVRC2015_val_00000009/000000 1\n")
     text(lists / "val_short.txt", "ILSVRC2015_val_00000001/000000 1\n")
     text(lists / "train_1.txt", f"{TRAIN.removeprefix('train/')} 1\n")
     text(lists / "every.txt", f"{VAL_0} 1 0 2\n\n{VAL_1} -1")
@@ -146,9 +145,7 @@ def test_imagenet_vid_lists_choose_videos(vid: Path, subset: str, names: list[st
     ("content", "message"),
     [
         (VID_EMPTY.replace("<height>50</height>", ""), "there is no <size><height>"),
-        (VID_EMPTY.replace(">50<", ">nan<"), "the size is 100 x nan pixels"),
         (VID_EMPTY.replace(">50<", ">inf<"), "the size is 100 x inf pixels"),
-        (VID_FRAME_0.replace(">1<", ">3000000000<", 1), "<trackid> is 3000000000.*whole number"),
         (VID_FRAME_0.replace(">1<", ">nan<", 1), "<trackid> is nan.*whole number"),
         ("<annotation>", "not an XML file"),
         (None, "this frame has an image and no XML"),
@@ -163,12 +160,16 @@ def test_imagenet_vid_says_what_is_wrong(vid: Path, content: str | None, message
         told(readers.open(vid, subset="val"))
 
 
-def test_imagenet_vid_subset_that_is_not_there(vid: Path) -> None:
-    with pytest.raises(ValueError, match=r"no subset 'vall'; expected one of train, val, every"):
-        readers.open(vid, subset="vall")
-    text(vid / "ImageSets" / "VID" / "bad.txt", "ILSVRC2015_val_00000009/000000 1\n")
-    with pytest.raises(ValueError, match=r"bad\.txt, line 1: ILSVRC2015_val_00000009/000000 is no"):
-        readers.open(vid, subset="bad")
+@pytest.mark.parametrize(
+    ("subset", "message"),
+    [
+        ("vall", r"no subset 'vall'; expected one of train, val, bad, every"),
+        ("bad", r"bad\.txt, line 1: ILSVRC2015_val_00000009/000000 is no"),
+    ],
+)
+def test_imagenet_vid_subset_that_is_not_there(vid: Path, subset: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        readers.open(vid, subset=subset)
 
 
 # --- COCO ----------------------------------------------------------------------------------------
@@ -265,22 +266,20 @@ def test_coco_frames_of_a_video_file(tmp_path: Path) -> None:
         {"id": n, "video_id": 1, "frame_id": n, "file_name": f"street.mp4#{n}"} for n in (4, 1, 2)
     ]
     content = {
-        "videos": [{"id": 1, "name": "street"}],
         "images": images,
         "annotations": [{"image_id": 4, "category_id": 1, "bbox": [16, 12, 32, 24]}],
         "categories": [{"id": 1, "name": "car"}],
     }
     table = tmp_path / "street.json"
-    for name in ("street", "/data/street", "street.mp4"):  # of #1 and up, still from 0
-        table.write_text(json.dumps(content | {"videos": [{"id": 1, "name": name}]}))
-        for place in ("", path, tmp_path):
+    for name in ("street", "/data/street", "street.mp4", "other.mp4#"):  # of #1 and up, from 0
+        said = json.dumps(content | {"videos": [{"id": 1, "name": name}]})
+        table.write_text(said.replace("street.mp4#", "other.mp4#") if "#" in name else said)
+        for place in (path,) if "#" in name else ("", path, tmp_path):
             source = readers.open(table, images=place)
             np.testing.assert_allclose(values(source), [40, 80, 160], atol=3)
     assert not source.videos[0].random_access
     (*_, last) = source.videos[0].read()
     np.testing.assert_allclose(last.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
-    table.write_text(json.dumps(content).replace("street.mp4#", "other.mp4#"))
-    np.testing.assert_allclose(values(readers.open(table, images=path)), [40, 80, 160], atol=3)
 
 
 @pytest.fixture
@@ -334,11 +333,6 @@ def test_coco_frames_of_one_video_may_lie_in_several_files(two_files: Path) -> N
         ('"id": 12', '"id": 10', "2 images have the id 10"),
         ('"id": 7', '"id": 3', "2 categories have the id 3"),
         ('"frame_id": 1', '"frame_id": 0', r"one/000001\.png .* are both frame 0; give each"),
-        (
-            '"bbox": [0, 0, 1, 1]',
-            '"bbox": [0, 0]',
-            r"annotations\[2\]\.bbox is \[0, 0\]: expected \[x",
-        ),
         ('"bbox": [0, 0, 1', '"bbox": ["a", 0, 1', r"annotations\[2\]\.bbox is \['a', 0.*expected"),
         ('"image_id": 10', '"image_id": [10]', r"annotations\[2\]\.image_id is \[10\]: "),
         ('{"id": 7, "name": "car"}', "7", r"categories\[0\] is 7: "),
@@ -434,7 +428,6 @@ def test_mot15_has_ten_columns_and_no_seqinfo(mot: Path) -> None:
         ("1,2,11,6,20", "line 6: 5 columns, expected at least 7: frame, id, left"),
         ("1,2,11,six,20,20,1,1,1", "line 6: top is 'six', expected a number"),
         ("0,2,11,6,20,20,1,1,1", "line 6: frame is 0, expected a whole number from 1 to 10000000"),
-        ("1.5,2,11,6,20,20,1,1,1", "line 6: frame is 1.5, expected a whole"),
         ("nan,2,11,6,20,20,1,1,1", "line 6: frame is nan, expected a whole"),
         ("99999999999,2,11,6,20,20,1,1,1", "line 6: frame is 99999999999, .* to 10000000"),
         ("1,3000000000,11,6,20,20,1,1,1", "line 6: track is 3000000000, .* to 2147483647"),
@@ -446,13 +439,6 @@ def test_mot_says_what_is_wrong(mot: Path, line: str, message: str) -> None:
     (mot / "gt" / "gt.txt").write_bytes((GT + line + "\n").encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=rf"gt\.txt[,:] {message}"):
         readers.open(mot)
-
-
-def test_mot_without_images_says_how_to_name_them(mot: Path) -> None:
-    (mot / "img1").rename(mot / "pictures")
-    with pytest.raises(ValueError, match=r"no images in .*img1; say where with --images"):
-        readers.open(mot)
-    assert values(readers.open(mot, images=mot / "pictures")) == [1, 2, 3]
 
 
 # --- YOLO ----------------------------------------------------------------------------------------
@@ -501,43 +487,40 @@ def test_yolo_names_may_be_numbered_and_the_images_listed(yolo: Path) -> None:
 
 def test_yolo_poses_may_end_in_a_track_id(yolo: Path) -> None:
     text(yolo / "data.yaml", "train: images/train\nnames: [ant]\nkpt_shape: [2, 2]\n")
-    for ending in ("", " 7"):
-        text(yolo / "labels" / "train" / "hive_1.txt", f"{POSE_2}{ending}\n")
-        (box,) = told(readers.open(yolo))["hive"][0]
-        assert box == (0, int(ending) if ending else None, 10, 20, 40, 60)
+    text(yolo / "labels" / "train" / "hive_1.txt", f"{POSE_2} 7\n")
+    assert told(readers.open(yolo))["hive"][0] == [(0, 7, 10, 20, 40, 60)]
 
 
-def test_classes_of_one_name_are_one_class(yolo: Path) -> None:
-    text(yolo / "data.yaml", "train: images/train\nnames: [ant, ' ant', bee]\n")
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ("[no, 007]", ("no", "007")),
+        ("{0: no, 3: 007}", ("no", "007")),
+        ("[ant, ' ant', bee]", ("ant", "bee")),  # two numbers of one class
+        ("[ant, [bee]]", "names is .*, expected a list, or numbers with names"),
+    ],
+)
+def test_yolo_names_are_text_and_said_once(yolo: Path, names: str, labels: object) -> None:
+    text(yolo / "data.yaml", f"train: images/train\nnames: {names}\n")
+    if isinstance(labels, str):
+        with pytest.raises(ValueError, match=labels):
+            readers.open(yolo)
+        return
     source = readers.open(yolo)
-
-    assert source.labels == ("ant", "bee")
-    assert [row[0] for row in told(source)["hive"][0]] == [0, 0]
-
-
-def test_yolo_names_are_text_whatever_they_look_like(yolo: Path) -> None:
-    for names in ("[no, 007]", "{0: no, 3: 007}"):
-        text(yolo / "data.yaml", f"train: images/train\nnames: {names}\n")
-        assert readers.open(yolo).labels == ("no", "007")
-    text(yolo / "data.yaml", "train: images/train\nnames: [ant, [bee]]\n")
-    with pytest.raises(ValueError, match=r"names is .*, expected a list, or numbers with names"):
-        readers.open(yolo)
+    assert source.labels == labels
+    assert told(source)["hive"][0][1][0] == 0
 
 
 def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnames: [ant]\n")
     for name, value in (("a/2_ff0.png", 2), ("a/10_0e1.png", 10), ("b/x.png", 3), ("b/y1.png", 4)):
         picture(tmp_path / "images" / name, value=value)
-    text(tmp_path / "labels" / "b" / "y1.txt", "")
-    apart = readers.open(tmp_path)
     joined = readers.open(tmp_path, folders=True)
 
-    assert [video.num_frames for video in apart.videos] == [1, 1, 1, 1]
-    assert "every image is a video of its own" in apart.notes[0]
-    assert "say so with folders" in apart.notes[0]
+    assert [video.num_frames for video in readers.open(tmp_path).videos] == [1, 1, 1, 1]
     assert [(video.name, video.num_frames) for video in joined.videos] == [("a", 2), ("b", 2)]
     assert values(joined) == [2, 10, 3, 4]
-    assert joined.notes == (NO_ORDER.format("b"),)
+    assert "the names of the images of b say no order" in joined.notes[0]
 
 
 def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Path) -> None:
@@ -556,8 +539,6 @@ def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Pa
         ("0.5 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is 0\.5"),
         ("0 0.5 0.5 0.1 x", r"hive_1\.txt, line 1: '0 0.5 0.5 0.1 x' is not made of numbers"),
         ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the last value, a track id and no score, is 0\.97"),
-        ("0 0.5 0.5 0.1 0.1 3000000000", "is 3000000000, expected a whole .* to 2147483647"),
-        ("0 0.5 0.5 0.1 0.1 nan", "is nan, expected a whole number from"),
         ("inf 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is inf, expected a whole number"),
     ],
 )
@@ -567,11 +548,6 @@ def test_yolo_says_what_is_wrong(yolo: Path, content: str, message: str) -> None
         told(readers.open(yolo, subset="train"))
 
 
-NO_ORDER = "the names of the images of {} say no order; that of the labels is taken"
-BY_NAMES = (
-    "the images are taken for {} videos, by their names; if they are single images, say so with "
-    "stills, if each folder of them is a video, say so with folders"
-)
 POSE_2 = "0 0.4 0.5 0.4 0.6  0.3 0.3  0.5 0.7"
 POSE_3 = "0 0.4 0.5 0.4 0.6  0.3 0.3 2  0.5 0.7 1  0 0 0"
 FAR_POSE = "0 0.8 0.8 0.2 0.2  0.75 0.75  0.85 0.8  0.8 0.88"
@@ -637,13 +613,6 @@ def test_yolo_lines_that_may_be_two_things_are_refused(
         _read_lines(yolo, data, line)
 
 
-def test_yolo_label_file_that_is_no_text_is_told_where_it_is_read(yolo: Path) -> None:
-    (yolo / "labels" / "train" / "hive_1.txt").write_bytes(b"\xff\xfe0")
-    video = readers.open(yolo, subset="train").videos[0]
-    with pytest.raises(ValueError, match=r"hive_1\.txt: not a text file"):
-        next(video.read(0, 1))
-
-
 def test_yolo_that_is_no_yaml_or_whose_folders_are_not_there_says_so(yolo: Path) -> None:
     text(yolo / "data.yaml", "names: [ant\ntrain: x\n")
     with pytest.raises(ValueError, match=r"data\.yaml, line \d: not valid YAML: "):
@@ -665,11 +634,8 @@ def test_yolo_without_data_yaml_takes_the_names_of_a_text_file(tmp_path: Path, n
     text(tmp_path / "street" / "a_2.txt", "1 0.2 0.3 0.2 0.4\n")
     source = readers.open(tmp_path)
 
-    assert (source.format, source.labels, source.notes) == (
-        "yolo",
-        ("ant", "bee"),
-        (BY_NAMES.format(1),),
-    )
+    assert (source.format, source.labels) == ("yolo", ("ant", "bee"))
+    assert "taken for 1 videos, by their names; if they are single images" in source.notes[0]
     assert told(source) == {"street/a": [[], [(1, None, 5, 10, 25, 30)]]}
 
 
@@ -811,13 +777,3 @@ def test_two_formats_in_one_folder_need_a_choice(yolo: Path) -> None:
     assert readers.open(yolo, format="yolo").format == "yolo"
     with pytest.raises(ValueError, match="unknown format 'yoloo'; did you mean yolo"):
         readers.open(yolo, format="yoloo")
-
-
-def test_raw_boxes_meet_their_answers_with_file_and_line(mot: Path) -> None:
-    last = next(readers.open(mot).videos[0].read(2, 3))
-    report = Report()
-    truth = clean(last, labels=2, policy=problems.policy(), report=report)
-
-    np.testing.assert_allclose(truth.boxes[1], [0.8, 0.9, 1, 1])
-    assert report.counts == {("box_beyond_edge", "repair"): 1}
-    assert "gt.txt, frame 3, line 5: the box reaches beyond" in report.lines()[1]
