@@ -41,7 +41,7 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
         return "what was read is nested too deeply"
     if isinstance(error, MemoryError):
-        return _one_line(f"{_TENSORFLOW_HINTS['ResourceExhaustedError']}{error}")
+        return _one_line(f"out of memory, smaller batches or clips need less {error}")
     if isinstance(error, OSError):
         name = error.filename
         name = name.decode(errors="replace") if isinstance(name, bytes) else name

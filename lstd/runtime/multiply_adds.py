@@ -63,10 +63,10 @@ def _cost(schema: Any, model: Any, subgraph: int) -> Cost:
         name = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
         if name not in _COUNTED:
             continue
-        values, weights, *others = (tensors[at] for at in operator.inputs if at >= 0)  # -1: no bias
-        result = tensors[operator.outputs[0]]
+        inputs = [tensors[at] for at in operator.inputs if at >= 0]  # -1: a bias left out
+        values, weights, result = inputs[0], inputs[1], tensors[operator.outputs[0]]
         if name == "TRANSPOSE_CONV":
-            values = result = others[0]
+            values = result = inputs[2]
         used = (values, weights, result)
         is_open = any(-1 in _sizes(tensor.shapeSignature) for tensor in used)
         done = None if is_open else _products(_COUNTED[name], [_sizes(each.shape) for each in used])

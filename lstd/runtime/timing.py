@@ -57,10 +57,6 @@ class Times(NamedTuple):
             rows[self.subject.schedule] = every
         return {name: self._row(calls) for name, calls in rows.items() if calls}
 
-    def average_ms(self) -> list[float]:
-        """Returns the average frame of each turn."""
-        return [statistics.fmean(ms for _, ms in turn) for turn in self.turns]
-
     def _row(self, calls: list[tuple[str, float]]) -> dict[str, Any]:
         each, times = self.subject.frames_per_call, [ms for _, ms in calls]
         done = [self.subject.multiply_adds.get(name) for name, _ in calls]
@@ -146,7 +142,9 @@ def describe(
         "models": [_facts_of(times, peak_of, peak_unknown) for times in models],
     }
     if len(models) > 1:
-        averages = [times.average_ms() for times in models]
+        averages = [
+            [statistics.fmean(ms for _, ms in turn) for turn in times.turns] for times in models
+        ]
         ratios = [second / first for first, second in zip(*averages, strict=True)]
         facts["ratio"] = {
             "is": f"average frame of {models[1].subject.name} / of {models[0].subject.name}",

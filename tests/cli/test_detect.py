@@ -10,9 +10,6 @@ import pytest
 from lstd.cli import detect
 from lstd.media import video
 from lstd.media.video_writer import VideoWriter
-from lstd.tf1.load_config import load_config
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -155,34 +152,3 @@ def test_a_video_that_ends_early_is_told(
     read = len(_lines(tmp_path / "out"))
     assert read < 30
     assert f"cut.mp4 ends after {read} of 30 frames; it may be cut" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::lstd.tf1.pipeline_config.PipelineConfigWarning")
-def test_a_run_folder_and_the_originals_checkpoint_of_the_same_weights_agree(
-    clip: Path, tmp_path: Path
-) -> None:
-    from lstd.checkpoints import tf1
-    from lstd.config import config_io
-    from lstd.models.build import build_model
-    from lstd.training import weights_file
-
-    reference = ROOT.parent / "shared" / "reference"
-    checkpoint = reference / "v1_small.ckpt"
-    if not checkpoint.with_name("v1_small.ckpt.index").is_file():
-        pytest.skip("needs the original's checkpoints, which are not part of the repository")
-    run = tmp_path / "run"
-    run.mkdir()
-    config = load_config(reference / "v1_small.config")
-    config_io.save_config(config, run / "config.yaml")
-    model = build_model(config.model)
-    tf1.load_tf1_checkpoint(model, str(checkpoint))
-    weights_file.save(model, run / "best.weights.h5")
-    more = ("--max_frames=3", "--min_score=0.0")
-    config_flag = f"--config={reference / 'v1_small.config'}"
-    assert detect.main(_arguments(run, clip, tmp_path / "a", *more)) == 0
-    assert detect.main(_arguments(checkpoint, clip, tmp_path / "b", *more, config_flag)) == 0
-    lines = _lines(tmp_path / "a")
-    assert [line["network"] for line in lines] == ["large"] * 3
-    assert len(lines[0]["detections"]) == config.export.max_detections
-    assert lines == _lines(tmp_path / "b")
