@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,24 +21,14 @@ _FPS = 30.0  # of the video, where nobody says it
 
 
 class Result(NamedTuple):
-    """What came out of an evaluation.
-
-    Attributes:
-        schedules: names.
-        numbers: as `lstd.evaluate` names them.
-        metrics: of each schedule.
-        theirs: the metrics of the other model, of each of its schedules.
-        worst: a `WorstFrames` for each schedule, where asked for.
-        facts: what a reader of the numbers needs to know: `model`, `weights`, `input`, `videos`,
-            of sap `latencies_ms` and `fps`, of two models `against`.
-    """
+    """What came out of an evaluation."""
 
     schedules: list[str]
-    numbers: dict[str, float]
-    metrics: dict[str, list[Any]]
-    theirs: dict[str, list[Any]]
-    worst: dict[str, Any]
-    facts: dict[str, Any]
+    numbers: dict[str, float]  # as `lstd.evaluate` names them
+    metrics: dict[str, list[Any]]  # of each schedule
+    theirs: dict[str, list[Any]]  # of the other model, of each of its schedules
+    worst: dict[str, Any]  # a `WorstFrames` for each schedule, where asked for
+    facts: dict[str, Any]  # what a reader of the numbers needs to know: `model`, `input`, ...
 
 
 def write(
@@ -210,7 +199,7 @@ def _save_report(
         f"{', '.join(result.schedules)}.",
         numbers=result.numbers,
         metrics=result.metrics,
-        tables=[*_comparison_tables(compared, facts), *_latency_table(facts)],
+        tables=_comparison_tables(compared, facts["against"]) if compared else [],
         pictures=[Picture(sheet, f"{name}: {mistakes}", True) for name, sheet in sheets.items()],
         video=video,
         video_caption=f"{drawn}. The badge in each panel says which network saw the frame.",
@@ -221,30 +210,16 @@ def _save_report(
     )
 
 
-def _comparison_tables(compared: Mapping[str, Comparison], facts: Mapping[str, Any]) -> list[Table]:
+def _comparison_tables(compared: Mapping[str, Comparison], against: str) -> list[Table]:
     from lstd.evaluation import results
     from lstd.evaluation.html_page import Table
 
     return [
         Table(
-            f"Against {facts['against']}, {name}",
+            f"Against {against}, {name}",
             *results.comparison_table(comparison),
             f"{_drawn(comparison).capitalize()}."
             + ("" if comparison.missing else " Not told apart: the interval holds 0."),
         )
         for name, comparison in compared.items()
     ]
-
-
-def _latency_table(facts: Mapping[str, Any]) -> list[Table]:
-    from lstd.evaluation.html_page import Table
-
-    rows = [
-        [name, *(f"{part(times):.1f}" for part in (statistics.median, min, max)), f"{len(times)}"]
-        for name, times in facts.get("latencies_ms", {}).items()
-    ]
-    if not rows:
-        return []
-    header = ["network", "median ms", "least", "most", "measured"]
-    caption = f"What streaming AP takes the networks to need, at {facts['fps']:g} frames a second."
-    return [Table("Latencies", header, rows, caption)]

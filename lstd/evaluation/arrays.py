@@ -16,49 +16,30 @@ _PAIRS_AT_ONCE = 1 << 20  # 8 MB for each of some ten arrays
 class Flat(NamedTuple):
     """F frames in order; M true boxes and N detections, those of a frame together.
 
-    Attributes:
-        frames: (video, index) of each.
-        true_frame: int64 `[M]`: the place of each true box's frame in `frames`, rising.
-        true_boxes: float64 `[M, 4]`, ymin, xmin, ymax, xmax in pixels.
-        true_classes: int64 `[M]`.
-        track_ids: int64 `[M]`, -1 where unknown.
-        is_crowd: bool `[M]`.
-        true_areas: float64 `[M]`, square pixels: as the data says them, else width times height.
-        true_sizes: float64 `[M, 2]`, height and width.
-        found_frame: int64 `[N]`, rising.
-        found_boxes: float64 `[N, 4]`.
-        found_sizes: float64 `[N, 2]`.
-        found_classes: int64 `[N]`.
-        scores: float64 `[N]`, falling within a frame; equal ones as they came.
+    Boxes are float64, ymin, xmin, ymax, xmax in pixels; sizes height and width; all numbers int64.
     """
 
     frames: list[FrameId]
-    true_frame: np.ndarray
-    true_boxes: np.ndarray
-    true_classes: np.ndarray
-    track_ids: np.ndarray
-    is_crowd: np.ndarray
-    true_areas: np.ndarray
-    true_sizes: np.ndarray
-    found_frame: np.ndarray
-    found_boxes: np.ndarray
-    found_sizes: np.ndarray
-    found_classes: np.ndarray
-    scores: np.ndarray
+    true_frame: np.ndarray  # [M], the place of each true box's frame in `frames`, rising
+    true_boxes: np.ndarray  # [M, 4]
+    true_classes: np.ndarray  # [M]
+    track_ids: np.ndarray  # [M], -1 where unknown
+    is_crowd: np.ndarray  # bool [M]
+    true_areas: np.ndarray  # float64 [M]: as the data says them, else width times height
+    true_sizes: np.ndarray  # [M, 2]
+    found_frame: np.ndarray  # [N], rising
+    found_boxes: np.ndarray  # [N, 4]
+    found_sizes: np.ndarray  # [N, 2]
+    found_classes: np.ndarray  # [N]
+    scores: np.ndarray  # float64 [N], falling within a frame; equal ones as they came
 
 
 class Pairs(NamedTuple):
-    """Every detection of some frames with every true box of its frame, P pairs.
+    """Every detection of some frames with every true box of its frame, P pairs."""
 
-    Attributes:
-        found: int64 `[P]`, the detection's row, rising.
-        true: int64 `[P]`, the true box's row, rising for each detection.
-        iou: float64 `[P]`, 0 where they do not overlap.
-    """
-
-    found: np.ndarray
-    true: np.ndarray
-    iou: np.ndarray
+    found: np.ndarray  # int64 [P], the detection's row, rising
+    true: np.ndarray  # int64 [P], the true box's row, rising for each detection
+    iou: np.ndarray  # float64 [P], 0 where they do not overlap
 
 
 def image_id(frame: FrameId) -> str:

@@ -40,19 +40,12 @@ class Comparison(NamedTuple):
 
 
 class Units(NamedTuple):
-    """What is drawn: frames that belong together.
-
-    Attributes:
-        unit_of: the number of each frame's unit.
-        num_units: how many there are.
-        text: what they are, for a reader.
-        missing: what an interval still needs, for a reader; "" where there is enough.
-    """
+    """What is drawn: frames that belong together; texts are for a reader."""
 
     unit_of: dict[FrameId, int]
     num_units: int
-    text: str
-    missing: str = ""
+    text: str  # what they are
+    missing: str = ""  # what an interval still needs
 
 
 def compare(

@@ -15,19 +15,12 @@ from lstd.ops import schedule as schedule_ops
 
 
 class Frame(NamedTuple):
-    """A frame of a video, ready for the metrics: NumPy, boxes in pixels, no padding.
-
-    Attributes:
-        frame_id: (video, index).
-        ground_truth: `boxes`, `classes`, and where the data has them `track_ids`, `is_crowd`.
-        detections: for each schedule `boxes`, `classes`, `scores`, and `network`, which ran.
-        image: `[H, W, C]`, as the dataset gave it.
-    """
+    """A frame of a video, ready for the metrics: NumPy, boxes in pixels, no padding."""
 
     frame_id: tuple[bytes, int]
-    ground_truth: dict[str, np.ndarray]
-    detections: dict[str, dict[str, Any]]
-    image: np.ndarray
+    ground_truth: dict[str, np.ndarray]  # see `objects.ground_truth_of`
+    detections: dict[str, dict[str, Any]]  # for each schedule, see `objects.detections_of`
+    image: np.ndarray  # [H, W, C], as the dataset gave it
 
 
 def detect_clips(
@@ -95,10 +88,8 @@ def _frames_of(clip: ClipBatch, ground_truth: GroundTruth, found: _Found) -> lis
                 "scores": every.scores[place][:count],
                 "network": ("large", "small")[int(ran[place])],
             }
-        frame_id = (video[place[0]], int(index[place]))
-        frames.append(
-            Frame(frame_id, {**true, "boxes": true["boxes"] * size}, detections, images[place])
-        )
+        true["boxes"] = true["boxes"] * size
+        frames.append(Frame((video[place[0]], int(index[place])), true, detections, images[place]))
     return frames
 
 

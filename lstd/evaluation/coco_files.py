@@ -17,21 +17,13 @@ from lstd.evaluation.objects import FrameId, Objects
 
 
 class Annotations(NamedTuple):
-    """What an annotation file says.
+    """What an annotation file says."""
 
-    Attributes:
-        labels: names of the classes, in the order of their ids.
-        ground_truth: the true objects of each frame, boxes in pixels.
-        image_ids: the file's id of each frame.
-        category_ids: the file's id of each class.
-        fps: of the videos, where the file says it and they agree.
-    """
-
-    labels: tuple[str, ...]
-    ground_truth: dict[FrameId, Objects]
-    image_ids: dict[FrameId, int | str]
-    category_ids: tuple[int, ...]
-    fps: float | None
+    labels: tuple[str, ...]  # in the order of their ids
+    ground_truth: dict[FrameId, Objects]  # boxes in pixels
+    image_ids: dict[FrameId, int | str]  # the file's id of each frame
+    category_ids: tuple[int, ...]  # the file's id of each class
+    fps: float | None  # of the videos, where the file says it and they agree
 
 
 def read_annotations(path: str | os.PathLike[str]) -> Annotations:

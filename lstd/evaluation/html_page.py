@@ -65,7 +65,7 @@ def write_page(
         pictures: such as frames with boxes, side by side.
         video: an MP4, WebM or GIF file.
         video_caption: stands below it.
-        notes: what a reader should know; a paragraph each.
+        notes: a paragraph each.
 
     Raises:
         ValueError: a row with another number of cells than its header; bytes that are no picture.

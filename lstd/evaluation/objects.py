@@ -18,30 +18,20 @@ LARGEST = 2**63 - 1
 
 
 class Objects(NamedTuple):
-    """The objects of one frame, true or detected. Nobody writes to the arrays: metrics share them.
+    """The n objects of one frame, true or detected.
 
-    Attributes:
-        boxes: float64 `[n, 4]`: ymin, xmin, ymax, xmax in pixels.
-        classes: int64 `[n]`, 0-based, without background.
-        scores: float64 `[n]`; None for ground truth.
-        track_ids: int64 `[n]`, -1 unknown; None for detections and where the data has none.
-        is_crowd: bool `[n]`; all False where the data has none.
-        network: "large" or "small", the one that found them; None where nobody said so.
-        areas: float64 `[n]`, square pixels of true objects, which COCO sorts by size; None: w * h.
-        image: the place of the frame's image among the ids of its COCO file; None without a file.
-        sizes: float64 `[n, 2]`, height and width as a file says them, to the last bit; None: those
-            between the corners of the boxes.
+    Nobody writes to the arrays: metrics share them.
     """
 
-    boxes: np.ndarray
-    classes: np.ndarray
-    scores: np.ndarray | None = None
-    track_ids: np.ndarray | None = None
-    is_crowd: np.ndarray | None = None
-    network: str | None = None
-    areas: np.ndarray | None = None
-    image: int | None = None
-    sizes: np.ndarray | None = None
+    boxes: np.ndarray  # float64 [n, 4]: ymin, xmin, ymax, xmax in pixels
+    classes: np.ndarray  # int64 [n], 0-based, without background
+    scores: np.ndarray | None = None  # float64 [n]; None for ground truth
+    track_ids: np.ndarray | None = None  # int64 [n], -1 unknown; None where the data has none
+    is_crowd: np.ndarray | None = None  # bool [n]; all False where the data has none
+    network: str | None = None  # "large" or "small", which found them; None: nobody said so
+    areas: np.ndarray | None = None  # float64 [n], pixels, which COCO sorts by size; None: w * h
+    image: int | None = None  # the place of the frame's image among the ids of its COCO file
+    sizes: np.ndarray | None = None  # float64 [n, 2]: h and w as a file says them, to the last bit
 
 
 def frame_id_of(frame_id: tuple[object, object]) -> FrameId:

@@ -41,10 +41,6 @@ def side_by_side(
         columns: panels in a row; None: all.
         fps: frames a second.
         min_score: detections below it are not drawn.
-
-    Raises:
-        ValueError: a frame of another video comes between, or of another size.
-        OSError: the file cannot be written.
     """
     labels = next(iter(found.values())).labels
     writer: VideoWriter | None = None
@@ -76,14 +72,7 @@ class WorstFrames:
 
     A mistake is a true object that is not found and a detection of at least `min_score` that finds
     none, by the rules of `vid/ap50`. Equal ones: the first. Frames that follow one another look
-    alike, so of each stretch of a video there is only the worst.
-
-    Args:
-        labels: names of the classes.
-        schedule: whose detections are looked at.
-        count: how many frames to keep.
-        min_score: detections below it are neither counted nor drawn.
-        stretch: frames, of which one is shown at most.
+    alike, so of each stretch of so many frames of a video there is only the worst.
     """
 
     def __init__(
@@ -118,10 +107,7 @@ class WorstFrames:
         return [(frame, number) for number, _, frame in ordered if number]
 
     def sheet(self, *, columns: int = 3) -> np.ndarray | None:
-        """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake.
-
-        True boxes are thin and white under the detections.
-        """
+        """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake."""
         pictures, captions = [], []
         for frame, number in self.frames():
             shown = [self.schedule]

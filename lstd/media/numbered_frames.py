@@ -15,7 +15,7 @@ from lstd.media import optional, video
 
 
 class FrameIndex(NamedTuple):
-    """What the packets of a video say, without decoding.
+    """What the first frame and the packets of a video say.
 
     Attributes:
         times: time stamps of the frames in the order of showing, in the stream's clock; empty where
@@ -23,11 +23,15 @@ class FrameIndex(NamedTuple):
             then frames are counted from the start.
         keys: by their rising time stamps, the bytes of the key frames, which tell them apart.
         num_frames: how many frames there are.
+        size: width and height as coded.
+        turns: by 90 degrees, counterclockwise, that frames take to be shown.
     """
 
     times: tuple[int, ...]
     keys: dict[int, int]
     num_frames: int
+    size: tuple[int, int]
+    turns: int
 
 
 def index(path: str) -> FrameIndex:
@@ -49,7 +53,7 @@ def count(path: str) -> int:
 
 def quarter_turns(path: str) -> int:
     """Returns how often frames are turned by 90 degrees, counterclockwise, to be shown."""
-    return _shape(path, os.stat(path).st_mtime_ns)[1]
+    return index(path).turns
 
 
 def read(path: str, start: int, stop: int) -> Iterator[np.ndarray | None]:
@@ -77,7 +81,6 @@ def read(path: str, start: int, stop: int) -> Iterator[np.ndarray | None]:
 def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, Any]]:
     """Yields number and picture (made on demand) of the frames from a key frame before start on."""
     av = optional.load("av")
-    size, turns = _shape(path, os.stat(path).st_mtime_ns)
     wanted = known.times[min(start, len(known.times) - 1)] if known.times and start else None
     for place in _places(known, wanted):
         with av.open(path) as container:
@@ -93,7 +96,10 @@ def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, An
             for counted, frame in enumerate(video.sound_frames(packets)):
                 times = known.times
                 number = bisect.bisect_left(times, frame.pts) if times else counted
-                yield number, functools.partial(video.upright, frame, size=size, turns=turns)
+                yield (
+                    number,
+                    functools.partial(video.upright, frame, size=known.size, turns=known.turns),
+                )
             return
 
 
@@ -117,19 +123,10 @@ def _is_there(packet: Any, known: FrameIndex, wanted: int | None) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _shape(path: str, stamp: int) -> tuple[tuple[int, int], int]:
-    """Returns width and height of the first frame as coded, and its quarter turns."""
-    av = optional.load("av")
-    with av.open(path) as container:
-        for first in video.sound_frames(container.demux(container.streams.video[0])):
-            return (first.width, first.height), video.quarter_turns(getattr(first, "rotation", 0))
-    raise ValueError(f"{path}: this video holds no frame that can be decoded")
-
-
-@functools.lru_cache(maxsize=256)
 def _index(path: str, stamp: int) -> FrameIndex:
     av = optional.load("av")
-    video.probe(path)  # says what is wrong with a file that is no video
+    with video.VideoReader(path, skip_damaged=True) as reader:
+        size, turns = reader.coded_size, reader.turns
     times: list[int] = []
     num_frames = 0
     keys: dict[int, int] = {}
@@ -145,5 +142,6 @@ def _index(path: str, stamp: int) -> FrameIndex:
                     keys[packet.pts] = packet.size
         coded = container.format.name == "avi" and stream.codec_context.has_b_frames
     if coded or len(set(times)) < num_frames:
-        return FrameIndex((), {}, num_frames)
-    return FrameIndex(tuple(sorted(times)), dict(sorted(keys.items())), num_frames)
+        times, keys = [], {}
+    shown = tuple(sorted(times))
+    return FrameIndex(shown, dict(sorted(keys.items())), num_frames, size, turns)

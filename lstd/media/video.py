@@ -121,8 +121,8 @@ class VideoReader(contextlib.AbstractContextManager["VideoReader"]):
         first = next(decoded, None)
         if first is None:
             raise ValueError(f"{name}: this video holds no frame that can be decoded")
-        turns = quarter_turns(getattr(first, "rotation", 0))  # Since PyAV 14.
-        size = (first.width, first.height)
+        self.turns = turns = quarter_turns(getattr(first, "rotation", 0))  # Since PyAV 14.
+        self.coded_size = size = (first.width, first.height)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         if not 0 < fps <= _HIGHEST_FPS:  # A stream's clock, 90000, is not its rate.
             fps = FOLDER_FPS

@@ -39,14 +39,10 @@ class Tables(NamedTuple):
 
     The four areas are all, small (below 32^2 pixels), medium and large (from 96^2); the numbers of
     detections of a frame that count 1, 10 and 100.
-
-    Attributes:
-        precision: float64 `[10, 101, K, 4, 3]`: IoU threshold, recall, class, area, detections.
-        recall: float64 `[10, K, 4, 3]`.
     """
 
-    precision: np.ndarray
-    recall: np.ndarray
+    precision: np.ndarray  # float64 [10, 101, K, 4, 3]: IoU, recall, class, area, detections
+    recall: np.ndarray  # float64 [10, K, 4, 3]
 
 
 class CocoMetric(FrameMetric):

@@ -26,21 +26,15 @@ _EPSILON = np.finfo(np.float64).eps
 class Counted(NamedTuple):
     """Matched frames, from which any weighting of the frames gives the precision at once.
 
-    Attributes:
-        frames: M true boxes and N detections.
-        names: what stands behind `vid/ap50` for each of R sets of true boxes: "", "_slow", ...
-        in_set: bool `[R, M]`, which true boxes count.
-        true_of: int64 `[N]`, see `match`.
-        false: float64 `[R, N]`, see `match`.
-        rows: for each class its detections, by falling score.
+    There are M true boxes, N detections and R sets of true boxes.
     """
 
     frames: Flat
-    names: tuple[str, ...]
-    in_set: np.ndarray
-    true_of: np.ndarray
-    false: np.ndarray
-    rows: list[np.ndarray]
+    names: tuple[str, ...]  # what stands behind `vid/ap50` for each set: "", "_slow", ...
+    in_set: np.ndarray  # bool [R, M], which true boxes count
+    true_of: np.ndarray  # int64 [N], see `match`
+    false: np.ndarray  # float64 [R, N], see `match`
+    rows: list[np.ndarray]  # for each class its detections, by falling score
 
 
 class VidMetric(FrameMetric):
