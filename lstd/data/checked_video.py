@@ -76,10 +76,7 @@ class Checks:
 class CheckedVideo:
     """A video whose frames are cleaned, and the bad ones left out or replaced if so chosen.
 
-    Attributes:
-        name: no other video has it.
-        where: the file that its first frame is in.
-        size: height and width of its frames, pixels; (0, 0): only the images tell.
+    `size` is height and width of its frames, pixels, or (0, 0): only the images tell.
     """
 
     def __init__(

@@ -175,18 +175,13 @@ def _own_lanes(lanes: int, context: tf.distribute.InputContext | None, *, where:
 
 def _refuse_training_settings(config: DatasetConfig) -> None:
     """Raises where a setting would silently do nothing."""
-    for name, neutral in (
-        ("augmentation", ()),
-        ("reset_probability", 0.0),
-        ("min_frame_stride", 1),
-        ("max_frame_stride", 1),
-        ("clips", "carried"),
-        ("random_start", True),
-    ):
-        if getattr(config, name) != neutral:
+    strides = ("min_frame_stride", "max_frame_stride")
+    for name in ("augmentation", "reset_probability", *strides, "clips", "random_start"):
+        value, neutral = getattr(config, name), getattr(DatasetConfig(), name)
+        if value != neutral:
             raise ValueError(
-                f"data.evaluation.{name} is {getattr(config, name)!r}, but evaluation shows "
-                f"every frame once, as it is: leave it at {neutral!r}"
+                f"data.evaluation.{name} is {value!r}, but evaluation shows every frame once, as "
+                f"it is: leave it at {neutral!r}"
             )
 
 

@@ -279,10 +279,8 @@ def _check(fields: Fields, family: str, *, whole: bool) -> None:
             raise fields.error(f"{path}: is missing, or names none of its kinds")
     path = "lstm_model.depth_multipliers"
     if family == INTERLEAVED and (whole or path in fields) and len(fields[path]) != 2:
-        raise fields.error(
-            f"{path}: needs two numbers, the large network's and the small one's; got "
-            f"{len(fields[path])}"
-        )
+        needed = "needs two numbers, the large network's and the small one's"
+        raise fields.error(f"{path}: {needed}; got {len(fields[path])}")
     if whole and family == INTERLEAVED and "lstm_model.low_res" not in fields:
         raise fields.error(
             "lstm_model.low_res: is not given. The original then takes false, the file format's "
@@ -340,16 +338,15 @@ def _fine_tuning(fields: Fields, *, whole: bool) -> dict[str, Any]:
     is_detection = "train_config.from_detection_checkpoint"
     paths = [path.strip() for path in fields[source].split(",") if path.strip()]
     found: dict[str, Any] = {"train.fine_tune.checkpoints": paths} if source in fields else {}
+    chosen = fields[kind]
+    if not chosen and is_detection in fields:
+        chosen = "detection" if fields[is_detection] else "classification"
     kinds = typing.get_args(typing.get_type_hints(FineTuneConfig)["kind"])
-    if fields[kind] and fields[kind] not in kinds:
-        raise fields.error(f"{kind}: {fields[kind]!r} is unknown; possible: {', '.join(kinds)}")
-    if fields[kind]:
-        found["train.fine_tune.kind"] = fields[kind]
-    elif is_detection in fields:
-        found["train.fine_tune.kind"] = "detection" if fields[is_detection] else "classification"
-    elif paths and whole:
+    if chosen and chosen not in kinds:
+        raise fields.error(f"{kind}: {chosen!r} is unknown; possible: {', '.join(kinds)}")
+    if not chosen and paths and whole:
         raise fields.error(f"{kind}: is missing; possible: {', '.join(kinds)}")
-    return found
+    return found | ({"train.fine_tune.kind": chosen} if chosen else {})
 
 
 def _augmentation(fields: Fields) -> dict[str, Any]:

@@ -1,17 +1,7 @@
 """Reads the original's pipeline files (protobuf text, `.config`) into `lstd.Config`.
 
-A loaded config trains and evaluates as the original would, but for this:
-
-* Schedules count the frames of a video (`model.schedule_counts: video`). The original starts
-  counting anew with each unrolled clip, so its SKIP9 with clips of 4 frames is SKIP3; `unroll` does
-  that.
-* `train.steps` keeps lstd's default where the file names no steps; the original never stops.
-* In training a frame runs one backbone (`model.train_backbone_frames: scheduled`); the original ran
-  both on every frame.
-* A repeated field of an override replaces the values below it; protobuf would append to them.
-
-As in the original, `use_moving_average: false` leaves the averages on, with decay 0.9999, and
-frames are resized to the model's size before they are batched.
+A loaded config trains and evaluates as the original would, but for what `_differences` and the
+table in docs/coming_from_tf1.md say.
 """
 
 from __future__ import annotations
@@ -51,8 +41,9 @@ def parse(text: str, *, source: str) -> Config:
 def apply_override(config: Config, text: str, *, source: str = "--config_override") -> Config:
     """Returns the config with a fragment of a pipeline file laid over it.
 
-    Only what the fragment names is changed. A repeated field replaces the values before it. A block
-    that chooses something else, such as another optimizer, brings its defaults along.
+    Only what the fragment names is changed. A repeated field replaces the values before it, where
+    protobuf would append. A block that chooses something else, such as another optimizer, brings
+    its defaults along.
 
     >>> fragment = "model { ssd { num_classes: 7 } }"
     >>> apply_override(Config(), fragment).model.num_classes

@@ -40,7 +40,7 @@ REASONS = {
 }
 """Why a field, or a value of it, is refused, where no list of what is possible says it."""
 
-_PIPELINE = {
+_MESSAGES = {
     "Pipeline": """
         DetectionModel model; TrainConfig train_config; InputReader train_input_reader;
         EvalConfig eval_config; repeated InputReader eval_input_reader; LstmModel lstm_model;
@@ -52,8 +52,6 @@ _PIPELINE = {
         bool clip_state = true; bool scale_state; bool is_quantized in (false);
         without effect in the original: int lstm_state_stride = 32;
         without counterpart in lstd: bool flatten_state""",
-}
-_MODEL = {
     "DetectionModel": """
         one of: Ssd ssd;
         refused: faster_rcnn; experimental_model; center_net""",
@@ -182,8 +180,6 @@ _MODEL = {
         int num_hard_examples = 64; float iou_threshold = 0.7;
         BOTH|CLASSIFICATION|LOCALIZATION loss_type = BOTH; int max_negatives_per_positive;
         int min_negatives_per_image""",
-}
-_TRAINING = {
     "TrainConfig": """
         int batch_size = 32; repeated PreprocessingStep data_augmentation_options;
         Optimizer optimizer; float gradient_clipping_by_norm; string fine_tune_checkpoint;
@@ -244,8 +240,6 @@ _TRAINING = {
         float learning_rate_base = 0.002; int total_steps = 4000000; int warmup_steps = 10000;
         int hold_base_rate_steps;
         without counterpart in lstd: float warmup_learning_rate = 0.0002""",
-}
-_DATA = {
     "InputReader": """
         string label_map_path; bool shuffle = true; int shuffle_buffer_size = 2048;
         one of: ExternalInputReader external_input_reader;
@@ -286,7 +280,7 @@ _DATA = {
     "Category": "string key; string value",
 }
 
-SCHEMA = Schema({**_PIPELINE, **_MODEL, **_TRAINING, **_DATA}, reasons=REASONS)
+SCHEMA = Schema(_MESSAGES, reasons=REASONS)
 
 # Extensions are fields here, so that an unknown one gets its closest match as well. They had other
 # packages in the original's first release, of 2018.

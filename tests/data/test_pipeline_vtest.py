@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import augmentation_config as names
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
@@ -106,36 +105,3 @@ def test_jpeg_shards_differ_by_at_most_two_grey_levels(source: str, shards: dict
         )
         difference = np.abs(clip.frames.numpy() - other_clip.frames.numpy())
         assert difference.mean() <= 2
-
-
-def test_the_boxes_are_those_of_the_json(source: str) -> None:
-    import json
-
-    data = json.loads(Path(source).read_text(encoding="utf-8"))
-    frame_of = {image["id"]: image["frame_id"] for image in data["images"]}
-    expected: dict[int, set[tuple]] = {}
-    for box in data["annotations"]:
-        left, top, width, height = box["bbox"]
-        corners = [top / 576, left / 768, (top + height) / 576, (left + width) / 768]
-        inside = tuple(np.round(np.clip(corners, 0, 1), 4))
-        expected.setdefault(frame_of[box["image_id"]], set()).add((*inside, box["instance_id"]))
-
-    found: dict[int, set[tuple]] = {}
-    batches: list[tuple[ClipBatch, GroundTruth]] = taken("evaluation", source, 99, batch_size=1)
-    for clip, truth in batches:
-        for t, number in enumerate(clip.frame_index.numpy()[0]):
-            if number >= 0:
-                rows = truth.classes.numpy()[0, t] >= 0
-                boxes = np.round(truth.boxes.numpy()[0, t][rows].astype(float), 4)
-                tracks = truth.track_ids.numpy()[0, t][rows]
-                found[int(number)] = {
-                    (*box, int(track)) for box, track in zip(boxes.tolist(), tracks, strict=True)
-                }
-    assert sorted(found) == list(range(FRAMES))
-    assert sum(map(len, found.values())) == sum(map(len, expected.values()))
-    for number, boxes in found.items():
-        near = (
-            sorted(boxes, key=lambda box: box[4]),
-            sorted(expected.get(number, set()), key=lambda box: box[4]),
-        )
-        np.testing.assert_allclose(*near, atol=2e-4)
