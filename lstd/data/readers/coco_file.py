@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ import numpy as np
 
 from lstd.base import documents, limits
 from lstd.data.readers.label_files import WrongTree
+
+_IDS = {"id", "image_id", "category_id", "video_id"}
+_COUNTED = re.compile("0|[1-9][0-9]{0,17}")
 
 Id = int | str
 BBox = tuple[float, float, float, float]
@@ -105,9 +109,13 @@ def load(path: Path) -> Content:
     for key in ("images", "annotations", "categories", "videos"):
         entries = content.get(key)
         for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-            _count_ids(entry)
-            if isinstance(entry, dict) and isinstance(entry.get("name"), bool):
+            if not isinstance(entry, dict):
+                continue
+            if isinstance(entry.get("name"), bool):
                 raise ValueError(f"{path}: {key}[{number}] has name {entry['name']}, not a text")
+            for field in _IDS.intersection(entry):  # tools mix "12" and 12 in one file
+                if isinstance(entry[field], str) and _COUNTED.fullmatch(entry[field]):
+                    entry[field] = int(entry[field])
     try:
         return pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:
@@ -119,14 +127,6 @@ def load(path: Path) -> Content:
         value = reprlib.repr(functools.reduce(operator.getitem, steps, content))
         wanted = "expected [x, y, width, height]" if "bbox" in steps else problem["msg"]
         raise ValueError(f"{path}: {place[1:]} is {value}: {wanted}") from None
-
-
-def _count_ids(entry: Any) -> None:
-    """Turns ids such as "12" into numbers, because tools mix both in one file."""
-    for key in ("id", "image_id", "category_id", "video_id") if isinstance(entry, dict) else ():
-        said = entry.get(key)
-        if isinstance(said, str) and len(said) < 19 and said.isdecimal() and said == str(int(said)):
-            entry[key] = int(said)
 
 
 def box_of(segmentation: Any) -> BBox | None:

@@ -27,6 +27,7 @@ from lstd.data.readers.image_sets import Shot
 from lstd.data.readers.label_files import Found, Options
 from lstd.data.readers.labelled_video import Box, Classes, LabelledVideo, Labels
 
+_NO_VIDEOS = ("annotations", "labels")
 _SUBSETS = ("train", "valid", "val", "validation", "test", "default")
 
 # WordNet id and name of the 30 classes of ImageNet VID, in the order of the challenge.
@@ -66,14 +67,21 @@ def read(path: Path, options: Options) -> Found:
         for line in documents.read_text(lists[name]).splitlines()
     }
     shots = []
-    labels = []
+    used: set[str] = set()
     for folder, levels in folders.items():
+        own = [n for n in levels if n not in _SUBSETS and n.lower() not in _NO_VIDEOS]
+        part = next((level for level in levels if level in _SUBSETS), "")
+        tops = [top for top in (folder, *folder.parents) if top.is_relative_to(path)]
+        usual = (folder, *(top / n for top in tops for n in ("JPEGImages", "images")))
         for file in sorted(folder.glob("*.xml"), key=lambda file: natural.key(file.name)):
             if not options.subset or wanted.intersection(levels) or file.stem in listed:
                 root = documents.read_xml(file)
-                labels.append(_labels(root, file))
-                shots.append(_shot(root, labels[-1], file, levels, path, options))
-    used = {box.label for one in labels for box in one.boxes} - {""}
+                labels = _labels(root, file)
+                used |= {box.label for box in labels.boxes} - {""}
+                said = Path(root.findtext("filename", "").strip().replace("\\", "/")).name
+                name = "/".join([*own, said or f"{file.stem}.jpg"])
+                places = image_sets.places(options, usual)
+                shots.append(Shot(name, labels, places, str(file), part))
     classes = Classes(_names(path, used), options.labels)
     parts = [] if options.subset else sorted({shot.part for shot in shots if shot.part})
     options.notes.extend(label_files.all_taken(parts))
@@ -123,27 +131,6 @@ def _number(element: ElementTree.Element, name: str, path: str | Path) -> float:
     if found is None:
         raise ValueError(f"{path}: there is no <{name.replace('/', '><')}> in <{element.tag}>")
     return label_files.number(found, f"{path}: <{name}>")
-
-
-def _shot(
-    root: ElementTree.Element,
-    labels: Labels,
-    file: Path,
-    levels: Sequence[str],
-    path: Path,
-    options: Options,
-) -> Shot:
-    name = Path(root.findtext("filename", "").strip().replace("\\", "/")).name
-    kept = [n for n in levels if n not in _SUBSETS and n.lower() not in ("annotations", "labels")]
-    tops = [top for top in (file.parent, *file.parent.parents) if top.is_relative_to(path)]
-    usual = (file.parent, *(top / n for top in tops for n in ("JPEGImages", "images")))
-    return Shot(
-        "/".join([*kept, name or f"{file.stem}.jpg"]),
-        labels,
-        image_sets.places(options, usual),
-        str(file),
-        next((level for level in levels if level in _SUBSETS), ""),
-    )
 
 
 def _names(path: Path, used: set[str]) -> list[str]:

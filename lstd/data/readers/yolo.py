@@ -58,9 +58,8 @@ def matches(path: Path) -> bool:
 
 def read(path: Path, options: Options) -> Found:
     """Returns the videos; label files are read with their frames; raises as `readers.open`."""
-    notes = options.notes
-    tree = _tree(path, options)
-    shots: list[Shot] = []
+    tree, notes = _tree(path, options), options.notes
+    shots, labels = [], []
     taken: set[Path] = set()
     titles = {}
     num_named = 0
@@ -71,13 +70,13 @@ def read(path: Path, options: Options) -> Found:
         num_named += len(files)
         for file in dict.fromkeys(files):
             if file not in taken:
-                name = file.relative_to(base) if file.is_relative_to(base) else file
-                label = file if options.images else _label_file(file)
+                name = (file.relative_to(base) if file.is_relative_to(base) else file).as_posix()
+                name = name.removesuffix(".txt") if options.images else name
+                label = str(file if options.images else _label_file(file))
                 places = image_sets.places(options, [base])
-                own = name.as_posix().removesuffix(".txt") if options.images else name.as_posix()
-                shots.append(Shot(own, str(label), places, str(file.parent), str(part)))
+                shots.append(Shot(name, label, places, str(file.parent), str(part)))
+                labels.append(label)
                 taken.add(file)
-    labels = [str(shot.labels) for shot in shots]
     _check_images(tree, entries, taken, options)
     reader = yolo_rows.Reader(dict(tree.names), yolo_rows.points_of(tree.points, labels))
     classes = Classes(tree.names.values(), options.labels)
@@ -176,12 +175,8 @@ def _described(file: Path, subset: str, notes: list[str]) -> _Tree:
             f"{file}: names is {content['names']!r}, expected a list, or numbers with names"
         )
     shape = content.get("kpt_shape")
-    if shape is not None and not (
-        isinstance(shape, list)
-        and [type(n) for n in shape] == [int, int]
-        and shape[0] >= 1
-        and shape[1] in (2, 3)
-    ):
+    is_shape = isinstance(shape, list) and re.fullmatch(r"\[[1-9]\d*, [23]\]", str(shape))
+    if shape is not None and not is_shape:
         raise ValueError(f"{file}: kpt_shape is {shape!r}, expected [number of points, 2 or 3]")
     told = _subsets(content, file)
     entries = {one: told[one] for one in chosen(subset, told, where=str(file))}
@@ -277,8 +272,7 @@ def _check_images(tree: _Tree, entries: Sequence[str], images: set[Path], option
     if options.images or any(image.exists() for image in images):
         return
     texts = (file for entry in entries for file in _labels(tree, entry)[1])
-    text = next((file for file in texts if file.exists()), None)
-    if text is not None:
+    if text := next(filter(Path.exists, texts), None):
         raise ValueError(
             f"{tree.root}: there is no image, and text files such as {text}; say where the images "
             "are with --images, a folder or the video file"
