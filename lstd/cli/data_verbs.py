@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 
 def inspect(values: flags.FlagValues) -> None:
-    """Prints what is in a data set, and draws its sheet."""
+    """Prints what is in a data set, and draws its sheet; ValueError: it is no PNG."""
     from lstd.config.config import Config
     from lstd.data import inspect
     from lstd.ops import anchors
 
-    sheet = _sheet_path(values.output) if values.output else None
+    sheet = common.file_to_write(values.output, flag="--output") if values.output else None
+    if sheet is not None and sheet.suffix.lower() != ".png" and not is_stream(sheet):
+        raise ValueError(f"--output: {sheet} must end in .png")
     model = common.config_of(values, default=Config()).model
     source = _source_of(values, skip_damaged=True)
     with Progress("reading labels", unit="frames") as report:
@@ -42,13 +44,6 @@ def inspect(values: flags.FlagValues) -> None:
         with whole_file(sheet) as temporary:
             picture.save(temporary, format="PNG")
         print(f"written: {sheet}")
-
-
-def _sheet_path(text: str) -> Path:
-    path = common.file_to_write(text, flag="--output")
-    if path.suffix.lower() != ".png" and not is_stream(path):
-        raise ValueError(f"--output: {path} must end in .png")
-    return path
 
 
 def validate(values: flags.FlagValues) -> int:
@@ -187,23 +182,17 @@ def _source_of(values: flags.FlagValues, *, skip_damaged: bool | None = None) ->
 
     if skip_damaged is None:
         skip_damaged = _policy_of(values)["damaged_record"] == "skip"
-    source = readers.open(
-        values.input,
-        labels=label_map.load(values.label_map) if values.label_map else (),
-        format=values.format,
-        subset=values.subset,
-        images=values.images,
-        stills=values.stills,
-        folders=values.folders,
-        skip_damaged=skip_damaged,
-    )
+    names = ("format", "subset", "images", "stills", "folders")
+    choices: dict[str, Any] = {name: values[name].value for name in names}
+    labels = label_map.load(values.label_map) if values.label_map else ()
+    source = readers.open(values.input, labels=labels, skip_damaged=skip_damaged, **choices)
     if values.videos:
         path = common.existing_file(values.videos, flag="--videos")
         lines = documents.read_text(path).split("\n")
-        names = [line.strip() for line in lines if line.strip()]
-        if not names:
+        wanted = [line.strip() for line in lines if line.strip()]
+        if not wanted:
             raise ValueError(f"--videos: {path} names no video; one a line is expected")
-        source = source_checks.select(source, names)
+        source = source_checks.select(source, wanted)
     for line in (sources.summary(source), *source.notes):
         print(label_map.shown(line))
     return source

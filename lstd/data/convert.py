@@ -180,10 +180,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _written(
     directory: Path, shards: Sequence[Shard], plan: Plan, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Yields the entry of every shard when it is written.
-
-    A process takes seconds to start, which are hundreds of frames.
-    """
+    """Yields the entry of every shard when it is written; a process takes seconds to start."""
     pay = sum(shard.frames for shard in shards) // _FRAMES_WORTH_A_PROCESS
     workers = min(workers or min(os.cpu_count() or 1, pay), len(shards))
     write = functools.partial(
@@ -225,15 +222,9 @@ def convert_by_beam(
 ) -> dict[str, Any]:
     """Returns the index of the data set that an Apache Beam pipeline wrote; see `convert`.
 
-    The workers read the data set by the paths that the source names, so it must stand on a file
-    system that all of them share; the shards may go anywhere that TensorFlow can write. A worker
-    that dies is no harm: the shard is written again, whole, with the same name and bytes.
-
-    Args:
-        source: the data set.
-        directory: a folder, or an address such as `gs://bucket/name`.
-        settings: how records are made.
-        arguments: Beam's, such as `--runner=FlinkRunner`; none: its local runner.
+    All workers must see the paths of the source; the directory may be an address, as `gs://a/b`.
+    A worker that dies is no harm: the shard is written again, whole, with the same name and bytes.
+    The arguments are Beam's, such as `--runner=FlinkRunner`; none: its local runner.
 
     Raises:
         FileExistsError: there is an index already.

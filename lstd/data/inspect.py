@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,17 +28,12 @@ _EDGES = (0, 8, 16, 32, 64, 128, 256, float("inf"))
 
 
 class Boxes(NamedTuple):
-    """All boxes of a data set, cleaned; N rows.
+    """All boxes of a data set, cleaned: the sides, relative, of N boxes and int32 `[N]` of each.
 
-    Attributes:
-        sides: float32 `[N, 4]`, relative.
-        classes: int32 `[N]`.
-        videos: int32 `[N]`, place of the video.
-        frames: int32 `[N]`, number of the frame.
-        tracks: int32 `[N]`, -1 unknown.
+    A box has its class, the place of its video, the number of its frame and its track, -1 unknown.
     """
 
-    sides: np.ndarray
+    sides: np.ndarray  # float32 [N, 4]
     classes: np.ndarray
     videos: np.ndarray
     frames: np.ndarray
@@ -47,15 +41,10 @@ class Boxes(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What `inspect` found.
+    """What `inspect` found: sound boxes, and the problems of records, boxes and videos.
 
-    Attributes:
-        source: the data set.
-        boxes: all sound ones.
-        frames_of: number of frames of each video.
-        sizes: height and width of each video, 0, 0 where no image can be read.
-        report: the problems of records, boxes and videos.
-        attributes: values of all boxes, the unsound too, by name; see `SourceFrame`.
+    Each video has its number of frames, and height and width, 0, 0 where no image can be read.
+    The attributes are those of all boxes, the unsound too, by name; see `SourceFrame`.
     """
 
     source: Source
@@ -100,12 +89,7 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
 
 
 def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Returns the IoU of each box with the anchor that fits it best.
-
-    Args:
-        sides: float32 `[N, 4]`, relative to the frame, which the model squeezes to its input.
-        anchors: float32 `[A, 4]`.
-    """
+    """Returns the IoU of each box, `[N, 4]`, with the anchor, `[A, 4]`, that fits it best."""
     best = np.zeros(len(sides), np.float32)
     for start in range(0, len(sides), 4096):
         part = sides[start : start + 4096, np.newaxis]
@@ -132,13 +116,7 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
 
 
 def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]) -> list[str]:
-    """Returns the text of an inspection.
-
-    Args:
-        found: by `inspect`.
-        anchors: float32 `[A, 4]`, of the model that is to be trained.
-        input_size: height and width of the model's input, pixels.
-    """
+    """Returns the text of an inspection, for a model of these anchors, `[A, 4]`, and input size."""
     boxes = found.boxes
     frames = sum(found.frames_of)
     sizes = Counter(f"{width} x {height}" for height, width in found.sizes)
@@ -258,20 +236,13 @@ def settings_note(found: Inspection) -> str:
 
     Without names, the boxes say how many classes there are at least.
     """
-    names = found.source.labels
+    names = [*found.source.labels]
     number = len(names) or max(found.boxes.classes, default=-1) + 1
     if not number:
         return ""
-    spelled = f" --set {shlex.quote(f'model.labels={_yaml_list(names)}')}" if names else ""
+    listed = yaml.safe_dump(names, default_flow_style=True, width=1e9, allow_unicode=True).strip()
+    spelled = f" --set {shlex.quote(f'model.labels={listed}')}" if names else ""
     return f"--set model.num_classes={number}{spelled}"
-
-
-def _yaml_list(names: Sequence[str]) -> str:
-    """Returns a list in YAML; names are quoted where other tools might not read them as text."""
-    plain = [re.fullmatch(r"[^\W\d](\w| \w)*", n) and yaml.safe_load(n) == n for n in names]
-    quoted = [yaml.safe_dump(n, default_style='"', width=1e9, allow_unicode=True) for n in names]
-    spelled = [n if ok else q.strip() for n, ok, q in zip(names, plain, quoted, strict=True)]
-    return f"[{','.join(spelled)}]"
 
 
 def validate(

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from lstd.data.checked_video import CheckedVideo, Checks
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source, SourceVideo
 
+_CHOICES = ("subset", "images", "stills", "folders")
 _LOG = logging.getLogger(__name__)
 
 
@@ -96,16 +98,9 @@ def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
 def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str, ...]) -> Source:
     from lstd.data import readers
 
-    source = readers.open(
-        path,
-        labels=labels,
-        format=config.format,
-        subset=config.subset,
-        images=config.images,
-        stills=config.stills,
-        folders=config.folders,
-        skip_damaged=checks.policy["damaged_record"] == "skip",
-    )
+    choices: dict[str, Any] = {name: getattr(config, name) for name in ("format", *_CHOICES)}
+    skip = checks.policy["damaged_record"] == "skip"
+    source = readers.open(path, labels=labels, skip_damaged=skip, **choices)
     notes = [*source.notes]
     if not labels and source.format not in readers.WITH_NUMBERS:
         notes.append(
@@ -139,7 +134,7 @@ def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
 
 def _refuse_choices(config: DatasetConfig, path: str, *, where: str) -> None:
     """Raises where a choice would do nothing for SequenceExamples; one that is named itself."""
-    for choice in ("subset", "images", "stills", "folders"):
+    for choice in _CHOICES:
         if value := getattr(config, choice):
             unset = "false" if value is True else "''"
             raise ValueError(

@@ -15,14 +15,7 @@ Policy = Mapping[str, Answer]
 
 
 class Kind(NamedTuple):
-    """A kind of problem.
-
-    Attributes:
-        meaning: what is wrong.
-        default: the answer where none is chosen.
-        repair: what repair does; empty: there is no repair.
-        skip: what skip leaves out; empty: it cannot be skipped.
-    """
+    """A kind of problem; `repair` and `skip` say what these do, and are empty where they cannot."""
 
     meaning: str
     default: Answer
@@ -32,8 +25,7 @@ class Kind(NamedTuple):
     @property
     def answers(self) -> tuple[str, ...]:
         """The answers that this kind has."""
-        repair = ("repair",) if self.repair else ()
-        return ("error", *repair, *(("skip",) if self.skip else ()))
+        return ("error", *["repair"] * bool(self.repair), *["skip"] * bool(self.skip))
 
 
 _BOX = "the box is left out"
@@ -86,17 +78,11 @@ OF_FRAMES = ("missing_frame", "corrupt_image", "frame_size")
 
 
 class ProblemError(ValueError):
-    """A problem whose answer is error.
-
-    Args:
-        kind: of `KINDS`.
-        message: names file, frame and box.
-    """
+    """A problem of a kind of `KINDS` whose answer is error; the message names file and frame."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
-        self.kind = kind
-        self.message = message
+        self.kind, self.message = kind, message
 
     def __str__(self) -> str:
         """Returns the message, with the answers that would go on."""
@@ -105,11 +91,7 @@ class ProblemError(ValueError):
 
 
 class Report:
-    """Counts problems by kind and answer, and keeps the first places of each kind.
-
-    Args:
-        examples: how many places are kept for each kind; None: all.
-    """
+    """Counts problems by kind and answer, and keeps so many places of each kind; None: all."""
 
     def __init__(self, examples: int | None = 3) -> None:
         self.counts: collections.Counter[tuple[str, Answer]] = collections.Counter()

@@ -162,10 +162,8 @@ def list_videos(
     once. A record with `video/first_frame` above 0 continues the one before it when both have the
     same source id. A video without an id is called by file and record number.
 
-    Args:
-        paths: the files.
-        on_damage: is told of a record that is left out, and of a file that cannot be read on; all
-            records are read for it. None: an error.
+    `on_damage` is told of a record that is left out, and of a file that cannot be read on; all
+    records are read for it. None: an error.
 
     Raises:
         ProblemError: a file is no TFRecord file, is empty or cut off, or holds something other than
@@ -277,10 +275,7 @@ def read_all(
 
 
 def kind_of(path: str) -> Literal["sequence", "example", ""]:
-    """Returns what the records of a file are: SequenceExamples, tf.Examples, or no records at all.
-
-    The first record that can be told decides.
-    """
+    """Returns what the first record that can be told is: of SequenceExamples, tf.Examples, none."""
     told: list[ProblemError] = []
     for number, _, content in read_all(path, told.append):
         with contextlib.suppress(ProblemError):
@@ -355,10 +350,7 @@ def _indexed(path: str, index: Mapping[str, Any]) -> list[tuple[str, Part]]:
 def _scanned(
     path: str, met: Callable[[ProblemError], None], *, thorough: bool
 ) -> Iterator[tuple[str, Part]]:
-    """Yields source id and part of each record; `thorough`: frames that are damaged are met, too.
-
-    `met` gets the damage.
-    """
+    """Yields source id and part of each sound record; `thorough`: with a look at its frames."""
     for number, offset, content in read_all(path, met):
         try:
             record = sequence_of(content, where=named(path, number))

@@ -75,14 +75,9 @@ class Settings(NamedTuple):
 
 
 class RecordPlan(NamedTuple):
-    """A record, or several where one grows too large: frames of a video.
+    """A record, or several where one grows too large: frames `start` to `stop` of a video.
 
-    Attributes:
-        entry: the video.
-        start: its first frame, as the source counts.
-        stop: the frame behind its last one.
-        dropped: frames in between that are left out.
-        first_frame: number of its first frame among those that are kept.
+    Those that are dropped are left out; `first_frame` counts only what is kept.
     """
 
     entry: NamedVideo
@@ -110,15 +105,10 @@ class Shard(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All of a conversion.
+    """All of a conversion: the shards in order, and the problems met so far.
 
-    Attributes:
-        source: the data set, as messages and the index name it.
-        shards: in order.
-        settings: see `Settings`.
-        report: problems met so far, of records, whole videos and frames that are left out.
-        dropped: the frames that are left out, by the name of the video.
-        fingerprint: what must be equal for a conversion to be gone on with, by a name for people.
+    Frames that are left out are `dropped`, by the name of the video. The fingerprint, by names for
+    people, is what must be equal for a conversion to be gone on with.
     """
 
     source: Source
@@ -167,11 +157,8 @@ def make_plan(
 ) -> Plan:
     """Returns the plan of a conversion.
 
-    Args:
-        source: the data set.
-        settings: how.
-        dropped: frames to leave out, by the name of the video, as an earlier plan found them; None:
-            they are looked for, which opens every image where the policy skips frames.
+    The frames to leave out are `dropped`, as an earlier plan found them; None: they are looked for,
+    which opens every image where the policy skips frames.
 
     Raises:
         ProblemError: two videos of one name or one without frames, and that is an error.

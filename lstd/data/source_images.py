@@ -1,7 +1,6 @@
 """Opens the images of a source: as pixels, or as the bytes of a JPEG or PNG where they are that.
 
-Images of files come upright; see `lstd.media.picture_file`, also for 16 bits and transparency.
-Bytes of records are shown as TensorFlow decodes them, which knows no orientation.
+Images of files come upright; bytes of records as TensorFlow decodes them, without orientation.
 """
 
 from __future__ import annotations
@@ -67,10 +66,7 @@ def bytes_of(image: ImageFile | bytes | None, *, where: str) -> bytes:
 
 
 def is_plain(data: bytes) -> bool:
-    """Returns whether the bytes of a file are a JPEG or PNG that says the same to any decoder.
-
-    Only the head is looked at; False where it cannot be read.
-    """
+    """Returns whether a file's head is of a JPEG or PNG that says the same to any decoder."""
     try:
         with picture_file.opened(io.BytesIO(data), where="") as picture:
             return _says_the_same(data, picture, upright=True)
@@ -82,14 +78,15 @@ def size_of(image: Image, *, where: str) -> tuple[int, int]:
     """Returns height and width in pixels; reads only the head of a file; raises as `encoded`."""
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1]
-    if isinstance(image, ImageFile):
-        source: Any = image.path
+    source: Any
+    if is_file := isinstance(image, ImageFile):
+        source = image.path
     else:
         source = io.BytesIO(bytes_of(image, where=where))
     try:
         with picture_file.opened(source, where=_name_of(image, where)) as picture:
             picture_file.check(picture)
-            return picture_file.size_of(picture, upright=isinstance(image, ImageFile))
+            return picture_file.size_of(picture, upright=is_file)
     except FileNotFoundError:
         raise MissingImage(f"{where}: there is no image {source}") from None
 

@@ -1,9 +1,7 @@
 """What a data set is before it becomes records or batches: videos of frames with raw boxes.
 
-Readers of outside formats (`lstd.data.readers`) make a `Source`; the converter, the checks and the
-pipeline take one. Nothing is cleaned here: readers hand on what the files say, and
-`lstd.data.problems` decides what becomes of it. Everything is cheap to pickle: a video holds paths
-and numbers, no open file and no pixels, and is read in another process as well as in this one.
+`lstd.data.readers` make a `Source` of what the files say; `lstd.data.problems` decides what becomes
+of it. Everything is cheap to pickle: paths and numbers, no open file and no pixels.
 """
 
 from __future__ import annotations
@@ -21,11 +19,7 @@ UNKNOWN_CLASS = -2
 
 
 class ImageFile(NamedTuple):
-    """An image in a file of its own, not opened yet; it may be missing or damaged.
-
-    Attributes:
-        path: a JPEG or PNG, or any other format that Pillow reads.
-    """
+    """An image in a file of its own, of any format that Pillow reads; it may be missing."""
 
     path: str
 
@@ -98,13 +92,8 @@ class SourceVideo(Protocol):
     ) -> Iterator[SourceFrame]:
         """Yields the frames from `start` up to `stop` (None: the end), in order, each once.
 
-        A single frame is `next(video.read(i, i + 1))`. Exactly `stop - start` frames come, whatever
-        is wrong with them: a frame that a video file cannot give has the image None.
-
-        Args:
-            start: the first frame, from 0.
-            stop: the frame after the last one, at most `num_frames`.
-            images: False: only the boxes, without opening or decoding a picture.
+        Exactly `stop - start` frames come, whatever is wrong with them: a frame that a video file
+        cannot give has the image None. Without `images` no picture is opened or decoded.
 
         Raises:
             ValueError: a file is damaged so that its frames cannot be told; it is named.

@@ -90,17 +90,9 @@ class Scene:
 
 
 class Object(NamedTuple):
-    """One object of a video.
+    """One object of a video: a shape of `SHAPES`, or a cut-out, whose file is the picture.
 
-    Attributes:
-        class_index: 0-based.
-        shape: of `SHAPES`; empty: a cut-out.
-        picture: file of the cut-out.
-        color: RGB, of a shape.
-        height: pixels.
-        width: pixels.
-        start: y and x of its upper left corner in frame 0, along the unfolded way, pixels.
-        step: y and x, pixels a frame.
+    It starts with its upper left corner at y, x along the unfolded way; a step is that of a frame.
     """
 
     class_index: int
@@ -131,7 +123,9 @@ def source(scene: Scene) -> Source:
             number,
             scene,
             _objects_of(scene, number, kinds),
-            str(_drawing(scene.seed, number, 1).choice(backgrounds)) if backgrounds else "",
+            str(np.random.default_rng((scene.seed, number, 1)).choice(backgrounds))
+            if backgrounds
+            else "",
         )
         for number in range(scene.videos)
     )
@@ -224,7 +218,7 @@ def _class_of(path: Path, folder: str) -> str:
 
 def _objects_of(scene: Scene, number: int, kinds: Sequence[tuple[int, str]]) -> tuple[Object, ...]:
     """Returns the objects of a video, each of one of the kinds: a class, and its picture if any."""
-    rng = _drawing(scene.seed, number, 0)
+    rng = np.random.default_rng((scene.seed, number, 0))
     short = min(scene.height, scene.width)
     result = []
     for _ in range(scene.objects):
@@ -260,11 +254,6 @@ def _aspect(picture: str) -> float:
         return width / height
 
 
-def _drawing(*keys: int) -> np.random.Generator:
-    """Returns the generator of what the seed of a scene and some numbers name."""
-    return np.random.default_rng(keys)
-
-
 def _render(
     scene: Scene, video: int, number: int, *, objects: Sequence[Object], background: str
 ) -> tuple[np.ndarray, GroundTruth]:
@@ -282,7 +271,7 @@ def _render(
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = (y + rows[0], x + columns[0], y + rows[-1] + 1, x + columns[-1] + 1)
         extents.append((box, int(mask.sum())))
-    rng = _drawing(scene.seed, video, 2, number)
+    rng = np.random.default_rng((scene.seed, video, 2, number))
     _occlude(image, owner, scene, rng)
     if scene.noise:
         image += rng.normal(0, scene.noise, image.shape).astype(np.float32)
@@ -303,14 +292,14 @@ def _render(
 
 def _corner(thing: Object, scene: Scene, time: float) -> tuple[int, int]:
     """Returns the upper left pixel of an object, which turns back at the edges of the frame."""
-    result = []
-    for axis, (extent, side) in enumerate(
-        ((scene.height, thing.height), (scene.width, thing.width))
-    ):
-        room = extent - side
-        place = (thing.start[axis] + thing.step[axis] * time) % (2 * room) if room > 0 else 0.0
-        result.append(round(place if place <= room else 2 * room - place))
-    return result[0], result[1]
+
+    def along(start: float, step: float, room: int) -> int:
+        place = (start + step * time) % (2 * room) if room > 0 else 0.0
+        return round(place if place <= room else 2 * room - place)
+
+    rooms = (scene.height - thing.height, scene.width - thing.width)
+    y, x = (along(*way) for way in zip(thing.start, thing.step, rooms, strict=True))
+    return y, x
 
 
 def _paint(
@@ -382,6 +371,10 @@ def _background(picture: str, scene: Scene, number: int) -> np.ndarray:
         with picture_file.opened(picture, where=picture) as opened:
             shown = optional.load("PIL.ImageOps").fit(picture_file.rgb(opened), size)
     else:
-        coarse = _drawing(scene.seed, number, 3).integers(40, 200, [8, 8, 3]).astype(np.uint8)
+        coarse = (
+            np.random.default_rng((scene.seed, number, 3))
+            .integers(40, 200, [8, 8, 3])
+            .astype(np.uint8)
+        )
         shown = image.fromarray(coarse).resize(size, image.Resampling.BICUBIC)
     return np.asarray(shown)

@@ -181,24 +181,6 @@ def test_images_are_kept_bit_for_bit_or_encoded_anew_when_asked(
 # --- going on ------------------------------------------------------------------------------------
 
 
-def test_a_run_that_ended_before_its_first_shard_is_in_nobodys_way(
-    folders: Path, tmp_path: Path
-) -> None:
-    (folders / "synthetic_0_00000" / "000000.png").write_bytes(b"no")
-    out = tmp_path / "out"
-    killed = out / ".lstd-1.part" / "data-00000-of-00001.tfrecord"
-    killed.parent.mkdir(parents=True)
-    killed.touch()
-    with pytest.raises(ProblemError, match="cannot be decoded"):
-        convert.convert(readers.open(folders), out, Settings())
-    with pytest.raises(ValueError, match=r"made with other .*setting policy"):
-        convert.convert(readers.open(folders), out, answering(corrupt_image="skip"), resume=True)
-
-    index = convert.convert(readers.open(folders), out, answering(corrupt_image="skip"))
-    assert index["problems"] == {"corrupt_image=skip": 1}
-    assert not killed.parent.exists()
-
-
 def test_resume_writes_again_what_is_missing_or_damaged(tmp_path: Path) -> None:
     source = opened_scene()
     convert.convert(source, tmp_path, SETTINGS)
@@ -261,14 +243,19 @@ def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
 
 def test_what_the_data_ended_begins_anew_without_resume(folders: Path, tmp_path: Path) -> None:
     (folders / "synthetic_0_00001" / "000004.png").write_bytes(b"no")
-    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    source, out, undisturbed = readers.open(folders), tmp_path / "out", tmp_path / "undisturbed"
+    killed = out / ".lstd-1.part" / "data-00000-of-00001.tfrecord"
+    killed.parent.mkdir(parents=True)
+    killed.touch()
     with pytest.raises(ProblemError, match="cannot be decoded"):
-        convert.convert(readers.open(folders), out, Settings(frames_per_record=3))
+        convert.convert(source, out, Settings(frames_per_record=3))
     settings = answering(corrupt_image="skip")
+    with pytest.raises(ValueError, match=r"made with other .*setting policy"):
+        convert.convert(source, out, settings, resume=True)
 
-    index = convert.convert(readers.open(folders), out, settings)
-
-    assert index == convert.convert(readers.open(folders), undisturbed, settings)
+    index = convert.convert(source, out, settings)
+    assert index["problems"] == {"corrupt_image=skip": 1}
+    assert index == convert.convert(source, undisturbed, settings)
     assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in undisturbed.iterdir())
 
 
@@ -326,9 +313,11 @@ def test_killed_twenty_times_it_ends_with_the_same_records(tmp_path: Path) -> No
 # --- problems ------------------------------------------------------------------------------------
 
 
-def converted(folder: Path, out: Path, **answers: str) -> tuple[dict, np.ndarray]:
-    settings = Settings(frames_per_record=2, image_format="png", policy=problems.policy(answers))
-    index = convert.convert(readers.open(folder), out, settings)
+def converted(
+    folder: Path, out: Path, *, resume: bool = False, **answers: str
+) -> tuple[dict, np.ndarray]:
+    settings = answering(**answers)._replace(frames_per_record=2, image_format="png")
+    index = convert.convert(readers.open(folder), out, settings, resume=resume)
     return index, pixels_in(out)
 
 
@@ -350,9 +339,8 @@ def test_a_bad_image_is_an_error_repaired_or_skipped(
     assert caught.value.kind == kind
 
     index, shown = converted(folders, tmp_path / "repair", **{kind: "repair"})
-    neighbour = place - 1 if place else 1
     repaired = original.copy()
-    repaired[place] = original[neighbour]
+    repaired[place] = original[place - 1 if place else 1]
     np.testing.assert_array_equal(shown, repaired)
     assert index["problems"] == {f"{kind}=repair": 1}
 
@@ -361,13 +349,7 @@ def test_a_bad_image_is_an_error_repaired_or_skipped(
     assert index["problems"] == {f"{kind}=skip": 1}
     firsts = [r["first_frame"] for s in index["shards"] for r in s["records"]]
     assert firsts == [0, 2, 4, 0, 2, 4]
-    resumed = convert.convert(
-        readers.open(folders),
-        tmp_path / "skip",
-        Settings(frames_per_record=2, image_format="png", policy=problems.policy({kind: "skip"})),
-        resume=True,
-    )
-    assert resumed == index
+    assert converted(folders, tmp_path / "skip", resume=True, **{kind: "skip"})[0] == index
 
 
 def _as_coco(folders: Path) -> None:
@@ -558,6 +540,5 @@ def test_a_video_of_which_no_frame_can_be_used_is_an_empty_one(
     assert [video["name"] for video in index["videos"]] == ["synthetic_0_00001"]
     assert index["problems"] == {"corrupt_image=skip": 6, "empty_video=skip": 1}
     (tmp_path / "b" / "data-00000-of-00001.tfrecord").unlink()
-    policy = problems.policy({**answers, "empty_video": "skip"})
-    settings = Settings(frames_per_record=2, image_format="png", policy=policy)
-    assert convert.convert(readers.open(folders), tmp_path / "b", settings, resume=True) == index
+    again = converted(folders, tmp_path / "b", resume=True, **answers, empty_video="skip")
+    assert again[0] == index

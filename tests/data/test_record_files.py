@@ -12,18 +12,6 @@ from lstd.data.problems import ProblemError
 from tests.data import records
 
 
-def test_records_are_the_parts_of_their_videos(tmp_path: Path) -> None:
-    path = records.write(tmp_path / "a", records.video_of("v", 12), records.video_of("w", 3))
-    stored = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
-    videos = record_files.list_videos([path])
-    parts = [part for video in videos for part in video.parts]
-
-    assert [(video.name, len(video.parts)) for video in videos] == [("v", 3), ("w", 1)]
-    assert [(part.number, part.first_frame) for part in parts] == [(0, 0), (1, 5), (2, 10), (3, 0)]
-    assert parts[3] == record_files.Part(path, 3, parts[3].offset, 0, 6, 8, 3)
-    assert [record_files.read(part) for part in parts] == stored
-
-
 def test_records_without_our_keys_are_videos_of_their_own_with_unique_names(tmp_path: Path) -> None:
     example = tf.train.SequenceExample()
     example.feature_lists.feature_list["image/encoded"].feature.add().bytes_list.value.append(b"x")
@@ -91,27 +79,3 @@ def test_files_that_hold_no_records_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ProblemError, match=f"{name}: {message}"):
             record_files.list_videos([str(path)])
-
-
-def test_damaged_records_are_left_out_and_what_follows_them_is_marked(tmp_path: Path) -> None:
-    paths = [
-        records.write(tmp_path / name, records.video_of(name, 12), frames_per_record=4)
-        for name in "ab"
-    ]
-    data = bytearray(Path(paths[0]).read_bytes())
-    data[-20] ^= 1  # in the last record
-    data[14] = 0xFF  # in the context of the first
-    Path(paths[0]).write_bytes(data)
-    with pytest.raises(ProblemError, match=r"a: record 0 \(from 0\) is damaged"):
-        record_files.list_videos(paths)
-    told: list[ProblemError] = []
-    first, other = record_files.list_videos(paths, on_damage=told.append)
-
-    assert [error.message.partition(":")[2][:18] for error in told] == [
-        " record 0 (from 0)",
-        " record 2 (from 0)",
-    ]
-    assert [(part.number, part.after_damage) for part in first.parts] == [(1, True)]
-    assert [(part.number, part.after_damage) for part in other.parts] == [
-        (0, True), (1, False), (2, False)
-    ]  # fmt: skip

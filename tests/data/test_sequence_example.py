@@ -75,13 +75,13 @@ def test_a_record_has_the_original_s_keys() -> None:
     example = tf.train.SequenceExample.FromString(encode(first_frame=9, filename="v.mp4"))
     context = example.context.feature
 
-    assert context["image/format"].bytes_list.value[0] == b"png"
-    assert context["image/filename"].bytes_list.value[0] == b"v.mp4"
-    assert context["image/source_id"].bytes_list.value[0] == b"v"
+    texts = {"image/format": b"png", "image/filename": b"v.mp4", "image/source_id": b"v"}
+    for name, text in texts.items():
+        assert context[name].bytes_list.value[0] == text
     assert len(context["image/key/sha256"].bytes_list.value[0]) == 64
-    assert context["image/height"].int64_list.value[0] == 5
-    assert context["image/width"].int64_list.value[0] == 7
-    assert context["video/first_frame"].int64_list.value[0] == 9
+    numbers = {"image/height": 5, "image/width": 7, "video/first_frame": 9}
+    for name, number in numbers.items():
+        assert context[name].int64_list.value[0] == number
     lists = example.feature_lists.feature_list
     assert list(lists["bbox/label/string"].feature[0].bytes_list.value) == [b"bee", b"ant"]
     assert list(lists["bbox/label/index"].feature[0].int64_list.value) == [2, 1]  # 1-based

@@ -127,13 +127,8 @@ def test_folders_are_read_back_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"videos": 0},
-        {"blur": 2.0},
-        {"noise": -1.0},
-        {"min_size": 0.5, "max_size": 0.2},
-        {"min_bar": 0.5, "max_bar": 0.2},
-        {"shapes": ("blob",)},
-        {"shapes": ()},
+        *({"videos": 0}, {"blur": 2.0}, {"noise": -1.0}, {"shapes": ("blob",)}, {"shapes": ()}),
+        *({"min_size": 0.5, "max_size": 0.2}, {"min_bar": 0.5, "max_bar": 0.2}),
     ],
 )
 def test_values_that_cannot_be_are_refused(bad: dict) -> None:
