@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,12 @@ def told(source: Source) -> dict[str, list[list[tuple]]]:
             for frame in frames
         ]
     return result
+
+
+def refused(message: str, path: Path, **options: Any) -> None:
+    """Checks that a data set is not read, and what is said about it."""
+    with pytest.raises(ValueError, match=message):
+        readers.open(path, **options)
 
 
 def values(source: Source) -> list[int]:
@@ -168,8 +175,7 @@ def test_imagenet_vid_says_what_is_wrong(vid: Path, content: str | None, message
     ],
 )
 def test_imagenet_vid_subset_that_is_not_there(vid: Path, subset: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        readers.open(vid, subset=subset)
+    refused(message, vid, subset=subset)
 
 
 # --- COCO ----------------------------------------------------------------------------------------
@@ -345,26 +351,22 @@ def test_coco_frames_of_one_video_may_lie_in_several_files(two_files: Path) -> N
 )
 def test_coco_says_what_is_wrong(coco: Path, old: str, new: str, message: str) -> None:
     coco.write_text(COCO_VID.replace(old, new, 1))
-    with pytest.raises(ValueError, match=rf"vid_val\.json: .*{message}"):
-        readers.open(coco, format="coco")
+    refused(rf"vid_val\.json: .*{message}", coco, format="coco")
 
 
 def test_coco_without_its_images_says_where_it_looked(coco: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "Data").rename(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"none of its images is found, such as one/000001\.png"):
-        readers.open(coco)
+    refused(r"none of its images is found, such as one/000001\.png", coco)
     assert values(readers.open(coco, images=tmp_path / "elsewhere" / "VID")) == [1, 2, 3]
-    with pytest.raises(ValueError, match=r"none of its images .* looked in .*bare; say where"):
-        readers.open(coco, images=tmp_path / "bare")
+    refused(r"none of its images .* looked in .*bare; say where", coco, images=tmp_path / "bare")
     with pytest.raises(FileNotFoundError, match=r"images: there is no file or folder .*nowhere"):
         readers.open(coco, images=tmp_path / "nowhere")
 
 
 def test_of_several_coco_files_the_subset_chooses(coco: Path) -> None:
     text(coco.with_name("vid_train.json"), COCO_VID)
-    with pytest.raises(ValueError, match=r"2 of its COCO .*vid_train\.json, vid_val\.json"):
-        readers.open(coco.parent)
+    refused(r"2 of its COCO .*vid_train\.json, vid_val\.json", coco.parent)
     assert readers.open(coco.parent.parent, subset="val").videos[0].where.endswith("vid_val.json")
 
 
@@ -437,8 +439,7 @@ def test_mot15_has_ten_columns_and_no_seqinfo(mot: Path) -> None:
 )
 def test_mot_says_what_is_wrong(mot: Path, line: str, message: str) -> None:
     (mot / "gt" / "gt.txt").write_bytes((GT + line + "\n").encode(errors="surrogateescape"))
-    with pytest.raises(ValueError, match=rf"gt\.txt[,:] {message}"):
-        readers.open(mot)
+    refused(rf"gt\.txt[,:] {message}", mot)
 
 
 # --- YOLO ----------------------------------------------------------------------------------------
@@ -503,8 +504,7 @@ def test_yolo_poses_may_end_in_a_track_id(yolo: Path) -> None:
 def test_yolo_names_are_text_and_said_once(yolo: Path, names: str, labels: object) -> None:
     text(yolo / "data.yaml", f"train: images/train\nnames: {names}\n")
     if isinstance(labels, str):
-        with pytest.raises(ValueError, match=labels):
-            readers.open(yolo)
+        refused(labels, yolo)
         return
     source = readers.open(yolo)
     assert source.labels == labels
@@ -526,10 +526,8 @@ def test_yolo_folders_are_videos_whatever_the_names_say(tmp_path: Path) -> None:
 def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Path) -> None:
     with pytest.raises(ValueError, match="stills and folders exclude one another"):
         readers.open(yolo, stills=True, folders=True, format="yolo")
-    with pytest.raises(ValueError, match="stills means nothing for the format csv, only for "):
-        readers.open(yolo, stills=True, format="csv")
-    with pytest.raises(ValueError, match="stills means nothing for the format mot, only for yolo"):
-        readers.open(mot, stills=True)
+    refused("stills means nothing for the format csv, only for ", yolo, stills=True, format="csv")
+    refused("stills means nothing for the format mot, only for yolo", mot, stills=True)
 
 
 @pytest.mark.parametrize(
@@ -615,15 +613,12 @@ def test_yolo_lines_that_may_be_two_things_are_refused(
 
 def test_yolo_that_is_no_yaml_or_whose_folders_are_not_there_says_so(yolo: Path) -> None:
     text(yolo / "data.yaml", "names: [ant\ntrain: x\n")
-    with pytest.raises(ValueError, match=r"data\.yaml, line \d: not valid YAML: "):
-        readers.open(yolo)
+    refused(r"data\.yaml, line \d: not valid YAML: ", yolo)
     text(yolo / "data.yaml", "train: ../images/train\nnames: [ant, bee]\n")  # as Roboflow
     assert values(readers.open(yolo, subset="train")) == [1, 2, 10]
     text(yolo / "data.yaml", "train: images/trian\nnames: [ant]\n")
-    with pytest.raises(ValueError, match=r"data\.yaml: images/trian is not there; looked for"):
-        readers.open(yolo)
-    with pytest.raises(ValueError, match=r"no subset 'test'; it has train"):
-        readers.open(yolo, subset="test")
+    refused(r"data\.yaml: images/trian is not there; looked for", yolo)
+    refused(r"no subset 'test'; it has train", yolo, subset="test")
 
 
 @pytest.mark.parametrize("names", ["classes.txt", "obj.names"])
@@ -645,14 +640,12 @@ def test_yolo_without_any_names_takes_those_of_the_caller(yolo: Path) -> None:
 
     assert source.labels == ("ant", "bee")
     assert told(source)["train/hive"][0] == [(1, None, 5, 10, 25, 30), (0, None, 0, 60, 50, 100)]
-    with pytest.raises(ValueError, match=r"neither data\.yaml nor classes\.txt; expected\n"):
-        readers.open(yolo, format="yolo")
+    refused(r"neither data\.yaml nor classes\.txt; expected\n", yolo, format="yolo")
     assert values(readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="val")) == [7]
     with pytest.raises(ValueError, match=r"there is no subset 'test'; it has .*train, val"):
         readers.open(yolo, format="yolo", labels=["ant", "bee"], subset="test")
     text(yolo / "classes.txt", "\n")
-    with pytest.raises(ValueError, match=r"no name in classes\.txt; expected"):
-        readers.open(yolo)
+    refused(r"no name in classes\.txt; expected", yolo)
 
 
 def test_yolo_labels_beside_images_are_found_below_a_folder_named_images(tmp_path: Path) -> None:
@@ -737,14 +730,12 @@ def test_csv_columns_may_be_in_any_order_and_the_track_missing(tmp_path: Path) -
 def test_csv_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
     picture(tmp_path / "a" / "0.png")
     text(tmp_path / "a.csv", content)
-    with pytest.raises(ValueError, match=message):
-        readers.open(tmp_path)
+    refused(message, tmp_path)
 
 
 def test_csv_without_its_video_says_so(tmp_path: Path) -> None:
     text(tmp_path / "a.csv", CSV_HEADER)
-    with pytest.raises(ValueError, match=r"a\.csv: expected one video file or folder named a"):
-        readers.open(tmp_path)
+    refused(r"a\.csv: expected one video file or folder named a", tmp_path)
     text(tmp_path / "a.mp4", "hello")
     with pytest.raises((ValueError, OSError), match=r"a\.mp4: this is "):
         readers.open(tmp_path)
@@ -763,17 +754,14 @@ def test_a_wrong_tree_is_answered_with_what_it_holds_and_the_expected_trees(
         for known in readers.FORMATS.values():
             assert known.tree.splitlines()[0] in str(caught.value)
     text(tmp_path / "notes" / "readme.txt", "hello")
-    with pytest.raises(ValueError, match=r"no known data set \(it holds notes/\)"):
-        readers.open(tmp_path)
+    refused(r"no known data set \(it holds notes/\)", tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         readers.open(tmp_path / "nowhere")
 
 
 def test_two_formats_in_one_folder_need_a_choice(yolo: Path) -> None:
     text(yolo / "gt" / "gt.txt", GT)
-    with pytest.raises(ValueError, match="may be mot or yolo; say which with --format"):
-        readers.open(yolo)
+    refused("may be mot or yolo; say which with --format", yolo)
 
     assert readers.open(yolo, format="yolo").format == "yolo"
-    with pytest.raises(ValueError, match="unknown format 'yoloo'; did you mean yolo"):
-        readers.open(yolo, format="yoloo")
+    refused("unknown format 'yoloo'; did you mean yolo", yolo, format="yoloo")
