@@ -131,16 +131,15 @@ def _of_saved_model(path: Path) -> EntryPoints:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path}: TensorFlow cannot load this SavedModel: {reason}") from None
 
-    def run(keep_alive: Any, function: Any, **inputs: np.ndarray) -> dict[str, Any]:
-        """Calls a signature; the variables live as long as what was loaded, which is kept here."""
-        return function(**{name: tf.constant(value) for name, value in inputs.items()})
+    def run(key: str, **inputs: np.ndarray) -> dict[str, Any]:
+        # Of `loaded`: its variables live only as long as it does.
+        return loaded.signatures[key](**{name: tf.constant(each) for name, each in inputs.items()})
 
     points = {}
     for network, key in entry_points.choose(loaded.signatures, name=str(path)).items():
         function = loaded.signatures[key]
-        where = f"{path}, entry point {key}"
-        entry_points.check_outputs(function.structured_outputs, where=where)
+        entry_points.check_outputs(function.structured_outputs, where=f"{path}, entry point {key}")
         specs = function.structured_input_signature[1]
         inputs = {name: entry_points.spec_of(spec) for name, spec in specs.items()}
-        points[network] = entry_points.calling(partial(run, loaded, function), inputs)
+        points[network] = entry_points.calling(partial(run, key), inputs)
     return EntryPoints(points, str(path))

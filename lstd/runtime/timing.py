@@ -49,25 +49,33 @@ class Times(NamedTuple):
     subject: Subject
     turns: list[list[tuple[str, float]]]
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """Returns ms and multiply-adds of each network that ran, then those under the schedule."""
+    def rows(self, *, peak: float | None = None) -> dict[str, dict[str, Any]]:
+        """Returns ms and multiply-adds of each network that ran, then those under the schedule.
+
+        The `peak` is in multiply-adds a second.
+        """
         every = [call for turn in self.turns for call in turn]
         rows = {name: [call for call in every if call[0] == name] for name in self.subject.calls}
         if self.subject.schedule:
             rows[self.subject.schedule] = every
-        return {name: self._row(calls) for name, calls in rows.items() if calls}
+        return {name: self._row(name, calls, peak) for name, calls in rows.items() if calls}
 
-    def _row(self, calls: list[tuple[str, float]]) -> dict[str, Any]:
+    def _row(self, name: str, calls: list[tuple[str, float]], peak: float | None) -> dict[str, Any]:
         each, times = self.subject.frames_per_call, [ms for _, ms in calls]
-        done = [self.subject.multiply_adds.get(name) for name, _ in calls]
+        done = [self.subject.multiply_adds.get(network) for network, _ in calls]
         known = [number for number in done if number is not None]
+        average, median = statistics.fmean(times), statistics.median(times)
+        # The median of a network; under a schedule there are two kinds of frames, so the mean.
+        seconds = (average if name == self.subject.schedule else median) / 1e3
+        total = round(statistics.fmean(known) / each) if known == done else None
         return {
             "frames": len(times) * each,
-            "average_ms": statistics.fmean(times),
-            "median_ms": statistics.median(times),
+            "average_ms": average,
+            "median_ms": median,
             "p95_ms": float(np.percentile(times, 95)),
             "worst_ms": max(times),
-            "multiply_adds": round(statistics.fmean(known) / each) if known == done else None,
+            "multiply_adds": total,
+            "share_of_peak": None if total is None or not peak else total / seconds / peak,
         }
 
 
@@ -159,21 +167,15 @@ def describe(
 def _facts_of(
     times: Times, peak_of: Mapping[str, Any], peak_unknown: Mapping[str, str]
 ) -> dict[str, Any]:
-    subject, rows, unknown = times.subject, times.rows(), ""
-    peak = peak_of.get(subject.data_type)
+    subject, unknown = times.subject, ""
+    peak = peak_of.get(subject.data_type, {}).get("multiply_adds_per_second")
+    rows = times.rows(peak=peak)
     if any(row["multiply_adds"] is None for row in rows.values()):
         unknown = "its multiply-adds are not known"
     elif not subject.data_type:
         unknown = "the data type in which it computes is not known"
     elif not peak:
         unknown = peak_unknown.get(subject.data_type, "the peak was not measured")
-    for name, row in rows.items():
-        row["share_of_peak"] = None
-        if peak and row["multiply_adds"] is not None:
-            # The median of a network; under a schedule there are two kinds of frames, so the mean.
-            seconds = row["average_ms" if name == subject.schedule else "median_ms"] / 1e3
-            rate = row["multiply_adds"] / seconds
-            row["share_of_peak"] = rate / peak["multiply_adds_per_second"]
     return {
         "name": subject.name,
         "schedule": subject.schedule or None,

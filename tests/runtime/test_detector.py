@@ -128,11 +128,11 @@ def test_timestamps_must_rise_and_a_refused_frame_leaves_the_state() -> None:
 
 
 def test_a_file_of_bytes_sees_what_one_of_floats_sees(
-    exported: tuple[Path, Path], of_bytes: tuple[Path, Path]
+    exported: tuple[Path, Path], tmp_path: Path
 ) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)  # no resizing
     expected = VideoDetector(exported[0], "LARGE")(frame)
-    for path in of_bytes:
+    for path in fake_exports.write(tmp_path, dtype=tf.uint8):
         found = VideoDetector(path, "LARGE")(frame)
         np.testing.assert_allclose(found.boxes, expected.boxes, **CLOSE)
 
