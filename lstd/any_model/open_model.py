@@ -141,9 +141,9 @@ def find(path: str | os.PathLike[str], *, name: str = "model") -> Found:
     elif (folder / "checkpoint").is_file():
         import tensorflow as tf
 
-        from lstd.checkpoints import sources
+        from lstd.checkpoints import named_arrays
 
-        with sources.reading(folder / "checkpoint", "list of checkpoints"):
+        with named_arrays.reading(folder / "checkpoint", "list of checkpoints"):
             newest = tf.train.latest_checkpoint(str(folder))
     else:
         raise NoModelError(
@@ -209,9 +209,9 @@ def weights_of(found: Found, config: Config, asked: str | None) -> str:
 
 def holds_averages(found: Found) -> bool:
     """Returns whether a checkpoint of the original has moving averages."""
-    from lstd.checkpoints import sources, tf1
+    from lstd.checkpoints import named_arrays, tf1
 
-    return tf1.holds_averages(sources.open_source(found.path))
+    return tf1.holds_averages(named_arrays.open_source(found.path))
 
 
 def load(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.checkpoints import sources
-from lstd.layers.conv import ConvBN, DepthwiseConvBN
+from lstd.checkpoints.named_arrays import read_hdf5
+from lstd.checkpoints.tf1_names import backbone_layers, parts_of
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
 from lstd.models.mobilenet_v2 import MobileNetV2
@@ -53,8 +51,8 @@ def load_backbone_weights(
     if network not in model.networks:
         raise ValueError(f"this model has {', '.join(model.networks)}, not {network!r}")
     backbone = getattr(model, network)
-    arrays = _download(backbone) if str(source) == "imagenet" else _read(Path(source))
-    variables = dict(_variables(backbone))
+    arrays = _download(backbone) if str(source) == "imagenet" else _arrays_in(source)
+    variables = _variables(backbone)
     missing = sorted(set(variables) - set(arrays))
     if missing:
         raise ValueError(
@@ -63,70 +61,37 @@ def load_backbone_weights(
         )
     wrong = [name for name, v in variables.items() if tuple(v.shape) != arrays[name].shape]
     if wrong:
-        reason = _why_other_shapes(variables, arrays, backbone, network)
+        first, *_, last = variables  # a kernel, and of a batch norm
+        base = 1024 if isinstance(backbone, MobileNetV1) else 320
+        depth = arrays[last].size
+        width = min(_WIDTHS, key=lambda width: abs(width * base - depth))
         raise ValueError(
-            f"{source}: made for {reason}; {len(wrong)} arrays differ, the first is {wrong[0]}: "
+            f"{source}: made for input channels {[*arrays[first].shape][2:3]} and depth multiplier "
+            f"{width} ({depth} channels in the last layer), the {network} network has "
+            f"{[*variables[first].shape][2:3]} and {backbone.depth_multiplier} "
+            f"({backbone.output_depth}), with min_depth {backbone.min_depth} where "
+            f"keras.applications has 8; {len(wrong)} arrays differ, the first is {wrong[0]}: "
             f"{list(arrays[wrong[0]].shape)} in the file, {list(variables[wrong[0]].shape)} in the "
-            "model"
+            "model; set model.input_channels, depth_multipliers or min_depth, or take another file"
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return BackboneReport(tuple(sorted(variables)), tuple(sorted(set(arrays) - set(variables))))
 
 
-def _why_other_shapes(
-    variables: dict[str, tf.Variable],
-    arrays: dict[str, np.ndarray],
-    backbone: MobileNetV1 | MobileNetV2,
-    network: str,
-) -> str:
-    first = next(iter(variables))
-    channels, own_channels = arrays[first].shape[2:3], tuple(variables[first].shape[2:3])
-    if channels != own_channels:
-        return (
-            f"{channels[0] if channels else 0} input channels, the model has {own_channels[0]}; "
-            "take a file for as many, or another model.input_channels"
-        )
-    first_paper = isinstance(backbone, MobileNetV1)
-    last, base = ("conv_pw_13_bn", 1024) if first_paper else ("block_16_project_BN", 320)
-    depth = arrays[f"{last}/beta"].shape[0]
-    width = min(_WIDTHS, key=lambda width: abs(width * base - depth))
-    text = (
-        f"depth multiplier {width} ({depth} channels in the last layer), but the {network} network "
-        f"has {backbone.depth_multiplier} ({backbone.output_depth} channels)"
-    )
-    if width == backbone.depth_multiplier:
-        text += (
-            f"; keras.applications has no min_depth, this model has {backbone.min_depth}: set "
-            "model.min_depth to 8"
-        )
-    return text
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of an HDF5 file as `layer/weight`."""
-    import h5py  # comes with TensorFlow
-
-    arrays: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            *_, layer, weight = name.split("/")
-            arrays[f"{layer}/{weight.removesuffix(':0')}"] = item[()]
-
-    with sources.reading(path, "HDF5 file of weights"), h5py.File(path, "r") as file:
-        file.get("model_weights", file).visititems(visit)
-    return arrays
+def _arrays_in(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file as `layer/weight`; those of an optimizer are left out."""
+    return {
+        "/".join(place.split("/")[-2:]).removesuffix(":0"): array
+        for place, array in read_hdf5(path, "HDF5 file of weights").items()
+        if not place.startswith("optimizer_weights/")
+    }
 
 
 def _download(backbone: MobileNetV1 | MobileNetV2) -> dict[str, np.ndarray]:
-    application = (
-        keras.applications.MobileNet
-        if isinstance(backbone, MobileNetV1)
-        else keras.applications.MobileNetV2
-    )
+    applications, first = keras.applications, isinstance(backbone, MobileNetV1)
     try:
-        model = application(
+        model = (applications.MobileNet if first else applications.MobileNetV2)(
             input_shape=(224, 224, 3),
             alpha=backbone.depth_multiplier,
             include_top=False,
@@ -143,31 +108,11 @@ def _download(backbone: MobileNetV1 | MobileNetV2) -> dict[str, np.ndarray]:
     }
 
 
-def _variables(backbone: MobileNetV1 | MobileNetV2) -> Iterator[tuple[str, tf.Variable]]:
-    """Yields the backbone's variables by their names in `keras.applications`."""
-    for layer, conv, norm in _layers(backbone):
-        depthwise = isinstance(layer, DepthwiseConvBN)
-        kernel = "depthwise_kernel" if depthwise else "kernel"
-        yield f"{conv}/{kernel}", getattr(layer.convolution, kernel)
-        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            yield f"{norm}/{name}", getattr(layer.batch_norm, name)
-
-
-def _layers(
-    backbone: MobileNetV1 | MobileNetV2,
-) -> Iterator[tuple[ConvBN | DepthwiseConvBN, str, str]]:
-    """Yields our layers with the names of theirs: the convolution's and the batch norm's."""
-    if isinstance(backbone, MobileNetV1):
-        yield backbone.first, "conv1", "conv1_bn"
-        for number, layer in enumerate(backbone.depthwises, start=1):
-            yield layer, f"conv_dw_{number}", f"conv_dw_{number}_bn"
-        for number, layer in enumerate(backbone.pointwises, start=1):
-            yield layer, f"conv_pw_{number}", f"conv_pw_{number}_bn"
-        return
-    yield backbone.first, "Conv1", "bn_Conv1"
-    for number, block in enumerate(backbone.blocks):
-        scope = "expanded_conv" if number == 0 else f"block_{number}"
-        for part in ("expand", "depthwise", "project"):
-            layer = getattr(block, part)
-            if layer is not None:
-                yield layer, f"{scope}_{part}", f"{scope}_{part}_BN"
+def _variables(backbone: MobileNetV1 | MobileNetV2) -> dict[str, tf.Variable]:
+    """Returns the backbone's variables by their names in `keras.applications`."""
+    variables = {}
+    for layer, _, convolution, batch_norm in backbone_layers(backbone):
+        depthwise, kernel, norm = parts_of(layer)
+        variables[f"{convolution}/{'depthwise_' if depthwise else ''}kernel"] = kernel
+        variables |= {f"{batch_norm}/{name}": variable for name, variable in norm.items()}
+    return variables

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, cast, get_args
 
 import tensorflow as tf
 
-from lstd.checkpoints.sources import Source, Weights, open_source
+from lstd.checkpoints.named_arrays import Source, Weights, open_source
 from lstd.checkpoints.tf1_names import EXTRACTOR, variables_by_tf1_name
 from lstd.models.lstm_ssd import LSTMSSD
 
@@ -77,9 +77,9 @@ def load_tf1_checkpoint(
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     given = list(source) if isinstance(source, (list, tuple)) else [source]
-    sources = [open_source(one) for one in cast("list[Source]", given)]
-    if not sources:
+    if not given:
         raise ValueError("source is an empty list; expected at least one checkpoint")
+    sources = [open_source(one) for one in cast("list[Source]", given)]
     names = " and ".join(weights.name for weights in sources)
     if moving_averages and not any(holds_averages(weights) for weights in sources):
         raise ValueError(f"{names}: holds no moving averages; use moving_averages=False")
@@ -88,21 +88,18 @@ def load_tf1_checkpoint(
     for name in variables:
         for number, candidate in _candidates(name, len(sources), kind):
             averages = [candidate + AVERAGE] if moving_averages else []
-            held = sources[number].shapes
-            place = next((full for full in [*averages, candidate] if full in held), None)
-            if place is not None:
-                found[name] = sources[number], place
-                break
-    mismatched = {}
-    for name, (weights, place) in found.items():
-        ours, theirs = tuple(variables[name].shape), weights.shapes[place]
-        if ours != theirs:
-            mismatched[name] = f"{name} is {list(ours)} here and {list(theirs)} there"
+            for place in (*averages, candidate):
+                if place in sources[number].shapes:
+                    found.setdefault(name, (sources[number], place))
+    mismatched = {
+        name: f"{name} is {ours} here and {theirs} there"
+        for name, (weights, place) in sorted(found.items())
+        if (ours := [*variables[name].shape]) != (theirs := [*weights.shapes[place]])
+    }
     if mismatched and on_mismatch == "raise":
         raise ValueError(
             f"{names}: {len(mismatched)} variables have another shape than the model's: "
-            + "; ".join(mismatched[name] for name in sorted(mismatched)[:5])
-            + ("; ..." if len(mismatched) > 5 else "")
+            + "; ".join([*mismatched.values()][:5] + ["..."] * (len(mismatched) > 5))
             + "; use a config that fits, or on_mismatch='skip' to leave them as they are"
         )
     restored = {name: place for name, place in found.items() if name not in mismatched}
@@ -133,26 +130,21 @@ def _is_ignored(name: str, used: set[str], moving_averages: bool) -> bool:
 
 def _candidates(name: str, num_sources: int, kind: Kind) -> list[tuple[int, str]]:
     """Returns (source, name in it) of a variable in the order in which they are tried."""
-    everywhere = range(num_sources)
-    if kind == "interleaved":
-        return [(source, name) for source in everywhere]
+    same = [(source, name) for source in range(num_sources)]
     bare = name.removeprefix(EXTRACTOR)
+    if kind == "interleaved":
+        return same
     if kind == "interleaved_pretrain":
-        return [(source, bare) for source in everywhere]
+        return [(source, bare) for source in range(num_sources)]
     backbone = _BACKBONE.match(name)
-    if backbone is None and kind == "classification":
-        return []
-    if backbone is None and kind == "lstm":
-        return [(source, name) for source in everywhere]
-    if backbone is None:
-        # What a single-frame SSD calls a feature map of ours.
-        plain = name.replace("/FeatureMaps/", "/MobilenetV1/")
-        names = [name, plain.replace("_lstm_", "_"), plain] if plain != name else [name]
-        return [(0, one) for one in names]
-    mine = min(int(backbone["number"] or 1), num_sources) - 1
-    generic = re.sub(r"MobilenetV2_\d/", "MobilenetV2/", name)
-    if kind == "classification":
-        return [(mine, generic.removeprefix(EXTRACTOR))]
-    if kind == "detection":
-        return [(mine, generic)]
-    return [*((source, name) for source in everywhere), (mine, generic)]
+    if backbone is not None:
+        mine = min(int(backbone["number"] or 1), num_sources) - 1
+        generic = re.sub(r"MobilenetV2_\d/", "MobilenetV2/", name)
+        if kind == "classification":
+            return [(mine, generic.removeprefix(EXTRACTOR))]
+        return [*(same if kind == "lstm" else []), (mine, generic)]
+    if kind != "detection":
+        return same if kind == "lstm" else []
+    # What a single-frame SSD calls a feature map of ours.
+    plain = name.replace("/FeatureMaps/", "/MobilenetV1/")
+    return [(0, one) for one in dict.fromkeys((name, plain.replace("_lstm_", "_"), plain))]

@@ -1,8 +1,9 @@
-"""The names that the TF1 original gave the variables of our models."""
+"""The names that the variables of our models have in TF1 checkpoints of the original."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -15,52 +16,66 @@ from lstd.models.mobilenet_v2 import MobileNetV2
 EXTRACTOR = "FeatureExtractor/"
 CELL = "FeatureExtractor/LSTM/conv_lstm_cell/"
 
-Named = Iterator[tuple[str, tf.Variable]]
+Convolution: TypeAlias = ConvBN | DepthwiseConvBN
+Named: TypeAlias = Iterator[tuple[str, tf.Variable]]
 
 
 def variables_by_tf1_name(model: LSTMSSD) -> dict[str, tf.Variable]:
-    """Returns every variable of the model under the name it has in the original's checkpoints.
+    """Returns every variable of a built model under the name it has in the original's checkpoints.
 
-    The model must be built. Names: reference of the original code, `model.variables` order aside.
+    Names: reference of the original code, `model.variables` order aside.
     """
-    named: list[tuple[str, tf.Variable]] = []
+    named = [*_memory(model), *_feature_maps(model), *_box_predictor(model)]
     for number, network in enumerate(model.networks, start=1):
         backbone = getattr(model, network)
-        if isinstance(backbone, MobileNetV1):
-            named += _mobilenet_v1(EXTRACTOR + "MobilenetV1/", backbone)
-        else:
-            named += _mobilenet_v2(f"{EXTRACTOR}MobilenetV2_{number}/", backbone)
-    named += _memory(model)
-    named += _feature_maps(model)
-    named += _box_predictor(model)
+        first = isinstance(backbone, MobileNetV1)
+        scope = EXTRACTOR + ("MobilenetV1/" if first else f"MobilenetV2_{number}/")
+        for layer, name, _, _ in backbone_layers(backbone):
+            named += _conv(scope + name, layer)
     return dict(named)
 
 
-def _conv(prefix: str, layer: ConvBN | DepthwiseConvBN) -> Named:
-    if isinstance(layer, DepthwiseConvBN):
-        yield f"{prefix}/depthwise_weights", layer.convolution.depthwise_kernel
-    else:
-        yield f"{prefix}/weights", layer.convolution.kernel
-    for ours in ("gamma", "beta", "moving_mean", "moving_variance"):
-        yield f"{prefix}/BatchNorm/{ours}", getattr(layer.batch_norm, ours)
+def backbone_layers(
+    backbone: MobileNetV1 | MobileNetV2,
+) -> Iterator[tuple[Convolution, str, str, str]]:
+    """Yields each layer, its scope in slim, and what `keras.applications` calls its two halves.
 
-
-def _mobilenet_v1(prefix: str, backbone: MobileNetV1) -> Named:
-    yield from _conv(prefix + "Conv2d_0", backbone.first)
-    for number, layer in enumerate(backbone.depthwises, start=1):
-        yield from _conv(f"{prefix}Conv2d_{number}_depthwise", layer)
-    for number, layer in enumerate(backbone.pointwises, start=1):
-        yield from _conv(f"{prefix}Conv2d_{number}_pointwise", layer)
-
-
-def _mobilenet_v2(prefix: str, backbone: MobileNetV2) -> Named:
-    yield from _conv(prefix + "Conv", backbone.first)
+    Those are the convolution and the batch norm.
+    """
+    if isinstance(backbone, MobileNetV1):
+        yield backbone.first, "Conv2d_0", "conv1", "conv1_bn"
+        halves: Sequence[tuple[str, str, Sequence[Convolution]]] = (
+            ("depthwise", "conv_dw", backbone.depthwises),
+            ("pointwise", "conv_pw", backbone.pointwises),
+        )
+        for kind, theirs, layers in halves:
+            for number, layer in enumerate(layers, start=1):
+                name = f"{theirs}_{number}"
+                yield layer, f"Conv2d_{number}_{kind}", name, f"{name}_bn"
+        return
+    yield backbone.first, "Conv", "Conv1", "bn_Conv1"
     for number, block in enumerate(backbone.blocks):
-        scope = prefix + ("expanded_conv" if number == 0 else f"expanded_conv_{number}")
-        if block.expand is not None:
-            yield from _conv(f"{scope}/expand", block.expand)
-        yield from _conv(f"{scope}/depthwise", block.depthwise)
-        yield from _conv(f"{scope}/project", block.project)
+        slim = f"expanded_conv_{number}" if number else "expanded_conv"
+        theirs = f"block_{number}" if number else "expanded_conv"
+        for part in ("expand", "depthwise", "project"):
+            if getattr(block, part) is not None:
+                name = f"{theirs}_{part}"
+                yield getattr(block, part), f"{slim}/{part}", name, f"{name}_BN"
+
+
+def parts_of(layer: Convolution) -> tuple[bool, tf.Variable, dict[str, tf.Variable]]:
+    """Returns whether a layer is depthwise, its kernel, and its batch norm's variables by name."""
+    depthwise = isinstance(layer, DepthwiseConvBN)
+    kernel = layer.convolution.depthwise_kernel if depthwise else layer.convolution.kernel
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    return depthwise, kernel, {name: getattr(layer.batch_norm, name) for name in names}
+
+
+def _conv(prefix: str, layer: Convolution) -> Named:
+    depthwise, kernel, norm = parts_of(layer)
+    yield f"{prefix}/{'depthwise_' if depthwise else ''}weights", kernel
+    for name, variable in norm.items():
+        yield f"{prefix}/BatchNorm/{name}", variable
 
 
 def _separable(scope: str, kernel: SeparableKernel) -> Named:
@@ -75,10 +90,8 @@ def _memory(model: LSTMSSD) -> Named:
         yield from _separable(CELL + "gates", model.cell.kernels[0])
         return
     for number, network in enumerate(model.networks):
-        bottleneck = getattr(model, f"{network}_bottleneck")
-        for group, kernel in enumerate(bottleneck.kernels):
-            scope = f"{CELL}bottleneck_{number}/group_{group}/project"
-            yield from _separable(scope, kernel)
+        for group, kernel in enumerate(getattr(model, f"{network}_bottleneck").kernels):
+            yield from _separable(f"{CELL}bottleneck_{number}/group_{group}/project", kernel)
     for group, kernel in enumerate(model.cell.kernels):
         yield from _separable(f"{CELL}concat_conv_{group}", kernel)
 
@@ -87,12 +100,11 @@ def _feature_maps(model: LSTMSSD) -> Named:
     maps = model.feature_maps
     first = isinstance(model.large, MobileNetV1)
     layer = "FeatureMaps/Conv2d_13_pointwise_lstm" if first else "FeatureMap/layer_19"
-    for index in range(len(maps.depths)):
-        number = index + 1
-        squeezed, expanded = maps.middle_depths[index], maps.depths[index]
-        squeeze = f"{EXTRACTOR}{layer}_1_Conv2d_{number}_1x1_{squeezed}"
-        expand = f"{EXTRACTOR}{layer}_2_Conv2d_{number}_3x3_s2_{expanded}"
-        yield from _conv(squeeze, maps.squeezes[index])
+    for index, (squeezed, depth) in enumerate(zip(maps.middle_depths, maps.depths, strict=True)):
+        expand = f"{EXTRACTOR}{layer}_2_Conv2d_{index + 1}_3x3_s2_{depth}"
+        yield from _conv(
+            f"{EXTRACTOR}{layer}_1_Conv2d_{index + 1}_1x1_{squeezed}", maps.squeezes[index]
+        )
         if maps.use_depthwise:
             yield from _conv(f"{expand}_depthwise", maps.depthwises[index])
         yield from _conv(expand, maps.expands[index])

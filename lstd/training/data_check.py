@@ -28,7 +28,7 @@ def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str]
     if not config.train.check_frames:
         return
     try:
-        frames = _sample(videos, config.train.check_frames)
+        frames = _boxes_of(videos, config.train.check_frames)
     except ProblemError as error:
         if error.kind != "unknown_class":
             raise
@@ -39,10 +39,8 @@ def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str]
     if not len(boxes):
         say(f"training data: no boxes at all in the {len(frames)} frames looked at")
         return
-    anchors, threshold = (
-        anchor_ops.from_config(config.model),
-        config.model.matching.matched_threshold,
-    )
+    anchors = anchor_ops.from_config(config.model)
+    threshold = config.model.matching.matched_threshold
     parts = [box_ops.iou(boxes[i : i + _ROWS], anchors) for i in range(0, len(boxes), _ROWS)]
     share = np.concatenate([np.max(part, axis=1) >= threshold for part in parts]).mean()
     text = (
@@ -61,30 +59,31 @@ def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str]
 
 def _refuse_small_data(videos: Sequence[CheckedVideo], config: Config) -> None:
     batch_size, unroll_length = config.data.train.batch_size, config.data.train.unroll_length
-    clips = frames = 0
+    clips = 0
     for video in videos:
-        frames += video.num_frames
         clips += -(-video.num_frames // unroll_length)
         if clips >= batch_size:  # looked at no longer than needed: a length may have to be read
             return
     raise ValueError(
         f"data.train: a batch has {batch_size} clips of {unroll_length} frames, but all the data, "
-        f"{frames} frames of {len(videos)} video(s), makes no more than {clips}; lower "
-        "data.train.batch_size or unroll_length, or give more data"
+        f"{sum(video.num_frames for video in videos)} frames of {len(videos)} video(s), makes no "
+        f"more than {clips}; lower data.train.batch_size or unroll_length, or give more data"
     )
 
 
-def _sample(videos: Sequence[CheckedVideo], count: int) -> list[np.ndarray]:
+def _boxes_of(videos: Sequence[CheckedVideo], count: int) -> list[np.ndarray]:
     """Returns the boxes of each of `count` frames: the same number from videos evenly spread."""
-    chosen = np.unique(np.linspace(0, len(videos) - 1, min(count, len(videos))).astype(int))
+    chosen = _spread(len(videos), count)
     each = max(1, count // len(chosen))
     frames = []
     for video in (videos[place] for place in chosen):
-        length = video.num_frames
-        if not length:
-            continue
-        reel = video.open()
-        for number in np.unique(np.linspace(0, length - 1, min(each, length)).astype(int)):
-            frames.append(reel.frame(int(number)).truth.boxes)
-        reel.close()
+        if video.num_frames:
+            reel = video.open()
+            frames += [reel.frame(n).truth.boxes for n in _spread(video.num_frames, each)]
+            reel.close()
     return frames
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """Returns so many places of a row, from its beginning to its end; all if there are fewer."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()

@@ -42,31 +42,27 @@ def strategy_of(name: Distribution) -> tf.distribute.Strategy:
 
 def _check_tf_config(text: str) -> None:
     """Raises unless `TF_CONFIG` names workers, and this one among them."""
-    example = (
-        '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
     try:
-        given = documents.from_json(text or "null", source="TF_CONFIG")
-        workers = given["cluster"]["worker"]
-        kind, index = given["task"]["type"], int(given["task"]["index"])
-        known = kind == "worker" and 0 <= index < len(workers)
+        given = documents.from_json(text, source="TF_CONFIG")
+        workers, task = given["cluster"]["worker"], given["task"]
+        if task["type"] == "worker" and 0 <= int(task["index"]) < len(workers):
+            return
     except (ValueError, TypeError, KeyError):
-        known = False
-    if not known:
-        raise ValueError(
-            "train.distribution is 'multi_worker': the environment variable TF_CONFIG must name "
-            f"all workers, and which of them this is, such as {example}; it is "
-            f"{text or 'not set'!r}"
-        )
+        pass
+    raise ValueError(
+        "train.distribution is 'multi_worker': the environment variable TF_CONFIG must name all "
+        'workers, and which of them this is, such as {"cluster": {"worker": ["host1:2222", '
+        '"host2:2222"]}, "task": {"type": "worker", "index": 0}}; it is '
+        f"{text or 'not set'!r}"
+    )
 
 
 def workers_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Returns the number of this worker, from 0, and how many there are."""
     resolver = strategy.cluster_resolver
-    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0, 1
-    if resolver.task_type is None:  # it was made without TF_CONFIG
+    if resolver is None or resolver.task_type is None:  # it was made without TF_CONFIG
         return 0, 1
     return int(resolver.task_id), int(resolver.cluster_spec().num_tasks(resolver.task_type))
 

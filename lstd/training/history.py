@@ -1,51 +1,24 @@
-"""The history of a run: one row an epoch, in a CSV file that outlives interruptions."""
+"""The history of a run, a row an epoch: which is the best, and whether the run may end."""
 
 from __future__ import annotations
 
-import csv
-import io
-import time
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import tf_keras as keras
+from typing import Any, NamedTuple
 
 from lstd.base import documents
-from lstd.base.whole_file import write_whole
+from lstd.config.train_config import EarlyStoppingConfig
 
-
-class WriteHistory(keras.callbacks.Callback):
-    """Adds each epoch's numbers to a CSV file.
-
-    The file is written anew each time: columns may come and go when a run is resumed, and epochs
-    that are done again after an interruption replace what they had.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self._began = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time."""
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the file with one row more."""
-        row: dict[str, Any] = {
-            "epoch": epoch,
-            "step": int(self.model.optimizer.iterations.numpy()),
-            "seconds": round(time.monotonic() - self._began, 3),
-            "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
-            **{name: float(value) for name, value in (logs or {}).items()},
-        }
-        rows = [*(old for old in read_history(self.path) if int(old["epoch"]) < epoch), row]
-        text = io.StringIO()
-        columns = dict.fromkeys(name for row in rows for name in row)
-        writer = csv.DictWriter(text, list(columns), lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_whole(self.path, text.getvalue())
+_OF_TRAINING = ("loss", "localization", "classification", "regularization", "gradient_norm")
+_ERRORS = (
+    "confusion/false",
+    "distance/fade_ap50",
+    "flicker/lost",
+    "flicker/rate",
+    "sap/lag_frames",
+    "sap/missed",
+)
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
@@ -65,3 +38,90 @@ def read_history(path: Path) -> list[dict[str, str]]:
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: not the history of a run, move it away: {error}") from None
     return rows
+
+
+class Monitor(NamedTuple):
+    """The number that says which epoch is the best: its name in the logs, and its direction."""
+
+    name: str
+    largest: bool
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        """Returns whether `value` beats `best`; anything beats no number."""
+        if best is None or math.isnan(best):
+            return True
+        return value > best if self.largest else value < best
+
+    def best_of(self, values: Sequence[float], *, min_delta: float) -> int:
+        """Returns the place of the best; a later one must be better by more than `min_delta`."""
+        best = 0
+        for place, value in enumerate(values):
+            handicapped = value - min_delta if self.largest else value + min_delta
+            if place and self.is_better(handicapped, values[best]):
+                best = place
+        return best
+
+
+def monitor_of(metric: str, logs: Mapping[str, Any]) -> Monitor:
+    """Returns the number of an epoch's logs, or of its row of the history, to look at.
+
+    Without a `metric`, that is COCO's average precision of the first schedule that was evaluated,
+    where it was measured, else the training loss.
+
+    Raises:
+        ValueError: there is no such number.
+    """
+    if not metric:
+        found = (name for name in logs if name.startswith("val_") and name.endswith("coco/ap"))
+        metric = next(found, "loss")
+    elif metric not in logs:
+        raise ValueError(
+            f"train.early_stopping.metric: there is no {metric!r} in an epoch of this run; there "
+            f"are {', '.join(logs)}"
+        )
+    parts = metric.removeprefix("val_").split("/")  # the name of a schedule may come first
+    smallest = parts[-1] in _OF_TRAINING or "/".join(parts[-2:]) in _ERRORS
+    return Monitor(metric, largest=not smallest)
+
+
+def check_metric(metric: str, *, is_evaluated: bool) -> None:
+    """Raises where it can be told before the first epoch that no epoch will have such a number.
+
+    That is where the caller has no callbacks of its own, which may give any.
+
+    Raises:
+        ValueError: nothing gives that number.
+    """
+    if metric and metric not in _OF_TRAINING and not (is_evaluated and metric.startswith("val_")):
+        raise ValueError(
+            f"train.early_stopping.metric is {metric!r}, expected {', '.join(_OF_TRAINING)}, or, "
+            "where train.evaluate is set, what is evaluated, with val_ before it, such as "
+            "val_coco/ap"
+        )
+
+
+def is_over(history: Path, config: EarlyStoppingConfig, *, say: Callable[[str], None]) -> bool:
+    """Returns whether the best epoch lies `patience` epochs back, and says so if it does.
+
+    Nothing counts but the history, so a run that was interrupted ends where it would have ended.
+
+    Raises:
+        ValueError: the last epoch has no such metric.
+    """
+    rows = read_history(history)
+    if not rows:
+        return False
+    monitor = monitor_of(config.metric, {name: cell for name, cell in rows[-1].items() if cell})
+    values = [float(row[monitor.name] or "nan") for row in rows]
+    if not monitor.largest:  # `lstd.evaluation` has -1 for an error that was not measured
+        values = [math.nan if value < 0 else value for value in values]
+    best = monitor.best_of(values, min_delta=config.min_delta)
+    waited = len(values) - 1 - best
+    if waited < config.patience:
+        return False
+    say(
+        f"stopping early: {monitor.name} was best in epoch {int(rows[best]['epoch']) + 1} "
+        f"({values[best]:.4g}) and has not improved by more than {config.min_delta:g} in "
+        f"{waited} epochs"
+    )
+    return True

@@ -11,12 +11,66 @@ import tf_keras as keras
 
 from lstd.fit.divergence import DivergedError
 from lstd.training import weights_file
-from lstd.training.averages import Averages
-from lstd.training.best_epoch import monitor_of
+from lstd.training.callbacks import RunCallback
+from lstd.training.history import monitor_of
 from lstd.training.run_folder import RunFolder
 
 
-class KeepWeights(keras.callbacks.Callback):
+class Averages(tf.Module):
+    """The moving averages of variables, batch norm's included; a `tf.train.Checkpoint` saves them.
+
+        average = decay_n * average + (1 - decay_n) * variable
+        decay_n = min(decay, (1 + n) / (10 + n)),  n: updates of the variables, this one included
+
+    They start at the values the variables have when this object is made.
+
+    Source: `tf.train.ExponentialMovingAverage` with `num_updates`, as the original's trainer uses
+    it. There it is a race whether the average sees a variable before or after its update; here it
+    is always after.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable], *, decay: float) -> None:
+        super().__init__(name="averages")
+        self.decay = decay
+        # Not tracked: the model saves them already.
+        object.__setattr__(self, "_variables", tuple(variables))
+        on_read = tf.VariableSynchronization.ON_READ
+        self.values = [
+            tf.Variable(
+                variable,
+                trainable=False,
+                name=f"average_{index}",
+                synchronization=on_read,
+                # Those of replicas become one as the variable's do; else they are all the same.
+                aggregation=variable.aggregation
+                if variable.synchronization == on_read
+                else tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            for index, variable in enumerate(variables)
+        ]
+        self._update = tf.function(self._update_everywhere)
+
+    def update(self, step: tf.Tensor) -> None:
+        """Moves the averages after update number `step` (from 1) of the variables."""
+        self._update(tf.cast(step, tf.float32))
+
+    def _update_everywhere(self, step: tf.Tensor) -> None:
+        """Lets each replica average what it has: nothing has to be exchanged before it is read."""
+
+        def update() -> None:
+            rest = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
+            for average, variable in zip(self.values, self._variables, strict=True):
+                average.assign_sub(tf.cast(rest, average.dtype) * (average - variable))
+
+        tf.distribute.get_strategy().run(update)
+
+    def restart(self) -> None:
+        """Sets the averages to what the variables are now."""
+        for average, variable in zip(self.values, self._variables, strict=True):
+            average.assign(variable)
+
+
+class KeepWeights(RunCallback):
     """Averages the weights in each step; saves and evaluates the last, average and best ones.
 
     `fit` trains a model that carries an LSTM state of the training batch, and has an optimizer.
@@ -50,17 +104,16 @@ class KeepWeights(keras.callbacks.Callback):
         self.evaluations = tuple(evaluations)
         for evaluation in self.evaluations:
             evaluation.set_model(snapshot)
-        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Updates the averages."""
         if self.averages is not None:
             self.averages.update(self.model.optimizer.iterations)
 
     def check(self) -> None:
-        """Looks at everything that is saved; a loss that is not finite ends training by itself.
+        """Looks at everything that is saved; has to come before anything saves it.
 
-        This is for weights that the last update broke, and for what training does not look at.
+        This is for weights that the last update broke, and for what training does not look at: a
+        loss that is not finite ends training by itself.
 
         Raises:
             DivergedError: names the first variables that are broken, and what may help.
@@ -74,31 +127,25 @@ class KeepWeights(keras.callbacks.Callback):
         if broken:
             more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
             raise DivergedError(
-                f"training diverged: after step {self._step()} there are numbers that are not "
+                f"training diverged: after step {self.step} there are numbers that are not "
                 f"finite in {', '.join(broken[:3])}{more}; nothing of this epoch was saved; lower "
                 "train.learning_rate.initial"
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves, evaluates, and keeps the weights if they are the best.
-
-        Raises:
-            DivergedError: see `check`; nothing is saved then.
-        """
-        self.check()
         logs = {} if logs is None else logs
-        averages = None if self.averages is None else _read(self.averages.values)
-        last = _read(self.model.weights)
+        values = {"last": _read(self.model.weights)}
+        if self.averages is not None:
+            values = {"average": _read(self.averages.values), **values}
         if not self.writes:
             return
         # Before the weights: who waits for these finds then what is said of them.
-        self.folder.update_record(last={"epoch": epoch, "step": self._step()})
-        for name, values in (("average", averages), ("last", last)):
-            if values is not None:
-                _fill(self.snapshot, values)
-                weights_file.save(self.snapshot, self.folder.path / (name + weights_file.SUFFIX))
-        if self.prefer_averages and averages is not None:
-            _fill(self.snapshot, averages)
+        self.folder.update_record(last={"epoch": epoch, "step": self.step})
+        for name, read in values.items():
+            _fill(self.snapshot, read)
+            weights_file.save(self.snapshot, self.folder.weights(name))
+        if self.prefer_averages:
+            _fill(self.snapshot, values.get("average", values["last"]))
         for evaluation in self.evaluations:
             evaluation.on_epoch_end(epoch, logs)
         self._keep_best(epoch, logs)
@@ -114,11 +161,8 @@ class KeepWeights(keras.callbacks.Callback):
         # JSON has no NaN, which COCO gives where there is nothing to find.
         noted = None if math.isnan(value) else value
         self.folder.update_record(
-            best={"epoch": epoch, "step": self._step(), "name": monitor.name, "value": noted}
+            best={"epoch": epoch, "step": self.step, "name": monitor.name, "value": noted}
         )
-
-    def _step(self) -> int:
-        return int(self.model.optimizer.iterations.numpy())
 
 
 def _read(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:

@@ -33,21 +33,19 @@ def build_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
         train: of it count `optimizer`, `learning_rate` and `steps`.
     """
     config = train.optimizer
-    common: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "learning_rate": build_learning_rate(train.learning_rate, steps=train.steps),
         "epsilon": config.epsilon,
         "clipnorm": config.clip_norm or None,
-        "weight_decay": config.weight_decay or None,
+        # Keras refuses an AdamW without any.
+        "weight_decay": config.weight_decay or (0.0 if config.name == "adamw" else None),
         "jit_compile": False,
     }
     if config.name == "rms_prop":
-        optimizer = RMSProp(decay=config.decay, momentum=config.momentum, **common)
+        optimizer = RMSProp(decay=config.decay, momentum=config.momentum, **settings)
     else:
-        common |= {"beta_1": config.beta_1, "beta_2": config.beta_2}
-        if config.name == "adam":
-            optimizer = Adam(**common)
-        else:
-            optimizer = AdamW(**(common | {"weight_decay": config.weight_decay}))
+        kind = Adam if config.name == "adam" else AdamW
+        optimizer = kind(beta_1=config.beta_1, beta_2=config.beta_2, **settings)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=list(_WITHOUT_DECAY))
     return optimizer
@@ -81,58 +79,41 @@ def build_learning_rate(config: LearningRateConfig, *, steps: int) -> float | Sc
     return WarmUp(rate, config.warmup_steps) if config.warmup_steps else rate
 
 
+class _Wrapper(Schedule):
+    """A schedule whose attributes are its arguments, of which others may be schedules."""
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {k: serialize(v) if callable(v) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _Wrapper:
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(**{k: deserialize(v) if isinstance(v, dict) else v for k, v in config.items()})
+
+
 @keras.saving.register_keras_serializable(package="lstd")
-class WarmUp(Schedule):
+class WarmUp(_Wrapper):
     """The rate `after`, scaled by min(step / warmup_steps, 1)."""
 
     def __init__(self, after: float | Schedule, warmup_steps: int) -> None:
-        super().__init__()
-        self.after = after
-        self.warmup_steps = warmup_steps
+        self.after, self.warmup_steps = after, warmup_steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the rate of a step."""
         share = tf.cast(step, tf.float32) / float(self.warmup_steps)
         after = self.after(step) if callable(self.after) else self.after
         return tf.minimum(share, 1.0) * after
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments, ready for JSON."""
-        after = self.after
-        after = keras.saving.serialize_keras_object(after) if callable(after) else after
-        return {"after": after, "warmup_steps": self.warmup_steps}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """Returns what `get_config` describes."""
-        after = config["after"]
-        if isinstance(after, dict):
-            after = keras.saving.deserialize_keras_object(after)
-        return cls(after, config["warmup_steps"])
-
 
 @keras.saving.register_keras_serializable(package="lstd")
-class Hold(Schedule):
+class Hold(_Wrapper):
     """The schedule `then`, which stays at its beginning for `hold_steps`."""
 
     def __init__(self, then: Schedule, hold_steps: int) -> None:
-        super().__init__()
-        self.then = then
-        self.hold_steps = hold_steps
+        self.then, self.hold_steps = then, hold_steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the rate of a step."""
         return self.then(tf.maximum(tf.cast(step, tf.int64) - self.hold_steps, 0))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments, ready for JSON."""
-        then = keras.saving.serialize_keras_object(self.then)
-        return {"then": then, "hold_steps": self.hold_steps}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Hold:
-        """Returns what `get_config` describes."""
-        return cls(keras.saving.deserialize_keras_object(config["then"]), config["hold_steps"])
 
 
 class FusedOptimizer(keras.optimizers.Optimizer):
@@ -163,9 +144,7 @@ class _FusedAdam(FusedOptimizer):
         return super()._internal_apply_gradients(grads_and_vars)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Updates one variable in place."""
-        index = self._index_dict[self._var_key(variable)]
-        kind = variable.dtype
+        index, kind = self._index_dict[self._var_key(variable)], variable.dtype
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].handle,
@@ -217,40 +196,34 @@ class RMSProp(FusedOptimizer):
     ) -> None:
         super().__init__(name=name, weight_decay=weight_decay, jit_compile=jit_compile, **kwargs)
         self._learning_rate = self._build_learning_rate(learning_rate)
-        self.decay = decay
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
 
     def build(self, var_list: list[tf.Variable]) -> None:
-        """Creates the two slots of each variable."""
         super().build(var_list)
         if getattr(self, "_built", False):
             return
         self._built = True
+        add = self.add_variable_from_reference
         self._mean_squares = [
-            self.add_variable_from_reference(
-                variable, "mean_square", initial_value=tf.ones(variable.shape, variable.dtype)
-            )
-            for variable in var_list
+            add(each, "mean_square", initial_value=tf.ones(each.shape, each.dtype))
+            for each in var_list
         ]
-        self._steps = [self.add_variable_from_reference(variable, "step") for variable in var_list]
+        self._steps = [add(each, "step") for each in var_list]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Updates one variable in place, with TensorFlow's fused kernel."""
-        index = self._index_dict[self._var_key(variable)]
+        index, kind = self._index_dict[self._var_key(variable)], gradient.dtype
         tf.raw_ops.ResourceApplyRMSProp(
             var=variable.handle,
             ms=self._mean_squares[index].handle,
             mom=self._steps[index].handle,
-            lr=tf.cast(self.learning_rate, gradient.dtype),
-            rho=tf.cast(self.decay, gradient.dtype),
-            momentum=tf.cast(self.momentum, gradient.dtype),
-            epsilon=tf.cast(self.epsilon, gradient.dtype),
+            lr=tf.cast(self.learning_rate, kind),
+            rho=tf.cast(self.decay, kind),
+            momentum=tf.cast(self.momentum, kind),
+            epsilon=tf.cast(self.epsilon, kind),
             grad=tf.convert_to_tensor(gradient),
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments, ready for JSON."""
         return {
             **super().get_config(),
             "learning_rate": self._serialize_hyperparameter(self._learning_rate),

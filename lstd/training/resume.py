@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,12 +15,13 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.checkpoints import sources
+from lstd.checkpoints.named_arrays import reading
 from lstd.config import config as config_lib
 from lstd.config.config import Config
 from lstd.config.train_config import LearningRateConfig
 from lstd.fit import replicas
-from lstd.training.averages import Averages
+from lstd.training.callbacks import RunCallback
+from lstd.training.keep_weights import Averages
 
 _NAME = "step"
 _PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
@@ -48,7 +51,7 @@ def first_place(config: Config) -> DataPlace:
     return DataPlace({"train.seed": config.train.seed, **settings}, config.train.seed, batches=0)
 
 
-def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
+def place_after(checkpoint: str | None, config: Config) -> tuple[DataPlace, list[str]]:
     """Returns where in the data a run goes on after a checkpoint, and what settings have changed.
 
     Where any has, the data starts anew, in an order of its own.
@@ -56,18 +59,18 @@ def place_after(checkpoint: str, config: Config) -> tuple[DataPlace, list[str]]:
     Raises:
         ValueError: the checkpoint cannot be read, or is not of a run.
     """
-    try:
-        place = DataPlace(**json.loads(tf.train.load_variable(checkpoint, _PLACE)))
-    except sources.BROKEN as error:
-        raise _unreadable(checkpoint, error) from None
     anew = first_place(config)
+    if checkpoint is None:
+        return anew, []
+    with _reading(checkpoint):
+        place = DataPlace(**json.loads(tf.train.load_variable(checkpoint, _PLACE)))
     changes = [*_changes(place.settings, anew.settings)]
     if not changes:
         return place, []
-    return anew._replace(seed=anew.seed + int(checkpoint.rpartition("-")[2])), changes
+    return anew._replace(seed=anew.seed + step_of(checkpoint)), changes
 
 
-class Checkpoints(keras.callbacks.Callback):
+class Checkpoints(RunCallback):
     """Saves a checkpoint after each epoch, or when it is asked to, and restores the last one.
 
     Has to come after all callbacks that change or write something: what it saves counts as done.
@@ -79,9 +82,7 @@ class Checkpoints(keras.callbacks.Callback):
         folder: of the checkpoints, of which `keep` are kept.
         model: a compiled model.
         averages: of its variables, or None.
-        keep: see above.
         place: in the data, from which `fit` takes `batches_per_step`.
-        batches_per_step: see above.
         state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
         writes: False for all workers but one, which take part in making what is saved.
     """
@@ -91,8 +92,8 @@ class Checkpoints(keras.callbacks.Callback):
         folder: Path,
         model: keras.Model,
         *,
-        averages: Averages | None,
-        keep: int,
+        averages: Averages | None = None,
+        keep: int = 1,
         place: DataPlace = DataPlace({}, 0, 0),  # noqa: B008 (a value)
         batches_per_step: int = 1,
         state: Mapping[str, Any] = MappingProxyType({}),
@@ -102,7 +103,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
         self._place, self._batches_per_step, self._steps = place, batches_per_step, 0
         self._saved_place = tf.Variable("", trainable=False, name="place")
-        self._supports_tf_logs = True  # Keras need not convert the logs for this callback.
         self._model, self._averages, self._state = model, averages, dict(state)
         if writes:
             try:
@@ -130,7 +130,7 @@ class Checkpoints(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts anew, or goes on in the midst of the epoch; Keras has just reset the means."""
+        # Keras has just reset the means; in the midst of an epoch they go on.
         self._steps = 0
         for metric in self.model.metrics:
             means = self._place.means.get(metric.name, ())
@@ -138,11 +138,9 @@ class Checkpoints(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts."""
         self._steps += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves."""
         self.epoch.assign(epoch + 1)
         self._place = self._now()._replace(steps=0, means={})
         self._save(self._place)
@@ -153,7 +151,6 @@ class Checkpoints(keras.callbacks.Callback):
         self._save(self._now()._replace(means=means))
 
     def _now(self) -> DataPlace:
-        """Returns the place after the steps that were done."""
         return self._place._replace(
             batches=self._place.batches + self._steps * self._batches_per_step,
             steps=self._place.steps + self._steps,
@@ -174,10 +171,8 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: the checkpoint cannot be read, or was made for another model or optimizer.
         """
-        try:
+        with _reading(path):
             names = [name for name, _ in tf.train.list_variables(path)]
-        except sources.BROKEN as error:
-            raise _unreadable(path, error) from None
         lacks = self._averages is not None and not any(n.startswith("averages/") for n in names)
         _restore(
             {**self._parts, **(self._state if same_data else {})},
@@ -206,28 +201,33 @@ def restore_model(model: keras.Model, path: str) -> None:
 
 
 def _restore(parts: dict[str, Any], path: str, *, whole: bool, of: str) -> None:
-    try:
-        status = tf.train.Checkpoint(**parts).restore(path)
-        if whole:
-            status.assert_existing_objects_matched()
-        status.expect_partial()  # What is no longer asked for is left there.
-    except (AssertionError, ValueError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().splitlines()[0][:300]
-        raise ValueError(f"{path}: does not fit {of}: {reason}") from None
-    except sources.BROKEN as error:
-        raise _unreadable(path, error) from None
+    with _reading(path):
+        try:
+            status = tf.train.Checkpoint(**parts).restore(path)
+            if whole:
+                status.assert_existing_objects_matched()
+            status.expect_partial()  # What is no longer asked for is left there.
+            return
+        except (AssertionError, ValueError, tf.errors.InvalidArgumentError) as error:
+            reason = str(error).strip().splitlines()[0][:300]
+    raise ValueError(f"{path}: does not fit {of}: {reason}")
 
 
-def _unreadable(path: str, error: Exception) -> ValueError:
-    told = sources.unreadable(path, "checkpoint", error)
-    return ValueError(f"{told}; without {Path(path).name}.* the one before it counts")
+def _reading(path: str) -> AbstractContextManager[None]:
+    remedy = f"; without {Path(path).name}.* the one before it counts"
+    return reading(path, "checkpoint", remedy=remedy)
 
 
 def last_checkpoint(folder: Path) -> str | None:
     """Returns the prefix of the newest whole checkpoint of a folder (the index comes last)."""
-    numbers = [path.stem.removeprefix(f"{_NAME}-") for path in folder.glob(f"{_NAME}-*.index")]
-    last = max((int(number) for number in numbers if number.isdecimal()), default=None)
-    return None if last is None else str(folder / f"{_NAME}-{last}")
+    found = [str(path.with_suffix("")) for path in folder.glob(f"{_NAME}-*.index")]
+    whole = [prefix for prefix in found if prefix.rpartition("-")[2].isdecimal()]
+    return max(whole, key=step_of, default=None)
+
+
+def step_of(checkpoint: str | None) -> int:
+    """Returns after which step a checkpoint was written; 0 without one."""
+    return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
 
 
 def apply_constant_rate(optimizer: keras.optimizers.Optimizer, config: LearningRateConfig) -> None:
@@ -243,41 +243,32 @@ def _never_changes(rate: LearningRateConfig) -> bool:
 def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     """Raises unless a run that was started with one config can go on with the other.
 
+    The checkpoint has slots for the variables that were trained, in their order; float16 also has
+    the scale of the loss.
+
     Raises:
         ValueError: names the keys that differ, and both values.
     """
-    rates = [config.train.learning_rate for config in (before, now)]
+    keys = ["optimizer.name", "precision", "freeze"]
     # A rate that never changes is a variable, any other one is none.
-    of_rate = _never_changes(rates[0]) != _never_changes(rates[1])
+    if len({_never_changes(config.train.learning_rate) for config in (before, now)}) == 2:
+        keys += ["learning_rate.schedule", "learning_rate.warmup_steps"]
     anew = first_place(before).settings != first_place(now).settings  # with a state of zeros
-    of_state = now.train.carry_state and not anew  # which was saved only if it was carried
-    lines = [*_changes(_fixed(before, of_rate, of_state), _fixed(now, of_rate, of_state))]
+    if now.train.carry_state and not anew:  # which was saved only if it was carried
+        keys += ["carry_state"]
+    fixed = [
+        {
+            "model": config_lib.to_dict(config.model),
+            **{f"train.{key}": operator.attrgetter(key)(config.train) for key in keys},
+        }
+        for config in (before, now)
+    ]
+    lines = [*_changes(*fixed)]
     if lines:
         raise ValueError(
             f"{where}: cannot resume with another config: {'; '.join(lines)}; leave these keys as "
             "they were, or start a new run"
         )
-
-
-def _fixed(config: Config, of_rate: bool, of_state: bool) -> dict[str, Any]:
-    """Returns what may not change.
-
-    The checkpoint has slots for the variables that were trained, in their order; float16 also has
-    the scale of the loss.
-    """
-    train = config.train
-    fixed: dict[str, Any] = {
-        "model": config_lib.to_dict(config.model),
-        "train.optimizer.name": train.optimizer.name,
-        "train.precision": train.precision,
-        "train.freeze": train.freeze,
-    }
-    if of_rate:
-        fixed["train.learning_rate.schedule"] = train.learning_rate.schedule
-        fixed["train.learning_rate.warmup_steps"] = train.learning_rate.warmup_steps
-    if of_state:
-        fixed["train.carry_state"] = train.carry_state
-    return fixed
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
@@ -12,21 +11,17 @@ import tf_keras as keras
 
 from lstd.base.terminal import StatusLine, interrupts
 from lstd.config.config import Config
+from lstd.config.train_config import FineTuneConfig
 from lstd.fit.divergence import DivergedError
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.training import best_epoch, distribution
+from lstd.training import distribution, history
 from lstd.training import resume as resume_lib
-from lstd.training.averages import Averages
-from lstd.training.end_run import EndRun
-from lstd.training.history import WriteHistory
-from lstd.training.keep_weights import KeepWeights
+from lstd.training.callbacks import EndRun, ShowProgress, WriteHistory
+from lstd.training.keep_weights import Averages, KeepWeights
 from lstd.training.optimizers import build_optimizer
-from lstd.training.progress import Progress
-from lstd.training.resume import Checkpoints
 from lstd.training.run_folder import RunFolder
-from lstd.training.start import Start, load_initial_weights
 from lstd.training.tensorboard import Events, WriteSamples, WriteScalars
 
 _ASKED = "stopping after this step, or what is measured after it; Ctrl-C again stops at once"
@@ -41,14 +36,12 @@ class Run:
         folder: where what is saved goes.
         dataset: batches, some of which are drawn into TensorBoard where nothing is evaluated.
         evaluations: callbacks that measure the weights that are saved.
-        start: the checkpoint to go on from; without one, `train.fine_tune` says the weights.
+        checkpoint: to go on from; None: `train.fine_tune` says the weights.
+        place: in the data.
+        same_data: the data goes on where it was.
         strategy: of the replicas.
         dry_steps: of a run of one epoch; 0: as the config says.
         say: is told what happens.
-
-    Attributes:
-        step: that it starts after.
-        last_step: that it ends with.
 
     Raises:
         ValueError: weights or checkpoint do not fit the config.
@@ -61,38 +54,42 @@ class Run:
         *,
         dataset: Iterable[Any],
         evaluations: Sequence[keras.callbacks.Callback],
-        start: Start,
+        checkpoint: str | None,
+        place: resume_lib.DataPlace,
+        same_data: bool,
         strategy: tf.distribute.Strategy,
         dry_steps: int,
         say: Callable[[str], None],
     ) -> None:
         train = config.train
         self.config, self.folder, self.say = config, folder, say
-        self.num_evaluations = len(evaluations)
         self.worker, self.workers = distribution.workers_of(strategy)
+        self.is_chief = self.worker == 0
         with strategy.scope():
             self.model = _compiled(config, say)
-            if start.checkpoint is None:
-                load_initial_weights(self.model, train.fine_tune, say=say)
+            if checkpoint is None:
+                _load_initial_weights(self.model, train.fine_tune, say)
             decay = train.moving_average_decay
             averages = Averages(self.model.weights, decay=decay) if decay else None
-        self.checkpoints = Checkpoints(
+        self.checkpoints = resume_lib.Checkpoints(
             folder.checkpoints,
             self.model,
             averages=averages,
             keep=train.keep_checkpoints,
-            place=start.place,
+            place=place,
             batches_per_step=train.accumulate_steps,
             state=self.model.training_state,
             writes=self.is_chief,
         )
-        if start.checkpoint is not None:
-            self.checkpoints.restore(start.checkpoint, same_data=start.same_data)
+        if checkpoint is not None:
+            self.checkpoints.restore(checkpoint, same_data=same_data)
             resume_lib.apply_constant_rate(self.model.optimizer, train.learning_rate)
-            say(f"going on after step {self._step()}, from {start.checkpoint}")
+            say(f"going on after step {self._step()}, from {checkpoint}")
         self.events = Events(folder.tensorboard)
+        # What is evaluated is shown, else what is trained on, unless it can be read only once.
+        shown = next((each.dataset for each in evaluations if hasattr(each, "dataset")), dataset)
         samples = WriteSamples(
-            _first_batches(evaluations, dataset),
+            shown if iter(shown) is not shown else (),
             self.events,
             loss=self.model.loss,
             min_score=config.evaluation.min_score_threshold,
@@ -107,23 +104,18 @@ class Run:
             evaluations=[*evaluations, samples],
             writes=self.is_chief,
         )
-        self.step = self._step()
-        self.last_step = self.step + dry_steps if dry_steps else train.steps
+        self.first_step = self._step()  # it starts after this one
+        self.last_step = self.first_step + dry_steps if dry_steps else train.steps
         self._steps_per_epoch = dry_steps or train.steps_per_epoch
-        self._done = 0 if dry_steps else start.place.steps  # of the epoch that is under way
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this worker is the one that writes."""
-        return self.worker == 0
+        self._done = 0 if dry_steps else place.steps  # of the epoch that is under way
 
     def is_over(self) -> bool:
         """Returns whether nothing is left to do, by the steps or the history, and says why."""
         if self._stops_early():
             return True
-        if self.step < self.last_step:
+        if self.first_step < self.last_step:
             return False
-        steps = f"{self.step} of {self.last_step} steps"
+        steps = f"{self.first_step} of {self.last_step} steps"
         self.say(f"{self.folder.path}: already has {steps}; nothing to do")
         return True
 
@@ -144,23 +136,50 @@ class Run:
             ValueError: there is no batch; or another worker has gone, with what is left.
         """
         epoch = int(self.checkpoints.epoch.numpy())
-        first_end = self.step + max(1, self._steps_per_epoch - self._done)
+        first_end = self.first_step + max(1, self._steps_per_epoch - self._done)
         more = max(0, self.last_step - first_end)
+        train, clips = self.config.train, self.config.data.train
+        frames = train.accumulate_steps * clips.batch_size * clips.unroll_length
+        line = StatusLine(stream)
+        shows = [
+            WriteHistory(self.folder.history),
+            WriteScalars(self.events, before=self._done),
+            ShowProgress(last_step=self.last_step, frames_per_step=frames, line=line),
+        ]
+
+        def save() -> None:
+            self.keep.check()
+            self.checkpoints.save_within_epoch()
+
         alone = self.workers == 1  # Several would have to save together.
         try:
             with interrupts(_ASKED) if alone else contextlib.nullcontext() as asked:
+                end = EndRun(
+                    self.last_step,
+                    epoch_end=first_end if self._done else 0,
+                    asked=asked,
+                    save=save,
+                    is_over=self._stops_early if self.is_chief else lambda: False,
+                )
                 self.model.fit(
                     data,
                     initial_epoch=epoch,
                     epochs=epoch + 1 + -(-more // self._steps_per_epoch),
                     steps_per_epoch=self._steps_per_epoch,
                     verbose=0,
-                    callbacks=[*callbacks, *self._callbacks(first_end, stream, asked)],
+                    callbacks=[  # in the order in which they depend on each other
+                        keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: self.keep.check()),
+                        *callbacks,
+                        self.keep,
+                        *(shows if self.is_chief else []),
+                        self.checkpoints,
+                        end,
+                    ],
                 )
         except KeyboardInterrupt:
-            step, kept = self._step(), resume_lib.last_checkpoint(self.folder.checkpoints)
-            behind = step - (int(kept.rpartition("-")[2]) if kept else 0)
-            lost = f"; the {behind} steps after it are lost" if behind else ""
+            step, kept = self._step(), self._kept()
+            behind = step - resume_lib.step_of(kept)
+            lost = f"; the {behind} steps after it are lost" if kept and behind else ""
             say(
                 f"stopped after step {step}; {self._what_is_kept()}{lost}; --resume (resume=True) "
                 "goes on from there"
@@ -184,42 +203,18 @@ class Run:
                 "without end"
             ) from None
 
-    def _callbacks(
-        self, first_end: int, stream: TextIO | None, asked: threading.Event | None
-    ) -> list[keras.callbacks.Callback]:
-        """Returns our callbacks, in the order in which they depend on each other."""
-        data = self.config.data.train
-        frames = self.config.train.accumulate_steps * data.batch_size * data.unroll_length
-        shows = [
-            WriteHistory(self.folder.history),
-            WriteScalars(self.events, before=self._done),
-            Progress(last_step=self.last_step, frames_per_step=frames, line=StatusLine(stream)),
-        ]
-
-        def save() -> None:
-            self.keep.check()
-            self.checkpoints.save_within_epoch()
-
-        end = EndRun(
-            self.last_step,
-            epoch_end=first_end if self._done else 0,
-            asked=asked,
-            save=save,
-            is_over=self._stops_early if self.is_chief else None,
-        )
-        return [self.keep, *(shows if self.is_chief else []), self.checkpoints, end]
-
     def _stops_early(self) -> bool:
         stopping = self.config.train.early_stopping
-        if stopping is None:
-            return False
-        return best_epoch.is_over(self.folder.history, stopping, say=self.say)
+        return stopping is not None and history.is_over(self.folder.history, stopping, say=self.say)
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations.numpy())
 
+    def _kept(self) -> str | None:
+        return resume_lib.last_checkpoint(self.folder.checkpoints)
+
     def _what_is_kept(self) -> str:
-        kept = resume_lib.last_checkpoint(self.folder.checkpoints)
+        kept = self._kept()
         return f"the last checkpoint is {kept}" if kept else "no checkpoint had been written"
 
 
@@ -243,9 +238,32 @@ def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
     return model
 
 
-def _first_batches(
-    evaluations: Sequence[keras.callbacks.Callback], dataset: Iterable[Any]
-) -> Iterable[Any]:
-    """Returns the data that is evaluated, else that of training; none if it is read only once."""
-    evaluated = next((each.dataset for each in evaluations if hasattr(each, "dataset")), dataset)
-    return evaluated if iter(evaluated) is not evaluated else ()
+def _load_initial_weights(
+    model: LSTMSSD, config: FineTuneConfig, say: Callable[[str], None]
+) -> None:
+    """Fills the model as the config says: backbones first, then the checkpoints over them."""
+    # Here, because a run that starts from nothing needs neither.
+    from lstd.checkpoints.keras_applications import load_backbone_weights
+    from lstd.checkpoints.tf1 import load_tf1_checkpoint
+
+    if config.large_backbone:
+        filled = load_backbone_weights(model, "large", config.large_backbone).filled
+        say(f"large backbone: {len(filled)} variables from {config.large_backbone}")
+    if config.small_backbone:
+        filled = load_backbone_weights(model, "small", config.small_backbone).filled
+        say(f"small backbone: {len(filled)} variables from {config.small_backbone}")
+    if config.checkpoints:
+        report = load_tf1_checkpoint(
+            model,
+            list(config.checkpoints),
+            moving_averages=config.moving_averages,
+            kind=config.kind,
+        )
+        missing, unused = (
+            f"{len(names)} (such as {names[0]})" if names else "0"
+            for names in (report.missing, report.unused)
+        )
+        say(
+            f"fine-tuning from {', '.join(config.checkpoints)}: {len(report.restored)} variables "
+            f"restored, {missing} keep their initial values, {unused} of the checkpoint not used"
+        )

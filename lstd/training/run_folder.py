@@ -14,7 +14,7 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,8 +26,6 @@ from lstd.base.whole_file import write_whole
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.training import weights_file
-
-Weights = Literal["best", "last", "average"]
 
 
 class RunFolder:
@@ -41,13 +39,9 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
-    def weights(self, name: Weights) -> Path:
-        """Returns where those weights are."""
+    def weights(self, name: str) -> Path:
+        """Returns where the "best", "last" or "average" weights are."""
         return self.path / (name + weights_file.SUFFIX)
-
-    def holds_run(self) -> bool:
-        """Returns whether a run was started here."""
-        return self.config.exists() or self.checkpoints.exists()
 
     def read_record(self) -> dict[str, Any]:
         """Returns what `run.json` says; nothing where there is none.
@@ -58,19 +52,18 @@ class RunFolder:
         if not self.record.exists():
             return {}
         record = dict(documents.read_json(self.record, kind=dict))
-        for name, kind in (("starts", list), ("best", dict), ("last", dict)):
+        for name, kind, said in (
+            ("starts", list, "list"),
+            ("best", dict, "section"),
+            ("last", dict, "section"),
+        ):
             if not isinstance(record.get(name, kind()), kind):
                 raise ValueError(
-                    f"{self.record}: {name} must be a {'list' if kind is list else 'section'}, got "
-                    f"{record[name]!r:.80}"
+                    f"{self.record}: {name} must be a {said}, got {record[name]!r:.80}"
                 )
-        for name, key, kinds in (
-            ("best", "step", (int, type(None))),
-            ("best", "value", (int, float, type(None))),
-            ("last", "step", (int, type(None))),
-        ):
+        for name, key in (("best", "step"), ("best", "value"), ("last", "step")):
             number = record.get(name, {}).get(key)
-            if not isinstance(number, kinds):
+            if not isinstance(number, (int, float, type(None))):
                 raise ValueError(
                     f"{self.record}: {key} of {name} must be a number, got {number!r:.80}"
                 )
@@ -90,22 +83,18 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             config_io.save_config(config, self.config)
-            starts = [*self.read_record().get("starts", []), _start(command, step)]
-            self.update_record(starts=starts)
+            this = {
+                "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                "command": list(command),
+                "step": step,
+                "versions": {
+                    "lstd": __version__,
+                    "tensorflow": tf.__version__,
+                    "tf_keras": keras.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+            }
+            self.update_record(starts=[*self.read_record().get("starts", []), this])
         except OSError as error:
             raise OSError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-
-
-def _start(command: Sequence[str], step: int) -> dict[str, Any]:
-    return {
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": list(command),
-        "step": step,
-        "versions": {
-            "lstd": __version__,
-            "tensorflow": tf.__version__,
-            "tf_keras": keras.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }

@@ -14,6 +14,7 @@ from lstd.base.types import ClipBatch, Detections, GroundTruth
 from lstd.losses import DetectionLoss
 from lstd.media import draw
 from lstd.ops import schedule as schedule_ops
+from lstd.training.callbacks import RunCallback
 
 _BINS = 30
 _PICTURES = 4
@@ -31,7 +32,6 @@ class Events:
         self._writer: Any = None
 
     def scalar(self, tag: str, value: Any, step: int) -> None:
-        """Adds a point to a curve."""
         self._write("scalars", tag, tf.cast(value, tf.float32), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
@@ -66,7 +66,7 @@ class Events:
             tf.summary.write(tag, value, step=step, metadata=metadata)
 
 
-class WriteScalars(keras.callbacks.Callback):
+class WriteScalars(RunCallback):
     """Writes the losses every few steps and at the end of an epoch, and what the epoch measured.
 
     The tags: `train/<part of the loss>` and `train/gradient_norm`, their means since the point
@@ -83,37 +83,31 @@ class WriteScalars(keras.callbacks.Callback):
         super().__init__()
         self.events, self.every = events, every
         self._done = before
-        self._supports_tf_logs = True  # The logs are only looked at every few steps.
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Forgets the epoch before, as the means in the logs do."""
-        self._count = self._written = 0
+        self._count = self._written = 0  # the means in the logs begin anew
         self._means: dict[str, float] = {}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes a point every few steps."""
         self._count, self._logs = self._done + batch + 1, logs or {}
         if self._count % self.every == 0:
             self._write_losses()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the losses of its last steps, and what the epoch measured."""
         if self._count > self._written:
             self._write_losses()
-        step = int(self.model.optimizer.iterations.numpy())
         for name, value in (logs or {}).items():
             if name.startswith("val_"):
-                self.events.scalar("evaluation/" + name.removeprefix("val_"), value, step)
+                self.events.scalar("evaluation/" + name.removeprefix("val_"), value, self.step)
         self.events.flush()
         self._done = 0
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the file."""
         self.events.close()
 
     def _write_losses(self) -> None:
         """Writes means since the point before, from means since the beginning of the epoch."""
-        step = int(self.model.optimizer.iterations.numpy())
+        step = self.step
         means = {name: float(value) for name, value in self._logs.items()}
         for name, mean in means.items():
             total = mean * self._count - self._means.get(name, 0.0) * self._written
@@ -149,7 +143,6 @@ class WriteSamples(keras.callbacks.Callback):
         self._looked = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks and writes."""
         is_first, self._looked = not self._looked, True
         if is_first:
             self._sample = next((_first_clip(*batch) for batch in self.dataset), None)
@@ -168,27 +161,24 @@ class WriteSamples(keras.callbacks.Callback):
         is_object = np.asarray(self.loss.targets(truth).matches) >= 0
         self.events.histogram("scores/objects", best[is_object], step)
         self.events.histogram("scores/background", best[~is_object], step)
+        found = self.model.detect(predictions)
         try:
             if is_first:
-                self._write_pictures("frames/truth", clip, _as_detections(truth), None, step)
-            found = self.model.detect(predictions)
-            self._write_pictures("frames/detections", clip, found, networks, step)
+                pictures = self._drawn(clip, _as_detections(truth), None, with_scores=False)
+                self.events.pictures("frames/truth", pictures, step)
+            pictures = self._drawn(clip, found, networks, with_scores=True)
+            self.events.pictures("frames/detections", pictures, step)
         except ImportError as error:
             if is_first:
                 self.say(f"no pictures for TensorBoard: {error}")
         self.events.flush()
 
-    def _write_pictures(
-        self,
-        tag: str,
-        clip: ClipBatch,
-        boxes: Detections,
-        networks: np.ndarray | None,
-        step: int,
-    ) -> None:
-        """Draws a few frames of the clip, evenly spread."""
+    def _drawn(
+        self, clip: ClipBatch, boxes: Detections, networks: np.ndarray | None, *, with_scores: bool
+    ) -> list[np.ndarray]:
+        """Returns a few frames of the clip, evenly spread, with their boxes."""
         last = int(clip.frames.shape[1]) - 1
-        pictures = [
+        return [
             draw.annotate(
                 np.clip(np.asarray(clip.frames[0, frame]), 0, 255).astype(np.uint8),
                 Detections(*(np.asarray(part[0, frame]) for part in boxes)),
@@ -196,11 +186,10 @@ class WriteSamples(keras.callbacks.Callback):
                 network=None if networks is None else self.model.networks[networks[0, frame]],
                 min_score=self.min_score,
                 scale=None,
-                with_scores=tag != "frames/truth",
+                with_scores=with_scores,
             )
             for frame in np.unique(np.linspace(0, last, _PICTURES).astype(int))
         ]
-        self.events.pictures(tag, pictures, step)
 
 
 def _first_clip(clip: ClipBatch, truth: GroundTruth) -> tuple[ClipBatch, GroundTruth]:

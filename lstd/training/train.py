@@ -17,11 +17,9 @@ from lstd.models.lstm_ssd import LSTMSSD
 from lstd.tf1.load_config import load_config
 from lstd.training import distribution, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training.best_epoch import check_metric
-from lstd.training.history import read_history
+from lstd.training.history import check_metric, read_history
 from lstd.training.run import Run
 from lstd.training.run_folder import RunFolder
-from lstd.training.start import open_dataset, start_of
 
 _DRY_STEPS = 2
 
@@ -56,7 +54,7 @@ def train(
             the model with the weights that are saved (the averages, with
             `evaluation.use_moving_averages`), and what they add to the logs decides which epoch is
             the best: COCO's average precision if it is there, else the training loss.
-        callbacks: others, for `fit`.
+        callbacks: others, for `fit`. An epoch that ends with broken weights ends before them.
         command: what the user called, for the record.
         say: is told what happens.
         stream: where the progress goes; None: standard error.
@@ -73,34 +71,36 @@ def train(
     """
     folder = RunFolder(run_folder)
     check_folder(folder.path, config, resume=resume)
-    if config.train.early_stopping is not None:
-        check_metric(
-            config.train.early_stopping.metric,
-            num_evaluations=len(evaluations),
-            own_callbacks=bool(callbacks),
-        )
+    if config.train.early_stopping is not None and not callbacks:
+        check_metric(config.train.early_stopping.metric, is_evaluated=bool(evaluations))
     strategy = strategy or distribution.strategy_of(config.train.distribution)
     if not distribution.is_chief(strategy):
         say, stream = _say_nothing, io.StringIO()
-    start = start_of(folder, config, resume=resume, say=say)
+    checkpoint = resume_lib.last_checkpoint(folder.checkpoints) if resume else None
+    place, changes = resume_lib.place_after(checkpoint, config)
+    if resume and checkpoint is None:
+        say(f"{folder.path}: no checkpoint yet; starting from the beginning")
+    if changes:
+        say(f"the data starts anew, in another order: {'; '.join(changes)}")
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
         if dry_run:
-            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="lstd-dry-run-"))
-            folder = RunFolder(place)
+            temporary = tempfile.TemporaryDirectory(prefix="lstd-dry-run-")
+            folder = RunFolder(stack.enter_context(temporary))
+        data: Any = dataset
         if dataset is None:
-            dataset = open_dataset(config, start.place, strategy, say)
+            dataset = _open_dataset(config, place, strategy, say)
             data = distribution.dealt(dataset, strategy)
-        else:
-            data = dataset
         run = Run(
             config,
             folder,
             dataset=dataset,
             evaluations=evaluations,
-            start=start,
+            checkpoint=checkpoint,
+            place=place,
+            same_data=not changes,
             strategy=strategy,
             dry_steps=_DRY_STEPS if dry_run else 0,
             say=say,
@@ -108,10 +108,17 @@ def train(
         if not dry_run and run.is_over():
             return run.model
         if run.is_chief:
-            folder.start(config, command=command, step=run.step)
+            folder.start(config, command=command, step=run.first_step)
         run.fit(data, callbacks=callbacks, stream=stream, say=_say_nothing if dry_run else say)
         if dry_run and run.is_chief:
-            _report_dry_run(run, folder, say)
+            weights_file.load(run.keep.snapshot, folder.weights("best"))
+            files = [path for path in folder.path.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files) / 1e6
+            evaluated = f"{len(evaluations)} evaluation(s), " if evaluations else ""
+            say(
+                f"dry run: {_DRY_STEPS} steps, {evaluated}checkpoint, weights written and read back"
+                f" ({len(files)} files, {size:.1f} MB in a temporary folder, now removed); all well"
+            )
     return run.model
 
 
@@ -132,7 +139,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
             "TensorFlow would not find its checkpoints; use another name"
         )
     if not resume:
-        if folder.holds_run():
+        if folder.config.exists() or folder.checkpoints.exists():
             raise ValueError(
                 f"{folder.path}: already holds a run; use --resume (resume=True) to go on with it, "
                 "or another folder"
@@ -148,17 +155,29 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
     resume_lib.refuse_other_model(load_config(folder.config), config, where=str(folder.path))
 
 
+def _open_dataset(
+    config: Config,
+    place: resume_lib.DataPlace,
+    strategy: tf.distribute.Strategy,
+    say: Callable[[str], None],
+) -> tf.data.Dataset:
+    """Returns this worker's training data, looked over, from the batch on that is due."""
+    # Here, because a given dataset needs no reader.
+    from lstd.data.pipeline import open_split
+    from lstd.training import data_check
+
+    split = open_split(
+        config.data,
+        "train",
+        seed=place.seed,
+        num_classes=config.model.num_classes,
+        labels=config.model.labels,
+        skip_batches=place.batches,
+        input_context=distribution.input_context(strategy),
+    )
+    data_check.check(split.videos, config, say=say)
+    return split.dataset
+
+
 def _say_nothing(message: str) -> None:
     """Leaves it to the first worker, or unsaid."""
-
-
-def _report_dry_run(run: Run, folder: RunFolder, say: Callable[[str], None]) -> None:
-    """Reads the weights back, and says what has been tried."""
-    weights_file.load(run.keep.snapshot, folder.weights("best"))
-    files = [path for path in folder.path.rglob("*") if path.is_file()]
-    size = sum(path.stat().st_size for path in files) / 1e6
-    evaluated = f"{run.num_evaluations} evaluation(s), " if run.num_evaluations else ""
-    say(
-        f"dry run: {_DRY_STEPS} steps, {evaluated}checkpoint, weights written and read back "
-        f"({len(files)} files, {size:.1f} MB in a temporary folder, now removed); all well"
-    )

@@ -1,4 +1,4 @@
-"""Keras weights files: written whole, read with errors that name the variables."""
+"""Keras weights files: written whole, read with errors that say what differs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.whole_file import whole_file
-from lstd.checkpoints import sources
+from lstd.checkpoints.named_arrays import read_hdf5, reading
 
 SUFFIX = ".weights.h5"
 # Keras also saves these, where a model is compiled; they are no weights.
@@ -37,71 +36,39 @@ def load(model: keras.Model, path: str | os.PathLike[str]) -> None:
         ValueError: the file is no weights file, or does not fit the model; names the first
             variables that differ, with both shapes.
     """
-    with sources.reading(path, "Keras weights file"):
-        found = _arrays_in(path)
+    held = _shapes_in(path)
     try:
         model.load_weights(path)
-        fits = len(found) == len(model.weights)
-    except sources.BROKEN as error:
-        raise ValueError(_explain(model, found, path) or f"{path}: {error}") from None
+        fits = len(held) == len(model.weights)
+    except Exception as error:  # Keras, too, has many kinds.
+        _refuse_other_shapes(model, held, path)
+        with reading(path, "Keras weights file"):
+            raise error
     if not fits:
-        raise ValueError(_explain(model, found, path))
+        _refuse_other_shapes(model, held, path)
 
 
-def _arrays_in(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of the weights in a file, by their place in it."""
-    import h5py
-
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(_NOT_WEIGHTS):
-            shapes[name] = tuple(item.shape)
-
-    with h5py.File(path, "r") as file:
-        file.visititems(note)
-    return shapes
-
-
-def _explain(
-    model: keras.Model, found: dict[str, tuple[int, ...]], path: str | os.PathLike[str]
-) -> str:
-    """Returns what differs between the file and the model; '' if nothing does."""
-    wanted = _places_of(model)
-    other = [place for place in wanted if found.get(place, wanted[place][1]) != wanted[place][1]]
-    missing = [place for place in wanted if place not in found]
-    extra = sorted(set(found) - set(wanted))
-    lines = [
-        f"{wanted[place][0]} [{place}] is {wanted[place][1]} in the model, {found[place]} in the "
-        "file"
-        for place in other
-    ]
-    lines += [f"{wanted[place][0]} [{place}] is not in the file" for place in missing]
-    lines += [f"[{place}] {found[place]} of the file is not in the model" for place in extra]
-    if not lines:
-        return ""
-    more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return f"{path}: the weights do not fit the model: " + "; ".join(lines[:3]) + more
-
-
-def _places_of(model: keras.Model) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Returns name and shape of each variable by its place in a weights file.
-
-    Keras names the places by its own rules, so each variable is overwritten with its number, saved,
-    and recognised in the file.
-    """
-    import h5py
-
-    variables = list(model.weights)
-    for number, variable in enumerate(variables):
-        variable.assign(tf.fill(variable.shape, tf.cast(number, variable.dtype)))
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "numbered" + SUFFIX)
-        model.save_weights(path)
-        shapes = _arrays_in(path)
-        with h5py.File(path, "r") as file:
-            numbers = {place: int(file[place][()].flat[0]) for place in shapes}
+def _shapes_in(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the weights in a file, by their places in it."""
+    arrays = read_hdf5(path, "Keras weights file")
     return {
-        place: (variables[number].name.split(":")[0], shapes[place])
-        for place, number in numbers.items()
+        place: array.shape for place, array in arrays.items() if not place.startswith(_NOT_WEIGHTS)
     }
+
+
+def _refuse_other_shapes(
+    model: keras.Model, held: dict[str, tuple[int, ...]], path: str | os.PathLike[str]
+) -> None:
+    """Raises where a file of the model would have other places and shapes."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / f"own{SUFFIX}"
+        model.save_weights(own)
+        wanted = _shapes_in(own)
+    lines = [
+        f"{place} is {wanted.get(place, 'not')} in the model, {held.get(place, 'not')} in the file"
+        for place in {**wanted, **held}
+        if wanted.get(place) != held.get(place)
+    ]
+    if lines:
+        more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+        raise ValueError(f"{path}: the weights do not fit the model: {'; '.join(lines[:3])}{more}")

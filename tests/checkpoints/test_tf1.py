@@ -44,11 +44,17 @@ def backbone(source, number=None):
     return {name: array for name, array in source.items() if re.search(pattern, name)}
 
 
-@pytest.mark.parametrize("config", [tiny.CONFIG, tiny.FIRST_PAPER])
-def test_every_variable_has_one_name(config):
-    model = tiny.model(config)
-    variables = variables_by_tf1_name(model)
-    assert sorted(map(id, variables.values())) == sorted(map(id, model.weights))
+def test_every_variable_has_one_name(model, first_paper):
+    for each in (model, first_paper):
+        variables = variables_by_tf1_name(each)
+        assert sorted(map(id, variables.values())) == sorted(map(id, each.weights))
+
+
+def bare_backbone(source, number, prefix=""):
+    """Returns the arrays of one backbone, as slim calls those of its only one."""
+    pattern = r"FeatureExtractor/MobilenetV2_\d"
+    arrays = backbone(source, number)
+    return {re.sub(pattern, f"{prefix}MobilenetV2", name): arrays[name] for name in arrays}
 
 
 @pytest.mark.parametrize("kind", ["lstm", "interleaved"])
@@ -63,25 +69,19 @@ def test_same_names_fill_everything(model, kind):
     assert report.missing == report.unused == report.mismatched == ()
 
 
-@pytest.mark.parametrize("form", ["npz", "checkpoint"])
-def test_files_are_read_like_dicts(model, form, tmp_path):
-    source = source_for(model, seed=2)
-    path = tmp_path / ("weights.npz" if form == "npz" else "model.ckpt")
-    if form == "npz":
-        np.savez(path, **source)
-    else:
-        names = list(source)
-        tf.raw_ops.SaveV2(
-            prefix=str(path),
-            tensor_names=names,
-            shape_and_slices=[""] * len(names),
-            tensors=[source[name] for name in names],
-        )
-
-    report = load_tf1_checkpoint(model, path)
-
-    assert_filled(model, source)
-    assert not report.missing
+def test_files_are_read_like_dicts(model, tmp_path):
+    source, npz, prefix = source_for(model, seed=2), tmp_path / "a.npz", str(tmp_path / "a.ckpt")
+    np.savez(npz, **source)
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=[*source],
+        shape_and_slices=[""] * len(source),
+        tensors=[*source.values()],
+    )
+    for path in (npz, prefix):
+        load_tf1_checkpoint(model, source_for(model, seed=3))
+        assert not load_tf1_checkpoint(model, path).missing
+        assert_filled(model, source)
 
 
 def test_slots_and_averages_are_ignored_unless_asked_for(model):
@@ -131,13 +131,7 @@ def test_interleaved_pretrain_drops_the_prefix(model):
 
 def test_classification_fills_the_kth_backbone_from_the_kth_source(model):
     full = source_for(model, seed=7)
-    sources = [
-        {
-            re.sub(r"FeatureExtractor/MobilenetV2_\d", "MobilenetV2", name): array
-            for name, array in backbone(full, number).items()
-        }
-        for number in (1, 2)
-    ]
+    sources = [bare_backbone(full, number) for number in (1, 2)]
     sources[0]["MobilenetV2/Logits/weights"] = np.zeros(2)
 
     report = load_tf1_checkpoint(model, sources, kind="classification")
@@ -150,12 +144,8 @@ def test_classification_fills_the_kth_backbone_from_the_kth_source(model):
 def test_classification_fills_both_backbones_from_one_source():
     model = tiny.model(depth_multipliers=(0.35, 0.35))
     full = source_for(model, seed=8)
-    one = {
-        name.replace("FeatureExtractor/MobilenetV2_1", "MobilenetV2"): array
-        for name, array in backbone(full, 1).items()
-    }
 
-    load_tf1_checkpoint(model, one, kind="classification")
+    load_tf1_checkpoint(model, bare_backbone(full, 1), kind="classification")
 
     for mine, theirs in zip(model.large.weights, model.small.weights, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -179,10 +169,7 @@ def test_detection_drops_lstm_from_the_names_of_the_first_papers_feature_maps(fi
 def test_detection_takes_other_layers_from_the_first_source_only(model):
     full = source_for(model, seed=10)
     heads = {name: array for name, array in full.items() if name.startswith("BoxPredictor")}
-    base = {
-        name.replace("MobilenetV2_1", "MobilenetV2"): array
-        for name, array in backbone(full, 1).items()
-    }
+    base = bare_backbone(full, 1, "FeatureExtractor/")
 
     report = load_tf1_checkpoint(model, [base, heads], kind="detection", on_mismatch="skip")
 
@@ -191,12 +178,10 @@ def test_detection_takes_other_layers_from_the_first_source_only(model):
 
 def test_lstm_kind_takes_a_single_mobilenet_for_the_backbone(model):
     full = source_for(model, seed=11)
-    generic = {
-        name.replace("MobilenetV2_1", "MobilenetV2"): array
-        for name, array in backbone(full, 1).items()
-    }
 
-    report = load_tf1_checkpoint(model, generic, kind="lstm", on_mismatch="skip")
+    report = load_tf1_checkpoint(
+        model, bare_backbone(full, 1, "FeatureExtractor/"), kind="lstm", on_mismatch="skip"
+    )
 
     assert_filled(model, full, backbone(full, 1))
     assert all("MobilenetV2_2" in name for name in report.mismatched)
@@ -229,44 +214,28 @@ def test_other_shapes_are_refused_with_both_or_skipped(model):
     np.testing.assert_array_equal(variables_by_tf1_name(model)[name], before)
 
 
-def test_a_damaged_npz_is_refused(model, tmp_path):
+def test_damaged_npz_is_refused(model, tmp_path):
     path = tmp_path / "weights.npz"
-    for content in (b"", b"PK\x03\x04" + bytes(100), b"text"):
+    np.savez_compressed(path, a=np.arange(1000.0))
+    whole = path.read_bytes()
+    encrypted, method, compressed = bytearray(whole), bytearray(whole), bytearray(whole)
+    entry = whole.index(b"PK\x01\x02")  # of the directory
+    encrypted[6] = encrypted[entry + 8] = 1
+    method[8] = method[entry + 10] = 99
+    compressed[70:90] = b"\xff" * 20
+    single = io.BytesIO()
+    np.save(single, np.zeros(3))
+    damaged = (b"", b"PK\x03\x04" + bytes(100), b"text", encrypted, method, compressed)
+    for content in (*damaged, single.getvalue()):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"weights\.npz: not a readable \.npz file of weights"):
             load_tf1_checkpoint(model, path)
 
 
-@pytest.mark.parametrize("place", ["array", "compressed", "encrypted", "method"])
-def test_npz_that_numpy_cannot_read_is_refused(model, tmp_path, place):
-    path = tmp_path / "weights.npz"
-    np.savez_compressed(path, a=np.arange(1000.0))
-    content = bytearray(path.read_bytes())
-    entry = content.index(b"PK\x01\x02")  # of the directory
-    if place == "array":
-        content = bytearray(_single_array())
-    elif place == "compressed":
-        content[70:90] = b"\xff" * 20
-    elif place == "encrypted":
-        content[6], content[entry + 8] = 1, 1
-    else:
-        content[8], content[entry + 10] = 99, 99
-    path.write_bytes(content)
-
-    with pytest.raises(ValueError, match=r"weights\.npz: not a readable \.npz file of weights"):
-        load_tf1_checkpoint(model, path)
-
-
-def _single_array() -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.zeros(3))
-    return file.getvalue()
-
-
 @pytest.mark.parametrize(
     ("source", "arguments", "message"),
     [
-        ("nowhere/model.ckpt", {}, "no TF1 checkpoint with this prefix"),
+        ("nowhere/model.ckpt", {}, "not a readable TF1 checkpoint .a prefix"),
         ("nowhere.npz", {}, "nowhere.npz: not a readable .*: No such file or directory"),
         ({"stray": np.zeros(1)}, {}, "none of the model's"),
         ({}, {}, "none of the model's"),

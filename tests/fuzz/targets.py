@@ -377,16 +377,16 @@ def _weights(folder: Path) -> None:
 
 
 def _read_weights(folder: Path, rng: Random) -> int | None:
-    from lstd.checkpoints import keras_applications, sources
+    from lstd.checkpoints import named_arrays
     from lstd.training import weights_file
 
     kind = rng.randrange(4)
     if kind == 0:
-        keras_applications._read(folder / "a.h5")
+        named_arrays.read_hdf5(folder / "a.h5", "file of weights")
     elif kind == 1:
         weights_file.load(_dense(), folder / "a.weights.h5")
     else:
-        found = sources.open_source(folder / ("a.npz", "a.ckpt")[kind - 2])
+        found = named_arrays.open_source(folder / ("a.npz", "a.ckpt")[kind - 2])
         for name in found.shapes:
             found.read(name)
     return None

@@ -86,28 +86,22 @@ def trained(
 
 def updates(found: dict[str, np.ndarray], variant: str) -> np.ndarray:
     """Returns how far all weights of a variant have moved, in one vector."""
-    prefix = f"{variant}:before:"
-    names = sorted(name.removeprefix(prefix) for name in found if name.startswith(prefix))
-    return np.concatenate(
-        [
-            (found[f"{variant}:after:{name}"].astype(np.float64) - found[prefix + name]).ravel()
-            for name in names
-        ]
-    )
+    return _joined(found, f"{variant}:after:") - _joined(found, f"{variant}:before:")
+
+
+def _joined(found: dict[str, np.ndarray], prefix: str) -> np.ndarray:
+    names = sorted(name for name in found if name.startswith(prefix))
+    return np.concatenate([np.float64(found[name]).ravel() for name in names])
 
 
 def difference(
     ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], variant: str, kind: str
 ) -> float:
     """Returns a relative L2 distance: of the "update", the "log" or the "carried" state."""
-    if kind == "update":
-        a, b = updates(ours, variant), updates(theirs, variant)
-    else:
-        names = sorted(name for name in theirs if name.startswith(f"{variant}:{kind}:"))
-        a, b = (
-            np.concatenate([np.float64(found[name]).ravel() for name in names])
-            for found in (ours, theirs)
-        )
+    a, b = (
+        updates(found, variant) if kind == "update" else _joined(found, f"{variant}:{kind}:")
+        for found in (ours, theirs)
+    )
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 

@@ -58,16 +58,14 @@ def _said(videos: list[Video], **changes: object) -> list[str]:
     return said
 
 
-def test_share_of_boxes_with_an_anchor_is_said() -> None:
+def test_share_of_boxes_with_an_anchor_is_said_or_refused() -> None:
     # The left half overlaps the whole frame with IoU 0.5 and itself with 1.
     assert _said([Video(20, [LEFT]), Video(20, [LEFT, WHOLE])]) == [
         "training data: 67% of the 12 boxes in 8 frames looked at have an anchor of IoU 0.6 or more"
     ]
-
-
-def test_anchors_that_catch_too_few_boxes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"only 33% of the 24 boxes .*min_anchor_share is 0\.5"):
         _said([Video(20, [LEFT, WHOLE, WHOLE])])
+    assert _said([Video(20, [])]) == ["training data: no boxes at all in the 8 frames looked at"]
 
 
 def test_frames_are_spread_over_the_videos_and_within_them() -> None:
@@ -99,10 +97,6 @@ def test_lengths_are_looked_at_no_longer_than_needed() -> None:
             return None
 
     assert _said([Video(8, [LEFT]), Unread(8, [LEFT])], check_frames=0) == []
-
-
-def test_data_without_boxes_is_said() -> None:
-    assert _said([Video(20, [])]) == ["training data: no boxes at all in the 8 frames looked at"]
 
 
 def test_class_that_the_config_lacks_is_refused_wherever_it_stands(tmp_path: Path) -> None:

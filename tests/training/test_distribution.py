@@ -40,21 +40,15 @@ def test_workers_have_to_be_set_up_first(monkeypatch):
         distribution.strategy_of("multi_worker")
 
 
-def test_without_a_strategy_there_is_one_worker_and_it_writes():
-    strategy = distribution.strategy_of("none")
-
-    assert distribution.workers_of(strategy) == (0, 1)
-    assert distribution.is_chief(strategy)
-    assert distribution.input_context(strategy).num_input_pipelines == 1
-
-
-def test_several_workers_without_a_cluster_are_one_that_writes(monkeypatch):
+def test_without_a_cluster_there_is_one_worker_and_it_writes(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-
-    assert distribution.workers_of(strategy) == (0, 1)
-    assert distribution.is_chief(strategy)
-    assert distribution.input_context(strategy).num_input_pipelines == 1
+    for strategy in (
+        distribution.strategy_of("none"),
+        tf.distribute.MultiWorkerMirroredStrategy(),
+    ):
+        assert distribution.workers_of(strategy) == (0, 1)
+        assert distribution.is_chief(strategy)
+        assert distribution.input_context(strategy).num_input_pipelines == 1
 
 
 def test_one_replica_leaves_sums_and_rows_as_they_are():

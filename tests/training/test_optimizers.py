@@ -110,10 +110,7 @@ def test_updates_equal_those_of_keras(
 
 
 def test_variable_without_a_gradient_stays_as_it_is() -> None:
-    optimizer = Adam(0.1, clipnorm=1.0, jit_compile=False)
-    moved, still = tf.Variable(1.0), tf.Variable(2.0)
-    optimizer.build([moved, still])
-    clipped = optimizer._clip_gradients([tf.constant(3.0), None])
+    clipped = Adam(0.1, clipnorm=1.0, jit_compile=False)._clip_gradients([tf.constant(3.0), None])
     assert clipped[1] is None
     np.testing.assert_allclose(clipped[0], 1.0)
 
@@ -139,55 +136,16 @@ def test_adamw_without_weight_decay_is_adam() -> None:
         np.testing.assert_array_equal(adam, adamw)
 
 
-def test_each_gradient_is_clipped_by_itself() -> None:
-    # 3-4-0 has length 5 and is cut to length 1; 0.3 stays. A common clip would shrink both.
-    optimizer = build_optimizer(
-        TrainConfig(
-            optimizer=OptimizerConfig(momentum=0.0, decay=0.5, epsilon=0.5, clip_norm=1.0),
-            learning_rate=LearningRateConfig(schedule="constant", initial=1.0),
-        )
-    )
-    long, short = tf.Variable([0.0, 0.0, 0.0]), tf.Variable([0.0])
-
-    optimizer.apply_gradients([(tf.constant([3.0, 4.0, 0.0]), long), (tf.constant([0.3]), short)])
-
-    # mean squares 0.5 + 0.5 g^2, plus epsilon 0.5: 1.18, 1.32 and 1.045 under the root.
-    expected = [-0.6 / np.sqrt(1.18), -0.8 / np.sqrt(1.32), 0.0]
-    np.testing.assert_allclose(long.numpy(), expected, rtol=1e-6)
-    np.testing.assert_allclose(short.numpy(), [-0.3 / np.sqrt(1.045)], rtol=1e-6)
-
-
-def test_graph_and_eager_agree() -> None:
-    def in_graph() -> list[np.ndarray]:
-        optimizer = build_optimizer(_config())
-        apply = optimizer.apply_gradients
-        optimizer.apply_gradients = lambda pairs: tf.function(apply)(list(pairs))  # type: ignore
-        return _run(optimizer, ("kernel", "bias"))
-
-    for eager, graph in zip(
-        _run(build_optimizer(_config()), ("kernel", "bias")), in_graph(), strict=True
-    ):
-        np.testing.assert_allclose(graph, eager, rtol=1e-6)
-
-
 @pytest.mark.parametrize("name", ["rms_prop", "adam", "adamw"])
-@pytest.mark.parametrize("warmup_steps", [0, 3])
-def test_optimizer_comes_back_from_its_own_config(name: str, warmup_steps: int) -> None:
-    config = _config(name=name, weight_decay=0.1)
-    config = dataclasses.replace(
-        config,
-        learning_rate=dataclasses.replace(config.learning_rate, warmup_steps=warmup_steps),
-    )
-    optimizer = build_optimizer(config)
+def test_optimizer_comes_back_from_its_own_config(name: str) -> None:
+    rate = LearningRateConfig("exponential", 0.1, decay_steps=2, warmup_steps=3)
+    optimizer = build_optimizer(dataclasses.replace(_config(name=name), learning_rate=rate))
 
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
 
     assert type(again) is type(optimizer)
     assert again.get_config() == optimizer.get_config()
-
-
-def test_compilation_with_xla_is_off() -> None:
-    assert not build_optimizer(_config()).get_config()["jit_compile"]
+    assert not again.get_config()["jit_compile"]  # XLA makes a step slower on a CPU
     assert not RMSProp(0.1).get_config()["jit_compile"]
 
 
@@ -246,21 +204,18 @@ def test_rates_of_schedules(settings: dict[str, Any], expected: dict[int, float]
     assert found == pytest.approx(expected, abs=1e-7)
 
 
-def test_constant_rate_is_a_plain_number() -> None:
+def test_constant_rate_is_a_plain_number_and_a_cosine_that_only_holds_is_finite() -> None:
     assert build_learning_rate(LearningRateConfig("constant", 0.4), steps=100) == 0.4
-
-
-def test_cosine_that_holds_to_the_end_of_a_short_run_is_finite() -> None:
-    config = LearningRateConfig("cosine", 0.4, warmup_steps=2)
-
-    rate = build_learning_rate(config, steps=2)
-
+    rate = build_learning_rate(LearningRateConfig("cosine", 0.4, warmup_steps=2), steps=2)
     assert [float(rate(step)) for step in (0, 2, 3)] == pytest.approx([0.0, 0.4, 0.0], abs=1e-7)
 
 
 def test_wrappers_come_back_from_their_own_config() -> None:
     decay = keras.optimizers.schedules.CosineDecay(0.4, 60)
     schedule = WarmUp(Hold(decay, 40), 4)
+    # As in the `.keras` files of before.
+    assert set(schedule.get_config()) == {"after", "warmup_steps"}
+    assert set(schedule.after.get_config()) == {"then", "hold_steps"}
 
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
 

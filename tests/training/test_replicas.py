@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,69 +23,53 @@ SAME = ["frozen statistics", "accumulated"]
 BY_REPLICA = "batch norm by replica"
 
 
-def _start(
-    kind: str, output: Path, variants: list[str], tf_config: str = "{}"
-) -> subprocess.Popen[str]:
-    environment = {**os.environ, "TF_CONFIG": tf_config}
-    command = [sys.executable, "-m", replica_steps.__name__, "--kind", kind]
-    return subprocess.Popen(
-        [*command, "--output", str(output), "--variants", *variants],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def _results(*processes: subprocess.Popen[str]) -> None:
-    for process in processes:
-        said, _ = process.communicate(timeout=1800)
-        assert process.returncode == 0, said
-
-
-def free_addresses(count: int) -> list[str]:
-    """Returns addresses of this machine on which nothing listens."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
-
-
 def tf_configs(count: int) -> list[str]:
     """Returns what `TF_CONFIG` says to each of so many workers on this machine."""
-    cluster = {"worker": free_addresses(count)}
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]  # on free ports
+    cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
+    for each in sockets:
+        each.close()
     return [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
         for index in range(count)
     ]
 
 
+def _steps(
+    folder: Path, kind: str, variants: list[str], configs: Sequence[str] = ("{}",)
+) -> list[dict[str, np.ndarray]]:
+    """Returns what processes that run side by side have written."""
+    paths = [folder / f"{number}.npz" for number in range(len(configs))]
+    command = [sys.executable, "-m", replica_steps.__name__, "--kind", kind]
+    processes = [
+        subprocess.Popen(
+            [*command, "--output", str(path), "--variants", *variants],
+            env={**os.environ, "TF_CONFIG": config},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for path, config in zip(paths, configs, strict=True)
+    ]
+    for process in processes:
+        said, _ = process.communicate(timeout=1800)
+        assert process.returncode == 0, said
+    return [dict(np.load(path)) for path in paths]
+
+
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    path = tmp_path_factory.mktemp("one") / "one.npz"
-    _results(_start("one", path, [*SAME, BY_REPLICA]))
-    return dict(np.load(path))
+    return _steps(tmp_path_factory.mktemp("one"), "one", [*SAME, BY_REPLICA])[0]
 
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    path = tmp_path_factory.mktemp("mirrored") / "mirrored.npz"
-    _results(_start("mirrored", path, [*SAME, BY_REPLICA]))
-    return dict(np.load(path))
+    return _steps(tmp_path_factory.mktemp("mirrored"), "mirrored", [*SAME, BY_REPLICA])[0]
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, np.ndarray]]:
-    folder = tmp_path_factory.mktemp("workers")
-    paths = [folder / f"{number}.npz" for number in range(2)]
-    _results(
-        *(
-            _start("worker", path, SAME[:1], config)
-            for path, config in zip(paths, tf_configs(2), strict=True)
-        )
-    )
-    return [dict(np.load(path)) for path in paths]
+    return _steps(tmp_path_factory.mktemp("workers"), "worker", SAME[:1], tf_configs(2))
 
 
 def assert_same_steps(ours: dict[str, np.ndarray], one: dict[str, np.ndarray], name: str) -> None:
@@ -101,14 +86,10 @@ def test_two_devices_equal_one_with_the_whole_batch(mirrored, one, name):
     assert_same_steps(mirrored, one, name)
 
 
-def test_two_workers_equal_one_with_the_whole_batch(workers, one):
-    for worker in workers:
-        assert worker["replicas"] == 2
-        assert_same_steps(worker, one, SAME[0])
-
-
-def test_workers_agree_to_the_last_bit(workers):
+def test_two_workers_equal_one_with_the_whole_batch_and_agree_to_the_last_bit(workers, one):
     first, second = workers
+    assert first["replicas"] == 2
+    assert_same_steps(first, one, SAME[0])
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import lstd
-from lstd.checkpoints import keras_applications
+from lstd.checkpoints import named_arrays
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.tf1.load_config import load_config
@@ -40,19 +40,6 @@ def folder(tmp_path: Path, model: keras.Model) -> Path:
     return run
 
 
-@pytest.mark.parametrize("here", [".", "last.weights.h5"])  # not "best", which is not there
-def test_loaded_model_has_every_value_and_may_be_stateful(
-    folder: Path, model: keras.Model, here: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-    weights = "best" if here.endswith(".h5") else "last"
-    loaded = lstd.load_model(here, weights, stateful=True, batch_size=3)
-
-    for ours, wanted in zip(loaded.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), wanted.numpy(), err_msg=wanted.name)
-    assert loaded.carried_batch_size == 3
-
-
 def test_weights_of_a_compiled_model_load_too(tmp_path: Path) -> None:
     # What a user saves with `save_weights` after `fit` holds the optimizer and metrics as well.
     trained, fresh = doubles.line(), doubles.line()
@@ -65,15 +52,13 @@ def test_weights_of_a_compiled_model_load_too(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, wanted)
 
 
-def test_what_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
-    for path, weights, told in (
-        (tmp_path / "nowhere", "best", r"no file or folder .*nowhere"),
-        (tmp_path, "best", r"is no model: a folder of one holds config\.yaml"),
-        (folder, "best", r"no weights best\.weights\.h5; there are: last\.weights\.h5$"),
-        (folder, "first", "weights must be one of best, last, average, got 'first'"),
+def test_weights_that_are_not_there_are_named(folder: Path) -> None:
+    for weights, told in (
+        ("best", r"no weights best\.weights\.h5; there are: last\.weights\.h5$"),
+        ("first", "weights must be one of best, last, average, got 'first'"),
     ):
         with pytest.raises(ValueError, match=told):
-            lstd.load_model(path, weights)
+            lstd.load_model(folder, weights)
 
 
 def test_other_shapes_are_named_with_both_shapes(folder: Path) -> None:
@@ -85,8 +70,7 @@ def test_other_shapes_are_named_with_both_shapes(folder: Path) -> None:
 
     # The bottleneck sees 256 channels of the backbone and the hidden state: 24, or 16.
     assert (
-        "group_0/depthwise [layers/bottleneck/vars/0] is (3, 3, 280, 1) in the model, "
-        "(3, 3, 272, 1) in the file"
+        "layers/bottleneck/vars/0 is (3, 3, 280, 1) in the model, (3, 3, 272, 1) in the file"
     ) in str(raised.value)
     assert str(raised.value).count(";") == 3  # three of them, and how many more
 
@@ -100,20 +84,13 @@ def _layers(count: int) -> keras.Model:
 def test_file_that_holds_more_or_less_than_the_model_is_refused(tmp_path: Path) -> None:
     # Keras itself would load what it knows and say nothing of the rest.
     for held, wanted, told in (
-        (2, 1, r"\[layers/dense_1/vars/0\] \(2, 2\) of the file is not"),
-        (1, 2, r"dense_1/kernel \[layers/dense_1/vars/0\] is not in"),
+        (2, 1, r"layers/dense_1/vars/0 is not in the model, \(2, 2\) in the file"),
+        (1, 2, r"layers/dense_1/vars/0 is \(2, 2\) in the model, not in the file"),
     ):
         path = tmp_path / f"{held}.weights.h5"
         weights_file.save(_layers(held), path)
         with pytest.raises(ValueError, match=told):
             weights_file.load(_layers(wanted), path)
-
-
-def test_damaged_weights_file_is_named(folder: Path) -> None:
-    (folder / "last.weights.h5").write_bytes(b"no HDF5")
-
-    with pytest.raises(ValueError, match=r"last\.weights\.h5: not a readable Keras weights file"):
-        lstd.load_model(folder, "last")
 
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.h5"])
@@ -128,7 +105,7 @@ def test_whatever_is_flipped_in_a_weights_file_it_is_named(tmp_path: Path, name:
         path.write_bytes(damaged.tobytes())
         try:
             if name == "w.h5":
-                keras_applications._read(path)
+                named_arrays.read_hdf5(path, "file")
             else:
                 weights_file.load(line, path)
         except ValueError as error:  # of h5py and Keras came RuntimeError, KeyError, TypeError, too
@@ -154,17 +131,15 @@ def test_record_of_another_kind_is_named(tmp_path: Path, content: str, told: str
 
 
 def test_checkpoint_of_a_run_is_loaded_with_the_runs_config(
-    folder: Path, model: keras.Model, monkeypatch: pytest.MonkeyPatch
+    folder: Path, model: keras.Model
 ) -> None:
     prefix = folder / "checkpoints" / "step-7"
     trained = lstd.load_model(folder, "last", stateful=True, batch_size=2)  # as `lstd-train` has it
+    assert trained.carried_batch_size == 2
     _save_checkpoint(prefix, model=trained, epoch=tf.Variable(3))
 
-    monkeypatch.chdir(prefix.parent)
-    for place in (prefix, Path(prefix.name)):
-        loaded = lstd.load_model(place)
-        for ours, theirs in zip(loaded.weights, model.weights, strict=True):
-            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    for ours, theirs in zip(lstd.load_model(prefix).weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=theirs.name)
     _save_checkpoint(prefix, model=doubles.line())
     with pytest.raises(ValueError, match=r"step-7: does not fit the model of its run"):
         lstd.load_model(prefix)
@@ -177,24 +152,6 @@ def _save_checkpoint(prefix: Path, **parts: object) -> None:
     manager.save(checkpoint_number=int(number))
 
 
-def test_failed_save_leaves_the_old_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, model = tmp_path / "last.weights.h5", doubles.line()
-    weights_file.save(model, path)
-    before = path.read_bytes()
-
-    def save_weights(path: Path) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(model, "save_weights", save_weights)
-    with pytest.raises(OSError, match="disk full"):
-        weights_file.save(model, path)
-
-    assert path.read_bytes() == before
-
-
 def test_other_endings_are_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in \.weights\.h5"):
         weights_file.save(model, tmp_path / "model.h5")
@@ -203,24 +160,16 @@ def test_other_endings_are_refused(model: keras.Model, tmp_path: Path) -> None:
 def test_start_writes_the_config_and_notes_every_start(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
     config = Config(model=MODEL)
-    assert not folder.holds_run()
 
     folder.start(config, command=["lstd-train", "--x"], step=0)
     folder.update_record(best={"epoch": 3})
     folder.start(config, command=[], step=20)
 
-    assert folder.holds_run()
     assert load_config(folder.config) == config
     record = json.loads(folder.record.read_text())
     assert [start["step"] for start in record["starts"]] == [0, 20]
     assert record["starts"][0]["command"] == ["lstd-train", "--x"]
-    assert set(record["starts"][0]["versions"]) == {
-        "lstd",
-        "tensorflow",
-        "tf_keras",
-        "numpy",
-        "python",
-    }
+    assert record["starts"][0]["versions"]["lstd"] == lstd.__version__
     assert record["best"] == {"epoch": 3}
 
 

@@ -32,63 +32,33 @@ def _written(folder: Path, plugin: str) -> dict[str, list[tuple[int, np.ndarray]
     return found
 
 
-# --- curves ---------------------------------------------------------------------------------------
-
-
-def test_curves_are_means_since_the_point_before(tmp_path: Path) -> None:
-    model = doubles.line()
+def test_curves_are_means_since_the_point_before_and_end_with_the_epoch(tmp_path: Path) -> None:
     scalars = WriteScalars(Events(tmp_path), every=2)
-
-    doubles.fit(model, [doubles.Measure([0.25]), scalars], steps=4)
+    doubles.fit(doubles.line(), [doubles.Measure([0.1, 0.25]), scalars], epochs=2, steps=3)
 
     points = _written(tmp_path, "scalars")
-    # The error shrinks by the factor 0.6 with each step: squares 9, 3.24, 1.1664, 0.419904.
-    assert points["train/loss"] == [
-        (2, pytest.approx((9 + 3.24) / 2)),
-        (4, pytest.approx((1.1664 + 0.419904) / 2)),
-    ]
-    assert points["train/learning_rate"] == [(2, pytest.approx(0.1)), (4, pytest.approx(0.1))]
-    assert points["evaluation/coco/ap"] == [(4, 0.25)]
-
-
-def test_curves_end_with_the_rest_of_each_epoch(tmp_path: Path) -> None:
-    doubles.fit(
-        doubles.line(),
-        [doubles.Measure([0.1, 0.2]), WriteScalars(Events(tmp_path), every=2)],
-        epochs=2,
-        steps=3,
-    )
-
-    points = _written(tmp_path, "scalars")["train/loss"]
     errors = [9 * 0.36**step for step in range(6)]  # The factor of a step is 0.6, squared.
-    assert points == [
+    assert points["train/loss"] == [
         (2, pytest.approx((errors[0] + errors[1]) / 2)),
         (3, pytest.approx(errors[2], rel=1e-4)),  # Of two sums in float32.
         (5, pytest.approx((errors[3] + errors[4]) / 2)),
         (6, pytest.approx(errors[5], rel=1e-4)),
     ]
+    assert points["train/learning_rate"][-1] == (6, pytest.approx(0.1))
+    assert points["evaluation/coco/ap"] == [(3, pytest.approx(0.1)), (6, 0.25)]
 
 
 def test_events_do_not_need_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # an import now fails
-    events = Events(tmp_path)
-
+    events = Events(tmp_path / "events")
+    events.flush()
+    assert not events.folder.exists()  # nothing written is no file
     events.scalar("curve", 1.0, 0)
     events.histogram("histogram", np.array([0.5]), 0)
     events.pictures("picture", [np.zeros([2, 3, 3], np.uint8)], 0)
     events.close()
 
-    assert set(_written(tmp_path, "scalars")) == {"curve"}
-
-
-# --- TensorBoard's own reader ---------------------------------------------------------------------
-
-
-def _reader(folder: Path) -> Any:
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    reader = accumulators.EventAccumulator(str(folder))
-    reader.Reload()
-    return reader
+    assert set(_written(events.folder, "scalars")) == {"curve"}
 
 
 def test_tensorboard_reads_all_three_kinds(tmp_path: Path) -> None:
@@ -98,7 +68,9 @@ def test_tensorboard_reads_all_three_kinds(tmp_path: Path) -> None:
     events.pictures("frames", [np.full([2, 3, 3], level, np.uint8) for level in (0, 200)], 7)
     events.close()
 
-    reader = _reader(tmp_path)
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    reader = accumulators.EventAccumulator(str(tmp_path))
+    reader.Reload()
 
     plugins = {"curve": "scalars", "scores": "histograms", "frames": "images"}
     assert set(reader.Tags()["tensors"]) == set(plugins)
@@ -113,18 +85,6 @@ def test_tensorboard_reads_all_three_kinds(tmp_path: Path) -> None:
     width, height, *pictures = tf.make_ndarray(reader.Tensors("frames")[0].tensor_proto)
     assert (width, height, len(pictures)) == (b"3", b"2", 2)
     assert tf.io.decode_png(pictures[1]).numpy()[0, 0].tolist() == [200, 200, 200]
-
-
-def test_nothing_written_is_no_file(tmp_path: Path) -> None:
-    events = Events(tmp_path / "none")
-
-    events.flush()
-    events.close()
-
-    assert not (tmp_path / "none").exists()
-
-
-# --- samples --------------------------------------------------------------------------------------
 
 
 class _Detector:

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import tf_keras as keras
 from tensorflow.python.framework import config as tensorflow_config
 
 import lstd
+from lstd.checkpoints.tf1_names import variables_by_tf1_name
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.config.train_config import EarlyStoppingConfig, FineTuneConfig, TrainConfig
@@ -106,30 +107,15 @@ def resumed(config: Config, tmp_path_factory: pytest.TempPathFactory) -> _Run:
     return _run(path, config, said, resume=True)
 
 
-@pytest.fixture(scope="module")
-def last(whole: _Run) -> LSTMSSD:
-    return lstd.load_model(whole.folder.path, "last")
-
-
-def test_run_folder_holds_everything(whole: _Run, config: Config) -> None:
-    names = {path.name for path in whole.folder.path.iterdir()}
-
+def test_run_folder_and_history_hold_everything(whole: _Run, config: Config) -> None:
     weights = {f"{name}.weights.h5" for name in ("best", "last", "average")}
-    assert names == weights | {
-        "config.yaml",
-        "run.json",
-        "history.csv",
-        "checkpoints",
-        "tensorboard",
+    assert {path.name for path in whole.folder.path.iterdir()} == weights | {
+        *("config.yaml", "run.json", "history.csv", "checkpoints", "tensorboard"),
     }
     assert load_config(whole.folder.config) == config
     start = json.loads(whole.folder.record.read_text())["starts"][0]
     assert start["command"] == ["lstd-train", "--config", "x.yaml"]
-
-
-def test_history_ends_with_the_last_step_and_has_every_part_of_the_loss(whole: _Run) -> None:
     rows = read_history(whole.folder.history)
-
     assert [(row["epoch"], row["step"]) for row in rows] == [("0", "2"), ("1", "4"), ("2", "5")]
     assert int(whole.model.optimizer.iterations) == STEPS
     assert whole.printed.splitlines()[-1].startswith("epoch 3: step 5/5, ")
@@ -139,23 +125,25 @@ def test_history_ends_with_the_last_step_and_has_every_part_of_the_loss(whole: _
         assert min(parts[1:]) > 0
 
 
-def test_saved_weights_are_the_last_the_best_and_averages_of_all(
-    whole: _Run, last: LSTMSSD
-) -> None:
+def test_saved_weights_are_the_last_the_best_and_averages_of_all(whole: _Run) -> None:
     best = json.loads(whole.folder.record.read_text())["best"]
     assert (best["epoch"], best["step"], best["value"]) == (1, 4, 0.3)
-    for name, wanted in (("last", whole.model.weights), ("best", whole.measure.seen[1])):
-        loaded = last if name == "last" else lstd.load_model(whole.folder.path, "best")
-        for ours, theirs in zip(loaded.weights, wanted, strict=True):
-            np.testing.assert_array_equal(ours, theirs, err_msg=ours.name)
+    loaded = {name: lstd.load_model(whole.folder.path, name) for name in ("last", "best")}
+    _assert_same(loaded["last"].weights, whole.model.weights)
+    _assert_same(loaded["best"].weights, whole.measure.seen[1])
     average = lstd.load_model(whole.folder.path, "average")
     moved = {
         variable.name
-        for variable, other in zip(average.weights, last.weights, strict=True)
+        for variable, other in zip(average.weights, whole.model.weights, strict=True)
         if not np.array_equal(variable, other)
     }
     assert any("moving_mean" in name for name in moved)
     assert any("kernel" in name for name in moved)
+
+
+def _assert_same(ours: Sequence[Any], wanted: Sequence[Any]) -> None:
+    for number, (our, want) in enumerate(zip(ours, wanted, strict=True)):
+        np.testing.assert_array_equal(our, want, err_msg=getattr(our, "name", str(number)))
 
 
 def test_evaluation_sees_a_model_that_carries_no_state(whole: _Run) -> None:
@@ -175,30 +163,15 @@ def test_ctrl_c_keeps_all_steps_and_says_so(resumed: _Run) -> None:
     assert [start["step"] for start in starts] == [0, 3]
 
 
-def test_resumed_run_has_every_bit_of_the_one_without_interruption(
+def test_resumed_run_has_every_bit_and_row_of_the_one_without_interruption(
     whole: _Run, resumed: _Run
 ) -> None:
-    ours, wanted = (
-        [*run.model.weights, *run.model.optimizer.variables, *_carried(run.model).variables]
-        for run in (resumed, whole)
-    )
-    assert np.abs(_carried(whole.model).c).max() > 0
-    for our, want in zip(ours, wanted, strict=True):
-        np.testing.assert_array_equal(our, want, err_msg=want.name)
-    average, wanted_average = (
-        lstd.load_model(run.folder.path, "average") for run in (resumed, whole)
-    )
-    for our, want in zip(average.weights, wanted_average.weights, strict=True):
-        np.testing.assert_array_equal(our, want, err_msg=want.name)
-
-
-def _carried(model: LSTMSSD) -> Any:
-    return model.training_state["carried"]
-
-
-def test_resumed_run_has_the_epochs_of_the_one_without_interruption(
-    whole: _Run, resumed: _Run
-) -> None:
+    carried = [run.model.training_state["carried"].variables for run in (resumed, whole)]
+    assert np.abs(whole.model.training_state["carried"].c).max() > 0
+    _assert_same(*carried)
+    _assert_same(resumed.model.weights, whole.model.weights)
+    _assert_same(resumed.model.optimizer.variables, whole.model.optimizer.variables)
+    _assert_same(*(lstd.load_model(run.folder.path, "average").weights for run in (resumed, whole)))
     ours, wanted = (read_history(run.folder.history) for run in (resumed, whole))
     for row in (*ours, *wanted):
         del row["seconds"]
@@ -218,8 +191,7 @@ def test_fit_by_hand_has_the_weights_of_the_run(config: Config, whole: _Run) -> 
 
     model.fit(dataset, steps_per_epoch=STEPS, verbose=0)
 
-    for ours, wanted in zip(model.weights, whole.model.weights, strict=True):
-        np.testing.assert_array_equal(ours, wanted, err_msg=wanted.name)
+    _assert_same(model.weights, whole.model.weights)
 
 
 def test_random_schedule_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -247,50 +219,33 @@ def test_finished_run_has_nothing_to_resume(whole: _Run, config: Config) -> None
     assert again.printed == ""
 
 
-def test_folder_with_a_run_is_refused(whole: _Run) -> None:
-    with pytest.raises(ValueError, match="already holds a run; use --resume"):
-        train(_config(), whole.folder.path, dataset=_dataset())
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_folder_in_which_no_checkpoint_would_be_found_is_refused(
-    tmp_path: Path, *, resume: bool
+def test_what_cannot_be_started_or_resumed_is_told_and_leaves_nothing(
+    whole: _Run, config: Config, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"run\[1\]: .* not find its checkpoints"):
-        train(_config(), tmp_path / "run[1]", dataset=_dataset(), resume=resume)
+    run, new = whole.folder.path, tmp_path / "new"
+    other = dataclasses.replace(config, model=dataclasses.replace(config.model, min_depth=16))
+    stopping = EarlyStoppingConfig(metric="val_coco/app")
+    unknown = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, early_stopping=stopping)
+    )
+    tuned = _config(fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "none.ckpt"),)))
+    measures = {"evaluations": [doubles.Measure([])]}
+    for path, given, options, told in (
+        (run, _config(), {}, "already holds a run; use --resume"),
+        (tmp_path / "run[1]", _config(), {}, r"run\[1\]: .* not find its checkpoints"),
+        (tmp_path / "run[1]", _config(), {"resume": True}, r"run\[1\]: .* not find its check"),
+        (run, other, {"resume": True}, r"model\.min_depth was 8, is 16"),
+        (new, _config(), {"resume": True}, r"nothing to resume: there is no config\.yaml"),
+        (new, tuned, {}, r"none\.ckpt"),
+        (new, unknown, {}, "where train.evaluate is set, what is evaluated"),
+        (run, unknown, {"resume": True, **measures}, "there is no 'val_coco/app' in an e"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            train(given, path, dataset=_dataset(), say=lambda _: None, **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_model_is_not_resumed(whole: _Run, config: Config) -> None:
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, min_depth=16))
-
-    with pytest.raises(ValueError, match=r"model\.min_depth was 8, is 16"):
-        train(config, whole.folder.path, dataset=_dataset(), resume=True)
-
-
-def test_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nothing to resume: there is no config\.yaml"):
-        train(_config(), tmp_path, dataset=_dataset(), resume=True)
-
-
-def test_initial_weights_that_are_missing_stop_the_run_before_it_writes(tmp_path: Path) -> None:
-    config = _config(fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "none.ckpt"),)))
-
-    with pytest.raises((ValueError, OSError), match=r"none\.ckpt"):
-        train(config, tmp_path / "run", dataset=_dataset())
-    assert not (tmp_path / "run").exists()
-
-
-def test_metric_of_an_evaluation_that_is_not_made_is_refused_at_once(tmp_path: Path) -> None:
-    config = _config(early_stopping=EarlyStoppingConfig(metric="val_coco/ap"))
-
-    with pytest.raises(ValueError, match="nothing is evaluated after an epoch"):
-        train(config, tmp_path / "run", dataset=_dataset())
-
-
-def test_diverging_run_keeps_what_was_good(
-    tmp_path: Path,
-) -> None:
+def test_diverging_run_keeps_what_was_good(tmp_path: Path) -> None:
     clip, truth = tiny.batch(T, batch_size=B)
     broken = truth._replace(boxes=truth.boxes * np.nan)
     good = tf.data.Dataset.from_tensors((clip, truth)).repeat(2)
@@ -307,38 +262,39 @@ def test_diverging_run_keeps_what_was_good(
     assert last_checkpoint(folder.checkpoints) == str(folder.checkpoints / "step-2")
 
 
-def test_history_without_the_metric_is_told(whole: _Run, config: Config) -> None:
-    stopping = EarlyStoppingConfig(metric="val_coco/app")
-    train_config = dataclasses.replace(config.train, early_stopping=stopping)
-    config = dataclasses.replace(config, train=train_config)
-
-    with pytest.raises(ValueError, match="there is no 'val_coco/app' in an epoch of this run"):
-        _run(whole.folder.path, config, [], resume=True)
-
-
 def test_dataset_without_a_batch_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the training dataset gave no batch; expected batches of"):
         train(_config(), tmp_path, dataset=_dataset().take(0), say=lambda _: None)
 
 
-def test_run_starts_from_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
-    from lstd.checkpoints.tf1_names import variables_by_tf1_name
-
+def test_run_starts_from_a_checkpoint_and_own_callbacks_see_no_broken_weights(
+    tmp_path: Path,
+) -> None:
     donor = tiny.model(tiny.FIRST_PAPER, seed=5)
     arrays = {name: v.numpy() for name, v in variables_by_tf1_name(donor).items()}
     np.savez(tmp_path / "donor.npz", **arrays)
     config = _config(fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "donor.npz"),)))
     first: list[np.ndarray] = []
+    said: list[str] = []
 
-    class Note(keras.callbacks.Callback):
+    class Break(keras.callbacks.Callback):
+        """Has steps that do nothing, of which one breaks a weight."""
+
         def on_train_begin(self, logs: Any = None) -> None:
             first.extend(self.model.get_weights())
-            raise KeyboardInterrupt
+            self.model.train_function = lambda iterator: {"loss": tf.constant(1.0)}
 
-    said: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", dataset=_dataset(), callbacks=[Note()], say=said.append)
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            weight = self.model.weights[0]
+            weight.assign(tf.fill(weight.shape, np.nan))
 
-    for ours, wanted in zip(first, donor.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, wanted)
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            pytest.fail("a ModelCheckpoint would save broken weights")
+
+    run = tmp_path / "run"
+    with pytest.raises(DivergedError, match=r"not finite in .*; no checkpoint had been written"):
+        train(config, run, dataset=_dataset(), callbacks=[Break()], say=said.append)
+
+    _assert_same(first, donor.get_weights())
     assert f"{len(arrays)} variables restored, 0 keep their initial values, 0 of" in said[0]
+    assert not list(run.glob("*.h5"))

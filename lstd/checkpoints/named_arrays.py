@@ -1,11 +1,9 @@
-"""Where foreign weights come from: a TF1 checkpoint, an .npz file, or a dict."""
+"""Where weights come from: a TF1 checkpoint, an .npz file, an HDF5 file, or a dict."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Union
@@ -14,23 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 Source = Union[str, "os.PathLike[str]", Mapping[str, np.ndarray]]
-
-
-BROKEN = (
-    OSError,
-    ValueError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    MemoryError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tf.errors.OpError,
-)
-"""What NumPy, h5py, Keras and TensorFlow raise where a file of weights is none, or is damaged."""
 
 
 class Weights(NamedTuple):
@@ -47,20 +28,18 @@ class Weights(NamedTuple):
     read: Callable[[str], np.ndarray]
 
 
-def unreadable(path: str | os.PathLike[str], what: str, error: Exception) -> ValueError:
-    """Returns the error for one of `BROKEN`; `what` says what was expected."""
-    told = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    reason = str(told).splitlines()[0][:300]
-    return ValueError(f"{path}: not a readable {what}: {reason}")
-
-
 @contextlib.contextmanager
-def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Raises ValueError where the block finds the file damaged; see `unreadable`."""
+def reading(path: str | os.PathLike[str], what: str, *, remedy: str = "") -> Iterator[None]:
+    """Raises ValueError where the block finds a file damaged; `what` says what was expected.
+
+    NumPy, h5py, Keras and TensorFlow raise errors of a dozen kinds then.
+    """
     try:
         yield
-    except BROKEN as error:
-        raise unreadable(path, what, error) from None
+    except Exception as error:
+        told = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        reason = str(told).splitlines()[0][:300]
+        raise ValueError(f"{path}: not a readable {what}: {reason}{remedy}") from None
 
 
 def open_source(source: Source) -> Weights:
@@ -80,14 +59,10 @@ def open_source(source: Source) -> Weights:
             np.load(stream, allow_pickle=False) as file,
         ):
             return _of_arrays(str(path), {name: file[name] for name in file.files})
-    try:
+    what = f"TF1 checkpoint (a prefix, of {path.name}.index and more) or .npz file"
+    with reading(path, what):
         reader = tf.train.load_checkpoint(str(path))
-    except BROKEN as error:
-        raise ValueError(
-            f"{path}: no TF1 checkpoint with this prefix (its files would be {path.name}.index and "
-            f"{path.name}.data-00000-of-00001), and not an .npz file: {str(error).splitlines()[0]}"
-        ) from None
-    shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
 
     def read(name: str) -> np.ndarray:
         with reading(path, "checkpoint"):
@@ -99,3 +74,22 @@ def open_source(source: Source) -> Weights:
 def _of_arrays(name: str, given: Mapping[str, np.ndarray]) -> Weights:
     arrays = {key: np.asarray(array) for key, array in given.items()}
     return Weights(name, {key: array.shape for key, array in arrays.items()}, arrays.__getitem__)
+
+
+def read_hdf5(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
+    """Returns the arrays of an HDF5 file by their places in it.
+
+    Raises:
+        ValueError: it cannot be read; `what` says what was expected.
+    """
+    import h5py  # comes with TensorFlow
+
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(place: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[place] = item[()]
+
+    with reading(path, what), h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return arrays

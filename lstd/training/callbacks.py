@@ -1,0 +1,169 @@
+"""What a run does beside training: it writes its history, shows how far it is, and ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from lstd.base.progress import clock_text
+from lstd.base.terminal import StatusLine
+from lstd.base.whole_file import write_whole
+from lstd.training import distribution
+from lstd.training.history import read_history
+
+_PARTS = ("localization", "classification", "regularization")
+_SHOWN = ("coco/ap", "coco/ap50")  # Of what is measured; history.csv has all of it.
+_EPOCH = 2  # Like True, Keras ends the epoch for it; a callback may add its own by |=.
+
+
+class RunCallback(keras.callbacks.Callback):
+    """A callback that knows the number of the step, and takes logs as tensors, which is quicker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._supports_tf_logs = True
+
+    @property
+    def step(self) -> int:
+        """Of the run, from its beginning."""
+        return int(self.model.optimizer.iterations.numpy())
+
+
+class WriteHistory(RunCallback):
+    """Adds each epoch's numbers to a CSV file.
+
+    The file is written anew each time: columns may come and go when a run is resumed, and epochs
+    that are done again after an interruption replace what they had.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "step": self.step,
+            "seconds": round(time.monotonic() - self._began, 3),
+            "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
+            **{name: float(value) for name, value in (logs or {}).items()},
+        }
+        rows = [*(old for old in read_history(self.path) if int(old["epoch"]) < epoch), row]
+        text = io.StringIO()
+        columns = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue())
+
+
+class ShowProgress(RunCallback):
+    """Shows steps, speed, losses and the time that is left; each epoch's last line stays.
+
+    `frames_per_step` counts those of all batches that a step takes.
+    """
+
+    def __init__(self, *, last_step: int, frames_per_step: int, line: StatusLine) -> None:
+        super().__init__()
+        self.last_step, self.frames_per_step, self.line = last_step, frames_per_step, line
+        self._seconds_per_step = 0.0  # Over about the last hundred; tracing, evaluation left out.
+        self._steps = 0
+        self._last: float | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._last = None  # What lies between two epochs is not training.
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        now = time.monotonic()
+        if self._last is not None:
+            self._steps = min(self._steps + 1, 100)
+            self._seconds_per_step += (now - self._last - self._seconds_per_step) / self._steps
+        self._last = now
+        if self.line.is_due():
+            self.line.show(self._text(logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        measured = "".join(
+            f", {name.removeprefix('val_')} {float(value):.4g}"
+            for name, value in logs.items()
+            if name.startswith("val_") and name.endswith(_SHOWN)
+        )
+        self.line.show(f"epoch {epoch + 1}: {self._text(logs)}{measured}", stays=True)
+
+    def _text(self, logs: dict[str, Any]) -> str:
+        step = self.step
+        words = [f"step {step}/{self.last_step}"]
+        if self._seconds_per_step:
+            words.append(f"{self.frames_per_step / self._seconds_per_step:.1f} frames/s")
+        if "loss" in logs:
+            parts = ", ".join(f"{name} {float(logs[name]):.4g}" for name in _PARTS if name in logs)
+            words.append(f"loss {float(logs['loss']):.4g}" + (f" ({parts})" if parts else ""))
+        if self._seconds_per_step and step < self.last_step:
+            words.append(f"{clock_text((self.last_step - step) * self._seconds_per_step)} left")
+        return ", ".join(words)
+
+
+class EndRun(RunCallback):
+    """Ends `fit` after the last step, after Ctrl-C, or where no epoch has got better for long.
+
+    Stands behind all other callbacks: at the end of an epoch everything is saved before. After
+    Ctrl-C the step under way is done and saved; one that ends an epoch is followed by what every
+    epoch ends with. Several workers end `fit` together. Ctrl-C raises KeyboardInterrupt.
+
+    Args:
+        last_step: counted from the beginning of the run.
+        epoch_end: the step after which the first epoch ends, where it has fewer than the others.
+        asked: is set by Ctrl-C.
+        save: saves after a step that ends no epoch.
+        is_over: whether the epochs so far are enough.
+    """
+
+    def __init__(
+        self,
+        last_step: int,
+        *,
+        epoch_end: int = 0,
+        asked: threading.Event | None = None,
+        save: Callable[[], None] = lambda: None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__()
+        self.last_step, self.epoch_end = last_step, epoch_end
+        self.asked, self.save, self.is_over = asked or threading.Event(), save, is_over
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        step = self.step
+        if step >= self.last_step:
+            self.model.stop_training = True
+        elif step == self.epoch_end:
+            self.model.stop_training = self.model.stop_training or _EPOCH
+        ends_epoch = self.model.stop_training or batch + 1 == self.params["steps"]
+        if self.asked.is_set() and not ends_epoch:
+            self.save()
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        stop = self.model.stop_training not in (False, _EPOCH)
+        stop |= self.is_over()
+        strategy = tf.distribute.get_strategy()
+        number, workers = distribution.workers_of(strategy)
+        if workers > 1:
+            # Only the first worker evaluates; one that went on alone would wait forever.
+            said = strategy.run(lambda: tf.constant(float(stop and number == 0)))
+            stop = float(strategy.reduce("SUM", said, axis=None)) > 0
+        self.model.stop_training = stop
+        if self.asked.is_set() and not stop:
+            raise KeyboardInterrupt
