@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _DRY_BATCHES = 2
 
-
 FLAGS: app.Flags = {
     **common.flags("config"),
     "input": common.data_flag("data.train.input_path"),
@@ -65,7 +64,9 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     common.use_threads(values.threads)
     folder = Path(values.output_directory)
     config = _config(folder, values)
-    common.writable_directory(str(_nearest_existing(folder)))
+    # Nothing is made to try: the first of the folder and its parents that is there tells.
+    existing = (place for place in (folder, *folder.absolute().parents) if place.exists())
+    common.writable_directory(str(next(existing)))
     training.check_folder(folder, config, resume=values.resume)
     strategy = distribution.strategy_of(config.train.distribution)
     training.train(
@@ -82,11 +83,7 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
 
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
-    """Returns the config with the flags applied; a run that goes on knows its own.
-
-    Raises:
-        ValueError: no config is known, or it cannot be used.
-    """
+    """Returns the config with the flags applied; a run that goes on knows its own."""
     known = folder / "config.yaml"
     if values.config or (values.resume and known.is_file()):
         config = common.config_of(values, default=known)
@@ -100,17 +97,8 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
     return common.with_input(config, "train", values)
 
 
-def _nearest_existing(folder: Path) -> Path:
-    """Returns the folder, or the first of its parents that is there: nothing is made to try."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
-
-
 def _evaluations(config: Config, *, dry_run: bool) -> list[Any]:
-    """Returns what measures after each epoch.
-
-    Raises:
-        ValueError: evaluation is on, but there is no data for it.
-    """
+    """Returns what measures after each epoch."""
     from lstd.data import pipeline
     from lstd.evaluation.callback import EvaluationCallback
 
@@ -121,19 +109,13 @@ def _evaluations(config: Config, *, dry_run: bool) -> list[Any]:
             "train.evaluate is true, but data.evaluation.input_path names no files; give it some, "
             "or --set train.evaluate=false"
         )
+    model = config.model
     dataset = pipeline.make_dataset(
-        config.data,
-        "evaluation",
-        num_classes=config.model.num_classes,
-        labels=config.model.labels,
+        config.data, "evaluation", num_classes=model.num_classes, labels=model.labels
     )
-    two_backbones = len(config.model.depth_multipliers) == 2
-    return [
-        EvaluationCallback(
-            dataset.take(_DRY_BATCHES) if dry_run else dataset,
-            schedules=config.evaluation.schedules if two_backbones else None,
-        )
-    ]
+    schedules = config.evaluation.schedules if len(model.depth_multipliers) == 2 else None
+    dataset = dataset.take(_DRY_BATCHES) if dry_run else dataset
+    return [EvaluationCallback(dataset, schedules=schedules)]
 
 
 if __name__ == "__main__":

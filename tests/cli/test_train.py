@@ -6,7 +6,6 @@ import dataclasses
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +16,7 @@ from lstd.cli import train as train_command
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.config.train_config import FineTuneConfig, TrainConfig
-from lstd.tf1.load_config import load_config
+from lstd.config.train_config import TrainConfig
 from lstd.training.history import read_history
 from tests import tiny
 from tests.data import records
@@ -50,17 +48,6 @@ def run(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["--config", str(config), "--output_directory", str(folder)]
     assert train_command.main(arguments) == 0
     return folder
-
-
-def _fails(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> str:
-    """Returns the sentence with which the command refuses; it has to be one, and nothing else."""
-    code = train_command.main([str(argument) for argument in arguments])
-
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert code == 2
-    assert len(lines) == 1
-    assert lines[0].startswith("lstd-train: error: ")
-    return lines[0]
 
 
 def test_run_is_trained_and_evaluated(run: Path, config: Path) -> None:
@@ -142,6 +129,13 @@ def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str])
             "--set train.evaluate=false",
         ),
         (
+            [
+                *("--config={config}", "--output_directory={new}"),
+                "--set=train.fine_tune.checkpoints=[{other}]",
+            ],
+            "Conv2d_0/weights is [3, 3, 3, 8] here and [3, 3, 3, 32] there",
+        ),
+        (
             ["--config={config}", "--output_directory={config}/run"],
             "--output_directory: {config} is a file, expected a folder",
         ),
@@ -155,31 +149,15 @@ def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    places = {"run": run, "config": config, "new": tmp_path / "new"}
+    other = config.parent / "other.npz"
+    name = "FeatureExtractor/MobilenetV1/Conv2d_0/weights"
+    np.savez(other, **{name: np.zeros([3, 3, 3, 32], np.float32)})
+    places = {"run": run, "config": config, "new": tmp_path / "new", "other": other}
 
-    sentence = _fails([argument.format(**places) for argument in arguments], capsys)
+    code = train_command.main([argument.format(**places) for argument in arguments])
 
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    assert code == 2
+    assert sentence.startswith("lstd-train: error: ")
     assert message.format(**places) in sentence
     assert not list(tmp_path.iterdir())
-
-
-def test_checkpoint_that_does_not_fit_is_named_with_both_shapes(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name = "FeatureExtractor/MobilenetV1/Conv2d_0/weights"
-    np.savez(tmp_path / "other.npz", **{name: np.zeros([3, 3, 3, 32], np.float32)})
-    tuned = dataclasses.replace(
-        load_config(config).train,
-        fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "other.npz"),)),
-    )
-    config_io.save_config(
-        dataclasses.replace(load_config(config), train=tuned), tmp_path / "tuned.yaml"
-    )
-
-    sentence = _fails(
-        ["--config", tmp_path / "tuned.yaml", "--output_directory", tmp_path / "run"], capsys
-    )
-
-    assert name in sentence
-    assert "is [3, 3, 3, 8] here and [3, 3, 3, 32] there" in sentence
-    assert not (tmp_path / "run").exists()
