@@ -120,15 +120,9 @@ class EndRun(RunCallback):
     """Ends `fit` after the last step, after Ctrl-C, or where no epoch has got better for long.
 
     Stands behind all other callbacks: at the end of an epoch everything is saved before. After
-    Ctrl-C the step under way is done and saved; one that ends an epoch is followed by what every
-    epoch ends with. Several workers end `fit` together. Ctrl-C raises KeyboardInterrupt.
-
-    Args:
-        last_step: counted from the beginning of the run.
-        epoch_end: the step after which the first epoch ends, where it has fewer than the others.
-        asked: is set by Ctrl-C.
-        save: saves after a step that ends no epoch.
-        is_over: whether the epochs so far are enough.
+    Ctrl-C, which sets `asked`, the step under way is done; one that ends no epoch is saved by
+    `save`, and KeyboardInterrupt raised. `epoch_end` is the step after which the first epoch ends,
+    where it has fewer than the others. Several workers end `fit` together.
     """
 
     def __init__(

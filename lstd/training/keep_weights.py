@@ -75,17 +75,9 @@ class KeepWeights(RunCallback):
 
     `fit` trains a model that carries an LSTM state of the training batch, and has an optimizer.
     What is saved and evaluated is a snapshot without either: a second model of the same config
-    that takes over the values of the variables.
-
-    Args:
-        folder: of the run.
-        snapshot: a model with the same variables, in the same order, as the one that is trained.
-        averages: of the variables of the trained model, or None.
-        prefer_averages: the averages are evaluated, and the best weights are averages.
-        evaluations: callbacks that see the snapshot as their model, at the end of each epoch, and
-            add to the logs what they find.
-        writes: False for all workers but one. They take part, because values that replicas keep for
-            themselves have to be brought together, and neither write nor evaluate.
+    that takes over the values of the variables; `evaluations` add to the logs what they find. With
+    `prefer_averages` these are evaluated, and the best weights are averages. One of several workers
+    `writes` and evaluates; values that replicas keep for themselves are brought together by all.
     """
 
     def __init__(

@@ -28,21 +28,13 @@ _PLACE = "place/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class DataPlace(NamedTuple):
-    """A place in the training data, and in the epoch that is under way.
+    """A place in the training data, and in the epoch that is under way."""
 
-    Attributes:
-        settings: of the config, by dotted key: all that decides which batch comes when.
-        seed: of the data.
-        batches: taken since its beginning.
-        steps: done in the epoch; 0 between two of them.
-        means: what the model's running means are made of after these steps, by their names.
-    """
-
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # by dotted key: all that decides which batch comes when
     seed: int
-    batches: int
-    steps: int = 0
-    means: Mapping[str, Sequence[float]] = MappingProxyType({})
+    batches: int  # taken since the beginning of the data
+    steps: int = 0  # done in the epoch; 0 between two of them
+    means: Mapping[str, Sequence[float]] = MappingProxyType({})  # what the running ones are made of
 
 
 def first_place(config: Config) -> DataPlace:
@@ -74,17 +66,8 @@ class Checkpoints(RunCallback):
     """Saves a checkpoint after each epoch, or when it is asked to, and restores the last one.
 
     Has to come after all callbacks that change or write something: what it saves counts as done.
-
-    Attributes:
-        epoch: int64, epochs done.
-
-    Args:
-        folder: of the checkpoints, of which `keep` are kept.
-        model: a compiled model.
-        averages: of its variables, or None.
-        place: in the data, from which `fit` takes `batches_per_step`.
-        state: what else training changes and goes on from, such as `LSTMSSD.training_state`.
-        writes: False for all workers but one, which take part in making what is saved.
+    `state` is what else training changes and goes on from, such as `LSTMSSD.training_state`; one of
+    several workers `writes`, the others take part in making what is saved.
     """
 
     def __init__(
@@ -256,14 +239,14 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     anew = first_place(before).settings != first_place(now).settings  # with a state of zeros
     if now.train.carry_state and not anew:  # which was saved only if it was carried
         keys += ["carry_state"]
-    fixed = [
+    was, is_now = (
         {
             "model": config_lib.to_dict(config.model),
             **{f"train.{key}": operator.attrgetter(key)(config.train) for key in keys},
         }
         for config in (before, now)
-    ]
-    lines = [*_changes(*fixed)]
+    )
+    lines = [*_changes(was, is_now)]
     if lines:
         raise ValueError(
             f"{where}: cannot resume with another config: {'; '.join(lines)}; leave these keys as "

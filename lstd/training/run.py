@@ -31,17 +31,8 @@ _NO_BATCH = "Unexpected result of `train_function`"  # What Keras says of an emp
 class Run:
     """Model, optimizer and what saves them, with the weights that the run starts from.
 
-    Args:
-        config: of the run.
-        folder: where what is saved goes.
-        dataset: batches, some of which are drawn into TensorBoard where nothing is evaluated.
-        evaluations: callbacks that measure the weights that are saved.
-        checkpoint: to go on from; None: `train.fine_tune` says the weights.
-        place: in the data.
-        same_data: the data goes on where it was.
-        strategy: of the replicas.
-        dry_steps: of a run of one epoch; 0: as the config says.
-        say: is told what happens.
+    Those are of the `checkpoint`, else what `train.fine_tune` says. `dry_steps`: of a run of one
+    epoch; 0: as the config says.
 
     Raises:
         ValueError: weights or checkpoint do not fit the config.

@@ -71,12 +71,8 @@ class WriteScalars(RunCallback):
 
     The tags: `train/<part of the loss>` and `train/gradient_norm`, their means since the point
     before; `train/learning_rate`; and at the end of an epoch `evaluation/<name>` for what the logs
-    call `val_<name>`. All are placed by the number of the step.
-
-    Args:
-        events: where to; closed at the end of training.
-        every: so many steps.
-        before: steps of the first epoch that were done before.
+    call `val_<name>`. All are placed by the number of the step. `before`: steps of the first epoch
+    that were done before.
     """
 
     def __init__(self, events: Events, *, every: int = 100, before: int = 0) -> None:

@@ -48,28 +48,22 @@ def test_curves_are_means_since_the_point_before_and_end_with_the_epoch(tmp_path
     assert points["evaluation/coco/ap"] == [(3, pytest.approx(0.1)), (6, 0.25)]
 
 
-def test_events_do_not_need_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)  # an import now fails
+def test_tensorboard_reads_all_three_kinds_and_is_not_needed_to_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = Events(tmp_path / "events")
     events.flush()
     assert not events.folder.exists()  # nothing written is no file
-    events.scalar("curve", 1.0, 0)
-    events.histogram("histogram", np.array([0.5]), 0)
-    events.pictures("picture", [np.zeros([2, 3, 3], np.uint8)], 0)
-    events.close()
-
-    assert set(_written(events.folder, "scalars")) == {"curve"}
-
-
-def test_tensorboard_reads_all_three_kinds(tmp_path: Path) -> None:
-    events = Events(tmp_path)
-    events.scalar("curve", 0.25, 7)
-    events.histogram("scores", np.array([0.01, 0.02, 0.99, 1.0]), 7)
-    events.pictures("frames", [np.full([2, 3, 3], level, np.uint8) for level in (0, 200)], 7)
-    events.close()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorboard", None)  # an import now fails
+        events.scalar("curve", 0.25, 7)
+        events.histogram("scores", np.array([0.01, 0.02, 0.99, 1.0]), 7)
+        events.pictures("frames", [np.full([2, 3, 3], level, np.uint8) for level in (0, 200)], 7)
+        events.close()
+    assert _written(events.folder, "scalars") == {"curve": [(7, 0.25)]}
 
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    reader = accumulators.EventAccumulator(str(tmp_path))
+    reader = accumulators.EventAccumulator(str(events.folder))
     reader.Reload()
 
     plugins = {"curve": "scalars", "scores": "histograms", "frames": "images"}
