@@ -36,7 +36,7 @@ def open_all(
             does not have.
     """
     from lstd.data import readers
-    from lstd.data.readers.sequence_records import RecordVideo
+    from lstd.data.readers.tfrecords import RecordVideo
 
     paths = record_files.find(config.input_path, where=f"{where}.input_path")
     folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
@@ -80,7 +80,7 @@ def open_all(
 
 def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
     """Returns the videos in SequenceExamples, which may go on from one file to the next."""
-    from lstd.data.readers.sequence_records import RecordVideo
+    from lstd.data.readers.tfrecords import RecordVideo
 
     def leave_out(error: ProblemError) -> None:
         _leave_out(error.message, checks)
@@ -121,9 +121,9 @@ def _leave_out(message: str, checks: Checks) -> None:
 
 def _check_numbers(folder: str, labels: tuple[str, ...], *, where: str) -> None:
     """Raises where records number a class otherwise than the labels; records hold only numbers."""
-    from lstd.data.readers import sequence_records
+    from lstd.data.readers import tfrecords
 
-    for number, name in enumerate(sequence_records.indexed_labels(folder)):
+    for number, name in enumerate(tfrecords.indexed_labels(folder)):
         if name in labels and labels[number : number + 1] != (name,):
             raise ValueError(
                 f"{where}: in the records of {folder} {name} is class {number}, in model.labels "

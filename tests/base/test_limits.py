@@ -14,7 +14,7 @@ from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.data import readers, record_files
 from lstd.data.problems import ProblemError
-from lstd.data.readers import sequence_records
+from lstd.data.readers import tfrecords
 from tests.data import records
 
 Image = pytest.importorskip("PIL.Image")
@@ -72,9 +72,9 @@ def test_too_many_missing_frames_of_a_record_are_refused() -> None:
 
 
 def test_class_numbers_of_records_have_a_limit() -> None:
-    assert sequence_records.names_in([{2: "b"}]) == ("class 0", "b")
+    assert tfrecords.names_in([{2: "b"}]) == ("class 0", "b")
     with pytest.raises(ValueError, match=r"class 1000000000000 'b'; numbers above 25000"):
-        sequence_records.names_in([{10**12: "b"}])
+        tfrecords.names_in([{10**12: "b"}])
 
 
 @pytest.mark.parametrize(

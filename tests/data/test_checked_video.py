@@ -12,7 +12,7 @@ from lstd.base.types import GroundTruth
 from lstd.data import decode, problems, record_files
 from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Checks, Reel
 from lstd.data.problems import Report
-from lstd.data.readers.sequence_records import RecordVideo
+from lstd.data.readers.tfrecords import RecordVideo
 from lstd.data.record_files import Part
 from lstd.data.source_checks import NamedVideo
 from lstd.data.sources import Image, ImageFile, SourceFrame, SourceVideo

@@ -26,10 +26,9 @@ from lstd.data.readers import (
     coco_json,
     csv_table,
     cvat,
-    example_records,
     label_files,
     label_studio,
-    sequence_records,
+    tfrecords,
     tracking_sets,
     voc_xml,
     yolo,
@@ -104,9 +103,11 @@ street.mp4 (or .avi, .mov, .mkv, ...), or the folder street/ with 0001.jpg ...
 street.csv with the header frame,class,track_id,ymin,xmin,ymax,xmax
 or a folder of such pairs, or of train/, val/ and so on with such pairs""",
     ),
-    "sequence_example": Format(sequence_records.matches, sequence_records.read, "subset", _RECORDS),
+    "sequence_example": Format(
+        tfrecords.are_sequences, tfrecords.read_sequences, "subset", _RECORDS
+    ),
     "tf_example": Format(
-        example_records.matches, example_records.read, "subset stills folders", _RECORDS
+        tfrecords.are_examples, tfrecords.read_examples, "subset stills folders", _RECORDS
     ),
     "cvat": Format(
         cvat.files_of,
