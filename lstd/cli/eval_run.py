@@ -197,7 +197,7 @@ def _run_all(
 
     def scored(
         subject: _Subject, label: str, dataset: Iterable[Any], watchers: Sequence[Any] = ()
-    ) -> tuple[dict[str, float], dict[str, list[Any]]]:
+    ) -> tuple[int, dict[str, list[Any]]]:
         metrics = by_name.metrics_by_schedule(
             options.factories(values.fps), subject.schedules, subject.detector.labels
         )
@@ -208,30 +208,30 @@ def _run_all(
             seen.add(frame.frame_id[0])
 
         with Progress(label, total=total, unit="frames") as progress:
-            numbers = evaluate.evaluate(
+            count = evaluate.run(
                 subject.detector,
                 dataset,
                 metrics,
-                subject.schedules,
-                max_frames=values.max_frames,
-                watchers=[note, *watchers],
-                progress=lambda count: progress.advance(
+                values.max_frames,
+                [note, *watchers],
+                lambda count: progress.advance(
                     count, note=f"video {len(seen)} of {videos}" if videos > 1 else ""
                 ),
             )
-        return numbers, metrics
+        return count, metrics
 
     drawn = {"count": values.worst_frames, "min_score": config.evaluation.min_score_threshold}
     worst = {
         name: pictures.WorstFrames(one.detector.labels, name, **drawn)
         for name in (one.schedules if values.worst_frames else ())
     }
-    numbers, metrics = scored(one, "evaluating", split.dataset, [*worst.values()])
+    count, metrics = scored(one, "evaluating", split.dataset, [*worst.values()])
+    numbers = {"frames": count, **evaluate.results_of(metrics)}
     theirs = scored(other, f"evaluating {other.path}", split.dataset)[1] if other else {}
     for probability in options.occlusion:
         hidden = OccludedDataset(split.dataset, probability=probability)
-        found, _ = scored(one, f"occluded {probability:g}", hidden)
-        numbers.update(evaluate.under_schedule(found, one.schedules, f"occluded/{probability:g}/"))
+        _, found = scored(one, f"occluded {probability:g}", hidden)
+        numbers.update(evaluate.results_of(found, f"occluded/{probability:g}/"))
     facts: dict[str, Any] = {
         "model": str(one.path),
         "weights": one.weights,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lstd.base.types import ClipBatch, GroundTruth
@@ -74,27 +74,47 @@ def evaluate(
     if len(set(occlusion)) < len(occlusion):
         raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
 
-    def score(clips: Iterable[Any], watching: Sequence[Callable[[Frame], None]]) -> Numbers:
+    def scored(data: Iterable[Any], watching: Sequence[Any], prefix: str = "") -> Numbers:
         metrics_of = by_name.metrics_by_schedule(
             metrics, names, detector.labels, latencies=latencies, fps=fps
         )
-        count = 0
-        batches = clip_frames.detect_clips(detector, clips, names)
-        for batch in _first(batches, max_frames):
-            for frame in batch:
-                add_frame(metrics_of, frame, num_classes=len(detector.labels))
-                for watcher in watching:
-                    watcher(frame)
-            count += len(batch)
-            if progress is not None:
-                progress(len(batch))
-        return {"frames": count, **results_of(metrics_of)}
+        count = run(detector, data, metrics_of, max_frames, watching, progress)
+        return {**({} if prefix else {"frames": count}), **results_of(metrics_of, prefix)}
 
-    numbers = score(dataset, watchers)
+    numbers = scored(dataset, watchers)
     for probability in occlusion:
-        hidden = score(OccludedDataset(dataset, probability=probability), ())
-        numbers.update(under_schedule(hidden, names, f"occluded/{probability:g}/"))
+        hidden = OccludedDataset(dataset, probability=probability)
+        numbers.update(scored(hidden, (), f"occluded/{probability:g}/"))
     return numbers
+
+
+def run(
+    detector: ClipDetector,
+    dataset: Iterable[tuple[ClipBatch, GroundTruth]],
+    metrics_of: Mapping[str, Sequence[Any]],
+    max_frames: int | None = None,
+    watchers: Sequence[Callable[[Frame], None]] = (),
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Adds every frame to the metrics of each schedule; returns how many there are.
+
+    Arguments and errors as in `evaluate`.
+    """
+    count = 0
+    for batch in clip_frames.detect_clips(detector, dataset, list(metrics_of)):
+        kept = batch if max_frames is None else batch[: max_frames - count]
+        for frame in kept:
+            add_frame(metrics_of, frame, num_classes=len(detector.labels))
+            for watcher in watchers:
+                watcher(frame)
+        count += len(kept)
+        if progress is not None and kept:
+            progress(len(kept))
+        if count == max_frames:
+            break
+    if count == 0:
+        raise ValueError("the evaluation dataset gave no frames; check its input files")
+    return count
 
 
 def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame, *, num_classes: int) -> None:
@@ -111,40 +131,14 @@ def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame, *, num_clas
                 metric.add(frame.frame_id, frame.ground_truth, given)
 
 
-def results_of(metrics_of: Mapping[str, Sequence[Any]]) -> Numbers:
-    """Returns the numbers of all schedules, with the schedule before them if there are several."""
-    numbers: Numbers = {}
-    for name, metrics in metrics_of.items():
-        prefix = f"{name}/" if len(metrics_of) > 1 else ""
-        for metric in metrics:
-            numbers.update({prefix + key: value for key, value in metric.result().items()})
-    return numbers
-
-
-def under_schedule(numbers: Numbers, schedules: Sequence[str], prefix: str) -> Numbers:
-    """Returns `numbers` with `prefix` before each name, but behind its schedule; no frames."""
-    renamed = {}
-    for name, value in numbers.items():
-        schedule = name.partition("/")[0] if len(schedules) > 1 else ""
-        if schedule in schedules:
-            renamed[f"{schedule}/{prefix}{name.removeprefix(f'{schedule}/')}"] = value
-        elif name != "frames":
-            renamed[prefix + name] = value
-    return renamed
-
-
-def _first(batches: Iterable[list[Frame]], most: int | None) -> Iterator[list[Frame]]:
-    """Yields frames until there are `most`; refuses a dataset without any."""
-    count = 0
-    for batch in batches:
-        kept = batch if most is None else batch[: most - count]
-        count += len(kept)
-        if kept:
-            yield kept
-        if most is not None and count >= most:
-            return
-    if count == 0:
-        raise ValueError("the evaluation dataset gave no frames; check its input files")
+def results_of(metrics_of: Mapping[str, Sequence[Any]], prefix: str = "") -> Numbers:
+    """Returns the numbers, with `prefix`, and before it the schedule if there are several."""
+    return {
+        (f"{schedule}/" if len(metrics_of) > 1 else "") + prefix + name: value
+        for schedule, metrics in metrics_of.items()
+        for metric in metrics
+        for name, value in metric.result().items()
+    }
 
 
 def checked_schedules(detector: ClipDetector, schedules: Sequence[str] | None) -> tuple[str, ...]:

@@ -34,11 +34,10 @@ class ConfusionMetric(FrameMetric):
         self.min_score, self.iou = float(min_score), float(iou)
 
     def result(self) -> dict[str, float]:
-        """Returns what the matrix comes down to; `matrix` has it whole.
+        """Returns what the matrix comes down to; -1 where there is nothing to measure.
 
-        `confusion/found` is the share of true objects that a detection of any class stands on,
-        `confusion/right_class` the share of those with the right class, `confusion/false` the share
-        of detections that stand on nothing.
+        `found` is the share of true objects that a detection of any class stands on, `right_class`
+        the share of those with the right class, `false` that of detections that stand on nothing.
         """
         matrix = self.matrix()
         matched = matrix[:-1, :-1].sum()

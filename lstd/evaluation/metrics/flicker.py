@@ -34,11 +34,10 @@ class FlickerMetric(FrameMetric):
         self.min_score = float(min_score)
 
     def result(self) -> dict[str, float]:
-        """Returns the numbers.
+        """Returns the share of steps that flicker, and others to read it by.
 
-        `flicker/rate`: of all steps, the share that flickers. `flicker/lost`: of the steps that
-        begin found, the share that end lost. `flicker/found`: the share of objects found, frame by
-        frame, to read the others by.
+        `lost` is the share of the steps that begin found which end lost, `found` that of objects
+        found, frame by frame.
         """
         frames, numbers = self.counted()
         return numbers(np.ones(len(frames)))

@@ -70,12 +70,8 @@ class StreamingMetric(FrameMetric):
     def result(self) -> dict[str, float]:
         """Returns COCO's twelve as `sap/ap`, ..., and the timing.
 
-        `sap/missed` is the share of frames without any output yet, `sap/in_time` of those that show
-        their own, `sap/lag_frames` the mean age of what is shown, in frames, of those that show any
-        (-1 without).
-
-        Raises:
-            ValueError: also for a frame whose network, or whose network's latency, is not known.
+        `missed` is the share of frames without any output yet, `in_time` of those that show their
+        own, `lag_frames` the mean age of what the others show, in frames (-1 without).
         """
         evaluated = coco.evaluated(self._streamed(), num_classes=len(self.labels))
         numbers = coco.summary(coco.tables_of(evaluated), prefix="sap/")
