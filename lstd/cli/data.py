@@ -80,15 +80,16 @@ _CONFIG = common.flags("config", "config_override", "set")
 _OUTPUT = common.flags("output_directory", "resume")
 
 
-def _scene_flags() -> dict[str, app.Flag]:
-    """Returns a flag for each field of a Scene."""
-    makers: dict[type, Callable[[str, Any], app.Flag]]
-    makers = {int: app.whole, float: app.number, str: app.text, tuple: app.several}
-    return {
-        field.name: makers[type(field.default)](field.metadata["help"], field.default)
-        for field in dataclasses.fields(Scene)
-    }
-
+_MAKERS: dict[type, Any] = {
+    int: app.whole,
+    float: app.number,
+    str: app.text,
+    tuple: app.several,
+}
+_SCENE = {
+    field.name: _MAKERS[type(field.default)](field.metadata["help"], field.default)
+    for field in dataclasses.fields(Scene)
+}
 
 # Verb -> what runs, its flags, those without which it cannot run, its help.
 _VERBS: dict[str, tuple[Callable[[flags.FlagValues], int | None], app.Flags, list[str], str]] = {
@@ -177,7 +178,7 @@ Example:
         functools.partial(data_verbs.synthesize, of_shards=sorted(_OF_SHARDS)),
         {
             **_OUTPUT,
-            **_scene_flags(),
+            **_SCENE,
             "output_format": app.choice(
                 "shards: TFRecord files as convert writes them; frames: a folder of PNG files and "
                 "a CSV file for each video.",

@@ -224,7 +224,12 @@ def _objects_of(scene: Scene, number: int, kinds: Sequence[tuple[int, str]]) -> 
     for _ in range(scene.objects):
         class_index, picture = kinds[int(rng.integers(len(kinds)))]
         side = max(3, round(short * rng.uniform(scene.min_size, scene.max_size)))
-        aspect = _aspect(picture) if picture else float(rng.uniform(0.7, 1.4))
+        if picture:
+            with picture_file.opened(picture, where=picture) as opened:
+                tall, wide = picture_file.size_of(opened)
+            aspect = wide / tall
+        else:
+            aspect = float(rng.uniform(0.7, 1.4))
         height = max(3, round(side * min(1.0, 1 / aspect)))
         width = max(3, round(side * min(1.0, aspect)))
         angle = rng.uniform(0, 2 * math.pi)
@@ -246,12 +251,6 @@ def _objects_of(scene: Scene, number: int, kinds: Sequence[tuple[int, str]]) -> 
             )
         )
     return tuple(result)
-
-
-def _aspect(picture: str) -> float:
-    with picture_file.opened(picture, where=picture) as opened:
-        height, width = picture_file.size_of(opened)
-        return width / height
 
 
 def _render(

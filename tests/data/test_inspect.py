@@ -27,7 +27,8 @@ class Made:
 
     name: str
     boxes: tuple[tuple[tuple[int, int, tuple[float, ...]], ...], ...]
-    size: tuple[int, int] = (50, 100)
+    height: int = 50
+    width: int = 100
     has_tracks: bool = True
     random_access: bool = True
     where: str = "made"
@@ -35,14 +36,6 @@ class Made:
     @property
     def num_frames(self) -> int:
         return len(self.boxes)
-
-    @property
-    def height(self) -> int:
-        return self.size[0]
-
-    @property
-    def width(self) -> int:
-        return self.size[1]
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True
@@ -54,7 +47,7 @@ class Made:
                 classes=np.array([row[0] for row in rows], np.int32),
                 track_ids=np.array([row[1] for row in rows], np.int32),
             )
-            image: Image = np.zeros([*self.size, 3], np.uint8) if images else None
+            image: Image = np.zeros([self.height, self.width, 3], np.uint8) if images else None
             yield SourceFrame(image, truth, f"{self.name}, frame {number}")
 
 
@@ -80,7 +73,7 @@ def test_motion_is_the_mean_overlap_with_the_same_track_nearby() -> None:
 
 def test_the_text_counts_what_is_there() -> None:
     video = Made("a", (((0, 1, STILL), (0, 2, MOVED)), (), ((1, 1, (0.5, 0.2, 0.1, 0.4)),)))
-    found = inspect.inspect(source_of(video, Made("b", ((),), size=(40, 40))))
+    found = inspect.inspect(source_of(video, Made("b", ((),), height=40, width=40)))
     text = "\n".join(inspect.lines(found, np.float32([STILL]), input_size=(320, 320)))
 
     assert "videos 2, frames 4 (shortest 1, longest 3)" in text
