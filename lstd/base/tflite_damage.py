@@ -1,12 +1,13 @@
 """Keeps a damaged `.tflite` from killing the process that runs it.
 
-LiteRT checks that a file is a FlatBuffer, not what the numbers in it mean: one wrong bit makes it
-read and write anywhere. A file of our export has a checksum inside. Any other is first run in a
-process of its own; that takes about a second, and is remembered as long as the file stays.
+LiteRT checks that a file is a FlatBuffer, not what its numbers mean: one wrong bit makes it read
+and write anywhere. A file of our export has a checksum inside. Any other is first run in a process
+of its own; that takes about a second, and is remembered as long as the file stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -37,8 +38,7 @@ def check(path: str | os.PathLike[str], *, first_run: str = "") -> None:
             changed is refused, and any other is run once.
 
     Raises:
-        FileNotFoundError: no such file.
-        OSError: it cannot be read.
+        OSError: there is no such file, or it cannot be read.
         ValueError: it is not a TFLite file, or damaged.
         ImportError: neither LiteRT nor TensorFlow is installed.
     """
@@ -65,11 +65,7 @@ def _check(path: Path, name: Path, first_run: str, _: tuple[int, ...]) -> None:
 
 
 def interpreter_class() -> Any:
-    """Returns what runs a `.tflite`: LiteRT's interpreter or, where it is missing, TensorFlow's.
-
-    Raises:
-        ImportError: neither is installed.
-    """
+    """Returns what runs a `.tflite`: LiteRT's interpreter or, where it is missing, TensorFlow's."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -107,19 +103,13 @@ def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ValueError(f"{name}: damaged, or too slow: it takes over {seconds} s") from None
-    if done.returncode:
-        raise ValueError(f"{name}: {NOT_RUNNABLE}{_reason(done)}")
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Returns why a process failed: what it printed, or which signal ended it."""
-    if done.stdout.strip():
-        return done.stdout.strip().splitlines()[-1].rstrip(".")
-    try:
+    if not done.returncode:
+        return
+    lines, what = done.stdout.strip().splitlines(), f"exit code {done.returncode}"
+    with contextlib.suppress(ValueError):
         what = signal.Signals(-done.returncode).name
-    except ValueError:
-        what = f"exit code {done.returncode}"
-    return f"a process that runs it is ended by {what}"
+    reason = lines[-1].rstrip(".") if lines else f"a process that runs it is ended by {what}"
+    raise ValueError(f"{name}: {NOT_RUNNABLE}{reason}")
 
 
 def first_run(run: str, path: str) -> None:

@@ -39,11 +39,7 @@ def schema() -> Any:
 
 
 def model_of(content: bytes) -> Any:
-    """Returns the root table of a `.tflite`, whose fields are read when they are asked for.
-
-    Raises:
-        ValueError: it is not a `.tflite`.
-    """
+    """Returns the root table of a `.tflite`, whose fields are read when they are asked for."""
     if content[4:_HEADER] != _IDENTIFIER:
         raise ValueError("this is not a TFLite file")
     return schema().Model.GetRootAs(content, 0)
@@ -51,11 +47,7 @@ def model_of(content: bytes) -> Any:
 
 @contextlib.contextmanager
 def damage_refused() -> Iterator[None]:
-    """Makes one sentence of what an offset to nowhere leads to.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """Makes one sentence, in a ValueError, of what an offset to nowhere leads to."""
     try:
         yield
     except (struct.error, LookupError, TypeError, AttributeError, OverflowError) as error:
@@ -76,11 +68,7 @@ def read(path: str | os.PathLike[str], name: str = NAME) -> str | None:
 
 
 def read_from(content: bytes, name: str = NAME) -> str | None:
-    """Returns the text of this name inside the content of a file, None where there is none.
-
-    Raises:
-        ValueError: it is not a `.tflite`, is damaged, or the text is not UTF-8.
-    """
+    """Returns the text of this name inside the content of a file; see `read`."""
     with damage_refused():
         model = model_of(content)
         for number in range(model.MetadataLength()):
@@ -167,7 +155,9 @@ def embed(content: bytes, text: str, name: str = NAME) -> bytes:
                 old = len(content) - place - int.from_bytes(content[place : place + 4], "little")
                 builder.PrependUOffsetTRelativeSlot(number, new.get(number, old), 0)
         builder.Finish(builder.EndObject(), _IDENTIFIER)
-        return _sealed(bytes(builder.Output()))
+        whole = bytes(builder.Output())
+        place, digest = f'"{_SEAL}": "{_NO_SEAL}"', hashlib.sha256(whole).hexdigest()
+        return whole.replace(place.encode(), place.replace(_NO_SEAL, digest).encode(), 1)
 
 
 def payload_facts(content: bytes) -> dict[str, Any]:
@@ -193,30 +183,18 @@ def payload_matches(facts: dict[str, Any], content: bytes) -> bool:
 def is_whole(content: bytes) -> bool | None:
     """Returns whether a file has all its bytes as our export wrote them, None where it is unknown.
 
-    It is of files of others, and of ours from before there was a checksum of the whole.
-
-    Raises:
-        ValueError: it is not a `.tflite`, is damaged, or the metadata are no text.
+    That is of files of others, and of ours from before there was a checksum of the whole.
     """
     text, facts = read_from(content) or "", {}
     with contextlib.suppress(ValueError):
         facts = documents.from_json(text, source=NAME, kind=dict)
     told = _of_file(facts)
     if isinstance(seal := told.get(_SEAL), str):
-        return _seal_of(content.replace(seal.encode(), _NO_SEAL.encode(), 1)) == seal
+        unsealed = content.replace(seal.encode(), _NO_SEAL.encode(), 1)
+        return hashlib.sha256(unsealed).hexdigest() == seal
     if "payload_bytes" in told and not payload_matches(facts, content):
         return False
     return None
-
-
-def _sealed(content: bytes) -> bytes:
-    """Returns a file with the checksum of itself in its text, where that holds a place for it."""
-    place = f'"{_SEAL}": "{_NO_SEAL}"'.encode()
-    return content.replace(place, place.replace(_NO_SEAL.encode(), _seal_of(content).encode()), 1)
-
-
-def _seal_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _of_file(facts: dict[str, Any]) -> dict[str, Any]:

@@ -30,21 +30,21 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base.close_names import close_neighbour
-from lstd.cli import app, common, export_flags, export_model, representative_data
+from lstd.cli import app, common, export_flags, export_model
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
     from lstd.export.check_file import Expected
     from lstd.export.saved_model import ExportReport
 
-# Flags of one way to use the command, beside those that all of them take.
 _OF_A_MODEL = (
     *("model", "trained_checkpoint_prefix", "config", "pipeline_config_path", "config_override"),
     *("set", "weights", "moving_averages"),
 )
-_OF_ALL = ("check_frames", "help", "version", "version_report")
 _OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
 _OF_A_FILE = ("labels", "schedule", "representative_data", "representative_frames")
+_OF_ALL = ("check_frames", "help", "version", "version_report")
+# The flags that go with one of these, and why no others do.
 _WAYS = {
     "check": (
         ("check", *_OF_A_MODEL, *_OF_A_FILE),
@@ -79,11 +79,11 @@ def _run(values: flags.FlagValues) -> None:
         _refuse_others(values, "check")
         _check(values, notify)
     elif values["saved_model_path"].present or values["export_path"].present:
-        missing = [name for name in ("saved_model_path", "export_path") if not values[name].value]
-        if missing:
-            raise ValueError(
-                f"--saved_model_path and --export_path belong together; --{missing[0]} is missing"
-            )
+        for name in ("saved_model_path", "export_path"):
+            if not values[name].value:
+                raise ValueError(
+                    f"--saved_model_path and --export_path belong together; --{name} is missing"
+                )
         _refuse_others(values, "saved_model_path")
         _convert(values, notify)
     else:
@@ -120,13 +120,8 @@ def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
     ExportOptions(**known)  # What cannot be is said before anything is loaded.
     notify(f"loading {source}")
     model, config = export_model.load(source, values)
-    reports = tflite.export_all(
-        model,
-        values.output_directory,
-        notify=notify,
-        **_defaults(config, asked),
-        **{**asked, **_data(values, model, config)},
-    )
+    asked = {**_defaults(config, asked), **asked, **_data(values, model, config)}
+    reports = tflite.export_all(model, values.output_directory, notify=notify, **asked)
     notify("done")
     _summarize(reports)
 
@@ -159,7 +154,7 @@ def _data(values: flags.FlagValues, model: Any, config: Config) -> dict[str, Any
         return {}
     from lstd.evaluation.metrics.coco import CocoMetric
 
-    data = representative_data.open_data(values.representative_data, model, config.data)
+    data = export_model.representative_data(values.representative_data, model, config.data)
     return {"representative_data": data, "metric": CocoMetric}
 
 

@@ -1,9 +1,11 @@
-"""From the flags of `lstd-export` to the model that is exported, and its config."""
+"""From the flags of `lstd-export` to the model that is exported, its config, and frames for it."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -12,8 +14,12 @@ from lstd.any_model.open_model import Found
 from lstd.cli import common
 from lstd.config.config import Config
 
+if TYPE_CHECKING:
+    from lstd.config.data_config import DataConfig
+
 _AVERAGE = "average"
 _WITHOUT = "; --moving_averages=false exports without"
+_FRAMES = "--representative_data"
 
 
 def path_of(values: flags.FlagValues) -> Path | None:
@@ -41,10 +47,9 @@ def load(path: Path, values: flags.FlagValues) -> tuple[Any, Config]:
     flag = "--model" if values.model else "--trained_checkpoint_prefix"
     found = open_model.find(path, name=flag)
     if found.is_exported:
-        hint = ": --saved_model_path converts a SavedModel of lstd, --check looks at a .tflite"
         raise ValueError(
             f"{flag}: {path} is no run folder, weights file or checkpoint (of the original: prefix "
-            f"or .npz){hint}"
+            "or .npz): --saved_model_path converts a SavedModel of lstd, --check looks at a .tflite"
         )
     if found.config is None:
         config = open_model.config_of(found, values.config)
@@ -58,21 +63,19 @@ def load(path: Path, values: flags.FlagValues) -> tuple[Any, Config]:
     except ValueError as error:
         if config.model == stored.model:
             raise
-        named = [f"--config={values.config}"] if values.config else []
-        named += [f"--config_override={values.config_override!r}"] if values.config_override else []
-        named += [f"--set {' '.join(values.set)}"] if values.set else []
+        flags_given = {
+            f"--config={values.config}": values.config,
+            f"--config_override={values.config_override!r}": values.config_override,
+            f"--set {' '.join(values.set)}": values.set,
+        }
+        named = ", ".join(text for text, given in flags_given.items() if given)
         raise ValueError(
-            f"{', '.join(named)}: the weights of {path} do not fit the model that this describes: "
-            f"{error}"
+            f"{named}: the weights of {path} do not fit the model that this describes: {error}"
         ) from None
 
 
 def _weights(found: Found, config: Config, values: flags.FlagValues) -> str:
-    """Returns which weights to take; "" of what has only its own.
-
-    Raises:
-        ValueError: flags that contradict each other, or averages that are not there.
-    """
+    """Returns which weights to take; "" of what has only its own."""
     asked, named, path = values.moving_averages, values.weights, found.path
     wanted = config.evaluation.use_moving_averages if asked == "auto" else asked == "true"
     if found.kind == "original":
@@ -105,9 +108,50 @@ def _weights(found: Found, config: Config, values: flags.FlagValues) -> str:
 
 
 def _why_averages(asked: str) -> str:
+    why = "asks for the moving averages"
     if asked == "true":
-        return "--moving_averages=true asks for the moving averages"
+        return f"--moving_averages=true {why}"
     return (
-        "--moving_averages=auto follows evaluation.use_moving_averages of the config, which asks "
-        "for the moving averages"
+        f"--moving_averages=auto follows evaluation.use_moving_averages of the config, which {why}"
     )
+
+
+def representative_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
+    """Returns the clips of TFRecords, or the frames of a video or a folder of images.
+
+    Args:
+        text: what `--representative_data` names.
+        model: says which size its frames have and how many classes there are.
+        data: the data section of the model's config, which says how records are read.
+
+    Raises:
+        FileNotFoundError: nothing has that name.
+        ValueError: it cannot be read.
+    """
+    from lstd.config.data_config import DatasetConfig
+    from lstd.data import pipeline, record_files
+    from lstd.media import video
+
+    path = Path(text)
+    if path.is_dir() or path.suffix.lower() in video.SUFFIXES:
+        return video.read_frames(
+            path if path.is_dir() else common.existing_file(text, flag=_FRAMES)
+        )
+    record_files.find([text], where=_FRAMES)
+    height, width, _ = model.input_shape_hwc
+    # What `data.evaluation` says of its own files, and not of these.
+    others = ("format", "subset", "images", "stills", "folders")
+    whole = {field: getattr(DatasetConfig(), field) for field in others}
+    split = dataclasses.replace(
+        data.evaluation, input_path=(text,), batch_size=1, height=height, width=width, **whole
+    )
+    try:
+        return pipeline.make_dataset(
+            dataclasses.replace(data, evaluation=split), "evaluation", num_classes=model.num_classes
+        )
+    except ValueError as error:
+        if not getattr(error, "keep_lines", False):
+            raise
+        raise ValueError(  # instead of a picture of every folder that lstd-data converts
+            f"{_FRAMES}: {text} is neither TFRecords, nor a video file, nor a folder of images"
+        ) from None

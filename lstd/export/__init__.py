@@ -18,8 +18,8 @@ In the form of a clip there is one entry point, `clip`, whose frames are `input_
 `[T, H, W, C]`; T then stands for the 1 of the outputs, but for the state. docs/export.md
 tells all of it to those who write an app.
 
-Files: `options` (what is asked for); `form`, `module`, `clips`, `postprocessing_op`, `lite` (the
-entry points); `saved_model`, `tflite`, `conversion`, `file_format` (the exporters); `compare`,
+Files: `options` (what is asked for); `form`, `module`, `postprocessing_op`, `lite` (the entry
+points); `saved_model`, `tflite`, `conversion`, `file_format` (the exporters); `compare`,
 `interpreters`, `representative`, `fidelity`, `self_check` (do they do the same?); `check_file` (of
 a file that is there); `metadata` (the JSON).
 """

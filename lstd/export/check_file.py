@@ -15,7 +15,6 @@ from lstd.export import (
     compare,
     fidelity,
     file_format,
-    form,
     interpreters,
     metadata,
     options,
@@ -31,13 +30,7 @@ OK, FAILED, IMPOSSIBLE = "ok", "FAILED", "not possible"
 
 
 class Finding(NamedTuple):
-    """What became of one check.
-
-    Attributes:
-        check: its name.
-        verdict: `OK`, `FAILED` or `IMPOSSIBLE`.
-        detail: the numbers, or why.
-    """
+    """What became of one check: `OK`, `FAILED` or `IMPOSSIBLE`, and the numbers, or why."""
 
     check: str
     verdict: str
@@ -45,13 +38,7 @@ class Finding(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What there is to say about a file.
-
-    Attributes:
-        num_bytes: its size.
-        entry_points: a few lines for each, with its inputs and outputs.
-        findings: one for each check.
-    """
+    """The size of a file, lines about its inputs and outputs, and what became of each check."""
 
     num_bytes: int
     entry_points: tuple[str, ...]
@@ -91,15 +78,15 @@ def inspect(path: Path, *, expected: Expected | None = None, frames: int = FRAME
         ValueError: it is no TFLite file, cannot be run here, or is not ours and a model was given.
     """
     tflite_damage.check(path, first_run=f"{__name__}:first_run")
-    return _inspect(path, expected=expected, frames=frames)
+    return _inspect(path, expected, frames)
 
 
 def first_run(path: str) -> None:
     """Looks at a file that may be damaged, in a process that this may kill."""
-    _inspect(Path(path), expected=None, frames=FRAMES)
+    _inspect(Path(path), None, FRAMES)
 
 
-def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspection:
+def _inspect(path: Path, expected: Expected | None, frames: int) -> Inspection:
     content = path.read_bytes()
     try:
         interpreter = interpreters.make(content, xnnpack=True)
@@ -109,18 +96,19 @@ def _inspect(path: Path, *, expected: Expected | None, frames: int) -> Inspectio
         raise ValueError(f"{path}: {tflite_damage.NOT_RUNNABLE}{_first_line(error)}") from None
     facts = _facts_of(path, content)
     ours = points and all(set(STATE_OUTPUTS) <= set(each.outputs) for each in points.values())
+    checks: dict[str, Callable[[], str]]
     if facts is not None or ours:
         described = None if facts is None else DescribedExport(facts, where=str(path))
-        own = _OwnFile(path, content, described, expected, frames)
-        return Inspection(len(content), lines, tuple(own.findings()))
-    if expected is not None:
+        checks = _OwnFile(path, content, described, expected, frames).checks()
+    elif expected is not None:
         raise ValueError(
             f"{path}: its entry points are {', '.join(points) or 'none'}, not those of lstd "
             "(large and small, step, or clip), so that it cannot be compared with a model"
         )
-    return Inspection(
-        len(content), lines, (_attempt("random frames", lambda: _run_random(interpreter, frames)),)
-    )
+    else:
+        checks = {"random frames": lambda: _run_random(interpreter, frames)}
+    findings = (_attempt(name, check) for name, check in checks.items())
+    return Inspection(len(content), lines, tuple(findings))
 
 
 def _facts_of(path: Path, content: bytes) -> dict[str, Any] | None:
@@ -128,6 +116,10 @@ def _facts_of(path: Path, content: bytes) -> dict[str, Any] | None:
     text = tflite_metadata.read_from(content)
     if text is not None:
         return documents.from_json(text, source=str(path), kind=dict)
+    return _facts_beside(path)
+
+
+def _facts_beside(path: Path) -> dict[str, Any] | None:
     beside = path.with_suffix(".json")
     if beside.is_file() and tflite_metadata.is_ours(beside.read_bytes()):
         return documents.read_json(beside, kind=dict)
@@ -144,7 +136,6 @@ def _attempt(name: str, run: Callable[[], str]) -> Finding:
 
 
 def _first_line(error: Exception) -> str:
-    """Returns what an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -217,19 +208,17 @@ class _OwnFile:
         self._path, self._content, self._frames = path, content, frames
         self._maybe, self._expected = described, expected
 
-    def findings(self) -> Iterator[Finding]:
-        """Yields what became of each check."""
-        for name, check in (
-            ("metadata", self._metadata),
-            ("facts", self._facts),
-            ("post-processing", self._postprocessing),
-            ("delegate", self._delegate),
-            ("state carried", self._stream),
-            ("CompiledModel", self._compiled),
-            ("golden frame", self._golden),
-            ("Keras", self._keras),
-        ):
-            yield _attempt(name, check)
+    def checks(self) -> dict[str, Callable[[], str]]:
+        return {
+            "metadata": self._metadata,
+            "facts": self._facts,
+            "post-processing": self._postprocessing,
+            "delegate": self._delegate,
+            "state carried": self._stream,
+            "CompiledModel": self._compiled,
+            "golden frame": self._golden,
+            "Keras": self._keras,
+        }
 
     @property
     def _told(self) -> DescribedExport:
@@ -239,15 +228,14 @@ class _OwnFile:
 
     def _runnable(self) -> DescribedExport:
         """Returns what the metadata say, whose inputs, which may be of any size, are the file's."""
-        told = self._told
-        points = file_format.signatures(self._content)
+        told, points = self._told, file_format.signatures(self._content)
         if set(points) != set(told.entry_points):
             raise ValueError(
                 f"the metadata tell of the entry points {', '.join(told.entry_points) or 'none'}, "
                 f"the file has {', '.join(points)}"
             )
         shapes = {key: list(told.state_shape) for key in STATE_INPUTS}
-        shapes[told.form.image_input] = list(form.input_shape(told))
+        shapes[told.form.image_input] = list(told.input_shape)
         for name, point in points.items():
             for key, shape in shapes.items():
                 held = point["inputs"].get(key, {}).get("shape")
@@ -264,17 +252,12 @@ class _OwnFile:
             whole = tflite_metadata.is_whole(content)
             if not (tflite_metadata.payload_matches(facts, content) if whole is None else whole):
                 raise ValueError("the checksum inside is not that of the file")
-        beside = self._path.with_suffix(".json")
-        if not beside.is_file() or not tflite_metadata.is_ours(beside.read_bytes()):
+        told, beside = _facts_beside(self._path), self._path.with_suffix(".json")
+        if told is None:
             return "inside the file, the checksum is right; none beside it"
-        told = documents.read_json(beside, kind=dict)
-        keys = [
-            key
-            for key in {**facts, **told}
-            if inside and key != "file" and facts.get(key) != told.get(key)
-        ]
-        if keys:
-            raise ValueError(f"{', '.join(keys)} in {beside} is not what the file itself says")
+        keys = ({*facts} | {*told}) - {"file"}
+        if others := sorted(key for key in keys if facts.get(key) != told.get(key)):
+            raise ValueError(f"{', '.join(others)} in {beside} is not what the file itself says")
         sums = told.get("file")
         if not isinstance(sums, dict) or sums.get("sha256") != hashlib.sha256(content).hexdigest():
             raise ValueError(f"sha256 in {beside} is not that of the file")
@@ -331,7 +314,6 @@ class _OwnFile:
         return found
 
     def _compiled(self) -> str:
-        """Runs the frames under CompiledModel, too."""
         self_check.require_own_outputs(self._content)
         worst = self_check.compare_compiled(self._content, self._runnable(), frames=self._frames)
         return f"what the interpreter computes, within {worst:.1e}"
@@ -367,8 +349,7 @@ class _OwnFile:
         expected = self._expected
         if expected is None:
             raise _Impossible("no --model was given")
-        told = self._runnable()
-        module = self._module(expected)
+        told, module = self._runnable(), self._module(expected)
         if (module.image_shape, module.state_shape) != (told.image_shape, told.state_shape):
             raise ValueError(
                 f"the model takes frames {list(module.image_shape)} and a state "

@@ -24,15 +24,13 @@ import tensorflow as tf
 
 from lstd.base.export_names import STATE_OUTPUTS
 from lstd.export import file_format, postprocessing_op, representative
-from lstd.export import module as modules
 from lstd.export.lite import frame_step
 from lstd.export.lite.frame_step import Cell
 from lstd.export.module import ExportModule
 from lstd.export.representative import Frame
 from lstd.models.lstm_ssd import LSTMSSD
 
-Samples = Callable[[], Iterator[tuple[str, dict[str, Any]]]]
-"""Gives entry points and their inputs, anew with each call."""
+Samples = Callable[[], Iterator[tuple[str, dict[str, Any]]]]  # entry points and their inputs
 
 
 def content_of(
@@ -50,9 +48,17 @@ def content_of(
         frames: that int8 takes its ranges from.
         cell: the form of the memory.
     """
+    lite, step = tf.Module(name="lstd_lite"), module.model.step
+    # A module of its own, because TensorFlow itself does not run the fused cell: its optimiser
+    # merges a bias into the convolution before it, and has no merged convolutions in groups.
+    lite.model_variables = module.model_variables
+    if isinstance(module.model, LSTMSSD):
+        step = partial(frame_step.step, module.model, cell=cell, sliced=slices(quantization))
+    for name in module.entry_points:
+        setattr(lite, name, module.functions(name, step)[1])
+    signatures = {name: getattr(lite, name) for name in module.entry_points}
     with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
-        lite = LiteModule(module, cell=cell, sliced=slices(quantization))
-        tf.saved_model.save(lite, folder, signatures=lite.signatures())
+        tf.saved_model.save(lite, folder, signatures=signatures)
         return convert(folder, module, quantization=quantization, frames=frames)
 
 
@@ -63,13 +69,9 @@ def convert(
     quantization: str = "none",
     frames: list[Frame] | None = None,
 ) -> bytes:
-    """Returns the `.tflite` of entry points, from a SavedModel of them.
+    """Returns the `.tflite` of the entry points in a SavedModel; see `content_of`.
 
-    Args:
-        saved_model: the folder.
-        module: a `form.Reference`; for int8 an `ExportModule`, which runs the frames.
-        quantization: see `content_of`.
-        frames: likewise.
+    It holds those of `module`, a `Reference`; for int8 an `ExportModule`, which runs the frames.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         saved_model, signature_keys=list(module.entry_points)
@@ -84,51 +86,13 @@ def convert(
     return file_format.with_options(content, postprocessing_op.NAME, attributes)
 
 
-class LiteModule(tf.Module):
-    """What a `.tflite` is converted from: the entry points of an `ExportModule`, made otherwise.
-
-    Inputs, outputs and weights are the same, and the numbers up to rounding; clips are those of the
-    `ExportModule`. A module of its own, because TensorFlow itself does not run the fused cell: its
-    optimiser merges a bias into the convolution before it, and merged convolutions in groups do not
-    exist there.
-
-    Args:
-        module: the export.
-        cell: see `frame_step.step`.
-        sliced: likewise.
-    """
-
-    def __init__(self, module: ExportModule, *, cell: Cell, sliced: bool) -> None:
-        super().__init__(name="lstd_lite")
-        model = module.model
-        self.model_variables = module.model_variables
-        step = model.step
-        if isinstance(model, LSTMSSD):
-            step = partial(frame_step.step, model, cell=cell, sliced=sliced)
-        heads = modules.heads_of(module.options)
-        for name in module.entry_points:
-            raw = modules.raw_entry_point(model, module.networks_of(name), module.form, step)
-            setattr(self, name, modules.entry_point(raw, heads, model, module.form))
-        self._names = tuple(module.entry_points)
-
-    def signatures(self) -> dict[str, Any]:
-        """Returns the entry points by name."""
-        return {name: getattr(self, name) for name in self._names}
-
-
 def slices(quantization: str) -> bool:
     """Returns whether wide layers run in slices, see `lstd.export.lite.sliced_backbone`."""
     return quantization in ("none", "float16")
 
 
 def quantized(converter: Any, quantization: str, samples: Samples) -> bytes:
-    """Returns the `.tflite` of a `TFLiteConverter`, which is changed.
-
-    Args:
-        converter: of the entry points.
-        quantization: one of `options.QUANTIZATIONS`.
-        samples: what int8 measures the ranges on.
-    """
+    """Returns the `.tflite` of a `TFLiteConverter`, which is changed; `samples` are for int8."""
     if quantization == "none":
         return converter.convert()
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from lstd.base.export_names import RAW_OUTPUTS, STATE_OUTPUTS
-from lstd.export import compare, interpreters, postprocessing_op, representative
+from lstd.export import compare, interpreters, representative
 from lstd.export.module import ExportModule, center_size_anchors
-from lstd.export.options import Metric
-from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.export.options import Metric, suppression_for
 from lstd.export.representative import Frame
 
 LIMITS = {"float16": 0.01, "dynamic": 0.05, "int8": 0.1}
@@ -74,44 +71,38 @@ def measure(
 ) -> Fidelity:
     """Returns how far a file is from the module that was exported, in float32.
 
-    Args:
-        module: the truth.
-        content: the file.
-        frames: at least one.
-        metric: a factory such as `CocoMetric`; used where all frames have ground truth.
-        labels: the class names for it.
-        xnnpack: whether the file runs with the delegate.
+    The metric, a factory such as `CocoMetric`, is used where all frames have ground truth; `labels`
+    are the class names for it.
     """
-    step = interpreters.raw_step(content, postprocessing_op.NAME, RAW_OUTPUTS[:2], xnnpack=xnnpack)
-    theirs = representative.replay(module, frames, step)
+    theirs = representative.replay(module, frames, interpreters.raw_step(content, xnnpack=xnnpack))
     ours = representative.replay(module, frames, module.raw_outputs)
     metrics = []
     if metric is not None and all(frame.truth is not None for frame in frames):
         metrics = [metric(labels), metric(labels)]
-    options, anchors = _options(module), center_size_anchors(module.model).numpy()
-    suppress = _suppression(options, anchors)
+    most = min(100, int(module.model.anchors.shape[0]))
+    options = module.options or suppression_for(module.model)._replace(max_detections=most)
+    anchors = {RAW_OUTPUTS[2]: center_size_anchors(module.model).numpy()}
     scores: list[np.ndarray] = []
     boxes: list[float] = []
     state, state_off = 0.0, 0.0
-    for (sample, expected), (_, actual) in zip(ours, theirs, strict=True):
+    for (*_, call, expected), (*_, actual) in zip(ours, theirs, strict=True):
         if not all(np.isfinite(actual[name]).all() for name in (*RAW_OUTPUTS[:2], *STATE_OUTPUTS)):
             far = float("inf")
             return Fidelity(len(frames), far, far, far, far, {})
         for name in STATE_OUTPUTS:
             state_off += float(np.square(expected[name] - actual[name]).sum())
             state += float(np.square(expected[name]).sum())
-        for at, frame in enumerate(sample.frames):
-            pair = [
-                compare.decoded({**each, RAW_OUTPUTS[2]: anchors}, options, at)
-                for each in (expected, actual)
-            ]
-            tops = [each[1].max(axis=-1) for each in pair]
-            best = np.union1d(*(np.argsort(-values)[:BEST] for values in tops))
-            boxes.append(float(np.abs(pair[0][0] - pair[1][0])[best].mean()))
-            for each, outputs in zip(metrics, (expected, actual), strict=False):
-                found = suppress(outputs, at, frame.image.shape[:2])
+        sides = [{**each, **anchors} for each in (expected, actual)]
+        corners, classes = zip(*(compare.decoded(each, options) for each in sides), strict=True)
+        tops = [each.max(axis=-1) for each in classes]  # [T, A] each
+        for at, frame in enumerate(call):
+            best = np.union1d(*(np.argsort(-each[at])[:BEST] for each in tops))
+            boxes.append(float(np.abs(corners[0][at] - corners[1][at])[best].mean()))
+            for each, outputs in zip(metrics, sides, strict=False):
+                found = compare.suppressed(outputs, options, at)._asdict()
+                found["boxes"] = found["boxes"] * np.array(frame.image.shape[:2] * 2)
                 each.add((b"frame", len(scores)), frame.truth, found)
-            scores.append(np.abs(tops[0] - tops[1])[best])
+            scores.append(np.abs(tops[0][at] - tops[1][at])[best])
     results = [each.result() for each in metrics]
     names = results[0] if results else ()
     return Fidelity(
@@ -122,55 +113,3 @@ def measure(
         state=float(np.sqrt(state_off / state if state else state_off)),
         metrics={name: (float(results[0][name]), float(results[1][name])) for name in names},
     )
-
-
-def consistent(module: ExportModule, content: bytes, frames: list[Frame]) -> bool:
-    """Returns whether a file's detections are what suppression makes of its own raw output."""
-    options = module.options
-    if options is None:
-        return True
-    step = interpreters.raw_step(content, postprocessing_op.NAME, RAW_OUTPUTS)
-    return all(
-        # With the file's own anchors, which float16 has rounded too.
-        compare.possible(
-            *compare.decoded(outputs, options, at), compare.rows_of(outputs, options, at), options
-        )
-        is not None
-        for sample, outputs in representative.replay(module, frames, step)
-        for at in range(len(sample.frames))
-    )
-
-
-def _options(module: ExportModule) -> PostprocessingOptions:
-    """Returns the options of a module's post-processing, of one without it the usual ones."""
-    model = module.model
-    return module.options or PostprocessingOptions(
-        num_classes=int(model.num_classes),
-        max_detections=min(100, int(model.anchors.shape[0])),
-        score_threshold=float(model.postprocessing.score_threshold),
-        iou_threshold=float(model.postprocessing.iou_threshold),
-        scale_factors=tuple(model.box_scale_factors),
-    )
-
-
-def _suppression(
-    options: PostprocessingOptions, anchors: np.ndarray
-) -> Callable[..., dict[str, np.ndarray]]:
-    """Returns what makes detections in pixels of raw outputs, as the file's own op does."""
-    run = tf.function(
-        lambda encodings, scores: postprocessing_op.detections(encodings, scores, anchors, options)
-    )
-
-    def suppress(
-        outputs: dict[str, np.ndarray], at: int, size: tuple[int, int]
-    ) -> dict[str, np.ndarray]:
-        found = run(*(tf.constant(outputs[name][at : at + 1]) for name in RAW_OUTPUTS[:2]))
-        count = int(found.num_detections[0]) * options.max_classes_per_detection
-        boxes, classes, scores = (value[0, :count].numpy() for value in found[:3])
-        return {
-            "boxes": boxes * np.array([*size, *size]),
-            "classes": classes.astype(np.int64),
-            "scores": scores,
-        }
-
-    return suppress

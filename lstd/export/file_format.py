@@ -37,15 +37,7 @@ class Operator(NamedTuple):
 
 
 class EntryPoint(NamedTuple):
-    """One signature.
-
-    Attributes:
-        subgraph: its number in the file.
-        graph: the subgraph itself.
-        operators: in the order in which they run.
-        inputs: the number of each input's tensor in the subgraph.
-        outputs: likewise.
-    """
+    """One signature: its subgraph, the operators in order, and its tensors' numbers by name."""
 
     subgraph: int
     graph: Any
@@ -60,11 +52,7 @@ class EntryPoint(NamedTuple):
 
 @functools.lru_cache(maxsize=2)  # Unpacking takes a tenth of a second, and all checks ask.
 def entry_points(content: bytes) -> dict[str, EntryPoint]:
-    """Returns the signatures of a `.tflite` file by name.
-
-    Raises:
-        ValueError: it is not a `.tflite` file, or damaged.
-    """
+    """Returns the signatures of a `.tflite` file by name; a ValueError if it is damaged or none."""
     with tflite_metadata.damage_refused():
         model = _unpacked(content)
         names = _operator_names(model)
@@ -119,38 +107,26 @@ def signatures(content: bytes) -> dict[str, dict[str, Any]]:
 
 
 def first_convolution(content: bytes, *, image: str = "image") -> list[str]:
-    """Returns the names of the operations up to the first convolution that widens the image.
+    """Returns the names of the operations up to the first convolution that widens the input.
 
     In int8 they would be slower than in float: an image has one or three channels, and kernels for
     int8 take eight at a time. An operation has the name of the tensor that it writes, as the
-    converter's quantiser calls it.
-
-    Args:
-        content: a `.tflite`.
-        image: the input of the entry points; without it, or such a convolution, there are none.
+    converter's quantiser calls it. Without such an input or convolution there are none.
     """
-    return [
-        point.tensor_name(number)
-        for point in entry_points(content).values()
-        if image in point.inputs
-        for number in _way(point, point.inputs[image])
-    ]
-
-
-def _way(point: EntryPoint, image: int) -> list[int]:
-    """Returns the tensors on the way, the features last; none where it ends otherwise."""
-    reached = [image]
-    for operator in point.operators:
-        if not set(operator.inputs) & set(reached):
-            continue
-        reached.extend(operator.outputs)
-        if operator.name == "CONV_2D":
-            before, after = (
-                point.graph.tensors[side[0]].shape for side in (operator.inputs, operator.outputs)
-            )
-            if after[3] > before[3]:
-                return reached[1:]
-    return []
+    found: list[str] = []
+    for point in entry_points(content).values():
+        reached = [point.inputs[image]] if image in point.inputs else []
+        for operator in point.operators:
+            if not set(operator.inputs) & set(reached):
+                continue
+            reached.extend(operator.outputs)
+            if operator.name == "CONV_2D":
+                sides = (operator.inputs, operator.outputs)
+                before, after = (point.graph.tensors[side[0]].shape[3] for side in sides)
+                if after > before:
+                    found.extend(map(point.tensor_name, reached[1:]))
+                    break
+    return found
 
 
 def with_options(content: bytes, name: str, options: dict[str, Any]) -> bytes:
@@ -165,12 +141,7 @@ def with_options(content: bytes, name: str, options: dict[str, Any]) -> bytes:
 
 
 def with_float_weights(content: bytes, name: str) -> bytes:
-    """Returns the file with the int8 weights of all operators of a name as float32.
-
-    Args:
-        content: a `.tflite` file.
-        name: of the operators, such as `DEPTHWISE_CONV_2D`; their second input is the weights.
-    """
+    """Returns the file with the int8 weights (second inputs) of a kind of operator as float32."""
 
     def change(model: Any) -> None:
         types, done = schema().TensorType, set()

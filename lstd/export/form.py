@@ -1,9 +1,9 @@
-"""The form of entry points: a frame or a clip, which networks, which type of frames."""
+"""What is known of entry points beforehand: a frame or a clip, which networks, which shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,12 +13,11 @@ from lstd.export.postprocessing_op import PostprocessingOptions
 
 
 class Form(NamedTuple):
-    """The form of an export.
+    """The form of an export; the first three are as in `ExportOptions`.
 
     Attributes:
-        signature: "streaming": an entry point for each network, one frame, the state in and out.
-            "clip": one entry point for a clip of fixed length, unrolled by the schedule.
-        input_type: dtype of the frames, "float32" (0 to 255) or "uint8".
+        signature: "streaming" or "clip".
+        input_type: dtype of the frames.
         network: "both", or the only one that is exported.
         unroll_length: T, frames of a clip; 1 when streaming.
     """
@@ -43,7 +42,7 @@ class Form(NamedTuple):
         return schedule if self.network == "both" else self.network.upper()
 
 
-class Described(Protocol):
+class Described:
     """Entry points of which everything is known but what they compute.
 
     Attributes:
@@ -60,28 +59,32 @@ class Described(Protocol):
     image_shape: tuple[int, int, int]
     state_shape: tuple[int, int, int, int]
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the input for frames, one or a clip of them."""
+        return (self.form.unroll_length, *self.image_shape)
 
-class Reference(Described, Protocol):
+    def zero_state(self) -> dict[str, np.ndarray]:
+        """Returns the state before the first frame, by its inputs' names."""
+        return dict.fromkeys(STATE_INPUTS, np.zeros(self.state_shape, np.float32))
+
+
+class Reference(Described):
     """Entry points that are known to be right: the module, or a SavedModel made of it."""
 
+    def function(self, name: str) -> Any:
+        """Returns the tf.function of an entry point, or of one without post-processing."""
+        raise NotImplementedError
+
     def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs of one entry point."""
+        """Returns the outputs of one entry point in NumPy."""
+        return in_numpy(self.function(entry_point), inputs)
 
     def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `RAW_OUTPUTS` and the state, which it computes before suppression.
-
-        Frames are float32 here, whatever the entry point takes.
-        """
-
-
-def input_shape(described: Described) -> tuple[int, int, int, int]:
-    """Returns the shape of the input for frames, one or a clip of them."""
-    return (described.form.unroll_length, *described.image_shape)
-
-
-def zero_state(described: Described) -> dict[str, np.ndarray]:
-    """Returns the state before the first frame, by its inputs' names."""
-    return dict.fromkeys(STATE_INPUTS, np.zeros(described.state_shape, np.float32))
+        """Returns the outputs without post-processing in NumPy, of frames in any type."""
+        name = self.form.image_input
+        images = inputs[name].astype(np.float32)
+        return in_numpy(self.function(f"raw_{entry_point}"), {**inputs, name: images})
 
 
 def carried(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

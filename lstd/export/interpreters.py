@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from lstd.base import tflite_damage
+from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.terminal import quiet
-from lstd.export import file_format
+from lstd.export import file_format, postprocessing_op
 from lstd.export.compare import Step
+from lstd.export.file_format import EntryPoint
 
 
 def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
@@ -105,13 +107,9 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     A tensor between two operators of a delegate is never allocated, so whoever asks for it is
     refused. That shows in every entry point; an interpreter lists the operators of the first only.
     """
-    interpreter = make(content, xnnpack=xnnpack)
     return {
-        name: sum(
-            not _are_allocated(interpreter, operator.outputs, point.subgraph)
-            for operator in point.operators
-        )
-        for name, point in _after_a_run(interpreter, content)
+        name: sum(not seen.issuperset(operator.outputs) for operator in point.operators)
+        for name, point, seen in _allocated(content, xnnpack=xnnpack)
     }
 
 
@@ -123,39 +121,28 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     of the anchors in float16: that runs once. Nor does one straight from inputs to outputs, which
     everybody sees, such as the one that hands the state on.
     """
-    interpreter = make(content, xnnpack=True)
     found = {}
-    for name, point in _after_a_run(interpreter, content):
+    for name, point, seen in _allocated(content):
         made = {tensor for operator in point.operators for tensor in operator.outputs}
-        seen = set(point.outputs.values())
-        found[name] = tuple(
-            operator.name
-            for operator in point.operators
-            if not operator.options
-            and (
-                made & set(operator.inputs)
-                or not (operator.name == "DEQUANTIZE" or seen.issuperset(operator.outputs))
-            )
-            and _are_allocated(
-                interpreter, (*operator.outputs, *(made & set(operator.inputs))), point.subgraph
-            )
-        )
+        results = set(point.outputs.values())
+        outside = []
+        for operator in point.operators:
+            read, written = made & set(operator.inputs), set(operator.outputs)
+            harmless = not read and (operator.name == "DEQUANTIZE" or written <= results)
+            if not operator.options and not harmless and read | written <= seen:
+                outside.append(operator.name)
+        found[name] = tuple(outside)
     return found
 
 
-def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bool = True) -> Step:
-    """Returns a `Step` that adds to the outputs the first inputs of an operator, under these names.
+def raw_step(content: bytes, *, xnnpack: bool = True) -> Step:
+    """Returns a `Step` that adds `RAW_OUTPUTS`, as post-processing reads them, to its outputs.
 
-    Where it stands once for each frame of a clip, inputs `[1, A, n]` come as `[T, A, n]`.
-
-    Args:
-        content: the file.
-        operator: stands in each entry point, or in none, which adds nothing.
-        names: of the operator's first inputs.
-        xnnpack: whether the file runs with the delegate.
+    Of a clip, where the op stands once for each frame, the frames are joined; an entry point
+    without the op has them already.
     """
     points = file_format.entry_points(content)
-    read = {name: [op.inputs for op in _by_frame(one, operator)] for name, one in points.items()}
+    read = {name: _by_frame(point) for name, point in points.items()}
     # The memory of what the first of several has read may hold something else at the end.
     interpreter = make(content, xnnpack=xnnpack, keep=any(len(each) > 1 for each in read.values()))
     plain = step_of(interpreter)
@@ -163,7 +150,7 @@ def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bo
     def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         outputs = dict(plain(entry_point, **inputs))
         subgraph = points[entry_point].subgraph
-        for name, tensors in zip(names, zip(*read[entry_point], strict=True), strict=False):
+        for name, tensors in zip(RAW_OUTPUTS, zip(*read[entry_point], strict=True), strict=False):
             values = [interpreter.get_tensor(tensor, subgraph) for tensor in tensors]
             outputs[name] = np.concatenate(values) if values[0].ndim == 3 else values[0]
         return outputs
@@ -171,31 +158,33 @@ def raw_step(content: bytes, operator: str, names: Sequence[str], *, xnnpack: bo
     return run
 
 
-def _by_frame(point: file_format.EntryPoint, name: str) -> list[file_format.Operator]:
-    """Returns the operators of that name in the order in which what they write is joined."""
-    found = [operator for operator in point.operators if operator.name == name]
-    if len(found) < 2:
-        return found
-    written_by = {operator.outputs[0]: operator for operator in found}
-    for joining in point.operators:
-        if set(joining.inputs) == set(written_by):
-            return [written_by[tensor] for tensor in joining.inputs]
-    raise ValueError(f"what the operators {name} write is not joined in one place")
+def _by_frame(point: EntryPoint) -> list[tuple[int, ...]]:
+    """Returns the inputs of each op, in the order in which what they write is joined."""
+    found = {
+        operator.outputs[0]: operator.inputs
+        for operator in point.operators
+        if operator.name == postprocessing_op.NAME
+    }
+    joined = (op.inputs for op in point.operators if set(op.inputs) == set(found))
+    return (
+        [found[tensor] for tensor in next(joined, found)] if len(found) > 1 else [*found.values()]
+    )
 
 
-def _after_a_run(interpreter: Any, content: bytes) -> Iterator[tuple[str, file_format.EntryPoint]]:
-    """Yields the entry points of a file, each after it has run on zeros."""
+def _allocated(
+    content: bytes, *, xnnpack: bool = True
+) -> Iterator[tuple[str, EntryPoint, set[int]]]:
+    """Yields each entry point with the tensors of its operators that can be seen after a run."""
+    interpreter = make(content, xnnpack=xnnpack)
     for name, point in file_format.entry_points(content).items():
         runner = interpreter.get_signature_runner(name)
         details = runner.get_input_details().items()
         runner(**{key: np.zeros(each["shape"], each["dtype"]) for key, each in details})
-        yield name, point
-
-
-def _are_allocated(interpreter: Any, tensors: Sequence[int], subgraph: int) -> bool:
-    try:
-        for tensor in tensors:
-            interpreter.get_tensor(tensor, subgraph)
-    except ValueError:
-        return False
-    return True
+        seen = set()
+        for tensor in {tensor for operator in point.operators for tensor in operator.outputs}:
+            try:
+                interpreter.get_tensor(tensor, point.subgraph)
+            except ValueError:
+                continue
+            seen.add(tensor)
+        yield name, point, seen

@@ -1,14 +1,11 @@
 """The JSON beside and inside a `.tflite`: everything an app needs to know to run it.
 
-`format_version` counts changes that a reader must know about. The rest is described in the values
-themselves, so that the file can be read without this one.
+`format_version` counts changes that a reader must know about; the values describe the rest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib import metadata as packages
@@ -25,9 +22,8 @@ from lstd.base.export_names import (
     STATE_OUTPUTS,
 )
 from lstd.base.version import __version__
-from lstd.base.whole_file import write_whole
 from lstd.config import schedule_names
-from lstd.export import compare, file_format, form, postprocessing_op
+from lstd.export import compare, file_format, postprocessing_op
 from lstd.export.compare import Step
 from lstd.export.form import Described, Form, Reference
 from lstd.export.module import ExportModule
@@ -42,8 +38,8 @@ _PROSE = {
 """Facts for people, which another version may word otherwise."""
 
 
-class DescribedExport:
-    """What metadata say of an export; a `form.Described`.
+class DescribedExport(Described):
+    """What metadata say of an export.
 
     Attributes:
         facts: the metadata.
@@ -84,7 +80,7 @@ def _options_of(told: dict[str, Any]) -> PostprocessingOptions | None:
         **{name: told[name] for name in (*names, "use_regular_nms")},
         score_threshold=told["nms_score_threshold"],
         iou_threshold=told["nms_iou_threshold"],
-        scale_factors=tuple(told[f"{side}_scale"] for side in "yxhw"),
+        scale_factors=tuple(told[name] for name in postprocessing_op.SCALES),
     )
 
 
@@ -113,9 +109,8 @@ def _facts_of_any(described: Described) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "class_offset": 0,
         "form": {
-            "signature": described.form.signature,
-            "network": described.form.network,
-            "unroll_length": described.form.unroll_length,
+            name: getattr(described.form, name)
+            for name in ("signature", "network", "unroll_length")
         },
         "input": {
             "name": described.form.image_input,
@@ -125,7 +120,7 @@ def _facts_of_any(described: Described) -> dict[str, Any]:
             "color": "RGB" if channels == 3 else "grey",
             "dtype": described.form.input_type,
             "range": [0, 255],
-            "shape": list(form.input_shape(described)),
+            "shape": list(described.input_shape),
             "normalization": "inside the model; give raw values",
         },
         "state": {
@@ -213,20 +208,9 @@ def completed(
     }
 
 
-def with_checksum(facts: dict[str, Any], content: bytes) -> dict[str, Any]:
-    """Returns the facts for the JSON beside a file: with size and checksum of the final content."""
-    digest = hashlib.sha256(content).hexdigest()
-    return {**facts, "file": {**facts["file"], "bytes": len(content), "sha256": digest}}
-
-
 def as_text(facts: dict[str, Any]) -> str:
     """Returns facts as JSON."""
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-
-
-def write(facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes metadata as JSON, whole or not at all."""
-    write_whole(path, as_text(facts))
 
 
 def golden_frame(
@@ -234,10 +218,9 @@ def golden_frame(
 ) -> dict[str, Any]:
     """Returns a frame or clip that any language can make, and what the export makes of it."""
     images = compare.pattern_input(described, 0)
-    inputs = {described.form.image_input: images, **form.zero_state(described)}
     expected = {}
     for entry_point in described.entry_points:
-        outputs = step(entry_point, **inputs)
+        outputs = step(entry_point, **images, **described.zero_state())
         found = expected[entry_point] = _golden_detections(described, outputs)
         for key in STATE_OUTPUTS:
             found[f"{key}_mean"] = float(np.mean(outputs[key]))
@@ -247,7 +230,7 @@ def golden_frame(
         rule = rule.replace("(n *", "((n + 1000003 * t) *").replace("value n", "value n of frame t")
     return {
         "image": f"{rule} / 2^24, rounded down",
-        "first_values": images.reshape(-1)[:8].tolist(),
+        "first_values": next(iter(images.values())).reshape(-1)[:8].tolist(),
         "state": "zeros",
         "tolerance": tolerance,
         "near_ties": "detections whose scores are closer than 1e-5 may come in another order",
@@ -292,7 +275,6 @@ def _entry_points(module: ExportModule) -> dict[str, Any]:
 
 
 def _schedule(module: ExportModule) -> dict[str, str]:
-    """Says which entry point runs on which frame."""
     if not module.form.is_clip:
         return schedule_facts(module.schedule, entry_points=tuple(module.entry_points))
     schedule = module.form.clip_schedule(module.schedule)
@@ -323,12 +305,10 @@ def schedule_facts(schedule: str, *, entry_points: tuple[str, ...]) -> dict[str,
 
 def _rule(schedule: str) -> str:
     skipped = schedule_names.skip_of(schedule)
-    if schedule == "SMALL":
-        return "small on every frame"
+    if schedule == "SMALL" or skipped == 0:
+        return "small on every frame" if skipped is None else "large on every frame"
     if skipped is None:
         return "large or small by a fair coin on every frame"
-    if skipped == 0:
-        return "large on every frame"
     return f"large on frame 0 of a video and every {skipped + 1} frames after it, else small"
 
 

@@ -19,15 +19,17 @@ from lstd.base.export_names import (
     STATE_OUTPUTS,
 )
 from lstd.base.types import LSTMState, Output, Predictions
-from lstd.export import clips, postprocessing_op
-from lstd.export.form import Form, in_numpy
+from lstd.export import postprocessing_op
+from lstd.export.form import Form, Reference
 from lstd.export.options import default_schedule
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.ops import boxes as box_ops
 from lstd.ops import schedule as schedule_ops
 
+Outputs = dict[str, tf.Tensor]
 
-class ExportModule(tf.Module):
+
+class ExportModule(tf.Module, Reference):
     """A finished model behind the entry points that every exported file has.
 
     `module.large(image, lstm_c, lstm_h)` and `module.small(...)` (`module.step(...)` where there is
@@ -70,19 +72,11 @@ class ExportModule(tf.Module):
         self.state_shape = tuple(model.initial_state(1).c.shape)
         self._model_of = lambda: model
         self._writer_of = lru_cache(maxsize=1)(lambda: ExportModule(model, options=options))
-        heads = heads_of(options)
         for name in self.entry_points:
-            raw = raw_entry_point(model, self.networks_of(name), form, model.step)
+            raw, function = self.functions(name, model.step)
             setattr(self, f"raw_{name}", raw)
-            setattr(self, name, entry_point(raw, heads, model, form))
-        self.serving_default = clips.entry_point(
-            model,
-            heads,
-            lambda predictions: raw_outputs_of(predictions, model),
-            options,
-            schedule=form.clip_schedule(self.schedule),
-            dtype=form.input_type,
-        )
+            setattr(self, name, function)
+        self.serving_default = self._serving_default()
         # The variables, not the model: as an attribute it would be traced for unknown shapes.
         self.model_variables = self._variables()
 
@@ -90,6 +84,10 @@ class ExportModule(tf.Module):
     def model(self) -> Any:
         """The model that is exported."""
         return self._model_of()
+
+    def function(self, name: str) -> Any:
+        """Returns an entry point by its name."""
+        return getattr(self, name)
 
     def writer(self) -> ExportModule:
         """Returns the module with the network that writes the state: itself, but for small alone.
@@ -103,16 +101,6 @@ class ExportModule(tf.Module):
         """Returns what a SavedModel offers: the entry points, and `serving_default` for clips."""
         return {name: getattr(self, name) for name in (*self.entry_points, "serving_default")}
 
-    def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs of one entry point in NumPy."""
-        return in_numpy(getattr(self, entry_point), inputs)
-
-    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs without post-processing in NumPy, of frames in any type."""
-        name = self.form.image_input
-        images = inputs[name].astype(np.float32)
-        return in_numpy(getattr(self, f"raw_{entry_point}"), {**inputs, name: images})
-
     def networks_of(self, name: str) -> tuple[str, ...]:
         """Returns the network of each frame of an entry point."""
         if name != CLIP:
@@ -123,6 +111,71 @@ class ExportModule(tf.Module):
         schedule = self.form.clip_schedule(self.schedule)
         chosen = schedule_ops.networks_of(schedule, np.arange(length))
         return tuple(networks[number] for number in chosen)
+
+    def functions(self, name: str, step: Callable[..., Output]) -> tuple[Any, Any]:
+        """Returns the tf.function of an entry point without post-processing, and the one with it.
+
+        Args:
+            name: of the entry point.
+            step: `model.step`, or what gives the same; a clip goes through the model itself.
+        """
+        model, networks, is_clip = self.model, self.networks_of(name), self.form.is_clip
+
+        def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> Outputs:
+            state = LSTMState(lstm_c, lstm_h)
+            if is_clip:
+                output = model(images[tf.newaxis], state=state, networks=networks, training=False)
+                predictions = Predictions(*(part[0] for part in output.predictions))
+            else:
+                output = step(images, state, network=networks[0])
+                predictions = output.predictions
+            after = dict(zip(STATE_OUTPUTS, map(_handed_on, output.state), strict=True))
+            return {**raw_outputs_of(predictions, model), **after}
+
+        raw_function = self._named(raw, "float32")
+        heads = _heads_of(self.options)
+
+        def run(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> Outputs:
+            outputs = raw_function(tf.cast(images, tf.float32), lstm_c, lstm_h)
+            after = {name: outputs.pop(name) for name in STATE_OUTPUTS}
+            return {**(_frame_by_frame(heads, outputs) if heads else outputs), **after}
+
+        return raw_function, self._named(run, self.form.input_type)
+
+    def _named(self, run: Callable[..., Outputs], dtype: str) -> Any:
+        """Returns a tf.function whose arguments, too, have the names of the inputs."""
+
+        def image(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> Outputs:
+            return run(image, lstm_c, lstm_h)
+
+        def clip(input_video_tensor: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> Outputs:
+            return run(input_video_tensor, lstm_c, lstm_h)
+
+        images = tf.TensorSpec(self.input_shape, dtype, name=self.form.image_input)
+        state = (tf.TensorSpec(self.state_shape, tf.float32, name=name) for name in STATE_INPUTS)
+        function = clip if images.name == CLIP_INPUT else image
+        return tf.function(function, input_signature=[images, *state], autograph=False)
+
+    def _serving_default(self) -> Any:
+        """Returns the tf.function from clips `[B, T, H, W, C]` to named outputs `[B, T, ...]`."""
+        model, heads, dtype = self.model, _heads_of(self.options), self.form.input_type
+        schedule = self.form.clip_schedule(self.schedule)
+        spec = tf.TensorSpec([None, None, *self.image_shape], dtype, name="frames")
+
+        @tf.function(input_signature=[spec], autograph=False)
+        def clip(frames: tf.Tensor) -> Outputs:
+            predictions, state = _run_clip(model, frames, schedule)
+            leading = tf.shape(frames)[:2]
+            merged = (tf.reshape(part, [-1, *part.shape[2:]]) for part in predictions)
+            outputs = raw_outputs_of(Predictions(*merged), model)
+            if heads and self.options:
+                outputs = _one_by_one(heads, outputs, self.options.num_rows)
+            for name in outputs.keys() - {"anchors"}:
+                shape = tf.concat([leading, outputs[name].shape[1:]], axis=0)
+                outputs[name] = tf.reshape(outputs[name], shape)
+            return {**outputs, **dict(zip(STATE_OUTPUTS, state, strict=True))}
+
+        return clip
 
     def _variables(self) -> list[tf.Variable]:
         """Returns the model's variables, without those of a network that is left out."""
@@ -139,17 +192,7 @@ def center_size_anchors(model: Any) -> tf.Tensor:
     return box_ops.to_center_size(tf.convert_to_tensor(model.anchors, tf.float32))
 
 
-def heads_of(options: PostprocessingOptions | None) -> clips.Heads | None:
-    """Returns the post-processing of one frame (batch 1), None where there is none."""
-    if options is None:
-        return None
-    postprocess = postprocessing_op.make(options)
-    return lambda raw: dict(
-        zip(DETECTION_OUTPUTS, postprocess(*(raw[name] for name in RAW_OUTPUTS)), strict=True)
-    )
-
-
-def raw_outputs_of(predictions: Predictions, model: Any) -> dict[str, tf.Tensor]:
+def raw_outputs_of(predictions: Predictions, model: Any) -> Outputs:
     """Returns predictions `[N, A, ...]` as the raw outputs."""
     values = (
         tf.cast(predictions.box_encodings, tf.float32),
@@ -159,48 +202,68 @@ def raw_outputs_of(predictions: Predictions, model: Any) -> dict[str, tf.Tensor]
     return dict(zip(RAW_OUTPUTS, values, strict=True))
 
 
-def raw_entry_point(
-    model: Any, networks: tuple[str, ...], form: Form, step: Callable[..., Output]
-) -> Any:
-    """Returns the tf.function from float32 frames `[T, H, W, C]` and the state to raw outputs.
+Heads = Callable[..., Outputs]
+"""The post-processing of one frame: from the values of `RAW_OUTPUTS` to the named outputs."""
 
-    Args:
-        model: an `LSTMSSD`.
-        networks: the one of each frame.
-        form: of the entry point.
-        step: `model.step`, or what gives the same; a clip goes through the model itself.
+
+def _heads_of(options: PostprocessingOptions | None) -> Heads | None:
+    if options is None:
+        return None
+    postprocess = postprocessing_op.make(options)
+    return lambda *raw: dict(zip(DETECTION_OUTPUTS, postprocess(*raw), strict=True))
+
+
+def _frame_by_frame(heads: Heads, raw: Outputs) -> Outputs:
+    """Returns the named outputs `[T, ...]` of raw ones `[T, A, ...]`, by an op for each frame."""
+    boxes, scores, anchors = (raw[name] for name in RAW_OUTPUTS)
+    num_frames = boxes.shape[0]
+    if num_frames == 1:
+        return heads(boxes, scores, anchors)
+    frames = [heads(boxes[t : t + 1], scores[t : t + 1], anchors) for t in range(num_frames)]
+    return {name: tf.concat([frame[name] for frame in frames], axis=0) for name in frames[0]}
+
+
+def _one_by_one(heads: Heads, raw: Outputs, rows: int) -> Outputs:
+    """Returns the named outputs of raw ones `[F, A, ...]`, F not known beforehand."""
+    *frames, anchors = (raw[name] for name in RAW_OUTPUTS)
+
+    def one(frame: tuple[tf.Tensor, ...]) -> Outputs:
+        found = heads(*(part[tf.newaxis] for part in frame), anchors)
+        return {name: value[0] for name, value in found.items()}
+
+    shapes: tuple[list[int], ...] = ([rows, 4], [rows], [rows], [])
+    specs = zip(DETECTION_OUTPUTS, (tf.TensorSpec(shape) for shape in shapes), strict=True)
+    return tf.map_fn(one, tuple(frames), fn_output_signature=dict(specs))
+
+
+def _run_clip(model: Any, frames: tf.Tensor, schedule: str) -> tuple[Predictions, LSTMState]:
+    """Returns the predictions of clips `[B, T, ...]` and the last state: a loop of steps.
+
+    A loop, because `model(clip)` wants to know T when the graph is built.
     """
+    batch_size, num_frames = tf.unstack(tf.shape(frames)[:2])
+    numbers = tf.broadcast_to(tf.range(num_frames), [batch_size, num_frames])
+    networks = schedule_ops.networks_of(schedule, numbers)  # [B, T]
+    fixed = {"LARGE": "large", "SMALL": "small"}.get(schedule)
+    if len(model.networks) == 1:
+        fixed = model.networks[0]
 
-    def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
-        state = LSTMState(lstm_c, lstm_h)
-        if form.is_clip:
-            output = model(images[tf.newaxis], state=state, networks=networks, training=False)
-            predictions = Predictions(*(part[0] for part in output.predictions))
-        else:
-            output = step(images, state, network=networks[0])
-            predictions = output.predictions
-        after = dict(zip(STATE_OUTPUTS, map(_handed_on, output.state), strict=True))
-        return {**raw_outputs_of(predictions, model), **after}
+    def step(before: Output, at: tf.Tensor) -> Output:
+        network = fixed or networks[:, at]
+        output = model.step(frames[:, at], before.state, network=network, training=False)
+        predictions = (tf.cast(part, tf.float32) for part in output.predictions)
+        parts = zip((*predictions, *output.state), tf.nest.flatten(start), strict=True)
+        boxes, classes, *state = (tf.ensure_shape(part, like.shape) for part, like in parts)
+        return Output(Predictions(boxes, classes), LSTMState(*state))
 
-    return _named_function(raw, _inputs(model, form, "float32"))
-
-
-def entry_point(raw: Any, heads: clips.Heads | None, model: Any, form: Form) -> Any:
-    """Returns the tf.function from frames and the state to the named outputs.
-
-    Args:
-        raw: of `raw_entry_point`.
-        heads: of `heads_of`.
-        model: an `LSTMSSD`.
-        form: of the entry point.
-    """
-
-    def run(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = raw(tf.cast(images, tf.float32), lstm_c, lstm_h)
-        after = {name: outputs.pop(name) for name in STATE_OUTPUTS}
-        return {**clips.frame_by_frame(heads, outputs), **after}
-
-    return _named_function(run, _inputs(model, form, form.input_type))
+    empty = (
+        tf.zeros([batch_size, model.anchors.shape[0], width])
+        for width in (4, model.num_classes + 1)
+    )
+    start = Output(Predictions(*empty), model.initial_state(batch_size))
+    found = tf.scan(step, tf.range(num_frames), start)
+    predictions = (tf.transpose(part, [1, 0, 2, 3]) for part in found.predictions)
+    return Predictions(*predictions), LSTMState(*(part[-1] for part in found.state))
 
 
 def _entry_points(model: Any, form: Form) -> dict[str, str]:
@@ -229,25 +292,3 @@ def _handed_on(state: tf.Tensor) -> tf.Tensor:
     no identity in the file, and would quantise most other operators.
     """
     return tf.minimum(state, tf.float16.max)
-
-
-def _named_function(run: Callable[..., dict[str, tf.Tensor]], specs: list[tf.TensorSpec]) -> Any:
-    """Returns a tf.function whose arguments, too, have the names of the inputs."""
-
-    def image(image: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> dict[str, tf.Tensor]:
-        return run(image, lstm_c, lstm_h)
-
-    def clip(
-        input_video_tensor: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        return run(input_video_tensor, lstm_c, lstm_h)
-
-    function = clip if specs[0].name == CLIP_INPUT else image
-    return tf.function(function, input_signature=specs, autograph=False)
-
-
-def _inputs(model: Any, form: Form, dtype: str) -> list[tf.TensorSpec]:
-    shape = (form.unroll_length, *model.input_shape_hwc)
-    images = tf.TensorSpec(shape, dtype, name=form.image_input)
-    state = model.initial_state(1).c.shape
-    return [images, *(tf.TensorSpec(state, tf.float32, name=name) for name in STATE_INPUTS)]

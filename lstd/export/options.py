@@ -11,13 +11,11 @@ from lstd.base import label_map
 from lstd.base.export_names import CLIP
 from lstd.config import schedule_names
 from lstd.config.config import ExportConfig
-from lstd.export import postprocessing_op
 from lstd.export.form import Form
 from lstd.export.lite.frame_step import CELLS, Cell
 from lstd.export.postprocessing_op import PostprocessingOptions
 
 QUANTIZATIONS = ("none", "dynamic", "float16", "int8")
-FEWEST_FRAMES = 3
 _CHOICES = {
     "signature": ("streaming", CLIP),
     "input_type": ("float32", "uint8"),
@@ -25,17 +23,12 @@ _CHOICES = {
     "quantization": QUANTIZATIONS,
     "cell": (None, *CELLS),
 }
-_WHOLE_NUMBERS = {
-    "max_detections": 1,
-    "max_classes_per_detection": 1,
-    "detections_per_class": 1,
-    "unroll_length": 1,
-    "representative_frames": 1,
-    "check_frames": FEWEST_FRAMES,
+_COUNTS = ("max_detections", "max_classes_per_detection", "detections_per_class")
+_OF_SUPPRESSION = (*_COUNTS, "use_regular_nms")
+_LEAST = {
+    **dict.fromkeys((*_COUNTS, "unroll_length", "representative_frames"), 1),
+    "check_frames": 3,
 }
-_OF_SUPPRESSION = (
-    *("max_detections", "max_classes_per_detection", "detections_per_class", "use_regular_nms"),
-)
 OF_LITE = ("cell", "quantization", "representative_data", "representative_frames", "metric")
 """What only a `.tflite` can have; a SavedModel is in float32."""
 _DEFAULTS = ExportConfig()
@@ -59,8 +52,8 @@ class ExportOptions:
         input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
         network: "both", or the only one to export, "large" or "small".
         unroll_length: frames of a clip; 4.
-        schedule: the schedule that the JSON recommends, and that a clip is unrolled by; the
-            model's for evaluation.
+        schedule: that the JSON recommends, and that a clip is unrolled by; the model's for
+            evaluation.
         labels: class names for the JSON; empty: the model's.
         check_frames: frames that the self-check runs at least.
         quantization: of the `.tflite`: "none", "float16", "dynamic" or "int8", see
@@ -104,26 +97,23 @@ class ExportOptions:
             if getattr(self, name) not in allowed:
                 names = ", ".join(filter(None, allowed))
                 raise ValueError(f"{name} must be one of {names}, got {getattr(self, name)!r}")
-        for name, least in _WHOLE_NUMBERS.items():
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < least):
-                raise ValueError(
-                    f"{name} must be a whole number of at least {least}, got {value!r}"
-                )
+                number = f"a whole number of at least {least}"
+                raise ValueError(f"{name} must be {number}, got {value!r}")
         if self.schedule is not None:
             schedule_names.check(self.schedule)
-        given = [name for name in _OF_SUPPRESSION if getattr(self, name)]
+        given = ", ".join(name for name in _OF_SUPPRESSION if getattr(self, name))
         is_clip, data = self.signature == CLIP, self.representative_data is not None
-        contradictions = (
+        for contradiction, sentence in (
             (
-                bool(given) and not self.postprocessing,
-                f"{', '.join(given)}: raw output, which is without the post-processing op, is not "
-                "suppressed; leave them out",
+                given and not self.postprocessing,
+                f"{given}: raw output is not suppressed; leave them out",
             ),
             (
                 self.detections_per_class is not None and not self.use_regular_nms,
-                "detections_per_class has an effect only with use_regular_nms; give both, or "
-                "neither",
+                "detections_per_class has an effect only with use_regular_nms; give both or none",
             ),
             (
                 self.unroll_length is not None and not is_clip,
@@ -148,19 +138,14 @@ class ExportOptions:
             (
                 self.representative_frames is not None and not data,
                 "representative_frames counts those of representative_data, which is missing; give "
-                "both, or neither",
+                "both or none",
             ),
-        )
-        for is_so, sentence in contradictions:
-            if is_so:
+        ):
+            if contradiction:
                 raise ValueError(sentence)
 
     def form_for(self, model: Any) -> Form:
-        """Returns the form of entry points that a model is to have.
-
-        Raises:
-            ValueError: the model has no such network, or cannot run the schedule, or no clip can.
-        """
+        """Returns the form of a model's entry points; a ValueError where it has no such network."""
         backbones = len(model.networks)
         if self.network == "small" and backbones == 1:
             raise ValueError(
@@ -199,18 +184,31 @@ def suppression_for(model: Any, asked: Any = _DEFAULTS) -> PostprocessingOptions
         asked: `ExportOptions`, an `ExportConfig` or `PostprocessingOptions`.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError: a value is out of range for this model.
     """
     values = {name: getattr(asked, name) or getattr(_DEFAULTS, name) for name in _OF_SUPPRESSION}
-    options = PostprocessingOptions(
+    found = PostprocessingOptions(
         num_classes=int(model.num_classes),
         score_threshold=float(model.postprocessing.score_threshold),
         iou_threshold=float(model.postprocessing.iou_threshold),
         scale_factors=tuple(model.box_scale_factors),
         **values,
     )
-    postprocessing_op.check_options(options, num_anchors=int(model.anchors.shape[0]))
-    return options
+    for name, most, things in (
+        ("max_detections", int(model.anchors.shape[0]), "anchors"),
+        ("max_classes_per_detection", found.num_classes, "classes"),
+    ):
+        if getattr(found, name) > most:
+            raise ValueError(
+                f"{name} must be at most {most}, the number of the model's {things}, got "
+                f"{getattr(found, name)}"
+            )
+    if found.use_regular_nms and found.max_classes_per_detection > 1:
+        raise ValueError(
+            "use_regular_nms returns every class as a detection of its own, so "
+            f"max_classes_per_detection must be 1, got {found.max_classes_per_detection}"
+        )
+    return found
 
 
 def default_schedule(model: Any) -> str:
@@ -219,11 +217,7 @@ def default_schedule(model: Any) -> str:
 
 
 def check_schedule(schedule: str | None, *, backbones: int) -> None:
-    """Raises unless a model with so many backbones can run a schedule, if one is given.
-
-    Raises:
-        ValueError: it is no schedule, or one for two backbones where there is one.
-    """
+    """Raises a ValueError unless a model with so many backbones can run a schedule, if given."""
     if schedule is None:
         return
     schedule_names.check(schedule)
@@ -234,11 +228,7 @@ def check_schedule(schedule: str | None, *, backbones: int) -> None:
 
 
 def checked_labels(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
-    """Returns the class names, `class 0` and so on where there are none.
-
-    Raises:
-        ValueError: their number is not the model's number of classes.
-    """
+    """Returns the class names, `class 0` and so on for none, unless their number is wrong."""
     if labels and len(labels) != num_classes:
         raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
     return label_map.or_numbers(labels, num_classes=num_classes)

@@ -9,6 +9,9 @@ import tensorflow as tf
 NAME = "TFLite_Detection_PostProcess"
 """The custom op of TensorFlow Lite that the converter puts in the place of the function."""
 
+SCALES = ("y_scale", "x_scale", "h_scale", "w_scale")
+"""The attributes for the factors of the box coder."""
+
 _LOWEST = float(tf.float32.min)
 
 
@@ -58,29 +61,6 @@ class OpOutputs(NamedTuple):
     num_detections: tf.Tensor
 
 
-def check_options(options: PostprocessingOptions, *, num_anchors: int) -> None:
-    """Raises unless the op can do what the options say.
-
-    Raises:
-        ValueError: names the option, what was expected and what came.
-    """
-    if options.max_detections > num_anchors:
-        raise ValueError(
-            f"max_detections must be at most {num_anchors}, the number of the model's anchors, got "
-            f"{options.max_detections}"
-        )
-    if options.max_classes_per_detection > options.num_classes:
-        raise ValueError(
-            f"max_classes_per_detection must be at most {options.num_classes}, the number of the "
-            f"model's classes, got {options.max_classes_per_detection}"
-        )
-    if options.use_regular_nms and options.max_classes_per_detection > 1:
-        raise ValueError(
-            "use_regular_nms returns every class as a detection of its own, so "
-            f"max_classes_per_detection must be 1, got {options.max_classes_per_detection}"
-        )
-
-
 def make(options: PostprocessingOptions) -> Any:
     """Returns a tf.function that TensorFlow runs as it is and TFLite replaces by its op.
 
@@ -100,35 +80,24 @@ def make(options: PostprocessingOptions) -> Any:
 
 def attributes(options: PostprocessingOptions) -> dict[str, bool | int | float]:
     """Returns all attributes of the op; with one missing, a file converts but returns zeros."""
-    y_scale, x_scale, h_scale, w_scale = (float(factor) for factor in options.scale_factors)
+    counts = ("max_detections", "max_classes_per_detection", "detections_per_class")
+    scales = zip(SCALES, map(float, options.scale_factors), strict=True)
     return {
-        "max_detections": options.max_detections,
-        "max_classes_per_detection": options.max_classes_per_detection,
-        "detections_per_class": options.detections_per_class,
-        "use_regular_nms": options.use_regular_nms,
+        **{name: getattr(options, name) for name in (*counts, "use_regular_nms")},
         "nms_score_threshold": float(options.score_threshold),
         "nms_iou_threshold": float(options.iou_threshold),
         "num_classes": options.num_classes,
-        "y_scale": y_scale,
-        "x_scale": x_scale,
-        "h_scale": h_scale,
-        "w_scale": w_scale,
+        **dict(scales),
     }
 
 
 def _name_and_attributes(options: PostprocessingOptions) -> str:
     """Returns the text proto that the converter reads."""
-
-    def proto(value: bool | int | float) -> str:
-        if isinstance(value, bool):
-            return f"b: {str(value).lower()}"
-        return f"i: {value}" if isinstance(value, int) else f"f: {value}"
-
-    parts = (
-        f'attr {{ key: "{key}" value {{ {proto(value)} }} }}'
-        for key, value in attributes(options).items()
-    )
-    return f'name: "{NAME}" ' + " ".join(parts)
+    parts = [f'name: "{NAME}"']
+    for key, value in attributes(options).items():
+        kind = {bool: "b", int: "i"}.get(type(value), "f")
+        parts.append(f'attr {{ key: "{key}" value {{ {kind}: {str(value).lower()} }} }}')
+    return " ".join(parts)
 
 
 def detections(
@@ -158,10 +127,10 @@ def decode(
     *,
     scale_factors: tuple[float, float, float, float],
 ) -> tf.Tensor:
-    """Returns corners float32 `[A, 4]` of encodings relative to centre-size anchors `[A, 4]`."""
+    """Returns corners float32 `[..., A, 4]` of encodings relative to anchors `[A, 4]`."""
     scaled = box_encodings / tf.constant(scale_factors)
-    centers = scaled[:, :2] * anchors[:, 2:] + anchors[:, :2]
-    halves = 0.5 * tf.exp(scaled[:, 2:]) * anchors[:, 2:]
+    centers = scaled[..., :2] * anchors[:, 2:] + anchors[:, :2]
+    halves = 0.5 * tf.exp(scaled[..., 2:]) * anchors[:, 2:]
     return tf.concat([centers - halves, centers + halves], axis=-1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import tensorflow as tf
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import schedule_names
 from lstd.export.compare import Step, pattern_image
-from lstd.export.form import carried, zero_state
+from lstd.export.form import carried
 from lstd.export.module import ExportModule
 from lstd.ops import images as image_ops
 from lstd.ops import schedule as schedule_ops
@@ -44,29 +45,11 @@ class Frame(NamedTuple):
     truth: dict[str, np.ndarray] | None
 
 
-class Sample(NamedTuple):
-    """A frame, or the frames of a clip, ready for an entry point.
-
-    Attributes:
-        entry_point: the one that the schedule chose.
-        inputs: what it is given, by name.
-        frames: where they come from.
-    """
-
-    entry_point: str
-    inputs: dict[str, np.ndarray]
-    frames: tuple[Frame, ...]
-
-
 def read(data: Any, *, limit: int) -> list[Frame]:
-    """Returns the first frames of representative data, in order.
+    """Returns so many of the first frames of representative data, see `FORMS`, in order.
 
     A clip of its own starts with a zero state; frames of their own are one video; the clips of a
-    dataset say themselves where a video starts.
-
-    Args:
-        data: see `FORMS`. It may be endless.
-        limit: how many frames are taken at most.
+    dataset say themselves where a video starts. It may be endless.
 
     Raises:
         ValueError: no frames, or frames that no model takes; the message says which one.
@@ -74,11 +57,9 @@ def read(data: Any, *, limit: int) -> list[Frame]:
     if isinstance(data, (str, bytes, os.PathLike, dict)) or not isinstance(data, Iterable):
         raise ValueError(f"{_WHERE} must be {FORMS}, got {type(data).__name__}")
     found: list[Frame] = []
-    for frame in _frames(data):
+    for frame in itertools.islice(_frames(data), limit):
         _check(frame.image, where=f"frame {len(found)} of {_WHERE}")
         found.append(frame)
-        if len(found) == limit:
-            break
     if not found:
         raise ValueError(f"{_WHERE} is empty; give {FORMS}")
     if all(frame.image.dtype == np.float32 and frame.image.max() <= 1 for frame in found):
@@ -101,10 +82,7 @@ def pattern(module: ExportModule, number: int) -> list[Frame]:
 def whole_clips(frames: list[Frame], length: int) -> list[Frame]:
     """Returns the frames that make clips of T frames, each one's side by side.
 
-    What is left at the end of a video is too short for another one.
-
-    Raises:
-        ValueError: there are no T consecutive frames of a video.
+    What is left at the end of a video is too short for another one; a ValueError if all is.
     """
     begun: dict[int, list[Frame]] = {}
     found: list[Frame] = []
@@ -128,17 +106,14 @@ def whole_clips(frames: list[Frame], length: int) -> list[Frame]:
 
 def replay(
     module: ExportModule, frames: list[Frame], step: Step, *, schedule: str | None = None
-) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
-    """Yields each frame, or clip, with what a step makes of it, the state carried by the schedule.
+) -> Iterator[tuple[str, dict[str, np.ndarray], tuple[Frame, ...], dict[str, np.ndarray]]]:
+    """Yields each call: entry point, inputs, their frames, and outputs, the state carried.
 
     Of the small network alone, it sees every frame, and the model's large one writes the state, as
     in an app that has both in a file each.
 
-    Args:
-        module: says which entry points there are, and what the schedule is.
-        frames: of any number of streams; in the form of a clip of `whole_clips`.
-        step: runs the entry points.
-        schedule: another one; None: the module's. A clip has its own built in.
+    The frames are of any number of streams; in the form of a clip of `whole_clips`, whose schedule
+    is built in, so that another one has no effect there.
     """
     states: dict[int, dict[str, np.ndarray]] = {}
     writer, form = module.writer(), module.form
@@ -148,18 +123,18 @@ def replay(
     calls = [tuple(frames[start : start + length]) for start in range(0, len(frames), length)]
     networks = _networks(writer, schedule, [call[0].number for call in calls])
     for call, network in zip(calls, networks, strict=True):
-        first = call[0]
-        state = states.get(first.stream) if not first.starts else None
-        state = state or zero_state(module)
+        stream = call[0].stream
+        if call[0].starts or stream not in states:
+            states[stream] = module.zero_state()
         images = np.concatenate([prepared(frame.image, module.image_shape) for frame in call])
         given = np.rint(images).astype(np.uint8) if form.input_type == "uint8" else images
         entry_point = network if network in module.entry_points else next(iter(module.entry_points))
-        inputs = {form.image_input: given, **state}
+        inputs = {form.image_input: given, **states[stream]}
         outputs = after = step(entry_point, **inputs)
         if network != entry_point:
-            after = writer.raw_outputs(network, image=images[-1:], **state)
-        states[first.stream] = carried(after)
-        yield Sample(entry_point, inputs, call), outputs
+            after = writer.raw_outputs(network, image=images[-1:], **states[stream])
+        states[stream] = carried(after)
+        yield entry_point, inputs, call, outputs
 
 
 def samples(module: ExportModule, frames: list[Frame]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -170,9 +145,9 @@ def samples(module: ExportModule, frames: list[Frame]) -> Iterator[tuple[str, di
     sees every frame with it: the large network would otherwise be measured on one frame in ten.
     """
     schedule = _writing(module.schedule)
-    for sample, _ in replay(module, frames, module.raw_outputs, schedule=schedule):
+    for _, inputs, *_ in replay(module, frames, module.raw_outputs, schedule=schedule):
         for entry_point in module.entry_points:
-            yield entry_point, sample.inputs
+            yield entry_point, inputs
 
 
 def prepared(image: np.ndarray, shape_hwc: tuple[int, int, int]) -> np.ndarray:
@@ -209,7 +184,15 @@ def _frames(data: Iterable[Any]) -> Iterator[Frame]:
             known = truth and isinstance(truth[0], GroundTruth)
             yield from _of_batch(batch, truth[0] if known else None)
             continue
-        images = _array(element, place)
+        try:
+            images = np.asarray(element)
+        except (ValueError, TypeError):
+            images = np.empty(())
+        if images.ndim not in (3, 4, 5):
+            raise ValueError(
+                f"element {place} of {_WHERE} is {type(element).__name__} of shape {images.shape}; "
+                f"expected {FORMS}"
+            )
         if images.ndim == 3:
             yield Frame(images, -1, loose == 0, loose, None)
             loose += 1
@@ -218,19 +201,6 @@ def _frames(data: Iterable[Any]) -> Iterator[Frame]:
             for number, image in enumerate(clip):
                 yield Frame(image, next_stream, number == 0, number, None)
             next_stream += 1
-
-
-def _array(element: Any, place: int) -> np.ndarray:
-    try:
-        images = np.asarray(element)
-    except (ValueError, TypeError):
-        images = np.empty(())
-    if images.ndim not in (3, 4, 5):
-        raise ValueError(
-            f"element {place} of {_WHERE} is {type(element).__name__} of shape {images.shape}; "
-            f"expected {FORMS}"
-        )
-    return images
 
 
 def _of_batch(clip: ClipBatch, truth: GroundTruth | None) -> Iterator[Frame]:
@@ -252,17 +222,23 @@ def _of_batch(clip: ClipBatch, truth: GroundTruth | None) -> Iterator[Frame]:
 
 
 def _check(image: np.ndarray, *, where: str) -> None:
-    if image.dtype not in (np.uint8, np.float32):
-        raise ValueError(f"{where} must be uint8 or float32 in [0, 255], got {image.dtype}")
-    if image.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"{where} must have 1 (grey) or 3 (RGB) channels on the last axis, got shape "
-            f"{image.shape}"
-        )
-    if 0 in image.shape:
-        raise ValueError(f"{where} has no pixels, its shape is {image.shape}")
-    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
-        raise ValueError(
-            f"{where} must hold values from 0 to 255, got {image.min():g} to {image.max():g}; "
-            "the model normalises by itself"
-        )
+    has_range = image.size and image.dtype == np.float32
+    low, high = (image.min(), image.max()) if has_range else (0, 0)
+    for wrong, sentence in (
+        (
+            image.dtype not in (np.uint8, np.float32),
+            f"must be uint8 or float32 in [0, 255], got {image.dtype}",
+        ),
+        (
+            image.shape[-1] not in (1, 3),
+            f"must have 1 (grey) or 3 (RGB) channels on the last axis, got shape {image.shape}",
+        ),
+        (image.size == 0, f"has no pixels, its shape is {image.shape}"),
+        (
+            not (low >= 0 and high <= 255),
+            f"must hold values from 0 to 255, got {low:g} to {high:g}; the model normalises by "
+            "itself",
+        ),
+    ):
+        if wrong:
+            raise ValueError(f"{where} {sentence}")

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from lstd.base import documents
 from lstd.base.whole_file import whole_files
 from lstd.export import metadata, options, representative, self_check
 from lstd.export.fidelity import Fidelity
-from lstd.export.form import in_numpy
+from lstd.export.form import Reference
 from lstd.export.metadata import DescribedExport
 from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
@@ -60,22 +59,6 @@ class ExportReport(NamedTuple):
     outside_delegate: Mapping[str, tuple[str, ...]] = {}
 
 
-class Prepared(NamedTuple):
-    """A model ready to be written.
-
-    Attributes:
-        module: its entry points, in the form that was asked for.
-        labels: one for each class.
-        options: what was asked.
-        frames: representative ones, in the form of a clip whole clips; None: none were given.
-    """
-
-    module: ExportModule
-    labels: tuple[str, ...]
-    options: ExportOptions
-    frames: list[Frame] | None
-
-
 def export_saved_model(
     model: Any,
     path: str | os.PathLike[str],
@@ -104,14 +87,17 @@ def export_saved_model(
     of_lite = [name for name in options.OF_LITE if name in asked]
     if of_lite:
         raise ValueError(f"{', '.join(of_lite)}: a SavedModel is in float32; see export_tflite")
-    ready, path = prepared(model, ExportOptions(**asked)), Path(path)
+    options_asked, path = ExportOptions(**asked), Path(path)
+    module, labels, _ = prepared(model, options_asked)
     with whole_files(path.parent, [path.name]) as temporary:
-        report = write(ready, temporary / path.name, notify=notify)
+        report = write(module, labels, options_asked, temporary / path.name, notify=notify)
     return report._replace(path=path)
 
 
-def prepared(model: Any, asked: ExportOptions) -> Prepared:
-    """Returns the module of an `LSTMSSD` that the options ask for, with labels and frames.
+def prepared(
+    model: Any, asked: ExportOptions
+) -> tuple[ExportModule, tuple[str, ...], list[Frame] | None]:
+    """Returns the module that the options ask for, the labels and the representative frames.
 
     Raises:
         ValueError: an option does not fit the model, or the data no model; the message names it.
@@ -127,24 +113,28 @@ def prepared(model: Any, asked: ExportOptions) -> Prepared:
         if form.is_clip:
             frames = representative.whole_clips(frames, form.unroll_length)
     module = ExportModule(model, options=suppression, schedule=asked.schedule, form=form)
-    return Prepared(module, labels, asked, frames)
+    return module, labels, frames
 
 
-def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
+def write(
+    module: ExportModule,
+    labels: tuple[str, ...],
+    asked: ExportOptions,
+    path: Path,
+    *,
+    notify: Notify,
+) -> ExportReport:
     """Writes and checks the SavedModel of a model with its JSON; the caller minds the place."""
-    module, frames = ready.module, ready.options.check_frames
     notify("tracing the entry points and writing the SavedModel")
     tf.saved_model.save(module, str(path), signatures=module.signatures())
     notify("checking the SavedModel against the model")
-    differences = {"SavedModel": self_check.check_saved_model(module, str(path), frames=frames)}
+    found = self_check.check_saved_model(module, str(path), frames=asked.check_frames)
+    differences = {"SavedModel": found}
+    facts = metadata.facts_of(module, labels=labels)
     facts = metadata.completed(
-        metadata.facts_of(module, labels=ready.labels),
-        module,
-        name=path.name,
-        step=module.run,
-        differences=differences,
+        facts, module, name=path.name, step=module.run, differences=differences
     )
-    metadata.write(facts, path / METADATA)
+    (path / METADATA).write_text(metadata.as_text(facts), encoding="utf-8")
     return ExportReport(
         path=path,
         num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
@@ -153,7 +143,7 @@ def write(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
     )
 
 
-class LoadedExport(DescribedExport):
+class LoadedExport(DescribedExport, Reference):
     """The entry points of a SavedModel of ours.
 
     Args:
@@ -165,14 +155,11 @@ class LoadedExport(DescribedExport):
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         folder = Path(folder)
-        if not (folder / "saved_model.pb").is_file():
-            it = (
-                "not a SavedModel: it has no saved_model.pb"
-                if folder.is_dir()
-                else "no such folder"
-            )
-            raise ValueError(f"{folder}: {it}")
         path = folder / METADATA
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        if not (folder / "saved_model.pb").is_file():
+            raise ValueError(f"{folder}: not a SavedModel: it has no saved_model.pb")
         if not path.is_file():
             raise ValueError(
                 f"{folder}: no {METADATA} in this SavedModel, so it is not one that lstd-export "
@@ -191,12 +178,8 @@ class LoadedExport(DescribedExport):
                 f"{folder}: it has no {', '.join(missing)}, which its {METADATA} promises"
             )
 
-    def run(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs of one entry point in NumPy."""
-        return in_numpy(self._loaded.signatures[entry_point], inputs)
-
-    def raw_outputs(self, entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs without post-processing in NumPy, of frames in any type."""
-        name = self.form.image_input
-        images = inputs[name].astype(np.float32)
-        return in_numpy(getattr(self._loaded, f"raw_{entry_point}"), {**inputs, name: images})
+    def function(self, name: str) -> Any:
+        """Returns an entry point by its name."""
+        if name in self.entry_points:
+            return self._loaded.signatures[name]
+        return getattr(self._loaded, name)

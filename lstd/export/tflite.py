@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from lstd.export import (
 from lstd.export.compare import ExportCheckError
 from lstd.export.fidelity import Fidelity
 from lstd.export.form import Reference
+from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
-from lstd.export.saved_model import ExportReport, LoadedExport, Notify, OperatorCount, Prepared
+from lstd.export.representative import Frame
+from lstd.export.saved_model import ExportReport, LoadedExport, Notify, OperatorCount
 
 NAMES = ("saved_model", "model.tflite", "model.json")
 """What `export_all` writes."""
@@ -62,9 +65,10 @@ def export_tflite(
         ExportCheckError: the file is not equal to the model, lacks the post-processing op, or runs
             without XNNPACK. Nothing was written then.
     """
-    ready, path = saved_model.prepared(model, ExportOptions(**asked)), Path(path)
+    options_asked, path = ExportOptions(**asked), Path(path)
+    ready = saved_model.prepared(model, options_asked)
     with whole_files(path.parent, _names_of(path)) as temporary:
-        report = _write_module(ready, temporary / path.name, notify=notify)
+        report = _write_module(*ready, options_asked, temporary / path.name, notify=notify)
     return report._replace(path=path)
 
 
@@ -88,10 +92,12 @@ def export_all(
     Raises:
         ValueError, OSError, ExportCheckError: as `export_tflite` does.
     """
-    ready, folder = saved_model.prepared(model, ExportOptions(**asked)), Path(output_directory)
+    options_asked, folder = ExportOptions(**asked), Path(output_directory)
+    module, labels, frames = saved_model.prepared(model, options_asked)
     with whole_files(folder, NAMES) as temporary:
-        saved = saved_model.write(ready, temporary / NAMES[0], notify=notify)
-        lite = _write_module(ready, temporary / NAMES[1], notify=notify)
+        places = [temporary / name for name in NAMES[:2]]
+        saved = saved_model.write(module, labels, options_asked, places[0], notify=notify)
+        lite = _write_module(module, labels, frames, options_asked, places[1], notify=notify)
     return saved._replace(path=folder / NAMES[0]), lite._replace(path=folder / NAMES[1])
 
 
@@ -110,7 +116,7 @@ def convert_saved_model(
         folder: that `export_saved_model` or `lstd-export` wrote.
         path: the file; one that stands there is replaced, and its JSON too.
         labels: class names for the JSON; empty: those of the SavedModel.
-        schedule: the schedule that the JSON recommends; None: that of the SavedModel.
+        schedule: that the JSON recommends; None: that of the SavedModel.
         check_frames: frames that the self-check runs at least.
         notify: is told each step.
 
@@ -125,10 +131,8 @@ def convert_saved_model(
     path = Path(path)
     names = _names_of(path)
     loaded = LoadedExport(folder)
-    facts = loaded.facts
-    if labels:
-        checked = options.checked_labels(labels, num_classes=len(loaded.labels))
-        facts = {**facts, "labels": list(checked)}
+    checked = options.checked_labels(labels or loaded.labels, num_classes=len(loaded.labels))
+    facts = {**loaded.facts, "labels": list(checked)}
     if schedule is not None:
         options.check_schedule(schedule, backbones=1 if SINGLE in loaded.entry_points else 2)
         if loaded.form.is_clip:
@@ -146,19 +150,22 @@ def convert_saved_model(
 
 
 def _names_of(path: Path) -> tuple[str, str]:
-    """Returns the names of a `.tflite` and of the JSON beside it.
-
-    Raises:
-        ValueError: the file has the name that the JSON needs.
-    """
+    """Returns the names of a `.tflite` and of the JSON beside it."""
     if path.suffix == ".json":
         raise ValueError(f"{path}: the name ends in .json, which is for the metadata beside it")
     return path.name, path.with_suffix(".json").name
 
 
-def _write_module(ready: Prepared, path: Path, *, notify: Notify) -> ExportReport:
+def _write_module(
+    module: ExportModule,
+    labels: tuple[str, ...],
+    frames: list[Frame] | None,
+    asked: ExportOptions,
+    path: Path,
+    *,
+    notify: Notify,
+) -> ExportReport:
     """Converts a model, checks the result and writes it; the caller minds the place."""
-    module, labels, asked, frames = ready
     quantization, number = asked.quantization, len(frames or ())
     measured = f", ranges from {number} frames" if quantization == "int8" else ""
     how = "" if quantization == "none" else f" in {quantization}{measured}"
@@ -227,13 +234,15 @@ def _write(
     )
     facts["self_check"]["compiled_model"] = compiled
     final = tflite_metadata.embed(content, metadata.as_text(facts))
+    told = documents.from_json(tflite_metadata.read_from(final) or "", source=path.name, kind=dict)
     if not tflite_metadata.is_whole(final):
         raise ExportCheckError("the metadata cannot be read back out of the .tflite")
-    facts = documents.from_json(tflite_metadata.read_from(final) or "", source=path.name, kind=dict)
     self_check.require_postprocessing(final, reference)
     hidden = self_check.require_delegate(final)
     path.write_bytes(final)
-    metadata.write(metadata.with_checksum(facts, final), path.with_suffix(".json"))
+    digest = hashlib.sha256(final).hexdigest()
+    told["file"] |= {"bytes": len(final), "sha256": digest}
+    path.with_suffix(".json").write_text(metadata.as_text(told), encoding="utf-8")
     operators = {
         name: OperatorCount(len(point.operators), hidden[name])
         for name, point in file_format.entry_points(final).items()

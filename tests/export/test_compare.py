@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS
 from lstd.config.model_config import PostprocessingConfig
-from lstd.export import compare
+from lstd.export import compare, postprocessing_op
 from lstd.export.compare import ExportCheckError, Rows
 from lstd.export.form import Form
 from lstd.export.module import ExportModule
@@ -25,67 +27,49 @@ def _rows(boxes: list[list[float]], classes: list[int], scores: list[float]) -> 
     return Rows(np.reshape(np.float32(boxes), [-1, 4]), np.int64(classes), np.float32(scores))
 
 
-@pytest.mark.parametrize("rows", [_rows([BOX, OTHER], [0, 1], [0.9, 0.8]), _rows([], [], [])])
-def test_same_lists_are_equal(rows: Rows) -> None:
-    assert compare.equal(rows, rows) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(("off", "same"), [(0.000005, True), (0.00005, False)])
-def test_only_near_equal_scores_may_change_places(off: float, same: bool) -> None:
-    rows = _rows([BOX, OTHER], [0, 1], [0.9 + off, 0.9])
-    swapped = _rows([OTHER, BOX], [1, 0], [0.9 + off, 0.9])
-    assert (compare.equal(rows, swapped) is not None) is same
-
-
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "expected"),
     [
-        _rows([BOX], [0], [0.9]),
-        _rows([BOX, OTHER], [0, 2], [0.9, 0.8]),
-        _rows([BOX, OTHER], [0, 1], [0.9, 0.8002]),
-        _rows([BOX, [0.4, 0.4, 0.9, 0.9002]], [0, 1], [0.9, 0.8]),
+        (_rows([BOX, OTHER], [0, 1], [0.9, 0.8]), (0.0, 0.0)),
+        (_rows([BOX], [0], [0.9]), (np.inf, np.inf)),
+        (_rows([BOX, OTHER], [0, 2], [0.9, 0.8]), (np.inf, np.inf)),
+        (_rows([BOX, OTHER], [0, 1], [0.9, 0.8002]), (0.0, 0.0002)),
+        (_rows([BOX, [0.4, 0.4, 0.9, 0.9002]], [0, 1], [0.9, 0.8]), (0.0002, 0.0)),
     ],
 )
-def test_a_missing_row_class_score_or_box_is_found(changed: Rows) -> None:
-    assert compare.equal(_rows([BOX, OTHER], [0, 1], [0.9, 0.8]), changed) is None
-
-
-def _frame(seed: int, *, equal_scores: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    corners = rng.uniform(0, 0.6, (30, 2))
-    boxes = np.concatenate([corners, corners + rng.uniform(0.2, 0.4, (30, 2))], axis=1)
-    scores = rng.uniform(0, 1, (30, 3))
-    return boxes.astype(np.float32), np.float32(np.full((30, 3), 0.5) if equal_scores else scores)
-
-
-def _suppressed(boxes: np.ndarray, scores: np.ndarray, options: PostprocessingOptions) -> Rows:
-    center_size = np.concatenate(
-        [(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1
-    )
-    with_background = np.concatenate([np.zeros([30, 1]), scores], axis=1)
-    found = oracle.detections(np.zeros([30, 4]), with_background, center_size, options)
-    return _rows(*found[:3])
-
-
-@pytest.mark.parametrize("options", [FAST, REGULAR, TWO])
-@pytest.mark.parametrize("equal_scores", [False, True])
-def test_what_noise_makes_of_a_frame_is_possible(
-    options: PostprocessingOptions, equal_scores: bool
+def test_a_missing_row_class_score_or_box_is_found(
+    changed: Rows, expected: tuple[float, float]
 ) -> None:
-    for seed in range(5):
-        boxes, scores = _frame(seed, equal_scores=equal_scores)
-        noise = np.random.default_rng(seed + 100).uniform(-2e-6, 2e-6, scores.shape)
-        rows = _suppressed(boxes, scores + noise.astype(np.float32), options)
-        found = compare.possible(boxes, scores, rows, options)
-        assert found is not None
-        assert max(found) < 3e-6
+    found = compare.rows_differ(_rows([BOX, OTHER], [0, 1], [0.9, 0.8]), changed)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert compare.rows_differ(_rows([], [], []), _rows([], [], [])) == (0.0, 0.0)
+
+
+def _frame(options: PostprocessingOptions, *, seed: int, scores: Any = None) -> dict[str, Any]:
+    """Returns a frame's raw outputs, with the detections that the slow op makes of them."""
+    rng = np.random.default_rng(seed)
+    anchors = np.concatenate([rng.uniform(0.2, 0.8, (30, 2)), rng.uniform(0.2, 0.4, (30, 2))], 1)
+    scores = rng.uniform(0, 1, (30, 4)) if scores is None else scores
+    raw = [each.astype(np.float32) for each in (np.zeros([1, 30, 4]), scores[None], anchors)]
+    outputs = dict(zip(RAW_OUTPUTS, raw, strict=True))
+    boxes, classes, found, count = oracle.detections(raw[0][0], raw[1][0], anchors, options)
+    return {**outputs, **_detections(_rows(boxes, classes, found), count)}
+
+
+def _detections(rows: Rows, count: int) -> dict[str, np.ndarray]:
+    values = *(part[np.newaxis] for part in rows), np.float32([count])
+    return dict(zip(DETECTION_OUTPUTS, values, strict=True))
 
 
 @pytest.mark.parametrize("options", [FAST, REGULAR, TWO])
-def test_a_list_with_an_error_is_not_possible(options: PostprocessingOptions) -> None:
-    for seed in range(5):
-        boxes, scores = _frame(seed)
-        rows = _suppressed(boxes, scores, options)
+def test_a_list_is_right_if_it_is_what_suppression_makes_of_the_raw_output(
+    options: PostprocessingOptions,
+) -> None:
+    assert compare.is_consistent(_frame(options, seed=0, scores=np.full((30, 4), 0.5)), options)
+    for seed in range(3):
+        frame = _frame(options, seed=seed)
+        assert compare.is_consistent(frame, options)
+        rows = compare.rows_of(frame, options)
         step = options.max_classes_per_detection
         wrong = {
             "nothing found": _rows([], [], []),
@@ -98,10 +82,28 @@ def test_a_list_with_an_error_is_not_possible(options: PostprocessingOptions) ->
             "other scores": rows._replace(scores=rows.scores * np.float32(0.99)),
         }
         for what, changed in wrong.items():
-            assert compare.possible(boxes, scores, changed, options) is None, what
-    boxes = np.tile(boxes[:1], [30, 1])
-    kept = _suppressed(boxes, scores, options._replace(iou_threshold=1.0))
-    assert compare.possible(boxes, scores, kept, options) is None
+            told = _detections(changed, len(changed.scores) // step)
+            assert not compare.is_consistent({**frame, **told}, options), what
+
+
+def test_near_equal_scores_may_fall_otherwise_where_all_else_is_equal() -> None:
+    """Of scores that are all the same, noise decides which of the boxes are returned."""
+    model = TinyModel()
+    model.classes.assign(model.classes * 0)
+    module = exports.module(model)
+
+    def noisy(entry_point: str, *, shift: float = 0.0, **inputs: np.ndarray) -> Any:
+        outputs = module.raw_outputs(entry_point, **inputs)
+        noise = np.random.default_rng(0).uniform(-2e-6, 2e-6, outputs[RAW_OUTPUTS[1]].shape)
+        outputs[RAW_OUTPUTS[1]] += noise.astype(np.float32) + np.float32(shift)
+        raw = (outputs[name] for name in RAW_OUTPUTS)
+        found = postprocessing_op.make(module.options)(*raw)
+        return {**outputs, **{n: v.numpy() for n, v in zip(DETECTION_OUTPUTS, found, strict=True)}}
+
+    found = compare.compare_streams(module, noisy, where="the test")
+    assert 0 < found["detection_scores"] < 3e-6
+    with pytest.raises(ExportCheckError, match="detection_scores"):
+        compare.compare_streams(module, partial(noisy, shift=2e-4), where="the test")
 
 
 def test_a_difference_counts_in_parts_of_values_above_one() -> None:

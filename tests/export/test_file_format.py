@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstd.export import file_format, interpreters, postprocessing_op
+from lstd.export import file_format, postprocessing_op
 from lstd.export.module import ExportModule
 from lstd.export.postprocessing_op import NAME
 from tests.export import exports
@@ -44,11 +44,6 @@ def test_converter_forgets_detections_per_class_and_the_exporter_does_not(
         for entry_point in file_format.entry_points(file).values():
             (options,) = (op.options for op in entry_point.operators if op.name == NAME)
             assert postprocessing_op.attributes(module.options).keys() - options.keys() == missing
-
-
-def test_operators_between_two_of_the_delegate_are_hidden(content: bytes) -> None:
-    assert min(interpreters.hidden_operators(content).values()) > 0
-    assert interpreters.hidden_operators(content, xnnpack=False) == {"large": 0, "small": 0}
 
 
 def test_the_first_convolution_is_the_first_that_widens_the_image(content: bytes) -> None:

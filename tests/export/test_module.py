@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.base.export_names import DETECTION_OUTPUTS, RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.base.export_names import RAW_OUTPUTS, STATE_OUTPUTS
 from lstd.export.module import ExportModule
 from tests.export import exports
 from tests.export.tiny_model import CLASSES, NUM_ANCHORS, TinyModel, images
@@ -24,56 +24,27 @@ def _stream(
     return found
 
 
-@pytest.mark.parametrize("options", [{}, {"use_regular_nms": True}, {"postprocessing": False}])
-@pytest.mark.parametrize("batch", [1, 2])
-def test_a_clip_is_the_loop_of_the_entry_points(options: dict[str, Any], batch: int) -> None:
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, "large small small large small"),  # SKIP2
+        ({"use_regular_nms": True}, "large small small large small"),
+        ({"postprocessing": False}, "large small small large small"),
+        ({"schedule": "SKIP1"}, "large small large small large"),
+        ({"model": TinyModel(("large",))}, "step step step step step"),
+    ],
+)
+def test_a_clip_is_the_loop_of_the_entry_points(options: dict[str, Any], names: str) -> None:
     module = exports.module(**options)
-    clips = images(5 * batch).reshape(batch, 5, 32, 64, 3)
-    served = {
-        name: value.numpy() for name, value in module.serving_default(tf.constant(clips)).items()
-    }
-    for row in range(batch):
-        frames = _stream(module, clips[row], ["large", "small", "small", "large", "small"])  # SKIP2
-        for name in STATE_OUTPUTS:
-            np.testing.assert_allclose(served[name][row], frames[-1][name][0], atol=1e-5)
-        for name in served.keys() - {*STATE_OUTPUTS, "anchors"}:
-            expected = np.stack([frame[name][0] for frame in frames])
-            np.testing.assert_allclose(served[name][row], expected, atol=1e-5, err_msg=name)
-
-
-def test_a_clip_of_one_backbone_is_the_loop_of_step() -> None:
-    module = exports.module(TinyModel(("large",)))
-    assert module.schedule == "LARGE"
-    clip = images(3)[np.newaxis]
-    frames = _stream(module, clip[0], ["step"] * 3)
-    served = module.serving_default(tf.constant(clip))
-    for number, frame in enumerate(frames):
-        np.testing.assert_allclose(
-            served["detection_scores"][0, number], frame["detection_scores"][0], atol=1e-5
-        )
-
-
-def test_schedule_of_clips_can_be_chosen() -> None:
-    module = exports.module(schedule="SKIP1")
-    clip = images(3)[np.newaxis]
-    frames = _stream(module, clip[0], ["large", "small", "large"])
-    np.testing.assert_allclose(
-        module.serving_default(tf.constant(clip))["lstm_h_out"][0],
-        frames[-1]["lstm_h_out"][0],
-        atol=1e-5,
-    )
-
-
-def test_names_shapes_and_dtypes_are_the_contract() -> None:
-    module = exports.module(max_classes_per_detection=2)
-    found = module.run("large", image=images(1), lstm_c=ZEROS, lstm_h=ZEROS)
-    assert set(found) == {*DETECTION_OUTPUTS, *STATE_OUTPUTS}
-    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
-    assert found["detection_boxes"].shape == (1, 8, 4)
-    assert found["detection_classes"].shape == found["detection_scores"].shape == (1, 8)
-    assert found["num_detections"].shape == (1,)
-    assert 0 < found["detection_scores"].max() < 1
-    assert set(np.unique(found["detection_classes"])) <= {0.0, 1.0, 2.0}
+    clips = images(10).reshape(2, 5, 32, 64, 3)
+    for batch in (clips, clips[:1]):
+        served = module.serving_default(tf.constant(batch))
+        for row, clip in enumerate(batch):
+            frames = _stream(module, clip, names.split())
+            for name in served.keys() - {"anchors"}:
+                expected = np.stack([frame[name][0] for frame in frames])
+                expected = expected[-1] if name in STATE_OUTPUTS else expected
+                np.testing.assert_allclose(served[name][row], expected, atol=1e-5, err_msg=name)
 
 
 def test_raw_outputs_are_encodings_scores_and_anchors_of_the_model() -> None:

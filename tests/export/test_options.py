@@ -37,7 +37,7 @@ INT8 = {"quantization": "int8", "representative_data": [CLIP]}
         ({"detections_per_class": 5}, "has an effect only with use_regular_nms"),
         (
             {"postprocessing": False, "use_regular_nms": True, "max_detections": 3},
-            "max_detections, use_regular_nms: raw output, .* is not suppressed",
+            "max_detections, use_regular_nms: raw output is not suppressed",
         ),
         ({"quantization": "int8"}, "quantization 'int8' needs representative_data"),
         ({"representative_data": [CLIP]}, "belongs to a quantization, and quantization is 'none'"),

@@ -1,10 +1,9 @@
 """The memory in few operations: the same numbers as its layers, from the same weights.
 
-`Bottleneck` and `ConvLSTMCell` compute group by group, which every runtime and every training does
-well. XNNPACK, which runs exported files, has fast grouped convolutions, also in int8, and would
-rather have few operations: so here each kind of convolution is one operation for all groups, and
-each gate one of its own, since then nothing has to be split. Where grouped convolutions are slow
-(TensorFlow on a CPU, TFLite without XNNPACK), the layers themselves are the better choice.
+`Bottleneck` and `ConvLSTMCell` compute group by group. XNNPACK has fast grouped convolutions, also
+in int8, and would rather have few operations: so here each kind of convolution is one operation for
+all groups, and each gate one of its own, since then nothing has to be split. Where grouped
+convolutions are slow (TensorFlow on a CPU, TFLite without XNNPACK), the layers are better.
 
 Two things keep int8 within XNNPACK: limits are part of the sum they apply to, and no concatenation
 has more than four inputs.
@@ -22,8 +21,7 @@ from lstd.layers.bottleneck import Bottleneck, activation_of
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.separable import SeparableKernel
 
-_MOST_INPUTS = 4
-"""Of a concatenation; XNNPACK takes five at most."""
+_MOST_INPUTS = 4  # of a concatenation; XNNPACK takes five at most
 
 
 def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
@@ -33,9 +31,13 @@ def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Te
 
     The feature stands in it once for every group. The two convolutions are grouped.
     """
-    split = layer.input_depth
-    from_input = [_part(kernel, slice(None, split)) for kernel in layer.kernels]
-    from_state = [_part(kernel, slice(split, None)) for kernel in layer.kernels]
+    from_input, from_state = (
+        [
+            SeparableKernel(k.depthwise[:, :, rows], k.pointwise[:, :, rows], k.bias)
+            for k in layer.kernels
+        ]
+        for rows in (slice(None, layer.input_depth), slice(layer.input_depth, None))
+    )
     repeated = concatenated([inputs] * layer.groups)
     return activation_of(layer.activation)(
         _separable(repeated, from_input, bias=True) + _separable(hidden, from_state, bias=False)
@@ -65,11 +67,10 @@ def gates(layer: ConvLSTMCell, joined: tf.Tensor) -> list[tf.Tensor]:
     found = []
     for number in range(4):
         columns = slice(number * depth, (number + 1) * depth)
-        kernel = _side_by_side([each.pointwise[..., columns] for each in layer.kernels])
-        bias = _side_by_side([each.bias[columns] for each in layer.kernels])
-        if number == 2:
-            bias += 1.0
-        found.append(_biased(separable.pointwise(filtered, kernel), bias))
+        kernel = tf.concat([each.pointwise[..., columns] for each in layer.kernels], axis=-1)
+        bias = [each.bias[columns] for each in layer.kernels]
+        outputs = separable.pointwise(filtered, kernel)
+        found.append(_biased(outputs, bias, 1.0 if number == 2 else 0.0))
     return found
 
 
@@ -81,24 +82,14 @@ def concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.concat(list(parts), axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _part(kernel: SeparableKernel, rows: slice) -> SeparableKernel:
-    """Returns the kernel for some of its input channels."""
-    return SeparableKernel(kernel.depthwise[:, :, rows], kernel.pointwise[:, :, rows], kernel.bias)
-
-
 def _separable(inputs: tf.Tensor, kernels: Sequence[SeparableKernel], *, bias: bool) -> tf.Tensor:
     """Returns the kernels applied to their slices of the channels, in two operations."""
     filtered = separable.depthwise(inputs, [kernel.depthwise for kernel in kernels])
-    outputs = separable.pointwise(filtered, _side_by_side([each.pointwise for each in kernels]))
-    if not bias:
-        return outputs
-    return _biased(outputs, _side_by_side([each.bias for each in kernels]))
+    pointwise = tf.concat([kernel.pointwise for kernel in kernels], axis=-1)
+    outputs = separable.pointwise(filtered, pointwise)
+    return _biased(outputs, [kernel.bias for kernel in kernels]) if bias else outputs
 
 
-def _side_by_side(values: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns weights of all groups as those of one grouped convolution."""
-    return tf.concat(list(values), axis=-1)
-
-
-def _biased(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    return tf.nn.bias_add(inputs, tf.cast(bias, inputs.dtype))
+def _biased(inputs: tf.Tensor, bias: Sequence[tf.Tensor], plus: float = 0.0) -> tf.Tensor:
+    joined = tf.concat(list(bias), axis=-1)
+    return tf.nn.bias_add(inputs, tf.cast(joined + plus if plus else joined, inputs.dtype))
