@@ -58,7 +58,6 @@ def read(path: str | os.PathLike[str], name: str = NAME) -> str | None:
     """Returns the text of this name inside a file, None where there is none.
 
     Raises:
-        OSError: the file cannot be read.
         ValueError: it is not a `.tflite`, is damaged, or the text is not UTF-8.
     """
     try:

@@ -80,10 +80,7 @@ def entry_points(content: bytes) -> dict[str, EntryPoint]:
 
 
 def signatures(content: bytes) -> dict[str, dict[str, Any]]:
-    """Returns what goes in and out of each signature: shape, dtype, and place in its subgraph.
-
-    A runtime without signatures runs subgraphs, and counts their inputs and outputs.
-    """
+    """Returns what goes in and out of each signature: shape, dtype, and place in its subgraph."""
     types = {number: name.lower() for name, number in vars(schema().TensorType).items()}
 
     def told(tensors: dict[str, int], order: Any, graph: Any) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def completed(
         step: runs the export's entry points, for the golden frame.
         differences: what the self-check found.
         content: the file, before metadata are embedded; None for a folder.
-        tolerance: how far the file may be off, and the golden frame on another machine.
+        tolerance: of the file, and of the golden frame on another machine.
     """
     points, of_file = facts["entry_points"], {"name": name}
     if content is not None:
