@@ -169,15 +169,8 @@ def open(
 ) -> Source:
     """Returns the raw videos of a data set; cheap, because no picture is decoded.
 
-    Args:
-        path: a file or folder, see `FORMATS`.
-        labels: see `Options`, also for all others.
-        format: a name of `FORMATS`; empty: found out by content.
-        subset: see `Options`.
-        images: see `Options`.
-        stills: see `Options`.
-        folders: see `Options`.
-        skip_damaged: see `Options`.
+    `path` is a file or folder, `format` a name of `FORMATS`; empty: found out by content. `Options`
+    describes the other arguments.
 
     Raises:
         FileNotFoundError: there is nothing at the path, or at `images`.
