@@ -90,7 +90,8 @@ def _decoded(path: str, start: int, known: FrameIndex) -> Iterator[tuple[int, An
             if place is not None:
                 container.seek(place, stream=stream)
                 first = next((packet for packet in packets if packet.is_keyframe), None)
-                if first is None or not _is_there(first, known, wanted):
+                # Program streams may give a packet the time of another.
+                if first is None or known.keys.get(first.pts) != first.size or first.pts > wanted:
                     continue
                 packets = itertools.chain([first], packets)
             for counted, frame in enumerate(video.sound_frames(packets)):
@@ -113,13 +114,6 @@ def _places(known: FrameIndex, wanted: int | None) -> Iterator[int | None]:
         # Without the first of all: reading starts there anyway.
         yield from [time for time in list(known.keys)[1:] if time <= wanted][:-4:-1]
     yield None
-
-
-def _is_there(packet: Any, known: FrameIndex, wanted: int | None) -> bool:
-    """Whether a packet is the key frame of its time; program streams may give it another's."""
-    if packet.pts is None or wanted is None or packet.pts > wanted:
-        return False
-    return known.keys.get(packet.pts) == packet.size
 
 
 @functools.lru_cache(maxsize=256)

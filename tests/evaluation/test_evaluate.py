@@ -121,14 +121,6 @@ def test_single_backbone_runs_on_every_frame() -> None:
         evaluate.evaluate(model, dataset, schedules=["SKIP3"])
 
 
-def test_progress_hears_how_many_frames_each_batch_had() -> None:
-    heard: list[int] = []
-
-    evaluate.evaluate(FakeModel(), clips([[(b"v", 5)]], unroll=2), progress=heard.append)
-
-    assert heard == [2, 2, 1]
-
-
 def test_smaller_last_batch_is_fine_between_videos_only() -> None:
     wide, narrow = clips([[(b"a", 2)], [(b"b", 2)]], unroll=2), clips([[(b"c", 4)]], unroll=2)
 
