@@ -23,16 +23,10 @@ def for_training(
     """Returns what `fit` is to read: `accumulate_steps` batches as one element, dealt to replicas.
 
     The same replica goes on with the same clips; Keras would deal whole batches to the workers in
-    turn, and clips would not be continued where their state is.
-
-    Args:
-        data: a `tf.data.Dataset` of whole batches, of which every worker then reads all and keeps
-            its rows; or a `keras.utils.experimental.DatasetCreator`, whose function takes a
-            `tf.distribute.InputContext` and gives the batches of one worker. With several replicas
-            anything else, such as a distributed dataset, is returned as it is.
-        strategy: of the replicas.
-        accumulate_steps: at least 1.
-        look: at the first batches.
+    turn, and clips would not be continued where their state is. So every worker reads all of a
+    `tf.data.Dataset` of whole batches, and keeps its rows; or a Keras `DatasetCreator`, whose
+    function takes a `tf.distribute.InputContext`, gives the batches of one worker. With several
+    replicas anything else, such as a distributed dataset, is returned as it is.
 
     Raises:
         ValueError: a batch cannot be divided among the replicas; the data is not what `look` wants.
@@ -44,26 +38,23 @@ def for_training(
 
     if strategy.num_replicas_in_sync == 1:
         return prepare(data)
-    make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
-    if isinstance(data, keras.utils.experimental.DatasetCreator):
-        make = data
-    elif isinstance(data, tf.data.Dataset):
+    made = isinstance(data, keras.utils.experimental.DatasetCreator)
+    if not made and not isinstance(data, tf.data.Dataset):
+        return data
+    if not made:
         size = tf.nest.flatten(data.element_spec)[0].shape[:1]
         if size.is_fully_defined():
             with strategy.scope():
                 replicas.part_of(int(size[0]))
 
-        def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            count, number = context.num_input_pipelines, context.input_pipeline_id
-            return data if count == 1 else _mapped(data, lambda part: _parts(part, count)[number])
-
-    else:
-        return data
-    axis = int(accumulate_steps > 1)
-
     def of_replicas(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        local = context.num_replicas_in_sync // context.num_input_pipelines
-        return split(_named(prepare(make(context))), local, axis=axis).prefetch(tf.data.AUTOTUNE)
+        workers, number = context.num_input_pipelines, context.input_pipeline_id
+        own = data(context) if made else data
+        if not made and workers > 1:
+            own = _mapped(data, lambda part: _parts(part, workers)[number])
+        local = context.num_replicas_in_sync // workers
+        divided = split(_named(prepare(own)), local, axis=int(accumulate_steps > 1))
+        return divided.prefetch(tf.data.AUTOTUNE)
 
     return strategy.distribute_datasets_from_function(of_replicas)
 
@@ -86,10 +77,8 @@ def for_evaluation(
 
 def uneven(error: Exception) -> str:
     """Returns the sentence on a batch that replicas could not share, "" of other errors."""
-    if not isinstance(error, tf.errors.OpError):
-        return ""
     found = re.search(rf"{_UNEVEN}[^\n]*", str(error))
-    return found.group() if found else ""
+    return found.group() if found and isinstance(error, tf.errors.OpError) else ""
 
 
 def stacked(dataset: Any, count: int) -> tf.data.Dataset:
@@ -113,19 +102,17 @@ def stacked(dataset: Any, count: int) -> tf.data.Dataset:
             f"{spec[0].frames.shape}: batch with drop_remainder=True"
         )
     flat = _named(dataset).map(lambda clip, truth: {**clip, **truth})
-    parts = flat.element_spec.items()
     return flat.padded_batch(
         count,
-        padded_shapes={name: part.shape for name, part in parts},
+        padded_shapes={name: part.shape for name, part in flat.element_spec.items()},
         padding_values={
             name: tf.constant(-1, part.dtype) if name in _MINUS_ONE else None
-            for name, part in parts
+            for name, part in flat.element_spec.items()
         },
         drop_remainder=True,
     ).map(
-        lambda fields: (
-            ClipBatch(*(fields.get(name) for name in ClipBatch._fields)),
-            GroundTruth(*(fields.get(name) for name in GroundTruth._fields)),
+        lambda fields: tuple(
+            kind(*(fields.get(name) for name in kind._fields)) for kind in (ClipBatch, GroundTruth)
         )
     )
 
@@ -158,7 +145,6 @@ def _mapped(dataset: tf.data.Dataset, change: Callable[[tf.Tensor], Any]) -> tf.
 
 
 def _parts(batch: tf.Tensor, count: int, *, axis: int = 0) -> list[tf.Tensor]:
-    """Returns the parts of a batch along an axis."""
     even = tf.debugging.assert_equal(
         tf.shape(batch)[axis] % count,
         0,

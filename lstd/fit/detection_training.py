@@ -14,14 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import GroundTruth, Output
-from lstd.fit import (
-    batches,
-    first_batches,
-    refusals,
-    replicas,
-    training_step,
-    variables,
-)
+from lstd.fit import batches, first_batches, refusals, replicas, training_step, variables
 from lstd.fit.divergence import DivergedError, FiniteGuard
 from lstd.fit.first_batches import FirstBatches
 from lstd.losses import LossSums
@@ -94,12 +87,8 @@ class DetectionTraining(keras.Model):
         """
         for what, given in (("optimizer", optimizer), ("loss", loss), ("metrics", metrics)):
             refusals.refuse_keras_3(what, given)
-        if loss is not None and not hasattr(loss, "components"):
-            raise ValueError(
-                f"loss must be a lstd.DetectionLoss, got {loss!r}: "
-                "lstd.DetectionLoss.from_config(config.model)"
-            )
-        self._refuse_loss_of_another_model(loss)
+        if loss is not None:
+            self._check_loss(loss)
         if kwargs.get("loss_weights"):
             raise ValueError(
                 f"loss_weights must be left out, got {kwargs['loss_weights']!r}: a "
@@ -125,6 +114,28 @@ class DetectionTraining(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
+    def _check_loss(self, loss: Any) -> None:
+        """Raises unless it is a loss of the same anchors, classes and box coder."""
+        cure = "lstd.DetectionLoss.from_config(config.model)"
+        if not hasattr(loss, "components"):
+            raise ValueError(f"loss must be a lstd.DetectionLoss, got {loss!r}: {cure}")
+        cure += ", of the config that made the model"
+        for name in ("num_classes", "box_scale_factors"):
+            ours, theirs = getattr(self, name), getattr(loss, name.removeprefix("box_"))
+            if not np.array_equal(ours, theirs):
+                raise ValueError(f"the loss has {name} {theirs}, the model {ours}: {cure}")
+        anchors = np.asarray(loss.anchors)
+        if anchors.shape != self.anchors.shape:
+            counts = f"{len(anchors)} anchors, the model {len(self.anchors)}"
+            raise ValueError(f"the loss has {counts}: {cure}")
+        apart = np.abs(anchors - self.anchors).max(axis=-1)
+        if apart.max() > 1e-5:
+            row = int(apart.argmax())
+            raise ValueError(
+                f"the loss has other anchors than the model, such as {anchors[row]} in the place "
+                f"of {self.anchors[row]}: {cure}"
+            )
+
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit` does.
 
@@ -144,16 +155,14 @@ class DetectionTraining(keras.Model):
                 "leave it out; against rare objects model.loss: {classification: focal} helps"
             )
         refusals.refuse_callbacks(arguments.get("callbacks"), self.optimizer)
-        looks = [self._first_batches(arguments), self._first_batches({})]
+        looks, strategy = [self._look(arguments), self._look({})], self.distribute_strategy
+        steps = self._fitting.accumulate_steps
         arguments["x"] = batches.for_training(
-            arguments.get("x"),
-            self.distribute_strategy,
-            accumulate_steps=self._fitting.accumulate_steps,
-            look=looks[0],
+            arguments.get("x"), strategy, accumulate_steps=steps, look=looks[0]
         )
         arguments["validation_data"], arguments["validation_steps"] = batches.for_evaluation(
             arguments.get("validation_data"),
-            self.distribute_strategy,
+            strategy,
             steps=arguments.get("validation_steps"),
             look=looks[1],
         )
@@ -174,7 +183,7 @@ class DetectionTraining(keras.Model):
         arguments = self._arguments("evaluate", args, kwargs)
         more = arguments.pop("kwargs", {})
         ours = more.get("_use_cached_eval_dataset")  # fit calls, which looks itself
-        look = self._first_batches({} if ours else arguments)
+        look = self._look({} if ours else arguments)
         if not ours:
             arguments["x"], arguments["steps"] = batches.for_evaluation(
                 arguments.get("x"),
@@ -195,7 +204,7 @@ class DetectionTraining(keras.Model):
         bound = inspect.signature(getattr(keras.Model, method)).bind(self, *args, **kwargs)
         return {name: value for name, value in bound.arguments.items() if name != "self"}
 
-    def _first_batches(self, arguments: dict[str, Any]) -> FirstBatches:
+    def _look(self, arguments: dict[str, Any]) -> FirstBatches:
         """Returns what looks at the data, and has looked at arrays x and y."""
         carries = getattr(self, "carried_batch_size", None) is not None
         look = FirstBatches(num_classes=self.num_classes, stateful=carries)
@@ -209,16 +218,15 @@ class DetectionTraining(keras.Model):
         try:
             yield
         except Exception as error:
-            found = next((look.error for look in looks if look.error is not None), None)
-            if found is not None:
-                raise found from None
+            for look in looks:
+                if look.error is not None:
+                    raise look.error from None
             # Replicas that are told to stop say that they were cancelled.
             if isinstance(error, tf.errors.OpError) and self._fitting.guard.finding:
                 raise DivergedError(self._fitting.guard.finding) from None
-            uneven = batches.uneven(error)
-            if uneven:
-                raise ValueError(uneven) from None
-            _raise_ours(error)
+            told = batches.uneven(error) or _ours(error)
+            if told:
+                raise ValueError(told) from None
             raise
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -233,26 +241,6 @@ class DetectionTraining(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as the one was from which `get_compile_config` came."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def _refuse_loss_of_another_model(self, loss: Any) -> None:
-        """Raises unless the loss has the same anchors, classes and box coder."""
-        cure = "lstd.DetectionLoss.from_config(config.model), of the config that made the model"
-        for name in ("num_classes", "box_scale_factors"):
-            ours = getattr(self, name)
-            theirs = getattr(loss, name.removeprefix("box_"), ours)
-            if not np.array_equal(ours, theirs):
-                raise ValueError(f"the loss has {name} {theirs}, the model {ours}: {cure}")
-        anchors = np.asarray(getattr(loss, "anchors", self.anchors))
-        if anchors.shape != self.anchors.shape:
-            counts = f"{len(anchors)} anchors, the model {len(self.anchors)}"
-            raise ValueError(f"the loss has {counts}: {cure}")
-        apart = np.abs(anchors - self.anchors).max(axis=-1)
-        if apart.max() > 1e-5:
-            row = int(apart.argmax())
-            raise ValueError(
-                f"the loss has other anchors than the model, such as {anchors[row]} in the place "
-                f"of {self.anchors[row]}: {cure}"
-            )
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves the whole model, as `keras.Model.save` does, in the form `.keras`.
@@ -293,13 +281,13 @@ class DetectionTraining(keras.Model):
         """
         if self._is_compiled:
             raise ValueError("freeze: the model is compiled already; freeze first, then compile")
-        names, by_name = variables.matching(self, patterns), variables.names_of(self)
-        self._fitting.frozen = {id(by_name[name]) for name in names}
+        frozen = variables.matching(self, patterns)
+        self._fitting.frozen = set(map(id, frozen.values()))
         self._fitting.freeze_patterns = tuple(patterns)
-        variables.freeze_statistics(self, names)
+        variables.freeze_statistics(self, self._fitting.frozen)
         if not self.trainable_weights:
             raise ValueError(f"freeze: {list(patterns)} leaves nothing to train")
-        return names
+        return tuple(frozen)
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -347,16 +335,11 @@ class DetectionTraining(keras.Model):
         return super().test_step(first_batches.unpacked(data))
 
     def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: None = None,
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: None = None
     ) -> tf.Tensor:
         """Returns the loss of `compile` over the real frames, plus L2, and notes both."""
-        sums = LossSums(
-            *replicas.summed(self.loss.sums(y, y_pred, real=training_step.real_frames(x)))
-        )
+        own = self.loss.sums(y, y_pred, real=training_step.real_frames(x))
+        sums = LossSums(*replicas.summed(own))
         losses = training_step.with_l2(self, self.loss.normalized(sums))
         self._note(losses)
         return losses["loss"]
@@ -372,12 +355,13 @@ class DetectionTraining(keras.Model):
         return {metric.name: metric.result() for metric in self._fitting.parts}
 
 
-def _raise_ours(error: Exception) -> None:
-    """Raises a ValueError of lstd without what AutoGraph and Keras's layers put around it."""
+def _ours(error: Exception) -> str:
+    """Returns a ValueError of lstd without what AutoGraph and Keras's layers put around it."""
     metadata = getattr(error, "ag_error_metadata", None)
     if metadata is None or not isinstance(error, ValueError):
-        return
-    if str(Path(metadata.translated_stack[0].filename)).startswith(str(_LIBRARY)):
-        text = metadata.cause_message.removeprefix("ValueError: ")
-        in_layer = re.match(r"Exception encountered .*?\n\n(.*)\n\nCall arguments", text, re.DOTALL)
-        raise ValueError(in_layer.group(1) if in_layer else text) from None
+        return ""
+    if not metadata.translated_stack[0].filename.startswith(str(_LIBRARY)):
+        return ""
+    text = metadata.cause_message.removeprefix("ValueError: ")
+    in_layer = re.match(r"Exception encountered .*?\n\n(.*)\n\nCall arguments", text, re.DOTALL)
+    return in_layer.group(1) if in_layer else text

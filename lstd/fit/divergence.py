@@ -20,11 +20,7 @@ class DivergedError(ValueError):
 
 
 class FiniteGuard:
-    """Looks at a few numbers in each step.
-
-    Attributes:
-        finding: what the step that failed has said; "" until one does.
-    """
+    """Looks at a few numbers in each step; `finding` is what the step that failed has said."""
 
     def __init__(self) -> None:
         self.finding = ""
@@ -67,19 +63,17 @@ class FiniteGuard:
     def _refuse(
         self, names: Mapping[str, Any], values: Any, innocent: Any, step: Any, *clips: Any
     ) -> np.ndarray:
-        begin = f"training diverged at step {int(step)}"
+        begin, end = f"training diverged at step {int(step)}", "No weight was changed by this step"
         if innocent:
             self._told.wait(_PATIENCE)
             self.finding = self.finding or (
-                f"{begin}, on the clips of another worker, whose message names them. No weight was "
-                "changed by this step"
+                f"{begin}, on the clips of another worker, whose message names them. {end}"
             )
         else:
             shown = ", ".join(f"{n} {v:g}" for n, v in zip(names, values, strict=True))
             self.finding = (
-                f"{begin} ({shown}){_clips(*clips)}. No weight was changed by this step. Lower "
-                "train.learning_rate.initial or train.optimizer.clip_norm, or look for broken "
-                "boxes or frames in these clips"
+                f"{begin} ({shown}){_clips(*clips)}. {end}. Lower train.learning_rate.initial or "
+                "train.optimizer.clip_norm, or look for broken boxes or frames in these clips"
             )
             self._told.set()
         raise DivergedError(self.finding)
@@ -92,8 +86,8 @@ def _names(clip: ClipBatch | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     where = clip.where
     if where is None:
         where = tf.strings.join(["frame ", tf.strings.as_string(clip.frame_index)])
-    videos = tf.convert_to_tensor(clip.video_id)  # With accumulated batches [N, B].
-    return tf.reshape(videos, [-1]), tf.reshape(where, [-1, where.shape[-1]])
+    # With accumulated batches [N, B].
+    return tf.reshape(clip.video_id, [-1]), tf.reshape(where, [-1, where.shape[-1]])
 
 
 def _clips(videos: np.ndarray, frames: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,9 +61,17 @@ def unpacked(element: Any) -> tuple[Any, Any]:
     return clip, truth
 
 
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(map(repr, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a tensor of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+
+
 def _check_shapes(clip: Any, truth: GroundTruth) -> None:
     """Raises unless clips and ground truth, or their specs, have the axes that they need."""
-    frames = clip.frames if isinstance(clip, ClipBatch) else clip
+    frames = _frames(clip)
     for name, part, shape, axes in (
         ("frames", frames, [None] * 5, "[B, T, H, W, C]"),
         ("ground_truth.boxes", truth.boxes, [None, None, None, 4], "[B, T, M, 4]"),
@@ -75,23 +83,14 @@ def _check_shapes(clip: Any, truth: GroundTruth) -> None:
         raise ValueError(f"frames must be uint8 or float32, got {tf.as_dtype(frames.dtype).name}")
 
 
-def _described(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"a dict of {', '.join(map(repr, value))}"
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a tensor of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+def _frames(clip: Any) -> Any:
+    return clip.frames if isinstance(clip, ClipBatch) else clip
 
 
 class FirstBatches:
-    """Looks at the first batches while they are read, and says what is wrong with them.
+    """Looks at the first batches while they are read.
 
-    Args:
-        num_classes: of the model.
-        stateful: the model carries its state from batch to batch.
-
-    Attributes:
-        error: what was found; the data set then ends with an error of TensorFlow's.
+    `error` is what was found; the data set then ends with an error of TensorFlow's.
     """
 
     def __init__(self, *, num_classes: int, stateful: bool) -> None:
@@ -110,13 +109,10 @@ class FirstBatches:
             _check_shapes(*unpacked(data.element_spec))
             return data.enumerate().map(self._pass_on)
         if isinstance(data, keras.utils.experimental.DatasetCreator):
-            make: Callable[..., tf.data.Dataset] = data
-            return keras.utils.experimental.DatasetCreator(
-                lambda context: self.watch(make(context))
-            )
+            return type(data)(lambda context: self.watch(data(context)))
         if isinstance(data, (tuple, list)) and not isinstance(data, ClipBatch):
             clip, truth = unpacked(data)
-            frames = clip.frames if isinstance(clip, ClipBatch) else clip
+            frames = _frames(clip)
             if isinstance(frames, np.ndarray) and frames.dtype.kind == "f":
                 frames = frames.astype(np.float32, copy=False)  # as Keras feeds them
             self.look(
@@ -139,16 +135,16 @@ class FirstBatches:
         """Returns the element of a `tf.data.Dataset`, after a look at it."""
         clip, truth = unpacked(element)
         bare = not isinstance(clip, ClipBatch)
-        clips = [clip] if bare else [clip.frames, clip.starts, clip.frame_index]
 
         def look(boxes: tf.Tensor, classes: tf.Tensor, *clips: tf.Tensor) -> bool:
             values = [value.numpy() for value in clips]
             clip = values[0] if bare else ClipBatch(values[0], values[1], values[2], None)
             return self._is_sound(clip, GroundTruth(boxes.numpy(), classes.numpy()))
 
+        inputs = [truth.boxes, truth.classes, *([clip] if bare else clip[:3])]
         sound = tf.cond(
             number < BATCHES,
-            lambda: tf.py_function(look, [truth.boxes, truth.classes, *clips], tf.bool),
+            lambda: tf.py_function(look, inputs, tf.bool),
             lambda: tf.constant(True),
         )
         with tf.control_dependencies([tf.debugging.Assert(sound, ["the data was refused"])]):
@@ -157,10 +153,9 @@ class FirstBatches:
             )
 
     def _is_sound(self, clip: Any, truth: GroundTruth) -> bool:
-        """Looks, and keeps the error; warnings may be errors."""
         try:
             self.look(clip, truth)
-        except (ValueError, Warning) as error:
+        except (ValueError, Warning) as error:  # warnings may be errors
             self.error = error
         return self.error is None
 
@@ -178,23 +173,22 @@ class FirstBatches:
         if problem:
             self._warned = True
             warnings.warn(problem, stacklevel=2)
-        frames = clip.frames if isinstance(clip, ClipBatch) else clip
-        check_values(frames, truth, num_classes=self._num_classes, any_before=self._any_objects)
+        frames, seen = _frames(clip), self._any_objects
+        check_values(frames, truth, num_classes=self._num_classes, any_before=seen)
         self._any_objects |= bool((np.asarray(truth.classes) >= 0).any())
 
 
 def _problem_of_memory(clip: Any, *, stateful: bool) -> str:
     """Returns where clips and model do not agree on what the memory holds, "" if they do."""
-    if stateful and not isinstance(clip, ClipBatch):
-        return (
+    if not isinstance(clip, ClipBatch):
+        told = (
             "a stateful model that is given bare frames never empties its memory, not even where a "
             "video begins: give it a lstd.ClipBatch, whose `starts` say where, or build it with "
             "stateful=False"
         )
-    if stateful or not isinstance(clip, ClipBatch):
-        return ""
-    starts, numbers = np.asarray(clip.starts), np.asarray(clip.frame_index)
-    if not (~starts[..., 0] & (numbers[..., 0] >= 0)).any():
+        return told if stateful else ""
+    starts, numbers = np.asarray(clip.starts)[..., 0], np.asarray(clip.frame_index)[..., 0]
+    if stateful or not (~starts & (numbers >= 0)).any():
         return ""
     return (
         "clips go on where those before them ended, but this model is stateless and begins each "
@@ -208,88 +202,74 @@ def check_values(
 ) -> None:
     """Refuses frames or boxes that can only be meant in another way.
 
+    Rows of class -1 are padding, and may hold anything where other rows have a class, here or, with
+    `any_before`, in the batches before. What is not finite passes: the step says which clip it was.
+
     Raises:
         ValueError: so they are; says what came, and the line that mends it.
     """
     frames = np.asarray(frames)
-    problem = problem_of_frames(frames) or problem_of_boxes(
-        np.asarray(truth.boxes),
-        np.asarray(truth.classes),
-        num_classes=num_classes,
-        frame_size=frames.shape[-3:-1],
-        any_before=any_before,
-    )
-    if problem:
-        raise ValueError(problem)
-
-
-def problem_of_frames(frames: np.ndarray) -> str:
-    """Returns what is wrong with frames `[..., H, W, C]`, "" if they may be in [0, 255]."""
-    if frames.dtype.kind != "f" or not frames.size:
-        return ""
-    low, high = float(frames.min()), float(frames.max())
-    if not np.isfinite([low, high]).all():
-        return ""  # The step says which clip it was.
-    found = ""
-    if low < -0.4 and high <= 10:
-        found = (
-            "they look normalised, which the model does itself; undo it, for [-1, 1] by "
-            "(frames + 1) * 127.5"
-        )
-    # What is nearly black lies in [0, 1] too, but has no contrast there, or whole numbers.
-    elif low >= 0 and 0.5 < high <= 1 and high - low > 0.5 and (frames % 1 != 0).mean() > 0.1:
-        found = "they look scaled to [0, 1]; give frames * 255"
-    elif high > 512:
-        found = "of 16 bit, give frames / 257"
-    return found and (
-        f"frames must be uint8, or float32 in [0, 255], got values from {low:.4g} to {high:.4g}: "
-        f"{found}"
-    )
-
-
-def problem_of_boxes(
-    boxes: np.ndarray,
-    classes: np.ndarray,
-    *,
-    num_classes: int,
-    frame_size: tuple[int, int],
-    any_before: bool = False,
-) -> str:
-    """Returns what is wrong with true boxes `[..., M, 4]` of classes `[..., M]`, "" if nothing is.
-
-    Rows of class -1 are padding, and may hold anything where other rows have a class, here or, with
-    `any_before`, in the batches before.
-    """
-    boxes, classes = boxes.reshape(-1, 4).astype(np.float64), classes.reshape(-1)
+    _check_range(frames)
+    boxes = np.asarray(truth.boxes).reshape(-1, 4).astype(np.float64)
+    classes = np.asarray(truth.classes).reshape(-1)
     with np.errstate(invalid="ignore"):
-        heights, widths = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        sides = boxes[:, 2:] - boxes[:, :2]
     if not (classes >= 0).any():
-        if any_before or not ((heights > 0) & (widths > 0)).any():
-            return ""
-        return (
+        if any_before or not (sides > 0).all(axis=-1).any():
+            return
+        raise ValueError(
             "all classes of the true boxes are below 0, which says that they are padding: classes "
             f"are 0 to {num_classes - 1}, without background (and padding has zeros for boxes)"
         )
     if classes.max() >= num_classes:
-        return (
+        raise ValueError(
             f"ground_truth.classes hold {classes.max()}, but must be below num_classes "
             f"{num_classes}: they are 0-based, without background; 1-based ones need classes - 1 "
             "(and padding -1)"
         )
-    objects = (classes >= 0) & np.isfinite(boxes).all(axis=-1)  # The step tells of the others.
-    far = objects & ((boxes > 2) | (boxes < -1)).any(axis=-1)
-    empty = objects & ((heights <= 0) | (widths <= 0))
-    wrong = far if far.any() else empty
+    objects = (classes >= 0) & np.isfinite(boxes).all(axis=-1)
+    _check_corners(boxes[objects], sides[objects], frame_size=frames.shape[-3:-1])
+
+
+def _check_range(frames: np.ndarray) -> None:
+    """Raises unless frames may be in [0, 255]."""
+    if frames.dtype.kind != "f" or not frames.size:
+        return
+    low, high = float(frames.min()), float(frames.max())
+    if not np.isfinite([low, high]).all():
+        return
+    # What is nearly black lies in [0, 1] too, but has no contrast there, or whole numbers.
+    contrast = low >= 0 and 0.5 < high <= 1 and high - low > 0.5
+    for found, cure in (
+        (
+            low < -0.4 and high <= 10,
+            "they look normalised, which the model does itself; undo it, for [-1, 1] by "
+            "(frames + 1) * 127.5",
+        ),
+        (
+            contrast and (frames % 1 != 0).mean() > 0.1,
+            "they look scaled to [0, 1]; give frames * 255",
+        ),
+        (high > 512, "of 16 bit, give frames / 257"),
+    ):
+        if found:
+            raise ValueError(
+                "frames must be uint8, or float32 in [0, 255], got values from "
+                f"{low:.4g} to {high:.4g}: {cure}"
+            )
+
+
+def _check_corners(boxes: np.ndarray, sides: np.ndarray, *, frame_size: tuple[int, int]) -> None:
+    """Raises unless the boxes `[M, 4]` of objects, with their heights and widths, are corners."""
+    far = ((boxes > 2) | (boxes < -1)).any(axis=-1)
+    wrong = far if far.any() else (sides <= 0).any(axis=-1)
     if not wrong.any():
-        return ""
-    y, x, h, w = boxes[objects].T
+        return
     if far.any():
         height, width = frame_size
         cure = f": of pixels, give boxes / [{height}, {width}, {height}, {width}], the frame's size"
     elif (
-        ((heights < 0) | (widths < 0))[objects].any()
-        and min(h.min(), w.min()) > 0
-        and max((y + h).max(), (x + w).max()) < 1.01
+        (sides < 0).any() and boxes[:, 2:].min() > 0 and (boxes[:, :2] + boxes[:, 2:]).max() < 1.01
     ):
         cure = (
             ", upside down: of y, x, height, width, give "
@@ -298,4 +278,6 @@ def problem_of_boxes(
     else:
         cure = ", which has no area or is upside down: leave it out, or give it the class -1"
     first = ", ".join(f"{side:.4g}" for side in boxes[wrong][0])
-    return f"true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame, got [{first}]{cure}"
+    raise ValueError(
+        f"true boxes must be ymin, xmin, ymax, xmax in [0, 1] of the frame, got [{first}]{cure}"
+    )

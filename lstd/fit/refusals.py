@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,21 @@ def refuse_keras_3(what: str, given: Any) -> None:
     for name, item in items:
         kind = item if isinstance(item, type) else type(item)
         base = next((b for b in kind.__mro__ if b.__module__.split(".")[0] == "keras"), None)
-        if base is not None:
-            derived = f", derived from {base.__name__}," if kind is not base else ""
-            raise ValueError(
-                f"{name}: {kind.__name__}{derived} comes from Keras 3 (package keras), but this "
-                f"model is Keras 2 (package tf_keras): {_right_import(base)}"
-            )
-
-
-def _right_import(base: type) -> str:
-    place = next((p for p in _PLACES if f".{p}." in f"{base.__module__}."), None)
-    if place is None:
-        return "`import tf_keras as keras` and take it from there"
-    module = keras
-    for part in place.split("."):
-        module = getattr(module, part)
-    if hasattr(module, base.__name__):
-        return f"`import tf_keras as keras`, then keras.{place}.{base.__name__}"
-    return f"`import tf_keras as keras`; keras.{place} has no {base.__name__}, take another"
+        if base is None:
+            continue
+        place = next((p for p in _PLACES if f".{p}." in f"{base.__module__}."), None)
+        cure = "`import tf_keras as keras`"
+        if place is None:
+            cure += " and take it from there"
+        elif hasattr(attrgetter(place)(keras), base.__name__):
+            cure += f", then keras.{place}.{base.__name__}"
+        else:
+            cure += f"; keras.{place} has no {base.__name__}, take another"
+        derived = f", derived from {base.__name__}," if kind is not base else ""
+        raise ValueError(
+            f"{name}: {kind.__name__}{derived} comes from Keras 3 (package keras), but this "
+            f"model is Keras 2 (package tf_keras): {cure}"
+        )
 
 
 def refuse_callbacks(callbacks: Any, optimizer: Any) -> None:
@@ -53,8 +51,7 @@ def refuse_callbacks(callbacks: Any, optimizer: Any) -> None:
             follows a schedule; a `ModelCheckpoint` of whole models in another form than `.keras`.
     """
     refuse_keras_3("callbacks", callbacks)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    rate = getattr(optimizer, "_learning_rate", None)
+    rate = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
     follows = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
     sets_rate = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     for callback in tf.nest.flatten(getattr(callbacks, "callbacks", callbacks)):

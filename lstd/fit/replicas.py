@@ -44,11 +44,11 @@ def summed(tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
 
     Every replica has to call it, with tensors of the same shapes in the same places.
     """
+    if count() == 1:
+        return list(tensors)
     present = [tensor for tensor in tensors if tensor is not None]
-    if count() > 1:
-        context = tf.distribute.get_replica_context()
-        present = context.all_reduce(tf.distribute.ReduceOp.SUM, present)
-    sums = iter(present)
+    context = tf.distribute.get_replica_context()
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
     return [None if tensor is None else next(sums) for tensor in tensors]
 
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tf_keras as keras
 
-_STATISTICS = ("moving_mean", "moving_variance")
-
 
 def names_of(model: keras.Model) -> dict[str, tf.Variable]:
     """Returns all variables by name, such as `large/block_3/expand/kernel`.
@@ -26,39 +24,35 @@ def names_of(model: keras.Model) -> dict[str, tf.Variable]:
     return named
 
 
-def matching(model: keras.Model, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names of the variables that any of the patterns matches, in the model's order.
+def matching(model: keras.Model, patterns: Sequence[str]) -> dict[str, tf.Variable]:
+    """Returns the variables that any of the patterns matches by name, in the model's order.
 
     Raises:
         ValueError: a pattern that is no regular expression, or that matches nothing.
     """
-    names = tuple(names_of(model))
-    found: set[str] = set()
+    named, found = names_of(model), set()
     for pattern in patterns:
         try:
-            matches = {name for name in names if re.search(pattern, name)}
+            matches = {name for name in named if re.search(pattern, name)}
         except re.error as error:
             raise ValueError(f"freeze: {pattern!r} is no regular expression: {error}") from None
         if not matches:
-            parts = list(dict.fromkeys(name.split("/")[0] for name in names))
+            parts = list(dict.fromkeys(name.split("/")[0] for name in named))
             close = difflib.get_close_matches(re.sub(r"\W", "", pattern.split("/")[0]), parts, n=1)
             meant = f"; did you mean '^{close[0]}/'?" if close else ""
             raise ValueError(
                 f"freeze: no variable matches {pattern!r}{meant}; names begin with "
-                f"{', '.join(parts)}, such as {names[0]}"
+                f"{', '.join(parts)}, such as {next(iter(named))}"
             )
         found |= matches
-    return tuple(name for name in names if name in found)
+    return {name: variable for name, variable in named.items() if name in found}
 
 
-def freeze_statistics(model: keras.Model, frozen: Sequence[str]) -> None:
-    """Lets every batch norm whose statistics are among the names normalise with what they are."""
-    chosen = {id(v) for name, v in names_of(model).items() if name in frozen}
+def freeze_statistics(model: keras.Model, frozen: set[int]) -> None:
+    """Lets every batch norm whose statistics are among the ids normalise with what they are."""
     for layer in model.submodules:
         norm = getattr(layer, "batch_norm", None)
         if norm is not None:
-            layer.frozen_statistics = any(
-                id(variable) in chosen
-                for variable in norm.weights
-                if variable.name.split(":")[0].endswith(_STATISTICS)
+            layer.frozen_statistics = not frozen.isdisjoint(
+                map(id, (norm.moving_mean, norm.moving_variance))
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import GroundTruth
 from lstd.fit import batches, first_batches
 from lstd.fit.first_batches import FirstBatches
 from tests import tiny
@@ -15,10 +16,14 @@ from tests import tiny
 BOX = np.array([0.5, 0.2, 0.75, 0.3])
 
 
-def _boxes(*boxes: Any, classes: Any = 0) -> str:
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 3, 48, 64, 3)).astype(np.float32)
+
+
+def _check(boxes: Any, classes: Any = 0, *, frames: np.ndarray = FRAMES) -> None:
     rows = np.array(boxes, np.float32)
-    classes = np.broadcast_to(classes, len(rows))
-    return first_batches.problem_of_boxes(rows, classes, num_classes=3, frame_size=(48, 64))
+    classes = np.broadcast_to(classes, rows.shape[:-1])
+    truth = GroundTruth(rows, classes)
+    first_batches.check_values(frames, truth, num_classes=3, any_before=False)
 
 
 @pytest.mark.parametrize(
@@ -34,21 +39,16 @@ def _boxes(*boxes: Any, classes: Any = 0) -> str:
 )
 def test_boxes_that_mean_something_else_are_named(boxes: Any, classes: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        raise ValueError(_boxes(*boxes, classes=classes))
+        _check(boxes, classes)
 
 
-def test_padding_and_borders_are_legal() -> None:
-    assert not _boxes(BOX, BOX * 64, BOX[::-1], classes=[2, -1, -1])
-    assert not _boxes([0, 0, 1, 1], [-0.05, 0.9, 0.1, 1.02])
-    assert not _boxes([0, 0, 0, 0], classes=-1)
-    assert not _boxes([np.nan, np.inf, 0, np.inf])  # which the step tells of, with the clip's name
-    assert not first_batches.problem_of_frames(np.array([0.0, np.inf], np.float32))
-    assert not first_batches.problem_of_boxes(
-        np.zeros((2, 3, 0, 4)), np.zeros((2, 3, 0)), num_classes=3, frame_size=(48, 64)
-    )
-
-
-FRAMES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.float32)
+def test_padding_borders_and_what_the_step_tells_of_are_legal() -> None:
+    _check([BOX, BOX * 64, BOX[::-1]], [2, -1, -1])
+    _check([[0, 0, 1, 1], [-0.05, 0.9, 0.1, 1.02]])
+    _check([[0, 0, 0, 0]], -1)
+    _check([[np.nan, np.inf, 0, np.inf]])
+    _check([BOX], frames=np.full([1, 1, 3, 3, 3], np.inf, np.float32))
+    _check(np.zeros((2, 3, 0, 4)))
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,13 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.fl
 )
 def test_frames_in_another_range_are_named(frames: np.ndarray, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        raise ValueError(first_batches.problem_of_frames(frames))
+        _check([BOX], frames=frames)
 
 
 def test_dark_frames_are_legal() -> None:
-    nearly_black = FRAMES / 255 / 2
-    overshoot = FRAMES * 1.02 - 3
-    for frames in (FRAMES, FRAMES * 0, FRAMES // 128, nearly_black, overshoot):
-        assert not first_batches.problem_of_frames(frames)
-    assert not first_batches.problem_of_frames((FRAMES // 128).astype(np.uint8))
+    nearly_black, overshoot, steps = FRAMES / 255 / 2, FRAMES * 1.02 - 3, FRAMES // 128
+    for frames in (FRAMES, FRAMES * 0, steps, nearly_black, overshoot, steps.astype(np.uint8)):
+        _check([BOX], frames=frames)
 
 
 def _look(*, stateful: bool = False) -> FirstBatches:
