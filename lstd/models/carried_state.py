@@ -23,20 +23,27 @@ class CarriedState:
         ValueError: B cannot be divided among the replicas.
     """
 
+    c: tf.Variable
+    h: tf.Variable
+    frame: tf.Variable
+
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         self._strategy = tf.distribute.get_strategy()
         self._module = tf.Module(name="carried")
         own = (replicas.part_of(shape[0]), *shape[1:])
+        kinds = {"c": (4, tf.float32), "h": (4, tf.float32), "frame": (1, tf.int32)}
         with tf.init_scope():
-            self.c = _variable(tf.zeros(own), "carried_c")
-            self.h = _variable(tf.zeros(own), "carried_h")
-            self.frame = _variable(tf.zeros(own[0], tf.int32), "carried_frame")
-            if own == shape:
-                everyone = (self.c, self.h, self.frame)
-            else:
-                zeros = (tf.zeros(shape), tf.zeros(shape), tf.zeros(shape[0], tf.int32))
-                everyone = tuple(tf.Variable(value, trainable=False) for value in zeros)
-            self._module.c, self._module.h, self._module.frame = everyone
+            for name, (rank, dtype) in kinds.items():
+                mine = everyone = tf.Variable(
+                    tf.zeros(own[:rank], dtype),
+                    trainable=False,
+                    name=f"carried_{name}",
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                )
+                if own != shape:
+                    everyone = tf.Variable(tf.zeros(shape[:rank], dtype), trainable=False)
+                setattr(self, name, mine)
+                setattr(self._module, name, everyone)
 
     @property
     def batch_size(self) -> int:
@@ -96,12 +103,3 @@ class CarriedState:
                 variable.assign(tf.zeros_like(variable))
 
         self._strategy.run(zero)
-
-
-def _variable(value: tf.Tensor, name: str) -> tf.Variable:
-    return tf.Variable(
-        value,
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-    )

@@ -25,14 +25,11 @@ def count(model: LSTMSSD) -> dict[str, Any]:
         multiply_adds: of the convolutions, for one frame: "large" and "small" are the totals of a
             frame that this network sees; "parts" holds each part alone.
     """
-    parts = {
-        f"{network}_{part}": layer
-        for network in model.networks
-        for part, layer in (
-            ("backbone", getattr(model, network)),
-            ("bottleneck", getattr(model, f"{network}_bottleneck")),
-        )
-    } | {"gates": model.cell, "feature_maps": model.feature_maps}
+    parts = {}
+    for network in model.networks:
+        parts[f"{network}_backbone"] = getattr(model, network)
+        parts[f"{network}_bottleneck"] = getattr(model, f"{network}_bottleneck")
+    parts |= {"gates": model.cell, "feature_maps": model.feature_maps}
     parts["box_predictor"] = model.box_predictor
     height, width, channels = model.input_shape_hwc
     grid = (1, *model.state_grid)
@@ -51,9 +48,8 @@ def count(model: LSTMSSD) -> dict[str, Any]:
     shared = sum(costs.values())
     totals = {}
     for network in model.networks:
-        backbone, half = getattr(model, network), 1
-        if network == "small" and model.config.low_resolution:
-            half = 2
+        backbone = getattr(model, network)
+        half = 2 if network == "small" and model.config.low_resolution else 1
         seen = (1, height // half, width // half, channels)
         own = {
             f"{network}_backbone": _multiply_adds(backbone, seen),

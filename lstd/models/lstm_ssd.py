@@ -96,28 +96,25 @@ class LSTMSSD(DetectionTraining):
         self.labels = config.labels
         self.anchors = anchor_ops.from_config(config)
         self.state_grid = anchor_ops.grids_of(config.input_height, config.input_width, 1)[0]
+        carried = {}  # The state of training and that of inference do not mix.
+        if stateful_batch_size is not None:
+            shape = (stateful_batch_size, *self.state_grid, self.state_depth)
+            carried = {training: CarriedState(shape) for training in (True, False)}
         # Not through Keras's own __setattr__, see CarriedState.
-        object.__setattr__(self, "_carried", self._make_carried(stateful_batch_size))
+        object.__setattr__(self, "_carried", carried)
         object.__setattr__(self, "_coins", turns.Coins())
         self._create_variables()
 
     def _create_variables(self) -> None:
         """Runs every part of the model once, so that all its variables exist."""
         for network in self.networks:
-            backbone, grid = getattr(self, network), self.state_grid
-            self._bottleneck(network).build((None, *grid, backbone.output_depth))
+            depth = getattr(self, network).output_depth
+            self._bottleneck(network).build((None, *self.state_grid, depth))
         frames = tf.zeros([1, len(self.networks), *self.input_shape_hwc])
         with tf.name_scope(self.name):
             # Not what a derived class makes of it, whose own __init__ has not ended yet.
             LSTMSSD.call(self, frames, self.initial_state(1), networks=list(self.networks))
         self.built = True
-
-    def _make_carried(self, batch_size: int | None) -> dict[bool, CarriedState]:
-        """Returns the state of training and the state of inference, which do not mix."""
-        if batch_size is None:
-            return {}
-        shape = (batch_size, *self.state_grid, self.state_depth)
-        return {training: CarriedState(shape) for training in (True, False)}
 
     # --- running -----------------------------------------------------------------------------
 
@@ -163,22 +160,11 @@ class LSTMSSD(DetectionTraining):
         """
         frame = tf.convert_to_tensor(frame)
         self._check_frames(frame, rank=4)
-        carried = self._carried.get(training) if state is None else None
-        if state is None:
-            state = self._state_before(frame, carried)
-        choice = turns.from_user(
-            network if isinstance(network, str) else _column(network),
-            clip=frame[:, tf.newaxis],
-            available=self.networks,
+        networks = network if isinstance(network, str) else _column(network)
+        predictions, state = LSTMSSD.call(
+            self, frame[:, tf.newaxis], state, networks, training=training
         )
-        output = self._run(frame[:, tf.newaxis], state, choice, None, training)
-        if carried is not None:
-            carried.write(output.state, frames=1)
-        predictions = output.predictions
-        return Output(
-            Predictions(predictions.box_encodings[:, 0], predictions.class_logits[:, 0]),
-            output.state,
-        )
+        return Output(Predictions(*(part[:, 0] for part in predictions)), state)
 
     def initial_state(self, batch_size: int | tf.Tensor) -> LSTMState:
         """Returns zeros, float32 `[batch_size, H / 32, W / 32, D]` each."""
@@ -217,7 +203,7 @@ class LSTMSSD(DetectionTraining):
         super().compile(*args, gradient_checkpointing=gradient_checkpointing, **kwargs)
 
     def _knows_network_sizes(self) -> bool:
-        """Whether a training step knows beforehand how many frames each network sees."""
+        """Returns whether a training step knows beforehand how many frames each network sees."""
         schedule = self.train_schedule
         return bool(
             len(self.networks) == 1
@@ -270,7 +256,7 @@ class LSTMSSD(DetectionTraining):
         """
         frames = tf.convert_to_tensor(frames)
         self._check_frames(frames, rank=4)
-        turns.check_name(network, self.networks)
+        turns.number_of(network, self.networks)
         return self._backbone(self._preprocess(frames), network, training)
 
     def gates(self, frame: tf.Tensor, state: LSTMState, network: str = "large") -> Gates:
@@ -306,19 +292,21 @@ class LSTMSSD(DetectionTraining):
         carried: CarriedState | None,
         training: bool,
     ) -> turns.Choice:
-        num_frames = int(frames.shape[1])
         if networks is not None or len(self.networks) == 1:
             return turns.from_user(networks, clip=frames, available=self.networks)
-        schedule = self.train_schedule if training else self.eval_schedule
+        steps = np.arange(int(frames.shape[1]), dtype=np.int32)[np.newaxis]
+        counted = None if carried is None else carried.frame
         if self.schedule_counts == "unroll":
-            numbers = np.arange(num_frames)[np.newaxis]
+            numbers = steps
         elif clip is not None:
             numbers = clip.frame_index
+        elif counted is None and not isinstance(first_frame, (tf.Tensor, tf.Variable)):
+            numbers = np.reshape(first_frame, [-1, 1]) + steps
         else:
-            counted = None if carried is None else carried.frame
-            numbers = turns.frame_numbers(first_frame, counted, num_frames=num_frames)
+            start = tf.reshape(tf.cast(first_frame, tf.int32), [-1, 1])
+            numbers = (start if counted is None else start + counted[:, tf.newaxis]) + steps
         return turns.from_schedule(
-            schedule,
+            self.train_schedule if training else self.eval_schedule,
             numbers,
             clip=frames,
             large_probability=self.config.large_probability,
@@ -386,7 +374,8 @@ class LSTMSSD(DetectionTraining):
 
         if training and self.config.train_backbone_frames == "all" and len(self.networks) == 2:
             both = [turns.unfold(run(images, network), num_frames) for network in turns.NAMES]
-            return turns.select(choice.is_large_where(both[0]), *both)
+            is_large = tf.broadcast_to(tf.equal(choice.networks, 0), tf.shape(both[0])[:2])
+            return turns.select(is_large, *both)
         return turns.scheduled(
             run,
             images,
@@ -407,7 +396,7 @@ class LSTMSSD(DetectionTraining):
             joined = bottleneck.join(inputs, bottleneck.state_part(state.h))
             output, new = self.cell(joined, state)
             return output, new if network == "large" else state
-        is_large = choice.is_large(frame)
+        is_large = tf.equal(choice.networks[:, frame], 0)  # [B]
         parts = [self._bottleneck(network).state_part(state.h) for network in turns.NAMES]
         joined = self.large_bottleneck.join(inputs, turns.select(is_large, *parts))
         output, new = self.cell(joined, state)

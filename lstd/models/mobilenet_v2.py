@@ -113,9 +113,7 @@ class MobileNetV2(keras.layers.Layer):
     Source: Sandler et al., 2018 (https://arxiv.org/abs/1801.04381); as in TF1 slim.
     """
 
-    recomputes_activations = (
-        False  # In training, all but what enters a block; see layers.recompute.
-    )
+    recomputes_activations = False  # All but what enters a block; see layers.recompute.
 
     def __init__(
         self,

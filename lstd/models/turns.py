@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,32 +14,25 @@ from lstd.ops import schedule as schedule_ops
 NAMES = ("large", "small")
 
 
-class Choice:
+class Choice(NamedTuple):
     """The network of each frame: 0 large, 1 small.
 
-    Args:
+    Attributes:
         networks: NumPy int `[T]`, the same for all clips of the batch, or an int tensor `[B, T]`.
         large_frames: how many frames of each clip of an int tensor are large, where that is known.
     """
 
-    def __init__(
-        self, networks: np.ndarray | tf.Tensor, *, large_frames: int | None = None
-    ) -> None:
-        self.networks = networks
-        self.large_frames = large_frames
-        self.known = isinstance(networks, np.ndarray)
+    networks: np.ndarray | tf.Tensor
+    large_frames: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the networks are known when the graph is built."""
+        return isinstance(self.networks, np.ndarray)
 
     def static(self, frame: int) -> str | None:
         """Returns the name of the frame's network, None if only the graph will know."""
         return NAMES[int(self.networks[frame])] if self.known else None
-
-    def is_large(self, frame: int) -> tf.Tensor:
-        """Returns bool `[B]`: the large network sees this frame; for networks in a tensor."""
-        return tf.equal(self.networks[:, frame], 0)
-
-    def is_large_where(self, clip: tf.Tensor) -> tf.Tensor:
-        """Returns bool `[B, T]` for a clip `[B, T, ...]`."""
-        return tf.broadcast_to(tf.equal(self.networks, 0), tf.shape(clip)[:2])
 
 
 def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Choice:
@@ -60,9 +53,7 @@ def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Ch
     if isinstance(networks, str):
         networks = (networks,) * clip.shape[1]
     if isinstance(networks, (list, tuple)) and all(isinstance(name, str) for name in networks):
-        for name in networks:
-            check_name(name, available)
-        networks = np.array([[NAMES.index(name) for name in networks]], dtype=np.int32)
+        networks = np.array([[number_of(name, available) for name in networks]], dtype=np.int32)
     known = tf.get_static_value(networks) if tf.is_tensor(networks) else np.asarray(networks)
     numbers = tf.convert_to_tensor(networks) if known is None else known
     dtype = tf.as_dtype(numbers.dtype)
@@ -93,14 +84,15 @@ def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Ch
     return Choice(_for_all_clips("networks", numbers, clip))
 
 
-def check_name(network: Any, available: Sequence[str]) -> None:
-    """Raises unless a model has the network.
+def number_of(network: Any, available: Sequence[str]) -> int:
+    """Returns the number of a network.
 
     Raises:
-        ValueError: says which networks it has.
+        ValueError: the model has no such network; says which it has.
     """
     if not isinstance(network, str) or network not in available:
         raise ValueError(f"unknown network {network!r}; this model has {', '.join(available)}")
+    return NAMES.index(network)
 
 
 def _check_sizes(what: str, shape: Any, clip: tf.Tensor) -> None:
@@ -178,22 +170,6 @@ def from_schedule(
     return Choice(networks)
 
 
-def frame_numbers(first_frame: Any, counted: tf.Variable | None, *, num_frames: int) -> Any:
-    """Returns int `[B or 1, T]` from an int or int `[B]`, to which what was `counted` is added.
-
-    NumPy where the numbers are known when the graph is built.
-    """
-    steps = np.arange(num_frames)[np.newaxis]
-    if not isinstance(first_frame, (tf.Tensor, tf.Variable)):
-        first_frame = np.reshape(first_frame, [-1, 1])
-        if counted is None:
-            return first_frame + steps
-    start = tf.reshape(tf.cast(first_frame, tf.int32), [-1, 1])
-    if counted is not None:
-        start += counted[:, tf.newaxis]
-    return start + tf.constant(steps, tf.int32)
-
-
 def scheduled(
     run: Callable[[tf.Tensor, str], tf.Tensor],
     images: tf.Tensor,
@@ -268,13 +244,11 @@ def unfold(images: tf.Tensor, num_frames: int) -> tf.Tensor:
 
 
 def _sizes(tensor: tf.Tensor) -> list[int | tf.Tensor]:
-    """Returns the shape: numbers where they are known when the graph is built, else tensors."""
     sizes = tf.shape(tensor)
     return [sizes[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
 def _swap(clip: tf.Tensor) -> tf.Tensor:
-    """Returns the tensor with its first two axes exchanged."""
     return tf.transpose(clip, [1, 0, *range(2, clip.shape.rank)])
 
 

@@ -113,14 +113,6 @@ def test_unfold_undoes_fold_where_the_graph_knows_no_size():
     np.testing.assert_array_equal(result, clip)
 
 
-@pytest.mark.parametrize("large_frames", [1, 2, 3])
-def test_every_clip_has_so_many_large_frames(large_frames):
-    networks = drawn(clips=50, frames=4, large_frames=large_frames).networks.numpy()
-
-    assert networks.shape == (50, 4)
-    np.testing.assert_array_equal((networks == 0).sum(axis=1), large_frames)
-
-
 def test_all_sets_of_frames_are_drawn_alike():
     networks = drawn(clips=6000, frames=4, large_frames=2).networks.numpy()
 
@@ -160,32 +152,31 @@ def test_a_number_that_leaves_no_frame_to_the_small_network_is_refused(large_fra
         drawn(clips=2, frames=4, large_frames=large_frames)
 
 
-def test_bare_frames_of_several_clips_are_drawn_for_each_clip():
-    model = tiny.model(train_schedule="RANDOM")
+@pytest.fixture(scope="module")
+def model():
+    """Returns a model whose step is compiled, and looked at before it has moved anything."""
+    model = tiny.model(stateful=True, batch_size=2, large_frames=2)
+    optimizer = keras.optimizers.Adam(0.003, jit_compile=False)
+    model.compile(optimizer, lstd.DetectionLoss.from_config(tiny.CONFIG))
+    return model
 
-    output = model(tiny.clip(4, batch=3), training=True)
 
+def test_bare_frames_of_several_clips_are_drawn_for_each_clip(model, monkeypatch):
+    monkeypatch.setattr(model, "large_frames", 0)
+    frames = tiny.clip(4, batch=3)
+    output = model(frames, model.initial_state(3), training=True)
     assert output.predictions.class_logits.shape[:2] == (3, 4)
 
 
-def test_validation_follows_its_own_schedule():
-    frames = tiny.clip(4)
-    fixed = tiny.model(large_frames=1, eval_schedule="LARGE")
-    free = tiny.model(eval_schedule="LARGE")
-
+def test_validation_follows_its_own_schedule(model, monkeypatch):
+    frames, state = tiny.clip(4), model.initial_state(2)
+    monkeypatch.setattr(model, "eval_schedule", "LARGE")
     for one, other in zip(
-        tf.nest.flatten(fixed(frames)), tf.nest.flatten(free(frames)), strict=True
+        tf.nest.flatten(model(frames, state)),
+        tf.nest.flatten(model(frames, state, networks="large")),
+        strict=True,
     ):
         np.testing.assert_array_equal(one, other)
-
-
-def training_step(**changes):
-    """Returns the graph of a training step on a batch of 2 clips of 4 frames."""
-    model = tiny.model(stateful=True, batch_size=2, **changes)
-    model.compile(
-        keras.optimizers.SGD(0.01, jit_compile=False), lstd.DetectionLoss.from_config(tiny.CONFIG)
-    )
-    return tf.function(model.train_step).get_concrete_function(tiny.batch()).graph
 
 
 def open_shapes(graph):
@@ -201,37 +192,26 @@ def open_shapes(graph):
     ]
 
 
-def test_all_shapes_of_a_training_step_are_static():
-    assert open_shapes(training_step(large_frames=2)) == []
-    assert open_shapes(training_step(train_schedule="RANDOM"))  # So the test would see it.
-
-
-def test_fit_trains_both_networks_with_a_fixed_number():
-    model = tiny.model(stateful=True, batch_size=2, large_frames=1)
-    model.compile(
-        keras.optimizers.Adam(0.003, jit_compile=False),
-        lstd.DetectionLoss.from_config(tiny.CONFIG),
-    )
+def test_step_with_a_fixed_number_has_static_shapes_and_trains_both_networks(model):
+    batch = tiny.batch()
     before = [model.large.weights[0].numpy(), model.small.weights[0].numpy()]
+    step = tf.function(model.train_step)
+    assert open_shapes(step.get_concrete_function(batch).graph) == []
+    assert open_shapes(tf.function(tf.where).get_concrete_function(tf.TensorSpec([3])).graph)
 
-    losses = model.fit(
-        tf.data.Dataset.from_tensors(tiny.batch()).repeat(), steps_per_epoch=6, epochs=2, verbose=0
-    ).history["loss"]
+    losses = []
+    for _ in range(2):
+        model.reset_metrics()
+        losses.append([step(batch)["loss"].numpy() for _ in range(6)][-1])
 
     assert losses[1] < losses[0]
     assert (model.large.weights[0].numpy() != before[0]).any()
     assert (model.small.weights[0].numpy() != before[1]).any()
 
 
-def test_number_is_saved_with_the_model():
-    model = tiny.model(large_frames=3)
-
-    assert lstd.LSTMSSD.from_config(model.get_config()).large_frames == 3
-
-
-def test_schedules_that_are_set_anew_are_saved_with_the_model():
-    model = tiny.model()
-    model.large_frames, model.eval_schedule = 1, "LARGE"
+def test_schedules_that_are_set_anew_are_saved_with_the_model(model, monkeypatch):
+    monkeypatch.setattr(model, "eval_schedule", "LARGE")
+    monkeypatch.setattr(model, "large_frames", 1)
 
     again = lstd.LSTMSSD.from_config(model.get_config())
 
