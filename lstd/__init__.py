@@ -84,42 +84,31 @@ __all__ = [
     "save_config",
 ]
 
-# Where each public name lives. No name may equal that of a module or package in lstd/: importing
-# the module would replace it.
-_MODULES = {
-    "ClipBatch": "lstd.base.types",
-    "Config": "lstd.config.config",
-    "ConfigError": "lstd.config.config_io",
-    "DataConfig": "lstd.config.data_config",
-    "DatasetConfig": "lstd.config.data_config",
-    "Detections": "lstd.base.types",
-    "DetectionLoss": "lstd.losses",
-    "EvaluationConfig": "lstd.config.config",
-    "ExportConfig": "lstd.config.config",
-    "Gates": "lstd.base.types",
-    "GroundTruth": "lstd.base.types",
-    "LSTMSSD": "lstd.models.lstm_ssd",
-    "LSTMState": "lstd.base.types",
-    "ModelConfig": "lstd.config.model_config",
-    "Output": "lstd.base.types",
-    "Predictions": "lstd.base.types",
-    "Targets": "lstd.base.types",
-    "TrainConfig": "lstd.config.train_config",
-    "VideoDetector": "lstd.any_model.video_detector",
-    "build_model": "lstd.models.build",
-    "build_optimizer": "lstd.training.optimizers",
-    "count": "lstd.models.count",
-    "evaluate": "lstd.any_model.evaluate_model",
-    "export_saved_model": "lstd.export.saved_model",
-    "export_tflite": "lstd.export.tflite",
-    "list_configs": "lstd.tf1.load_config",
-    "load_backbone_weights": "lstd.checkpoints.keras_applications",
-    "load_config": "lstd.tf1.load_config",
-    "load_model": "lstd.any_model.open_model",
-    "load_tf1_checkpoint": "lstd.checkpoints.tf1",
-    "make_dataset": "lstd.data.pipeline",
-    "save_config": "lstd.config.config_io",
+# No name may equal that of a module or package in lstd/: importing the module would replace it.
+_NAMES_IN = {
+    "any_model.evaluate_model": "evaluate",
+    "any_model.open_model": "load_model",
+    "any_model.video_detector": "VideoDetector",
+    "base.types": "ClipBatch Detections Gates GroundTruth LSTMState Output Predictions Targets",
+    "checkpoints.keras_applications": "load_backbone_weights",
+    "checkpoints.tf1": "load_tf1_checkpoint",
+    "config.config": "Config EvaluationConfig ExportConfig",
+    "config.config_io": "ConfigError save_config",
+    "config.data_config": "DataConfig DatasetConfig",
+    "config.model_config": "ModelConfig",
+    "config.train_config": "TrainConfig",
+    "data.pipeline": "make_dataset",
+    "export.saved_model": "export_saved_model",
+    "export.tflite": "export_tflite",
+    "losses": "DetectionLoss",
+    "models.build": "build_model",
+    "models.count": "count",
+    "models.lstm_ssd": "LSTMSSD",
+    "tf1.load_config": "list_configs load_config",
+    "training.optimizers": "build_optimizer",
 }
+_MODULES = {name: f"lstd.{place}" for place, names in _NAMES_IN.items() for name in names.split()}
+"""Where each public name lives."""
 
 try:
     compatibility.ensure()

@@ -13,6 +13,12 @@ def close_name(word: str, names: Iterable[str], *, most: int = 3) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
+def close_match(name: str, names: Iterable[str]) -> str:
+    """Returns the closest of the names, or all of them, as the end of an error."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}"
+
+
 def close_neighbour(path: Path) -> str:
     """Returns the same of a path that is not there, from the names in its folder."""
     try:

@@ -5,6 +5,7 @@ Nothing here imports TensorFlow: versions come from the installed packages' meta
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -16,15 +17,9 @@ from typing import Any
 
 # The packages that bring a module, by falling likelihood.
 _PACKAGES = {
-    "tensorflow": (
-        "tensorflow",
-        "tensorflow-cpu",
-        "tensorflow-macos",
-        "tf-nightly",
-        "tf-nightly-cpu",
-    ),
-    "tf_keras": ("tf-keras", "tf-keras-nightly"),
-    "ai_edge_litert": ("ai-edge-litert", "ai-edge-litert-nightly"),
+    "tensorflow": "tensorflow tensorflow-cpu tensorflow-macos tf-nightly tf-nightly-cpu",
+    "tf_keras": "tf-keras tf-keras-nightly",
+    "ai_edge_litert": "ai-edge-litert ai-edge-litert-nightly",
 }
 _COMMANDS = [f"lstd-{n}" for n in ("train", "eval", "export", "detect", "data", "benchmark")]
 
@@ -104,7 +99,6 @@ def use_legacy_keras(environment: MutableMapping[str, str], modules: Mapping[str
     until then a loader stands in its place, then the module itself, which its name tells apart. The
     loader's attributes are TensorFlow's own business and may go; without them nothing is known, and
     that counts as in time. Somebody who has set TF_USE_LEGACY_KERAS to something else keeps it.
-
     """
     keras = getattr(modules.get("tensorflow"), "__dict__", {}).get("keras")
     known = getattr(keras, "__dict__", {})  # getattr on the loader itself would make it choose
@@ -120,11 +114,9 @@ def use_legacy_keras(environment: MutableMapping[str, str], modules: Mapping[str
 
 def _version(module: str) -> str | None:
     """Returns the version of an installed module, "" if it tells none, None if it is missing."""
-    for name in _PACKAGES[module]:
-        try:
+    for name in _PACKAGES[module].split():
+        with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     # A build of one's own may have no metadata.
     loaded = sys.modules.get(module)
     if loaded is not None:

@@ -6,11 +6,12 @@ text format needs none. Floats are doubles, so that 0.2 equals the 0.2 of a YAML
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from lstd.base.close_names import close_match
 
 ONE_OF, REFUSED = "one of", "refused"
 
@@ -138,12 +139,6 @@ class Schema:
                 made.oneof_index = 0
         if any(field.section == ONE_OF for field in fields):
             message.oneof_decl.add(name="one_of")
-
-
-def close_match(name: str, names: Iterable[str]) -> str:
-    """Returns the closest of the names, or all of them, as the end of an error."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}"
 
 
 def _fields(text: str) -> Iterable[Field]:

@@ -18,7 +18,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 _PREFIX, _SUFFIX = ".lstd-", ".part"
 
@@ -74,8 +73,13 @@ def whole_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         OSError: the folder cannot be made or written, or something else stands in the way.
     """
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    for name in names:
-        _refuse_to_replace(folder / name)
+    for target in (folder / name for name in names):
+        is_model = (target / "saved_model.pb").exists()
+        if target.is_dir() and any(target.iterdir()) and not is_model:
+            raise FileExistsError(
+                f"{target}: this folder exists and is no SavedModel; give another place, or "
+                "remove it"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
@@ -86,10 +90,11 @@ def whole_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         raise type(error)(error.errno, f"cannot write there: {reason}", str(folder)) from None
     try:
         yield temporary
-        _sync(temporary)
+        for path in temporary.rglob("*"):
+            _sync(path)
         for name in names:
             _put(temporary / name, folder / name)
-        _sync_one(folder)
+        _sync(folder)
     except Exception as error:
         if disk_is_full(error):  # Writers of all kinds say so in words of their own, or of nothing.
             number = errno.ENOSPC
@@ -126,27 +131,10 @@ def _standard_output(path: str | os.PathLike[str]) -> int | None:
     return None
 
 
-def _open_stream(path: Path) -> BinaryIO:
-    number = _standard_output(path)
-    if number is None:
-        return path.open("wb")
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    return os.fdopen(os.dup(number), "wb")
-
-
 def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _refuse_to_replace(target: Path) -> None:
-    """Raises where a folder stands that is not a SavedModel."""
-    if target.is_dir() and any(target.iterdir()) and not (target / "saved_model.pb").exists():
-        raise FileExistsError(
-            f"{target}: this folder exists and is no SavedModel; give another place, or remove it"
-        )
 
 
 def _new_folder(place: Path) -> tuple[Path, int]:
@@ -176,13 +164,8 @@ def _remove_leftovers(place: Path) -> None:
                 os.close(lock)
 
 
-def _sync(folder: Path) -> None:
-    """Returns when all that stands in a folder is on the disk."""
-    for path in folder.rglob("*"):
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
+def _sync(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -195,7 +178,11 @@ def _sync_one(path: Path) -> None:
 
 def _put(source: Path, target: Path) -> None:
     if is_stream(target):
-        with source.open("rb") as content, _open_stream(target) as stream:
+        number = _standard_output(target)
+        if number is not None and sys.stdout is not None:
+            sys.stdout.flush()
+        stream = target.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
+        with source.open("rb") as content, stream:
             shutil.copyfileobj(content, stream)
     elif target.is_symlink():
         place = Path(os.path.realpath(target))

@@ -14,7 +14,7 @@ import pydantic
 import yaml
 
 from lstd.base import documents
-from lstd.base.protos import close_match
+from lstd.base.close_names import close_match
 from lstd.base.whole_file import write_whole
 from lstd.config import config as config_lib
 from lstd.config.augmentation_config import BY_NAME
