@@ -1,4 +1,4 @@
-"""CI, `.ci/run` and the pages say words that the Makefile has."""
+"""CI, `.ci/run`, the pages and the citation say what the Makefile and the code have."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+import lstd
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,6 +36,13 @@ def commands_of(job: dict[str, Any]) -> list[str]:
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, Any]:
     return yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+
+
+def test_citation_names_this_version_and_both_papers() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", lstd.__version__)
+    assert {"message", "title", "authors", "license"} <= set(citation)
+    assert [paper["year"] for paper in citation["references"]] == [2018, 2019]
 
 
 def test_every_change_runs_ci_run(jobs: dict[str, Any]) -> None:

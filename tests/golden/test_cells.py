@@ -22,6 +22,18 @@ def _fill(kernel, arrays, scope):
     kernel.bias.assign(arrays[f"{scope}/biases"])
 
 
+def _state(arrays, case):
+    return LSTMState(*(tf.constant(arrays[f"{case}/in/{name}"]) for name in "ch"))
+
+
+def _grouped(inputs, **settings):
+    cell = ConvLSTMCell(
+        state_depth=16, groups=4, activate_state=True, output_bottleneck=True, **settings
+    )
+    cell.build(inputs.shape)
+    return cell
+
+
 def _assert_close(arrays, case, output, state):
     for name, ours in (("output", output), ("new_c", state.c), ("new_h", state.h)):
         theirs = arrays[f"{case}/out/{name}"]
@@ -41,12 +53,9 @@ def _assert_close(arrays, case, output, state):
 )
 def test_grouped_cell_equals_the_original(case, settings):
     golden = arrays(reference("lstm_cells.npz"))
-    state = LSTMState(*(tf.constant(golden[f"{case}/in/{name}"]) for name in "ch"))
+    state = _state(golden, case)
     inputs = [tf.constant(golden[f"{case}/in/x{number}"]) for number in (0, 1)]
-    cell = ConvLSTMCell(
-        state_depth=16, groups=4, activate_state=True, output_bottleneck=True, **settings
-    )
-    cell.build(inputs[0].shape)
+    cell = _grouped(inputs[0], **settings)
     for group, kernel in enumerate(cell.kernels):
         _fill(kernel, golden, f"{case}/{SCOPE}concat_conv_{group}")
     before = f"{case}/{SCOPE}bottleneck_0/group_0/project/biases" in golden
@@ -71,14 +80,11 @@ def test_grouped_cell_equals_the_original(case, settings):
 
 def test_cell_with_batch_norm_equals_the_original():
     golden, case = arrays(reference("lstm_cells.npz")), "bn_bottleneck"
-    state = LSTMState(*(tf.constant(golden[f"{case}/in/{name}"]) for name in "ch"))
+    state = _state(golden, case)
     x = tf.constant(golden[f"{case}/in/x0"])
     bottleneck = NormalizedBottleneck(state_depth=16, groups=4)
-    cell = ConvLSTMCell(
-        state_depth=16, groups=4, clip_state=True, activate_state=True, output_bottleneck=True
-    )
+    cell = _grouped(x, clip_state=True)
     bottleneck.build(x.shape)
-    cell.build(x.shape)
     for group in range(4):
         _fill(bottleneck.input_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_x")
         _fill(bottleneck.hidden_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_h")
@@ -105,7 +111,7 @@ def test_cell_with_batch_norm_equals_the_original():
 )
 def test_first_papers_cell_equals_the_original(case, settings):
     golden = arrays(reference("lstm_cells_v1.npz"))
-    state = LSTMState(*(tf.constant(golden[f"{case}/in/{name}"]) for name in "ch"))
+    state = _state(golden, case)
     x = tf.constant(golden[f"{case}/in/x"])
     activation = settings.get("activation", "relu6")
     bottleneck = Bottleneck(state_depth=12, activation=activation)

@@ -7,37 +7,26 @@ import json
 import numpy as np
 
 from lstd.evaluation.metrics.coco import NAMES, CocoMetric
-from tests.golden.reference import reference
+from tests.golden.reference import arrays, reference
 
 
 def test_numbers_equal_the_originals() -> None:
     facts = json.loads(reference("coco.json").read_text())
     metric = CocoMetric([category["name"] for category in facts["categories"]])
-    with np.load(reference("coco.npz")) as arrays:
-        for clip in range(facts["clips"]):
-            for frame in range(facts["frames"]):
-                values = {
-                    name: arrays[f"clip{clip}/frame{frame}/{name}"]
-                    for name in (
-                        "groundtruth_boxes",
-                        "groundtruth_classes",
-                        "detection_boxes",
-                        "detection_scores",
-                        "detection_classes",
-                    )
+    found = arrays(reference("coco.npz"))
+    for clip in range(facts["clips"]):
+        for frame in range(facts["frames"]):
+            truth, ours = (
+                {
+                    part: found[f"clip{clip}/frame{frame}/{kind}_{part}"] - (part == "classes")
+                    for part in parts
                 }
-                metric.add(
-                    (f"clip{clip}", frame),
-                    {
-                        "boxes": values["groundtruth_boxes"],
-                        "classes": values["groundtruth_classes"] - 1,
-                    },
-                    {
-                        "boxes": values["detection_boxes"],
-                        "classes": values["detection_classes"] - 1,
-                        "scores": values["detection_scores"],
-                    },
+                for kind, parts in (
+                    ("groundtruth", ("boxes", "classes")),
+                    ("detection", ("boxes", "classes", "scores")),
                 )
+            )
+            metric.add((f"clip{clip}", frame), truth, ours)
 
     result = metric.result()
 
