@@ -23,11 +23,6 @@ def _read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=nbformat.NO_CONVERT)
 
 
-def _code(notebook: nbformat.NotebookNode) -> str:
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return "\n".join(cells)
-
-
 def _not_public(code: str) -> set[str]:
     """Returns the names of lstd in some code that are nobody's to use."""
     found: set[str] = set()
@@ -52,53 +47,36 @@ def _is_hidden(name: str) -> bool:
 
 
 @of_each
-def test_notebook_is_valid_and_its_cells_have_names_of_their_own(path: Path) -> None:
+def test_notebook_is_valid_without_outputs_and_uses_public_names_and_files(path: Path) -> None:
     notebook = _read(path)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\(([^)#]+)", text)
 
     nbformat.validate(notebook)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
-
-
-@of_each
-def test_notebook_is_stored_without_outputs(path: Path) -> None:
-    cells = [cell for cell in _read(path).cells if cell.cell_type == "code"]
-
     assert [cell.outputs for cell in cells] == [[]] * len(cells)
     assert {cell.execution_count for cell in cells} == {None}
-
-
-@of_each
-def test_notebook_uses_public_names_only(path: Path) -> None:
-    assert _not_public(_code(_read(path))) == set()
+    assert _not_public("\n".join(cell.source for cell in cells)) == set()
+    assert [link for link in links if "://" not in link and not (FOLDER / link).exists()] == []
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "hidden"),
     [
-        "import lstd.models.build",
-        "from lstd.ops import anchors",
-        "from lstd import losses",
-        "lstd.models",
-        "model._run()",
+        ("import lstd.models.build", 1),
+        ("from lstd.ops import anchors", 1),
+        ("from lstd import losses", 1),
+        ("lstd.models", 1),
+        ("model._run()", 1),
+        ("import lstd", 0),
+        ("lstd.load_config('a')", 0),
+        ("from lstd.media import draw", 0),
+        ("a.__class__", 0),
     ],
 )
-def test_hidden_names_are_found(code: str) -> None:
-    assert len(_not_public(code)) == 1
-
-
-@pytest.mark.parametrize(
-    "code", ["import lstd", "lstd.load_config('a')", "from lstd.media import draw", "a.__class__"]
-)
-def test_public_names_are_left_alone(code: str) -> None:
-    assert _not_public(code) == set()
-
-
-@of_each
-def test_links_of_a_notebook_lead_to_files(path: Path) -> None:
-    text = "\n".join(cell.source for cell in _read(path).cells if cell.cell_type == "markdown")
-    links = re.findall(r"\]\(([^)#]+)", text)
-
-    assert [link for link in links if "://" not in link and not (FOLDER / link).exists()] == []
+def test_hidden_names_are_found_and_public_ones_left_alone(code: str, hidden: int) -> None:
+    assert len(_not_public(code)) == hidden
 
 
 @pytest.mark.slow

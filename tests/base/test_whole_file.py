@@ -183,15 +183,12 @@ def test_an_old_saved_model_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "saved_model.pb").read_text() == "new"
 
 
-def test_another_folder_is_not_replaced(tmp_path: Path) -> None:
+def test_what_stands_in_the_way_is_named_and_stays(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.tex").write_text("ten years")
     with pytest.raises(FileExistsError, match="model: this folder exists and is no SavedModel"):
         whole_files(tmp_path, ["model"]).__enter__()
     assert _names(tmp_path / "model") == ["thesis.tex"]
-
-
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     with pytest.raises(OSError, match=r"cannot write there: .*'.*a/b'"):
         whole_files(tmp_path / "a" / "b", ["x"]).__enter__()
