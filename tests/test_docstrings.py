@@ -18,7 +18,7 @@ import lstd
 ROOT = Path(__file__).resolve().parent.parent
 
 # Keras calls these by name; what goes in and out stands in the docstring of the class.
-OF_KERAS = {"build", "call", "get_config", "from_config"}
+OF_KERAS = re.compile(r"build|call|(get|from)_config|update_step|on_\w+")
 REFERENCE = re.compile(r"raises as|see `\w+` for the errors|errors (are those of|as)")
 ENTRY = re.compile(r"    (\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*)(?: \(.*?\))?:(?: |$)")
 
@@ -108,18 +108,18 @@ def line_of(name: str, bases: dict[str, list[str]]) -> set[str]:
     return {name}.union(*(line_of(base, bases) for base in bases.get(name, ())))
 
 
-def offences_in(path: Path, bases: dict[str, list[str]]) -> list[str]:
-    """Returns what the docstrings of a file leave out, or say that is not so."""
+def offences_in(path: Path, bases: dict[str, list[str]], *, errors: bool = True) -> list[str]:
+    """Returns what the docstrings of a file leave out, errors only if so asked, or say wrongly."""
     found = []
     for function in functions_in(path):
         docstring, name = function.docstring, function.node.name
-        if not docstring and not (function.of and name in OF_KERAS):
+        if not docstring and not (function.of and OF_KERAS.fullmatch(name)):
             found.append(f"{function.where}: no docstring")
         told, actual = section(docstring, "Args"), arguments_of(function.node)
         if told and told != actual:
             found.append(f"{function.where}: Args are {told}, the signature has {actual}")
         said = {*section(docstring, "Raises"), *section(function.of, "Raises")}
-        for error in sorted(raised_in(function.node) - {"NotImplementedError"}):
+        for error in sorted(raised_in(function.node) - {"NotImplementedError"}) if errors else ():
             told = line_of(error, bases) & said or error in docstring
             if not told and not REFERENCE.search(docstring):
                 found.append(f"{function.where}: raises {error}, Raises does not say so")
@@ -127,11 +127,12 @@ def offences_in(path: Path, bases: dict[str, list[str]]) -> list[str]:
 
 
 def test_docstrings_agree_with_signatures_and_raise_statements() -> None:
-    bases = ancestors()
+    bases, public = ancestors(), {f"{name.replace('.', '/')}.py" for name in lstd._MODULES.values()}
 
-    offences = [
-        o for path in sorted((ROOT / "lstd").rglob("*.py")) for o in offences_in(path, bases)
-    ]
+    offences = []
+    for path in sorted((ROOT / "lstd").rglob("*.py")):
+        errors = path.relative_to(ROOT).as_posix() in public  # inside, a tight docstring will do
+        offences += offences_in(path, bases, errors=errors)
 
     assert not offences, "\n".join(offences)
 

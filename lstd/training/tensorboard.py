@@ -32,6 +32,7 @@ class Events:
         self._writer: Any = None
 
     def scalar(self, tag: str, value: Any, step: int) -> None:
+        """Adds a number."""
         self._write("scalars", tag, tf.cast(value, tf.float32), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
