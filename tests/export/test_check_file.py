@@ -239,20 +239,6 @@ def test_a_file_without_signatures_is_run() -> None:
     assert _verdicts(found)["random frames"] == "ok"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"a text that is no model", "this is not a TFLite file"),
-        (b"", "this is not a TFLite file"),
-        (b"\x1c\0\0\0TFL3" + bytes(200), "damaged"),
-    ],
-)
-def test_what_is_no_model_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
-    (tmp_path / "a.tflite").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"a\.tflite: {message}"):
-        check_file.inspect(tmp_path / "a.tflite")
-
-
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.9])
 def test_a_file_cut_short_is_refused(part: float, lite: Path) -> None:
     content = lite.read_bytes()

@@ -43,11 +43,6 @@ def test_file_and_json_are_written_and_checked_and_the_steps_told(
     assert words == ["tracing", "checking", "CompiledModel", "writing"]
 
 
-def test_one_backbone_has_the_entry_point_step(tmp_path: Path) -> None:
-    report = export_tflite(TinyModel(("large",)), tmp_path / "tiny.tflite")
-    assert report.entry_points == ("step",)
-
-
 def test_rows_behind_the_last_detection_hold_what_was_there_before() -> None:
     """Why everything that reads the file has to count; should the op change, the words can."""
     model = TinyModel()

@@ -72,14 +72,6 @@ def test_memory_equals_its_layers_to_the_last_bits() -> None:
             np.testing.assert_allclose(other, one, atol=2e-6)
 
 
-def test_small_network_hands_the_state_through_untouched() -> None:
-    model = tiny.model()
-    state = tiny.state(model)
-    output = frame_step.step(model, tf.zeros([2, 64, 64, 3]), state, network="small")
-    for before, after in zip(state, output.state, strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
 def test_no_concatenation_has_more_inputs_than_the_delegate_takes() -> None:
     parts = [tf.fill([1, 2], float(number)) for number in range(9)]
     np.testing.assert_array_equal(
