@@ -148,6 +148,10 @@ class ModelConfig(Section):
     """The small network sees every second pixel, at half its usual total stride."""
     state_depth: Count = 320
     groups: Count = 4
+    memory_initializer: Literal["truncated_normal", "variance_scaling"] = "truncated_normal"
+    """truncated_normal: the original's, with feature_extractor.initializer_stddev; h is then some
+    1e-5 at first, and the heads have to find it. variance_scaling: h is as loud as the features
+    from the first step, which short trainings need."""
     clip_state: bool = True
     scale_state: bool = False
     feature_map_depths: tuple[Count, ...] = (256, 256, 256, 256)

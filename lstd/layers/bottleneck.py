@@ -36,7 +36,7 @@ class Bottleneck(keras.layers.Layer):
         groups: int = 1,
         activation: str = "relu6",
         l2_weight: float = 0.0,
-        initializer_stddev: float = 0.03,
+        initializer_stddev: float | None = 0.03,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,6 +58,7 @@ class Bottleneck(keras.layers.Layer):
                 channels_out=depth,
                 l2_weight=self.l2_weight,
                 initializer_stddev=self.initializer_stddev,
+                gain=2.0,  # relu6 halves the power
             )
             for group in range(self.groups)
         ]

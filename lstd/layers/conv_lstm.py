@@ -49,7 +49,7 @@ class ConvLSTMCell(keras.layers.Layer):
         activate_state: bool = False,
         output_bottleneck: bool = False,
         l2_weight: float = 0.0,
-        initializer_stddev: float = 0.03,
+        initializer_stddev: float | None = 0.03,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

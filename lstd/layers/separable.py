@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,21 +27,28 @@ def add_kernel(
     channels_in: int,
     channels_out: int,
     l2_weight: float,
-    initializer_stddev: float,
+    initializer_stddev: float | None,
+    gain: float = 1.0,
 ) -> SeparableKernel:
-    """Returns new trainable weights of `layer`; depthwise and pointwise are regularised."""
+    """Returns new trainable weights of `layer`; depthwise and pointwise are regularised.
 
-    def kernel(part: str, shape: tuple[int, ...]) -> tf.Variable:
+    Without `initializer_stddev` the kernels keep the variance of what they see: each is drawn with
+    a standard deviation of 1 / sqrt(the inputs that one output sums up), the pointwise one times
+    sqrt(gain).
+    """
+
+    def kernel(part: str, shape: tuple[int, ...], variance: float) -> tf.Variable:
+        stddev = math.sqrt(variance) if initializer_stddev is None else initializer_stddev
         return layer.add_weight(
             name=f"{name}/{part}",
             shape=shape,
-            initializer=keras.initializers.TruncatedNormal(stddev=initializer_stddev),
+            initializer=keras.initializers.TruncatedNormal(stddev=stddev),
             regularizer=conv.l2(l2_weight),
         )
 
     return SeparableKernel(
-        kernel("depthwise", (3, 3, channels_in, 1)),
-        kernel("pointwise", (1, 1, channels_in, channels_out)),
+        kernel("depthwise", (3, 3, channels_in, 1), 1 / 9),
+        kernel("pointwise", (1, 1, channels_in, channels_out), gain / channels_in),
         layer.add_weight(name=f"{name}/bias", shape=(channels_out,), initializer="zeros"),
     )
 

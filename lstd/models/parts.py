@@ -45,7 +45,11 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
         "state_depth": max(config.min_depth, config.state_depth),
         "groups": config.groups if grouped else 1,
         "l2_weight": config.feature_extractor.l2_weight,
-        "initializer_stddev": config.feature_extractor.initializer_stddev,
+        "initializer_stddev": (
+            None
+            if config.memory_initializer == "variance_scaling"
+            else config.feature_extractor.initializer_stddev
+        ),
     }
     return {
         "large": large,

@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from lstd.base.types import LSTMState
 from lstd.losses import DetectionLoss
+from lstd.models.build import build_model
 from lstd.models.count import convolutions
 from lstd.ops.schedule import networks_of
 from tests import tiny
@@ -415,3 +416,17 @@ def test_training_carries_the_state_from_batch_to_batch_and_validation_does_not_
     assert np.abs(carried[0]).max() > 0.1
     np.testing.assert_array_equal(model._carried[True].c, carried[0])
     assert np.abs(model._carried[False].c.numpy() - carried[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("initializer", "loudness"), [("truncated_normal", (0, 1e-4)), ("variance_scaling", (0.03, 1))]
+)
+def test_the_memory_is_as_loud_as_its_initializer_says(initializer, loudness):
+    keras.utils.set_random_seed(0)
+    model = build_model(dataclasses.replace(tiny.CONFIG, memory_initializer=initializer))
+    features = tf.random.stateless_uniform([2, 2, 2, 1280], seed=[0, 1], maxval=3.46)  # std 1
+    zeros = tf.zeros([2, 2, 2, tiny.CONFIG.state_depth])
+    bottleneck = model.small_bottleneck(features[..., : model.small_bottleneck.input_depth], zeros)
+    _, state = model.cell(bottleneck, LSTMState(zeros, zeros))
+    low, high = loudness
+    assert low < np.std(state.h) < high
