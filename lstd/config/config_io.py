@@ -19,6 +19,7 @@ from lstd.base.whole_file import write_whole
 from lstd.config import config as config_lib
 from lstd.config.augmentation_config import BY_NAME
 from lstd.config.config import Config
+from lstd.config.model_config import ModelConfig
 
 _Section = TypeVar("_Section")
 
@@ -28,7 +29,14 @@ class ConfigError(ValueError):
 
 
 def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
-    """Returns the config that nested dicts describe; see `section`."""
+    """Returns the config that nested dicts describe; see `section`.
+
+    The word auto stands for the anchors that the training data decide.
+    """
+    model = data.get("model")
+    if isinstance(model, dict) and model.get("anchors") == "auto":
+        layers = len(model.get("feature_map_depths", ModelConfig.feature_map_depths)) + 1
+        data = {**data, "model": {**model, "anchors": {"auto": True, "num_layers": layers}}}
     return section(Config, data, source=source)
 
 

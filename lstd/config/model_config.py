@@ -55,6 +55,9 @@ class BoxPredictorConfig(Section):
 class AnchorConfig(Section):
     """SSD anchors. All lengths are relative to the frame."""
 
+    auto: bool = False
+    """true, or `anchors: auto`: scales and aspect_ratios are found in the training data when a run
+    starts, which writes them into its config."""
     num_layers: Count = 5
     min_scale: Positive = 0.2
     max_scale: Positive = 0.95

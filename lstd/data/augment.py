@@ -54,6 +54,11 @@ def steps_of(
     return tuple(step for step in augmentation if step.name in _CHANGES)
 
 
+def windows_of(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Returns those of the steps that change how large boxes are, relative to the frame."""
+    return tuple(step for step in steps if _CHANGES[step.name] in _WINDOWS)
+
+
 def apply(
     frames: tf.Tensor,
     truth: GroundTruth,

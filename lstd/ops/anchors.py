@@ -42,7 +42,15 @@ def box_specs(anchors: AnchorConfig) -> tuple[tuple[BoxSpec, ...], ...]:
 
     Source: Liu et al., SSD, 2016, section 2.2 (https://arxiv.org/abs/1512.02325); numbers are
     rounded to float32 first, as those of a protocol buffer are.
+
+    Raises:
+        ValueError: the anchors are still to be found (`auto`).
     """
+    if anchors.auto:
+        raise ValueError(
+            "model.anchors.auto: the anchors are not known yet; lstd-train finds them in the "
+            "training data, and writes them into the config of the run"
+        )
     if anchors.scales:
         sizes = [float(np.float32(scale)) for scale in anchors.scales]
     else:

@@ -2,59 +2,81 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import tensorflow as tf
 
+from lstd.base.types import GroundTruth
 from lstd.config.config import Config
+from lstd.data import augment
 from lstd.data.checked_video import CheckedVideo
 from lstd.data.problems import ProblemError
-from lstd.ops import anchors as anchor_ops
-from lstd.ops import boxes as box_ops
+from lstd.ops import anchor_fit
+from lstd.training import advice
 
-_ROWS = 4096  # of the table of overlaps that is made at once
+_FRAMES = 200
+"""Looked at for the anchors where `train.check_frames` is 0."""
 
 
-def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str], None]) -> None:
-    """Raises where training on these videos could not go well; says how well the anchors fit.
+def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str], None]) -> Config:
+    """Returns the config, with the anchors that fit these videos where it leaves them open.
 
-    Looks at `train.check_frames` frames, evenly spread over the videos.
+    Looks at `train.check_frames` frames, evenly spread over the videos, and says how well the
+    anchors fit their boxes as training will see them, and what is likely to train badly.
 
     Raises:
         ValueError: there are fewer clips than a batch has; a class that the config does not have,
-            or another problem of the boxes whose answer is error; too few boxes have an anchor.
+            or another problem of the boxes whose answer is error; too few boxes have an anchor, or
+            there is none to make anchors for.
     """
     _refuse_small_data(videos, config)
-    if not config.train.check_frames:
-        return
+    count = config.train.check_frames or (_FRAMES if config.model.anchors.auto else 0)
+    if not count:
+        return config
     try:
-        frames = _boxes_of(videos, config.train.check_frames)
+        truths = _truths(videos, count)
     except ProblemError as error:
         if error.kind != "unknown_class":
             raise
         raise ValueError(
             f"{error}; do model.num_classes and model.labels fit the training data?"
         ) from None
-    boxes = np.concatenate([np.zeros([0, 4], np.float32), *frames])
+    boxes, classes = _as_trained(truths, config)
     if not len(boxes):
-        say(f"training data: no boxes at all in the {len(frames)} frames looked at")
-        return
-    anchors = anchor_ops.from_config(config.model)
+        if config.model.anchors.auto:
+            raise ValueError(
+                f"model.anchors.auto: there are no boxes in the {len(truths)} frames looked at; "
+                "raise train.check_frames, or set model.anchors.scales and auto=false"
+            )
+        say(f"training data: no boxes at all in the {len(truths)} frames looked at")
+        return config
+    if config.model.anchors.auto:
+        anchors = anchor_fit.fit(boxes, config.model)
+        model = dataclasses.replace(config.model, anchors=anchors)
+        config = dataclasses.replace(config, model=model)
+        say(f"anchors: scales {list(anchors.scales)}, aspect ratios {list(anchors.aspect_ratios)}")
     threshold = config.model.matching.matched_threshold
-    parts = [box_ops.iou(boxes[i : i + _ROWS], anchors) for i in range(0, len(boxes), _ROWS)]
-    share = np.concatenate([np.max(part, axis=1) >= threshold for part in parts]).mean()
+    overlaps = anchor_fit.best_overlaps(boxes, config.model)
+    share = (overlaps >= threshold).mean()
     text = (
-        f"{share:.0%} of the {len(boxes)} boxes in {len(frames)} frames looked at have an anchor "
+        f"{share:.0%} of the {len(boxes)} boxes in {len(truths)} frames looked at have an anchor "
         f"of IoU {threshold:g} or more"
     )
+    advices = [*advice.on_anchors(overlaps, config), *advice.on_sizes(boxes, config)]
     if share < config.train.min_anchor_share:
+        cures = "; ".join([*advices, "to train all the same: --set train.min_anchor_share=0"])
         raise ValueError(
             f"training data: only {text}, train.min_anchor_share is "
-            f"{config.train.min_anchor_share:g}; set model.anchors.min_scale, max_scale and "
-            "lowest_scale near the sides of your boxes, divided by the side of the frame "
-            "(lstd-data inspect shows them), or --set train.min_anchor_share=0"
+            f"{config.train.min_anchor_share:g}; {cures}"
         )
     say(f"training data: {text}")
+    advices += advice.on_classes(classes, config)
+    advices += advice.on_memory([video.known_frames for video in videos], config)
+    for line in [*advices, *advice.on_settings(config)]:
+        say(f"likely to train badly: {line}")
+    return config
 
 
 def _refuse_small_data(videos: Sequence[CheckedVideo], config: Config) -> None:
@@ -71,17 +93,40 @@ def _refuse_small_data(videos: Sequence[CheckedVideo], config: Config) -> None:
     )
 
 
-def _boxes_of(videos: Sequence[CheckedVideo], count: int) -> list[np.ndarray]:
-    """Returns the boxes of each of `count` frames: the same number from videos evenly spread."""
+def _truths(videos: Sequence[CheckedVideo], count: int) -> list[GroundTruth]:
+    """Returns the truth of each of `count` frames: the same number from videos evenly spread."""
     chosen = _spread(len(videos), count)
     each = max(1, count // len(chosen))
     frames = []
     for video in (videos[place] for place in chosen):
         if video.num_frames:
             reel = video.open()
-            frames += [reel.frame(n).truth.boxes for n in _spread(video.num_frames, each)]
+            frames += [reel.frame(n).truth for n in _spread(video.num_frames, each)]
             reel.close()
     return frames
+
+
+def _as_trained(truths: Sequence[GroundTruth], config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the boxes `[B, 4]` and classes `[B]` of frames, after the augmentation's windows."""
+    data, model = config.data.train, config.model
+    size = {"height": data.height or model.input_height, "width": data.width or model.input_width}
+    steps = augment.windows_of(augment.steps_of(data.augmentation, **size))
+    boxes, classes = [np.zeros([0, 4], np.float32)], [np.zeros(0, np.int32)]
+    for number, truth in enumerate(truths):
+        if steps and len(truth.boxes):
+            _, changed = augment.apply(
+                tf.zeros([1, size["height"], size["width"], 3]),
+                GroundTruth(truth.boxes[np.newaxis], truth.classes[np.newaxis]),
+                steps=steps,
+                seed=tf.constant([config.train.seed, number], tf.int64),
+                reference_boxes=tf.constant(truth.boxes),
+                **size,
+            )
+            seen = changed.classes[0].numpy() >= 0
+            truth = GroundTruth(changed.boxes[0].numpy()[seen], changed.classes[0].numpy()[seen])
+        boxes.append(truth.boxes)
+        classes.append(truth.classes)
+    return np.concatenate(boxes), np.concatenate(classes)
 
 
 def _spread(length: int, count: int) -> list[int]:

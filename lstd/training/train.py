@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import tempfile
@@ -70,7 +71,7 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when the step under way is done and a checkpoint saved.
     """
     folder = RunFolder(run_folder)
-    check_folder(folder.path, config, resume=resume)
+    config = check_folder(folder.path, config, resume=resume)
     if config.train.early_stopping is not None and not callbacks:
         check_metric(config.train.early_stopping.metric, is_evaluated=bool(evaluations))
     strategy = strategy or distribution.strategy_of(config.train.distribution)
@@ -91,7 +92,7 @@ def train(
             folder = RunFolder(stack.enter_context(temporary))
         data: Any = dataset
         if dataset is None:
-            dataset = _open_dataset(config, place, strategy, say)
+            dataset, config = _open_dataset(config, place, strategy, say)
             data = distribution.dealt(dataset, strategy)
         run = Run(
             config,
@@ -122,8 +123,10 @@ def train(
     return run.model
 
 
-def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: bool) -> None:
-    """Raises unless a run of this config can start, or go on, in the folder.
+def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: bool) -> Config:
+    """Returns the config if a run of it can start, or go on, in the folder.
+
+    A run that goes on has the anchors that it found in its data (`model.anchors.auto`).
 
     Raises:
         ValueError: its name is one under which TensorFlow finds no checkpoint; the folder holds a
@@ -144,7 +147,7 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
                 f"{folder.path}: already holds a run; use --resume (resume=True) to go on with it, "
                 "or another folder"
             )
-        return
+        return config
     if not folder.config.exists():
         raise ValueError(
             f"{folder.path}: nothing to resume: there is no {folder.config.name}; start without "
@@ -152,7 +155,12 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
         )
     folder.read_record()  # what is damaged shows now, and not after the first epoch
     read_history(folder.history)
-    resume_lib.refuse_other_model(load_config(folder.config), config, where=str(folder.path))
+    known = load_config(folder.config)
+    if config.model.anchors.auto:
+        model = dataclasses.replace(config.model, anchors=known.model.anchors)
+        config = dataclasses.replace(config, model=model)
+    resume_lib.refuse_other_model(known, config, where=str(folder.path))
+    return config
 
 
 def _open_dataset(
@@ -160,8 +168,11 @@ def _open_dataset(
     place: resume_lib.DataPlace,
     strategy: tf.distribute.Strategy,
     say: Callable[[str], None],
-) -> tf.data.Dataset:
-    """Returns this worker's training data, looked over, from the batch on that is due."""
+) -> tuple[tf.data.Dataset, Config]:
+    """Returns this worker's training data from the batch on that is due, and the config.
+
+    The data is looked over, and decides the anchors that the config leaves open.
+    """
     # Here, because a given dataset needs no reader.
     from lstd.data.pipeline import open_split
     from lstd.training import data_check
@@ -175,8 +186,7 @@ def _open_dataset(
         skip_batches=place.batches,
         input_context=distribution.input_context(strategy),
     )
-    data_check.check(split.videos, config, say=say)
-    return split.dataset
+    return split.dataset, data_check.check(split.videos, config, say=say)
 
 
 def _say_nothing(message: str) -> None:

@@ -16,7 +16,9 @@ from lstd.cli import train as train_command
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
+from lstd.config.model_config import AnchorConfig
 from lstd.config.train_config import TrainConfig
+from lstd.tf1.load_config import load_config
 from lstd.training.history import read_history
 from tests import tiny
 from tests.data import records
@@ -32,7 +34,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = records.write(folder / "videos.tfrecord", *videos, labels=("cat", "dog"))
     data = DatasetConfig(input_path=(path,), batch_size=2, unroll_length=2)
     config = Config(
-        model=tiny.FIRST_PAPER,
+        model=dataclasses.replace(tiny.FIRST_PAPER, anchors=AnchorConfig(auto=True)),
         train=TrainConfig(steps=2, steps_per_epoch=2, min_anchor_share=0.0),
         # The trained model carries the state of two clips; evaluation has one.
         data=DataConfig(train=data, evaluation=dataclasses.replace(data, batch_size=1)),
@@ -81,6 +83,19 @@ def test_dry_run_says_what_it_did_and_leaves_nothing(
     assert "step 2/2" in printed.err
     assert list(tmp_path.iterdir()) == [temporary]
     assert list(temporary.iterdir()) == []
+
+
+def test_anchors_found_in_the_data_stay_those_of_the_run(
+    run: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anchors = load_config(run / "config.yaml").model.anchors
+    assert (anchors.auto, len(anchors.scales)) == (False, 5)
+    assert load_config(config).model.anchors.auto
+
+    arguments = ["--config", config, "--output_directory", run, "--resume"]
+    assert train_command.main([*map(str, arguments)]) == 0
+    assert "already has 2 of 2 steps" in capsys.readouterr().out
+    assert load_config(run / "config.yaml").model.anchors == anchors
 
 
 def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import unittest.mock
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lstd.base import overlap
 from lstd.base.types import GroundTruth
+from lstd.config.augmentation_config import ScaleJitter
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.config.model_config import MatchingConfig, ModelConfig
+from lstd.config.model_config import AnchorConfig, MatchingConfig, ModelConfig
 from lstd.config.train_config import TrainConfig
 from lstd.data import pipeline
 from lstd.data.sources import SourceFrame
-from lstd.ops import anchors
+from lstd.ops import anchor_fit
 from lstd.training.data_check import check
 from tests.data import records
 
@@ -26,7 +29,7 @@ class Video:
     """Frames with the same boxes; notes which of them are read."""
 
     def __init__(self, num_frames: int, boxes: list[list[float]]) -> None:
-        self.num_frames = num_frames
+        self.num_frames = self.known_frames = num_frames
         self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
         self.read: list[int] = []
 
@@ -38,7 +41,7 @@ class Video:
 
     def frame(self, number: int) -> SourceFrame:
         self.read.append(number)
-        truth = GroundTruth(self.boxes, np.ones(len(self.boxes), np.int32))
+        truth = GroundTruth(self.boxes, np.zeros(len(self.boxes), np.int32))
         return SourceFrame(b"", truth, "somewhere")
 
 
@@ -47,13 +50,15 @@ def _said(videos: list[Video], **changes: object) -> list[str]:
     settings = {"check_frames": 8, "min_anchor_share": 0.5, **changes}
     data = DatasetConfig(batch_size=settings.pop("batch_size", 2), unroll_length=4)
     config = Config(
-        ModelConfig(matching=MatchingConfig(matched_threshold=0.6)),
+        ModelConfig(num_classes=1, matching=MatchingConfig(matched_threshold=0.6)),
         TrainConfig(**settings),
         DataConfig(data),
     )
-    with unittest.mock.patch.object(
-        anchors, "from_config", return_value=np.array([LEFT], np.float32)
-    ):
+
+    def best_overlaps(boxes: np.ndarray, model: ModelConfig) -> np.ndarray:
+        return overlap.iou(boxes, np.array(LEFT, np.float32))
+
+    with unittest.mock.patch.object(anchor_fit, "best_overlaps", best_overlaps):
         check(videos, config, say=said.append)
     return said
 
@@ -66,6 +71,26 @@ def test_share_of_boxes_with_an_anchor_is_said_or_refused() -> None:
     with pytest.raises(ValueError, match=r"only 33% of the 24 boxes .*min_anchor_share is 0\.5"):
         _said([Video(20, [LEFT, WHOLE, WHOLE])])
     assert _said([Video(20, [])]) == ["training data: no boxes at all in the 8 frames looked at"]
+
+
+def test_open_anchors_are_made_for_the_boxes_as_augmented() -> None:
+    upright = [0.2, 0.4, 0.6, 0.5]
+    model = ModelConfig(num_classes=1, anchors=AnchorConfig(auto=True))
+
+    def found(*augmentation: Any) -> AnchorConfig:
+        data = DatasetConfig(batch_size=2, unroll_length=4, augmentation=augmentation)
+        config = Config(model, TrainConfig(), DataConfig(data))
+        return check([Video(20, [upright])], config, say=lambda _: None).model.anchors
+
+    anchors = found()
+    assert not anchors.auto
+    assert any(abs(ratio - 0.25) < 0.03 for ratio in anchors.aspect_ratios)
+    assert any(abs(scale - 0.2) < 0.03 for scale in anchors.scales)
+    assert max(found(ScaleJitter(min_scale=3.0, max_scale=3.0)).scales) > 0.5
+
+    empty = Config(model, TrainConfig(), DataConfig(DatasetConfig(batch_size=2)))
+    with pytest.raises(ValueError, match=r"anchors\.auto: there are no boxes in the 20 frames"):
+        check([Video(20, [])], empty, say=lambda _: None)
 
 
 def test_frames_are_spread_over_the_videos_and_within_them() -> None:

@@ -1,0 +1,124 @@
+"""What will train badly, each with its cure: a line for lstd-train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lstd.config.config import Config
+from lstd.ops.anchors import OUTPUT_STRIDE
+
+_SHORT_RUN = 20_000
+"""Steps up to which the settings of the papers, whose runs had 200,000 and more, do harm."""
+
+
+def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
+    """Yields what to do about boxes that few anchors fit.
+
+    Args:
+        overlaps: `[B]`, the IoU of each box with its best anchor.
+        config: of the run.
+    """
+    share = (overlaps >= config.model.matching.matched_threshold).mean()
+    if share < 0.5 and not config.model.anchors.scales:
+        yield (
+            f"{share:.0%} of the boxes have an anchor; anchors made for these boxes: "
+            "--set model.anchors.auto=true"
+        )
+
+
+def on_sizes(boxes: np.ndarray, config: Config) -> Iterator[str]:
+    """Yields what to do about boxes smaller than a cell of the first grid.
+
+    Args:
+        boxes: `[B, 4]`, relative to the frame.
+        config: of the run.
+    """
+    height, width = config.model.input_height, config.model.input_width
+    sides = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) * (height, width)).prod(axis=-1))
+    side = float(np.median(sides))
+    if side < OUTPUT_STRIDE:
+        factor = int(np.ceil(OUTPUT_STRIDE / max(side, OUTPUT_STRIDE / 4)))
+        sizes = {"height": height * factor, "width": width * factor}
+        model = " ".join(f"--set model.input_{name}={size}" for name, size in sizes.items())
+        data = " ".join(f"--set data.train.{name}={size}" for name, size in sizes.items())
+        yield (
+            f"half of the boxes measure less than {side:.0f} pixels of the model's input, whose "
+            f"first grid has cells of {OUTPUT_STRIDE}; a larger input, if the video has it: "
+            f"{model} {data}"
+        )
+
+
+def on_classes(classes: np.ndarray, config: Config) -> Iterator[str]:
+    """Yields which classes stand in few of the boxes.
+
+    Args:
+        classes: int `[B]`, from 0.
+        config: of the run.
+    """
+    counts = np.bincount(classes[classes >= 0], minlength=config.model.num_classes)
+    rare = np.flatnonzero(counts < 0.01 * counts.sum())
+    if len(rare):
+        labels = config.model.labels or tuple(map(str, range(1, config.model.num_classes + 1)))
+        named = ", ".join(f"{labels[index]} ({counts[index]})" for index in rare[:5])
+        yield (
+            f"of the {counts.sum()} boxes looked at, fewer than 1 % have the class {named}"
+            f"{', ...' if len(rare) > 5 else ''}; give more video of them, or leave them out of "
+            "model.labels"
+        )
+
+
+def on_memory(lengths: Sequence[int | None], config: Config) -> Iterator[str]:
+    """Yields why the memory would have nothing to learn.
+
+    Args:
+        lengths: of the videos, in frames; None: not known yet.
+        config: of the run.
+    """
+    data = config.data.train
+    if set(lengths) == {1}:
+        yield (
+            "all videos are single frames, on which the memory learns nothing; give the frames of "
+            "a video together (data.train.folders=true: a folder is a video), or train a model for "
+            "single frames: --set model.eval_schedule=LARGE"
+        )
+    elif data.unroll_length == 1 and (data.clips == "independent" or not config.train.carry_state):
+        yield (
+            "every clip is one frame and starts with an empty memory: --set "
+            "data.train.unroll_length=4 --set data.train.clips=carried --set train.carry_state=true"
+        )
+
+
+def on_settings(config: Config) -> Iterator[str]:
+    """Yields which settings are those of far longer runs; nothing where weights are given."""
+    train, model = config.train, config.model
+    given = train.fine_tune
+    if given.checkpoints or given.large_backbone or given.small_backbone:
+        return
+    decays = {
+        "model.feature_extractor.batch_norm_decay": model.feature_extractor.batch_norm_decay,
+        "model.box_predictor.conv.batch_norm_decay": model.box_predictor.conv.batch_norm_decay,
+    }
+    slow = {key: decay for key, decay in decays.items() if decay**train.steps > 0.01}
+    if slow:
+        decay = max(0.9, round(0.01 ** (5 / train.steps), 4))
+        lines = " ".join(f"--set {key}={decay:g}" for key in slow)
+        kept = max(slow.values()) ** train.steps
+        yield (
+            f"after {train.steps} steps batch norm still holds {kept:.0%} of the values it starts "
+            f"with: {lines}"
+        )
+    is_slow = train.optimizer.name == "rms_prop" and train.optimizer.epsilon >= 0.1
+    if is_slow and train.steps <= _SHORT_RUN:
+        yield (
+            f"RMSProp with epsilon {train.optimizer.epsilon:g} makes small steps, for runs of "
+            "hundreds of thousands: --set train.optimizer.name=adam --set "
+            "train.optimizer.epsilon=1.0e-7"
+        )
+    rate = train.learning_rate
+    if rate.schedule == "exponential" and rate.decay_steps > train.steps:
+        yield (
+            f"the learning rate falls after {rate.decay_steps} steps, the run ends after "
+            f"{train.steps}: --set train.learning_rate.schedule=cosine"
+        )

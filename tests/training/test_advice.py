@@ -1,0 +1,81 @@
+"""What is said to train badly, and the settings that cure it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.config.train_config import TrainConfig
+from lstd.training import advice
+
+_SMALL = np.array([[0.1, 0.1, 0.15, 0.15], [0.1, 0.1, 0.6, 0.6], [0.5, 0.5, 0.55, 0.55]])
+
+
+def _config(*settings: str) -> Config:
+    return config_io.override(Config(), list(settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["train.steps=1000"], ["holds 74% of", "with epsilon 1 makes", "after 200000 steps"]),
+        (["train.steps=1000", "train.fine_tune.large_backbone=a.h5"], []),
+        (["train.steps=400000"], []),
+    ],
+)
+def test_settings_of_far_longer_runs_are_told_with_their_cure(
+    settings: list[str], words: list[str]
+) -> None:
+    lines = list(advice.on_settings(_config(*settings)))
+    assert len(lines) == len(words)
+    assert all(word in line for word, line in zip(words, lines, strict=True))
+    cures = [each.strip() for line in lines for each in line.partition("--set ")[2].split("--set ")]
+    assert list(advice.on_settings(_config(*settings, *cures))) == []
+
+
+def test_small_boxes_get_a_larger_input() -> None:
+    (line,) = advice.on_sizes(_SMALL, Config())  # sides of 16, 160 and 16 pixels of 320
+    assert "less than 16 pixels" in line
+    assert line.endswith(
+        "--set model.input_height=640 --set model.input_width=640 "
+        "--set data.train.height=640 --set data.train.width=640"
+    )
+    assert list(advice.on_sizes(_SMALL * 2, Config())) == []
+
+
+def test_few_anchors_are_told_unless_they_were_made_for_the_data() -> None:
+    (line,) = advice.on_anchors(np.array([0.2, 0.4, 0.7]), Config())
+    assert line.startswith("33% of the boxes")
+    assert line.endswith("model.anchors.auto=true")
+    fitted = _config("model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]")
+    assert list(advice.on_anchors(np.array([0.2, 0.4, 0.7]), fitted)) == []
+
+
+def test_rare_classes_are_named() -> None:
+    config = _config("model.num_classes=3", "model.labels=[ant, bee, cat]")
+    (line,) = advice.on_classes(np.array([0] * 200 + [2]), config)
+    assert "of the 201 boxes looked at, fewer than 1 % have the class bee (0), cat (1)" in line
+
+
+@pytest.mark.parametrize(
+    ("lengths", "settings", "word"),
+    [
+        ([1, 1], {}, "single frames"),
+        ([1, None], {}, ""),
+        ([9], {"data.train.unroll_length": 1}, ""),
+        ([9], {"data.train.unroll_length": 1, "train.carry_state": "false"}, "an empty memory"),
+    ],
+)
+def test_a_memory_with_nothing_to_learn_is_told(
+    lengths: list[int | None], settings: dict[str, Any], word: str
+) -> None:
+    config = _config(*(f"{key}={value}" for key, value in settings.items()))
+    assert [word in line for line in advice.on_memory(lengths, config)] == [True] * bool(word)
+
+
+def test_the_defaults_are_those_of_long_runs() -> None:
+    assert list(advice.on_settings(Config(train=TrainConfig()))) == []
