@@ -59,6 +59,13 @@ def test_mot_without_pictures_takes_the_labelled_frames_of_a_video(mot: Path, vi
     assert "mot end at frame 3; the 3 frames of" in source.notes[0]
 
 
+def test_mot_without_any_image_says_how_to_name_them(mot: Path) -> None:
+    refused("no images in .*img1; say where with --images, a folder or the video file", mot)
+    for number in (1, 2, 3):
+        picture(mot / "pictures" / f"{number:06d}.png", value=number)
+    assert values(readers.open(mot, images=mot / "pictures")) == [1, 2, 3]
+
+
 def test_mot_has_subsets_by_any_of_their_names(mot: Path) -> None:
     picture(mot / "img1" / "1.png", value=9)
     (mot.parent / "root" / "Valid").mkdir(parents=True)
