@@ -35,7 +35,8 @@ def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
     """
     model = data.get("model")
     if isinstance(model, dict) and model.get("anchors") == "auto":
-        layers = len(model.get("feature_map_depths", ModelConfig.feature_map_depths)) + 1
+        depths = model.get("feature_map_depths", ModelConfig.feature_map_depths)
+        layers = len(depths) + 1 if isinstance(depths, list | tuple) else 1  # else refused below
         data = {**data, "model": {**model, "anchors": {"auto": True, "num_layers": layers}}}
     return section(Config, data, source=source)
 

@@ -54,9 +54,10 @@ def steps_of(
     return tuple(step for step in augmentation if step.name in _CHANGES)
 
 
-def windows_of(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Returns those of the steps that change how large boxes are, relative to the frame."""
-    return tuple(step for step in steps if _CHANGES[step.name] in _WINDOWS)
+def windows_of(augmentation: Sequence[names.AugmentationConfig]) -> tuple[Step, ...]:
+    """Returns the augmentations that change heights and widths of boxes, relative to the frame."""
+    changes = (*_WINDOWS, augment_pixels.transpose)
+    return tuple(step for step in augmentation if _CHANGES.get(step.name) in changes)
 
 
 def apply(

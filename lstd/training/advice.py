@@ -100,9 +100,9 @@ def on_settings(config: Config) -> Iterator[str]:
         "model.feature_extractor.batch_norm_decay": model.feature_extractor.batch_norm_decay,
         "model.box_predictor.conv.batch_norm_decay": model.box_predictor.conv.batch_norm_decay,
     }
-    slow = {key: decay for key, decay in decays.items() if decay**train.steps > 0.01}
+    decay = max(0.9, round(0.01 ** (5 / train.steps), 4))
+    slow = {key: old for key, old in decays.items() if old > decay and old**train.steps > 0.01}
     if slow:
-        decay = max(0.9, round(0.01 ** (5 / train.steps), 4))
         lines = " ".join(f"--set {key}={decay:g}" for key in slow)
         kept = max(slow.values()) ** train.steps
         yield (

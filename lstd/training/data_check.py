@@ -110,7 +110,7 @@ def _as_trained(truths: Sequence[GroundTruth], config: Config) -> tuple[np.ndarr
     """Returns the boxes `[B, 4]` and classes `[B]` of frames, after the augmentation's windows."""
     data, model = config.data.train, config.model
     size = {"height": data.height or model.input_height, "width": data.width or model.input_width}
-    steps = augment.windows_of(augment.steps_of(data.augmentation, **size))
+    steps = augment.windows_of(data.augmentation)
     boxes, classes = [np.zeros([0, 4], np.float32)], [np.zeros(0, np.int32)]
     for number, truth in enumerate(truths):
         if steps and len(truth.boxes):

@@ -235,6 +235,7 @@ def test_override_opens_a_section_that_was_null() -> None:
         ("model.postprocessing.score_threshold=.nan", "greater than or equal to -inf, got NaN"),
         ("train.optimizer.momentum=2", "train.optimizer.momentum: input should be less than 1"),
         ("data.train.width=3", "height and width must both be 0 or both be above 0"),
+        ("model={anchors: auto, feature_map_depths: 9}", "depths: input should be a list, got 9"),
         ("evaluation.schedules=[]", "evaluation.schedules: tuple should have at least 1 item"),
         ("evaluation.schedules=[SKIP]", "evaluation.schedules.0: unknown schedule 'SKIP'"),
     ],

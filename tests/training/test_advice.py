@@ -23,6 +23,7 @@ def _config(*settings: str) -> Config:
     ("settings", "words"),
     [
         (["train.steps=1000"], ["holds 74% of", "with epsilon 1 makes", "after 200000 steps"]),
+        (["train.steps=1"], ["holds 100% of", "with epsilon 1 makes", "after 200000 steps"]),
         (["train.steps=1000", "train.fine_tune.large_backbone=a.h5"], []),
         (["train.steps=400000"], []),
     ],

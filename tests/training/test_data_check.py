@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unittest.mock
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from lstd.base import overlap
 from lstd.base.types import GroundTruth
-from lstd.config.augmentation_config import ScaleJitter
+from lstd.config.augmentation_config import ScaleJitter, Transpose
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.config.model_config import AnchorConfig, MatchingConfig, ModelConfig
@@ -77,9 +78,9 @@ def test_open_anchors_are_made_for_the_boxes_as_augmented() -> None:
     upright = [0.2, 0.4, 0.6, 0.5]
     model = ModelConfig(num_classes=1, anchors=AnchorConfig(auto=True))
 
-    def found(*augmentation: Any) -> AnchorConfig:
+    def found(*augmentation: Any, **size: int) -> AnchorConfig:
         data = DatasetConfig(batch_size=2, unroll_length=4, augmentation=augmentation)
-        config = Config(model, TrainConfig(), DataConfig(data))
+        config = Config(dataclasses.replace(model, **size), TrainConfig(), DataConfig(data))
         return check([Video(20, [upright])], config, say=lambda _: None).model.anchors
 
     anchors = found()
@@ -87,6 +88,9 @@ def test_open_anchors_are_made_for_the_boxes_as_augmented() -> None:
     assert any(abs(ratio - 0.25) < 0.03 for ratio in anchors.aspect_ratios)
     assert any(abs(scale - 0.2) < 0.03 for scale in anchors.scales)
     assert max(found(ScaleJitter(min_scale=3.0, max_scale=3.0)).scales) > 0.5
+    assert max(found(Transpose(probability=1.0)).aspect_ratios) > 3.5
+    # The frames are square, whatever the model makes of them.
+    assert found(Transpose(), input_width=640).scales
 
     empty = Config(model, TrainConfig(), DataConfig(DatasetConfig(batch_size=2)))
     with pytest.raises(ValueError, match=r"anchors\.auto: there are no boxes in the 20 frames"):
