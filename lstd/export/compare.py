@@ -69,11 +69,12 @@ def rows_differ(expected: Rows, actual: Rows) -> tuple[float, float]:
     """Returns the largest differences of a corner and of a score; infinite for other detections."""
     if not np.array_equal(expected.classes, actual.classes):
         return _FAR, _FAR
-    boxes, scores = (
-        max(map(differ, *pair), default=0.0)
-        for pair in ((expected.boxes, actual.boxes), (expected.scores, actual.scores))
-    )
-    return boxes, scores
+    return _each(expected.boxes, actual.boxes), _each(expected.scores, actual.scores)
+
+
+def _each(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Returns the largest difference of two rows; a large box hides none of a small one."""
+    return max(map(differ, expected, actual), default=0.0)
 
 
 def decoded(
@@ -229,7 +230,7 @@ def _differences(module: Reference, call: _Call, tolerance: float) -> dict[str, 
         ):
             ours = decoded(module.raw_outputs(call.entry_point, **call.ours), options)
             theirs = decoded(actual, options)
-            pair = differ(ours[0][at], theirs[0][at]), differ(ours[1][at], theirs[1][at])
+            pair = _each(ours[0][at], theirs[0][at]), _each(ours[1][at], theirs[1][at])
         pairs.append(pair)
     boxes, scores = (max(values) for values in zip(*pairs, strict=True))
     return {**found, "detection_boxes": boxes, "detection_scores": scores}

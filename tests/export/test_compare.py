@@ -90,20 +90,23 @@ def test_near_equal_scores_may_fall_otherwise_where_all_else_is_equal() -> None:
     """Of scores that are all the same, noise decides which of the boxes are returned."""
     model = TinyModel()
     model.classes.assign(model.classes * 0)
+    model.anchors[0] = 0.0, 0.0, 400.0, 400.0  # in parts of which no other box is far off
     module = exports.module(model)
 
-    def noisy(entry_point: str, *, shift: float = 0.0, **inputs: np.ndarray) -> Any:
+    def noisy(entry_point: str, *, boxes: float = 0, scores: float = 0, **inputs: Any) -> Any:
         outputs = module.raw_outputs(entry_point, **inputs)
         noise = np.random.default_rng(0).uniform(-2e-6, 2e-6, outputs[RAW_OUTPUTS[1]].shape)
-        outputs[RAW_OUTPUTS[1]] += noise.astype(np.float32) + np.float32(shift)
+        outputs[RAW_OUTPUTS[1]] += noise.astype(np.float32) + np.float32(scores)
+        outputs[RAW_OUTPUTS[0]][:, 1:] += np.float32(boxes)
         raw = (outputs[name] for name in RAW_OUTPUTS)
         found = postprocessing_op.make(module.options)(*raw)
         return {**outputs, **{n: v.numpy() for n, v in zip(DETECTION_OUTPUTS, found, strict=True)}}
 
     found = compare.compare_streams(module, noisy, where="the test")
     assert 0 < found["detection_scores"] < 3e-6
-    with pytest.raises(ExportCheckError, match="detection_scores"):
-        compare.compare_streams(module, partial(noisy, shift=2e-4), where="the test")
+    for wrong in ({"scores": 2e-4}, {"boxes": 0.1}):
+        with pytest.raises(ExportCheckError, match=f"detection_{next(iter(wrong))}"):
+            compare.compare_streams(module, partial(noisy, **wrong), where="the test")
 
 
 def test_a_difference_counts_in_parts_of_values_above_one() -> None:
