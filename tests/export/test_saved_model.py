@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.types import LSTMState
+from lstd.export.compare import ExportCheckError
 from lstd.export.form import Form
 from lstd.export.saved_model import LoadedExport, export_saved_model
 from lstd.export.tflite import convert_saved_model
@@ -76,6 +78,23 @@ def test_one_network_alone_leaves_the_others_weights_out_and_takes_uint8(tmp_pat
         specs = signature.structured_input_signature[1]
         assert (specs.get("image") or specs["frames"]).dtype == tf.uint8
     assert json.loads((tmp_path / "a" / "model.json").read_text())["labels"] == ["x", "y", "z"]
+
+
+def test_a_saved_model_that_differs_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, save = TinyModel(), tf.saved_model.save
+
+    def spoilt(*given: Any, **more: Any) -> None:
+        right = model.boxes.numpy()
+        model.boxes.assign(1.1 * right)
+        save(*given, **more)
+        model.boxes.assign(right)
+
+    monkeypatch.setattr(tf.saved_model, "save", spoilt)
+    with pytest.raises(ExportCheckError, match="the SavedModel: detection_boxes of entry point"):
+        export_saved_model(model, tmp_path / "new" / "model")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _facts(change: Callable[[dict], object]) -> Callable[[Path], object]:
