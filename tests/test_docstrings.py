@@ -127,7 +127,9 @@ def offences_in(path: Path, bases: dict[str, list[str]], *, errors: bool = True)
 
 
 def test_docstrings_agree_with_signatures_and_raise_statements() -> None:
-    bases, public = ancestors(), {f"{name.replace('.', '/')}.py" for name in lstd._MODULES.values()}
+    bases = ancestors()
+    modules = {*lstd._MODULES.values(), "lstd.fit.detection_training"}  # LSTMSSD's `fit` and more
+    public = {f"{name.replace('.', '/')}.py" for name in modules}
 
     offences = []
     for path in sorted((ROOT / "lstd").rglob("*.py")):

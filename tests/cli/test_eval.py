@@ -134,6 +134,19 @@ def test_a_run_stands_against_a_checkpoint_of_the_original_either_way(
         assert all(map(np.array_equal, one, other))
 
 
+def test_single_backbone_needs_no_schedule_and_the_config_chooses_its_weights(
+    single_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(eval_run, "_run_all", lambda subject, *others: ran.append(subject))
+    monkeypatch.setattr(eval_write, "write", lambda *arguments: None)
+    flags = [f"--model={single_run}", f"--output_directory={tmp_path}"]
+
+    assert eval_command.main([*flags, "--set=evaluation.use_moving_averages=true"]) == 0
+
+    assert (ran[0].weights, ran[0].schedules) == ("average", ["LARGE"])
+
+
 @pytest.mark.slow
 def test_everything_that_is_asked_for_is_written(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

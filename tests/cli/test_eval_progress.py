@@ -57,3 +57,6 @@ def test_frames_and_videos_have_a_total(exported: Lite, tmp_path: Path, terminal
     assert shown[2].startswith("evaluating 9/11 frames")
     assert shown[2].endswith("video 2 of 2")
     assert shown[-1].startswith("evaluating 11 frames in ")
+    part = lines(exported, data, terminal, "--max_frames=7")[len(shown) :]
+    assert part[0].startswith("evaluating 3/7 frames, ")
+    assert part[-1].startswith("evaluating 7 frames in ")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lstd.base.types import Detections
 from lstd.evaluation import evaluate
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics.coco import CocoMetric
@@ -114,11 +115,30 @@ def test_without_schedules_the_models_own_counts() -> None:
 def test_single_backbone_runs_on_every_frame() -> None:
     dataset = clips([[(b"v", 3)]], unroll=3)
     model = FakeModel(networks=("large",))
+    model.labels = ()  # then classes have numbers
 
-    assert evaluate.evaluate(model, dataset)["coco/ap"] == pytest.approx(1.0, abs=1e-12)
+    numbers = evaluate.evaluate(model, dataset)
+    assert numbers["coco/ap"] == numbers["coco/ap/class 0"] == pytest.approx(1.0, abs=1e-12)
     assert evaluate.evaluate(model, dataset, schedules=["LARGE"])["frames"] == 3
     with pytest.raises(ValueError, match="SKIP3 needs a large and a small network"):
         evaluate.evaluate(model, dataset, schedules=["SKIP3"])
+
+
+def test_a_detector_of_somebodys_own_class_is_evaluated() -> None:
+    class Own:
+        labels, networks, schedule, schedule_counts = LABELS, ("large", "small"), "SKIP1", "video"
+
+        def initial_state(self, batch_size: int) -> int:
+            return 0
+
+        def detect_clip(self, clip: Any, state: int, networks: Any) -> tuple[Detections, int]:
+            state = 1 if clip.starts[0, 0] else state + 1
+            boxes, score = np.float32([[[[0, 0, 0.5, 0.5]]]]), np.float32([[[state / 100]]])
+            return Detections(boxes, score, np.asarray(networks)[..., None], np.ones([1, 1])), state
+
+    found = collected(Own(), clips([[(b"v", 2), (b"w", 2)]], unroll=1), ["SKIP1"])["SKIP1"]
+
+    assert told(found, "v") == told(found, "w") == [(0, 1), (1, 2)]
 
 
 def test_smaller_last_batch_is_fine_between_videos_only() -> None:

@@ -152,6 +152,25 @@ def _save_checkpoint(prefix: Path, **parts: object) -> None:
     manager.save(checkpoint_number=int(number))
 
 
+def test_failed_save_leaves_the_old_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = tmp_path / "last.weights.h5", doubles.line()
+    weights_file.save(model, path)
+    before = path.read_bytes()
+
+    def save_weights(path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(model, "save_weights", save_weights)
+    with pytest.raises(OSError, match="disk full"):
+        weights_file.save(model, path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_other_endings_are_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in \.weights\.h5"):
         weights_file.save(model, tmp_path / "model.h5")
