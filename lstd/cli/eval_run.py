@@ -119,7 +119,7 @@ def _is_described(found: Found, values: flags.FlagValues) -> bool:
 def _check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
     """Raises where the data is not fit for what is asked."""
     if not split.videos[0].has_tracks:  # by which the pipeline decides, too
-        for name in _NEED_TRACKS.keys() & options.metrics:
+        for name in [each for each in options.metrics if each in _NEED_TRACKS]:
             raise ValueError(
                 f"--metrics: {name} needs track ids, which the data has not{_NEED_TRACKS[name]}"
             )

@@ -22,7 +22,6 @@ def rectangles(
     Each box is hidden with `probability`, by a rectangle within it whose sides are half to three
     quarters of its own. What is drawn depends on seed, video, frame and the box's row alone, so it
     is the same for every model; and a box hidden at 0.25 is hidden in the same way at 0.5.
-
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must be in [0, 1], got {probability}")

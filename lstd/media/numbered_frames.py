@@ -37,7 +37,7 @@ class FrameIndex(NamedTuple):
 def index(path: str) -> FrameIndex:
     """Returns the index of a video file, remembered until the file changes.
 
-    Raises: as `video.probe` does.
+    Errors are those of `video.probe`.
     """
     try:
         stamp = os.stat(path).st_mtime_ns
