@@ -24,7 +24,6 @@ def inspect(values: flags.FlagValues) -> None:
     """Prints what is in a data set, and draws its sheet; ValueError: it is no PNG."""
     from lstd.config.config import Config
     from lstd.data import inspect
-    from lstd.ops import anchors
 
     sheet = common.file_to_write(values.output, flag="--output") if values.output else None
     if sheet is not None and sheet.suffix.lower() != ".png" and not is_stream(sheet):
@@ -33,8 +32,7 @@ def inspect(values: flags.FlagValues) -> None:
     source = _source_of(values, skip_damaged=True)
     with Progress("reading labels", unit="frames") as report:
         found = inspect.inspect(source, on_frames=report.advance)
-    size = (model.input_height, model.input_width)
-    print("\n".join(inspect.lines(found, anchors.from_config(model), input_size=size)))
+    print("\n".join(inspect.lines(found, model)))
     if settings := inspect.settings_note(found):
         print(f"in a config: {settings}")
     if sheet is not None:

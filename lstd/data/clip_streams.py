@@ -33,7 +33,6 @@ class Clip(NamedTuple):
 
     A run is what the network sees as one video: it starts with a zero state. Augmentation is drawn
     by `seed` and `reference_boxes`, which stay the same all through a run.
-
     """
 
     images: Sequence[Image] | np.ndarray

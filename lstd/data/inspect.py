@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import shlex
 from collections import Counter, defaultdict
@@ -12,18 +13,21 @@ import numpy as np
 import yaml
 
 from lstd.base import label_map
-from lstd.base.overlap import iou, motion_iou
+from lstd.base.overlap import motion_iou
 from lstd.base.types import Detections
+from lstd.config.model_config import ModelConfig
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
 from lstd.data.problems import KINDS, Policy, ProblemError, Report
 from lstd.data.source_checks import FrameOpener
 from lstd.data.sources import Source, SourceFrame, SourceVideo
+from lstd.ops import anchor_fit, anchors
 
 _NOTE_ALL: Policy = problems.policy(
     {kind: "skip" for kind in KINDS if "skip" in KINDS[kind].answers}, default="repair"
 )
 _WINDOW = 10
+_ROWS = 100_000  # boxes that are set against the anchors at once
 _EDGES = (0, 8, 16, 32, 64, 128, 256, float("inf"))
 
 
@@ -88,15 +92,6 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
     return Inspection(source, boxes, tuple(frames_of), tuple(sizes), report, marks)
 
 
-def best_overlaps(sides: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Returns the IoU of each box, `[N, 4]`, with the anchor, `[A, 4]`, that fits it best."""
-    best = np.zeros(len(sides), np.float32)
-    for start in range(0, len(sides), 4096):
-        part = sides[start : start + 4096, np.newaxis]
-        best[start : start + 4096] = iou(part, anchors[np.newaxis]).max(axis=1)
-    return best
-
-
 def motion_overlaps(found: Inspection) -> np.ndarray:
     """Returns the motion IoU of each box: its mean IoU with its track within ten frames around.
 
@@ -115,8 +110,11 @@ def motion_overlaps(found: Inspection) -> np.ndarray:
     return result
 
 
-def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]) -> list[str]:
-    """Returns the text of an inspection, for a model of these anchors, `[A, 4]`, and input size."""
+def lines(found: Inspection, model: ModelConfig) -> list[str]:
+    """Returns the text of an inspection, with the boxes against the input and anchors of a model.
+
+    Anchors that the config leaves open are made for these boxes.
+    """
     boxes = found.boxes
     frames = sum(found.frames_of)
     sizes = Counter(f"{width} x {height}" for height, width in found.sizes)
@@ -136,7 +134,7 @@ def lines(found: Inspection, anchors: np.ndarray, *, input_size: tuple[int, int]
         "",
         *_class_lines(found),
         "",
-        *_anchor_lines(boxes, anchors, input_size),
+        *_anchor_lines(boxes.sides, model),
         "",
         *_track_lines(found),
         "",
@@ -156,13 +154,21 @@ def _class_lines(found: Inspection) -> list[str]:
     return result
 
 
-def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]) -> list[str]:
-    height, width = input_size
-    overlaps = best_overlaps(boxes.sides, anchors)
-    sides = np.sqrt(np.prod((boxes.sides[:, 2:] - boxes.sides[:, :2]) * input_size, axis=-1))
+def _anchor_lines(boxes: np.ndarray, model: ModelConfig) -> list[str]:
+    height, width = model.input_height, model.input_width
+    if not len(boxes):
+        return ["no boxes to set against the anchors"]
+    is_made = model.anchors.auto
+    if is_made:
+        model = dataclasses.replace(model, anchors=anchor_fit.fit(boxes, model))
+    count = len(anchors.from_config(model))
+    overlaps = np.concatenate(
+        [anchor_fit.best_overlaps(boxes[n : n + _ROWS], model) for n in range(0, len(boxes), _ROWS)]
+    )
+    sides = np.sqrt(np.prod((boxes[:, 2:] - boxes[:, :2]) * (height, width), axis=-1))
     result = [
-        f"boxes at the model's input of {width} x {height} pixels against its {len(anchors)} "
-        "anchors",
+        f"boxes at the model's input of {width} x {height} pixels against "
+        + (f"{count} anchors made for them" if is_made else f"its {count} anchors"),
         "  side (root of the area): boxes, mean best IoU, share with an anchor of IoU 0.5 or more",
     ]
     for low, high in itertools.pairwise(_EDGES):
@@ -173,10 +179,10 @@ def _anchor_lines(boxes: Boxes, anchors: np.ndarray, input_size: tuple[int, int]
                 f"  {name}: {int(rows.sum())}, {overlaps[rows].mean():.2f}, "
                 f"{(overlaps[rows] >= 0.5).mean():.0%}"
             )
-    if len(overlaps) and (overlaps >= 0.5).mean() < 0.8:
+    if not is_made and (overlaps >= 0.5).mean() < 0.8:
         result.append(
-            "  many boxes have no anchor of their size; set model.anchors.lowest_scale and "
-            "min_scale near the sides of your boxes, divided by the side of the input"
+            "  many boxes have no anchor of their size; anchors made for these boxes: "
+            "--set model.anchors.auto=true"
         )
     return result
 

@@ -11,6 +11,8 @@ from lstd.ops import anchors as anchor_ops
 
 _STEPS = (0.4, 0.2, 0.1, 0.05)
 """By which the logarithm of a number changes in a try."""
+_BOXES = 10_000
+"""At most so many boxes, evenly chosen, are looked at in each try."""
 _ENOUGH = 0.7
 """IoU beyond which an anchor need not come nearer: box regression does the rest."""
 
@@ -57,6 +59,7 @@ def fit(boxes: np.ndarray, model: ModelConfig) -> AnchorConfig:
         boxes: `[B, 4]`, B > 0; ymin, xmin, ymax, xmax, relative to the frame.
         model: says the input's size, the number of layers and of aspect ratios.
     """
+    boxes = boxes[:: -(-len(boxes) // _BOXES)]
     shape = np.array([model.input_height, model.input_width])
     sides = np.maximum((boxes[:, 2:] - boxes[:, :2]) * shape / shape.min(), 1e-3)  # [B, 2]
     layers = model.anchors.num_layers

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lstd.base import overlap
 from lstd.base.types import GroundTruth
 from lstd.config import config_io
 from lstd.config.config import Config
+from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.data import convert, inspect, problems, readers, synthesize
 from lstd.data.sources import Image, Source, SourceFrame
+from lstd.ops import anchor_fit
 
 pytest.importorskip("PIL.Image")
 
@@ -71,18 +74,33 @@ def test_motion_is_the_mean_overlap_with_the_same_track_nearby() -> None:
     )
 
 
-def test_the_text_counts_what_is_there() -> None:
+def test_the_text_counts_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     video = Made("a", (((0, 1, STILL), (0, 2, MOVED)), (), ((1, 1, (0.5, 0.2, 0.1, 0.4)),)))
     found = inspect.inspect(source_of(video, Made("b", ((),), height=40, width=40)))
-    text = "\n".join(inspect.lines(found, np.float32([STILL]), input_size=(320, 320)))
+    monkeypatch.setattr(
+        anchor_fit, "best_overlaps", lambda boxes, _: overlap.iou(boxes, np.array(STILL))
+    )
+    text = "\n".join(inspect.lines(found, ModelConfig()))
 
     assert "videos 2, frames 4 (shortest 1, longest 3)" in text
     assert "frame sizes (width x height): 100 x 50 (1), 40 x 40 (1)" in text
     assert "boxes 2, 0.50 a frame, most in a frame 2" in text
     assert "  ant: 2, 1\n  bee: 0, 0" in text
     assert "64 to 128 px: 2, 0.67, 50%" in text
+    assert "anchors made for these boxes: --set model.anchors.auto=true" in text
     assert "tracks 2, of 1 boxes in the middle; 0 boxes without a track" in text
     assert "box_inverted: 1 x skip" in text
+
+
+def test_open_anchors_are_made_for_the_boxes() -> None:
+    model = ModelConfig(anchors=AnchorConfig(auto=True))
+    text = inspect.lines(inspect.inspect(source_of(Made("a", (((0, 1, STILL),),)))), model)
+    assert (
+        "boxes at the model's input of 320 x 320 pixels against 834 anchors made for them" in text
+    )
+    assert any(line.startswith("  64 to 128 px: 1, ") and "100%" in line for line in text)
+    empty = inspect.inspect(source_of(Made("a", ((),))))
+    assert "no boxes to set against the anchors" in inspect.lines(empty, model)
 
 
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
@@ -107,9 +125,7 @@ def test_the_printed_settings_without_names_are_as_many_classes_as_the_boxes_sho
 
 def test_what_would_control_a_terminal_is_spelled_out() -> None:
     video = Made("a\x1b[2J", (((7, 1, STILL),),))
-    text = inspect.lines(
-        inspect.inspect(source_of(video)), np.float32([STILL]), input_size=(320, 320)
-    )
+    text = inspect.lines(inspect.inspect(source_of(video)), ModelConfig())
     assert not [line for line in text if "\x1b" in line]
     assert [line for line in text if r"a\x1b[2J, frame 0" in line]
 
