@@ -233,6 +233,8 @@ def test_merging_what_does_not_fit_is_refused() -> None:
         one.merge(two)
     with pytest.raises(ValueError, match="labels differ"):
         one.merge(CocoMetric(("bird",)))
+    with pytest.raises(ValueError, match=r"settings differ: .*per_class': True.*per_class': False"):
+        one.merge(CocoMetric(LABELS, per_class=False))
     with pytest.raises(ValueError, match="cannot merge a Collector into a CocoMetric"):
         one.merge(Collector(LABELS))
     with pytest.raises(ValueError, match="labels must be the names"):
