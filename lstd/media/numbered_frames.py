@@ -111,8 +111,10 @@ def _places(known: FrameIndex, wanted: int | None) -> Iterator[int | None]:
     showing, so that the search for a key frame ends behind it; then the one before will do.
     """
     if wanted is not None:
+        times = list(known.keys)
+        last = bisect.bisect_right(times, wanted)
         # Without the first of all: reading starts there anyway.
-        yield from [time for time in list(known.keys)[1:] if time <= wanted][:-4:-1]
+        yield from reversed(times[max(last - 3, 1) : last])
     yield None
 
 
