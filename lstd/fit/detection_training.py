@@ -121,10 +121,11 @@ class DetectionTraining(keras.Model):
             raise ValueError(f"loss must be a lstd.DetectionLoss, got {loss!r}: {cure}")
         cure += ", of the config that made the model"
         for name in ("num_classes", "box_scale_factors"):
-            ours, theirs = getattr(self, name), getattr(loss, name.removeprefix("box_"))
+            ours = getattr(self, name)
+            theirs = getattr(loss, name.removeprefix("box_"), ours)  # of a user's own there is none
             if not np.array_equal(ours, theirs):
                 raise ValueError(f"the loss has {name} {theirs}, the model {ours}: {cure}")
-        anchors = np.asarray(loss.anchors)
+        anchors = np.asarray(getattr(loss, "anchors", self.anchors))
         if anchors.shape != self.anchors.shape:
             counts = f"{len(anchors)} anchors, the model {len(self.anchors)}"
             raise ValueError(f"the loss has {counts}: {cure}")
