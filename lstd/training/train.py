@@ -156,8 +156,9 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
     folder.read_record()  # what is damaged shows now, and not after the first epoch
     read_history(folder.history)
     known = load_config(folder.config)
-    if config.model.anchors.auto:
-        model = dataclasses.replace(config.model, anchors=known.model.anchors)
+    found = known.model.anchors
+    if config.model.anchors.auto and found.num_layers == config.model.anchors.num_layers:
+        model = dataclasses.replace(config.model, anchors=found)
         config = dataclasses.replace(config, model=model)
     resume_lib.refuse_other_model(known, config, where=str(folder.path))
     return config

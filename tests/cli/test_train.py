@@ -96,6 +96,9 @@ def test_anchors_found_in_the_data_stay_those_of_the_run(
     assert train_command.main([*map(str, arguments)]) == 0
     assert "already has 2 of 2 steps" in capsys.readouterr().out
     assert load_config(run / "config.yaml").model.anchors == anchors
+    arguments += ["--set=model.anchors.num_layers=2", "--set=model.feature_map_depths=[8]"]
+    assert train_command.main([*map(str, arguments)]) == 2
+    assert "cannot resume with another config" in capsys.readouterr().err
 
 
 def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

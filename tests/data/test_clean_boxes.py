@@ -60,6 +60,7 @@ def test_each_bad_box_is_an_error_repaired_or_skipped(kind, box, repaired) -> No
     truth = clean(found, labels=1, policy=problems.policy({kind: "repair"}), report=report)
     np.testing.assert_allclose(truth.boxes, np.float32([GOOD, repaired]), rtol=1e-6)
     assert report.counts == {(kind, "repair"): 1}
+    np.testing.assert_array_equal(found.truth.boxes, np.float32([GOOD, box]))  # as it came
 
 
 @pytest.mark.parametrize("number", [UNKNOWN_CLASS, 2, 90])
@@ -73,6 +74,9 @@ def test_an_unknown_class_is_named_as_the_file_spells_it(number) -> None:
         found, labels=2, policy=problems.policy({"unknown_class": "skip"}), report=Report()
     )
     assert truth.classes.tolist() == [1]
+    if number >= 0:
+        truth = clean(found, labels=None, policy=problems.policy(), report=Report())
+        assert truth.classes.tolist() == [1, number]  # without labels, any is known
 
 
 def test_a_doubled_track_loses_its_id_or_its_box() -> None:

@@ -203,6 +203,11 @@ def test_tracks_are_none_unless_the_data_has_them(path: str, tmp_path: Path) -> 
     np.testing.assert_array_equal(tracks(str(tmp_path / "a"), True)[0], [[-1]] * 4)
 
 
+def test_without_limit_the_padding_is_what_the_batch_needs(path: str) -> None:
+    _, truth = next(iter(make("evaluation", path, max_boxes=0, batch_size=3)))
+    np.testing.assert_array_equal(truth.track_ids[:, 0], [[10, -1], [10, -1], [10, 11]])
+
+
 def test_a_class_out_of_range_is_named(path: str, tmp_path: Path) -> None:
     make("train", path, _num_classes=2)
     with pytest.raises(

@@ -66,6 +66,13 @@ def test_mot_without_any_image_says_how_to_name_them(mot: Path) -> None:
     assert values(readers.open(mot, images=mot / "pictures")) == [1, 2, 3]
 
 
+def test_mot_sequences_take_each_a_video_of_its_name(mot: Path, video: Path) -> None:
+    mot.rename(mot.parent / "street")
+    assert shown(readers.open(mot.parent, images=video.parent)) == [0, 1, 2]
+    shutil.copytree(mot.parent / "street", mot.parent / "other")
+    refused("this is one video, and the labels are of several", mot.parent, images=video)
+
+
 def test_mot_has_subsets_by_any_of_their_names(mot: Path) -> None:
     picture(mot / "img1" / "1.png", value=9)
     (mot.parent / "root" / "Valid").mkdir(parents=True)
