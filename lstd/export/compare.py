@@ -7,6 +7,7 @@ too, if what they were chosen from is equal, and they are what suppression makes
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ FRAMES = 4
 _EXACT = 1e-5
 """How far an overlap or a value may be off that two runtimes compute of the same numbers."""
 _FAR = float("inf")
+_postprocess = functools.lru_cache(maxsize=4)(postprocessing_op.make)  # eagerly it is slower
 
 Step = Callable[..., dict[str, np.ndarray]]
 """Runs an entry point: `step(entry_point, image=..., lstm_c=..., lstm_h=...)`, all of it NumPy."""
@@ -92,7 +94,7 @@ def suppressed(
     """Returns the detections that suppression makes of the raw outputs of a frame."""
     encodings, scores, anchors = (outputs[name] for name in RAW_OUTPUTS)
     frame = slice(at, at + 1)
-    found = postprocessing_op.detections(encodings[frame], scores[frame], anchors, options)
+    found = _postprocess(options)(encodings[frame], scores[frame], anchors)
     named = zip(DETECTION_OUTPUTS, (value.numpy() for value in found), strict=True)
     return rows_of(dict(named), options)
 
