@@ -190,7 +190,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return 0 if self._background is None else self._background.skipped_turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Returns whether the large network has finished, after `timeout` seconds (None: any)."""
+        """Returns whether the large network has finished, at the latest after `timeout` seconds."""
         return self._background is None or self._background.wait(timeout)
 
     def close(self) -> None:
