@@ -87,7 +87,7 @@ def monitor_of(metric: str, logs: Mapping[str, Any]) -> Monitor:
 def check_metric(metric: str, *, is_evaluated: bool) -> None:
     """Raises where it can be told before the first epoch that no epoch will have such a number.
 
-    That is where the caller has no callbacks of its own, which may give any.
+    Not for a run with callbacks of the user, which may give any number.
 
     Raises:
         ValueError: nothing gives that number.

@@ -33,8 +33,8 @@ def load(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Fills the model from a weights file; after an error the model's weights are undefined.
 
     Raises:
-        ValueError: the file is no weights file, or does not fit the model; names the first
-            variables that differ, with both shapes.
+        ValueError: the file is no weights file, or does not fit the model; names the first places
+            that differ, with both shapes.
     """
     held = _shapes_in(path)
     try:

@@ -71,7 +71,7 @@ class StreamingMetric(FrameMetric):
         """Returns COCO's twelve as `sap/ap`, ..., and the timing.
 
         `missed` is the share of frames without any output yet, `in_time` of those that show their
-        own, `lag_frames` the mean age of what the others show, in frames (-1 without).
+        own; `lag_frames` is the mean age of what is shown, in frames (-1 where nothing is).
         """
         evaluated = coco.evaluated(self._streamed(), num_classes=len(self.labels))
         numbers = coco.summary(coco.tables_of(evaluated), prefix="sap/")
