@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
     right = filled(make, [part for part in frames if not HALVES[halves](part)])
     left.result(), right.result()  # what they found apart is forgotten
 
-    merged = right.merge(left)
+    merged = right.merge(pickle.loads(pickle.dumps(left)))  # from another process
 
     assert merged.result() == whole.result()
     assert any(0 < value < 1 for value in whole.result().values())

@@ -35,6 +35,10 @@ class FrameMetric:
         """What was detected in each frame, boxes in pixels."""
         self._remembered: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what goes to another process: the frames, not what was counted in them."""
+        return {**vars(self), "_remembered": None}
+
     def __len__(self) -> int:
         """Returns how many frames have been added."""
         return len(self.ground_truth)
