@@ -32,9 +32,9 @@ def add_kernel(
 ) -> SeparableKernel:
     """Returns new trainable weights of `layer`; depthwise and pointwise are regularised.
 
-    Without `initializer_stddev` the kernels keep the variance of what they see: each is drawn with
-    a standard deviation of 1 / sqrt(the inputs that one output sums up), the pointwise one times
-    sqrt(gain).
+    Without `initializer_stddev` what comes out is about as loud as what goes in: the truncated
+    normals have a standard deviation of 1 / sqrt(the inputs that one output sums up), that of the
+    pointwise kernel times sqrt(gain).
     """
 
     def kernel(part: str, shape: tuple[int, ...], variance: float) -> tf.Variable:

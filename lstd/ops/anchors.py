@@ -48,8 +48,9 @@ def box_specs(anchors: AnchorConfig) -> tuple[tuple[BoxSpec, ...], ...]:
     """
     if anchors.auto:
         raise ValueError(
-            "model.anchors.auto: the anchors are not known yet; lstd-train finds them in the "
-            "training data, and writes them into the config of the run"
+            "model.anchors.auto: the anchors are not known yet; lstd-train finds them in the files "
+            "of data.train, and writes them into the config of the run: take that one, or set "
+            "model.anchors.scales and auto=false"
         )
     if anchors.scales:
         sizes = [float(np.float32(scale)) for scale in anchors.scales]

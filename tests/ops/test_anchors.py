@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.ops import anchors
@@ -41,6 +42,11 @@ def test_anchors_of_a_wide_frame_are_square_in_pixels() -> None:
     made = anchors.generate(AnchorConfig(num_layers=1), grids=[(2, 4)], height=64, width=128)
     height, width = made[0, 2] - made[0, 0], made[0, 3] - made[0, 1]
     np.testing.assert_allclose([height, width], [0.1, 0.05], atol=1e-7)
+
+
+def test_open_anchors_are_not_known_before_training() -> None:
+    with pytest.raises(ValueError, match=r"anchors\.auto: .* not known yet; lstd-train finds them"):
+        anchors.from_config(ModelConfig(anchors=AnchorConfig(auto=True)))
 
 
 def test_explicit_scales_replace_the_range() -> None:

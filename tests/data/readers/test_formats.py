@@ -411,6 +411,9 @@ def test_mot(mot: Path) -> None:
     np.testing.assert_allclose(last.attributes["visibility"], [0.25, 1])
     above = readers.open(mot.parent.parent, labels=["pedestrian"], subset="train")
     assert told(above)["MOT17-02-FRCNN"][2][1][0] == UNKNOWN_CLASS
+    text(mot.parent / "MOT17-01" / "gt" / "gt.txt", "1,1,1,1,5,5,1,3,1\n")
+    picture(mot.parent / "MOT17-01" / "img1" / "1.png")
+    assert readers.open(mot.parent).labels == ("pedestrian", "car")  # car is met first
 
 
 def test_mot15_has_ten_columns_and_no_seqinfo(mot: Path) -> None:
