@@ -234,6 +234,14 @@ def test_an_error_leaves_whole_shards_only_and_resume_goes_on(
     with pytest.raises(FileNotFoundError, match=r"1 of 4 shards .* data-00003-.*--resume"):
         readers.open(out)
     bad.write_bytes(sound)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(readers.open(folders), out, settings, resume=True, on_start=interrupted)
+    with pytest.raises(FileExistsError):  # no longer what its data ended
+        convert.convert(readers.open(folders), out, settings)
     convert.convert(readers.open(folders), out, settings, resume=True)
     undisturbed = tmp_path / "undisturbed"
     convert.convert(readers.open(folders), undisturbed, settings)
@@ -248,7 +256,8 @@ def test_what_the_data_ended_begins_anew_without_resume(folders: Path, tmp_path:
     killed.parent.mkdir(parents=True)
     killed.touch()
     with pytest.raises(ProblemError, match="cannot be decoded"):
-        convert.convert(source, out, Settings(frames_per_record=3))
+        convert.convert(source, out, Settings(frames_per_record=3, frames_per_shard=3))
+    assert len(digests(out)) == 3
     settings = answering(corrupt_image="skip")
     with pytest.raises(ValueError, match=r"made with other .*setting policy"):
         convert.convert(source, out, settings, resume=True)
