@@ -86,9 +86,11 @@ def read_hdf5(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
 
     arrays: dict[str, np.ndarray] = {}
 
-    def visit(place: str, item: object) -> None:
+    def visit(place: str | bytes, item: object) -> None:
+        if isinstance(place, bytes):  # as h5py gives names that are not UTF-8
+            raise ValueError(f"the name {place!r} is not text")
         if isinstance(item, h5py.Dataset):
-            arrays[place] = item[()]
+            arrays[place] = np.asarray(item[()])
 
     with reading(path, what), h5py.File(path, "r") as file:
         file.visititems(visit)

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -112,6 +113,16 @@ def test_whatever_is_flipped_in_a_weights_file_it_is_named(tmp_path: Path, name:
             errors.append(str(error))
     assert len(errors) > 10
     assert all(error.startswith(str(path)) for error in errors)
+
+
+def test_names_that_are_no_text_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "w.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(b"lay\xffers", data=[1.0])
+    with pytest.raises(
+        ValueError, match=r"w\.weights\.h5: not a readable .*lay\\xffers' is not text"
+    ):
+        weights_file.load(doubles.line(), path)
 
 
 @pytest.mark.parametrize(
