@@ -33,9 +33,8 @@ def best_overlaps(boxes: np.ndarray, model: ModelConfig) -> np.ndarray:
     grids = anchor_ops.grids_of(height, width, anchors.num_layers)
     for grid, specs in zip(grids, anchor_ops.box_specs(anchors), strict=True):
         scale, ratio = np.array(specs).T
-        anchor = (
-            np.stack([scale / np.sqrt(ratio), scale * np.sqrt(ratio)], axis=-1) * base
-        )  # [k, 2]
+        root = np.sqrt(ratio)
+        anchor = np.stack([scale / root, scale * root], axis=-1) * base  # [k, 2]
         # Of all anchors of one shape the one that stands nearest overlaps most.
         cell = np.clip(np.floor(centers * grid), 0, np.array(grid) - 1)
         offset = np.abs(centers - (cell + 0.5) / grid)[:, np.newaxis]  # [B, 1, 2]

@@ -22,10 +22,7 @@ def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
     """
     share = (overlaps >= config.model.matching.matched_threshold).mean()
     if share < 0.5 and not config.model.anchors.scales:
-        yield (
-            f"{share:.0%} of the boxes have an anchor; anchors made for these boxes: "
-            "--set model.anchors.auto=true"
-        )
+        yield "few boxes have an anchor; anchors made for them: --set model.anchors.auto=true"
 
 
 def on_sizes(boxes: np.ndarray, config: Config) -> Iterator[str]:
@@ -81,7 +78,7 @@ def on_memory(lengths: Sequence[int | None], config: Config) -> Iterator[str]:
         yield (
             "all videos are single frames, on which the memory learns nothing; give the frames of "
             "a video together (data.train.folders=true: a folder is a video), or train a model for "
-            "single frames: --set model.eval_schedule=LARGE"
+            "single frames: --set model.train_schedule=LARGE --set model.eval_schedule=LARGE"
         )
     elif data.unroll_length == 1 and (data.clips == "independent" or not config.train.carry_state):
         yield (

@@ -50,8 +50,8 @@ def test_small_boxes_get_a_larger_input() -> None:
 
 def test_few_anchors_are_told_unless_they_were_made_for_the_data() -> None:
     (line,) = advice.on_anchors(np.array([0.2, 0.4, 0.7]), Config())
-    assert line.startswith("33% of the boxes")
-    assert line.endswith("model.anchors.auto=true")
+    assert line.endswith("made for them: --set model.anchors.auto=true")
+    assert list(advice.on_anchors(np.array([0.2, 0.6, 0.7]), Config())) == []
     fitted = _config("model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]")
     assert list(advice.on_anchors(np.array([0.2, 0.4, 0.7]), fitted)) == []
 
