@@ -26,6 +26,7 @@ from lstd.config.fields import (
 Side = Annotated[int, Field(ge=64, multiple_of=32)]
 """Pixels; the state has a cell for every 32 of them."""
 Ratios = Annotated[tuple[Positive, ...], Field(min_length=1)]
+BetweenZeroAndOne = Annotated[float, Field(gt=0, lt=1)]
 Multipliers = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=2)]
 
 
@@ -48,6 +49,10 @@ class BoxPredictorConfig(Section):
     use_depthwise: bool = True
     """True: depthwise k x k, batch norm, relu6, then 1x1. False: one dense k x k convolution."""
     kernel_size: Literal[1, 3, 5] = 3
+    class_prior: BetweenZeroAndOne = 0.5
+    """The score that every class has on every anchor at first; 0.5 is the original's. Nearly all
+    anchors are background: from 0.01, focal loss learns the objects at once instead of that first
+    (Lin et al., 2017, https://arxiv.org/abs/1708.02002, section 3.3)."""
     conv: ConvConfig = ConvConfig()
 
 
@@ -166,7 +171,7 @@ class ModelConfig(Section):
     eval_schedule: Schedule = "SKIP3"
     schedule_counts: Literal["video", "unroll"] = "video"
     """unroll: the schedule starts anew with every clip, as in the original."""
-    large_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    large_probability: BetweenZeroAndOne = 0.5
     """The large network's share of the frames under RANDOM; 0.5 is the original's fair coin."""
     train_backbone_frames: Literal["scheduled", "all"] = "scheduled"
     """all: in training both backbones see every frame, as in the original, which matters for batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -20,8 +21,9 @@ class BoxPredictor(keras.layers.Layer):
     with a tuple of float `[N, h_m, w_m, C_m]`; returns Predictions, float32 `[N, A, 4]` and
     `[N, A, num_classes + 1]`.
 
-    `anchors_per_location` has one number a map; `convolution` the arguments of all
-    `DepthwiseConvBN` alike, of which `l2_weight` and `initializer_stddev` serve the 1x1 as well.
+    `anchors_per_location` has one number a map; `class_prior` is the score of each class at first;
+    `convolution` has the arguments of all `DepthwiseConvBN` alike, of which `l2_weight` and
+    `initializer_stddev` serve the 1x1 as well.
 
     Source: as in TF1's `ConvolutionalBoxPredictor`.
     """
@@ -33,6 +35,7 @@ class BoxPredictor(keras.layers.Layer):
         num_classes: int,
         kernel_size: int = 3,
         use_depthwise: bool = True,
+        class_prior: float = 0.5,
         convolution: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -41,11 +44,16 @@ class BoxPredictor(keras.layers.Layer):
         self.num_classes = num_classes
         self.kernel_size = kernel_size
         self.use_depthwise = use_depthwise
+        self.class_prior = class_prior
         self.convolution = dict(convolution or {})
-        self.box_depthwises, self.box_heads = self._head("box", 4)
-        self.class_depthwises, self.class_heads = self._head("class", num_classes + 1)
+        logit = math.log(class_prior / (1 - class_prior))
+        self.box_depthwises, self.box_heads = self._head("box", [0.0] * 4)
+        # The background's score comes first, and is at first what is left of 1.
+        self.class_depthwises, self.class_heads = self._head(
+            "class", [-logit, *[logit] * num_classes]
+        )
 
-    def _head(self, kind: str, values: int) -> tuple[list[DepthwiseConvBN], list[Any]]:
+    def _head(self, kind: str, biases: list[float]) -> tuple[list[DepthwiseConvBN], list[Any]]:
         """Returns what filters each map, if anything does, and what predicts from it."""
         own, maps = self.convolution, range(len(self.anchors_per_location))
         depthwises = [
@@ -56,10 +64,13 @@ class BoxPredictor(keras.layers.Layer):
         stddev = own.get("initializer_stddev", 0.03)
         heads = [
             keras.layers.Conv2D(
-                self.anchors_per_location[index] * values,
+                self.anchors_per_location[index] * len(biases),
                 1 if self.use_depthwise else self.kernel_size,
                 padding="same",
                 kernel_initializer=keras.initializers.TruncatedNormal(stddev=stddev),
+                bias_initializer=keras.initializers.Constant(
+                    biases * self.anchors_per_location[index]
+                ),
                 kernel_regularizer=l2(own.get("l2_weight", 0.0)),
                 name=f"{kind}_head_{index}",
             )

@@ -79,6 +79,7 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             use_depthwise=config.box_predictor.use_depthwise,
             convolution=dataclasses.asdict(config.box_predictor.conv),
             name="box_predictor",
+            class_prior=config.box_predictor.class_prior,
         ),
     }
 
