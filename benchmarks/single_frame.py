@@ -40,7 +40,7 @@ class SingleFrame(tf.Module):
             normalized = image_ops.normalize(image)
             if tuned:
                 feature = sliced_backbone.features(backbone, normalized)
-                return frame_heads.predictions(maps, heads, [feature])
+                return frame_heads.predictions(heads, frame_heads.feature_maps(maps, [feature]))
             return heads(maps(backbone(normalized, training=False)))
 
         image = tf.TensorSpec([1, *model.input_shape_hwc], tf.float32, name="image")

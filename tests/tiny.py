@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import ClipBatch, GroundTruth, LSTMState
-from lstd.config.model_config import ModelConfig
+from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 
@@ -23,6 +23,7 @@ CONFIG = ModelConfig(
     state_depth=16,
     feature_map_depth_multiplier=0.125,
 )
+FINE = dataclasses.replace(CONFIG, fine_map=8, anchors=AnchorConfig(num_layers=6))
 FIRST_PAPER = dataclasses.replace(
     CONFIG,
     backbone="mobilenet_v1",

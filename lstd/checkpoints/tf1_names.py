@@ -23,10 +23,16 @@ Named: TypeAlias = Iterator[tuple[str, tf.Variable]]
 def variables_by_tf1_name(model: LSTMSSD) -> dict[str, tf.Variable]:
     """Returns every variable of a built model under the name it has in the original's checkpoints.
 
-    Names: reference of the original code, `model.variables` order aside.
+    Names: reference of the original code, `model.variables` order aside. Those of a fine map, which
+    the original has not, are in no checkpoint.
     """
     named = [*_memory(model), *_feature_maps(model), *_box_predictor(model)]
+    if model.config.fine_map:
+        for part in ("squeeze", "depthwise", "expand"):
+            named += _conv(f"FineMap/{part}", getattr(model.fine_map, part))
     for number, network in enumerate(model.networks, start=1):
+        if model.config.fine_map:
+            named += _conv(f"FineMap/seen_{number}", getattr(model, f"{network}_fine"))
         backbone = getattr(model, network)
         first = isinstance(backbone, MobileNetV1)
         scope = EXTRACTOR + ("MobilenetV1/" if first else f"MobilenetV2_{number}/")
@@ -116,9 +122,12 @@ def _box_predictor(model: LSTMSSD) -> Named:
         ("BoxEncodingPredictor", heads.box_depthwises, heads.box_heads),
         ("ClassPredictor", heads.class_depthwises, heads.class_heads),
     )
-    for number in range(len(heads.anchors_per_location)):
+    places: list[int | str] = [*range(len(heads.anchors_per_location))]
+    if model.config.fine_map:
+        places = ["fine", *places[:-1]]
+    for number, place in enumerate(places):
         for name, depthwises, convolutions in kinds:
-            scope = f"BoxPredictor_{number}/{name}"
+            scope = f"BoxPredictor_{place}/{name}"
             if heads.use_depthwise:
                 yield from _conv(f"{scope}_depthwise", depthwises[number])
             yield f"{scope}/weights", convolutions[number].kernel

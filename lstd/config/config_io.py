@@ -37,6 +37,7 @@ def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
     if isinstance(model, dict) and model.get("anchors") == "auto":
         depths = model.get("feature_map_depths", ModelConfig.feature_map_depths)
         layers = len(depths) + 1 if isinstance(depths, list | tuple) else 1  # else refused below
+        layers += bool(model.get("fine_map"))
         data = {**data, "model": {**model, "anchors": {"auto": True, "num_layers": layers}}}
     return section(Config, data, source=source)
 

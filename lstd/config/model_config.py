@@ -165,6 +165,10 @@ class ModelConfig(Section):
     feature_map_depths: tuple[Count, ...] = (256, 256, 256, 256)
     feature_map_depth_multiplier: Positive = 1.0
     feature_map_use_depthwise: bool = False
+    fine_map: Natural = 0
+    """Channels of one more feature map before the others, for small objects, with a cell for every
+    16 pixels: what the backbone sees there, joined with what the memory knows. It needs one more of
+    `anchors.num_layers`. 0: none, as in the papers."""
     pool_residual: bool = True
     """Adds a pooled copy of the map before; in effect only with feature_map_use_depthwise."""
     train_schedule: Schedule = "RANDOM"
@@ -190,7 +194,8 @@ class ModelConfig(Section):
 
     def __post_init__(self) -> None:
         num_labels, is_single = len(self.labels), len(self.depth_multipliers) == 1
-        depth, maps = max(self.min_depth, self.state_depth), len(self.feature_map_depths) + 1
+        depth = max(self.min_depth, self.state_depth)
+        maps = len(self.feature_map_depths) + (2 if self.fine_map else 1)
         fixed = f"large_frames {self.large_frames}"
         for is_wrong, problem in (
             (
@@ -217,7 +222,7 @@ class ModelConfig(Section):
             (
                 maps != self.anchors.num_layers,
                 f"anchors.num_layers is {self.anchors.num_layers}, but the model has {maps} "
-                "feature maps",
+                f"feature maps; set model.anchors.num_layers={maps}",
             ),
             (
                 self.large_frames and is_single,

@@ -1,4 +1,4 @@
-"""The pyramid of smaller feature maps on top of the memory's output."""
+"""The feature maps that are made of the memory's output: smaller ones, and a finer one."""
 
 from __future__ import annotations
 
@@ -73,3 +73,34 @@ class FeatureMaps(keras.layers.Layer):
                 outputs += tf.nn.avg_pool2d(before, ksize=3, strides=2, padding="SAME")
             maps.append(outputs)
         return tuple(maps)
+
+
+@keras.saving.register_keras_serializable(package="lstd")
+class FineMap(keras.layers.Layer):
+    """A feature map at twice the memory's resolution, for small objects.
+
+        fine = sepconv3x3(relu6(seen + upsample(conv1x1(memory))))
+
+    What was remembered so guides what is seen finely. Both convolutions are followed by batch norm,
+    the separable one by relu6 as well. Called with what a backbone sees, float `[N, 2h, 2w, depth]`,
+    and the memory's output, float `[N, h, w, C]`; returns float `[N, 2h, 2w, depth]`.
+
+    `convolution` are the arguments of all `ConvBN` alike, such as `l2_weight`.
+
+    Source: Lin et al., 2017 (https://arxiv.org/abs/1612.03144), for the join; not in the papers.
+    """
+
+    def __init__(
+        self, depth: int, *, convolution: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        own = dict(convolution or {})
+        self.squeeze = ConvBN(depth, activation=False, **own, name="squeeze")
+        self.depthwise = DepthwiseConvBN(**own, name="depthwise")
+        self.expand = ConvBN(depth, **own, name="expand")
+
+    def call(self, seen: tf.Tensor, memory: tf.Tensor, training: bool = False) -> tf.Tensor:
+        known = self.squeeze(memory, training=training)
+        size = [2 * known.shape[1], 2 * known.shape[2]]
+        joined = tf.nn.relu6(seen + tf.cast(tf.image.resize(known, size, "nearest"), seen.dtype))
+        return self.expand(self.depthwise(joined, training=training), training=training)

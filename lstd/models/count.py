@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from lstd.base.types import LSTMState
 from lstd.models.lstm_ssd import LSTMSSD
+from lstd.ops import anchors as anchor_ops
 
 
 def count(model: LSTMSSD) -> dict[str, Any]:
@@ -30,21 +31,31 @@ def count(model: LSTMSSD) -> dict[str, Any]:
         parts[f"{network}_backbone"] = getattr(model, network)
         parts[f"{network}_bottleneck"] = getattr(model, f"{network}_bottleneck")
     parts |= {"gates": model.cell, "feature_maps": model.feature_maps}
+    if model.config.fine_map:
+        parts |= {
+            f"{network}_fine": getattr(model, f"{network}_fine") for network in model.networks
+        }
+        parts["fine_map"] = model.fine_map
     parts["box_predictor"] = model.box_predictor
     height, width, channels = model.input_shape_hwc
     grid = (1, *model.state_grid)
     state = (*grid, model.state_depth)
     memory = (*grid, model.state_depth * (2 if model.cell.output_bottleneck else 1))
+    fine = (1, 2 * grid[1], 2 * grid[2], model.config.fine_map)
+    depths = (*fine[3:], memory[-1], *model.feature_maps.depths)
+    maps = [
+        (1, *each, depth)
+        for each, depth in zip(anchor_ops.grids_of(model.config), filter(None, depths), strict=True)
+    ]
     costs = {
         "gates": _multiply_adds(
             lambda b, c, h: model.cell(b, LSTMState(c, h)), state, state, state
         ),
         "feature_maps": _multiply_adds(model.feature_maps, memory),
-        "box_predictor": _multiply_adds(
-            lambda memory: model.box_predictor(model.feature_maps(memory)), memory
-        ),
+        "box_predictor": _multiply_adds(lambda *maps: model.box_predictor(maps), *maps),
     }
-    costs["box_predictor"] -= costs["feature_maps"]
+    if model.config.fine_map:
+        costs["fine_map"] = _multiply_adds(model.fine_map, fine, memory)
     shared = sum(costs.values())
     totals = {}
     for network in model.networks:
@@ -57,6 +68,10 @@ def count(model: LSTMSSD) -> dict[str, Any]:
                 parts[f"{network}_bottleneck"], (*grid, backbone.output_depth), state
             ),
         }
+        if model.config.fine_map:
+            project = getattr(model, f"{network}_fine")
+            depth = project.convolution.kernel.shape[2]
+            own[f"{network}_fine"] = _multiply_adds(project, (*fine[:3], depth))
         totals[network] = sum(own.values()) + shared
         costs |= own
     return {

@@ -39,6 +39,9 @@ class LSTMSSD(DetectionTraining):
         state = new if n is large, else as it was (the small network never writes the state)
         predictions_t = heads(feature_maps(y_t))
 
+    With `fine_map` the heads see a map of twice that resolution besides, made of y_t and of what
+    the backbone saw there.
+
     `model(clip)` and a loop of `model.step(frame)` give the same numbers.
 
     Call arguments:
@@ -95,7 +98,7 @@ class LSTMSSD(DetectionTraining):
         self.postprocessing = config.postprocessing
         self.labels = config.labels
         self.anchors = anchor_ops.from_config(config)
-        self.state_grid = anchor_ops.grids_of(config.input_height, config.input_width, 1)[0]
+        self.state_grid = anchor_ops.grids_of(config)[1 if config.fine_map else 0]
         carried = {}  # The state of training and that of inference do not mix.
         if stateful_batch_size is not None:
             shape = (stateful_batch_size, *self.state_grid, self.state_depth)
@@ -257,7 +260,8 @@ class LSTMSSD(DetectionTraining):
         frames = tf.convert_to_tensor(frames)
         self._check_frames(frames, rank=4)
         turns.number_of(network, self.networks)
-        return self._backbone(self._preprocess(frames), network, training)
+        seen = self._backbone(self._preprocess(frames), network, training)
+        return seen[-1] if self.config.fine_map else seen
 
     def gates(self, frame: tf.Tensor, state: LSTMState, network: str = "large") -> Gates:
         """Returns what the gates of the memory do with a frame `[B, H, W, C]`, for looking inside.
@@ -335,7 +339,7 @@ class LSTMSSD(DetectionTraining):
     ) -> Output:
         num_frames = frames.shape[1]
         images = self._preprocess(turns.fold(frames))
-        inputs = self._bottleneck_inputs(images, choice, num_frames, training)
+        inputs, *fine = self._seen(images, choice, num_frames, training)
         outputs = []
         for frame in range(num_frames):
             if starts is not None:
@@ -344,6 +348,8 @@ class LSTMSSD(DetectionTraining):
             outputs.append(output)
         memory = turns.fold(tf.stack(outputs, axis=1)) if num_frames > 1 else outputs[0]
         maps = self.feature_maps(memory, training=training)
+        if fine:
+            maps = (self.fine_map(turns.fold(fine[0]), memory, training=training), *maps)
         predictions = self.box_predictor(maps, training=training)
         return Output(
             Predictions(*(turns.unfold(part, num_frames) for part in predictions)),
@@ -356,7 +362,7 @@ class LSTMSSD(DetectionTraining):
         images = image_ops.resize(image_ops.to_channels(frames, channels), height, width)
         return tf.cast(image_ops.normalize(images), self.compute_dtype)
 
-    def _backbone(self, images: tf.Tensor, network: str, training: bool) -> tf.Tensor:
+    def _backbone(self, images: tf.Tensor, network: str, training: bool) -> Any:
         if network == "small" and self.config.low_resolution:
             images = image_ops.half_resolution(images)
         return getattr(self, network)(images, training=training)
@@ -364,24 +370,39 @@ class LSTMSSD(DetectionTraining):
     def _bottleneck(self, network: str) -> Bottleneck:
         return getattr(self, f"{network}_bottleneck")
 
-    def _bottleneck_inputs(
+    def _seen(
         self, images: tf.Tensor, choice: turns.Choice, num_frames: int, training: bool
-    ) -> tf.Tensor:
-        """Returns what the chosen backbones contribute to each frame, `[B, T, h, w, D]`."""
+    ) -> tuple[tf.Tensor, ...]:
+        """Returns what the chosen backbones contribute to each frame, `[B, T, h, w, D]`.
 
-        def run(images: tf.Tensor, network: str) -> tf.Tensor:
-            return self._bottleneck(network).input_part(self._backbone(images, network, training))
+        That is for the bottleneck; for the fine map, if there is one, `[B, T, 2h, 2w, depth]`.
+        """
+
+        def run(images: tf.Tensor, network: str) -> tuple[tf.Tensor, ...]:
+            bottleneck = self._bottleneck(network)
+            seen = self._backbone(images, network, training)
+            if not self.config.fine_map:
+                return (bottleneck.input_part(seen),)
+            fine, seen = seen
+            project = getattr(self, f"{network}_fine")
+            return bottleneck.input_part(seen), project(fine, training=training)
 
         if training and self.config.train_backbone_frames == "all" and len(self.networks) == 2:
-            both = [turns.unfold(run(images, network), num_frames) for network in turns.NAMES]
-            is_large = tf.broadcast_to(tf.equal(choice.networks, 0), tf.shape(both[0])[:2])
-            return turns.select(is_large, *both)
+            both = [run(images, network) for network in turns.NAMES]
+            pairs = [
+                [turns.unfold(part, num_frames) for part in pair]
+                for pair in zip(*both, strict=True)
+            ]
+            is_large = tf.broadcast_to(tf.equal(choice.networks, 0), tf.shape(pairs[0][0])[:2])
+            return tuple(turns.select(is_large, *pair) for pair in pairs)
+        (height, width), fine = self.state_grid, self.config.fine_map
+        shapes = [(height, width, self.state_depth), (2 * height, 2 * width, fine)]
         return turns.scheduled(
             run,
             images,
             choice,
             num_frames=num_frames,
-            result_shape=(*self.state_grid, self.state_depth),
+            result_shapes=shapes[: 2 if fine else 1],
             dtype=self.compute_dtype,
         )
 

@@ -52,6 +52,7 @@ class MobileNetV1(keras.layers.Layer):
     Args:
         depth_multiplier: scales all channels; the result is truncated.
         min_depth: no layer has fewer channels.
+        return_fine: as of `MobileNetV2`.
         convolution: arguments of all convolutions alike. `l2_weight` does not reach the depthwise
             kernels, as in the original.
 
@@ -65,12 +66,14 @@ class MobileNetV1(keras.layers.Layer):
         *,
         depth_multiplier: float = 1.0,
         min_depth: int = 16,
+        return_fine: bool = False,
         convolution: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.depth_multiplier = depth_multiplier
         self.min_depth = min_depth
+        self.return_fine = return_fine
         self.convolution = {"initializer_stddev": 0.09, **(convolution or {})}
         self.first = ConvBN(
             self._depth(FIRST_CHANNELS), kernel_size=3, strides=2, **self.convolution, name="conv"
@@ -94,18 +97,20 @@ class MobileNetV1(keras.layers.Layer):
         """Channels of the result."""
         return self.pointwises[-1].filters
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        outputs = inputs
+    def call(self, inputs: tf.Tensor, training: bool = False) -> Any:
+        fine = outputs = inputs
         for block in ((self.first,), *zip(self.depthwises, self.pointwises, strict=True)):
+            fine = outputs if block[0].strides > 1 else fine
             outputs = recompute.apply(
                 block, outputs, training=training, recompute=self.recomputes_activations
             )
-        return outputs
+        return (fine, outputs) if self.return_fine else outputs
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "depth_multiplier": self.depth_multiplier,
             "min_depth": self.min_depth,
+            "return_fine": self.return_fine,
             "convolution": self.convolution,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -108,6 +109,8 @@ class MobileNetV2(keras.layers.Layer):
         min_depth: no layer's output has fewer channels.
         low_resolution: the first block of 160 channels keeps its resolution, for frames of half
             size.
+        return_fine: returns (fine, result), fine being the last output at twice the resolution of
+            the result.
         convolution: arguments of all convolutions alike.
 
     Source: Sandler et al., 2018 (https://arxiv.org/abs/1801.04381); as in TF1 slim.
@@ -121,6 +124,7 @@ class MobileNetV2(keras.layers.Layer):
         depth_multiplier: float = 1.0,
         min_depth: int = 16,
         low_resolution: bool = False,
+        return_fine: bool = False,
         convolution: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -128,6 +132,7 @@ class MobileNetV2(keras.layers.Layer):
         self.depth_multiplier = depth_multiplier
         self.min_depth = min_depth
         self.low_resolution = low_resolution
+        self.return_fine = return_fine
         self.convolution = {"initializer_stddev": 0.09, **(convolution or {})}
         channels = make_divisible(FIRST_CHANNELS * depth_multiplier, minimum=min_depth)
         self.first = ConvBN(channels, kernel_size=3, strides=2, **self.convolution, name="conv")
@@ -158,13 +163,21 @@ class MobileNetV2(keras.layers.Layer):
         """Channels of the result."""
         return self.blocks[-1].filters
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        outputs = inputs
-        for block in (self.first, *self.blocks):
-            outputs = recompute.apply(
-                [block], outputs, training=training, recompute=self.recomputes_activations
+    def call(self, inputs: tf.Tensor, training: bool = False) -> Any:
+        def run(block: keras.layers.Layer, inputs: tf.Tensor) -> tf.Tensor:
+            return recompute.apply(
+                [block], inputs, training=training, recompute=self.recomputes_activations
             )
-        return outputs
+
+        return self.run(inputs, run)
+
+    def run(self, images: tf.Tensor, apply: Callable[[Any, tf.Tensor], tf.Tensor]) -> Any:
+        """Returns what `call` returns, of blocks that `apply(block, inputs)` runs."""
+        fine = outputs = apply(self.first, images)
+        for block in self.blocks:
+            fine = outputs if block.strides > 1 else fine
+            outputs = apply(block, outputs)
+        return (fine, outputs) if self.return_fine else outputs
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -172,5 +185,6 @@ class MobileNetV2(keras.layers.Layer):
             "depth_multiplier": self.depth_multiplier,
             "min_depth": self.min_depth,
             "low_resolution": self.low_resolution,
+            "return_fine": self.return_fine,
             "convolution": self.convolution,
         }

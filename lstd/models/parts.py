@@ -12,8 +12,9 @@ import tf_keras as keras
 from lstd.config.model_config import ModelConfig
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
+from lstd.layers.conv import ConvBN
 from lstd.layers.conv_lstm import ConvLSTMCell
-from lstd.layers.feature_maps import FeatureMaps
+from lstd.layers.feature_maps import FeatureMaps, FineMap
 from lstd.models.mobilenet_v1 import MobileNetV1, truncated
 from lstd.models.mobilenet_v2 import MobileNetV2
 from lstd.ops import anchors as anchor_ops
@@ -64,6 +65,7 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             output_bottleneck=grouped,
             name="cell",
         ),
+        **(_fine(config, conv) if config.fine_map else {}),
         "feature_maps": FeatureMaps(
             depths=tuple(_depth(depth, config) for depth in config.feature_map_depths),
             middle_depths=tuple(_depth(depth // 2, config) for depth in config.feature_map_depths),
@@ -77,15 +79,33 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             num_classes=config.num_classes,
             kernel_size=config.box_predictor.kernel_size,
             use_depthwise=config.box_predictor.use_depthwise,
+            class_prior=config.box_predictor.class_prior,
             convolution=dataclasses.asdict(config.box_predictor.conv),
             name="box_predictor",
-            class_prior=config.box_predictor.class_prior,
         ),
     }
 
 
+def _fine(config: ModelConfig, conv: dict[str, Any]) -> dict[str, keras.layers.Layer]:
+    """Returns what makes the fine map: a projection for each backbone, and what joins."""
+    networks = ("large", "small")[: len(config.depth_multipliers)]
+    return {
+        **{
+            f"{network}_fine": ConvBN(
+                config.fine_map, activation=False, **conv, name=f"{network}_fine"
+            )
+            for network in networks
+        },
+        "fine_map": FineMap(config.fine_map, convolution=conv, name="fine_map"),
+    }
+
+
 def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.Layer]:
-    shared: dict[str, Any] = {"min_depth": config.min_depth, "convolution": conv}
+    shared: dict[str, Any] = {
+        "min_depth": config.min_depth,
+        "return_fine": config.fine_map > 0,
+        "convolution": conv,
+    }
     if config.backbone == "mobilenet_v1":
         return [MobileNetV1(depth_multiplier=config.depth_multipliers[0], name="large", **shared)]
     return [

@@ -171,58 +171,71 @@ def from_schedule(
 
 
 def scheduled(
-    run: Callable[[tf.Tensor, str], tf.Tensor],
+    run: Callable[[tf.Tensor, str], tuple[tf.Tensor, ...]],
     images: tf.Tensor,
     choice: Choice,
     *,
     num_frames: int,
-    result_shape: tuple[int, ...],
+    result_shapes: Sequence[tuple[int, ...]],
     dtype: tf.DType,
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, ...]:
     """Returns `run(image, its network)` for all frames, one batch for each network.
 
     Args:
-        run: takes images `[n, H, W, C]` and a network's name, returns `[n, *result_shape]`.
+        run: takes images `[n, H, W, C]` and a network's name, returns one or more tensors
+            `[n, *result_shape]`.
         images: `[T * B, H, W, C]`, as `fold` gives them.
         choice: the frames' networks. A network that no frame asks for does not run.
         num_frames: T.
-        result_shape: of `run`, for one image.
+        result_shapes: of `run`, for one image.
         dtype: of `run`.
 
     Returns:
-        `[B, T, *result_shape]`.
+        `[B, T, *result_shape]` each.
     """
     if choice.known and (choice.networks == choice.networks[0]).all():
-        return unfold(run(images, NAMES[int(choice.networks[0])]), num_frames)
+        results = run(images, NAMES[int(choice.networks[0])])
+        return tuple(unfold(result, num_frames) for result in results)
     if choice.known:
         clip, order = unfold(images, num_frames), np.argsort(choice.networks, kind="stable")
-        parts = []
+        parts: list[Sequence[tf.Tensor]] = []
         for number, name in enumerate(NAMES):
             mine = np.flatnonzero(choice.networks == number)
-            parts.append(unfold(run(fold(tf.gather(clip, mine, axis=1)), name), len(mine)))
-        return tf.gather(tf.concat(parts, axis=1), np.argsort(order), axis=1)
+            results = run(fold(tf.gather(clip, mine, axis=1)), name)
+            parts.append(tuple(unfold(result, len(mine)) for result in results))
+        return tuple(
+            tf.gather(tf.concat(shares, axis=1), np.argsort(order), axis=1)
+            for shares in zip(*parts, strict=True)
+        )
     flat = fold(choice.networks)
     if choice.large_frames is not None:  # So all shapes are static.
         total = images.shape[0] if images.shape[0] is not None else tf.shape(images)[0]
         large = total * choice.large_frames // num_frames
         order = tf.argsort(flat, stable=True)  # The large ones first, each in the order of `fold`.
         shares = zip(tf.split(order, [large, total - large]), NAMES, strict=True)
-        together = tf.concat([run(tf.gather(images, mine), name) for mine, name in shares], axis=0)
+        parts = [run(tf.gather(images, mine), name) for mine, name in shares]
         # Not a gather by the inverse: its gradient would be sparse, and taken apart by its values.
-        return unfold(tf.scatter_nd(order[:, tf.newaxis], together, tf.shape(together)), num_frames)
-    rows, results = [], []
+        joined = [tf.concat(shares, axis=0) for shares in zip(*parts, strict=True)]
+        return tuple(
+            unfold(tf.scatter_nd(order[:, tf.newaxis], each, tf.shape(each)), num_frames)
+            for each in joined
+        )
+    rows: list[tf.Tensor] = []
+    parts = []
     for number, name in enumerate(NAMES):
         mine = tf.where(tf.equal(flat, number))[:, 0]
         rows.append(tf.cast(mine, tf.int32))
-        results.append(
+        parts.append(
             tf.cond(
                 tf.size(mine) > 0,
                 lambda mine=mine, name=name: run(tf.gather(images, mine), name),
-                lambda: tf.zeros([0, *result_shape], dtype),
+                lambda: tuple(tf.zeros([0, *shape], dtype) for shape in result_shapes),
             )
         )
-    together = tf.dynamic_stitch(rows, results)
-    return unfold(tf.ensure_shape(together, [None, *result_shape]), num_frames)
+    return tuple(
+        unfold(tf.ensure_shape(tf.dynamic_stitch(rows, shares), [None, *shape]), num_frames)
+        for shares, shape in zip(zip(*parts, strict=True), result_shapes, strict=True)
+    )
 
 
 def fold(clip: tf.Tensor) -> tf.Tensor:

@@ -30,8 +30,8 @@ def best_overlaps(boxes: np.ndarray, model: ModelConfig) -> np.ndarray:
     shape = np.array([height, width])
     base = np.array([anchors.base_anchor_height, anchors.base_anchor_width]) * shape.min() / shape
     best = np.zeros(len(boxes))
-    grids = anchor_ops.grids_of(height, width, anchors.num_layers)
-    for grid, specs in zip(grids, anchor_ops.box_specs(anchors), strict=True):
+    layers = zip(anchor_ops.grids_of(model), anchor_ops.box_specs(anchors), strict=True)
+    for grid, specs in layers:
         scale, ratio = np.array(specs).T
         root = np.sqrt(ratio)
         anchor = np.stack([scale / root, scale * root], axis=-1) * base  # [k, 2]

@@ -16,20 +16,25 @@ BoxSpec = tuple[float, float]
 """(scale, aspect ratio) of an anchor; the aspect ratio is width / height."""
 
 
-def grids_of(height: int, width: int, num_layers: int) -> tuple[tuple[int, int], ...]:
+def first_stride(model: ModelConfig) -> int:
+    """Returns the pixels of the model's input for one cell of its first feature map."""
+    return OUTPUT_STRIDE // 2 if model.fine_map else OUTPUT_STRIDE
+
+
+def grids_of(model: ModelConfig) -> tuple[tuple[int, int], ...]:
     """Returns the (height, width) in cells of each feature map.
 
-    The first has a cell for every 32 pixels of the model's input, each further one half as many,
-    both rounded up as a SAME convolution does.
+    The first has a cell for every 32 pixels of the model's input, or 16 with a `fine_map`, each
+    further one half as many, both rounded up as a SAME convolution does.
 
-    >>> grids_of(320, 320, 5)
+    >>> grids_of(ModelConfig(input_height=320, input_width=320))
     ((10, 10), (5, 5), (3, 3), (2, 2), (1, 1))
     """
-    grid = (-(-height // OUTPUT_STRIDE), -(-width // OUTPUT_STRIDE))
-    grids = [grid]
-    for _ in range(num_layers - 1):
-        grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
-        grids.append(grid)
+    stride = first_stride(model)
+    grids = [(-(-model.input_height // stride), -(-model.input_width // stride))]
+    while len(grids) < model.anchors.num_layers:
+        height, width = grids[-1]
+        grids.append(((height + 1) // 2, (width + 1) // 2))
     return tuple(grids)
 
 
@@ -103,8 +108,7 @@ def generate(
 def from_config(model: ModelConfig) -> np.ndarray:
     """Returns the anchors of a model."""
     height, width = model.input_height, model.input_width
-    grids = grids_of(height, width, model.anchors.num_layers)
-    return generate(model.anchors, grids=grids, height=height, width=width)
+    return generate(model.anchors, grids=grids_of(model), height=height, width=width)
 
 
 def _tile(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from lstd.config.config import Config
-from lstd.ops.anchors import OUTPUT_STRIDE
+from lstd.ops import anchors as anchor_ops
 
 _SHORT_RUN = 20_000
 """Steps up to which the settings of the papers, whose runs had 200,000 and more, do harm."""
@@ -26,25 +27,39 @@ def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
 
 
 def on_sizes(boxes: np.ndarray, config: Config) -> Iterator[str]:
-    """Yields what to do about boxes smaller than a cell of the first grid.
+    """Yields what to do about boxes that are small beside a cell of the first grid.
 
     Args:
         boxes: `[B, 4]`, relative to the frame.
         config: of the run.
     """
-    height, width = config.model.input_height, config.model.input_width
+    model = config.model
+    height, width, stride = model.input_height, model.input_width, anchor_ops.first_stride(model)
     sides = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) * (height, width)).prod(axis=-1))
     side = float(np.median(sides))
-    if side < OUTPUT_STRIDE:
-        factor = int(np.ceil(OUTPUT_STRIDE / max(side, OUTPUT_STRIDE / 4)))
-        sizes = {"height": height * factor, "width": width * factor}
-        model = " ".join(f"--set model.input_{name}={size}" for name, size in sizes.items())
-        data = " ".join(f"--set data.train.{name}={size}" for name, size in sizes.items())
-        yield (
-            f"half of the boxes measure less than {side:.0f} pixels of the model's input, whose "
-            f"first grid has cells of {OUTPUT_STRIDE}; a larger input, if the video has it: "
-            f"{model} {data}"
-        )
+    if side >= 1.5 * stride:
+        return
+    text = (
+        f"half of the boxes measure less than {side:.0f} pixels of the model's input, whose first "
+        f"grid has cells of {stride}"
+    )
+    if not model.fine_map:
+        settings: dict[str, Any] = {
+            "fine_map": 64,
+            "anchors.num_layers": model.anchors.num_layers + 1,
+        }
+        if model.anchors.scales:
+            settings |= {"anchors.scales": "[]", "anchors.auto": "true"}
+        yield f"{text}; a finer map: {_lines('model', settings)}"
+        return
+    factor = int(np.ceil(2 * stride / max(side, stride / 2)))
+    sizes = {"height": height * factor, "width": width * factor}
+    lines = _lines("model", {f"input_{name}": size for name, size in sizes.items()})
+    yield f"{text}; a larger input, if the video has it: {lines} {_lines('data.train', sizes)}"
+
+
+def _lines(section: str, settings: dict[str, Any]) -> str:
+    return " ".join(f"--set {section}.{name}={value}" for name, value in settings.items())
 
 
 def on_classes(classes: np.ndarray, config: Config) -> Iterator[str]:

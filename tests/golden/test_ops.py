@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstd.base.types import Predictions
-from lstd.config.model_config import AnchorConfig
+from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.ops import anchors, boxes, images, postprocess
 from tests.golden.reference import arrays, reference, reference_names
 
@@ -64,7 +64,7 @@ def test_anchors_of_a_model_equal_the_original(name: str) -> None:
     golden = arrays(reference(name), "anchors")
     meta = json.loads(reference(name.replace("_eval_common.npz", "_meta.json")).read_text())
     side = meta["meta"]["size"]
-    grids = anchors.grids_of(side, side, 5)
+    grids = anchors.grids_of(ModelConfig(input_height=side, input_width=side))
     made = anchors.generate(AnchorConfig(), grids=grids, height=side, width=side)
     np.testing.assert_array_equal(made, golden["anchors"])
 

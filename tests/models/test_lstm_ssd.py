@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import LSTMState
+from lstd.layers.feature_maps import FineMap
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.count import convolutions
@@ -103,6 +104,47 @@ def test_networks_that_differ_between_clips_equal_each_clip_alone(model):
             networks=networks[one : one + 1],
         )
         assert_same(tf.nest.map_structure(lambda a, i=one: a[i : i + 1], together), alone)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "mobilenet_v1"])
+def test_a_fine_map_adds_anchors_for_every_16_pixels_in_every_way_of_calling(backbone):
+    is_first = backbone == "mobilenet_v1"
+    config = dataclasses.replace(
+        tiny.FINE, backbone=backbone, depth_multipliers=(0.25,) if is_first else (0.5, 0.35)
+    )
+    model = tiny.model(config, input_width=96)
+    assert model.anchors.shape[0] == 3 * 4 * 6 + 6 * (2 * 3 + 1 * 2 + 1 + 1 + 1)
+    clip, state = tiny.clip(5), tiny.state(model)
+    numbers = np.zeros([2, 5], int) if is_first else np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 1]])
+    together = model(clip, state=state, networks=numbers)
+    for one in range(2):
+        own = LSTMState(*(part[one : one + 1] for part in state))
+        names = [model.networks[number] for number in numbers[one]]
+        steps, last = loop_of_steps(model, clip[one : one + 1], own, names)
+        alone = tf.nest.map_structure(lambda a, i=one: a[i : i + 1], together)
+        assert_same((alone.predictions, alone.state), (steps, last))
+
+
+def test_the_fine_map_joins_what_is_seen_with_what_is_remembered():
+    layer = FineMap(4, convolution={"batch_norm_epsilon": 0.0})
+    rng = np.random.default_rng(0)
+    seen, memory = rng.normal(size=(1, 4, 6, 4)), rng.normal(size=(1, 2, 3, 5))
+    seen, memory = seen.astype(np.float32), memory.astype(np.float32)
+    layer(seen, memory)
+    tiny.scramble(layer)
+
+    squeeze, bias = (part.numpy() for part in layer.squeeze.folded())
+    known = (memory @ squeeze[0, 0] + bias).repeat(2, axis=1).repeat(2, axis=2)
+    joined = np.clip(seen + known, 0, 6)
+    padded = np.pad(joined, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    filters, bias = (part.numpy() for part in layer.depthwise.folded())
+    filtered = sum(
+        padded[:, y : y + 4, x : x + 6] * filters[y, x, :, 0] for y in range(3) for x in range(3)
+    )
+    expand, last = (part.numpy() for part in layer.expand.folded())
+    expected = np.clip(np.clip(filtered + bias, 0, 6) @ expand[0, 0] + last, 0, 6)
+    # Some 50 products of float32 up to 20 are summed.
+    np.testing.assert_allclose(layer(seen, memory), expected, atol=2e-5)
 
 
 def test_networks_in_a_tensor_equal_networks_by_name(model):
@@ -386,6 +428,14 @@ def test_fit_lowers_the_loss(schedule):
     assert history["loss"][-1] < 0.9 * history["loss"][0]
     sums = np.sum([history[part] for part in parts], axis=0)
     np.testing.assert_allclose(history["loss"], sums, rtol=1e-4)
+
+
+def test_every_class_starts_with_the_score_that_is_asked_for():
+    heads = dataclasses.replace(tiny.CONFIG.box_predictor, class_prior=0.01)
+    model = build_model(dataclasses.replace(tiny.CONFIG, box_predictor=heads))
+    scores = tf.sigmoid(model(tiny.clip(1), networks="large").predictions.class_logits).numpy()
+    np.testing.assert_allclose(scores[..., 0], 0.99, atol=0.005)  # the background
+    np.testing.assert_allclose(scores[..., 1:], 0.01, atol=0.005)
 
 
 def test_backbone_without_frames_keeps_its_weights_and_statistics():

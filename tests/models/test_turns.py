@@ -129,12 +129,12 @@ def test_each_network_sees_its_frames_in_the_order_in_which_it_does_without_a_fi
 
     def run(images, name):
         seen.append((name, images.numpy().ravel().tolist()))
-        return images * (10.0 if name == "large" else -1.0)
+        return (images * (10.0 if name == "large" else -1.0),)
 
     results = [
         turns.scheduled(
-            run, images, each, num_frames=4, result_shape=(1, 1, 1), dtype=tf.float32
-        ).numpy()
+            run, images, each, num_frames=4, result_shapes=[(1, 1, 1)], dtype=tf.float32
+        )[0].numpy()
         for each in (choice, turns.Choice(choice.networks))
     ]
 

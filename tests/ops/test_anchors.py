@@ -16,9 +16,19 @@ def _specs(**settings: object) -> tuple:
 
 
 def test_grids_halve_and_round_up() -> None:
-    assert anchors.grids_of(320, 320, 5) == ((10, 10), (5, 5), (3, 3), (2, 2), (1, 1))
-    assert anchors.grids_of(192, 288, 4) == ((6, 9), (3, 5), (2, 3), (1, 2))
-    assert anchors.grids_of(33, 64, 1) == ((2, 2),)
+    def grids(height: int, width: int, layers: int, fine_map: int = 0) -> tuple:
+        model = ModelConfig(
+            input_height=height,
+            input_width=width,
+            fine_map=fine_map,
+            feature_map_depths=(8,) * (layers - (2 if fine_map else 1)),
+            anchors=AnchorConfig(num_layers=layers),
+        )
+        return anchors.grids_of(model)
+
+    assert grids(320, 320, 5) == ((10, 10), (5, 5), (3, 3), (2, 2), (1, 1))
+    assert grids(192, 288, 4) == ((6, 9), (3, 5), (2, 3), (1, 2))
+    assert grids(160, 96, 3, fine_map=8) == ((10, 6), (5, 3), (3, 2))
 
 
 def test_the_shipped_models_have_534_and_324_anchors() -> None:

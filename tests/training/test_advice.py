@@ -38,14 +38,22 @@ def test_settings_of_far_longer_runs_are_told_with_their_cure(
     assert list(advice.on_settings(_config(*settings, *cures))) == []
 
 
-def test_small_boxes_get_a_larger_input() -> None:
+def test_small_boxes_get_a_finer_map_and_then_a_larger_input() -> None:
     (line,) = advice.on_sizes(_SMALL, Config())  # sides of 16, 160 and 16 pixels of 320
     assert "less than 16 pixels" in line
+    cures = ["model.fine_map=64", "model.anchors.num_layers=6"]
+    assert line.endswith(" ".join(f"--set {cure}" for cure in cures))
+    (line,) = advice.on_sizes(_SMALL, _config(*cures))
     assert line.endswith(
         "--set model.input_height=640 --set model.input_width=640 "
         "--set data.train.height=640 --set data.train.width=640"
     )
-    assert list(advice.on_sizes(_SMALL * 2, Config())) == []
+    assert list(advice.on_sizes(_SMALL * 2, _config(*cures))) == []
+    assert list(advice.on_sizes(_SMALL * 4, Config())) == []
+    numbers = ["model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]"]
+    (line,) = advice.on_sizes(_SMALL, _config(*numbers))  # of which there is one too few then
+    found = [part.strip() for part in line.partition("--set ")[2].split("--set ")]
+    assert _config(*numbers, *found).model.fine_map == 64
 
 
 def test_few_anchors_are_told_unless_they_were_made_for_the_data() -> None:

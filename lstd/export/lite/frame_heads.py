@@ -20,15 +20,13 @@ Map = Sequence[tf.Tensor]
 """A feature map in parts, each some of its channels: float32 `[N, h, w, C_i]`."""
 
 
-def predictions(feature_maps: FeatureMaps, box_predictor: BoxPredictor, memory: Map) -> Predictions:
-    """Returns what the layers make of the memory's output in inference, up to rounding.
+def predictions(box_predictor: BoxPredictor, maps: Sequence[Map]) -> Predictions:
+    """Returns what the heads make of the maps in inference, up to rounding.
 
     Args:
-        feature_maps: the pyramid.
         box_predictor: the heads.
-        memory: the first map in parts, h and w statically known.
+        maps: h and w statically known.
     """
-    maps = _maps(feature_maps, memory)
     boxes, classes = [], []
     for index, each in enumerate(maps):
         _, height, width, _ = each[0].shape
@@ -39,7 +37,13 @@ def predictions(feature_maps: FeatureMaps, box_predictor: BoxPredictor, memory: 
     return Predictions(tf.concat(boxes, axis=1), tf.concat(classes, axis=1))
 
 
-def _maps(layer: FeatureMaps, memory: Map) -> list[Map]:
+def feature_maps(layer: FeatureMaps, memory: Map) -> list[Map]:
+    """Returns what the pyramid makes of the memory's output in inference, up to rounding.
+
+    Args:
+        layer: the pyramid.
+        memory: the first map in parts, h and w statically known.
+    """
     maps = [memory]
     for index, depth in enumerate(layer.depths):
         before = maps[-1]

@@ -43,6 +43,7 @@ def step(
         image = image_ops.half_normalized(frame) if halves else image_ops.normalize(frame)
     backbone = getattr(model, network)
     feature = sliced_backbone.features(backbone, image) if sliced else backbone(image)
+    fine, feature = feature if model.config.fine_map else (None, feature)
     bottleneck = getattr(model, f"{network}_bottleneck")
     if cell == "fused":
         joined = fused_memory.bottleneck(bottleneck, feature, state.h)
@@ -51,5 +52,9 @@ def step(
         joined = bottleneck(feature, state.h)
         memory, new = model.cell(joined, state)
     parts = [new.h, joined] if sliced and model.cell.output_bottleneck else [memory]
-    predictions = frame_heads.predictions(model.feature_maps, model.box_predictor, parts)
+    maps = frame_heads.feature_maps(model.feature_maps, parts)
+    if fine is not None:
+        seen = getattr(model, f"{network}_fine")(fine)
+        maps = [[model.fine_map(seen, tf.concat(parts, axis=-1))], *maps]
+    predictions = frame_heads.predictions(model.box_predictor, maps)
     return Output(predictions, new if network == "large" else state)

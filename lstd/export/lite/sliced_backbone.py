@@ -23,7 +23,7 @@ _MULTIPLE = 16
 """Channels that XNNPACK computes at once; the width of a slice is divisible by it."""
 
 
-def features(backbone: Any, images: tf.Tensor) -> tf.Tensor:
+def features(backbone: Any, images: tf.Tensor) -> Any:
     """Returns what `backbone(images)` returns in inference, up to rounding.
 
     Args:
@@ -32,10 +32,13 @@ def features(backbone: Any, images: tf.Tensor) -> tf.Tensor:
     """
     if not isinstance(backbone, MobileNetV2):
         return backbone(images, training=False)
-    outputs = backbone.first(images, training=False)
-    for block in backbone.blocks:
-        outputs = inverted_residual(block, outputs)
-    return outputs
+    return backbone.run(images, _applied)
+
+
+def _applied(block: Any, inputs: tf.Tensor) -> tf.Tensor:
+    if isinstance(block, InvertedResidual):
+        return inverted_residual(block, inputs)
+    return block(inputs, training=False)
 
 
 def inverted_residual(block: InvertedResidual, inputs: tf.Tensor) -> tf.Tensor:

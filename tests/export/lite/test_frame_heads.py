@@ -35,7 +35,8 @@ def test_predictions_equal_those_of_the_layers(variant: str, grid: tuple[int, in
     tiny.scramble(heads)
     expected = heads(maps(memory))
     for sizes in ([12], [8, 4], [4, 4, 4]):
-        found = frame_heads.predictions(maps, heads, tf.split(memory, sizes, axis=-1))
+        parts = tf.split(memory, sizes, axis=-1)
+        found = frame_heads.predictions(heads, frame_heads.feature_maps(maps, parts))
         for one, other in zip(expected, found, strict=True):
             # Sums of up to 108 products in float32, of values up to 20.
             np.testing.assert_allclose(other, one, rtol=1e-5, atol=2e-5)

@@ -20,13 +20,14 @@ VARIANTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "same resolution": (tiny.CONFIG, {"low_resolution": False, "depth_multipliers": (0.5, 0.5)}),
     "grey": (tiny.CONFIG, {"input_channels": 1}),
     "not square": (tiny.CONFIG, {"input_width": 96}),
+    "fine map": (tiny.FINE, {"input_width": 96}),
     "first paper": (tiny.FIRST_PAPER, {}),
     "first paper, limited": (tiny.FIRST_PAPER, {"clip_state": True}),
     "first paper, scaled": (tiny.FIRST_PAPER, {"scale_state": True}),
 }
 
 
-QUICK = ("grouped", "first paper")
+QUICK = ("grouped", "fine map", "first paper")
 
 
 @pytest.mark.parametrize(
