@@ -21,6 +21,9 @@ from lstd.config.model_config import LossConfig, MatchingConfig, ModelConfig
 from lstd.ops import anchors as anchor_ops
 from lstd.ops import box_coder, boxes, matching, mining
 
+_IN_CROWD = 0.5
+"""Share of an anchor's area in a crowd from which on it is not background."""
+
 
 class LossSums(NamedTuple):
     """What a loss is made of: weighted, not normalised; and the matched anchors before mining."""
@@ -42,7 +45,8 @@ class DetectionLoss:
 
     Called with the ground truth, boxes `[..., M, 4]`, where rows of class -1 are padding and M may
     be 0, and with `Predictions`, or an `Output` that holds one, of the same leading axes and any
-    float type; the loss is computed in float32.
+    float type; the loss is computed in float32. A crowd (`is_crowd`) is no object; of the anchors
+    that have half of their area or more in one, only those that answer for an object count.
 
     Args:
         anchors: float32 `[A, 4]`, corners.
@@ -173,7 +177,15 @@ class DetectionLoss:
         )
         anchors = tf.constant(self.anchors)
         similarity = boxes.iou(truth, anchors)
-        matches = matching.match(similarity, classes >= 0, **dataclasses.asdict(self.matching))
+        settings = dataclasses.asdict(self.matching)
+        crowd = ground_truth.is_crowd
+        if crowd is None:
+            matches = matching.match(similarity, classes >= 0, **settings)
+        else:
+            matches = matching.match(similarity, (classes >= 0) & ~crowd, **settings)
+            inside = crowd[..., tf.newaxis] & (boxes.share_within(truth, anchors) >= _IN_CROWD)
+            inside = tf.reduce_any(inside, axis=-2) & (matches == matching.BACKGROUND)
+            matches = tf.where(inside, matching.IGNORED, matches)
         positive = matches >= 0
         row = tf.maximum(matches, 0)
         matched_boxes = _gather_rows(truth, row)  # [..., A, 4]

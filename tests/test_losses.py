@@ -120,6 +120,16 @@ def test_ignored_anchors_have_no_weight() -> None:
     np.testing.assert_array_equal(targets.box_weights, [[1, 0, 0, 0]])
 
 
+def test_crowds_are_no_objects_and_background_within_them_is_ignored() -> None:
+    boxes = [[QUARTERS[2], [0.0, 0.0, 0.5, 0.75], [0.5, 0.0, 1.0, 1.0]]]  # half of anchor 1
+    truth = _truth(boxes, [[1, -1, 0]])._replace(is_crowd=tf.constant([[False, True, True]]))
+    loss = _loss()
+    np.testing.assert_array_equal(loss.targets(truth).matches, [[-2, -2, 0, -2]])
+    np.testing.assert_array_equal(loss.mined(truth, ZEROS).selected, [[False, False, True, False]])
+    padding = truth._replace(is_crowd=tf.constant([[False, False, False]]))
+    np.testing.assert_array_equal(loss.targets(padding).matches, [[-1, -1, 0, 2]])
+
+
 def test_a_class_beyond_the_model_is_refused() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="below num_classes 2"):
         _loss().targets(_truth([[QUARTERS[0]]], [[2]]))

@@ -85,6 +85,9 @@ class ClipBatch(NamedTuple):
 class GroundTruth(NamedTuple):
     """True objects of a frame, padded to M rows; a padding row has class -1.
 
+    A row of class -1 that `is_crowd` is a region to ignore: what is found there, of any class, is
+    neither right nor wrong. A crowd with a class is one for that class alone.
+
     Attributes:
         boxes: float32 `[..., M, 4]`: ymin, xmin, ymax, xmax in [0, 1] of the frame.
         classes: int32 `[..., M]`, 0-based, without background.
@@ -107,7 +110,7 @@ class Targets(NamedTuple):
         class_targets: float32 `[..., A, K + 1]`, one-hot; background is index 0.
         class_weights: float32 `[..., A, K + 1]`.
         matches: int32 `[..., A]`, the row of the ground truth, -1 for background, -2 for anchors
-            that are ignored, between the thresholds.
+            that are ignored: between the thresholds, or background in a crowd.
     """
 
     box_encodings: tf.Tensor

@@ -80,7 +80,7 @@ def apply(
 
     Args:
         frames: uint8 or float32 `[T, H, W, C]`, T static.
-        truth: of the frames, `[T, M]`; a padding row has class -1.
+        truth: of the frames, `[T, M]`.
         steps: from `steps_of`, for the same height and width.
         seed: int64 `[2]`.
         reference_boxes: float32 `[R, 4]`, which random crops are chosen to cover.
@@ -93,13 +93,15 @@ def apply(
         Frames `[T, height, width, C]`, float32 unless nothing but flips touched them, and the
         ground truth.
     """
-    tracks = truth.track_ids
+    keep, tracks = truth.classes >= 0, truth.track_ids
+    if truth.is_crowd is not None:  # regions to ignore
+        keep |= truth.is_crowd
     if tracks is None:
         tracks = tf.fill(tf.shape(truth.classes), -1)
     scene = Scene(
         frames=frames,
         boxes=truth.boxes,
-        keep=truth.classes >= 0,
+        keep=keep,
         track_ids=tracks,
         reference=reference_boxes,
         frame_index=tf.range(frames.shape[0]) if frame_index is None else frame_index,

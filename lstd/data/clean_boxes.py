@@ -27,11 +27,12 @@ def clean(
     """Returns the boxes of a frame as ground truth: all in [0, 1] with an area, classes known.
 
     Args:
-        frame: raw; padding rows (class -1) are left out without a word.
+        frame: raw; padding rows (class -1, no crowd) are left out without a word.
         labels: class names, or how many classes there are; empty or None: any from 0 on.
         policy: the answers.
         report: counts what is repaired or skipped.
-        max_boxes: sound boxes that a frame may have; the first ones are kept; 0: any number.
+        max_boxes: sound boxes that a frame may have; the first ones are kept, objects before
+            regions to ignore; 0: any number.
 
     Returns NumPy arrays; track ids and is_crowd as they came, or None.
 
@@ -45,7 +46,10 @@ def clean(
     if truth.track_ids is not None:
         tracks = np.array(truth.track_ids, np.int32).reshape(-1)
     known = labels if isinstance(labels, int) else len(labels or ())
-    keep = classes != -1
+    regions = classes == -1
+    if truth.is_crowd is not None:
+        regions &= np.asarray(truth.is_crowd, np.bool_).reshape(-1)
+    keep = (classes != -1) | regions
 
     def met(row: int, kind: str, text: str) -> Answer:
         message = f"{place_of(frame, row)}: {text}"
@@ -57,6 +61,7 @@ def clean(
             boxes[row], functools.partial(met, row), sides=np.asarray(truth.boxes[row])
         ) and (
             0 <= classes[row] < (known or np.inf)
+            or regions[row]
             or met(row, "unknown_class", _unknown_class(frame, row, labels)) != "skip"
         )
     seen: set[int] = set()
@@ -73,7 +78,7 @@ def clean(
         message = f"{frame.where}: {len(rows)} boxes, max_boxes is {max_boxes}"
         beyond = len(rows) - max_boxes
         meet("too_many_boxes", message, policy=policy, report=report, count=beyond)
-        rows = rows[:max_boxes]
+        rows = rows[np.argsort(regions[rows], kind="stable")][:max_boxes]
     return GroundTruth(
         boxes=np.clip(boxes[rows], 0, 1).astype(np.float32),
         classes=classes[rows].astype(np.int32),

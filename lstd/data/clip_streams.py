@@ -196,13 +196,18 @@ def _pass(
 
 def _read(video: CheckedVideo, reel: Reel, run: _Run, shown: list[int], position: int) -> Clip:
     if position and run.reference is None:  # the clip that starts the run was left out
-        run.reference = reel.frame(run.opening).truth.boxes
+        run.reference = _objects(reel.frame(run.opening))
     frames = [reel.frame(number) for number in shown]
     if not position:
-        run.reference = frames[0].truth.boxes
+        run.reference = _objects(frames[0])
     index = np.arange(position, position + len(shown), dtype=np.int32)
     clip = _clip_of(frames, video, index, start=not position)
     return clip._replace(seed=run.seed, reference_boxes=run.reference)
+
+
+def _objects(frame: SourceFrame) -> np.ndarray:
+    """Returns the boxes of a frame, `[R, 4]`, without regions to ignore."""
+    return frame.truth.boxes[frame.truth.classes >= 0]
 
 
 def _step(config: DatasetConfig, kind: type[_Item]) -> _Item | None:

@@ -14,7 +14,7 @@ import yaml
 
 from lstd.base import label_map
 from lstd.base.overlap import motion_iou
-from lstd.base.types import Detections
+from lstd.base.types import Detections, GroundTruth
 from lstd.config.model_config import ModelConfig
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean
@@ -70,7 +70,7 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
     for place, video in enumerate(source.videos):
         number = -1
         for number, frame in enumerate(video.read(images=False)):
-            truth = clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report)
+            truth = _objects(frame, source, report)
             video_of, frame_of, unknown = (
                 np.full(len(truth.classes), value, np.int32) for value in (place, number, -1)
             )
@@ -90,6 +90,13 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
     boxes = Boxes(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
     marks = {name: np.concatenate(values) for name, values in attributes.items()}
     return Inspection(source, boxes, tuple(frames_of), tuple(sizes), report, marks)
+
+
+def _objects(frame: SourceFrame, source: Source, report: Report) -> GroundTruth:
+    """Returns the cleaned boxes of a frame, without regions to ignore."""
+    truth = clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report)
+    rows = truth.classes >= 0
+    return GroundTruth(*(None if part is None else part[rows] for part in truth))
 
 
 def motion_overlaps(found: Inspection) -> np.ndarray:
@@ -227,7 +234,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
             image = source_images.pixels(frame.image, where=frame.where)
         except (source_images.MissingImage, source_images.CorruptImage):
             continue
-        truth = clean(frame, labels=found.source.labels or None, policy=_NOTE_ALL, report=Report())
+        truth = _objects(frame, found.source, Report())
         total = len(truth.classes)
         boxes = Detections(truth.boxes, np.ones(total, np.float32), truth.classes, total)
         pictures.append(draw.annotate(image, boxes, found.source.labels, with_scores=False))

@@ -422,7 +422,7 @@ def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame
                 f"{place}: a track id is {track.max()}, expected a whole number of at most "
                 f"{limits.WHOLE}"
             )
-        known = (stored >= 1) & (stored <= limits.WHOLE)
+        known = (stored >= 1) & (stored <= limits.WHOLE) | (stored == 0) & (crowd != 0)
         truth = GroundTruth(
             boxes=np.stack(corners, axis=-1),
             classes=np.where(known, stored - 1, UNKNOWN_CLASS).astype(np.int32),

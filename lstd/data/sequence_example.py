@@ -2,11 +2,12 @@
 
 Context keys: `image/format`, `image/filename`, `image/key/sha256`, `image/source_id`,
 `image/height`, `image/width`. Sequence keys, one entry a frame: `image/encoded`,
-`bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `bbox/label/index` (1-based), `bbox/label/string`, `area`
-(square pixels), `is_crowd`, `difficult`, `group_of`. Optional keys are ours: the sequence key
-`bbox/track_id` (-1 unknown) and the context key `video/first_frame`: above 0, the record continues
-the one before it in the file. A third, the context key `record/num_frames`, is the number of frames
-in the record. `record_files` reads all this.
+`bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `bbox/label/index` (1-based; 0 with `is_crowd`: a region to
+ignore), `bbox/label/string`, `area` (square pixels), `is_crowd`, `difficult`, `group_of`. Optional
+keys are ours: the sequence key `bbox/track_id` (-1 unknown) and the context key
+`video/first_frame`: above 0, the record continues the one before it in the file. A third, the
+context key `record/num_frames`, is the number of frames in the record. `record_files` reads all
+this.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def encode(
     Args:
         frames: at least one, all of one size: uint8 `[H, W, 3]`, or images that are encoded.
         truths: one for each frame, NumPy: boxes in [0, 1], classes 0-based (stored 1-based), rows
-            of class -1 are left out. Track ids are stored where a frame has any.
+            of padding are left out. Track ids are stored where a frame has any.
         size: height and width of frames that are encoded, pixels.
         labels: class names, for `bbox/label/string`; without them "class 0" and so on.
         source_id: identifies the video.
@@ -111,12 +112,16 @@ def _columns(
 ) -> dict[str, list[bytes] | np.ndarray]:
     """Returns the lists of one frame's boxes."""
     classes = np.asarray(truth.classes, np.int64).reshape(-1)
-    rows = np.flatnonzero(classes >= 0)
+    is_region = (classes == -1) & (False if truth.is_crowd is None else truth.is_crowd)
+    rows = np.flatnonzero((classes >= 0) | is_region)
     classes, nothing = classes[rows], np.zeros(rows.size, np.int64)
     if labels and rows.size and classes.max() >= len(labels):
         raise ValueError(f"class {classes.max()} has no label: there are {len(labels)} labels")
     boxes = np.asarray(truth.boxes, np.float32).reshape(-1, 4)[rows]
-    names = [labels[index] if labels else f"class {index}" for index in classes.tolist()]
+    names = [
+        "" if index < 0 else labels[index] if labels else f"class {index}"
+        for index in classes.tolist()
+    ]
 
     def of_rows(values: np.ndarray | None, missing: int) -> np.ndarray:
         return nothing + missing if values is None else np.asarray(values, np.int64)[rows]

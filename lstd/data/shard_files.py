@@ -302,7 +302,7 @@ def _records(
             "video": name,
             "first_frame": first,
             "frames": len(encoded),
-            "boxes": sum(len(truth.classes) for truth in truths),
+            "boxes": sum(int((truth.classes >= 0).sum()) for truth in truths),
             "height": height,
             "width": width,
             "bytes": len(serialized),

@@ -114,6 +114,31 @@ def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
         begin = end
 
 
+def without_crowds(frames: Flat, *, share: float = 0.5) -> Flat:
+    """Returns the frames without crowds, and without what is found there and on no other object.
+
+    That is what has at least `share` of its area in a crowd of its class, and an IoU below 0.5 with
+    each true box of its class.
+    """
+    if not frames.is_crowd.any():
+        return frames
+    inside, on_object = np.zeros((2, len(frames.scores)), bool)
+    own_area = overlap.areas(frames.found_boxes)
+    for pairs in overlaps(frames, pixel=0.0):
+        crowd = frames.is_crowd[pairs.true]
+        same = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
+        found, true = pairs.found[same & crowd], pairs.true[same & crowd]
+        shared = overlap.intersections(frames.found_boxes[found], frames.true_boxes[true])
+        inside[found[(shared > 0) & (shared >= share * own_area[found])]] = True
+        on_object[pairs.found[same & ~crowd & (pairs.iou >= 0.5)]] = True
+    stays = {"true": ~frames.is_crowd, "found": ~inside | on_object}
+    kind = {"track_ids": "true", "is_crowd": "true", "scores": "found"}
+    parts = frames._asdict()
+    for name in parts.keys() - {"frames"}:
+        parts[name] = parts[name][stays[kind.get(name) or name.partition("_")[0]]]
+    return Flat(**parts)
+
+
 def first_come(pairs: Sequence[Pairs], count: int) -> np.ndarray:
     """Returns which true box each of `count` detections takes, int64 `[count]`; -1: none.
 

@@ -35,12 +35,12 @@ def detect_clips(
             something else, see `first_batches.check_values`.
     """
     states: dict[str, Any] = {}
-    lanes = 0
+    lanes, classes = 0, len(detector.labels)
     chosen = getattr(detector, "for_schedule", None)  # where each schedule needs its own
     detectors = {name: chosen(name) if chosen else detector for name in schedules}
     for number, (clip, ground_truth) in enumerate(dataset):
         if number < first_batches.BATCHES:
-            first_batches.check_values(clip.frames, ground_truth, num_classes=len(detector.labels))
+            first_batches.check_values(clip.frames, ground_truth, num_classes=classes)
         if len(clip.frames) != lanes:
             if states and not np.asarray(clip.starts)[:, 0].all():
                 raise ValueError(
@@ -56,29 +56,37 @@ def detect_clips(
             own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
             ran = np.zeros(np.shape(clip.frame_index), int) if own is None else np.asarray(own)
             found[name] = Detections(*map(np.asarray, detections)), ran
-        yield _frames_of(clip, ground_truth, found)
+        yield _frames_of(clip, ground_truth, found, classes)
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:
-    """Yields the frames of a dataset without detections."""
+    """Yields the frames of a dataset without detections, and without regions to ignore."""
     for clip, ground_truth in dataset:
-        yield from _frames_of(clip, ground_truth, {})
+        yield from _frames_of(clip, ground_truth, {}, 0)
 
 
 _Found = dict[str, tuple[Detections, np.ndarray]]
 """By schedule the detections of a clip, and which network ran on each frame: 0 large, 1 small."""
 
 
-def _frames_of(clip: ClipBatch, ground_truth: GroundTruth, found: _Found) -> list[Frame]:
+def _frames_of(
+    clip: ClipBatch, ground_truth: GroundTruth, found: _Found, num_classes: int
+) -> list[Frame]:
+    """Returns the frames; a region to ignore is a crowd of each class."""
     height_px, width_px = clip.frames.shape[2:4]
     size = np.array([height_px, width_px, height_px, width_px], np.float64)
     index, video, images = map(np.asarray, (clip.frame_index, clip.video_id, clip.frames))
     given = ground_truth._asdict().items()
     truth = {name: np.asarray(values) for name, values in given if values is not None}
+    crowds = truth.get("is_crowd", np.zeros(truth["classes"].shape, bool))
     frames = []
     for place in zip(*np.nonzero(index >= 0), strict=True):  # the others are padding
-        rows = truth["classes"][place] >= 0
+        rows = np.flatnonzero(truth["classes"][place] >= 0)
+        regions = np.flatnonzero((truth["classes"][place] < 0) & crowds[place])
+        rows = np.concatenate([rows, np.repeat(regions, num_classes)])
         true = {name: values[place][rows] for name, values in truth.items()}
+        for_each = np.tile(np.arange(num_classes), len(regions))
+        true["classes"][len(rows) - len(for_each) :] = for_each
         detections: dict[str, dict[str, Any]] = {}
         for name, (every, ran) in found.items():
             count = int(every.count[place])

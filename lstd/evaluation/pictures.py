@@ -124,9 +124,9 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
     name = frame_id_of(frame.frame_id)
     true = ground_truth_of(name, frame.ground_truth, num_classes=num_classes)
     found = detections_of(name, frame.detections[schedule], num_classes=num_classes)
-    flat = arrays.flatten({name: true}, {name: found})
+    flat = arrays.without_crowds(arrays.flatten({name: true}, {name: found}))
     hits = int(flicker.found_objects(flat, min_score=min_score).sum())
-    return len(true.boxes) - hits, int((flat.scores >= min_score).sum()) - hits
+    return len(flat.true_boxes) - hits, int((flat.scores >= min_score).sum()) - hits
 
 
 def _panels(

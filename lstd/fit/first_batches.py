@@ -215,6 +215,8 @@ def check_values(
     with np.errstate(invalid="ignore"):
         sides = boxes[:, 2:] - boxes[:, :2]
     if not (classes >= 0).any():
+        if truth.is_crowd is not None:
+            sides = sides[~np.asarray(truth.is_crowd).reshape(-1)]  # without regions to ignore
         if any_before or not (sides > 0).all(axis=-1).any():
             return
         raise ValueError(

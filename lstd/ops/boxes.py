@@ -17,14 +17,27 @@ def iou(boxes_a: tf.Tensor, boxes_b: tf.Tensor) -> tf.Tensor:
     Of float `[..., M, 4]` and `[..., A, 4]`, whose leading axes broadcast and M may be 0: float
     `[..., M, A]` in [0, 1]; 0 where the intersection is empty, also for two empty boxes.
     """
+    intersection = _intersections(boxes_a, boxes_b)
+    union = area(boxes_a)[..., None] + area(boxes_b)[..., None, :] - intersection
+    return tf.math.divide_no_nan(intersection, union)
+
+
+def share_within(boxes_a: tf.Tensor, boxes_b: tf.Tensor) -> tf.Tensor:
+    """Returns which share of its area each box of the second set has in each of the first.
+
+    Shapes are those of `iou`; an empty box has 0.
+    """
+    return tf.math.divide_no_nan(_intersections(boxes_a, boxes_b), area(boxes_b)[..., None, :])
+
+
+def _intersections(boxes_a: tf.Tensor, boxes_b: tf.Tensor) -> tf.Tensor:
+    """Returns the area that every box of one set shares with every box of another."""
     first = tf.expand_dims(boxes_a, -2)  # [..., M, 1, 4]
     second = tf.expand_dims(boxes_b, -3)  # [..., 1, A, 4]
     top_left = tf.maximum(first[..., :2], second[..., :2])
     bottom_right = tf.minimum(first[..., 2:], second[..., 2:])
     sides = tf.maximum(bottom_right - top_left, 0.0)  # [..., M, A, 2]
-    intersection = sides[..., 0] * sides[..., 1]
-    union = area(first) + area(second) - intersection
-    return tf.math.divide_no_nan(intersection, union)
+    return sides[..., 0] * sides[..., 1]
 
 
 def to_center_size(boxes: tf.Tensor) -> tf.Tensor:

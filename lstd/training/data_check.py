@@ -94,14 +94,17 @@ def _refuse_small_data(videos: Sequence[CheckedVideo], config: Config) -> None:
 
 
 def _truths(videos: Sequence[CheckedVideo], count: int) -> list[GroundTruth]:
-    """Returns the truth of each of `count` frames: the same number from videos evenly spread."""
+    """Returns the objects of `count` frames: of the same number from videos evenly spread."""
     chosen = _spread(len(videos), count)
     each = max(1, count // len(chosen))
     frames = []
     for video in (videos[place] for place in chosen):
         if video.num_frames:
             reel = video.open()
-            frames += [reel.frame(n).truth for n in _spread(video.num_frames, each)]
+            for number in _spread(video.num_frames, each):
+                truth = reel.frame(number).truth
+                objects = (truth.classes >= 0) & ~np.asarray(truth.is_crowd)
+                frames.append(GroundTruth(truth.boxes[objects], truth.classes[objects]))
             reel.close()
     return frames
 

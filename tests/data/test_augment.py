@@ -157,6 +157,21 @@ def test_inside_tf_data_is_as_outside(step: object) -> None:
         np.testing.assert_array_equal(inside[number][1].classes, outside[1].classes)
 
 
+def test_regions_to_ignore_are_cut_with_the_rest() -> None:
+    frames, truth = clip_of([(0, 0, 2, 2), (0, 0, 4, 8), (0, 0, 0, 0)], 16, 16)
+    truth = GroundTruth(
+        truth.boxes,
+        classes=tf.constant([[0, -1, -1]]),
+        is_crowd=tf.constant([[False, True, False]]),
+    )
+    steps = (names.HorizontalFlip(probability=1.0),)
+    options = {"seed": [0, 0], "reference_boxes": truth.boxes[0], "height": 16, "width": 16}
+    _, flipped = augment.apply(frames, truth, steps=steps, **options)
+    np.testing.assert_array_equal(flipped.classes, [[0, -1, -1]])
+    np.testing.assert_array_equal(flipped.is_crowd, [[False, True, False]])
+    np.testing.assert_array_equal(flipped.boxes[0, 1:], [[0, 0.5, 0.25, 1], [0, 0, 0, 0]])
+
+
 def test_remaining_boxes_come_first_and_keep_their_tracks() -> None:
     _, truth = clip_of([(0, 0, 2, 2), (12, 12, 16, 16), (13, 11, 15, 16)], 16, 16)
     truth = truth._replace(

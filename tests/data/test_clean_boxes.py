@@ -111,6 +111,17 @@ def test_padding_goes_and_good_rows_stay_in_order_with_all_columns() -> None:
     assert not report
 
 
+def test_regions_to_ignore_have_no_class_and_come_after_objects_where_there_are_too_many() -> None:
+    found = frame([GOOD, [0, 0, 1, 1.5], GOOD], [-1, -1, 0], crowd=[True, True, False])
+    report = Report()
+    policy = problems.policy({"too_many_boxes": "skip"})
+    truth = clean(found, labels=("a",), policy=policy, report=report, max_boxes=2)
+
+    assert truth.classes.tolist() == [0, -1]
+    assert truth.is_crowd.tolist() == [False, True]
+    assert {kind for kind, _ in report.counts} == {"box_beyond_edge", "too_many_boxes"}
+
+
 def test_wrong_answers_are_refused_with_the_right_ones() -> None:
     with pytest.raises(ValueError, match="did you mean 'box_inverted'"):
         problems.policy({"box_invertd": "skip"})

@@ -41,6 +41,18 @@ def frames_of(folder: Path, record: bytes) -> list[SourceFrame]:
     return record_files.frames_of(video.parts[0])
 
 
+def test_regions_to_ignore_are_stored_as_class_0_and_come_back(tmp_path: Path) -> None:
+    truth = TRUTHS[0]._replace(classes=np.array([-1, 2, -1], np.int32))
+    record = sequence_example.encode(list(FRAMES[:1]), [truth], labels=LABELS, image_format="png")
+    lists = tf.train.SequenceExample.FromString(record).feature_lists.feature_list
+    assert lists["bbox/label/index"].feature[0].int64_list.value == [0, 3]
+    assert lists["bbox/label/string"].feature[0].bytes_list.value == [b"", b"cat"]
+
+    [frame] = frames_of(tmp_path, record)
+    assert frame.truth.classes.tolist() == [-1, 2]
+    assert frame.truth.is_crowd.tolist() == [True, False]
+
+
 def test_frames_and_boxes_come_back_bit_equal(tmp_path: Path) -> None:
     frames = frames_of(tmp_path, encode())
 

@@ -165,8 +165,10 @@ def test_datasets_of_tf_data_are_read() -> None:
     )
 
     assert numbers["frames"] == 18
-    assert collector.ground_truth["a", 4].track_ids.tolist() == [7]
-    assert collector.ground_truth["a", 4].is_crowd.tolist() == [True]
+    true = collector.ground_truth["a", 4]
+    assert true.track_ids.tolist() == [7] + [6] * len(LABELS)
+    assert true.classes.tolist() == [0, *range(len(LABELS))]  # a region is a crowd of each class
+    assert true.is_crowd.all()
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,15 @@ AP_BY_HAND = {
     "lower score waits": ([(truth([BOX]), found([BOX, [0, 10, 99, 109]], [0.5, 0.9]))], 1.0),
     "another class": ([(truth([BOX], [0]), found([BOX], [0.9], [1]))], 0.0),
     "empty frame": ([(truth([]), found([BOX], [0.9])), (truth([BOX]), found([BOX], [0.8]))], 0.5),
-    "crowds are objects": (
-        [({**truth([BOX, FAR]), "is_crowd": [False, True]}, found([BOX], [0.9]))],
-        0.5,
+    # FAR is found within the crowd, and then no more: neither right nor wrong. The last one is.
+    "crowds do not count": (
+        [
+            (
+                {**truth([BOX, FAR], tracks=[1, -1]), "is_crowd": [False, True]},
+                found([FAR, FAR, BOX, [900, 900, 950, 950]], [0.9, 0.8, 0.7, 0.6]),
+            )
+        ],
+        1.0,
     ),
     # false, true, true: precisions 0, 1/2, 2/3; the envelope makes both steps 2/3.
     "envelope": (

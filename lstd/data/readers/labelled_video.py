@@ -22,6 +22,7 @@ class Box(NamedTuple):
         sides: ymin, xmin, ymax, xmax, in pixels or relative; any value at all.
         label: its class as the file spells it.
         track: -1 unknown.
+        crowd: of its class; without a label: a region to ignore.
         row_name: where it stands, such as "line 3".
     """
 
@@ -132,7 +133,8 @@ class LabelledVideo:
         corners, names, tracks, crowd, row_names, attributes = rows
         sides = np.array(corners, np.float64).reshape(-1, 4)
         sides = self._relative(number, sides, labels.size) if corners else sides
-        classes = [self.classes[name] for name in names]
+        known = zip(names, crowd, strict=True)
+        classes = [-1 if many and not name else self.classes[name] for name, many in known]
         with np.errstate(over="ignore"):  # an infinite side is box_not_a_number
             sides = sides.astype(np.float32)
             marks = {
@@ -149,7 +151,7 @@ class LabelledVideo:
             ),
             labels.where,
             tuple(row_names) if any(row_names) else (),
-            tuple(names) if min(classes, default=0) < 0 else (),
+            tuple(names) if min(classes, default=0) < -1 else (),
             marks,
         )
 

@@ -1,19 +1,20 @@
 """Reads tracking sets with one label file and one folder of numbered images for each video.
 
 Those of `SETS` differ in where files lie and in how one says frame, track, class and box. Boxes are
-pixels from 0, as they stand. What a set says not to count has no class of which it could be a
-crowd, so it is left out, and `Source.notes` says how much: ignored regions of VisDrone and
+pixels from 0, as they stand. What a set says not to count is a crowd of its class, or a region to
+ignore where it has none, and `Source.notes` says how much there is: ignored regions of VisDrone and
 UA-DETRAC, DontCare of KITTI, objects of VisDrone with the score 0 or of the class "others",
-BDD100K's "other person", "trailer" and "other vehicle". BDD100K's crowds have a class: they are
-`is_crowd`.
+BDD100K's "other person", "trailer" and "other vehicle", and its crowds.
 
 MOT Challenge has a folder for each sequence, with `seqinfo.ini`, `img1/` and `gt/gt.txt`, whose
 lines are frame, track id, left, top, width, height, whether it counts, class, visibility. Frames
 and pixels count from 1. In the files of MOT15 (ten columns, and coordinates in the last three) all
-are pedestrians. Boxes with the flag 0 do not count and are left out; `Source.notes` says how many.
+are pedestrians. Boxes with the flag 0 do not count: those that look like people are regions to
+ignore, as in the evaluation of MOT Challenge, others are left out; `Source.notes` says how many.
 Without a list of labels, those classes are labels that a counting box has. CVAT and Datumaro write
 `gt/labels.txt` beside it: the names of the classes from 1 on. Then frames count from 1, and pixels
-from 0. Images may have any name that ends in a number; where the lowest is 0, that is frame 1.
+from 0, and what has the flag 0 is a crowd of its class. Images may have any name that ends in a
+number; where the lowest is 0, that is frame 1.
 
 Sources: https://github.com/VisDrone/VisDrone2018-MOT-toolkit; the development kit of
 https://www.cvlibs.net/datasets/kitti/eval_tracking.php; Wen et al., UA-DETRAC
@@ -40,6 +41,7 @@ _MOT_NAMES = (
     "distractor occluder occluder_on_the_ground occluder_full reflection crowd"
 )
 _MOT_CLASSES = _MOT_NAMES.split()  # 1 to 13
+_MOT_PEOPLE = {"pedestrian", "person_on_vehicle", "static_person", "distractor", "reflection"}
 
 
 class TrackingSet(NamedTuple):
@@ -47,7 +49,7 @@ class TrackingSet(NamedTuple):
 
     labels: str  # where label files are, from the folder that is opened or one of those in it
     begins: str  # what a label file begins with, a pattern
-    boxes: Callable[[Path], Iterator[tuple[int, Box]]]  # one without a class does not count
+    boxes: Callable[[Path], Iterator[tuple[int | None, Box]]]  # None: in every frame
     images: str  # folders with a folder of images for each video, from the same folder
     first: tuple[int, int]  # number of the first frame in a label file, and of its image
     classes: str  # in order, a space between them
@@ -62,11 +64,12 @@ class TrackingSet(NamedTuple):
         files = self._files(path, options.subset)
         classes = Classes(self.classes.split(), options.labels)
         videos = []
-        left_out = 0
+        ignored = 0
         for file, top in files.items():
             said = [*self.boxes(file)]
-            rows = [(frame, box) for frame, box in said if box.label]
-            left_out += len(said) - len(rows)
+            rows = [(frame, box) for frame, box in said if frame is not None]
+            everywhere = [box for frame, box in said if frame is None]
+            ignored += sum(box.crowd for _, box in said)
             first = self.first[0]
             if low := min((frame for frame, _ in rows if frame < first), default=first) - first:
                 raise ValueError(f"{file}: frame {low + first} is before the first one, {first}")
@@ -79,14 +82,16 @@ class TrackingSet(NamedTuple):
                 length=max((frame + 1 for frame, _ in rows), default=first) - first,
                 where=str(file),
             )
-            frames = by_frame(rows, range(first, first + len(shown)), str(file))
+            numbers = range(first, first + len(shown))
+            rows += [(number, box) for number in numbers for box in everywhere]
+            frames = by_frame(rows, numbers, str(file))
             videos.append(
                 LabelledVideo(
                     file.stem, str(file), shown, frames, classes, has_tracks=True, has_crowds=True
                 )
             )
-        if left_out:
-            options.notes.append(f"boxes that the set does not count are left out: {left_out}")
+        if ignored:
+            options.notes.append(f"regions to ignore, where nothing counts: {ignored}")
         return classes.labels, videos
 
     def _files(self, path: Path, subset: str = "") -> dict[Path, Path]:
@@ -121,21 +126,22 @@ def _visdrone(file: Path) -> Iterator[tuple[int, Box]]:
     names = {str(number): name for number, name in enumerate(_VISDRONE.split(), start=1)}
     columns = "frame, target, left, top, width, height, score, category"
     for place, line in label_files.lines(file, ",", columns):
-        name = "" if line[6] == "0" else names.get(line[7], "")
-        yield _row(str(file), place, name, *line[:6], size=True)
+        name = names.get(line[7], "")
+        crowd = line[6] == "0" or not name
+        yield _row(str(file), place, name, *line[:6], size=True, crowd=crowd)
 
 
 def _kitti(file: Path) -> Iterator[tuple[int, Box]]:
     columns = "frame, track, type, truncated, occluded, alpha, left, top, right, bottom"
     for place, (frame, track, name, _, _, _, *sides) in label_files.lines(file, None, columns):
-        name = "" if name == "DontCare" else name
-        yield _row(str(file), place, name, frame, track, *sides[:4])
+        crowd = name == "DontCare"
+        yield _row(str(file), place, "" if crowd else name, frame, track, *sides[:4], crowd=crowd)
 
 
-def _detrac(file: Path) -> Iterator[tuple[int, Box]]:
+def _detrac(file: Path) -> Iterator[tuple[int | None, Box]]:
     root = documents.read_xml(file)
     regions = [
-        ("ignored_region", "", box, "1", "-1") for box in root.iterfind("ignored_region/box")
+        ("ignored_region", "", box, "0", "-1") for box in root.iterfind("ignored_region/box")
     ]
     targets = [
         (f"frame {frame.get('num')}, target {n}", kind, box, frame.get("num"), target.get("id"))
@@ -147,7 +153,8 @@ def _detrac(file: Path) -> Iterator[tuple[int, Box]]:
     ]
     for place, name, box, frame, track in (*regions, *targets):
         sides = [box.get(side) for side in ("left", "top", "width", "height")]
-        yield _row(str(file), place, name, frame, track, *sides, size=True)
+        number, row = _row(str(file), place, name, frame, track, *sides, size=True, crowd=not name)
+        yield (number if name else None), row
 
 
 def _bdd(file: Path) -> Iterator[tuple[int, Box]]:
@@ -160,14 +167,15 @@ def _bdd(file: Path) -> Iterator[tuple[int, Box]]:
                 marks, name = label.get("attributes") or {}, str(label["category"])
                 if not label.get("box2d"):
                     continue
+                is_other = name in ("other person", "trailer", "other vehicle")
                 yield _row(
                     str(file),
                     f"frame {frame}, label {number}",
-                    "" if name in ("other person", "trailer", "other vehicle") else name,
+                    "" if is_other else name,
                     frame,
                     tracks.setdefault(str(label["id"]), len(tracks)),
                     *(label["box2d"].get(side) for side in ("x1", "y1", "x2", "y2")),
-                    crowd=bool(marks.get("Crowd", marks.get("crowd"))),
+                    crowd=is_other or bool(marks.get("Crowd", marks.get("crowd"))),
                 )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file}: not as BDD100K writes it: {error!r}") from None
@@ -239,8 +247,8 @@ def read_mot(path: Path, options: Options) -> Found:
         own = folder / "gt" / "labels.txt"
         names = label_map.lines(documents.read_text(own)) if own.is_file() else []
         boxes = [*_mot(folder / "gt" / "gt.txt", [*names])]
-        rows = [(frame, box) for frame, counts, box in boxes if counts]
-        ignored += len(boxes) - len(rows)
+        rows = [(frame, box) for frame, counts, box in boxes if counts or box.crowd]
+        ignored += sum(not counts for _, counts, _ in boxes)
         used = {box.label for _, box in rows}
         known |= dict.fromkeys(names or [name for name in _MOT_CLASSES if name in used])
         last = max((frame for frame, *_ in boxes), default=0)
@@ -269,9 +277,14 @@ def read_mot(path: Path, options: Options) -> Found:
         table = str(folder / "gt" / "gt.txt")
         size = (int(info.get("imheight", 0)), int(info.get("imwidth", 0)))
         frames = by_frame(rows, range(1, len(shown) + 1), table, size)
-        videos.append(LabelledVideo(name, str(folder), shown, frames, classes, has_tracks=True))
+        videos.append(
+            LabelledVideo(
+                name, str(folder), shown, frames, classes, has_tracks=True, has_crowds=True
+            )
+        )
     if ignored:
-        options.notes.append(f"{ignored} boxes have the flag 'does not count' and are left out")
+        people = "; where they look like people, nothing counts" if own_names else ""
+        options.notes.append(f"{ignored} boxes have the flag 'does not count'{people}")
     return classes.labels, videos
 
 
@@ -292,7 +305,12 @@ def _mot(path: Path, names: list[str]) -> Iterator[tuple[int, bool, Box]]:
             box = box._replace(sides=(top, left, bottom, right))
         seen = label_files.number(line[8], f"{where}: visibility") if len(line) == 9 else 1.0
         counts = label_files.number(line[6], f"{where}: flag") != 0
-        yield frame, counts, box._replace(attributes=(("visibility", seen),))
+        box = box._replace(attributes=(("visibility", seen),))
+        if not counts and names:
+            box = box._replace(crowd=True)
+        elif not counts and label in (*_MOT_PEOPLE, "crowd"):
+            box = box._replace(crowd=True, label="")
+        yield frame, counts, box
 
 
 def _info(path: Path) -> dict[str, str]:

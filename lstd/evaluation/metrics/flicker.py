@@ -47,7 +47,7 @@ class FlickerMetric(FrameMetric):
         return self.counted()
 
     def _count(self) -> tuple[list[FrameId], Callable[[np.ndarray], dict[str, float]]]:
-        frames = self.flat()
+        frames = arrays.without_crowds(self.flat())
         found = found_objects(frames, min_score=self.min_score)
         track, time = arrays.tracks(frames)
         order = np.lexsort((time, track))
@@ -68,10 +68,13 @@ class FlickerMetric(FrameMetric):
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         vid.require_tracks(frame, true, "flicker follows objects over frames")
-        if true.track_ids is not None and len(np.unique(true.track_ids)) < len(true.track_ids):
+        if true.track_ids is None:
+            return
+        ids = true.track_ids if true.is_crowd is None else true.track_ids[~true.is_crowd]
+        if len(np.unique(ids)) < len(ids):
             raise ValueError(
-                f"frame {frame}: a track id stands twice, {true.track_ids.tolist()}; flicker "
-                "follows each object by its own"
+                f"frame {frame}: a track id stands twice, {ids.tolist()}; flicker follows each "
+                "object by its own"
             )
 
 

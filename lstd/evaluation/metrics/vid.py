@@ -40,8 +40,8 @@ class Counted(NamedTuple):
 class VidMetric(FrameMetric):
     """AP@0.5 as ImageNet VID's field computes it, over all objects and by how fast they move.
 
-    A true box is found at IoU 0.5, or less where it is small; areas include the last pixel; there
-    is no crowd flag. `docs/metrics.md` has all rules.
+    A true box is found at IoU 0.5, or less where it is small; areas include the last pixel; crowds
+    are left out, see `arrays.without_crowds`. `docs/metrics.md` has all rules.
 
     Args:
         labels: the names of the classes in order.
@@ -103,7 +103,7 @@ class VidMetric(FrameMetric):
         return counted.frames.frames, numbers
 
     def _count(self) -> Counted:
-        frames = self.flat()
+        frames = arrays.without_crowds(self.flat())
         sets = {"": np.ones(len(frames.true_boxes), bool)}
         if self.motion:
             motion = overlap.motion_iou(frames.true_boxes, *arrays.tracks(frames))
@@ -191,12 +191,13 @@ def _precisions(counted: Counted, weights: np.ndarray) -> np.ndarray:
 
 
 def require_tracks(frame: FrameId, true: Objects, why: str) -> None:
-    """Raises unless every true box has a track id; names the frame, and says why."""
-    if not len(true.boxes):
+    """Raises unless every true box but crowds has a track id; names the frame, and says why."""
+    crowd = np.zeros(len(true.boxes), bool) if true.is_crowd is None else true.is_crowd
+    if crowd.all():
         return
     if true.track_ids is None:
         raise ValueError(f"frame {frame}: the ground truth has no track_ids; {why}")
-    for row in np.flatnonzero(true.track_ids < 0)[:1]:
+    for row in np.flatnonzero((true.track_ids < 0) & ~crowd)[:1]:
         raise ValueError(
             f"frame {frame}: ground truth {row} has track id {true.track_ids[row]}, which means "
             f"unknown; {why}"

@@ -399,12 +399,12 @@ def test_mot(mot: Path) -> None:
     assert told(source) == {
         "MOT17-02-FRCNN": [
             [(0, 2, 5, 10, 25, 30), (0, 3, 0, 0, 50, 100)],
-            [],
+            [(-1, 9, 4, 4, 14, 14)],
             [(0, 2, 5, 11, 25, 31), (1, 4, 40, 90, 70, 120)],
         ]
     }
     assert values(source) == [1, 2, 3]
-    assert source.notes == ("1 boxes have the flag 'does not count' and are left out",)
+    assert "where they look like people, nothing counts" in source.notes[0]
     last = next(source.videos[0].read(2, 3))
     assert last.where.endswith("gt.txt, frame 3")
     assert last.row_names == ("line 2", "line 5")

@@ -298,6 +298,7 @@ SETS = {
         "sequences/u/{:07d}.jpg",
         1,
         (4, 3),
+        (-1, -1, 1, 1, 10, 10),
     ),
     "kitti_tracking": (
         "training/label_02/0000.txt",
@@ -306,21 +307,30 @@ SETS = {
         "training/image_02/0000/{:06d}.png",
         0,
         (1, 3),
+        (-1, -1, 1, 1, 9, 9),
     ),
-    "ua_detrac": ("Train-XML/MVI_1.xml", DETRAC, "Images/MVI_1/img{:05d}.jpg", 1, (2, 3)),
+    "ua_detrac": (
+        "Train-XML/MVI_1.xml",
+        DETRAC,
+        "Images/MVI_1/img{:05d}.jpg",
+        1,
+        (2, 3),
+        (-1, -1, 1, 1, 10, 10),
+    ),
     "bdd100k_mot": (
         "labels/box_track_20/train/b.json",
         json.dumps(BDD),
         "images/track/train/b/b-{:07d}.jpg",
         1,
         (2, 0),
+        (-1, 1, 5, 10, 25, 30),
     ),
 }
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_tracking_set(tmp_path: Path, name: str) -> None:
-    labels, content, images, first, (label, track) = SETS[name]
+    labels, content, images, first, (label, track), region = SETS[name]
     text(tmp_path / labels, content)
     refused("there are no images", tmp_path)
     for number in range(3):
@@ -329,11 +339,14 @@ def test_tracking_set(tmp_path: Path, name: str) -> None:
     source = readers.open(tmp_path)
 
     assert source.format == name
-    assert source.notes == ("boxes that the set does not count are left out: 1",)
-    assert [*told(source).values()] == [[[], [(label, track, 5, 10, 25, 30)], []]]
+    everywhere = [region] if name == "ua_detrac" else []
+    frames = [everywhere, [(label, track, 5, 10, 25, 30), region], everywhere]
+    assert [*told(source).values()] == [frames]
     assert shown(source) == [0, 1, 2]
     frame = next(source.videos[0].read(1))
-    assert frame.truth.is_crowd.tolist() == [name == "bdd100k_mot"]
+    assert frame.truth.is_crowd.tolist() == [name == "bdd100k_mot", True]
+    ignored = 2 if name == "bdd100k_mot" else 1
+    assert source.notes == (f"regions to ignore, where nothing counts: {ignored}",)
 
 
 def test_tracking_set_of_a_video_file_ends_with_its_labels(tmp_path: Path, video: Path) -> None:
