@@ -4,7 +4,7 @@ Verbs:
   inspect          says what is in a data set, and draws its frames with their boxes
   validate         finds every problem of a data set
   convert          writes a data set as TFRecord files
-  split            divides a data set by video, and writes the parts
+  split            divides a data set by video, or one video in time, and writes the parts
   synthesize       makes videos whose boxes are exact
   config-to-yaml   writes a config, such as a .config of the original, as YAML with every value
 
@@ -167,8 +167,9 @@ Example:
         ["input", "output_directory"],
         """Divides a data set by video, and writes each part as shards.
 
-The output folder gets a folder for each part, as convert writes it, and PART.txt with the names of
-its videos.
+Where there are fewer videos than parts, each is cut in time, with a gap between the pieces. The
+output folder gets a folder for each part, as convert writes it, and PART.txt with the names of its
+videos. lstd-train --input takes that folder as it is.
 
 Example:
   lstd-data split --input my_data --output_directory data --parts train=0.8,val=0.2

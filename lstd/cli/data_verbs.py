@@ -17,7 +17,7 @@ from lstd.cli import common
 if TYPE_CHECKING:
     from lstd.data.problems import Policy
     from lstd.data.shard_files import Plan, Settings
-    from lstd.data.sources import Source
+    from lstd.data.sources import Source, SourceVideo
 
 
 def inspect(values: flags.FlagValues) -> None:
@@ -82,9 +82,10 @@ def convert(values: flags.FlagValues) -> None:
 
 
 def split(values: flags.FlagValues) -> None:
-    """Divides a data set by video, and writes the parts."""
+    """Divides a data set by video, or a single video in time, and writes the parts."""
     from lstd.data import convert, source_checks
     from lstd.data.problems import Report
+    from lstd.data.sources import Excerpt
 
     shares = convert.shares_of(values.parts)
     source = _source_of(values)
@@ -92,16 +93,26 @@ def split(values: flags.FlagValues) -> None:
         source_checks.usable_videos(source, policy=_policy_of(values), report=Report())
         _settings_of(values, prefix=next(iter(shares))).check()
     parts = convert.split(source.videos, shares, seed=values.seed)
+    cut = [v for videos in parts.values() for v in videos if isinstance(v, Excerpt)]
+    for piece in cut:
+        print(f"{piece.name}: frames {piece.start} to {piece.stop - 1} of {piece.video.name}")
+    if cut:
+        print(
+            "fewer videos than parts, so that each is cut in time; frames between the pieces are "
+            "left out. All parts show the same scene: a score says little about any other"
+        )
+    if cut and values.lists_only:
+        raise ValueError("--lists_only: a list holds whole videos, and here they have to be cut")
     folder = common.writable_directory(values.output_directory)
     anew = any(convert.is_given_up(folder / part) for part in parts) and not values.resume
     _write_lists(folder, parts, resume=values.resume, anew=anew)
     if values.lists_only:
         return
     begun: list[Path] = []
-    for part, names in parts.items():
+    for part, videos in parts.items():
         begun.append(folder / part)
         try:
-            chosen = source_checks.select(source, names)
+            chosen = source._replace(videos=tuple(videos))
             _write(chosen, str(folder / part), values, prefix=part)
         except ValueError:
             if not values.resume or convert.is_given_up(folder / part):
@@ -111,15 +122,16 @@ def split(values: flags.FlagValues) -> None:
 
 
 def _write_lists(
-    folder: Path, parts: Mapping[str, Sequence[str]], *, resume: bool, anew: bool
+    folder: Path, parts: Mapping[str, Sequence[SourceVideo]], *, resume: bool, anew: bool
 ) -> None:
     """Writes the names of the videos in each part, unless others stand there."""
-    broken = [name for names in parts.values() for name in names if "\n" in name]
+    names_of = {part: dict.fromkeys(v.name for v in videos) for part, videos in parts.items()}
+    broken = [name for names in names_of.values() for name in names if "\n" in name]
     if broken:
         raise ValueError(f"the name of video {broken[0]!r} holds a line break; rename it")
     texts = {
         folder / f"{part}.txt": "".join(f"{name}\n" for name in names)
-        for part, names in parts.items()
+        for part, names in names_of.items()
     }
     for path, text in texts.items():
         if anew or not path.exists():

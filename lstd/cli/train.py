@@ -1,10 +1,14 @@
 r"""Trains a model on annotated video, and puts weights, curves and checkpoints into a run folder.
 
 Examples:
-  lstd-train --config sowbug_demo --input 'data/train/*.tfrecord' --output_directory runs/one \
-      --set 'data.evaluation.input_path=[data/val/*.tfrecord]' \
-      --set model.num_classes=2 --set 'model.labels=[ant,bee]'
+  lstd-train --input data --output_directory runs/one
+  lstd-train --config mine.yaml --input 'data/train/*.tfrecord' --output_directory runs/one \
+      --set 'data.evaluation.input_path=[data/val/*.tfrecord]'
   lstd-train --output_directory runs/one --resume
+
+Without --config, the small model of sowbug_demo is trained, with the classes of the data, in their
+order, anchors made for them, and frames flipped from left to right only. A folder that lstd-data
+split wrote is trained on by its train/ and measured by its val/; other data is only trained on.
 
 --dry_run tries everything with two batches first. Then lstd-eval --model runs/one measures the
 result, and lstd-export --model runs/one makes a file for a device of it.
@@ -13,6 +17,7 @@ result, and lstd-export --model runs/one makes a file for a device of it.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.cli import app, common
+from lstd.config.augmentation_config import HorizontalFlip
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
@@ -89,12 +95,64 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
         config = common.config_of(values, default=known)
     elif values.resume:
         raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
+    elif values.input:
+        config = common.overridden(_of_data(values.input), values)
     else:
-        raise ValueError("--config must be given (lstd-train --help says more)")
+        raise ValueError("--config or --input must be given (lstd-train --help says more)")
     if values.distribution:
         train = dataclasses.replace(config.train, distribution=values.distribution)
         config = dataclasses.replace(config, train=train)
-    return common.with_input(config, "train", values)
+    if not values.input:
+        return config
+    config = _with_parts(common.with_input(config, "train", values))
+    if not values.config and not values.resume and not config.data.evaluation.input_path:
+        print(
+            "nothing measures this training; for that, lstd-data split --input "
+            f"{shlex.join(values.input)} --output_directory data, then lstd-train --input data"
+        )
+        config = dataclasses.replace(
+            config, train=dataclasses.replace(config.train, evaluate=False)
+        )
+    return config
+
+
+def _of_data(paths: Sequence[str]) -> Config:
+    """Returns a config for data of one's own, with the classes of the first path."""
+    from lstd.data import readers
+    from lstd.tf1.load_config import load_config
+
+    labels = readers.open(_parts_of(paths[0])[0]).labels
+    if not labels:
+        raise ValueError(
+            f"--input: {paths[0]} does not name its classes, so --config must be given"
+        )
+    print(f"classes of the data: {', '.join(labels)}")
+    config = load_config("sowbug_demo")
+    anchors = dataclasses.replace(config.model.anchors, auto=True)
+    model = dataclasses.replace(
+        config.model, num_classes=len(labels), labels=labels, anchors=anchors
+    )
+    train = dataclasses.replace(config.data.train, augmentation=(HorizontalFlip(),))
+    data = dataclasses.replace(config.data, train=train)
+    return dataclasses.replace(config, model=model, data=data)
+
+
+def _with_parts(config: Config) -> Config:
+    """Returns the config with the parts of what `lstd-data split` wrote, where that is the data."""
+    train, evaluation = config.data.train, config.data.evaluation
+    found = [_parts_of(path) for path in train.input_path]
+    train = dataclasses.replace(train, input_path=tuple(parts[0] for parts in found))
+    if not evaluation.input_path:
+        measured = tuple(parts[1] for parts in found if parts[1:])
+        evaluation = dataclasses.replace(evaluation, input_path=measured)
+    data = dataclasses.replace(config.data, train=train, evaluation=evaluation)
+    return dataclasses.replace(config, data=data)
+
+
+def _parts_of(path: str) -> list[str]:
+    """Returns train/ and val/ of a folder that `lstd-data split` wrote, else the path itself."""
+    parts = [str(Path(path) / part) for part in ("train", "val")]
+    return parts if all(Path(part, "index.json").is_file() for part in parts) else [path]
 
 
 def _evaluations(config: Config, *, dry_run: bool) -> list[Any]:

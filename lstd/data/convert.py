@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import itertools
 import json
 import logging
 import multiprocessing
@@ -28,7 +29,7 @@ from lstd.data import record_files, shard_files
 from lstd.data.problems import Report
 from lstd.data.record_files import INDEX, WORK
 from lstd.data.shard_files import Plan, Settings, Shard, make_plan
-from lstd.data.sources import Source, SourceVideo
+from lstd.data.sources import Excerpt, Source, SourceVideo
 
 __all__ = ["Settings", "convert", "convert_by_beam", "give_up", "is_given_up", "make_plan"]
 
@@ -306,24 +307,24 @@ def shares_of(texts: Sequence[str]) -> dict[str, float]:
 
 def split(
     videos: Sequence[SourceVideo], shares: Mapping[str, float], *, seed: int
-) -> dict[str, list[str]]:
-    """Returns the names of the videos in each part, in the order of the data set.
+) -> dict[str, list[SourceVideo]]:
+    """Returns the videos of each part, in the order of the data set.
 
     The videos are shuffled, and each goes to the part that lacks most of its share of the frames.
-    Videos of one name stay together. Every part gets at least one video.
+    Videos of one name stay together. Every part gets at least one video. Where there are fewer
+    videos than parts, each is cut in time: the parts get a piece of it each, in their order, and
+    the frames between two pieces, a twentieth but 5 to 250, are in none.
 
     Raises:
-        ValueError: fewer videos than parts.
+        ValueError: a video that would have to be cut has too few frames.
     """
     frames: dict[str, int] = {}
     for video in videos:
         frames[video.name] = frames.get(video.name, 0) + video.num_frames
     names = list(frames)
     if len(names) < len(shares):
-        raise ValueError(
-            f"there are {len(names)} videos for {len(shares)} parts, and a video is never cut: "
-            "frames of one video in two parts would let a detector be scored on what it has seen"
-        )
+        pieces = [_cut(video, shares) for video in videos]
+        return dict(zip(shares, map(list, zip(*pieces, strict=True)), strict=True))
     total = max(1, sum(frames.values()))
     held = dict.fromkeys(shares, 0)
     chosen: dict[str, set[str]] = {part: set() for part in shares}
@@ -333,4 +334,21 @@ def split(
         part = max(empty if must else shares, key=lambda p: shares[p] - held[p] / total)
         chosen[part].add(names[number])
         held[part] += frames[names[number]]
-    return {part: [name for name in names if name in chosen[part]] for part in shares}
+    return {part: [video for video in videos if video.name in chosen[part]] for part in shares}
+
+
+def _cut(video: SourceVideo, shares: Mapping[str, float]) -> list[Excerpt]:
+    """Returns a piece of a video for each part."""
+    gap = min(max(5, video.num_frames // 20), 250)
+    left = video.num_frames - gap * (len(shares) - 1)
+    ends = [round(left * share) for share in itertools.accumulate(shares.values())]
+    pieces = [
+        Excerpt.of(video, start + n * gap, end + n * gap, name=f"{video.name}~{part}")
+        for n, (part, start, end) in enumerate(zip(shares, [0, *ends], ends, strict=False))
+    ]
+    if any(piece.num_frames < 1 for piece in pieces):
+        raise ValueError(
+            f"{video.where}: there are fewer videos than parts, and video {video.name!r} has "
+            f"{video.num_frames} frames, too few to be cut into {len(shares)} parts"
+        )
+    return pieces

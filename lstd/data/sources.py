@@ -6,6 +6,7 @@ of it. Everything is cheap to pickle: paths and numbers, no open file and no pix
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -15,7 +16,7 @@ import numpy as np
 from lstd.base.types import GroundTruth
 
 UNKNOWN_CLASS = -2
-"""The class of a box whose name or number no label stands for; -1 is padding, as everywhere."""
+"""The class of a box whose name or number no label stands for; -1 is that of `GroundTruth`."""
 
 
 class ImageFile(NamedTuple):
@@ -40,7 +41,8 @@ class SourceFrame(NamedTuple):
         truth: NumPy, N rows without padding: boxes float32 `[N, 4]`, ymin, xmin, ymax, xmax
             relative to the frame, any value at all; classes int32 `[N]`, 0-based in the order of
             `Source.labels`, `UNKNOWN_CLASS` or beyond the labels where there is none; track ids
-            int32 `[N]`, -1 unknown, or None; is_crowd bool `[N]` or None.
+            int32 `[N]`, -1 unknown, or None; is_crowd bool `[N]` or None, True with class -1 for a
+            region to ignore.
         where: names file and record or frame, for messages: "gt/gt.txt, frame 12".
         row_names: where each box stands, such as "line 3"; empty where there is nothing to say.
         class_texts: the class of each box as the file spells it; empty where all are known.
@@ -100,6 +102,39 @@ class SourceVideo(Protocol):
             OSError: a file cannot be read; it is named.
         """
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Excerpt:
+    """A `SourceVideo` that is the frames `start` to `stop` of another one, under its own name."""
+
+    name: str
+    video: SourceVideo
+    start: int
+    stop: int
+    height: int
+    width: int
+    has_tracks: bool
+    random_access: bool
+    where: str
+
+    @classmethod
+    def of(cls, video: SourceVideo, start: int, stop: int, *, name: str) -> Excerpt:
+        """Returns the frames `start` to `stop` of a video."""
+        facts = ("height", "width", "has_tracks", "random_access", "where")
+        return cls(name, video, start, stop, *(getattr(video, fact) for fact in facts))
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are."""
+        return self.stop - self.start
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        """Yields the frames; see `SourceVideo`."""
+        taken = range(self.start, self.stop)[start:stop]
+        yield from self.video.read(taken.start, taken.stop, images=images)
 
 
 class Source(NamedTuple):

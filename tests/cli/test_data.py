@@ -84,6 +84,14 @@ def test_split_writes_each_part_and_touches_no_other_division(videos, tmp_path, 
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_list_cannot_hold_pieces_of_a_video(tmp_path, capsys):
+    folder = made(tmp_path / "videos", videos=1, frames=20)
+    out = tmp_path / "out"
+    assert run("split", "--lists_only", input=folder, output_directory=out) == 2
+    assert "a list holds whole videos, and here they have to be cut" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_split_that_is_refused_leaves_nothing(tmp_path, capsys):
     for name in ("train/hive_1.png", "val/hive_1.png", "val/sky_1.png"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)

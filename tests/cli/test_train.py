@@ -12,6 +12,8 @@ import pytest
 
 import lstd
 from lstd.base.types import GroundTruth
+from lstd.cli import app
+from lstd.cli import data as data_command
 from lstd.cli import train as train_command
 from lstd.config import config_io
 from lstd.config.config import Config
@@ -108,6 +110,37 @@ def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str])
     assert "already has 2 of 2 steps; nothing to do" in capsys.readouterr().out
 
 
+def test_what_data_and_a_folder_are_enough_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    def config_of(*more: str) -> Config:
+        flags = [f"--output_directory={tmp_path / 'run'}", *more]
+        values = app.parse(train_command.FLAGS, flags, program="lstd-train")
+        return train_command._config(tmp_path / "run", values)
+
+    scene = ["--videos=1", "--frames=40", "--height=32", "--width=32", "--shapes=circle,square"]
+    raw, parts = tmp_path / "raw", tmp_path / "parts"
+    made = ["synthesize", *scene, "--output_format=frames", f"--output_directory={raw}"]
+    assert data_command.main(made) == 0
+    assert data_command.main(["split", f"--input={raw}", f"--output_directory={parts}"]) == 0
+    assert "~val: frames 33 to 39 of synthetic_0_00000" in capsys.readouterr().out
+
+    config = config_of(f"--input={parts}", "--set=train.steps=7")
+    assert config.model.labels == ("circle", "square")
+    assert (config.model.num_classes, config.model.anchors.auto, config.train.steps) == (2, True, 7)
+    assert config.data.train.input_path == (str(parts / "train"),)
+    assert config.data.evaluation.input_path == (str(parts / "val"),)
+    assert [step.name for step in config.data.train.augmentation] == ["horizontal_flip"]
+    assert config.train.evaluate
+
+    config = config_of(f"--input={raw}", "--set=model.labels=[square, circle]")
+    assert config.model.labels == ("square", "circle")
+    assert (config.data.train.input_path, config.train.evaluate) == ((str(raw),), False)
+    assert f"lstd-data split --input {raw}" in capsys.readouterr().out
+    config = config_of(f"--input={raw}", f"--set=data.evaluation.input_path=[{parts / 'val'}]")
+    assert config.train.evaluate
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -117,7 +150,8 @@ def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str])
             "model.state_depth was 16, is 32",
         ),
         (["--output_directory={new}", "--resume"], "--resume: {new} holds no run"),
-        (["--output_directory={new}"], "--config must be given"),
+        (["--output_directory={new}"], "--config or --input must be given"),
+        (["--output_directory={new}", "--input=none"], "none: there is no such file or folder"),
         (["--config={config}"], "--output_directory must be given"),
         (["--config=none.yaml", "--output_directory={new}"], "none.yaml: cannot read the config"),
         (

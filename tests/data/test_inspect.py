@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,9 +195,9 @@ def test_a_split_is_by_video_seeded_and_complete() -> None:
     videos = [Made(f"v{n}", ((),) * (n + 1)) for n in range(20)]
     parts = convert.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
 
-    assert sorted(parts["train"] + parts["val"]) == sorted(v.name for v in videos)
+    assert sorted(v.name for v in parts["train"] + parts["val"]) == sorted(v.name for v in videos)
     total = sum(video.num_frames for video in videos)
-    share = sum(v.num_frames for v in videos if v.name in parts["val"]) / total
+    share = sum(v.num_frames for v in parts["val"]) / total
     assert 0.1 < share < 0.3
     assert parts == convert.split(videos, {"train": 0.8, "val": 0.2}, seed=1)
     assert parts != convert.split(videos, {"train": 0.8, "val": 0.2}, seed=2)
@@ -206,9 +207,22 @@ def test_every_part_of_a_split_has_a_video() -> None:
     videos = [Made(f"v{n}", ((),)) for n in range(3)]
     parts = convert.split(videos, {"train": 0.98, "val": 0.01, "test": 0.01}, seed=0)
 
-    assert all(len(names) == 1 for names in parts.values())
-    with pytest.raises(ValueError, match="1 videos for 2 parts, and a video is never cut"):
-        convert.split(videos[:1], {"a": 0.5, "b": 0.5}, seed=0)
+    assert all(len(held) == 1 for held in parts.values())
+
+
+def test_videos_are_cut_in_time_with_a_gap_where_there_are_fewer_than_parts() -> None:
+    video = Made("v", tuple(((n, n % 2, (0, 0, 1, (n + 1) / 32)),) for n in range(31)))
+    parts = convert.split([video], {"train": 0.8, "val": 0.2}, seed=0)
+
+    [train], [val] = pickle.loads(pickle.dumps([*parts.values()]))
+    assert (train.name, train.num_frames, val.name, val.num_frames) == ("v~train", 21, "v~val", 5)
+    whole = [frame.truth.boxes[0, 3] for frame in video.read()]
+    assert [frame.truth.boxes[0, 3] for frame in train.read()] == whole[:21]
+    assert [frame.truth.boxes[0, 3] for frame in val.read()] == whole[26:]
+    assert [frame.truth.boxes[0, 3] for frame in val.read(1, 3)] == whole[27:29]
+    assert [*val.read(5)] == []
+    with pytest.raises(ValueError, match="video 'v' has 31 frames, too few to be cut into 8"):
+        convert.split([video], {str(n): 0.125 for n in range(8)}, seed=0)
 
 
 @pytest.mark.parametrize("text", [["train"], ["a=0.5", "b=0.6"], ["a=1"], ["a=x", "b=1"]])
