@@ -82,7 +82,7 @@ class FineMap(keras.layers.Layer):
         fine = sepconv3x3(relu6(seen + upsample(conv1x1(memory))))
 
     What was remembered so guides what is seen finely. Both convolutions are followed by batch norm,
-    the separable one by relu6 as well. Called with what a backbone sees, float `[N, 2h, 2w, depth]`,
+    the separable one by relu6 as well. Called with what a backbone sees, `[N, 2h, 2w, depth]`,
     and the memory's output, float `[N, h, w, C]`; returns float `[N, 2h, 2w, depth]`.
 
     `convolution` are the arguments of all `ConvBN` alike, such as `l2_weight`.
