@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.models.lstm_ssd import LSTMSSD
     from lstd.tf1.load_config import list_configs, load_config
     from lstd.training.optimizers import build_optimizer
+    from lstd.training.weights_file import load_weights
 
 __all__ = [
     "LSTMSSD",
@@ -80,6 +81,7 @@ __all__ = [
     "load_config",
     "load_model",
     "load_tf1_checkpoint",
+    "load_weights",
     "make_dataset",
     "save_config",
 ]
@@ -106,6 +108,7 @@ _NAMES_IN = {
     "models.lstm_ssd": "LSTMSSD",
     "tf1.load_config": "list_configs load_config",
     "training.optimizers": "build_optimizer",
+    "training.weights_file": "load_weights",
 }
 _MODULES = {name: f"lstd.{place}" for place, names in _NAMES_IN.items() for name in names.split()}
 """Where each public name lives."""

@@ -227,16 +227,13 @@ def load(
             f"{found.name}: {found.path} is an exported file or no model, not a run folder, a "
             "weights file or a checkpoint; only VideoDetector and evaluate take exported ones"
         )
-    file = found.path / f"{weights}{_WEIGHTS}" if found.kind == "run" else found.path
-    if found.kind in ("run", "weights") and not file.is_file():
-        names = sorted(path.name for path in file.parent.glob(f"*{_WEIGHTS}"))
-        raise ValueError(
-            f"{file.parent}: no weights {file.name}; there are: {', '.join(names) or 'none at all'}"
-        )
     from lstd.checkpoints import tf1
     from lstd.models.build import build_model
     from lstd.training import resume, weights_file
 
+    file = found.path / f"{weights}{_WEIGHTS}" if found.kind == "run" else found.path
+    if found.kind in ("run", "weights"):
+        weights_file.file_of(file)
     model = build_model(config.model, stateful=stateful, batch_size=batch_size)
     if found.kind == "original":
         averages = weights == "average"

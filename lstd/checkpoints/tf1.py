@@ -22,7 +22,7 @@ _NOT_WEIGHTS = re.compile(
 
 
 class CheckpointReport(NamedTuple):
-    """What became of each name; all are the original's, sorted.
+    """What became of each name, sorted: of the original's, or of the places in a weights file.
 
     Attributes:
         restored: variables of the model that were filled.

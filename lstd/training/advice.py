@@ -15,14 +15,16 @@ _SHORT_RUN = 20_000
 
 
 def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
-    """Yields what to do about boxes that few anchors fit.
+    """Yields what to do about boxes that few anchors fit; nothing where trained heads have them.
 
     Args:
         overlaps: `[B]`, the IoU of each box with its best anchor.
         config: of the run.
     """
     share = (overlaps >= config.model.matching.matched_threshold).mean()
-    if share < 0.5 and not config.model.anchors.scales:
+    given = config.train.fine_tune
+    has_heads = given.run or (given.checkpoints and given.kind != "classification")
+    if share < 0.5 and not config.model.anchors.scales and not has_heads:
         yield "few boxes have an anchor; anchors made for them: --set model.anchors.auto=true"
 
 
@@ -106,7 +108,7 @@ def on_settings(config: Config) -> Iterator[str]:
     """Yields which settings are those of far longer runs; nothing where weights are given."""
     train, model = config.train, config.model
     given = train.fine_tune
-    if given.checkpoints or given.large_backbone or given.small_backbone:
+    if given.run or given.checkpoints or given.large_backbone or given.small_backbone:
         return
     decays = {
         "model.feature_extractor.batch_norm_decay": model.feature_extractor.batch_norm_decay,

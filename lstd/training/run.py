@@ -16,7 +16,7 @@ from lstd.fit.divergence import DivergedError
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.training import distribution, history
+from lstd.training import distribution, history, weights_file
 from lstd.training import resume as resume_lib
 from lstd.training.callbacks import EndRun, ShowProgress, WriteHistory
 from lstd.training.keep_weights import Averages, KeepWeights
@@ -232,10 +232,20 @@ def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
 def _load_initial_weights(
     model: LSTMSSD, config: FineTuneConfig, say: Callable[[str], None]
 ) -> None:
-    """Fills the model as the config says: backbones first, then the checkpoints over them."""
+    """Fills the model as the config says: backbones, checkpoints over them, a run over these."""
     # Here, because a run that starts from nothing needs neither.
     from lstd.checkpoints.keras_applications import load_backbone_weights
-    from lstd.checkpoints.tf1 import load_tf1_checkpoint
+    from lstd.checkpoints.tf1 import CheckpointReport, load_tf1_checkpoint
+
+    def tell(report: CheckpointReport, source: str) -> None:
+        missing, unused = (
+            f"{len(names)} (such as {names[0]})" if names else "0"
+            for names in (report.missing + report.mismatched, report.unused)
+        )
+        say(
+            f"fine-tuning from {source}: {len(report.restored)} variables restored, {missing} keep "
+            f"their initial values, {unused} of what is there not used"
+        )
 
     if config.large_backbone:
         filled = load_backbone_weights(model, "large", config.large_backbone).filled
@@ -250,11 +260,13 @@ def _load_initial_weights(
             moving_averages=config.moving_averages,
             kind=config.kind,
         )
-        missing, unused = (
-            f"{len(names)} (such as {names[0]})" if names else "0"
-            for names in (report.missing, report.unused)
-        )
-        say(
-            f"fine-tuning from {', '.join(config.checkpoints)}: {len(report.restored)} variables "
-            f"restored, {missing} keep their initial values, {unused} of the checkpoint not used"
-        )
+        tell(report, ", ".join(config.checkpoints))
+    if config.run:
+        report = weights_file.load_weights(model, config.run, on_mismatch="skip")
+        tell(report, config.run)
+        anew = {place.split("/")[2] for place in report.missing + report.mismatched}
+        if "box_heads" in anew:
+            alone = anew <= {"box_heads", "class_heads"}
+            say(f"heads start anew{', since the anchors are others' if alone else ''}")
+        elif "class_heads" in anew:
+            say("the class heads start anew, since the classes are others")

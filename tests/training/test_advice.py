@@ -25,6 +25,7 @@ def _config(*settings: str) -> Config:
         (["train.steps=1000"], ["holds 74% of", "with epsilon 1 makes", "after 200000 steps"]),
         (["train.steps=1"], ["holds 100% of", "with epsilon 1 makes", "after 200000 steps"]),
         (["train.steps=1000", "train.fine_tune.large_backbone=a.h5"], []),
+        (["train.steps=1000", "train.fine_tune.run=runs/old"], []),
         (["train.steps=400000"], []),
     ],
 )
@@ -60,8 +61,12 @@ def test_few_anchors_are_told_unless_they_were_made_for_the_data() -> None:
     (line,) = advice.on_anchors(np.array([0.2, 0.4, 0.7]), Config())
     assert line.endswith("made for them: --set model.anchors.auto=true")
     assert list(advice.on_anchors(np.array([0.2, 0.6, 0.7]), Config())) == []
-    fitted = _config("model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]")
-    assert list(advice.on_anchors(np.array([0.2, 0.4, 0.7]), fitted)) == []
+    for kept in (
+        "model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]",
+        "train.fine_tune.run=runs/old",  # whose heads are for these anchors
+        "train.fine_tune.checkpoints=[old.ckpt]",
+    ):
+        assert list(advice.on_anchors(np.array([0.2, 0.4, 0.7]), _config(kept))) == []
 
 
 def test_rare_classes_are_named() -> None:

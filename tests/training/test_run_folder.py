@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,6 +18,7 @@ import lstd
 from lstd.checkpoints import named_arrays
 from lstd.config import config_io
 from lstd.config.config import Config
+from lstd.config.model_config import AnchorConfig
 from lstd.tf1.load_config import load_config
 from lstd.training import weights_file
 from lstd.training.run_folder import RunFolder
@@ -74,6 +76,70 @@ def test_other_shapes_are_named_with_both_shapes(folder: Path) -> None:
         "layers/bottleneck/vars/0 is (3, 3, 280, 1) in the model, (3, 3, 272, 1) in the file"
     ) in str(raised.value)
     assert str(raised.value).count(";") == 3  # three of them, and how many more
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [
+        ({"labels": ("bee",)}, {"class_heads"}),
+        ({"anchors": AnchorConfig(aspect_ratios=(1.0, 2.0))}, {"class_heads", "box_heads"}),
+    ],
+)
+def test_weights_of_a_run_fill_what_fits_and_the_rest_starts_anew(
+    folder: Path, model: keras.Model, changes: Any, anew: set[str]
+) -> None:
+    ants = Config(model=dataclasses.replace(MODEL, labels=("ant",)))
+    config_io.save_config(ants, folder / "config.yaml")
+    (folder / "last.weights.h5").rename(folder / "best.weights.h5")
+    other = tiny.model(MODEL, seed=1, **changes)
+    before = [variable.numpy() for variable in other.weights]
+
+    report = lstd.load_weights(other, folder, on_mismatch="skip")
+
+    assert {place.split("/")[2] for place in report.mismatched} == anew
+    assert len(report.restored) + len(report.mismatched) == len(other.weights)
+    assert report.missing == report.unused == ()
+    for new, old, theirs in zip(other.weights, before, model.weights, strict=True):
+        # The first map has three anchors, whatever the aspect ratios.
+        fits = new.shape == theirs.shape and "anchors" in changes
+        stays = any(name[:-1] in new.name for name in anew) and not fits
+        np.testing.assert_array_equal(new, old if stays else theirs, err_msg=new.name)
+
+
+def test_weights_of_another_memory_are_skipped_and_of_another_backbone_refused(
+    folder: Path,
+) -> None:
+    file = folder / "last.weights.h5"
+    deeper = tiny.model(MODEL, state_depth=24)
+    with pytest.raises(ValueError, match="do not fit"):
+        lstd.load_weights(deeper, file)
+    report = lstd.load_weights(deeper, file, on_mismatch="skip")
+    parts = {place.split("/")[1] for place in report.mismatched}
+    assert parts == {"bottleneck", "conv_lstm_cell", "feature_maps", "box_predictor"}
+
+    wider = tiny.model(MODEL, depth_multipliers=(0.5,))
+    before = wider.get_weights()
+    told = (
+        r"last\.weights\.h5: holds 0 of the 135 variables of the large network in .*; .* --set "
+        r"model.backbone=mobilenet_v1 --set 'model.depth_multipliers=\[0.25\]' --set model.min_"
+    )
+    with pytest.raises(ValueError, match=told):
+        lstd.load_weights(wider, file, on_mismatch="skip")
+    for ours, wanted in zip(wider.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_what_holds_no_weights_of_a_run_is_told(model: keras.Model, folder: Path) -> None:
+    for path, told in (
+        (folder, r"run: no weights best\.weights\.h5; there are: last\.weights\.h5$"),
+        (folder.parent / "rum", r"no run folder or weights file .*rum; did you mean .*run"),
+        (folder / "config.yaml", r"config\.yaml: not a readable Keras weights file"),
+    ):
+        for on_mismatch in ("raise", "skip"):
+            with pytest.raises(ValueError, match=told):
+                lstd.load_weights(model, path, on_mismatch)
+    with pytest.raises(ValueError, match="on_mismatch must be one of raise, skip, got 'skp'"):
+        lstd.load_weights(model, folder, "skp")
 
 
 def _layers(count: int) -> keras.Model:

@@ -24,6 +24,7 @@ from lstd.config.train_config import EarlyStoppingConfig, FineTuneConfig, TrainC
 from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.tf1.load_config import load_config
+from lstd.training import weights_file
 from lstd.training.history import read_history
 from lstd.training.resume import last_checkpoint
 from lstd.training.run_folder import RunFolder
@@ -267,13 +268,17 @@ def test_dataset_without_a_batch_is_told(tmp_path: Path) -> None:
         train(_config(), tmp_path, dataset=_dataset().take(0), say=lambda _: None)
 
 
-def test_run_starts_from_a_checkpoint_and_own_callbacks_see_no_broken_weights(
+def test_run_starts_from_a_checkpoint_and_a_run_and_own_callbacks_see_no_broken_weights(
     tmp_path: Path,
 ) -> None:
     donor = tiny.model(tiny.FIRST_PAPER, seed=5)
     arrays = {name: v.numpy() for name, v in variables_by_tf1_name(donor).items()}
     np.savez(tmp_path / "donor.npz", **arrays)
-    config = _config(fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "donor.npz"),)))
+    old = tmp_path / "old.weights.h5"
+    other = tiny.model(tiny.FIRST_PAPER, num_classes=3, seed=6)
+    weights_file.save(other, old)
+    checkpoints = (str(tmp_path / "donor.npz"),)
+    config = _config(fine_tune=FineTuneConfig(run=str(old), checkpoints=checkpoints))
     first: list[np.ndarray] = []
     said: list[str] = []
 
@@ -295,6 +300,10 @@ def test_run_starts_from_a_checkpoint_and_own_callbacks_see_no_broken_weights(
     with pytest.raises(DivergedError, match=r"not finite in .*; no checkpoint had been written"):
         train(config, run, dataset=_dataset(), callbacks=[Break()], say=said.append)
 
-    _assert_same(first, donor.get_weights())
+    heads = ["class_head_" in variable.name for variable in donor.weights]
+    filled = zip(heads, donor.get_weights(), other.get_weights(), strict=True)
+    _assert_same(first, [ours if is_head else theirs for is_head, ours, theirs in filled])
     assert f"{len(arrays)} variables restored, 0 keep their initial values, 0 of" in said[0]
+    assert f"{len(arrays) - 10} variables restored, 10 (such as layers/box_" in said[1]
+    assert said[2] == "the class heads start anew, since the classes are others"
     assert not list(run.glob("*.h5"))
