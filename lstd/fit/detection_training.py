@@ -311,8 +311,16 @@ class DetectionTraining(keras.Model):
         clip, truth = first_batches.unpacked(data)
         step = training_step.of(self, clip, truth, accumulate_steps=self._fitting.accumulate_steps)
         self._note(step.losses)
+        idle = training_step.idle_variables(self)
+        both = zip(step.gradients, self.trainable_variables, strict=True)
+        pairs = [(gradient, variable) for gradient, variable in both if id(variable) not in idle]
+        if not pairs:
+            raise ValueError(
+                f"nothing is left to train: {self.train_schedule} never runs the "
+                f"{training_step.idle_network(self)} network, and all else is frozen"
+            )
         # Gradients that overflow float16 make no update.
-        norm = tf.linalg.global_norm(step.gradients)
+        norm = tf.linalg.global_norm([gradient for gradient, _ in pairs])
         counts = tf.math.is_finite(norm)
         known = tf.where(counts, norm, 0.0)
         self._fitting.gradient_norm.update_state(known, tf.cast(counts, tf.float32))
@@ -325,7 +333,6 @@ class DetectionTraining(keras.Model):
             own=step.own,
         )
         with tf.control_dependencies([finite]):
-            pairs = zip(step.gradients, self.trainable_variables, strict=True)
             # Those of several replicas are summed already.
             summed = {"experimental_aggregate_gradients": False} if replicas.count() > 1 else {}
             self.optimizer.apply_gradients(pairs, **summed)

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config import schedule_names
 from lstd.fit import replicas
 from lstd.losses import LossSums
 
@@ -102,6 +103,25 @@ def _added(
     )
     known = zip(totals, has_gradient, strict=True)
     return LossSums(*sums), [total if has else None for total, has in known]
+
+
+def idle_network(model: keras.Model) -> str:
+    """Returns the network that the schedule of training never runs; "" where there is none."""
+    if len(model.networks) == 1 or model.config.train_backbone_frames == "all":
+        return ""
+    running = schedule_names.networks_of(model.train_schedule)
+    return next((network for network in model.networks if network not in running), "")
+
+
+def idle_variables(model: keras.Model) -> set[int]:
+    """Returns the ids of the variables that no loss leads to, since their network never runs.
+
+    L2 alone would have the kernels dwindle, under Adam to nothing.
+    """
+    idle = idle_network(model)
+    names = (idle, f"{idle}_bottleneck", f"{idle}_fine")
+    parts = [getattr(model, name, None) for name in names] if idle else []
+    return {id(variable) for part in parts if part is not None for variable in part.weights}
 
 
 def scales_loss(model: keras.Model) -> bool:

@@ -12,6 +12,7 @@ import tf_keras as keras
 from lstd.base.terminal import StatusLine, interrupts
 from lstd.config.config import Config
 from lstd.config.train_config import FineTuneConfig
+from lstd.fit import training_step
 from lstd.fit.divergence import DivergedError
 from lstd.losses import DetectionLoss
 from lstd.models.build import build_model
@@ -220,6 +221,10 @@ def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
     frozen = model.freeze(config.train.freeze)
     if frozen:
         say(f"frozen: {len(frozen)} of {len(model.weights)} variables")
+    idle = training_step.idle_network(model)
+    if idle:
+        schedule = config.model.train_schedule
+        say(f"the {idle} network is never run by train_schedule {schedule} and stays as it is")
     model.compile(
         optimizer=build_optimizer(config.train),
         loss=DetectionLoss.from_config(config.model),

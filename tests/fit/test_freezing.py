@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import lstd
-from lstd.config.train_config import TrainConfig
+from lstd.config.train_config import OptimizerConfig, TrainConfig
 from lstd.fit.variables import names_of
 from lstd.models.lstm_ssd import LSTMSSD
 from tests import tiny
@@ -42,6 +43,32 @@ def test_only_what_is_not_frozen_changes_in_a_step() -> None:
     squeeze = {name for name in changed if name.startswith("feature_maps/squeeze_1/")}
     assert squeeze == {f"feature_maps/squeeze_1/{part}" for part in ("kernel", "gamma", "beta")}
     assert "feature_maps/squeeze_2/moving_mean" in changed
+
+
+def test_network_that_never_runs_stays_and_others_without_gradients_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = tiny.model(train_schedule="LARGE", schedule_counts="unroll")
+    # Under Adam the gradient of L2 alone would move each kernel by the rate.
+    optimizer = lstd.build_optimizer(TrainConfig(optimizer=OptimizerConfig(name="adam")))
+    model.compile(optimizer, lstd.DetectionLoss.from_config(tiny.CONFIG))
+    small = [*model.small.weights, *model.small_bottleneck.weights]
+    before = [variable.numpy() for variable in small]
+    first = model.large.first.convolution.kernel.numpy()
+    logging.getLogger("tensorflow").addHandler(caplog.handler)
+
+    model.train_step(tiny.batch(1))
+
+    for variable, value in zip(small, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.name)
+    assert (model.large.first.convolution.kernel.numpy() != first).any()
+    assert not caplog.messages
+
+    model.train_schedule = "SKIP9"  # which sees nothing but the first frames of clips here
+    model.train_step(tiny.batch(1))
+    assert "Gradients do not exist" in caplog.messages[0]
+    assert "small/" in caplog.messages[0]
+    logging.getLogger("tensorflow").removeHandler(caplog.handler)
 
 
 def test_frozen_statistics_are_those_that_normalise() -> None:
