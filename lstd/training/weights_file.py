@@ -90,6 +90,9 @@ def _load_what_fits(model: LSTMSSD, path: Path) -> CheckpointReport:
 
     held, config = _arrays_in(path), path.parent / "config.yaml"
     run = load_config(config).model if config.is_file() else None
+    if run is not None:
+        shift = bool(model.config.fine_map) - bool(run.fine_map)
+        held = {_with_head_moved(place, by=shift): array for place, array in held.items()}
     other_classes = run and run.labels and model.labels and run.labels != model.labels
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / f"own{SUFFIX}"
@@ -111,6 +114,23 @@ def _load_what_fits(model: LSTMSSD, path: Path) -> CheckpointReport:
     mismatched = wanted.keys() & held.keys() - fitting.keys()
     groups = (fitting, missing, unused, mismatched, ())
     return CheckpointReport(*(tuple(sorted(group)) for group in groups))
+
+
+def _with_head_moved(place: str, *, by: int) -> str:
+    """Returns the place that a head of a map has in a model with so many maps more before it.
+
+    >>> _with_head_moved("layers/box_predictor/box_heads/conv2d/vars/0", by=1)
+    'layers/box_predictor/box_heads/conv2d_1/vars/0'
+    """
+    parts = place.split("/")
+    if not by or parts[:2] != ["layers", "box_predictor"]:
+        return place
+    name, _, number = parts[3].rpartition("_")
+    if not number.isdecimal():  # the first one has none
+        name, number = parts[3], "0"
+    moved = int(number) + by
+    parts[3] = f"{name}_{moved}" if moved else name
+    return "/".join(parts)
 
 
 def _refuse_other_network(

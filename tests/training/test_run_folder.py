@@ -106,6 +106,20 @@ def test_weights_of_a_run_fill_what_fits_and_the_rest_starts_anew(
         np.testing.assert_array_equal(new, old if stays else theirs, err_msg=new.name)
 
 
+def test_heads_of_a_run_stay_with_their_maps_where_a_finer_one_comes_before(
+    folder: Path, model: keras.Model
+) -> None:
+    layers = dataclasses.replace(MODEL.anchors, num_layers=6)
+    finer = tiny.model(MODEL, seed=1, fine_map=8, anchors=layers)
+
+    report = lstd.load_weights(finer, folder / "last.weights.h5", on_mismatch="skip")
+
+    ours, theirs = finer.box_predictor.class_heads, model.box_predictor.class_heads
+    for new, old in zip(ours[2:], theirs[1:], strict=True):  # the first map has fewer anchors
+        np.testing.assert_array_equal(new.kernel, old.kernel)
+    assert "layers/box_predictor/class_heads/conv2d/vars/0" in report.missing
+
+
 def test_weights_of_another_memory_are_skipped_and_of_another_backbone_refused(
     folder: Path,
 ) -> None:
