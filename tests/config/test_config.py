@@ -274,3 +274,32 @@ def test_config_that_comes_with_lstd_is_found_by_its_name(
 def test_missing_config_is_told_with_those_that_come_with_lstd() -> None:
     with pytest.raises(ConfigError, match=r"^sowbug: cannot read .*; with lstd come .*sowbug_demo"):
         lstd.load_config("sowbug")
+
+
+def test_a_config_changes_what_its_base_says(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(
+        "{base: interleaved_s, model: {anchors: {num_layers: 6}}, train: {steps: 3}}"
+    )
+    (tmp_path / "new.yaml").write_text("{base: old.yaml, model: {state_depth: 64}}")
+    config, first = load_config(tmp_path / "new.yaml"), load_config("interleaved_s")
+    assert (config.model.state_depth, config.train.steps) == (64, 3)
+    assert first.model.anchors.auto
+    assert not config.model.anchors.auto
+    assert config.data == first.data
+    assert config.train.optimizer == first.train.optimizer
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("base: {a: 1}", "base: expected the name of a config or a YAML file, got {'a': 1}"),
+        (
+            "base: missing",
+            "base: no config 'missing' comes with lstd, and no such file stands beside",
+        ),
+        ("base: x.yaml", "base: x.yaml has this file for its own base"),
+        ("base: old.config", "base: expected the name of a config or a YAML file, got old.config"),
+    ],
+)
+def test_a_base_that_cannot_be_one_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in refusal(tmp_path, text)
