@@ -1,4 +1,4 @@
-"""Two answers that cost nothing and that every result has to stand beside."""
+"""An answer that costs nothing, beside which every result has to stand: the mean boxes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd.config import schedule_names
-from lstd.evaluation.objects import FrameId, Objects, networks_of
+from lstd.evaluation.objects import FrameId, Objects
 
 _ROUNDS = 50  # of k-means; it settles long before
 _NOTHING = Objects(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
@@ -45,33 +44,6 @@ def mean_boxes(ground_truth: Mapping[FrameId, Objects]) -> Objects:
 def on_every_frame(answer: Objects, frames: Iterable[FrameId]) -> dict[FrameId, Objects]:
     """Returns the same detections for each of `frames`."""
     return {frame: answer for frame in frames}
-
-
-def held_still(detections: Mapping[FrameId, Objects], schedule: str) -> dict[FrameId, Objects]:
-    """Returns the large network's detections, held still until it runs again.
-
-    Args:
-        detections: what the model finds in every frame under `schedule`. (Under LARGE, the large
-            network's memory has seen every frame between two that count here, which flatters it.)
-        schedule: SKIPk: the large network runs on frames 0, k + 1, 2 (k + 1), ... of each video,
-            where the detections do not say themselves which one ran.
-
-    Returns:
-        Detections for the same frames; none where a video has no such frame yet.
-
-    Raises:
-        ValueError: `schedule` is not SKIPk or LARGE.
-    """
-    if schedule_names.skip_of(schedule) is None:
-        raise ValueError(f"held_still needs a schedule SKIPk, such as SKIP9, got {schedule!r}")
-    held: dict[FrameId, Objects] = {}
-    last: dict[str, Objects] = {}
-    ran = networks_of(sorted(detections), detections, schedule)
-    for frame, network in ran.items():
-        if network == "large":
-            last[frame[0]] = detections[frame]
-        held[frame] = last.get(frame[0], _NOTHING)
-    return held
 
 
 def score(

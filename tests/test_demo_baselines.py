@@ -1,4 +1,4 @@
-"""The trivial answers, on boxes small enough to compute by hand."""
+"""The trivial answer, on boxes small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -55,36 +55,6 @@ def test_mean_of_nothing_is_refused() -> None:
     for frames in ({}, {("v", 0): objects([], [])}):
         with pytest.raises(ValueError, match="at least one object"):
             baselines.mean_boxes(frames)
-
-
-def test_large_networks_boxes_stand_still_until_it_runs_again() -> None:
-    large = {(video, i): objects([[i, i, i + 1, i + 1]], [0]) for video in "ab" for i in range(7)}
-
-    held = baselines.held_still(large, "SKIP2")
-
-    shown = [int(held["b", i].boxes[0, 0]) for i in range(7)]
-    assert shown == [0, 0, 0, 3, 3, 3, 6]
-    assert held.keys() == large.keys()
-    assert baselines.held_still(large, "LARGE") == large
-
-
-def test_detections_that_say_their_network_count_wherever_a_video_begins() -> None:
-    names = ["small", "large", "small", "small"]
-    found = {
-        ("a", 5 + i): objects([[i, i, i + 1, i + 1]], [0])._replace(network=name)
-        for i, name in enumerate(names)
-    }
-
-    held = baselines.held_still(found, "SKIP9")
-
-    assert len(held["a", 5].boxes) == 0
-    assert [int(held["a", 5 + i].boxes[0, 0]) for i in (1, 2, 3)] == [1, 1, 1]
-
-
-@pytest.mark.parametrize("schedule", ["SMALL", "RANDOM", "SKIP"])
-def test_holding_still_needs_a_fixed_skip(schedule: str) -> None:
-    with pytest.raises(ValueError, match=f"such as SKIP9, got '{schedule}'"):
-        baselines.held_still({}, schedule)
 
 
 def test_score_is_that_of_the_metric() -> None:

@@ -2,6 +2,7 @@
 
 Examples:
   lstd-eval --model runs/one --schedule LARGE,SKIP3,SKIP9 --metrics coco,vid
+  lstd-eval --model runs/one --schedule SKIP9 --baselines held,velocity,bytetrack
   lstd-eval --model model.tflite --input 'val*.tfrecord' --against runs/two
   lstd-eval --detections theirs.json --annotations truth.json
 
@@ -36,6 +37,10 @@ FLAGS: app.Flags = {
         "Schedules such as LARGE,SKIP3, with commas between them; default: the config's "
         "evaluation.schedules, or the file's own."
     ),
+    "baselines": app.several(
+        "Of held, velocity, bytetrack: what these make of the large frames under each schedule, "
+        "without a network in between; docs/metrics.md. bytetrack needs lstd[tracking]."
+    ),
     "max_frames": app.whole("Score only the first so many.", least=1),
     "labels": app.text("Names of the classes: a label map, or one a line."),
     "detections": app.text(
@@ -60,7 +65,8 @@ FLAGS: app.Flags = {
         "Write annotations.json and detections_SCHEDULE.json in COCO's form."
     ),
     "video": app.switch(
-        "Write side_by_side.mp4, a panel for each schedule; with --against a row for each model."
+        "Write side_by_side.mp4, a panel for each schedule and baseline; with --against a row for "
+        "each model."
     ),
     "worst_frames": app.whole("Write worst_frames_SCHEDULE.png with so many.", 0, least=0),
     "report": app.switch(
@@ -72,7 +78,7 @@ _REPORT_METRICS = ("coco", "distance", "confusion")  # which it draws in any cas
 _COMPARABLE = {"coco", "vid", "vid_ap50", "sap", "flicker"}
 _OF_A_MODEL = (
     *("video", "worst_frames", "report", "occlusion", "write_detections"),
-    *("input", "max_frames", "weights", "labels", "config", "set"),
+    *("input", "max_frames", "weights", "labels", "config", "set", "baselines"),
 )
 _PACKAGES = {"video": ("av", "PIL"), "worst_frames": ("PIL",), "report": ("matplotlib", "PIL")}
 
@@ -93,9 +99,12 @@ def _evaluate(values: flags.FlagValues) -> None:
 
 def _read(values: flags.FlagValues) -> Options:
     """Returns what the flags say, where they can be and go together."""
+    from lstd.evaluation import baselines
+
     _check_together(values)
     for name in values.schedule:
         schedule_names.check(name, where="--schedule")
+    baselines.check(values.baselines, where="--baselines")
     if values.fps is not None and not 0 < values.fps < float("inf"):
         raise ValueError(f"--fps must be above 0, got {values.fps}")
     more = _REPORT_METRICS if values.report else ()

@@ -50,7 +50,7 @@ class _Subject(NamedTuple):
     path: Path
     weights: str
     detector: Any
-    schedules: list[str]
+    schedules: list[str]  # and their baselines, such as SKIP9-held
 
 
 def score_model(values: flags.FlagValues, options: Options) -> None:
@@ -148,9 +148,9 @@ def _subject(
     *,
     is_other: bool = False,
 ) -> _Subject:
-    """Returns the model, loaded, and the schedules that it follows."""
+    """Returns the model, loaded, the schedules that it follows, and their baselines."""
     from lstd.any_model import evaluate_model
-    from lstd.evaluation import evaluate
+    from lstd.evaluation import baselines, evaluate
 
     known = _is_described(found, values)
     weights = open_model.weights_of(found, config, values.weights)
@@ -160,7 +160,7 @@ def _subject(
     is_single = len(detector.networks) == 1
     asked = () if is_other and is_single else values.schedule
     own = [detector.schedule] if is_single or not known else list(config.evaluation.schedules)
-    schedules = list(evaluate.checked_schedules(detector, list(asked) or own))
+    schedules = evaluate.checked_schedules(detector, list(asked) or own)
     for schedule in schedules if "sap" in options.metrics else ():
         ran = detector.networks if is_single else schedule_names.networks_of(schedule)
         for network in set(ran) - set(options.latencies or ran):
@@ -168,7 +168,9 @@ def _subject(
                 f"--latency: {schedule} runs the {network} network, whose latency is not given; "
                 f"there is {', '.join(options.latencies or ())}"
             )
-    return _Subject(found.path, weights or found.path.name, detector, schedules)
+    wanted = () if is_other and is_single else values.baselines
+    columns = list(baselines.columns(schedules, wanted, where="--baselines"))
+    return _Subject(found.path, weights or found.path.name, detector, columns)
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ _EXTRAS = {
     "tensorboard": "'lstd[tensorboard]'",
     "hotcoco": "'lstd[fast]'",
     "ai_edge_litert": "'lstd[litert]'",
-    "supervision": "'lstd[tracking]'",
+    **dict.fromkeys(("supervision", "trackers"), "'lstd[tracking]'"),
     "apache_beam": "'lstd[beam]'",
 }
 _TENSORFLOW_HINTS = {

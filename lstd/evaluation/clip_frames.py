@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.base.types import ClipBatch, Detections, GroundTruth
+from lstd.evaluation import baselines
 from lstd.evaluation.detectors import ClipDetector
 from lstd.fit import first_batches
 from lstd.ops import schedule as schedule_ops
@@ -19,21 +20,25 @@ class Frame(NamedTuple):
 
     frame_id: tuple[bytes, int]
     ground_truth: dict[str, np.ndarray]  # see `objects.ground_truth_of`
-    detections: dict[str, dict[str, Any]]  # for each schedule, see `objects.detections_of`
+    detections: dict[str, dict[str, Any]]  # of each schedule and baseline, see `objects`
     image: np.ndarray  # [H, W, C], as the dataset gave it
 
 
 def detect_clips(
     detector: ClipDetector,
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
-    schedules: Sequence[str],
+    columns: Sequence[str],
 ) -> Iterator[list[Frame]]:
     """Yields the frames of each batch of clips with what `detector` finds under each schedule.
+
+    Where a column is a baseline of a schedule (SKIP9-held), it is answered from the same run.
 
     Raises:
         ValueError: the number of lanes changes in the midst of a video; frames or boxes that mean
             something else, see `first_batches.check_values`.
     """
+    schedules = tuple(dict.fromkeys(map(baselines.schedule_of, columns)))
+    guesses = baselines.Guesses(columns)
     states: dict[str, Any] = {}
     lanes, classes = 0, len(detector.labels)
     chosen = getattr(detector, "for_schedule", None)  # where each schedule needs its own
@@ -56,7 +61,11 @@ def detect_clips(
             own = getattr(each, "last_networks", networks)  # one that follows schedules by itself
             ran = np.zeros(np.shape(clip.frame_index), int) if own is None else np.asarray(own)
             found[name] = Detections(*map(np.asarray, detections)), ran
-        yield _frames_of(clip, ground_truth, found, classes)
+        frames = _frames_of(clip, ground_truth, found, classes)
+        for frame in frames:
+            shape = frame.image.shape
+            frame.detections.update(guesses.of_frame(frame.frame_id, frame.detections, shape[:2]))
+        yield frames
 
 
 def true_frames(dataset: Iterable[tuple[ClipBatch, GroundTruth]]) -> Iterator[Frame]:

@@ -76,8 +76,7 @@ def read_detections(
             if not _is_key(category, class_of):
                 known = ", ".join(map(str, annotations.category_ids))
                 raise ValueError(f"{where} has category {category!r}; the annotations have {known}")
-            if network not in (None, "large", "small"):
-                raise ValueError(f"{where}: network must be 'large' or 'small', got {network!r}")
+            objects.check_network(network, where=f"{where}: network")
             value = _number(score, f"{where}: score must be a number, got {score!r}")
             row = {"classes": class_of[category], "scores": value, "network": network}
             rows.setdefault(frame_of[image], []).append({**row, "bbox": box})

@@ -7,6 +7,7 @@ from typing import Any
 
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import schedule_names
+from lstd.evaluation import baselines as baseline_columns
 from lstd.evaluation import clip_frames, objects
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.detectors import ClipDetector, as_detector
@@ -25,6 +26,7 @@ def evaluate(
     metrics: Metrics | None = None,
     schedules: Sequence[str] | None = None,
     *,
+    baselines: Sequence[str] = (),
     latencies: Latencies | None = None,
     fps: float | None = None,
     occlusion: Sequence[float] = (),
@@ -45,8 +47,11 @@ def evaluate(
         metrics: a list of metrics. Each is a name of `metrics.by_name` (such as "vid"), a factory,
             called with the labels once per schedule (such as the class `CocoMetric`), or, for a
             single schedule, an object with `add` and `result`. Or a dict: such a list for
-            each schedule. None: COCO.
+            each schedule and baseline. None: COCO.
         schedules: names such as "LARGE", "SKIP3". None: the model's own evaluation schedule.
+        baselines: of "held", "velocity", "bytetrack": what they make of the large frames under
+            each schedule that runs both networks; their numbers are those of a schedule
+            "SKIP3-held" and so on. See `lstd.evaluation.baselines`.
         latencies: milliseconds by network, for the metric "sap"; see `StreamingMetric`.
         fps: frames a second of the videos, for the metric "sap".
         occlusion: probabilities with which true objects are hidden, each in a pass of its own, with
@@ -63,10 +68,12 @@ def evaluate(
     Raises:
         ValueError: an unknown schedule, or one that a single backbone cannot follow; a metric
             object for several schedules or passes; an unknown name of a metric, or "sap" without
-            latencies and fps; a dataset without frames; a frame that comes twice.
+            latencies and fps; a dataset without frames; a frame that comes twice; an unknown
+            baseline, or no schedule that has any.
+        ImportError: "bytetrack" without the package `trackers`.
     """
     detector = as_detector(model)
-    names = checked_schedules(detector, schedules)
+    names = baseline_columns.columns(checked_schedules(detector, schedules), baselines)
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     if len(occlusion) and by_name.objects_in(metrics):

@@ -13,6 +13,12 @@ from lstd.config import schedule_names
 FrameId = tuple[str, int]
 """A frame's video and its number in it."""
 
+NO_NETWORK = "none"
+"""In the place of a network's name, where a baseline guessed."""
+
+NETWORKS = ("large", "small", NO_NETWORK)
+"""What may have found the objects of a frame."""
+
 LARGEST = 2**63 - 1
 """What the number of a frame or track may be: int64."""
 
@@ -28,7 +34,7 @@ class Objects(NamedTuple):
     scores: np.ndarray | None = None  # float64 [n]; None for ground truth
     track_ids: np.ndarray | None = None  # int64 [n], -1 unknown; None where the data has none
     is_crowd: np.ndarray | None = None  # bool [n]; all False where the data has none
-    network: str | None = None  # "large" or "small", which found them; None: nobody said so
+    network: str | None = None  # of NETWORKS, which found them; None: nobody said so
     areas: np.ndarray | None = None  # float64 [n], pixels, which COCO sorts by size; None: w * h
     image: int | None = None  # the place of the frame's image among the ids of its COCO file
     sizes: np.ndarray | None = None  # float64 [n, 2]: h and w as a file says them, to the last bit
@@ -87,11 +93,16 @@ def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Obj
     if not np.isfinite(found.scores).all():
         raise ValueError(f"frame {frame_id}: detection scores are not finite: {found.scores}")
     network = _part(values, "network")
-    if network not in (None, "large", "small"):
-        raise ValueError(
-            f"frame {frame_id}: the detections' network must be 'large' or 'small', got {network!r}"
-        )
+    check_network(network, where=f"frame {frame_id}: the detections' network")
     return found._replace(network=network)
+
+
+def check_network(network: object, *, where: str) -> None:
+    """Raises unless it is one of `NETWORKS`, or None."""
+    if network not in (None, *NETWORKS):
+        raise ValueError(
+            f"{where} must be 'large' or 'small' ('none' of a baseline), got {network!r}"
+        )
 
 
 def network_of(schedule: str, index: int) -> str:

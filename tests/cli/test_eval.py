@@ -38,18 +38,21 @@ def test_table_and_files_hold_the_same_numbers(
 ) -> None:
     output = tmp_path / "new" / "results"
 
-    code = eval_command.main(["--model", str(run), "--output_directory", str(output)])
+    code = eval_command.main(
+        ["--model", str(run), "--baselines=held", "--output_directory", str(output)]
+    )
 
     assert code == 0
     saved = json.loads((output / "results.json").read_text())
     assert saved["results"]["frames"] == 8
-    assert saved["schedules"] == ["LARGE", "SKIP3"]
+    assert saved["schedules"] == ["LARGE", "SKIP3", "SKIP3-held"]
     assert saved["weights"] == "best"
     with (output / "results.csv").open(newline="") as file:
         rows = {(row["schedule"], row["metric"]): row["value"] for row in csv.DictReader(file)}
     ar100 = saved["results"]["SKIP3/coco/ar100"]
     assert ar100 > 0
     assert float(rows["SKIP3", "coco/ar100"]) == ar100
+    assert ("SKIP3-held", "coco/ar100") in rows
     printed = capsys.readouterr()
     line = next(line for line in printed.out.splitlines() if line.startswith("coco/ar100 "))
     assert line.split()[2] == f"{ar100:.3f}"
@@ -81,6 +84,8 @@ def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Pat
     ("arguments", "message"),
     [
         (["--schedule=SKPI3"], "--schedule: unknown schedule 'SKPI3'; expected LARGE"),
+        (["--baselines=hold"], "--baselines: unknown baseline 'hold'; expected held, velocity"),
+        (["--baselines=held", "--schedule=LARGE"], "need a schedule such as SKIP9; got LARGE"),
         (["--weights=last"], "no weights last.weights.h5; there are: best.weights.h5"),
         (["--weights=first"], "expected one of best, last, average"),
         (["--input=absent.tfrecord"], "no file matches 'absent.tfrecord'"),

@@ -216,7 +216,7 @@ def test_annotations_that_cannot_be_are_refused(tmp_path: Path, content: Any, me
         ({"bbox": [0, 0, 1e308, 1]}, r"detection box 0 is not finite, or beyond 1e\+09 pixels"),
         ({"bbox": None}, "a bbox must be x, y, width, height"),
         ({"bbox": [10**400, 0, 1, 1]}, "a bbox must be x, y, width, height"),
-        ({"network": "big"}, "'large' or 'small', got 'big'"),
+        ({"network": "big"}, r"'large' or 'small' \('none' of a baseline\), got 'big'"),
         ({"network": ["large"]}, r"entry 0: network must be .*, got \['large'\]"),
     ],
 )

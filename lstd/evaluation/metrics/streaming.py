@@ -108,13 +108,21 @@ class StreamingMetric(FrameMetric):
             frames = list(group)
             ran = [network_of[frame] for frame in frames]
             latencies_ms = [self._latency(*each) for each in zip(frames, ran, strict=True)]
-            workers = ran if self.mode == "asynchronous" else ["one"] * len(frames)
+            # A baseline has to wait for the large network, whose boxes it moves.
+            workers = [
+                "one"
+                if self.mode == "synchronous"
+                else network.replace(objects.NO_NETWORK, "large")
+                for network in ran
+            ]
             sources = shown_at([index for _, index in frames], latencies_ms, workers, fps=self.fps)
             for frame, source in zip(frames, sources, strict=True):
                 shown[frame] = None if source is None else (video, source)
         return shown
 
     def _latency(self, frame: FrameId, network: str) -> float:
+        if network == objects.NO_NETWORK:
+            return 0.0
         if network not in self.latencies:
             raise ValueError(
                 f"frame {frame} was seen by the {network} network, whose latency is not given; "
