@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from lstd.base.types import GroundTruth
 from lstd.data.problems import ProblemError
 from lstd.data.sequence_example import RECORD_OVERHEAD, SIDES
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
+
+_LOG = logging.getLogger(__name__)
 
 INDEX = "index.json"
 """What a conversion wrote, beside its shards; see `lstd.data.shard_files`."""
@@ -42,7 +45,8 @@ class Part(NamedTuple):
         height: of the frames, pixels; 0 unknown.
         width: likewise.
         num_frames: how many it holds.
-        after_damage: whether a damaged record that stood before it is left out.
+        after_damage: whether a damaged record that stood before it is left out, or the shard before
+            its own is not among those that were asked for.
     """
 
     path: str
@@ -160,7 +164,8 @@ def list_videos(
 
     The index that a conversion wrote beside its shards says what is in them. Other files are read
     once. A record with `video/first_frame` above 0 continues the one before it when both have the
-    same source id. A video without an id is called by file and record number.
+    same source id. A video without an id is called by file and record number. One that begins in a
+    shard that is not among the paths begins where they do, and the log says so.
 
     `on_damage` is told of a record that is left out, and of a file that cannot be read on; all
     records are read for it. None: an error.
@@ -180,6 +185,7 @@ def list_videos(
         on_damage(error)
         damaged = True
 
+    paths = [*paths]
     for path in paths:
         folder = os.path.dirname(path)
         if folder not in indexes:
@@ -190,11 +196,24 @@ def list_videos(
             continues = bool(videos) and part.first_frame > videos[-1][1][-1].first_frame
             if continues and videos[-1][0] == name:
                 videos[-1][1].append(part)
-            else:
-                videos.append((name, [part]))
+                continue
+            if part.first_frame and (before := _before(path)) and before not in paths:
+                told = "video %r begins at its frame %d: %s, which holds those before, is not read"
+                _LOG.warning(told, name, part.first_frame, os.path.basename(before))
+                part = part._replace(after_damage=True)
+            videos.append((name, [part]))
     return [
         Video(name or f"@{parts[0].path}#{parts[0].number}", tuple(parts)) for name, parts in videos
     ]
+
+
+def _before(path: str) -> str:
+    """Returns the shard before this one; empty if there is none by its name."""
+    match = _SHARD.fullmatch(path)
+    if not match or not int(match.group(2)):
+        return ""
+    begin, number, total, end = match.groups()
+    return f"{begin}-{int(number) - 1:0{len(number)}}-of-{total}{end}"
 
 
 def spans(name: str, parts: Sequence[Part]) -> list[Span]:

@@ -178,6 +178,11 @@ def open(
             reader finds a mistake that leaves it without videos; the message says what was
             expected, and where.
     """
+    if "://" in str(path):
+        raise ValueError(
+            f"{path}: of an address only training and evaluation read, and only TFRecord files, "
+            "named by a pattern such as gs://bucket/records/*.tfrecord; copy other data here first"
+        )
     place = Path(path)
     is_pattern = bool(place.name) and any(True for _ in place.parent.glob(place.name))
     if not place.exists() and not is_pattern:

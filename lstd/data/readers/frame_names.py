@@ -2,7 +2,9 @@
 
 Exporters change names, which is undone here: Roboflow makes `street_mp4-0012.jpg` into
 `street_mp4-0012_jpg.rf.HASH.jpg` and deals the frames of a video to `train`, `valid` and `test`;
-Label Studio puts eight random hexadecimal digits and `-` before the name of a file.
+Label Studio puts eight random hexadecimal digits and `-` before the name of a file. CVAT counts the
+frames of each task from 0: those of further tasks in a project's subset are `frame_000000_1` and so
+on, and subsets have frames of one name.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")
 _NUMBER = re.compile(
     r"[\s_.#-]*(\d{4}-\d\d-\d\d[\sT_-]\d\d([-_.:])\d\d\2\d\d|\d{1,18})$"  # a time is one number
 )
+_CVAT = re.compile(r"(^|/)frame_\d{6}$")
+_CVAT_TASK = re.compile(r"(?:^|(?<=/))(frame_\d{6})_(\d+)$")
 _OF_VIDEO = re.compile(r"(_(mp4|avi|mov|mkv|webm|m4v|mpe?g|ts|wmv)-\d+|(^|/)frame_\d{6})$", re.I)
 
 
@@ -41,8 +45,11 @@ def plain(names: Sequence[str]) -> list[str]:
 
     >>> plain(["train/a_mp4-0007_jpg.rf.0f3c.jpg", "1f3a9c0d-x1.png", "77e0b1a2-x2.png"])
     ['train/a_mp4-0007', 'x1', 'x2']
+    >>> plain(["frame_000012_1.PNG"])  # of another task
+    ['task_1/frame_000012']
     """
-    split = [_ROBOFLOW.sub("", SUFFIX.sub("", name)).rpartition("/") for name in names]
+    bare = [_ROBOFLOW.sub("", SUFFIX.sub("", name)) for name in names]
+    split = [_CVAT_TASK.sub(r"task_\2/\1", name).rpartition("/") for name in bare]
     found = collections.defaultdict(list)
     for folder, _, own in split:
         digits = _LABEL_STUDIO.match(own)
@@ -86,8 +93,9 @@ def group(
     Images of a folder are of one video if their plain names differ in the last number only; with
     `folders` all are, but for frames that Roboflow has named. A video whose frames were dealt to
     several subsets (`parts`, one for each image) is put together again; one that has a frame in two
-    of them stays in parts of the same name. A video whose name says nothing has the title of its
-    subset, or is "images". Raises ValueError if names have two readings.
+    of them stays in parts of the same name, or CVAT's under the names of the subsets. A video whose
+    name says nothing has the title of its subset, or is "images". Raises ValueError if names have
+    two readings.
     """
     said = plain(names)
     found: dict[tuple[str, str], list[int]] = {}
@@ -103,7 +111,8 @@ def group(
         if {said[place] for place in first}.isdisjoint(said[place] for place in places):
             first.extend(places)
         else:
-            joined[video, part] = places
+            of_cvat = part and _CVAT.search(said[places[0]])
+            joined[f"{part}/{video}" if of_cvat else video, part] = places
     result = []
     for (video, _), places in joined.items():
         own = [names[place] for place in places]

@@ -145,6 +145,18 @@ def test_names_tell_videos_and_their_order(
     assert {group.name: [*group.places] for group in groups} == expected
 
 
+def test_tasks_of_cvat_that_all_count_from_0_are_videos_of_their_own() -> None:
+    names = ["frame_000000.PNG", "frame_000001.PNG", "frame_000000_1.PNG", "frame_000001_1.PNG"]
+    groups = frame_names.group([*names, *names[:2]], where="", parts=["Train"] * 4 + ["Val"] * 2)
+
+    assert [(group.name, [*group.places]) for group in groups] == [
+        ("frame", [0, 1]),
+        ("task_1/frame", [2, 3]),
+        ("Val/frame", [4, 5]),
+    ]
+    assert [frame_names.number(name) for name in frame_names.plain(names)] == [0, 1, 0, 1]
+
+
 def test_frames_that_were_dealt_to_subsets_are_one_video_again() -> None:
     names = ["x-1.jpg", "x-3.jpg", "x-2.jpg", "y-1.jpg", "y-1.jpg"]
     groups = frame_names.group(names, where="d", parts=["a", "a", "b", "a", "b"])
