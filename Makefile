@@ -8,6 +8,11 @@ JOBS ?= 2
 # The Python of make test-oldest: the one in requires-python.
 OLDEST_PYTHON ?= python3.10
 
+# What make web shows, and its port.
+MODEL ?= demo/export/model.tflite
+VIDEO ?= examples/sowbug/sowbug_unseen.mp4
+PORT ?= 8000
+
 BIN := .venv/bin
 OLDEST := build/oldest/bin
 INSTALLED := .venv/.installed
@@ -19,13 +24,25 @@ COVERED_TESTS := $(addprefix tests/,ops test_losses.py layers conformance fit mo
 OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance config tf1 base)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest coverage lint format types docs notebooks bench clean
+.PHONY: help demo web test test-all test-oldest coverage lint format types docs notebooks bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## trains, evaluates, exports and runs a small detector on real video; see demo/
 	$(BIN)/python examples/demo.py --output_directory demo
+
+web:  ## a page that runs MODEL=demo/export/model.tflite in the browser, served on this machine
+	@for program in node npm; do command -v $$program > /dev/null || { \
+		echo "make: no $$program here; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
+	@for file in $(MODEL) $(VIDEO); do test -f $$file || { \
+		echo "make: no $$file here; make demo writes demo/export/model.tflite, or name others:" \
+			"make web MODEL=exported/model.tflite VIDEO=street.mp4" >&2; exit 1; }; done
+	cd examples/web && npm install --silent && OUTPUT=$(CURDIR)/build/web npm run --silent build
+	cp $(MODEL) build/web/model.tflite
+	cp $(VIDEO) build/web/video.mp4
+	@echo "The page is in build/web, and at http://127.0.0.1:$(PORT)/ until Ctrl-C."
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
 
 test: $(INSTALLED)  ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
@@ -65,13 +82,13 @@ docs: $(INSTALLED)  ## the site of docs/ in build/site; a warning or a dead link
 notebooks: $(INSTALLED)  ## runs all notebooks, and stops at the first error; they stay as they are
 	$(BIN)/jupyter-execute --timeout=1800 $(sort $(wildcard notebooks/*.ipynb))
 
-bench: $(INSTALLED)  ## all benchmarks, one after the other; two of them look at what make demo made
+bench: $(INSTALLED)  ## all benchmarks, one after the other; three of them look at what make demo made
 	@failed=; for script in $$(grep -l __main__ benchmarks/*.py); do \
 		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; \
 	done; test -z "$$failed" || { echo "make bench: these did not end well:$$failed" >&2; exit 1; }
 
 clean:  ## removes all that make has made, .venv too
-	rm -rf .venv demo dist build notebooks/made .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv demo dist build notebooks/made examples/web/node_modules .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is older than pyproject.toml when the dependencies may have changed.
