@@ -2,13 +2,13 @@ r"""Trains a model on annotated video, and puts weights, curves and checkpoints 
 
 Examples:
   lstd-train --input data --output_directory runs/one
-  lstd-train --config mine.yaml --input 'data/train/*.tfrecord' --output_directory runs/one \
+  lstd-train --config interleaved_m --input 'data/train/*.tfrecord' --output_directory runs/one \
       --set 'data.evaluation.input_path=[data/val/*.tfrecord]'
   lstd-train --output_directory runs/one --resume
 
-Without --config, the small model of sowbug_demo is trained, with the classes of the data, in their
-order, anchors made for them, and frames flipped from left to right only. A folder that lstd-data
-split wrote is trained on by its train/ and measured by its val/; other data is only trained on.
+Without --config, interleaved_s is trained. A config that leaves out model.num_classes and labels
+has the classes of the data, in their order. A folder that lstd-data split wrote is trained on by
+its train/ and measured by its val/; other data is only trained on.
 
 --dry_run tries everything with two batches first. Then lstd-eval --model runs/one measures the
 result, and lstd-export --model runs/one makes a file for a device of it.
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.cli import app, common
-from lstd.config.augmentation_config import HorizontalFlip
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
@@ -90,22 +89,24 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
     """Returns the config with the flags applied; a run that goes on knows its own."""
+    from lstd.tf1.load_config import load_config
+
     known = folder / "config.yaml"
-    if values.config or (values.resume and known.is_file()):
-        config = common.config_of(values, default=known)
-    elif values.resume:
-        raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
-    elif values.input:
-        config = common.overridden(_of_data(values.input), values)
-    else:
+    if not (values.config or values.resume or values.input):
         raise ValueError("--config or --input must be given (lstd-train --help says more)")
+    if values.resume and not values.config and not known.is_file():
+        raise ValueError(f"--resume: {folder} holds no run: there is no {known}")
+    config = load_config(values.config or (known if values.resume else "interleaved_s"))
+    if values.input and not values.resume:
+        config = _with_classes(config, values)
+    config = common.overridden(config, values)
     if values.distribution:
         train = dataclasses.replace(config.train, distribution=values.distribution)
         config = dataclasses.replace(config, train=train)
     if not values.input:
         return config
     config = _with_parts(common.with_input(config, "train", values))
-    if not values.config and not values.resume and not config.data.evaluation.input_path:
+    if config.train.evaluate and not values.resume and not config.data.evaluation.input_path:
         print(
             "nothing measures this training; for that, lstd-data split --input "
             f"{shlex.join(values.input)} --output_directory data, then lstd-train --input data"
@@ -116,25 +117,25 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
     return config
 
 
-def _of_data(paths: Sequence[str]) -> Config:
-    """Returns a config for data of one's own, with the classes of the first path."""
+def _with_classes(config: Config, values: flags.FlagValues) -> Config:
+    """Returns the config, with the classes of the first `--input` where nothing else names them."""
+    from lstd.config.model_config import ModelConfig
     from lstd.data import readers
-    from lstd.tf1.load_config import load_config
 
-    labels = readers.open(_parts_of(paths[0])[0]).labels
-    if not labels:
+    model = config.model
+    is_told = any(setting.startswith("model.num_classes=") for setting in values.set)
+    if is_told or model.labels or model.num_classes != ModelConfig.num_classes:
+        return config
+    labels = readers.open(_parts_of(values.input[0])[0]).labels
+    if labels:
+        print(f"classes of the data: {', '.join(labels)}")
+        model = dataclasses.replace(model, num_classes=len(labels), labels=labels)
+    elif not values.config:
         raise ValueError(
-            f"--input: {paths[0]} does not name its classes, so --config must be given"
+            f"--input: {values.input[0]} does not name its classes: give them, such as "
+            "--set model.num_classes=2 --set 'model.labels=[ant,bee]'"
         )
-    print(f"classes of the data: {', '.join(labels)}")
-    config = load_config("sowbug_demo")
-    anchors = dataclasses.replace(config.model.anchors, auto=True)
-    model = dataclasses.replace(
-        config.model, num_classes=len(labels), labels=labels, anchors=anchors
-    )
-    train = dataclasses.replace(config.data.train, augmentation=(HorizontalFlip(),))
-    data = dataclasses.replace(config.data, train=train)
-    return dataclasses.replace(config, model=model, data=data)
+    return dataclasses.replace(config, model=model)
 
 
 def _with_parts(config: Config) -> Config:

@@ -130,8 +130,12 @@ def test_what_data_and_a_folder_are_enough_for(
     assert (config.model.num_classes, config.model.anchors.auto, config.train.steps) == (2, True, 7)
     assert config.data.train.input_path == (str(parts / "train"),)
     assert config.data.evaluation.input_path == (str(parts / "val"),)
-    assert [step.name for step in config.data.train.augmentation] == ["horizontal_flip"]
+    assert config.data.train.augmentation[0].name == "horizontal_flip"
     assert config.train.evaluate
+    of_a_config = config_of(f"--input={parts}", "--config=interleaved_m", "--set=train.steps=7")
+    assert of_a_config.model.labels == ("circle", "square")
+    told = config_of(f"--input={parts}", "--set=model.num_classes=3", "--set=model.labels=[a,b,c]")
+    assert told.model.labels == ("a", "b", "c")
 
     config = config_of(f"--input={raw}", "--set=model.labels=[square, circle]")
     assert config.model.labels == ("square", "circle")
