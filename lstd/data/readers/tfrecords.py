@@ -4,11 +4,12 @@ A SequenceExample is a video or a part of one; `lstd.data.sequence_example` name
 labels of the caller, their names are those of an index beside the files (`lstd-data convert` writes
 it) or else the texts in the records, which are all read for it.
 
-tf.Examples are videos of one frame; with `folders`, frames of one video if their names say so, see
-`frame_names`. They are in the form of the Object Detection API: `image/encoded`,
-`image/object/bbox/{ymin,xmin,ymax,xmax}` in [0, 1], `image/object/class/label` (1-based), and where
-there are, `image/object/class/text`, `image/object/is_crowd`, `image/object/track/label`,
-`image/source_id`, `image/filename`, `image/height`, `image/width`.
+tf.Examples are videos of one frame; with `folders`, or where all have names as Roboflow and CVAT
+give them to frames, frames of one video if names say so, see `frame_names`. They are in the form of
+the Object Detection API: `image/encoded`, `image/object/bbox/{ymin,xmin,ymax,xmax}` in [0, 1],
+`image/object/class/label` (1-based), and where there are, `image/object/class/text`,
+`image/object/is_crowd`, `image/object/track/label`, `image/source_id`, `image/filename`,
+`image/height`, `image/width`.
 
 Source: the Object Detection API of TensorFlow, "Preparing Inputs".
 """
@@ -29,7 +30,7 @@ from lstd.base import limits, natural
 from lstd.base.types import GroundTruth
 from lstd.data import record_files, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.readers import frame_names, frame_pictures, label_files
+from lstd.data.readers import frame_names, frame_pictures, image_sets, label_files
 from lstd.data.readers.label_files import Found, Options, WrongTree, all_taken, chosen
 from lstd.data.record_files import Part, Span
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
@@ -174,13 +175,14 @@ def read_examples(path: Path, options: Options) -> Found:
                 met(error)
     labels = options.labels or names_in(entry.texts for entry in entries)
     groups = [(entry.name, [entry]) for entry in entries]
-    if options.folders:
+    names = [frame_pictures.clean(entry.file_name) for entry in entries]
+    of_videos = all(map(frame_names.is_of_video, frame_names.plain(names)))
+    if options.folders or (of_videos and not options.stills):
         parts = [str(Path(entry.part.path).parent) for entry in entries]
-        names = [frame_pictures.clean(entry.file_name) for entry in entries]
-        groups = [
-            (group.name, [entries[place] for place in group.places])
-            for group in frame_names.group(names, where=str(path), folders=True, parts=parts)
-        ]
+        found = frame_names.group(names, where=str(path), folders=options.folders, parts=parts)
+        groups = [(one.name, [entries[place] for place in one.places]) for one in found]
+        if not options.folders:
+            image_sets.note_names(found, options)
     elif not options.stills and len(entries) > 1:
         options.notes.append(
             "every record is a video of one frame; if their names, such as "

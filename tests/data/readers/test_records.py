@@ -184,7 +184,7 @@ def test_lists_of_several_lengths_are_named(
     assert readers.open(path, skip_damaged=True).damaged == (caught.value.message,)
 
 
-def test_tf_examples_in_subsets_are_grouped_by_their_names_with_folders(tmp_path: Path) -> None:
+def test_tf_examples_are_grouped_by_the_names_of_frames_of_videos(tmp_path: Path) -> None:
     for part, number in (("train", 2), ("valid", 1)):
         (tmp_path / part).mkdir()
         name = feature(f"a_mp4-{number}_jpg.rf.{part}.jpg")
@@ -193,12 +193,15 @@ def test_tf_examples_in_subsets_are_grouped_by_their_names_with_folders(tmp_path
             tmp_path / part / "bugs.tfrecord",
             example(**changes, **{"image/source_id": feature(f"{number}")}),
         )
-    apart = readers.open(tmp_path)
-    joined = readers.open(tmp_path, folders=True)
+    apart = readers.open(tmp_path, stills=True)
+    joined = readers.open(tmp_path)
 
     assert [one.num_frames for one in apart.videos] == [1, 1]
     assert "all subsets are taken: train, valid" in apart.notes[0]
-    assert "every record is a video of one frame; if their names, such as a_mp4-2" in apart.notes[1]
+    assert "taken for 1 videos, by their names; if they are single" in joined.notes[1]
+    assert readers.open(tmp_path, folders=True).videos == joined.videos
+    [note] = readers.open(write(tmp_path / "nameless", example(), example())).notes
+    assert "every record is a video of one frame; if their names, such as " in note
     assert [(one.name, one.num_frames) for one in joined.videos] == [("a_mp4", 2)]
     frames = [*joined.videos[0].read()]
     assert [int(pixels(frame.image, where="")[0, 0, 0]) for frame in frames] == [1, 2]
