@@ -114,10 +114,10 @@ def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
         begin = end
 
 
-def without_crowds(frames: Flat, *, share: float = 0.5) -> Flat:
+def without_crowds(frames: Flat) -> Flat:
     """Returns the frames without crowds, and without what is found there and on no other object.
 
-    That is what has at least `share` of its area in a crowd of its class, and an IoU below 0.5 with
+    That is what has at least half of its area in a crowd of its class, and an IoU below 0.5 with
     each true box of its class.
     """
     if not frames.is_crowd.any():
@@ -129,7 +129,7 @@ def without_crowds(frames: Flat, *, share: float = 0.5) -> Flat:
         same = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
         found, true = pairs.found[same & crowd], pairs.true[same & crowd]
         shared = overlap.intersections(frames.found_boxes[found], frames.true_boxes[true])
-        inside[found[(shared > 0) & (shared >= share * own_area[found])]] = True
+        inside[found[(shared > 0) & (shared >= 0.5 * own_area[found])]] = True
         on_object[pairs.found[same & ~crowd & (pairs.iou >= 0.5)]] = True
     stays = {"true": ~frames.is_crowd, "found": ~inside | on_object}
     kind = {"track_ids": "true", "is_crowd": "true", "scores": "found"}
