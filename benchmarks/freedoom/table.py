@@ -1,0 +1,266 @@
+"""The table of the papers on video that anybody can make: accuracy over cost of trained runs.
+
+    python benchmarks/freedoom/table.py --data build/freedoom/test_fast --fps 5.83 \
+        --interleaved runs/s0 runs/s1 runs/s2 --single runs/ssdlite --small runs/small
+
+Runs of one kind are seeds of one config. The interleaved ones are scored under LARGE, SKIP1, SKIP3,
+SKIP5, SKIP9 and SKIP15, each with its baselines (docs/metrics.md), and with the memory zeroed: the
+state is zero before every frame, so that both networks see each frame alone. The others run on
+every frame. A baseline and a zeroed run see the same large frames as their schedule.
+
+Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
+interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
+of other seeds); how far it is below SKIP9 of the same seed, with its own interval (what is not
+interleaved: below SKIP9 of the first seed); multiply-adds and milliseconds of the `.tflite` of the
+first seed on this machine. table.json has every number of each seed, AP by distance to the last
+large frame among them. Choose on the validation parts, and look at the test parts once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lstd
+from lstd.evaluation import baselines, bootstrap
+from lstd.evaluation.detectors import ModelDetector
+from lstd.evaluation.metrics import by_name
+from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.runtime import timed_models, timing
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from memory_under_occlusion import forget
+
+SCHEDULES = ("LARGE", "SKIP1", "SKIP3", "SKIP5", "SKIP9", "SKIP15")
+METRICS = ("coco", "vid", "distance", "flicker")
+REFERENCE = "SKIP9"
+ZEROED = "memory zeroed"
+SHOWN = {
+    "coco/ap": "AP",
+    "vid/ap50_slow": "slow",
+    "vid/ap50_medium": "medium",
+    "vid/ap50_fast": "fast",
+    "sap/ap50": "sAP50",
+    "flicker/rate": "flicker",
+}
+
+
+class Scored(NamedTuple):
+    """What a seed scored in a row of the table."""
+
+    numbers: dict[str, float]
+    coco: CocoMetric
+
+
+Rows = dict[str, list[Scored]]
+"""By name, such as "interleaved SKIP9-held", of each seed."""
+
+
+def main() -> None:
+    """Writes the table and prints it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of records")
+    for kind in ("interleaved", "single", "small"):
+        parser.add_argument(f"--{kind}", type=Path, nargs="+", default=[], help="run folders")
+    parser.add_argument("--baselines", nargs="*", default=[*baselines.NAMES])
+    parser.add_argument("--weights", default="best", choices=["best", "last", "average"])
+    parser.add_argument("--fps", type=float, help="of the data: for streaming AP")
+    parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--threads", type=int, default=1, help="of the .tflite that is timed")
+    parser.add_argument("--output_directory", type=Path, default=Path("build/freedoom/table"))
+    arguments = parser.parse_args()
+    kinds = {kind: getattr(arguments, kind) for kind in ("interleaved", "single", "small")}
+    if not any(kinds.values()):
+        parser.error("give at least one run folder, such as --interleaved runs/s0")
+    try:
+        baselines.check(arguments.baselines, where="--baselines")
+        arguments.output_directory.mkdir(parents=True, exist_ok=True)
+        rows: Rows = {}
+        costs: dict[str, dict[str, Any]] = {}
+        for kind, runs in kinds.items():
+            for run in runs:
+                model = lstd.load_model(run, weights=arguments.weights)
+                if run == runs[0]:
+                    found = timed(kind, model, arguments)
+                    costs |= found
+                latencies = latencies_of(kind, model, found)
+                for name, scored in evaluated(run, model, latencies, arguments).items():
+                    rows.setdefault(f"{kind} {name}", []).append(scored)
+                print(f"{run} is done", flush=True)
+        drawing = {"draws": arguments.draws, "fps": arguments.fps}
+        table = {name: facts_of(name, rows, **drawing) for name in rows}
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"table.py: error: {error}")
+    for name, facts in table.items():
+        facts["cost"] = costs[name.removesuffix(f", {ZEROED}")]
+    content = {
+        "data": str(arguments.data),
+        "runs": {kind: [str(run) for run in runs] for kind, runs in kinds.items()},
+        "rows": table,
+    }
+    text = markdown(table)
+    (arguments.output_directory / "table.json").write_text(json.dumps(content, indent=2) + "\n")
+    (arguments.output_directory / "table.md").write_text(text)
+    print(text)
+
+
+def schedules_of(model: lstd.LSTMSSD) -> tuple[str, ...]:
+    """Returns the schedules under which a model is scored."""
+    return SCHEDULES if len(model.networks) == 2 else (model.networks[0].upper(),)
+
+
+def timed(
+    kind: str, model: lstd.LSTMSSD, arguments: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Returns multiply-adds and milliseconds of each row of a model; a baseline's small is free."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        lstd.export_tflite(model, path)
+        subject = timed_models.of_model(path, name=kind, schedule=None, threads=arguments.threads)
+        subjects = []
+        for name in columns_of(model, arguments):
+            schedule = baselines.schedule_of(name)
+            one = subject._replace(name=name, schedule=schedule if subject.schedule else "")
+            if name != schedule:
+                calls = {**one.calls, "small": lambda: None}
+                one = one._replace(calls=calls, multiply_adds={**one.multiply_adds, "small": 0})
+            subjects.append(one)
+        times = timing.measure(subjects, turns=3, frames=48, warm_up=3)
+    costs = {}
+    for one in times:
+        networks = one.rows()
+        costs[f"{kind} {one.subject.name}"] = {
+            **[*networks.values()][-1],  # under the schedule, where there is one
+            "ms": {network: row["median_ms"] for network, row in networks.items()},
+        }
+    return costs
+
+
+def columns_of(model: lstd.LSTMSSD, arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Returns schedules and baselines."""
+    wanted = arguments.baselines if len(model.networks) == 2 else ()
+    return baselines.columns(schedules_of(model), wanted)
+
+
+def latencies_of(
+    kind: str, model: lstd.LSTMSSD, costs: dict[str, dict[str, Any]]
+) -> dict[str, float]:
+    """Returns the median milliseconds of each network."""
+    name = REFERENCE if len(model.networks) == 2 else schedules_of(model)[0]
+    ms = costs[f"{kind} {name}"]["ms"]
+    return {network: ms[network] for network in model.networks}
+
+
+def evaluated(
+    run: Path, model: lstd.LSTMSSD, latencies: dict[str, float], arguments: argparse.Namespace
+) -> dict[str, Scored]:
+    """Returns the scores of a run under each schedule, of its baselines and without memory."""
+    config = lstd.load_config(run / "config.yaml")
+    part = dataclasses.replace(
+        config.data.evaluation, input_path=(str(arguments.data / "*.tfrecord"),)
+    )
+    dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=part), "evaluation")
+    detector = ModelDetector(model)  # one graph for all
+    schedules = schedules_of(model)
+    passes = {"": (dataset, arguments.baselines if len(schedules) > 1 else ())}
+    if len(schedules) > 1:
+        passes[f", {ZEROED}"] = dataset.map(forget), ()
+    result = {}
+    for suffix, (data, wanted) in passes.items():
+        metrics = by_name.metrics_by_schedule(
+            (*METRICS, "sap") if arguments.fps else METRICS,
+            baselines.columns(schedules, wanted),
+            detector.labels,
+            latencies=latencies,
+            fps=arguments.fps,
+        )
+        lstd.evaluate(detector, data, metrics, schedules, baselines=wanted)
+        for name, mine in metrics.items():
+            numbers = {key: value for metric in mine for key, value in metric.result().items()}
+            result[name + suffix] = Scored(numbers, mine[0])
+    return result
+
+
+def facts_of(name: str, rows: Rows, **drawing: Any) -> dict[str, Any]:
+    """Returns what a row of the table says, and the numbers of each seed.
+
+    `drawing` is what `bootstrap.compare` is told.
+    """
+    kind = name.partition(" ")[0]
+    others = rows.get(f"{kind} {REFERENCE}") or rows.get(f"interleaved {REFERENCE}")
+    own, below = [], []
+    for seed, (_, coco) in enumerate(rows[name]):
+        own.append(_interval(_nothing_in(coco), coco, **drawing))
+        if others and others is not rows[name]:
+            reference = others[seed if kind == "interleaved" else 0]
+            below.append(_interval(coco, reference.coco, **drawing))
+    seeds = [scored.numbers for scored in rows[name]]
+    return {
+        "ap50": _mean(own),
+        f"below_{REFERENCE}": _mean(below) if below else None,
+        "mean": {key: statistics.fmean(each.get(key, -1) for each in seeds) for key in seeds[0]},
+        "seeds": seeds,
+    }
+
+
+def _nothing_in(coco: CocoMetric) -> CocoMetric:
+    """Returns the same frames without a detection: what is above it is the AP itself."""
+    nothing = CocoMetric(coco.labels)
+    nothing.ground_truth = coco.ground_truth
+    return nothing
+
+
+def _interval(one: CocoMetric, other: CocoMetric, **drawing: Any) -> tuple[float, float, float]:
+    """Returns by how much AP50 of `other` is larger, and the ends of the interval."""
+    found = bootstrap.compare([one], [other], **drawing).differences["coco/ap50"]
+    return found.other - found.one, found.low, found.high
+
+
+def _mean(intervals: list[tuple[float, float, float]]) -> list[float | None]:
+    """Returns the means; None for the ends where the clips are too few for an interval."""
+    means = [statistics.fmean(values) for values in zip(*intervals, strict=True)]
+    return [None if math.isnan(mean) else mean for mean in means]
+
+
+def _text(interval: list[float | None] | None, form: str) -> str:
+    if interval is None:
+        return ""
+    value, *ends = (format(each, form) for each in interval if each is not None)
+    return f"{value} ({' to '.join(ends)})" if ends else value
+
+
+def markdown(table: dict[str, dict[str, Any]]) -> str:
+    """Returns the table."""
+    shown = {
+        key: title for key, title in SHOWN.items() if any(key in t["mean"] for t in table.values())
+    }
+    header = ["row", "AP50", f"below {REFERENCE}", *shown.values(), "M multiply-adds"]
+    header += ["average ms", "median ms", "p95 ms"]
+    lines = [header, ["---"] * len(header)]
+    for name, facts in table.items():
+        cost = facts["cost"]
+        numbers = [facts["mean"].get(key, -1) for key in shown]
+        lines.append(
+            [
+                name,
+                _text(facts["ap50"], ".3f"),
+                _text(facts[f"below_{REFERENCE}"], "+.3f"),
+                *("" if number == -1 else f"{number:.3f}" for number in numbers),
+                f"{(cost['multiply_adds'] or 0) / 1e6:.0f}",
+                *(f"{cost[key]:.2f}" for key in ("average_ms", "median_ms", "p95_ms")),
+            ]
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
