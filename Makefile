@@ -35,14 +35,15 @@ demo: $(INSTALLED)  ## trains, evaluates, exports and runs a small detector on r
 web:  ## a page that runs MODEL=demo/export/model.tflite in the browser, served on this machine
 	@for program in node npm; do command -v $$program > /dev/null || { \
 		echo "make: no $$program here; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
-	@for file in $(MODEL) $(VIDEO); do test -f $$file || { \
+	@for file in "$(MODEL)" "$(VIDEO)"; do test -f "$$file" || { \
 		echo "make: no $$file here; make demo writes demo/export/model.tflite, or name others:" \
 			"make web MODEL=exported/model.tflite VIDEO=street.mp4" >&2; exit 1; }; done
-	cd examples/web && npm install --silent && OUTPUT=$(CURDIR)/build/web npm run --silent build
-	cp $(MODEL) build/web/model.tflite
-	cp $(VIDEO) build/web/video.mp4
+	cd examples/web && npm install --loglevel=error && OUTPUT=$(CURDIR)/build/web npm run --silent build
+	cp "$(MODEL)" build/web/model.tflite
+	cp "$(VIDEO)" build/web/video.mp4
 	@echo "The page is in build/web, and at http://127.0.0.1:$(PORT)/ until Ctrl-C."
-	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT)
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT) 2> /dev/null || { \
+		echo "make: port $(PORT) cannot be used; name another: make web PORT=8001" >&2; exit 1; }
 
 test: $(INSTALLED)  ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
