@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -91,11 +92,8 @@ def _machine() -> Iterator[tuple[str, str]]:
     )
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "cores", f"{os.cpu_count()} logical, {usable} for this process"
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        yield "memory", f"{size / 2**30:.1f} GiB"
-    except (AttributeError, ValueError, OSError):
-        yield "memory", unknown
+    size = processor.memory()
+    yield "memory", f"{size / 2**30:.1f} GiB" if size < math.inf else unknown
 
 
 def _tensorflow() -> Iterator[tuple[str, str]]:

@@ -10,8 +10,9 @@ Without --config, interleaved_s is trained. A config that leaves out model.num_c
 has the classes of the data, in their order. A folder that lstd-data split wrote is trained on by
 its train/ and measured by its val/; other data is only trained on.
 
---dry_run tries everything with two batches first. Then lstd-eval --model runs/one measures the
-result, and lstd-export --model runs/one makes a file for a device of it.
+--dry_run tries everything with two batches first; --suggest prints the batch size, steps and other
+settings for this machine and this data, ready to paste behind the command. Then lstd-eval --model
+runs/one measures the result, and lstd-export --model runs/one makes a file for a device of it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ FLAGS: app.Flags = {
     **common.flags("output_directory", "set", "config_override", "resume"),
     "dry_run": app.switch(
         "Two batches through everything that a training does; leaves nothing behind."
+    ),
+    "suggest": app.switch(
+        "Two steps to measure; prints settings that fit this machine and this data as --set "
+        "lines: an hour of training on a CPU, a night on GPUs; leaves nothing behind."
     ),
     **common.flags("threads"),
     "distribution": app.choice(
@@ -73,6 +78,9 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     existing = (place for place in (folder, *folder.absolute().parents) if place.exists())
     common.writable_directory(str(next(existing)))
     training.check_folder(folder, config, resume=values.resume)
+    if values.suggest:
+        _suggest(config, folder, resume=values.resume)
+        return
     strategy = distribution.strategy_of(config.train.distribution)
     training.train(
         config,
@@ -85,6 +93,16 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     )
     if not values.dry_run and distribution.is_chief(strategy):
         print(f"done: {folder}; measure it with lstd-eval --model {folder}")
+
+
+def _suggest(config: Config, folder: Path, *, resume: bool) -> None:
+    """Prints what was measured, and as the last line the settings."""
+    from lstd.training.suggest import suggest
+
+    if resume:
+        raise ValueError("--suggest is for a new run, whose steps are open; leave out --resume")
+    settings = suggest(config, folder)
+    print(" ".join(f"--set {shlex.quote(setting)}" for setting in settings))
 
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
