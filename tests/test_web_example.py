@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the page cannot be built: {problem}")
     export_tflite(tiny.model(), path / "model.tflite", labels=("ant", "bee"))
     shutil.copy(SOWBUG, path / "video.mp4")
+    (path / "blank.html").touch()
     return path
 
 
@@ -51,7 +52,7 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Browser]:
     with Browser("--use-fake-device-for-media-stream") as page:
-        page.open(f"{address}style.css")  # A page of the same origin on which nothing runs.
+        page.open(f"{address}blank.html")  # A page of the same origin on which nothing runs.
         yield page
 
 
