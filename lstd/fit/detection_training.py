@@ -307,7 +307,11 @@ class DetectionTraining(keras.Model):
         return [*self._fitting.parts, self._fitting.gradient_norm]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Returns the running means after one update; see `keras.Model.train_step`."""
+        """Returns the running means after one update; see `keras.Model.train_step`.
+
+        Raises:
+            ValueError: all variables are frozen or of a network that the schedule never runs.
+        """
         clip, truth = first_batches.unpacked(data)
         step = training_step.of(self, clip, truth, accumulate_steps=self._fitting.accumulate_steps)
         self._note(step.losses)

@@ -103,7 +103,9 @@ def _truths(videos: Sequence[CheckedVideo], count: int) -> list[GroundTruth]:
             reel = video.open()
             for number in _spread(video.num_frames, each):
                 truth = reel.frame(number).truth
-                objects = (truth.classes >= 0) & ~np.asarray(truth.is_crowd)
+                objects = truth.classes >= 0
+                if truth.is_crowd is not None:
+                    objects &= ~np.asarray(truth.is_crowd)
                 frames.append(GroundTruth(truth.boxes[objects], truth.classes[objects]))
             reel.close()
     return frames

@@ -235,7 +235,7 @@ OUT = "--output_directory=out"
         (f"split --input=. {OUT} --parts=a=2", "add up to 1"),
         (f"split --input=made {OUT} --parts=..=0.5,a=0.5", "by names for"),
         (f"split --input=made {OUT} --quality=0", "quality must be 1"),
-        (f"split --input=made {OUT}", "there are 1 videos for 2 parts"),
+        (f"split --input=made {OUT}", "there are fewer videos than parts, and video"),
         (f"split --input=made {OUT} --prefix=a", "unknown flag --prefix"),
         (f"synthesize {OUT} --blur=3", "blur must be in [0, 1]"),
         (f"synthesize {OUT} --height=1", "height must be at least 8"),

@@ -24,7 +24,7 @@ from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 from lstd.layers.conv_lstm import ConvLSTMCell
-from lstd.layers.feature_maps import FeatureMaps
+from lstd.layers.feature_maps import FeatureMaps, FineMap
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
@@ -72,6 +72,7 @@ REGISTRY = {
         ),
         (STATE,),
     ),
+    "FineMap": Entry(lambda: FineMap(5), ((8, 12, 5), STATE)),
     "BoxPredictor": Entry(
         lambda: BoxPredictor(anchors_per_location=(3, 2), num_classes=2),
         (STATE, (2, 3, 5)),

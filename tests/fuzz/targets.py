@@ -193,7 +193,7 @@ def _label_studio(folder: Path) -> None:
 
 def _tracking_set(name: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
-        labels, content, images, first, _ = test_tools.SETS[name]
+        labels, content, images, first, *_ = test_tools.SETS[name]
         _text(folder / labels, content)
         for number in range(3):
             _picture(folder / images.format(first + number), number)
