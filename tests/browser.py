@@ -66,7 +66,7 @@ def served(folder: Path) -> Iterator[str]:
 def load(model: str, frames: str) -> str:
     """Returns a script that gives a model and RGBA frames, files beside the page, to a worker."""
     return f"""(async () => {{
-        const load = async (name) => (await fetch(name)).arrayBuffer();
+        const load = async (name) => (await fetch(name, {{ cache: "no-store" }})).arrayBuffer();
         const worker = new Worker("worker.js");
         window.ask = (message, moved) => new Promise((done) => {{
             worker.onmessage = ({{ data }}) => done(data);
