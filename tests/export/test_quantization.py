@@ -14,6 +14,7 @@ import tensorflow as tf
 from lstd.base import tflite_metadata
 from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.types import ClipBatch, GroundTruth
+from lstd.config.model_config import ModelConfig
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.export import (
     compare,
@@ -271,13 +272,13 @@ def _operators(content: bytes, name: str) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["none", *TOLERANCES])
-@pytest.mark.parametrize("size", [64, 320])
+@pytest.mark.parametrize("config", [tiny.CONFIG, tiny.FINE, None], ids=["tiny", "fine", "full"])
 def test_every_operator_but_post_processing_is_in_the_delegate(
-    size: int, quantization: str
+    config: ModelConfig | None, quantization: str
 ) -> None:
     """Of the real network in small and of the full-size one, in the form that is the default."""
-    model = tiny.model() if size == 64 else _full_size()
-    assert model.input_shape_hwc == (size, size, 3)
+    model = tiny.model(config) if config else _full_size()
+    size = model.input_shape_hwc[0]
     frames = representative.read(tiny.clip(2, batch=1, size=size), limit=9)
     module = exports.module(model, max_detections=10)
     content = conversion.content_of(module, quantization=quantization, frames=frames)

@@ -34,7 +34,14 @@ def predictions(box_predictor: BoxPredictor, maps: Sequence[Map]) -> Predictions
         box, label = _heads(box_predictor, each, index)
         boxes.append(tf.reshape(box, [-1, anchors, 4]))
         classes.append(tf.reshape(label, [-1, anchors, box_predictor.num_classes + 1]))
-    return Predictions(tf.concat(boxes, axis=1), tf.concat(classes, axis=1))
+    return Predictions(_in_a_row(boxes), _in_a_row(classes))
+
+
+def _in_a_row(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns `[N, A_i, ...]` one after the other; XNNPACK takes no more than five at once."""
+    if len(parts) > 5:
+        parts = [tf.concat(parts[:5], axis=1), *parts[5:]]
+    return tf.concat(parts, axis=1)
 
 
 def feature_maps(layer: FeatureMaps, memory: Map) -> list[Map]:
