@@ -6,7 +6,6 @@ again; scores and classes stay. So a baseline costs what the large network costs
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import overlap
+from lstd.base.close_names import close_match
 from lstd.config import schedule_names
 from lstd.evaluation.objects import NO_NETWORK
 
@@ -136,11 +136,7 @@ def check(names: Sequence[str], *, where: str = "baselines") -> None:
         raise ValueError(f"{where} must be a list, such as [{names!r}]")
     for name in names:
         if name not in NAMES:
-            close = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(
-                f"{where}: unknown baseline {name!r}; expected {', '.join(NAMES)}{hint}"
-            )
+            raise ValueError(f"{where}: unknown baseline {name!r}{close_match(name, NAMES)}")
     if len(set(names)) < len(names):
         raise ValueError(f"{where} holds a name twice: {', '.join(names)}")
     if "bytetrack" in names and importlib.util.find_spec("trackers") is None:

@@ -84,7 +84,7 @@ def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Pat
     ("arguments", "message"),
     [
         (["--schedule=SKPI3"], "--schedule: unknown schedule 'SKPI3'; expected LARGE"),
-        (["--baselines=hold"], "--baselines: unknown baseline 'hold'; expected held, velocity"),
+        (["--baselines=hold"], "--baselines: unknown baseline 'hold'; did you mean 'held'?"),
         (["--baselines=held", "--schedule=LARGE"], "need a schedule such as SKIP9; got LARGE"),
         (["--weights=last"], "no weights last.weights.h5; there are: best.weights.h5"),
         (["--weights=first"], "expected one of best, last, average"),

@@ -170,7 +170,7 @@ def test_baselines_of_random_schedules_follow_the_network_that_ran() -> None:
 @pytest.mark.parametrize(
     ("names", "schedules", "message"),
     [
-        (["hold"], ["SKIP3"], "unknown baseline 'hold'; expected held, .*; did you mean held?"),
+        (["hold"], ["SKIP3"], "unknown baseline 'hold'; did you mean 'held'?"),
         (["held", "held"], ["SKIP3"], "holds a name twice: held, held"),
         ("held", ["SKIP3"], r"must be a list, such as \['held'\]"),
         (["held"], ["LARGE", "SMALL"], "schedule such as SKIP9; got LARGE, SMALL"),
