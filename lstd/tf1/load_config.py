@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import documents
+from lstd.base.close_names import close_match
 from lstd.config.config import Config
 from lstd.config.config_io import ConfigError, from_dict
 
@@ -77,8 +78,8 @@ def _sections(path: Path, *, children: tuple[Path, ...]) -> dict[str, Any]:
         parent = _folder() / f"{base}.yaml"
     if not parent.is_file():
         raise ConfigError(
-            f"{path}: base: no config {base!r} comes with lstd, and no such file stands beside it; "
-            f"with lstd come {', '.join(list_configs())}"
+            f"{path}: base: no config {base!r} comes with lstd, and no such file stands beside it"
+            f"{close_match(base, list_configs())}"
         )
     if parent.resolve() in [child.resolve() for child in (path, *children)]:
         raise ConfigError(f"{path}: base: {base} has this file for its own base")
