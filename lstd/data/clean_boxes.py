@@ -87,6 +87,14 @@ def clean(
     )
 
 
+def objects_of(truth: GroundTruth) -> GroundTruth:
+    """Returns the rows of objects: without padding, regions to ignore and crowds."""
+    rows = truth.classes >= 0
+    if truth.is_crowd is not None:
+        rows &= ~np.asarray(truth.is_crowd, np.bool_)
+    return GroundTruth(*(None if column is None else column[rows] for column in truth))
+
+
 def _suspects(boxes: np.ndarray, classes: np.ndarray, known: int) -> np.ndarray:
     sound = np.isfinite(boxes).all(axis=-1)
     with np.errstate(invalid="ignore"):

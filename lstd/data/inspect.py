@@ -17,7 +17,7 @@ from lstd.base.overlap import motion_iou
 from lstd.base.types import Detections, GroundTruth
 from lstd.config.model_config import ModelConfig
 from lstd.data import problems, source_checks, source_images
-from lstd.data.clean_boxes import clean
+from lstd.data.clean_boxes import clean, objects_of
 from lstd.data.problems import KINDS, Policy, ProblemError, Report
 from lstd.data.source_checks import FrameOpener
 from lstd.data.sources import Source, SourceFrame, SourceVideo
@@ -32,7 +32,7 @@ _EDGES = (0, 8, 16, 32, 64, 128, 256, float("inf"))
 
 
 class Boxes(NamedTuple):
-    """All boxes of a data set, cleaned: the sides, relative, of N boxes and int32 `[N]` of each.
+    """The boxes of all objects, cleaned: the sides, relative, of N boxes and int32 `[N]` of each.
 
     A box has its class, the place of its video, the number of its frame and its track, -1 unknown.
     """
@@ -93,10 +93,8 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
 
 
 def _objects(frame: SourceFrame, source: Source, report: Report) -> GroundTruth:
-    """Returns the cleaned boxes of a frame, without regions to ignore."""
-    truth = clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report)
-    rows = truth.classes >= 0
-    return GroundTruth(*(None if part is None else part[rows] for part in truth))
+    """Returns the cleaned boxes of the objects of a frame."""
+    return objects_of(clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report))
 
 
 def motion_overlaps(found: Inspection) -> np.ndarray:

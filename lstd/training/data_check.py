@@ -12,6 +12,7 @@ from lstd.base.types import GroundTruth
 from lstd.config.config import Config
 from lstd.data import augment
 from lstd.data.checked_video import CheckedVideo
+from lstd.data.clean_boxes import objects_of
 from lstd.data.problems import ProblemError
 from lstd.ops import anchor_fit
 from lstd.training import advice
@@ -102,11 +103,7 @@ def _truths(videos: Sequence[CheckedVideo], count: int) -> list[GroundTruth]:
         if video.num_frames:
             reel = video.open()
             for number in _spread(video.num_frames, each):
-                truth = reel.frame(number).truth
-                objects = truth.classes >= 0
-                if truth.is_crowd is not None:
-                    objects &= ~np.asarray(truth.is_crowd)
-                frames.append(GroundTruth(truth.boxes[objects], truth.classes[objects]))
+                frames.append(objects_of(reel.frame(number).truth))
             reel.close()
     return frames
 

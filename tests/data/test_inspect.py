@@ -104,6 +104,23 @@ def test_open_anchors_are_made_for_the_boxes() -> None:
     assert "no boxes to set against the anchors" in inspect.lines(empty, model)
 
 
+class Crowded(Made):
+    def read(self, *places: int, **images: bool) -> Iterator[SourceFrame]:
+        for frame in super().read(*places, **images):
+            crowds = np.arange(len(frame.truth.classes)) > 0
+            yield frame._replace(truth=frame.truth._replace(is_crowd=crowds))
+
+
+def test_crowds_are_no_objects_in_any_count() -> None:
+    source = source_of(Crowded("a", (((0, 1, STILL), (0, 2, (0.0, 0.0, 1.0, 1.0))),)))
+    text = "\n".join(inspect.lines(inspect.inspect(source), ModelConfig()))
+    assert "boxes 1, 1.00 a frame" in text
+    assert "  ant: 1, 1\n" in text
+    assert "64 to 128 px: 1," in text
+    assert "256 px and more" not in text
+    assert "tracks 1," in text
+
+
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
 
 
