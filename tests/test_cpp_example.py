@@ -10,12 +10,12 @@ import subprocess
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lstd.base import tflite_metadata
-from lstd.export.form import Form
 from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from tests import tiny
@@ -23,7 +23,7 @@ from tests.export import exports
 
 FOLDER = Path(__file__).parents[1] / "examples" / "cpp"
 LITERT = find_spec("ai_edge_litert")
-(ASKED,) = re.findall(r"ai-edge-litert==(\S+)", (FOLDER / "Makefile").read_text())
+(ASKED,) = re.findall(r"set\(LITERT_VERSION (\S+)\)", (FOLDER / "CMakeLists.txt").read_text())
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,20 +32,28 @@ pytestmark = [
         reason=f"needs ai-edge-litert {ASKED}, whose C API the example declares",
     ),
     pytest.mark.skipif(
-        not (shutil.which("make") and shutil.which(os.environ.get("CXX", "g++"))),
-        reason="needs make and a C++ compiler",
+        not (shutil.which("cmake") and shutil.which(os.environ.get("CXX", "c++"))),
+        reason="needs CMake and a C++ compiler (apt install cmake g++)",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cpp") / "detect"
-    library = Path(LITERT.origin).parent
-    command = ["make", "-C", FOLDER, f"PROGRAM={path}", f"LIBRARY={library}"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    return path
+    """Returns the program, which ends with an error where it misuses memory."""
+    folder = tmp_path_factory.mktemp("cpp")
+    options = {
+        "SANITIZE": "ON",
+        "CMAKE_CXX_FLAGS": "-Werror",
+        "LITERT_FOLDER": Path(LITERT.origin).parent,
+    }
+    for command in (
+        ["cmake", "-S", FOLDER, "-B", folder, *(f"-D{key}={options[key]}" for key in options)],
+        ["cmake", "--build", folder],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "detect"
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +66,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def grey_of_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a `.tflite` with one backbone, one channel, and bytes for frames."""
-    model = tiny.model(tiny.FIRST_PAPER, input_channels=1)
+    """Returns a `.tflite` with one backbone, grey bytes for frames and two rows for each box."""
     path = tmp_path_factory.mktemp("grey") / "model.tflite"
-    path.write_bytes(exports.converted(exports.module(model, form=Form(input_type="uint8"))))
+    grey = tiny.model(tiny.FIRST_PAPER, input_channels=1)
+    export_tflite(grey, path, input_type="uint8", max_classes_per_detection=2)
     return path
 
 
@@ -69,6 +77,11 @@ def _run(program: Path, *arguments: object, stdin: bytes = b"") -> subprocess.Co
     return subprocess.run(
         [program, *map(str, arguments)], input=stdin, capture_output=True, check=False
     )
+
+
+def _lines(result: subprocess.CompletedProcess) -> list[dict[str, Any]]:
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def _frames(count: int, height: int, width: int) -> np.ndarray:
@@ -87,7 +100,7 @@ def test_the_file_names_the_oldest_runtime_with_grouped_convolutions(model: Path
     assert (tflite_metadata.read(model, "min_runtime_version") or "").rstrip("\0") == "2.9.0"
 
 
-def test_one_grey_backbone_of_bytes_runs_on_every_frame(
+def test_one_grey_backbone_of_bytes_with_two_rows_for_a_box_runs_on_every_frame(
     program: Path, grey_of_bytes: Path, tmp_path: Path
 ) -> None:
     frames = _frames(3, 45, 80)
@@ -96,11 +109,28 @@ def test_one_grey_backbone_of_bytes_runs_on_every_frame(
     _compare(_run(program, grey_of_bytes, 80, 45, 9, raw), grey_of_bytes, frames, "LARGE")
 
 
+def test_a_file_of_one_network_runs_it_on_every_frame(program: Path) -> None:
+    frames, small = _frames(2, 45, 80), exports.file(network="small")
+    _compare(_run(program, small, 80, 45, stdin=frames.tobytes()), small, frames, "SMALL")
+
+
+def test_the_golden_frame_gives_what_the_file_says(program: Path, model: Path) -> None:
+    golden = json.loads(tflite_metadata.read(model) or "")["golden_frame"]
+    frame = (np.arange(64 * 64 * 3, dtype=np.uint64) * 2654435761 % 2**32 >> 24).astype(np.uint8)
+    (line,) = _lines(_run(program, model, 64, 64, stdin=frame.tobytes()))
+    expected = golden["expected"]["large"]
+    found = {key: [row[key] for row in line["detections"]] for key in ("score", "box", "class")}
+    tolerance = golden["tolerance"]
+    np.testing.assert_allclose(found["score"], expected["detection_scores"], atol=tolerance)
+    boxes = np.clip(expected["detection_boxes"], 0, 1)
+    np.testing.assert_allclose(found["box"], boxes, atol=tolerance)
+    assert found["class"] == expected["detection_classes"]
+
+
 def _compare(
     result: subprocess.CompletedProcess, model: Path, frames: np.ndarray, schedule: str
 ) -> None:
-    assert result.returncode == 0, result.stderr
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    lines = _lines(result)
     assert [line["frame"] for line in lines] == list(range(len(frames)))
     detector = VideoDetector(model, schedule)
     for line, frame in zip(lines, frames, strict=True):
@@ -117,6 +147,8 @@ def _compare(
 def test_what_is_wrong_is_one_sentence(program: Path, model: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.tflite"
     text.write_text("this is not a model")
+    foreign = tmp_path / "foreign.tflite"
+    foreign.write_bytes(exports.converted(exports.module()))
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(model.read_bytes()[:4000])
     cases = [
@@ -126,6 +158,9 @@ def test_what_is_wrong_is_one_sentence(program: Path, model: Path, tmp_path: Pat
         ((model, 64, 64, -1), b"SKIP: expected a whole number from 0 to 100000"),
         ((tmp_path / "none.tflite", 64, 64), b"none.tflite: cannot be read"),
         ((text, 64, 64), b"not a .tflite file"),
+        ((foreign, 64, 64), b"the file is not of lstd-export"),
+        ((exports.file(signature="clip"), 64, 64), b"the entry point clip has no image"),
+        ((exports.file(postprocessing=False), 64, 64), b"large has no detection_boxes"),
         ((cut, 64, 64), b"cut.tflite: the file is damaged"),
         ((model, 64, 64, 9, tmp_path / "none.rgb"), b"none.rgb: cannot be read"),
         ((model, 64, 64), b"the last frame is cut: 5 of 12288 bytes"),

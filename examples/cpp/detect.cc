@@ -51,12 +51,15 @@ class Detector {
  public:
   Detector(const std::string& path, int skip) : skip_(skip), model_(path) {
     const auto& entries = model_.entry_points;
-    const bool one_backbone = entries.count("step") != 0 && entries.count("large") == 0;
-    if (!one_backbone && (entries.count("large") == 0 || entries.count("small") == 0)) {
-      throw std::runtime_error("the model has no entry points large and small, or step");
+    const bool one = entries.size() == 1;
+    if (!one && (entries.count("large") == 0 || entries.count("small") == 0)) {
+      throw std::runtime_error("the model has no entry points large and small, nor a single one");
     }
-    large_ = std::make_unique<lstd::Network>(model_, one_backbone ? "step" : "large");
-    if (!one_backbone) small_ = std::make_unique<lstd::Network>(model_, "small");
+    large_ = std::make_unique<lstd::Network>(model_, one ? entries.begin()->first : "large");
+    if (!one) small_ = std::make_unique<lstd::Network>(model_, "small");
+    large_->Input("image");  // A file for clips has none, and one without post-processing no boxes.
+    large_->Output("detection_boxes");
+    rows_for_a_box_ = model_.Fact("max_classes_per_detection");
     // The memory of a video is zeros before the first frame.
     c_.assign(large_->Input("lstm_c").Read().size(), 0);
     h_.assign(large_->Input("lstm_h").Read().size(), 0);
@@ -76,7 +79,7 @@ class Detector {
     network.Run();
     c_ = network.Output("lstm_c_out").Read();
     h_ = network.Output("lstm_h_out").Read();
-    Print(network, is_large ? "large" : "small");
+    Print(network);
     ++number_;
   }
 
@@ -96,18 +99,20 @@ class Detector {
     }
   }
 
-  void Print(lstd::Network& network, const char* name) const {
+  void Print(lstd::Network& network) const {
+    const std::string name = network.name() == "step" ? "large" : network.name();
     const auto boxes = network.Output("detection_boxes").ReadFloats();
     const auto classes = network.Output("detection_classes").ReadFloats();
     const auto scores = network.Output("detection_scores").ReadFloats();
     // Rows behind the last detection mean nothing.
     const int capacity = static_cast<int>(scores.size());
     const float counted = network.Output("num_detections").ReadFloats().at(0);
-    std::vector<int> rows(std::clamp(static_cast<int>(counted), 0, capacity));
+    std::vector<int> rows(std::clamp(static_cast<int>(counted) * rows_for_a_box_, 0, capacity));
     std::iota(rows.begin(), rows.end(), 0);
     std::stable_sort(rows.begin(), rows.end(),
                      [&scores](int a, int b) { return scores[a] > scores[b]; });
-    std::printf("{\"frame\": %d, \"network\": \"%s\", \"detections\": [", number_, name);
+    std::printf("{\"frame\": %d, \"network\": \"%s\", \"detections\": [", number_,
+                name.c_str());
     const char* comma = "";
     for (const int row : rows) {
       float box[4];
@@ -123,6 +128,7 @@ class Detector {
 
   int skip_;
   int number_ = 0;
+  int rows_for_a_box_ = 1;
   std::vector<uint8_t> c_, h_;
   lstd::Model model_;
   std::unique_ptr<lstd::Network> large_, small_;

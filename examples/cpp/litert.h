@@ -49,6 +49,8 @@ LiteRtStatus LiteRtCreateEnvironment(int count, const LiteRtEnvOption*, LiteRtEn
 void LiteRtDestroyEnvironment(LiteRtEnvironment);
 LiteRtStatus LiteRtCreateModelFromBuffer(LiteRtEnvironment, const void* bytes, size_t size,
                                          LiteRtModel*);
+LiteRtStatus LiteRtGetModelMetadata(LiteRtModel, const char* name, const void** bytes,
+                                    size_t* size);
 void LiteRtDestroyModel(LiteRtModel);
 LiteRtStatus LiteRtCreateOptions(LiteRtOptions*);
 LiteRtStatus LiteRtSetOptionsHardwareAccelerators(LiteRtOptions, int accelerators);

@@ -1,5 +1,6 @@
 #include "network.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -91,6 +92,18 @@ Model::Model(const std::string& path) : bytes(ReadFile(path)) {
     Check(LiteRtGetSignatureKey(SignatureOf(*this, i), &name), path + ": the file is damaged");
     entry_points[name] = i;
   }
+}
+
+int Model::Fact(const std::string& key) const {
+  const void* start = nullptr;
+  size_t size = 0;
+  Check(LiteRtGetModelMetadata(model.get(), "lstd.json", &start, &size),
+        "the file is not of lstd-export");
+  const std::string text(static_cast<const char*>(start), size);
+  const std::string quoted = "\"" + key + "\":";
+  const size_t at = text.find(quoted);
+  if (at == std::string::npos) throw std::runtime_error("the file does not say its " + key);
+  return std::atoi(text.c_str() + at + quoted.size());
 }
 
 void Tensor::WriteBytes(const void* values, size_t size) {

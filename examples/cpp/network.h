@@ -29,6 +29,9 @@ using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<Destroy>>
 struct Model {
   explicit Model(const std::string& path);
 
+  // Returns a whole number of what lstd-export wrote into the file, by a key that stands there once.
+  int Fact(const std::string& key) const;
+
   std::map<std::string, size_t> entry_points;  // name -> number of its signature
   // In this order, so that each is gone before what it stands on.
   std::vector<uint8_t> bytes;
@@ -56,6 +59,7 @@ class Network {
  public:
   Network(const Model& model, const std::string& entry_point);
 
+  const std::string& name() const { return name_; }
   Tensor& Input(const std::string& name) { return Find(inputs_, name); }
   Tensor& Output(const std::string& name) { return Find(outputs_, name); }
   void Run();
