@@ -131,6 +131,7 @@ class LSTMSSD(DetectionTraining):
         first_frame: int | tf.Tensor = 0,
         training: bool = False,
     ) -> Output:
+        """Returns the output for a clip; the call arguments stand with the class."""
         training = bool(training)
         clip = inputs if isinstance(inputs, ClipBatch) else None
         frames = tf.convert_to_tensor(clip.frames if clip is not None else inputs)
