@@ -1,8 +1,8 @@
-"""What mkdocs does not do by itself: links to other files of the repository, and texts of --help.
+"""What mkdocs does not do by itself: the README, files beside docs/, and the texts of --help.
 
-A page of docs/ may link to a file beside docs/, such as ../examples/track.py. On the site such a
-file stands under files/, and a link to one that is not there fails the build. A line
-<!-- help: data split --> becomes what lstd-data split --help prints.
+The front page is README.md. A page of docs/ may link to a file beside docs/, such as
+../examples/track.py. On the site such a file stands under files/, and a link to one that is not
+there fails the build. A line <!-- help: data split --> becomes what lstd-data split --help prints.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
+_LINK_OF_README = re.compile(r"\]\((?![#/]|[a-z]+:)([^)\s]+)\)")
 _HELP = re.compile(r"^<!-- help: ([a-z]+)((?: [a-z-]+)*) -->$", re.MULTILINE)
 _log = logging.getLogger("mkdocs.lstd")
 
@@ -29,7 +30,7 @@ def on_files(files: Files, *, config: Any) -> Files:
     linked = {
         target
         for page in files.documentation_pages()
-        for target in linked_outside(page.content_string)
+        for target in linked_outside(source_of(page.src_uri, page.content_string))
         if (ROOT / target).is_file()
     }
     for target in sorted(linked):
@@ -39,7 +40,8 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
-    """Returns the page with links to the copies of files outside docs/, and the texts of --help."""
+    """Returns a page with links to the copies of files outside docs/, and the texts of --help."""
+    markdown = source_of(page.file.src_uri, markdown)
 
     def moved(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join("docs", link[1]))
@@ -49,6 +51,28 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         return f"]({site_address(target)})"
 
     return _HELP.sub(lambda found: help_of(found[1], found[2].split()), _LINK.sub(moved, markdown))
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Returns a page that does not ask GitHub how many stars the repository has."""
+    return output.replace(' data-md-component="source"', "")
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Returns the page of what is not found, likewise."""
+    return on_post_page(output_content)
+
+
+def source_of(page: str, markdown: str) -> str:
+    """Returns what a page of docs/ is made of: of the front page README.md, seen from docs/.
+
+    >>> source_of("index.md", "")[:6], source_of("data.md", "# Your own video")
+    ('# lstd', '# Your own video')
+    """
+    if page != "index.md":
+        return markdown
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return _LINK_OF_README.sub(lambda link: f"]({posixpath.relpath(link[1], 'docs')})", text)
 
 
 def help_of(command: str, words: list[str]) -> str:

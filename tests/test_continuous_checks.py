@@ -69,11 +69,11 @@ def test_every_word_of_make_is_phony() -> None:
     assert set(phony.split()) == words_of_make()
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/development.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/development.md"])
 def test_page_says_words_of_make(page: str) -> None:
     said = set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE))
 
-    assert "lint" in said
+    assert len(said) > 1
     assert said <= words_of_make()
 
 

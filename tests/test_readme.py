@@ -1,4 +1,4 @@
-"""README.md can be followed word for word."""
+"""README.md, and the code of the pages that it leads to, can be followed word for word."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from tests import tiny
 from tests.runtime import fake_exports
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/index.md", "docs/data.md")
+README = (ROOT / "README.md").read_text("utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = ("README.md", "docs/data.md")
 
 
 def _blocks(page: str, language: str) -> list[str]:
@@ -55,17 +58,75 @@ def test_every_flag_that_is_shown_is_one_of_its_command(
         assert used <= known, program
 
 
+def test_no_command_has_a_placeholder_to_fill_in() -> None:
+    pages = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in DOCS)]
+    found = {
+        page: re.findall(r"<[A-Za-z][^<>\n]*>", "\n".join(_blocks(page, "bash"))) for page in pages
+    }
+    assert {page: places for page, places in found.items() if places} == {}
+
+
+def test_address_of_the_repository_is_the_same_everywhere() -> None:
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (address,) = re.findall(r'^Repository = "(https://[^"]+)"$', project, re.MULTILINE)
+    where = {"mkdocs.yml": "repo_url: {}", "CITATION.cff": "repository-code: {}"}
+    where |= {
+        page: "git clone {} lstd && cd lstd" for page in ("README.md", "docs/installation.md")
+    }
+
+    lacking = [
+        page
+        for page, line in where.items()
+        if line.format(address) not in (ROOT / page).read_text("utf-8").splitlines()
+    ]
+
+    assert lacking == []
+
+
+def test_numbers_of_the_first_screen_have_their_command_and_stand_on_its_page() -> None:
+    first_screen = README.partition("\n## ")[0]
+    rows = re.findall(
+        r"^- \*\*([\d.]+) .*?\((docs/\w+\.md)#.*?`python (benchmarks/\w+\.py)`$",
+        first_screen,
+        re.MULTILINE | re.DOTALL,
+    )
+    assert len(rows) == 3
+    for number, page, script in rows:
+        text = (ROOT / page).read_text("utf-8")
+        assert number in text
+        assert script in text
+        assert (ROOT / script).exists()
+
+
+def test_models_are_all_configs() -> None:
+    shown = re.findall(r"^\| \[`(\w+)`\]\(configs/\1\.yaml\)", README, re.MULTILINE)
+    assert sorted(shown) == sorted(lstd.list_configs())
+
+
+def test_frames_one_by_one_give_what_the_clip_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = _blocks("README.md", "python")
+    config = dataclasses.replace(lstd.Config(), model=tiny.CONFIG)
+    monkeypatch.setattr(lstd, "load_config", lambda name: config)
+
+    made: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), made)
+
+    clip = made["model"](made["clip"], networks=["large", "small", "small", "small"])
+    for ours, theirs in zip(made["output"].predictions, clip.predictions, strict=True):
+        np.testing.assert_allclose(ours, theirs[:, 1], atol=1e-5)
+
+
 def test_training_in_python_carries_the_memory_from_clip_to_clip(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (block,) = [text for text in _blocks("README.md", "python") if ".fit(" in text]
+    (block,) = [text for text in _blocks("docs/training.md", "python") if ".fit(" in text]
     config = dataclasses.replace(lstd.Config(), model=tiny.CONFIG)
     monkeypatch.setattr(lstd, "load_config", lambda name: config)
     monkeypatch.setattr(lstd, "make_dataset", lambda *_, **__: "videos")
     fitted = []
     monkeypatch.setattr(lstd.LSTMSSD, "fit", lambda self, *_, **__: fitted.append(self))
 
-    exec(compile(block, "README.md", "exec"), {})
+    exec(compile(block, "docs/training.md", "exec"), {})
 
     assert config.data.train.clips == "carried"
     assert fitted[0].carried_batch_size == config.data.train.batch_size
@@ -77,7 +138,7 @@ def test_the_loop_of_an_app_runs_as_it_stands(
 ) -> None:
     pytest.importorskip("ai_edge_litert")
     image = pytest.importorskip("PIL.Image")
-    (block,) = [text for text in _blocks("README.md", "python") if "Interpreter(" in text]
+    (block,) = [text for text in _blocks("docs/apps.md", "python") if "Interpreter(" in text]
     lite, _ = fake_exports.write(tmp_path / "exported")
     facts = {
         "labels": list(fake_exports.LABELS),
@@ -91,8 +152,8 @@ def test_the_loop_of_an_app_runs_as_it_stands(
         frame.save(tmp_path / "frames" / f"{number:02}.jpg")
     monkeypatch.chdir(tmp_path)
 
-    made: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), made)
+    made: dict[str, Any] = {}
+    exec(compile(block, "docs/apps.md", "exec"), made)
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [f"{number:02}.jpg" for number in range(12)]

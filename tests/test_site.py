@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 import lstd
 from docs import doctest_blocks, site_hooks
+from tests import browser
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,3 +71,34 @@ def test_examples_become_blocks_of_code_and_text_stays() -> None:
     shown = doctest_blocks.with_blocks(text)
 
     assert shown == "Returns one.\n\n```pycon\n>>> one()\n1\n```\n\nArgs:\n    x: it."
+
+
+def test_front_page_is_the_readme_seen_from_docs() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+
+    text = site_hooks.on_page_markdown("anything", page=page, config=None, files=[])
+
+    for link in ("(detections.webp)", "(results.md#the-demo)", "(#what-it-does-not-do)"):
+        assert f"]{link}" in text
+    assert "](files/configs/interleaved_s.yaml)" in text
+    assert text.startswith("# lstd\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not browser.CHROMIUM, reason="needs chromium")
+def test_search_finds_a_word_on_a_page_opened_from_the_disk(tmp_path: Path) -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    small = {"hooks": [], "nav": [], "plugins": ["search", "offline"]}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump({**config, **small}))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "iframe-worker.js", tmp_path / "docs")
+    (tmp_path / "docs" / "index.md").write_text("# Start\n\nA woodlouse.\n")
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    build = [sys.executable, "-m", "mkdocs", "build", "--quiet"]
+    subprocess.run(build, cwd=tmp_path, env=quiet, check=True)
+
+    with browser.Browser() as page:
+        page.open((tmp_path / "build" / "site" / "index.html").as_uri() + "?q=woodlouse")
+        found = page.wait_for("document.querySelector('.md-search-result__item')?.innerText", 20)
+
+    assert "woodlouse" in found
