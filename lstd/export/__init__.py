@@ -15,8 +15,8 @@ xmax) in parts of the frame, not clipped to it. Rows behind the last detection m
 TFLite op leaves there what the frame before wrote.
 
 In the form of a clip there is one entry point, `clip`, whose frames are `input_video_tensor`
-`[T, H, W, C]`; T then stands for the 1 of the outputs, but for the state. docs/export.md
-tells all of it to those who write an app.
+`[T, H, W, C]`; outputs then have T where they have 1 above, except the state. docs/export.md has it
+all for those who write an app.
 
 Files: `options` (what is asked for); `form`, `module`, `postprocessing_op`, `lite` (the entry
 points); `saved_model`, `tflite`, `conversion`, `file_format` (the exporters); `compare`,

@@ -1,4 +1,4 @@
-"""The checks of a `.tflite` that is there: of ours, does it still do what it says of itself?"""
+"""The checks of an existing `.tflite`: does one of ours still do what it says of itself?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OK, FAILED, IMPOSSIBLE = "ok", "FAILED", "not possible"
 
 
 class Finding(NamedTuple):
-    """What became of one check: `OK`, `FAILED` or `IMPOSSIBLE`, and the numbers, or why."""
+    """The outcome of one check: `OK`, `FAILED` or `IMPOSSIBLE`, and the numbers or the reason."""
 
     check: str
     verdict: str
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """The size of a file, lines about its inputs and outputs, and what became of each check."""
+    """The size of a file, lines about its inputs and outputs, and the outcome of each check."""
 
     num_bytes: int
     entry_points: tuple[str, ...]
@@ -52,7 +52,8 @@ class Expected(NamedTuple):
         model: the `LSTMSSD`.
         labels: empty: the model's.
         schedule: None: the model's for evaluation.
-        frames: that a quantised file is compared on, `representative.read`; None: a test pattern.
+        frames: what a quantised file is compared on, see `representative.read`; None: a test
+            pattern.
     """
 
     model: Any
@@ -71,7 +72,7 @@ def inspect(path: Path, *, expected: Expected | None = None, frames: int = FRAME
     Args:
         path: any `.tflite`; one that is not ours is only run.
         expected: the model that it should be equal to, or None.
-        frames: how many are run at least.
+        frames: the least number of frames to run.
 
     Raises:
         OSError: the file cannot be read.
@@ -82,7 +83,7 @@ def inspect(path: Path, *, expected: Expected | None = None, frames: int = FRAME
 
 
 def first_run(path: str) -> None:
-    """Looks at a file that may be damaged, in a process that this may kill."""
+    """Runs a file that may be damaged, in a process of its own, for it may kill that."""
     _inspect(Path(path), None, FRAMES)
 
 
@@ -227,7 +228,7 @@ class _OwnFile:
         return self._maybe
 
     def _runnable(self) -> DescribedExport:
-        """Returns what the metadata say, whose inputs, which may be of any size, are the file's."""
+        """Returns the metadata, if the inputs they tell of are those of the file."""
         told, points = self._told, file_format.signatures(self._content)
         if set(points) != set(told.entry_points):
             raise ValueError(

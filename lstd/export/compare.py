@@ -1,8 +1,8 @@
 """Whether two exports of one model do the same: frame by frame, and over a stream.
 
 Two runtimes differ by some 1e-6. Where scores are closer than that, the order of the detections is
-chance, and with it which of two overlapping boxes survives. So lists that are not equal are right,
-too, if what they were chosen from is equal, and they are what suppression makes of that.
+chance, and with it which of two overlapping boxes survives. So lists that differ are right, too, if
+they were chosen from equal raw outputs, and suppression makes these lists of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Step = Callable[..., dict[str, np.ndarray]]
 
 
 class ExportCheckError(ValueError):
-    """The exported file is not what was to be exported; the message says where they differ."""
+    """The exported file differs from the model; the message says where."""
 
 
 class Rows(NamedTuple):
@@ -57,7 +57,7 @@ def rows_of(outputs: Mapping[str, np.ndarray], options: PostprocessingOptions, a
 
 
 def differ(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Returns the largest difference, in parts of the largest expected value if that is over 1.
+    """Returns the largest difference, divided by the largest expected value if that is over 1.
 
     Infinite where a value is not finite or the shapes differ.
     """
@@ -75,7 +75,7 @@ def rows_differ(expected: Rows, actual: Rows) -> tuple[float, float]:
 
 
 def _each(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Returns the largest difference of two rows; a large box hides none of a small one."""
+    """Returns the largest difference, row by row, so that a large box hides no small one's."""
     return max(map(differ, expected, actual), default=0.0)
 
 
@@ -141,7 +141,7 @@ def pattern_input(described: Described, number: int) -> dict[str, np.ndarray]:
 def stream_of(described: Described, frames: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yields the entry point and the image input of each call of a stream of so many frames.
 
-    One large, two small and again; of clips as many as hold the frames, at least two.
+    Large, small, small and so on; for clips as many as hold the frames, at least two.
     """
     names, calls = list(described.entry_points), frames
     if described.form.is_clip:
@@ -180,8 +180,8 @@ def compare_streams(
 ) -> dict[str, float]:
     """Returns the largest differences over a few frames, the state carried on both sides.
 
-    What `step` is, `where` says for the message; lists that chance has ordered otherwise pass only
-    if it gives its raw outputs, too.
+    `where` names `step` in the message. Lists that chance has ordered otherwise pass only if `step`
+    gives its raw outputs, too.
 
     Raises:
         ExportCheckError: a difference above the tolerance, with frame, entry point and output.

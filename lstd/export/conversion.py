@@ -71,7 +71,7 @@ def convert(
 ) -> bytes:
     """Returns the `.tflite` of the entry points in a SavedModel; see `content_of`.
 
-    It holds those of `module`, a `Reference`; for int8 an `ExportModule`, which runs the frames.
+    They are those of `module`, a `Reference`; int8 needs an `ExportModule`, which runs the frames.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         saved_model, signature_keys=list(module.entry_points)

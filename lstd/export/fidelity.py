@@ -24,7 +24,7 @@ BEST = 10
 
 
 class Fidelity(NamedTuple):
-    """What quantisation changed, on frames run by the schedule, either side with its own state.
+    """What quantisation changed, on frames run by the schedule, each side with its own state.
 
     Scores and boxes are compared anchor by anchor, before suppression, whose choice among
     near-equal boxes says nothing: the best anchors of a frame, by the model's scores and by the
@@ -47,7 +47,7 @@ class Fidelity(NamedTuple):
     metrics: dict[str, tuple[float, float]]
 
     def sentence(self) -> str:
-        """Returns it in a line."""
+        """Returns these numbers in one line."""
         text = (
             f"{self.num_frames} frames: scores differ by {self.scores:.4f} on average and "
             f"{self.largest_score:.4f} at most, box corners by {self.boxes:.4f} of the frame, the "

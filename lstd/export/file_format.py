@@ -1,4 +1,4 @@
-"""What stands in a `.tflite`: entry points and their operators; and changes in it.
+"""The content of a `.tflite`, entry points and their operators, and changes to it.
 
 Read and written by the schema's object API. A model is packed with the bytes of each buffer at a
 multiple of 16, as the schema demands.
@@ -52,7 +52,7 @@ class EntryPoint(NamedTuple):
 
 @functools.lru_cache(maxsize=2)  # Unpacking takes a tenth of a second, and all checks ask.
 def entry_points(content: bytes) -> dict[str, EntryPoint]:
-    """Returns the signatures of a `.tflite` file by name; a ValueError if it is damaged or none."""
+    """Returns the signatures of a `.tflite` by name; a ValueError if it is damaged or not one."""
     with tflite_metadata.damage_refused():
         model = _unpacked(content)
         names = _operator_names(model)
@@ -156,9 +156,9 @@ def with_float_weights(content: bytes, name: str) -> bytes:
 
 
 def with_float_inputs(content: bytes, outputs: Sequence[str]) -> bytes:
-    """Returns the file in which what writes these outputs reads inputs before they are quantised.
+    """Returns the file with the operators of these outputs reading inputs before quantisation.
 
-    An input that the network reads in int8, the converter rounds for all who read it.
+    The converter rounds an input that the network reads in int8 for all who read it.
     """
     points = entry_points(content).values()
 
@@ -241,7 +241,7 @@ def _dequantized(tensor: Any, data: np.ndarray) -> np.ndarray:
 
 
 def _decoded(options: Any) -> dict[str, Any]:
-    """Returns the attributes of a FlexBuffer map, none where another file keeps them otherwise."""
+    """Returns the attributes of a FlexBuffer map; none if the file stores them in another way."""
     from flatbuffers import flexbuffers
 
     try:

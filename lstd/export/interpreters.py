@@ -1,4 +1,4 @@
-"""Runs a `.tflite`, and looks at how it is run."""
+"""Runs a `.tflite`, and finds out which operators the delegate runs."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def step(content: bytes, *, xnnpack: bool = True) -> Step:
 
 
 class NotInstalled(Exception):
-    """A runtime is not there; the message says which."""
+    """A runtime is not installed; the message says which."""
 
 
 @contextmanager
 def compiled_step(content: bytes) -> Iterator[Step]:
     """Gives a `Step` that runs the entry points as LiteRT's `CompiledModel` does, on the processor.
 
-    That one binds buffers of the caller to inputs and outputs; it is what LiteRT's newer interfaces
-    (Kotlin, C++, LiteRT.js) are made of.
+    It binds buffers of the caller to inputs and outputs; LiteRT's newer interfaces (Kotlin, C++,
+    LiteRT.js) are built on it.
 
     Raises:
-        NotInstalled: there is no LiteRT, or one without it.
+        NotInstalled: LiteRT is not installed, or has no `CompiledModel`.
     """
     try:
         from ai_edge_litert.compiled_model import CompiledModel
@@ -102,10 +102,10 @@ def compiled_step(content: bytes) -> Iterator[Step]:
 
 
 def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
-    """Returns how many operators of each entry point write a tensor that nobody can see.
+    """Returns how many operators of each entry point write a tensor that cannot be read.
 
-    A tensor between two operators of a delegate is never allocated, so whoever asks for it is
-    refused. That shows in every entry point; an interpreter lists the operators of the first only.
+    A tensor between two operators of a delegate is never allocated, so reading it fails. This works
+    for every entry point, while an interpreter lists the operators of the first one only.
     """
     return {
         name: sum(not seen.issuperset(operator.outputs) for operator in point.operators)
@@ -116,10 +116,10 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
 def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
     """Returns the operators of each entry point that XNNPACK leaves to slower code, by kind.
 
-    One that reads or writes a tensor that nobody can see is inside; see `hidden_operators`. Custom
-    operators, which are always outside, do not count, nor does what makes float of a constant, as
-    of the anchors in float16: that runs once. Nor does one straight from inputs to outputs, which
-    everybody sees, such as the one that hands the state on.
+    One that reads or writes a tensor that cannot be read is inside; see `hidden_operators`. Not
+    counted are custom operators, which are always outside; the conversion of a constant to float,
+    as of the anchors in float16, which runs once; and an operator straight from inputs to outputs,
+    such as the one that hands the state on, whose tensors can always be read.
     """
     found = {}
     for name, point, seen in _allocated(content):
@@ -138,8 +138,8 @@ def outside_delegate(content: bytes) -> dict[str, tuple[str, ...]]:
 def raw_step(content: bytes, *, xnnpack: bool = True) -> Step:
     """Returns a `Step` that adds `RAW_OUTPUTS`, as post-processing reads them, to its outputs.
 
-    Of a clip, where the op stands once for each frame, the frames are joined; an entry point
-    without the op has them already.
+    A clip has the op once for each frame, and the frames are joined; an entry point without the op
+    returns raw outputs already.
     """
     points = file_format.entry_points(content)
     read = {name: _by_frame(point) for name, point in points.items()}

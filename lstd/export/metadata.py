@@ -45,7 +45,7 @@ class DescribedExport(Described):
         facts: the metadata.
         quantization: how the weights are kept, "none" for float32.
         labels: names of the classes.
-        schedule: that is recommended, or that a clip is unrolled by.
+        schedule: the one that is recommended, or that a clip is unrolled by.
 
     Raises:
         ValueError: the metadata are not those of an export of this version.
@@ -85,7 +85,7 @@ def _options_of(told: dict[str, Any]) -> PostprocessingOptions | None:
 
 
 def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]:
-    """Returns what is true of every file that is made of a module."""
+    """Returns the facts that hold for every file made from a module."""
     y_scale, x_scale, h_scale, w_scale = module.model.box_scale_factors
     return {
         **_facts_of_any(module),
@@ -182,7 +182,7 @@ def completed(
     content: bytes | None = None,
     tolerance: float = compare.TOLERANCE,
 ) -> dict[str, Any]:
-    """Returns facts with what is true of one file only.
+    """Returns facts, completed by those that hold for one file only.
 
     Args:
         facts: see `facts_of`; perhaps those of another file, whose own are replaced.
@@ -283,10 +283,10 @@ def _schedule(module: ExportModule) -> dict[str, str]:
 
 
 def schedule_facts(schedule: str, *, entry_points: tuple[str, ...]) -> dict[str, str]:
-    """Says which of the entry points, which take one frame, runs on which frame.
+    """Says on which frame each entry point runs; they take one frame each.
 
-    A file with one network of two says what an app does that has no other file, and what one does
-    that has the other network in a second file.
+    A file with one network of two says what an app does with this file alone, and what it does with
+    the other network in a second file.
     """
     rule = _rule(schedule)
     if entry_points == (SINGLE,):

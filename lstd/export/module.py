@@ -90,9 +90,9 @@ class ExportModule(tf.Module, Reference):
         return getattr(self, name)
 
     def writer(self) -> ExportModule:
-        """Returns the module with the network that writes the state: itself, but for small alone.
+        """Returns the module whose network writes the state: itself, except for small alone.
 
-        Of small alone it is that of both networks, frame by frame.
+        For small alone it is the module of both networks, frame by frame.
         """
         writes = any("large" in self.networks_of(name) for name in self.entry_points)
         return self if writes else self._writer_of()
@@ -117,7 +117,8 @@ class ExportModule(tf.Module, Reference):
 
         Args:
             name: of the entry point.
-            step: `model.step`, or what gives the same; a clip goes through the model itself.
+            step: `model.step`, or a function that gives the same; a clip goes through the model
+                itself.
         """
         model, networks, is_clip = self.model, self.networks_of(name), self.form.is_clip
 
@@ -287,8 +288,8 @@ def _without_carried_state(model: Any) -> Any:
 def _handed_on(state: tf.Tensor) -> tf.Tensor:
     """Returns a state as it is, up to the largest number of float16, by an operator of its own.
 
-    An output that is an input too, as of the small network, `CompiledModel` and LiteRT.js read
-    before it is written; one that the network reads again, some GPU delegates. The converter leaves
-    no identity in the file, and would quantise most other operators.
+    `CompiledModel` and LiteRT.js read an output that is also an input, as in the small network,
+    before it is written; some GPU delegates do so with one that the network reads again. The
+    converter leaves no identity in the file, and would quantise most other operators.
     """
     return tf.minimum(state, tf.float16.max)

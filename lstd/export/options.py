@@ -1,4 +1,4 @@
-"""What is asked of an export, checked once, whoever asks."""
+"""The options of an export, checked in one place for all who export."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Metric = Callable[[tuple[str, ...]], Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """All that can be asked of an export; None where nothing was asked.
+    """All options of an export; None: not set.
 
     Attributes:
         max_detections: anchors that are returned at most; 10.
@@ -52,7 +52,7 @@ class ExportOptions:
         input_type: dtype of the frames, "float32" or "uint8", 0 to 255 in both.
         network: "both", or the only one to export, "large" or "small".
         unroll_length: frames of a clip; 4.
-        schedule: that the JSON recommends, and that a clip is unrolled by; the model's for
+        schedule: the one that the JSON recommends, and that a clip is unrolled by; the model's for
             evaluation.
         labels: class names for the JSON; empty: the model's.
         check_frames: frames that the self-check runs at least.
@@ -177,7 +177,7 @@ class ExportOptions:
 
 
 def suppression_for(model: Any, asked: Any = _DEFAULTS) -> PostprocessingOptions:
-    """Returns what is asked of the suppression, with the model's own values added.
+    """Returns the options of the suppression, completed by the model's own values.
 
     Args:
         model: an `LSTMSSD`.
@@ -228,7 +228,7 @@ def check_schedule(schedule: str | None, *, backbones: int) -> None:
 
 
 def checked_labels(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
-    """Returns the class names, `class 0` and so on for none, unless their number is wrong."""
+    """Returns the class names, `class 0` and so on for none; a ValueError for a wrong number."""
     if labels and len(labels) != num_classes:
         raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
     return label_map.or_numbers(labels, num_classes=num_classes)

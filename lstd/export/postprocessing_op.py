@@ -172,7 +172,7 @@ def _regular(boxes: tf.Tensor, scores: tf.Tensor, options: PostprocessingOptions
 def _suppress(
     boxes: tf.Tensor, scores: tf.Tensor, options: PostprocessingOptions, *, size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the kept of boxes `[A, 4]`: int32 `[size]` by falling score, and how many, `[]`."""
+    """Returns which of boxes `[A, 4]` stay: int32 `[size]` by falling score, and how many, `[]`."""
     # TFLite keeps a score equal to the threshold, TensorFlow's op would not.
     considered = tf.where(scores >= options.score_threshold, scores, -float("inf"))
     result = tf.raw_ops.NonMaxSuppressionV4(

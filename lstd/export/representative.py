@@ -46,10 +46,10 @@ class Frame(NamedTuple):
 
 
 def read(data: Any, *, limit: int) -> list[Frame]:
-    """Returns so many of the first frames of representative data, see `FORMS`, in order.
+    """Returns the first frames of representative data, see `FORMS`, in order.
 
-    A clip of its own starts with a zero state; frames of their own are one video; the clips of a
-    dataset say themselves where a video starts. It may be endless.
+    A bare clip starts with a zero state; bare frames are one video; the clips of a dataset say
+    themselves where a video starts. The data may be endless.
 
     Raises:
         ValueError: no frames, or frames that no model takes; the message says which one.
@@ -71,7 +71,7 @@ def read(data: Any, *, limit: int) -> list[Frame]:
 
 
 def pattern(module: ExportModule, number: int) -> list[Frame]:
-    """Returns so many frames of one stream, or whole clips of them, for want of the user's own."""
+    """Returns frames of one stream with a test pattern, or whole clips of them."""
     length = module.form.unroll_length
     return [
         Frame(pattern_image(place, module.image_shape)[0], 0, place == 0, place, None)
@@ -109,11 +109,11 @@ def replay(
 ) -> Iterator[tuple[str, dict[str, np.ndarray], tuple[Frame, ...], dict[str, np.ndarray]]]:
     """Yields each call: entry point, inputs, their frames, and outputs, the state carried.
 
-    Of the small network alone, it sees every frame, and the model's large one writes the state, as
-    in an app that has both in a file each.
+    The small network alone sees every frame, and the model's large one writes the state, as in an
+    app that has each in a file of its own.
 
-    The frames are of any number of streams; in the form of a clip of `whole_clips`, whose schedule
-    is built in, so that another one has no effect there.
+    The frames may be of any number of streams. For a clip they come from `whole_clips`; its
+    schedule is built in, and `schedule` has no effect.
     """
     states: dict[int, dict[str, np.ndarray]] = {}
     writer, form = module.writer(), module.form

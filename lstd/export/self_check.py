@@ -141,8 +141,8 @@ def compare_compiled(content: bytes, described: Described, *, frames: int = FRAM
 def require_postprocessing(content: bytes, described: Described) -> None:
     """Raises unless the post-processing op, with all attributes, stands in every entry point.
 
-    In that of a clip it stands once for each frame. The converter leaves it out, or attributes of
-    it, without a word.
+    A clip has it once for each frame. The converter may leave it out, or some of its attributes,
+    without a word.
     """
     options = described.options
     expected = postprocessing_op.attributes(options) if options else {}
@@ -200,7 +200,7 @@ def require_float16(content: bytes) -> None:
 
 
 def require_delegate(content: bytes) -> dict[str, int]:
-    """Returns how many operators of each entry point the XNNPACK delegate has swallowed.
+    """Returns how many operators of each entry point the XNNPACK delegate runs.
 
     Raises:
         ExportCheckError: an entry point runs without the delegate, five to twelve times slower.

@@ -24,7 +24,7 @@ class Bottleneck(keras.layers.Layer):
     enters. `input_part` can thus run on all frames of a clip at once; only `state_part` has to be
     in the recurrence. `call` is both together.
 
-    Args: as of `ConvLSTMCell`; one group is the first paper's bottleneck.
+    Args: as in `ConvLSTMCell`; with one group it is the first paper's bottleneck.
 
     Source: Liu et al., 2019 (https://arxiv.org/abs/1903.10172), section 3.3.
     """

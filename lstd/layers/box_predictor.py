@@ -22,8 +22,8 @@ class BoxPredictor(keras.layers.Layer):
     `[N, A, num_classes + 1]`.
 
     `anchors_per_location` has one number a map; `class_prior` is the score of each class at first;
-    `convolution` has the arguments of all `DepthwiseConvBN` alike, of which `l2_weight` and
-    `initializer_stddev` serve the 1x1 as well.
+    `convolution` has the arguments that all `DepthwiseConvBN` share, of which `l2_weight` and
+    `initializer_stddev` apply to the 1x1 as well.
 
     Source: as in TF1's `ConvolutionalBoxPredictor`.
     """

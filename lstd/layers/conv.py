@@ -74,7 +74,7 @@ class ConvBN(_NormalizedConv):
     """relu6(batch_norm(conv(x))): convolution without bias, SAME padding.
 
     Called with float `[N, H, W, C]`; returns `[N, ceil(H / strides), ceil(W / strides), filters]`.
-    `training` takes batch statistics, and updates the stored ones.
+    With `training` it normalises by the statistics of the batch, and updates the stored ones.
 
     Args:
         l2_weight: regularisation of the kernel, see `l2`.

@@ -22,7 +22,7 @@ class ConvLSTMCell(keras.layers.Layer):
         second paper:  c = activation(c'),  h = c * sigmoid(o)
         first paper:   c = c',              h = activation(c') * sigmoid(o)
 
-    Called with the bottleneck, float `[N, h, w, D]`, and an LSTMState of as many each. Returns
+    Called with the bottleneck, float `[N, h, w, D]`, and an LSTMState of the same shapes. Returns
     (output, new state); the output is [h, bottleneck], or h alone without `output_bottleneck`.
 
     Args:

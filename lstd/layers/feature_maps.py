@@ -21,10 +21,10 @@ class FeatureMaps(keras.layers.Layer):
 
     Args:
         depths: channels of the further maps; `middle_depths` between the two convolutions of each.
-        use_depthwise: the second one is a 3x3 depthwise and a 1x1.
+        use_depthwise: the second convolution is a 3x3 depthwise and a 1x1.
         pool_residual: adds the map before, average-pooled with stride 2, after the relu6, where the
             numbers of channels agree. As in the original, only with `use_depthwise`.
-        convolution: arguments of all `ConvBN` alike, such as `l2_weight`.
+        convolution: arguments that all `ConvBN` share, such as `l2_weight`.
 
     Source: Liu et al., 2016 (https://arxiv.org/abs/1512.02325); as in TF1's
     `multi_resolution_feature_maps`.
@@ -81,11 +81,12 @@ class FineMap(keras.layers.Layer):
 
         fine = sepconv3x3(relu6(seen + upsample(conv1x1(memory))))
 
-    What was remembered so guides what is seen finely. Both convolutions are followed by batch norm,
-    the separable one by relu6 as well. Called with what a backbone sees, `[N, 2h, 2w, depth]`,
-    and the memory's output, float `[N, h, w, C]`; returns float `[N, 2h, 2w, depth]`.
+    So what is remembered guides what is seen in detail. Both convolutions are followed by batch
+    norm, the separable one by relu6 as well. Called with what a backbone sees,
+    `[N, 2h, 2w, depth]`, and the memory's output, float `[N, h, w, C]`; returns float
+    `[N, 2h, 2w, depth]`.
 
-    `convolution` are the arguments of all `ConvBN` alike, such as `l2_weight`.
+    `convolution` has the arguments that all `ConvBN` share, such as `l2_weight`.
 
     Source: Lin et al., 2017 (https://arxiv.org/abs/1612.03144), for the join; not in the papers.
     """

@@ -21,9 +21,9 @@ def build_model(
         stateful: the model carries its state from call to call, as Keras's recurrent layers do.
         batch_size: clips in a batch of a stateful model, of all replicas together where the model
             is built in the scope of a `tf.distribute.Strategy`; not used otherwise.
-        precision: what the network computes in. Its variables, what leaves it in a loss or a
-            detection, and the statistics of batch norm are float32 whatever it is. None: Keras's
-            global policy, which is float32 unless somebody has set another.
+        precision: what the network computes in. Variables, losses, detections and the statistics of
+            batch norm are float32 in any case. None: Keras's global policy, which is float32 unless
+            somebody has set another.
 
     Returns:
         The model, with new weights.

@@ -12,7 +12,7 @@ class CarriedState:
     """The LSTM state and the frame counter of one stream of calls, in variables.
 
     A plain object on purpose: Keras and `tf.train.Checkpoint` do not look inside, so the state is
-    never saved with the weights. What a training resumes from holds it on purpose: `as_module`.
+    never saved with the weights. A training that can be resumed saves it through `as_module`.
 
     Replicas of the current strategy have variables of their own, for their part of the batch.
 
@@ -47,18 +47,18 @@ class CarriedState:
 
     @property
     def batch_size(self) -> int:
-        """How many clips the state is of, all replicas together."""
+        """Clips whose state this is, all replicas together."""
         return int(self._module.c.shape[0])
 
     @property
     def own_batch_size(self) -> int:
-        """How many clips the state of one replica is of."""
+        """Clips whose state one replica holds."""
         return int(self.c.shape[0])
 
     def as_module(self) -> tf.Module:
         """Returns an object that a `tf.train.Checkpoint` looks into, for the whole batch.
 
-        With several replicas it is a copy: `collect` fills it, `spread` takes over what it has.
+        With several replicas it is a copy, which `collect` fills and `spread` writes back.
         """
         return self._module
 

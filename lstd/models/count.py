@@ -83,7 +83,7 @@ def count(model: LSTMSSD) -> dict[str, Any]:
 
 
 def convolutions(function: tf.types.experimental.ConcreteFunction) -> list[tf.Operation]:
-    """Returns the convolutions of a traced function, those of functions that it calls included."""
+    """Returns the convolutions of a traced function, including those of the functions it calls."""
     graphs = [
         function.graph,
         *(f.graph for f in function.graph._functions.values() if hasattr(f, "graph")),

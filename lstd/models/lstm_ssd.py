@@ -39,8 +39,8 @@ class LSTMSSD(DetectionTraining):
         state = new if n is large, else as it was (the small network never writes the state)
         predictions_t = heads(feature_maps(y_t))
 
-    With `fine_map` the heads see a map of twice that resolution besides, made of y_t and of what
-    the backbone saw there.
+    With `fine_map` the heads also see a map of twice that resolution, made of y_t and of what the
+    backbone saw there.
 
     `model(clip)` and a loop of `model.step(frame)` give the same numbers.
 
@@ -63,8 +63,7 @@ class LSTMSSD(DetectionTraining):
         stateful_batch_size: B of a stateful model; None: state goes in and comes out.
         precision: what the network computes in; None: Keras's global policy.
 
-    A class derived from this one is made like it, and `get_config` of `keras.Model` brings what its
-    `__init__` takes besides.
+    A derived class whose `__init__` takes more adds that in a `get_config` of its own.
 
     Raises:
         ValueError: `stateful_batch_size` cannot be divided among the replicas of the scope.
@@ -182,7 +181,7 @@ class LSTMSSD(DetectionTraining):
 
     @property
     def training_state(self) -> dict[str, Any]:
-        """What training goes on from besides weights and optimizer, for a `tf.train.Checkpoint`.
+        """What a resumed training needs besides weights and optimizer, for a `tf.train.Checkpoint`.
 
         "coins", the generator of the random schedule, and for a stateful model "carried", the LSTM
         state and the frame counters of the clips. Neither is a weight.
@@ -194,9 +193,9 @@ class LSTMSSD(DetectionTraining):
         """Configures the model for `fit`; see `DetectionTraining.compile`.
 
         Raises:
-            ValueError: `gradient_checkpointing`, and the schedule decides within the step how many
-                frames each network sees: TensorFlow cannot build the gradient of what is computed
-                again inside of a `tf.cond`.
+            ValueError: `gradient_checkpointing` with a schedule that decides only within the step
+                how many frames each network sees: TensorFlow has no gradient for recomputation
+                inside a `tf.cond`.
         """
         if gradient_checkpointing and not self._knows_network_sizes():
             raise ValueError(
@@ -233,10 +232,10 @@ class LSTMSSD(DetectionTraining):
             carried.reset()
 
     def detect(self, predictions: Predictions) -> Detections:
-        """Returns the detections: decoded, per-class non-maximum suppression, by falling score.
+        """Returns the detections, decoded and suppressed class by class, by falling score.
 
-        Of predictions float `[..., A, 4]` and `[..., A, K + 1]`, leading axes as you like, such as
-        `[B, T]`: Detections `[..., N]`, float32 and int32; N is `max_total_detections`.
+        Predictions are float `[..., A, 4]` and `[..., A, K + 1]` with any leading axes, such as
+        `[B, T]`; Detections are `[..., N]`, float32 and int32, where N is `max_total_detections`.
 
         Raises:
             ValueError: the numbers of anchors or classes are not the model's, or not known.
@@ -251,8 +250,8 @@ class LSTMSSD(DetectionTraining):
     def features(self, frames: tf.Tensor, network: str, training: bool = False) -> tf.Tensor:
         """Returns what a backbone, "large" or "small", sees in frames, in the dtype it computes in.
 
-        Of uint8 or float32 in [0, 255], `[N, H, W, C]`: `[N, H / 32, W / 32, depth]`, H and W of
-        the model's input.
+        Frames are uint8 or float32 in [0, 255], `[N, H, W, C]` of any size; the result is
+        `[N, H / 32, W / 32, depth]` for H and W of the model's input.
 
         Raises:
             ValueError: unknown network, or "small" in a single-backbone model; frames of another

@@ -52,8 +52,8 @@ class MobileNetV1(keras.layers.Layer):
     Args:
         depth_multiplier: scales all channels; the result is truncated.
         min_depth: no layer has fewer channels.
-        return_fine: as of `MobileNetV2`.
-        convolution: arguments of all convolutions alike. `l2_weight` does not reach the depthwise
+        return_fine: as in `MobileNetV2`.
+        convolution: arguments that all convolutions share. `l2_weight` does not reach the depthwise
             kernels, as in the original.
 
     Source: Howard et al., 2017 (https://arxiv.org/abs/1704.04861); as in TF1 slim.

@@ -22,7 +22,7 @@ from lstd.ops import anchors as anchor_ops
 
 @contextlib.contextmanager
 def made_in(policy: str | None) -> Iterator[None]:
-    """Gives the layers that are made inside of the block a policy of Keras; None: the global one.
+    """Gives layers that are made inside the block a Keras policy; None: the global one.
 
     Args:
         policy: its name, such as "mixed_bfloat16".
@@ -36,7 +36,7 @@ def made_in(policy: str | None) -> Iterator[None]:
 
 
 def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
-    """Returns the layers by name, in the order of the model's weights; None for what it has not."""
+    """Returns the layers by name, in the order of the model's weights; None for those it lacks."""
     conv = dataclasses.asdict(config.feature_extractor)
     # TF1's MobileNetV1 and its feature maps use the batch norm that stores the biased variance.
     conv["bessel_correction"] = config.backbone == "mobilenet_v2"

@@ -44,8 +44,8 @@ def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Ch
         available: the model's networks.
 
     Raises:
-        ValueError: an unknown name or number, a network that the model has not, or other numbers of
-            clips or frames than B and T.
+        ValueError: an unknown name or number, a network that the model lacks, or numbers of clips
+            or frames that are not B and T.
         tf.errors.InvalidArgumentError: the same, where only the running graph can know.
     """
     if networks is None:
@@ -136,13 +136,13 @@ def from_schedule(
         schedule: see `lstd.ops.schedule`.
         numbers: NumPy where they are known when the graph is built; one row is for all clips.
         clip: `[B, T, ...]`, which they are for; T statically known.
-        large_probability: of a random choice, which each clip has for itself.
-        uniform: what it is drawn with; takes a shape.
-        large_frames: of each clip of a random choice; 0: any number.
+        large_probability: chance of the large network in a random choice; each clip has its own.
+        uniform: draws the random numbers; takes a shape.
+        large_frames: how many large frames a random choice has in each clip; 0: any number.
 
     Raises:
-        ValueError: the schedule is unknown; a clip has not more frames than `large_frames`; numbers
-            of other clips or frames than B and T.
+        ValueError: the schedule is unknown; a clip has no more frames than `large_frames`; numbers
+            of clips or frames that are not B and T.
         tf.errors.InvalidArgumentError: the same, where only the running graph can know.
     """
     _check_sizes("frame numbers", numbers.shape, clip)
@@ -187,8 +187,8 @@ def scheduled(
         images: `[T * B, H, W, C]`, as `fold` gives them.
         choice: the frames' networks. A network that no frame asks for does not run.
         num_frames: T.
-        result_shapes: of `run`, for one image.
-        dtype: of `run`.
+        result_shapes: what `run` returns for one image.
+        dtype: what `run` returns.
 
     Returns:
         `[B, T, *result_shape]` each.

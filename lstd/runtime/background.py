@@ -1,4 +1,4 @@
-"""The large network beside the frames: in a thread of its own, or as if it took so many frames."""
+"""The large network beside the frames: in a thread of its own, or with delays that are given."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BackgroundNetwork:
     skipped, not queued: the large network then starts at its next turn, on a frame that is fresh.
 
     Without a delay a thread runs it, and its state arrives when it is finished. Otherwise it runs
-    on the spot, and the state is held back for so many frames: the same results as from a thread
+    on the spot, and the state is held back for that many frames: the same results as from a thread
     that had these delays. Nothing else may hold its interpreter for long.
 
     Attributes:
@@ -73,9 +73,9 @@ class BackgroundNetwork:
         return (*self._arrived, *([] if self._turn is None else [None]))
 
     def start(self, frame_number: int, frame: np.ndarray, state: LSTMState) -> None:
-        """Lets the large network see a frame, which may change afterwards, unless it is at work.
+        """Starts the large network on a frame, which may change afterwards, unless it is at work.
 
-        The `state` is the newest that it wrote.
+        `state` is the newest that it wrote.
 
         Raises:
             ValueError: the list of delays has none for this run.
@@ -97,7 +97,7 @@ class BackgroundNetwork:
             self._turn = _Turn(frame_number, future, due)
 
     def take(self, frame_number: int) -> tuple[int, LSTMState] | None:
-        """Returns the frame and the state of a run whose time has come, once; else None.
+        """Returns frame number and state of a run whose time has come, once; else None.
 
         What went wrong in that run is raised; the next turn starts another one.
         """
@@ -111,7 +111,7 @@ class BackgroundNetwork:
         return turn.frame_number, turn.future.result()
 
     def wait(self, timeout: float | None) -> bool:
-        """Returns whether no run is under way, after at most so many seconds (None: any)."""
+        """Waits up to `timeout` seconds (None: any), and returns whether no run is under way."""
         if self._turn is None or self._delay is not None:
             return True
         return not futures.wait([self._turn.future], timeout).not_done

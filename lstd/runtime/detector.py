@@ -35,7 +35,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         schedule: the interleave schedule, such as SKIP9.
         mode: "sync" or "async".
         networks: ("large", "small"), ("large",) for a model with one backbone, or the only one.
-        labels: names of the classes; empty where nobody said them.
+        labels: names of the classes; empty if not known.
         input_shape: (H, W, C) of the networks' input.
         frame_number: of the next frame, since the last reset.
         last_network: which network answered the last frame; None before the first.
@@ -46,7 +46,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
             into, or an object with the same entry points as attributes (see
             `lstd.runtime.entry_points.from_object`).
         schedule: LARGE, SMALL, RANDOM or SKIPk, counted from the last reset. None: what the file
-            says, else SKIP9; a single network takes no other than its own.
+            says, else SKIP9; a file with a single network accepts only its own.
         threads: how many a `.tflite` may use (in async mode each network).
         labels: names of the classes in order; empty: the file's own.
         seed: of the RANDOM schedule.
@@ -181,7 +181,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
 
     @property
     def delays(self) -> tuple[int | None, ...]:
-        """How many frames the state of each run of async mode took; None: it is not taken yet."""
+        """For each run of async mode, how many frames its state took; None: not taken yet."""
         return () if self._background is None else self._background.delays
 
     @property
@@ -190,7 +190,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return 0 if self._background is None else self._background.skipped_turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Returns whether the large network has finished, at the latest after `timeout` seconds."""
+        """Waits up to `timeout` seconds, and returns whether the large network has finished."""
         return self._background is None or self._background.wait(timeout)
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         self.close()
 
     def label_of(self, class_index: int) -> str:
-        """Returns the name of a class, `"class 7"` where the labels do not say it."""
+        """Returns the name of a class, `"class 7"` if the labels do not have it."""
         return label_map.name_of(self.labels, class_index)
 
     def _follow(self, schedule: str | None, seed: int) -> None:

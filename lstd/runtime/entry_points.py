@@ -18,7 +18,7 @@ _RAW_SCALE = 0.5 / 255  # How far from 1 the scale of a quantised image may be: 
 
 
 class InputSpec(NamedTuple):
-    """An input; `zero` stands for 0 and a step is worth `scale`, which is 0 if not quantised."""
+    """An input; a number n stands for `scale` * (n - `zero`), or for itself where `scale` is 0."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -58,7 +58,7 @@ class EntryPoints(NamedTuple):
 
 
 def calling(function: Callable[..., Mapping[str, Any]], inputs: dict[str, InputSpec]) -> EntryPoint:
-    """Returns a function of the named inputs, with NumPy in and anything like it out, as one.
+    """Returns an entry point that calls a function of named inputs: NumPy in, arrays out.
 
     When it is run, a ValueError says which outputs are missing.
     """
@@ -78,7 +78,7 @@ def choose(available: Iterable[str], *, name: str) -> dict[str, str]:
     """Returns the entry point of each network, {"large": "large", "small": "small"} for two.
 
     Raises:
-        ValueError: none of `large`, `small` and `step` is among them, and why that is.
+        ValueError: none of `large`, `small` and `step` is among them; the message says why.
     """
     found = sorted(available)
     networks = {network: network for network in names.NETWORKS if network in found}

@@ -18,7 +18,7 @@ _KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number
 
 
 class Metadata(NamedTuple):
-    """What a detector takes from the JSON, and has where it is silent."""
+    """What a detector takes from the JSON, with defaults for what it does not say."""
 
     labels: tuple[str, ...] = ()
     schedule: str | None = None
@@ -69,7 +69,7 @@ def is_saved_model(path: Path) -> bool:
 
 
 def metadata_of(path: Path) -> Metadata:
-    """Returns the metadata inside a model, else those beside it, defaults where there are none.
+    """Returns the metadata inside a model, else those beside it, else defaults.
 
     A `.tflite` carries them inside; beside it they stand in `name.json`. For a SavedModel they
     stand in `model.json` in its folder, or in `name.json` beside the folder `name`; a folder called

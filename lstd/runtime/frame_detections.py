@@ -15,7 +15,7 @@ class FrameDetections(Detections):
 
     Attributes:
         frame_size: (H, W) of the frame as it was given, pixels.
-        labels: names of the classes, empty where nobody said them.
+        labels: names of the classes, empty if not known.
         in_pixels: boxes count pixels of that frame; otherwise they are in [0, 1].
     """
 

@@ -25,7 +25,7 @@ def resolve(schedule: str | None, *, preferred: str | None, networks: tuple[str,
     Args:
         schedule: what the user asked for; None: `preferred`, else SKIP9.
         preferred: what the model's metadata say, if anything.
-        networks: ("large", "small"), ("large",) or ("small",), which takes None or its own.
+        networks: ("large", "small"), or a single one, for which `schedule` is None or its own.
 
     Raises:
         ValueError: an unknown schedule, or one that needs a network that is not there.

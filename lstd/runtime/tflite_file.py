@@ -68,8 +68,8 @@ def _in_place(runner: Any, inputs: dict[str, InputSpec]) -> Callable[..., Any] |
     """Returns what runs an entry point in the interpreter's own memory, None where it cannot be.
 
     A signature runner checks the shapes, allocates, and copies every input and output on each call.
-    Here the image is written where the network reads it. That takes what the runner keeps to
-    itself; where another version of it has something else there, the runner does it all.
+    Here the image is written where the network reads it. This uses private attributes of the
+    runner; with a version that lacks them, the runner does it all.
     """
     try:
         wrapper, subgraph = runner._interpreter_wrapper, runner._subgraph_index

@@ -41,8 +41,8 @@ def of_model(
 
     A `.tflite` of our export, a SavedModel or an object with our entry points is timed network by
     network, from a frame of bytes to the arrays of its outputs; a `.tflite` without post-processing
-    by its entry points; any other `.tflite` by its first subgraph. Of a clip each frame is timed as
-    its part.
+    by its entry points; any other `.tflite` by its first subgraph. The time of a clip is divided by
+    its frames.
 
     Args:
         model: what `VideoDetector` takes, or any `.tflite`.
@@ -158,7 +158,7 @@ def _invoking(interpreter: Any, *, name: str) -> Callable[[], Any]:
 
 
 def _noise(detail: Mapping[str, Any]) -> np.ndarray:
-    """Returns a value for an input: any for bytes, 0 to 1 for floats, zeros for what counts."""
+    """Returns noise for an input: any bytes, floats from 0 to 1; zeros for other numbers."""
     rng, shape, dtype = np.random.default_rng(0), tuple(detail["shape"]), np.dtype(detail["dtype"])
     if dtype.kind == "f":
         return rng.random(shape).astype(dtype)
@@ -173,7 +173,7 @@ def of_peaks(
 ) -> tuple[dict[str, Subject], dict[str, str]]:
     """Returns the large convolution by data type, whose speed is the peak, or why there is none.
 
-    `data_types` are those of subjects; `threads` counts for TFLite.
+    `data_types` are those of the subjects; `threads` applies to TFLite.
     """
     found: dict[str, Subject] = {}
     unknown: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""Feature maps and heads of one frame, in fewer numbers moved: the same as their layers give.
+"""Feature maps and heads of one frame, with less data moved: the same as their layers give.
 
-The memory's output is [h, bottleneck] side by side. Nothing has to put the two together, since each
+The memory's output is [h, bottleneck] side by side. The two need not be concatenated, since each
 layer that reads them is a sum over channels. And of a kernel that is larger than its map, only the
-weights that meet the map take part.
+weights that meet the map are used.
 """
 
 from __future__ import annotations
