@@ -20,11 +20,10 @@ def count(model: LSTMSSD) -> dict[str, Any]:
         model: a built one.
 
     Returns:
-        parameters: numbers in all variables, batch norm's moving statistics included.
-        trainable: numbers in the trainable ones.
-        parts: the parameters of each part, by name.
-        multiply_adds: of the convolutions, for one frame: "large" and "small" are the totals of a
-            frame that this network sees; "parts" holds each part alone.
+        A dict with `parameters`, the numbers in all variables, batch norm's moving statistics
+        included; `trainable`, those in the trainable ones; `parts`, the parameters of each part by
+        name; and `multiply_adds`, of the convolutions for one frame, where "large" and "small" are
+        the totals of a frame that this network sees, and "parts" holds each part alone.
     """
     parts = {}
     for network in model.networks:
