@@ -98,6 +98,13 @@ def test_numbers_of_the_first_screen_have_their_command_and_stand_on_its_page() 
         assert (ROOT / script).exists()
 
 
+def test_accuracies_stand_among_the_results() -> None:
+    told = set(re.findall(r"\b0\.\d{3}\b", README))
+    results = (ROOT / "docs" / "results.md").read_text("utf-8")
+    assert len(told) > 3
+    assert sorted(number for number in told if number not in results) == []
+
+
 def test_models_are_all_configs() -> None:
     shown = re.findall(r"^\| \[`(\w+)`\]\(configs/\1\.yaml\)", README, re.MULTILINE)
     assert sorted(shown) == sorted(lstd.list_configs())
