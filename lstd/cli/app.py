@@ -31,6 +31,9 @@ FAILED = 2
 INTERRUPTED = 130
 
 _WIDTH = 90
+_WITHOUT_FLAG = ("model", "input")
+"""What a command with these flags takes without them, in this order."""
+_SPELLING = "A flag may be written with dashes, too: --output-directory is --output_directory."
 _EXIT_CODES = (
     "Exit codes: 0 done; 2 a flag, a file or the data cannot be used, or a check failed, and "
     "stderr says what to do; 130 stopped by Ctrl-C."
@@ -144,13 +147,17 @@ def parse(
     """Returns the values of the flags.
 
     Raises:
-        ValueError: an unknown flag or a bad value, an argument without a flag, or a flag missing.
+        ValueError: an unknown flag or a bad value, an argument too many, or a flag missing.
     """
     values = flags.FlagValues()
+    values.set_gnu_getopt()
     for name, flag in {**table, **_OF_ALL}.items():
         _define(values, name, flag)
     try:
-        _, *rest = values([program, *arguments])
+        _, *rest = values([program, *_with_underscores(arguments, values)])
+        free = [name for name in _WITHOUT_FLAG if name in table and not values[name].present]
+        given = [f"--{name}={text}" for name, text in zip(free, rest, strict=False)]
+        values([program, *given])
     except flags.UnrecognizedFlagError as error:
         close = close_name(error.flagname, [name for name in values if len(name) > 1])
         raise ValueError(
@@ -160,10 +167,11 @@ def parse(
         raise ValueError(str(error).removeprefix("flag ")) from None
     if any(values[name].value for name in ("help", "version", "version_report")):
         return values
-    if rest:
+    for extra in rest[len(free) :]:
+        usual = f" after {' and '.join(given)}" if given else ""
         raise ValueError(
-            f"unexpected argument {rest[0]!r}; every value follows its flag, as in "
-            f"--flag {rest[0]} ({program} --help lists the flags)"
+            f"unexpected argument {extra!r}{usual}; a value follows its flag, as in "
+            f"--flag {extra} ({program} --help lists the flags)"
         )
     for name in table:
         limits.check(name, values[name].value, flag="--")
@@ -177,6 +185,23 @@ def parse(
     if missing:
         raise ValueError(f"{' and '.join(missing)} must be given ({program} --help says more)")
     return values
+
+
+def _with_underscores(arguments: Sequence[str], known: Collection[str]) -> Iterator[str]:
+    """Yields the arguments with the names of flags as they are defined, without dashes."""
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        flag = name.lstrip("-").replace("-", "_")
+        off = flag.removeprefix("no").removeprefix("_")
+        if argument == "--":
+            yield from (argument, *rest)
+        elif name.startswith("-") and flag in known:
+            yield f"--{flag}{equals}{value}"
+        elif name.startswith("--no") and off in known:
+            yield f"--no{off}{equals}{value}"
+        else:
+            yield argument
 
 
 class _Parser(flags.ArgumentParser):
@@ -224,8 +249,10 @@ def _define(values: flags.FlagValues, name: str, flag: Flag) -> None:
 def _help_text(table: Flags, program: str, description: str, required: Collection[str] = ()) -> str:
     """Returns the description, all flags in the order of their table, and the exit codes."""
     entries = [_entry(name, flag, required=name in required) for name, flag in table.items()]
-    exit_codes = textwrap.fill(_EXIT_CODES, _WIDTH)
-    parts = [description.strip(), f"Flags of {program}:", "\n".join(entries), exit_codes]
+    free = ", then ".join(f"--{name}" for name in _WITHOUT_FLAG if name in table)
+    spelling = _SPELLING + (f" What stands without a flag is {free}." if free else "")
+    notes = [textwrap.fill(note, _WIDTH) for note in (spelling, _EXIT_CODES)]
+    parts = [description.strip(), f"Flags of {program}:", "\n".join(entries), *notes]
     return "\n\n".join(part for part in parts if part)
 
 

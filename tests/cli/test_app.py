@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,32 @@ def test_flags_of_all_kinds_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("a-b c-d.mp4 --output-directory e-f", ("a-b", "c-d.mp4", "e-f", True)),
+        ("c.mp4 --model=a --output_directory e --no-switch", ("a", "c.mp4", "e", False)),
+        ("a --input c --output-directory=e --noswitch", ("a", "c", "e", False)),
+        ("-- --a-b --output-directory", ("--a-b", "--output-directory", "", True)),
+    ],
+)
+def test_model_and_input_need_no_flag_and_flags_may_have_dashes(
+    arguments: str, expected: tuple[Any, ...]
+) -> None:
+    table = {**FLAGS, "switch": app.switch("On.", default=True)}
+    values = app.parse(table, arguments.split(), program="lstd-try")
+    found = (values.model, values.input, values.output_directory, values.switch)
+    assert found == expected
+
+
+def test_a_command_that_takes_only_input_takes_one_value_without_a_flag() -> None:
+    table = {"input": app.several("Data."), "output_directory": app.text("Where.")}
+    values = app.parse(table, ["a,b", "--output-directory", "c"], program="lstd-try")
+    assert (values.input, values.output_directory) == (["a", "b"], "c")
+    with pytest.raises(ValueError, match="unexpected argument 'b' after --input=a;"):
+        app.parse(table, ["a", "b"], program="lstd-try")
+
+
+@pytest.mark.parametrize(
     ("argv", "told"),
     [
         (["--treads=2"], ["--treads", "did you mean threads?"]),
@@ -77,7 +104,8 @@ def test_flags_of_all_kinds_are_parsed() -> None:
         (["--quantization=flaot16"], ["none, float16", "did you mean float16?"]),
         (["--least=nan"], ["--least=nan: expected a number of at least 0"]),
         (["--input"], ["--input"]),
-        (["video.mp4"], ["'video.mp4'", "--flag video.mp4"]),
+        (["a", "b", "c.mp4"], ["'c.mp4' after --model=a and --input=b", "--flag c.mp4"]),
+        (["--input=a", "--model=b", "--", "--c-d"], ["unexpected argument '--c-d'; a value"]),
         (["--resume=perhaps"], ["--resume=perhaps"]),
         (["--output_directory=gs://bucket/a"], ["gs://bucket/a is no folder of this machine"]),
         (["--config", "a", "--input", "b"], ["--output_directory and --model must be given"]),
@@ -209,6 +237,7 @@ def test_help_names_every_flag_with_its_default_and_does_not_run(
         "--metrics A,B,...\n      Which. (default: coco,vid)",
         "  --config VALUE (also --pipeline_config_path)\n      Config: a YAML file",
         "SavedModel, or .tflite file.\n      Required.\n  --output",
+        "What\nstands without a flag is --model, then --input.\n\n",
         "Exit codes: 0 done; 2 ",
     ):
         assert part in told
