@@ -9,7 +9,6 @@ everything in one page. Run it as `make demo`, or:
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import io
 import shutil
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import lstd
+from lstd.cli import app, common
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.tf1.load_config import load_config
@@ -67,19 +67,22 @@ class Clock:
         print(f"      {name}: {self.seconds[name]:.0f} s", flush=True)
 
 
+FLAGS: app.Flags = {
+    "output_directory": app.text("Folder for all that it makes.", "demo"),
+    **common.flags("set"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    common.end_quietly()
+    return app.run(
+        lambda values: run(Path(values.output_directory), values.set),
+        FLAGS,
+        program="demo",
+        description=__doc__,
+        argv=argv,
     )
-    parser.add_argument("--output_directory", type=Path, default=Path("demo"))
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
-    arguments = parser.parse_args(argv)
-    try:
-        return run(arguments.output_directory, arguments.set)
-    except (ValueError, OSError) as error:
-        print(f"demo: error: {error}", file=sys.stderr)
-        return 2
 
 
 def run(folder: Path, settings: list[str]) -> int:

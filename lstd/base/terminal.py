@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
@@ -88,9 +89,18 @@ def interrupts(told: str = "") -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, usual)
 
 
+_QUIET = threading.RLock()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Turns stderr, the file descriptor itself, to a file; where the block fails, it is shown."""
+    with _QUIET, _turned_away():  # of two threads at a time, one would put the other's file back
+        yield
+
+
+@contextlib.contextmanager
+def _turned_away() -> Iterator[None]:
     try:
         sys.stderr.flush()
         kept = os.dup(2)
@@ -110,3 +120,22 @@ def quiet() -> Iterator[None]:
             if not done:
                 written.seek(0)
                 sys.stderr.write(written.read().decode(errors="replace"))
+
+
+def import_tensorflow(then: str = "", *arguments: Any) -> None:
+    """Imports TensorFlow, where it is installed, without its greeting.
+
+    The greeting comes from C++ before the logging is set up; no setting of 2.21 silences it.
+
+    Args:
+        then: what is called next, "module:function", of a module that imports TensorFlow, too.
+        *arguments: of the function.
+    """
+    is_loaded = "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1"
+    # What runs a .tflite can do without.
+    if not is_loaded and importlib.util.find_spec("tensorflow") is not None:
+        with quiet():
+            import tensorflow  # noqa: F401
+    if then:
+        module, _, function = then.partition(":")
+        getattr(importlib.import_module(module), function)(*arguments)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lstd.base import tflite_metadata
+from lstd.base.terminal import quiet
 
 SECONDS = 30
 """How long the first run may take; four times that where the caller says what it is."""
@@ -78,6 +79,15 @@ def interpreter_class() -> Any:
             ) from None
         return tf.lite.Interpreter
     return Interpreter
+
+
+def open_interpreter(**settings: Any) -> Any:
+    """Returns an interpreter, ready to run; its delegate has said on stderr that it is there."""
+    with quiet():
+        made = interpreter_class()(**settings)
+        with contextlib.suppress(ValueError, RuntimeError):  # who runs it says what is wrong
+            made.allocate_tensors()
+    return made
 
 
 def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:

@@ -9,7 +9,6 @@ process.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 import os
 import sys
@@ -23,7 +22,7 @@ from absl import flags
 
 from lstd.base import limits
 from lstd.base.close_names import close_name
-from lstd.base.terminal import quiet
+from lstd.base.terminal import import_tensorflow
 from lstd.cli import environment, failures
 
 OK = 0
@@ -111,7 +110,7 @@ def run(
             elif values.version:
                 print(f"{program} {environment.versions()}")
             else:
-                _import_tensorflow_quietly()
+                import_tensorflow()
                 if values.version_report:
                     print(environment.report())
                 else:
@@ -284,18 +283,6 @@ def _plain_warnings(program: str) -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = usual
-
-
-def _import_tensorflow_quietly() -> None:
-    """Imports TensorFlow, where it is installed, without its greeting.
-
-    The greeting comes from C++ before the logging is set up; no setting of 2.21 silences it.
-    """
-    if "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1":
-        return
-    if importlib.util.find_spec("tensorflow") is not None:  # what runs a .tflite can do without
-        with quiet():
-            import tensorflow  # noqa: F401
 
 
 def _leave_stdout() -> None:

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.base import documents
+from lstd.base.terminal import import_tensorflow
 from lstd.base.whole_file import write_whole
 from lstd.data import record_files, shard_files
 from lstd.data.problems import Report
@@ -193,7 +194,10 @@ def _written(
     # Not forked: TensorFlow's threads do not survive that.
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(workers,)
+        workers,
+        mp_context=context,
+        initializer=import_tensorflow,
+        initargs=(f"{__name__}:{_start_worker.__name__}", workers),
     )
     try:
         futures = [pool.submit(write, shard) for shard in shards]

@@ -16,6 +16,7 @@ allows its reader to compute in float16, where the processor can.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import tensorflow as tf
 
 from lstd.base.export_names import STATE_OUTPUTS
+from lstd.base.terminal import quiet
 from lstd.export import file_format, postprocessing_op, representative
 from lstd.export.lite import frame_step
 from lstd.export.lite.frame_step import Cell
@@ -98,7 +100,9 @@ def quantized(converter: Any, quantization: str, samples: Samples) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "int8":
         converter.representative_dataset = samples
-        return _in_int8(converter)
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # its debugger takes an old interpreter
+            return _in_int8(converter)
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
         # What runs the file may add up in float16 too; by itself it says float32.

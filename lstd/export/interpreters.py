@@ -26,13 +26,12 @@ def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
         xnnpack: whether it runs with the delegate.
         keep: whether tensors between operators keep their values after a call.
     """
-    interpreter = tflite_damage.interpreter_class()
-    kinds = importlib.import_module(interpreter.__module__).OpResolverType
+    kinds = importlib.import_module(tflite_damage.interpreter_class().__module__).OpResolverType
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with warnings.catch_warnings():
         if keep:  # It warns that this takes memory.
             warnings.simplefilter("ignore")
-        return interpreter(
+        return tflite_damage.open_interpreter(
             model_content=content,
             num_threads=1,
             experimental_op_resolver_type=kind,

@@ -52,7 +52,7 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
     """
     tflite_damage.check(path)
     try:
-        return tflite_damage.interpreter_class()(model_path=str(path), num_threads=threads)
+        return tflite_damage.open_interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstd.base import export_names as names
 from lstd.base import tflite_damage
+from lstd.base.terminal import quiet
 from lstd.config import schedule_names
 from lstd.runtime import exported_file, frame_resize, multiply_adds, network_schedule, tflite_file
 from lstd.runtime.entry_points import EntryPoint, EntryPoints
@@ -182,7 +183,7 @@ def of_peaks(
             if data_type == IN_TENSORFLOW:
                 call = _in_tensorflow()
             else:
-                interpreter = tflite_damage.interpreter_class()(
+                interpreter = tflite_damage.open_interpreter(
                     model_content=convolution(data_type), num_threads=threads
                 )
                 call = _invoking(interpreter, name="the convolution")
@@ -223,7 +224,8 @@ def convolution(data_type: str) -> bytes:
         converter.representative_dataset = lambda: iter([[values]] * 2)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    with quiet():
+        return bytes(converter.convert())
 
 
 def _convolution() -> tuple[Any, Any]:

@@ -106,8 +106,10 @@ def train(
             dry_steps=_DRY_STEPS if dry_run else 0,
             say=say,
         )
-        if not dry_run and run.is_over():
-            return run.model
+        if not dry_run:
+            if run.is_over():
+                return run.model
+            say(_summary(config, run, strategy))
         if run.is_chief:
             folder.start(config, command=command, step=run.first_step)
         run.fit(data, callbacks=callbacks, stream=stream, say=_say_nothing if dry_run else say)
@@ -162,6 +164,24 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
         config = dataclasses.replace(config, model=model)
     resume_lib.refuse_other_model(known, config, where=str(folder.path))
     return config
+
+
+def _summary(config: Config, run: Run, strategy: tf.distribute.Strategy) -> str:
+    """Returns what is about to be trained, on what, for how long, and where it goes."""
+    model, clips = config.model, config.data.train
+    size = f"{model.input_height} x {model.input_width}, {run.model.count_params():,} parameters"
+    classes = "1 class" if model.num_classes == 1 else f"{model.num_classes} classes"
+    sources = ", ".join(clips.input_path) or "as given"
+    frames = f"{clips.batch_size} clips of {clips.unroll_length} frames"
+    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    return "\n".join(
+        (
+            f"model: {model.backbone}, {size}, {classes}",
+            f"data: {sources}; {frames} in a batch, schedule {model.train_schedule}",
+            f"steps {run.first_step + 1} to {run.last_step} on {strategy.num_replicas_in_sync} "
+            f"{device}; results go to {run.folder.path}",
+        )
+    )
 
 
 def _open_dataset(

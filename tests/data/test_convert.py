@@ -156,13 +156,16 @@ def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
 
 
 @pytest.mark.slow
-def test_processes_do_not_change_the_records(tmp_path: Path) -> None:
+def test_processes_do_not_change_the_records(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     source = opened_scene()
     one = convert.convert(source, tmp_path / "one", SETTINGS, workers=1)
     two = convert.convert(source, tmp_path / "two", SETTINGS, workers=2)
 
     assert one == two
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert "oneDNN" not in capfd.readouterr().err  # nor does each of them greet
 
 
 @pytest.mark.parametrize("image_format", ["keep", "jpeg", "png"])
