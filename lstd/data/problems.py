@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from lstd.base import label_map
+from lstd.base.close_names import close_match
 
 Answer = Literal["error", "repair", "skip"]
 Policy = Mapping[str, Answer]
@@ -166,9 +166,7 @@ def policy(answers: Mapping[str, str] | Iterable[str] = (), *, default: str = ""
         raise ValueError(f"{default!r} is no answer to problems; expected error, repair or skip")
     for name, answer in answers.items():
         if name not in KINDS:
-            close = difflib.get_close_matches(name, KINDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(KINDS)}"
-            raise ValueError(f"unknown problem {name!r}; {hint}")
+            raise ValueError(f"unknown problem {name!r}{close_match(name, KINDS)}")
         if answer not in KINDS[name].answers:
             raise ValueError(
                 f"{answer!r} is no answer to problem {name}; expected "

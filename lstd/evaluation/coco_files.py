@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base import documents, label_map, overlap
+from lstd.base import coco_file, documents, label_map, overlap
+from lstd.base.coco_file import Annotation, Content, Id, Image
 from lstd.base.whole_file import write_whole
 from lstd.evaluation import objects
 from lstd.evaluation.objects import FrameId, Objects
@@ -30,16 +31,16 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """Returns the ground truth of a COCO or CocoVID file.
 
     An image belongs to the video `video_id` at `frame_id`; without these every image is a video of
-    one frame. Tracks are `instance_id` or `track_id`; `iscrowd` and `area` count, and between equal
-    scores the ids of the images decide, as in pycocotools.
+    one frame. `iscrowd` and `area` count, and between equal scores the ids of the images decide, as
+    in pycocotools. All else is as for training, see `lstd.base.coco_file`.
 
     Raises:
         ValueError: not such a file; a frame twice, an annotation of an unknown image or class, or
             a box that cannot be; the message names the file.
         OSError: it cannot be read.
     """
-    content = documents.read_json(path)
-    with _named(path, "not a COCO annotation file"):
+    content = coco_file.load(path)
+    with _named(path):
         return _annotations(content)
 
 
@@ -63,14 +64,16 @@ def read_detections(
     frame_of = {image: frame for frame, image in annotations.image_ids.items()}
     class_of = {category: k for k, category in enumerate(annotations.category_ids)}
     rows: dict[FrameId, list[dict[str, Any]]] = {}
-    with _named(path, "not a COCO results file"):
+    with _named(path):
         for number, entry in enumerate(content):
             where = f"entry {number}"
             try:
                 image, category = entry["image_id"], entry["category_id"]
                 box, score, network = entry["bbox"], entry["score"], entry.get("network")
             except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"{where} is no detection: {_reason(error)}") from None
+                reason = f"missing {error}" if isinstance(error, KeyError) else error
+                raise ValueError(f"{where} is no detection: {reason}") from None
+            image, category = map(coco_file.plain_id, (image, category))
             if not _is_key(image, frame_of):
                 raise ValueError(f"{where} is of image {image!r}, which is unknown")
             if not _is_key(category, class_of):
@@ -146,78 +149,76 @@ def write_detections(
     write_whole(path, json.dumps(content) + "\n")
 
 
-def _annotations(content: Any) -> Annotations:
-    categories = sorted(content["categories"], key=lambda each: each["id"])
-    class_of = {each["id"]: number for number, each in enumerate(categories)}
-    if len(class_of) < len(categories):
-        raise ValueError("two categories have the same id")
-    videos = {each["id"]: each for each in content.get("videos", [])}
-    image_ids: dict[FrameId, int | str] = {}
-    for image in content["images"]:
+def _annotations(content: Content) -> Annotations:
+    categories = sorted(content.categories, key=lambda each: each.id)
+    class_of: dict[Id, int] = {each.id: number for number, each in enumerate(categories)}
+    videos = {each.id: each.name for each in content.videos}
+    image_ids: dict[FrameId, Id] = {}
+    for image in content.images:
         frame = _frame_of(image, videos)
         if frame in image_ids:
             raise ValueError(
-                f"frame {frame} is there twice, as images {image_ids[frame]} and {image['id']}"
+                f"frame {frame} is there twice, as images {image_ids[frame]} and {image.id}"
             )
-        image_ids[frame] = image["id"]
+        image_ids[frame] = image.id
     if not image_ids:
         raise ValueError("there are no images")
-    rows: dict[Any, list[Any]] = {image: [] for image in image_ids.values()}
-    if len(rows) < len(image_ids):
-        raise ValueError("two images have the same id")
-    for entry in content["annotations"]:
-        image, category = entry["image_id"], entry["category_id"]
-        where = f"annotation {entry.get('id')}"
-        if image not in rows:
-            raise ValueError(f"{where} is of image {image!r}, which is unknown")
-        if category not in class_of:
-            raise ValueError(f"{where} has the unknown category {category!r}")
-        rows[image].append({**entry, "classes": class_of[category]})
+    rows: dict[Id, list[tuple[Annotation, str]]] = {image: [] for image in image_ids.values()}
+    for number, entry in enumerate(content.annotations):
+        where = entry.name(number)
+        if entry.category_id not in class_of:
+            raise ValueError(f"{where} has the unknown category {entry.category_id!r}")
+        rows[entry.image_id].append((entry, where))
+    tracks = coco_file.track_numbers(content.annotations)
     by_id = sorted(rows, key=lambda image: (isinstance(image, str), image))
     place_of = {image: place for place, image in enumerate(by_id)}
-    rates = {each.get("fps") for each in videos.values()}
+    rates = {each.fps for each in content.videos}
     return Annotations(
-        label_map.checked([each["name"] for each in categories], where="categories"),
+        label_map.checked([str(each.name) for each in categories], where="categories"),
         {
-            frame: _true(frame, rows[image], len(class_of))._replace(image=place_of[image])
+            frame: _true(frame, rows[image], class_of, tracks)._replace(image=place_of[image])
             for frame, image in image_ids.items()
         },
         image_ids,
-        tuple(class_of),
-        float(rates.pop()) if len(rates) == 1 and None not in rates else None,
+        tuple(each.id for each in categories),
+        rates.pop() if len(rates) == 1 else None,
     )
 
 
-def _frame_of(image: Any, videos: Mapping[Any, Any]) -> FrameId:
-    if "video_id" not in image:
-        return str(image.get("file_name", image["id"])), 0
-    name = videos.get(image["video_id"], {}).get("name", image["video_id"])
-    return objects.frame_id_of((str(name), image.get("frame_id", image.get("frame_index", -1))))
+def _frame_of(image: Image, videos: Mapping[Id, Id | None]) -> FrameId:
+    if image.video_id is None:
+        return image.file_name or str(image.id), 0
+    name, number = videos.get(image.video_id), image.frame
+    whole = int(number) if number is not None and number.is_integer() else -1
+    return objects.frame_id_of((str(image.video_id if name is None else name), whole))
 
 
-def _true(frame: FrameId, rows: list[Any], num_classes: int) -> Objects:
-    tracks = [_track(row) for row in rows]
-    boxes, sizes = _boxes(row["bbox"] for row in rows)
+def _true(
+    frame: FrameId,
+    rows: Sequence[tuple[Annotation, str]],
+    class_of: Mapping[Id, int],
+    tracks: Mapping[Id, int],
+) -> Objects:
+    ids = [-1 if row.track is None else tracks[row.track] for row, _ in rows]
+    boxes, sizes = _corners(coco_file.box_of(row, where) for row, where in rows)
     with np.errstate(over="ignore"):  # A box that large is refused with all the others.
-        areas = [row.get("area", side) for row, side in zip(rows, sizes.prod(axis=1), strict=True)]
+        areas = sizes.prod(axis=1).tolist()
     values = {
         "boxes": boxes,
-        "classes": [row["classes"] for row in rows],
-        "track_ids": None if rows and set(tracks) == {-1} else tracks,
-        "is_crowd": [bool(row.get("iscrowd", 0)) for row in rows],
+        "classes": [class_of[row.category_id] for row, _ in rows],
+        "track_ids": None if set(ids) == {-1} else ids,
+        "is_crowd": [bool(row.iscrowd) for row, _ in rows],
         "areas": [
-            _number(
-                area, f"annotation {row.get('id')} has the area {area!r}; expected square pixels"
-            )
-            for row, area in zip(rows, areas, strict=True)
+            area if row.area is None else row.area
+            for (row, _), area in zip(rows, areas, strict=True)
         ],
     }
-    return objects.ground_truth_of(frame, values, num_classes=num_classes)._replace(sizes=sizes)
+    return objects.ground_truth_of(frame, values, num_classes=len(class_of))._replace(sizes=sizes)
 
 
 def _found(frame: FrameId, rows: list[dict[str, Any]], num_classes: int) -> Objects:
     networks = {row["network"] for row in rows}
-    boxes, sizes = _boxes(row["bbox"] for row in rows)
+    boxes, sizes = _corners(_four(row["bbox"]) for row in rows)
     values = {
         "boxes": boxes,
         "classes": [row["classes"] for row in rows],
@@ -228,18 +229,12 @@ def _found(frame: FrameId, rows: list[dict[str, Any]], num_classes: int) -> Obje
 
 
 @contextlib.contextmanager
-def _named(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Names the file in what is raised; and says `what` it is not, where its form is another."""
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Names the file in what is raised."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: {what}: {_reason(error)}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _reason(error: Exception) -> str:
-    return f"missing {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _is_key(value: Any, known: Mapping[Any, Any]) -> bool:
@@ -253,9 +248,9 @@ def _number(value: Any, error: str) -> float:
     raise ValueError(error)
 
 
-def _boxes(given: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _corners(given: Iterable[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
     """Returns corners, and the sizes, which the corners may miss by their last bit."""
-    numbers = np.array([_four(bbox) for bbox in given], np.float64).reshape(-1, 4)
+    numbers = np.array([*given], np.float64).reshape(-1, 4)
     corner, size = numbers[:, 1::-1], numbers[:, :1:-1]
     return np.concatenate([corner, corner + size], axis=1), size
 
@@ -265,20 +260,6 @@ def _four(bbox: Any) -> list[float]:
     if not isinstance(bbox, (list, tuple)) or len(bbox) != 4:
         raise ValueError(error)
     return [_number(value, error) for value in bbox]
-
-
-def _track(row: Any) -> int:
-    """Returns the track of an annotation, -1 where it is not known."""
-    track = row.get("instance_id", row.get("track_id"))
-    if track is None:
-        return -1
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        number = int(track)
-        if (isinstance(track, str) or number == track) and abs(number) <= objects.LARGEST:
-            return number
-    raise ValueError(
-        f"annotation {row.get('id')} is of the track {track!r}; expected a whole number"
-    )
 
 
 def _xywh(box: np.ndarray) -> list[float]:

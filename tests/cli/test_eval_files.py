@@ -76,7 +76,7 @@ def test_detections_from_elsewhere_are_scored_and_compared(
     [
         ([], "--detections and --annotations go together"),
         (["--annotations={truth}", "--metrics=vid"], "no track_ids; the motion split needs them"),
-        (["--annotations={truth}", "--metrics=coc"], "unknown metric 'coc'; expected one of coco"),
+        (["--annotations={truth}", "--metrics=coc"], "unknown metric 'coc'; did you mean 'coco'?"),
         (["--annotations={truth}", "--metrics=sap"], "sap needs latencies"),
         (["--annotations={truth}", "--latency=big=3"], "expected 'large' or 'small', got 'big'"),
         (["--annotations={truth}", "--latency=large=fast"], "network=milliseconds such as"),
@@ -87,7 +87,7 @@ def test_detections_from_elsewhere_are_scored_and_compared(
         (["--annotations={truth}", "--config=a.yaml"], "--config needs a model"),
         (["--annotations={truth}", "--set=data.seed=1"], "--set needs a model"),
         (["--annotations={truth}", "--fps=0"], "--fps must be above 0"),
-        (["--annotations={found}"], "found.json: not a COCO annotation file"),
+        (["--annotations={found}"], 'found.json: there is no list "images"'),
         (["--annotations={truth}", "--model=x"], "both are here"),
     ],
 )

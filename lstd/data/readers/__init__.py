@@ -12,7 +12,6 @@ mistake that leaves it without videos.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 import tarfile
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstd.base import label_map
+from lstd.base.close_names import close_match
+from lstd.base.coco_file import NotCoco
 from lstd.data.readers import (
     coco_json,
     csv_table,
@@ -190,9 +191,7 @@ def open(
     given = (tuple(labels), subset, str(images), stills, folders, skip_damaged)
     options = Options(str(path), [], [], *given)
     if format and format not in FORMATS:
-        close = difflib.get_close_matches(format, FORMATS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FORMATS)}"
-        raise ValueError(f"unknown format {format!r}; {hint}")
+        raise ValueError(f"unknown format {format!r}{close_match(format, FORMATS)}")
     name = format or detect(place)
     for choice in ("subset", "images", "stills", "folders"):  # that would silently do nothing
         if getattr(options, choice) and choice not in FORMATS[name].takes.split():
@@ -211,7 +210,7 @@ def open(
             left_out = f"; left out: {options.damaged[0]}" if options.damaged else ""
             what = f"the subset {subset!r} of this data set" if subset else "this data set"
             raise WrongTree(f"{path}: {what} holds no video{left_out}")
-    except WrongTree as error:
+    except (WrongTree, NotCoco) as error:
         raise WrongTree(f"{error}; expected\n{FORMATS[name].tree}") from None
     label_map.checked(names, where=str(path))
     told = tuple(options.notes), tuple(options.damaged)

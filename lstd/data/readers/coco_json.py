@@ -1,16 +1,7 @@
 """Reads COCO JSON, with videos (CocoVID as mmtracking writes it, TAO) or of single images.
 
-An image belongs to the video `video_id`, at the place that `frame_id` or `frame_index` gives it, or
-else the number in its name; an image without a `video_id` is a video of one frame. With `folders`,
-the images of a folder, or the frames of a video file, are a video, in the order of their names (see
-`frame_names`), or of the list where the names say none; so are images without `video_id` if the
-boxes have tracks, or the names are those of frames of a video. `instance_id`, `track_id` or CVAT's
-`attributes.track_id` of an annotation is its identity. A `file_name` such as `street.avi#12` is
-frame 12, from 0, of a video file; a video may take its frames from several files. Boxes are x, y,
-width, height in pixels of the image; where there is none, that of the mask.
-
-A folder may hold `train/`, `valid/` and so on with a file each, as Roboflow writes it. Its first
-category, without boxes and the parent of all others, is the data set's name and no class.
+`docs/data.md` says what is read, and which images are a video. Roboflow's first category, without
+boxes and the parent of all others, is the data set's name and no class.
 
 Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking.
 """
@@ -26,9 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lstd.base import limits
-from lstd.data.readers import coco_file, frame_names, frame_pictures, image_sets
-from lstd.data.readers.coco_file import Annotation, Content, Id, Image
+from lstd.base import coco_file
+from lstd.base.coco_file import Content, Id, Image
+from lstd.data.readers import frame_names, frame_pictures, image_sets
 from lstd.data.readers.frame_names import Group
 from lstd.data.readers.image_sets import Shot
 from lstd.data.readers.label_files import Found, Options, all_taken, by_subset, chosen, same_as
@@ -129,26 +120,18 @@ def _shots(
     file: Path, part: str, content: Content, names: Mapping[Id, str], options: Options
 ) -> Iterator[Shot]:
     """Yields the images of a file, with their boxes."""
-    for what, entries in (("images", content.images), ("categories", content.categories)):
-        for one, count in collections.Counter(entry.id for entry in entries).most_common(1):
-            if count > 1:
-                raise ValueError(f"{file}: {count} {what} have the id {one}")
     rows: dict[Id, list[Box]] = {image.id: [] for image in content.images}
-    tracks = _track_numbers(content.annotations)
+    tracks = coco_file.track_numbers(content.annotations)
     for number, entry in enumerate(content.annotations):
-        row_name = f"annotation {f'[{number}]' if entry.id is None else entry.id}"
-        if entry.image_id not in rows:
-            raise ValueError(
-                f"{file}: {row_name} is of image {entry.image_id}, which is not in the list"
-            )
-        left, top, width, height = _box(entry, f"{file}: annotations[{number}]")
+        where = f"{file}: annotations[{number}]"
+        left, top, width, height = coco_file.box_of(entry, where)
         rows[entry.image_id].append(
             Box(
                 (top, left, top + height, left + width),
                 names.get(entry.category_id, f"category {entry.category_id}"),
                 track=-1 if entry.track is None else tracks[entry.track],
                 crowd=bool(entry.iscrowd),
-                row_name=row_name,
+                row_name=entry.name(number),
             )
         )
     above, subset = file.parent.parent, file.stem.rpartition("_")[2]  # of instances_train2017
@@ -162,7 +145,9 @@ def _shots(
         below = [place for place in (root / "images").glob("*") if place.is_dir()]
         usual += below if len(below) == 1 else []
     places = image_sets.places(options, usual, part, subset)
-    for image in content.images:
+    for number, image in enumerate(content.images):
+        if not image.file_name:
+            raise ValueError(f"{file}: images[{number}].file_name is missing")
         size = (_said(image.height), _said(image.width))
         labels = Labels(rows[image.id], f"{file}, image {image.file_name}", size)
         yield Shot(frame_pictures.clean(image.file_name), labels, places, str(file), part)
@@ -171,33 +156,6 @@ def _shots(
 def _said(side: float | None) -> int:
     """Returns a height or width; 0 if it is missing or makes no sense."""
     return int(side) if side and 0 < side < math.inf else 0
-
-
-def _box(entry: Annotation, where: str) -> Iterator[float]:
-    """Yields x, y, width and height of an annotation, or of its mask."""
-    box: Iterable[float | None] | None = entry.bbox
-    if box is None:
-        try:
-            box = coco_file.box_of(entry.segmentation)
-        except ValueError as error:
-            raise ValueError(f"{where} has a segmentation: {error}") from None
-    if box is None:
-        raise ValueError(f"{where} has no bbox")
-    yield from (math.nan if side is None else side for side in box)
-
-
-def _track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
-    """Returns a number for each track id: the id itself, or its place if any is not a small number.
-
-    Numbers below 0 are unknown, -1, in either case.
-    """
-    said = dict.fromkeys(entry.track for entry in annotations if entry.track is not None)
-    unknown: dict[Id, int] = {one: -1 for one in said if isinstance(one, int) and one < 0}
-    ids = [one for one in said if one not in unknown]
-    small = [one for one in ids if isinstance(one, int) and one <= limits.WHOLE]
-    if len(small) == len(ids):
-        return {**unknown, **{one: one for one in small}}
-    return {**unknown, **{one: number for number, one in enumerate(ids)}}
 
 
 def _told(file: Path, content: Content, first: int, notes: list[str]) -> list[Group]:

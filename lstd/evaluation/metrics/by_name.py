@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lstd.base.close_names import close_match
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.evaluation.metrics.confusion import ConfusionMetric
 from lstd.evaluation.metrics.distance import DistanceMetric
@@ -35,21 +35,16 @@ def factory(
     fps: float | None = None,
     schedule: str | None = None,
 ) -> Callable[..., Any]:
-    """Returns what makes the metric from the labels.
+    """Returns what makes the metric of this name from the labels.
 
-    Args:
-        name: of `NAMES`.
-        latencies: milliseconds by network, for "sap".
-        fps: frames a second, for "sap".
-        schedule: which network saw which frame, where detections do not say it.
+    "sap" needs the milliseconds by network, and the frames a second; a schedule says which network
+    saw which frame, where detections do not.
 
     Raises:
         ValueError: no such metric (with the close match), or "sap" without latencies or fps.
     """
     if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"unknown metric {name!r}; expected one of {', '.join(NAMES)}{hint}")
+        raise ValueError(f"unknown metric {name!r}{close_match(name, NAMES)}")
     more: dict[str, Any] = {"schedule": schedule} if name in ("sap", "distance") else {}
     if name == "sap":
         if latencies is None or fps is None:
@@ -61,13 +56,7 @@ def factory(
 def metrics_by_schedule(
     metrics: Metrics | None, schedules: Sequence[str], labels: Sequence[str], **given: Any
 ) -> dict[str, list[Any]]:
-    """Returns metric objects for each schedule.
-
-    Args:
-        metrics: as in `lstd.evaluate`.
-        schedules: names.
-        labels: of the classes.
-        **given: `latencies` and `fps`, see `factory`.
+    """Returns metric objects for each schedule, from metrics as `lstd.evaluate` takes them.
 
     Raises:
         ValueError: a name in place of a list, or an unknown one; a dict for other schedules, or an

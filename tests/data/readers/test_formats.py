@@ -767,4 +767,4 @@ def test_two_formats_in_one_folder_need_a_choice(yolo: Path) -> None:
     refused("may be mot or yolo; say which with --format", yolo)
 
     assert readers.open(yolo, format="yolo").format == "yolo"
-    refused("unknown format 'yoloo'; did you mean yolo", yolo, format="yoloo")
+    refused("unknown format 'yoloo'; did you mean 'yolo'", yolo, format="yoloo")

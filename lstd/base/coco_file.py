@@ -6,25 +6,30 @@ Source of masks: `common/maskApi.c` of https://github.com/cocodataset/cocoapi (`
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
+import math
 import operator
+import os
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lstd.base import documents, limits
-from lstd.data.readers.label_files import WrongTree
 
-_IDS = {"id", "image_id", "category_id", "video_id"}
+_IDS = {"id", "image_id", "category_id", "video_id", "instance_id", "track_id"}
 _COUNTED = re.compile("0|[1-9][0-9]{0,17}")
 
 Id = int | str
 BBox = tuple[float, float, float, float]
+
+
+class NotCoco(ValueError):
+    """A file has not the three lists that make it COCO's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Image:
     """An image, or a frame; a size may be missing or wrong."""
 
     id: Id
-    file_name: str
+    file_name: str = ""
     video_id: Id | None = None
     frame_id: float | None = None
     frame_index: float | None = None
@@ -58,6 +63,11 @@ class Annotation:
     instance_id: Id | None = None
     track_id: Id | None = None
     iscrowd: int | None = 0
+    area: float | None = None
+
+    def name(self, number: int) -> str:
+        """Returns what to call it, of which the list has so many before."""
+        return f"annotation {f'[{number}]' if self.id is None else self.id}"
 
     @property
     def track(self) -> Id | None:
@@ -83,6 +93,7 @@ class Video:
 
     id: Id
     name: Id | None = None
+    fps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,17 +106,21 @@ class Content:
     videos: tuple[Video, ...] = ()
 
 
-def load(path: Path) -> Content:
+def load(path: str | os.PathLike[str]) -> Content:
     """Returns the contents of a file; unused fields may hold anything.
 
-    Raises WrongTree or ValueError, naming the entry that is not as it should be.
+    Raises:
+        NotCoco: it has other contents.
+        ValueError: an entry, which is named, is not as it should be; two images or categories have
+            the same id; an annotation is of an image that is not there.
+        OSError: it cannot be read.
     """
     import pydantic  # here, because it costs 0.1 s that the other readers need not pay
 
     content = documents.read_json(path)
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise WrongTree(f'{path}: there is no list "{key}"')
+            raise NotCoco(f'{path}: there is no list "{key}"')
     for key in ("images", "annotations", "categories", "videos"):
         entries = content.get(key)
         for number, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -113,11 +128,9 @@ def load(path: Path) -> Content:
                 continue
             if isinstance(entry.get("name"), bool):
                 raise ValueError(f"{path}: {key}[{number}] has name {entry['name']}, not a text")
-            for field in _IDS.intersection(entry):  # tools mix "12" and 12 in one file
-                if isinstance(entry[field], str) and _COUNTED.fullmatch(entry[field]):
-                    entry[field] = int(entry[field])
+            entry |= {field: plain_id(entry[field]) for field in _IDS.intersection(entry)}
     try:
-        return pydantic.TypeAdapter(Content).validate_python(content)
+        found = pydantic.TypeAdapter(Content).validate_python(content)
     except pydantic.ValidationError as error:
         problem = error.errors()[0]
         steps = problem["loc"][:3]
@@ -127,10 +140,59 @@ def load(path: Path) -> Content:
         value = reprlib.repr(functools.reduce(operator.getitem, steps, content))
         wanted = "expected [x, y, width, height]" if "bbox" in steps else problem["msg"]
         raise ValueError(f"{path}: {place[1:]} is {value}: {wanted}") from None
+    for what, entries in (("images", found.images), ("categories", found.categories)):
+        for one, count in collections.Counter(entry.id for entry in entries).most_common(1):
+            if count > 1:
+                raise ValueError(f"{path}: {count} {what} have the id {one}")
+    images = {image.id for image in found.images}
+    for number, annotation in enumerate(found.annotations):
+        if annotation.image_id not in images:
+            raise ValueError(
+                f"{path}: {annotation.name(number)} is of image {annotation.image_id}, which is "
+                "not in the list"
+            )
+    return found
 
 
-def box_of(segmentation: Any) -> BBox | None:
-    """Returns x, y, width, height of a mask in pixels; None if it is empty.
+def plain_id(said: Any) -> Any:
+    """Returns an id as a number where its text is one: tools mix "12" and 12."""
+    return int(said) if isinstance(said, str) and _COUNTED.fullmatch(said) else said
+
+
+def track_numbers(annotations: Sequence[Annotation]) -> dict[Id, int]:
+    """Returns a number for each track id: the id itself, or its place if any is not a small number.
+
+    Numbers below 0 are unknown, -1, in either case.
+    """
+    said = dict.fromkeys(entry.track for entry in annotations if entry.track is not None)
+    unknown: dict[Id, int] = {one: -1 for one in said if isinstance(one, int) and one < 0}
+    ids = [one for one in said if one not in unknown]
+    small = [one for one in ids if isinstance(one, int) and one <= limits.WHOLE]
+    if len(small) == len(ids):
+        return {**unknown, **{one: one for one in small}}
+    return {**unknown, **{one: number for number, one in enumerate(ids)}}
+
+
+def box_of(entry: Annotation, where: str) -> BBox:
+    """Returns x, y, width, height of an annotation, or of its mask; NaN for null.
+
+    Raises:
+        ValueError: it has neither, or a mask that is none; `where` names it.
+    """
+    box: Sequence[float | None] | None = entry.bbox
+    if box is None:
+        try:
+            box = _of_mask(entry.segmentation)
+        except ValueError as error:
+            raise ValueError(f"{where} has a segmentation: {error}") from None
+    if box is None:
+        raise ValueError(f"{where} has no bbox")
+    x, y, width, height = (math.nan if side is None else side for side in box)
+    return x, y, width, height
+
+
+def _of_mask(segmentation: Any) -> BBox | None:
+    """Returns x, y, width, height of a mask, None if it is empty.
 
     It is a list of polygons x, y, x, y, ...; or has `counts` and `size`, height and width. Raises
     ValueError, saying what is wrong with it, if it is neither.
