@@ -21,6 +21,11 @@ _MOST_CHARACTERS = 4_000_000
 _TOO_DEEP = "lists or objects are nested too deeply"
 
 
+def first_line(error: Exception) -> str:
+    """Returns what an error of another library says, without what it says below that."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def read_text(path: str | os.PathLike[str]) -> str:
     """Returns the text of a file in UTF-8, without a byte order mark.
 
@@ -87,10 +92,7 @@ def from_yaml(text: str, *, source: str, key: str = "") -> Any:
     >>> from_yaml("labels: [no, 007, 2001-01-01]", source="a.yaml")
     {'labels': ['no', '007', '2001-01-01']}
 
-    Args:
-        text: one document.
-        source: where it comes from, for messages.
-        key: that the text is the value of, if any.
+    The text is one document, or the value of a `key`; `source` is for messages.
 
     Raises:
         ValueError: it is no YAML, or grows beyond what a config or a list of classes can be: nested

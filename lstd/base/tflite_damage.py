@@ -15,10 +15,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from lstd.base import tflite_metadata
-from lstd.base.terminal import quiet
+from lstd.base import tflite_metadata, tflite_runners
 
 SECONDS = 30
 """How long the first run may take; four times that where the caller says what it is."""
@@ -65,34 +63,9 @@ def _check(path: Path, name: Path, first_run: str, _: tuple[int, ...]) -> None:
         _try(path, name, first_run or _RUN, seconds=4 * SECONDS if first_run else SECONDS)
 
 
-def interpreter_class() -> Any:
-    """Returns what runs a `.tflite`: LiteRT's interpreter or, where it is missing, TensorFlow's."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        try:
-            import tensorflow as tf
-        except ImportError:
-            raise ImportError(
-                'a .tflite needs LiteRT, which is not installed; run pip install "lstd[litert]"',
-                name="ai_edge_litert",
-            ) from None
-        return tf.lite.Interpreter
-    return Interpreter
-
-
-def open_interpreter(**settings: Any) -> Any:
-    """Returns an interpreter, ready to run; its delegate has said on stderr that it is there."""
-    with quiet():
-        made = interpreter_class()(**settings)
-        with contextlib.suppress(ValueError, RuntimeError):  # who runs it says what is wrong
-            made.allocate_tensors()
-    return made
-
-
 def _try(path: Path, name: Path, run: str, *, seconds: int) -> None:
     """Raises unless a file can be run in a process of its own."""
-    interpreter_class()  # Where there is none, it is not the file's fault.
+    tflite_runners.interpreter_class()  # Where there is none, it is not the file's fault.
     is_python = "py" in Path(sys.executable or "").name.lower()
     if not is_python or getattr(sys, "frozen", False):  # It would start the app, or its server.
         return
@@ -138,20 +111,12 @@ def first_run(run: str, path: str) -> None:
 
 
 def run(path: str) -> None:
-    """Runs all that is in a file once, on zeros."""
-    import numpy as np
-
-    interpreter = interpreter_class()(model_path=path, num_threads=1)
-    interpreter.allocate_tensors()
-    for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
-    interpreter.invoke()
-    for detail in interpreter.get_output_details():
-        interpreter.get_tensor(detail["index"])
-    for key in interpreter.get_signature_list():
-        runner = interpreter.get_signature_runner(key)
-        details = runner.get_input_details().items()
-        runner(**{name: np.zeros(each["shape"], each["dtype"]) for name, each in details})
+    """Runs all that is in a file once."""
+    interpreter = tflite_runners.interpreter_class()(model_path=path, num_threads=1)
+    # First, for an interpreter does not run as long as one of its signature runners is there.
+    tflite_runners.on_noise(tflite_runners.FirstSubgraph(interpreter))()
+    for runner in tflite_runners.of_signatures(interpreter).values():
+        tflite_runners.on_noise(runner)()
         runner.get_output_details()
 
 

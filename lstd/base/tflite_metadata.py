@@ -54,6 +54,21 @@ def damage_refused() -> Iterator[None]:
         raise ValueError(f"this TFLite file is damaged ({error})") from None
 
 
+def facts_in(path: Path) -> dict[str, Any] | None:
+    """Returns the metadata of our export inside a `.tflite`, or that a JSON is; None without any.
+
+    Raises:
+        ValueError: not a `.tflite`, or the metadata are no JSON object.
+    """
+    text: str | bytes | None = None
+    if path.is_file() and path.suffix == ".json":
+        content = path.read_bytes()
+        text = content if is_ours(content) else None
+    elif path.is_file():
+        text = read(path)
+    return None if text is None else documents.from_json(text, source=str(path), kind=dict)
+
+
 def read(path: str | os.PathLike[str], name: str = NAME) -> str | None:
     """Returns the text of this name inside a file, None where there is none.
 

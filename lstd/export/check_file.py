@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base import documents, tflite_damage, tflite_metadata
+from lstd.base import tflite_damage, tflite_metadata, tflite_runners
+from lstd.base.documents import first_line
 from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.export import (
     compare,
@@ -94,8 +95,8 @@ def _inspect(path: Path, expected: Expected | None, frames: int) -> Inspection:
         lines = tuple(_described(interpreter))
         points = file_format.entry_points(content)
     except (ValueError, RuntimeError, LookupError, TypeError) as error:
-        raise ValueError(f"{path}: {tflite_damage.NOT_RUNNABLE}{_first_line(error)}") from None
-    facts = _facts_of(path, content)
+        raise ValueError(f"{path}: {tflite_damage.NOT_RUNNABLE}{first_line(error)}") from None
+    facts = tflite_metadata.facts_in(path) or tflite_metadata.facts_in(path.with_suffix(".json"))
     ours = points and all(set(STATE_OUTPUTS) <= set(each.outputs) for each in points.values())
     checks: dict[str, Callable[[], str]]
     if facts is not None or ours:
@@ -112,87 +113,40 @@ def _inspect(path: Path, expected: Expected | None, frames: int) -> Inspection:
     return Inspection(len(content), lines, tuple(findings))
 
 
-def _facts_of(path: Path, content: bytes) -> dict[str, Any] | None:
-    """Returns the metadata inside the file, else those beside it, else None."""
-    text = tflite_metadata.read_from(content)
-    if text is not None:
-        return documents.from_json(text, source=str(path), kind=dict)
-    return _facts_beside(path)
-
-
-def _facts_beside(path: Path) -> dict[str, Any] | None:
-    beside = path.with_suffix(".json")
-    if beside.is_file() and tflite_metadata.is_ours(beside.read_bytes()):
-        return documents.read_json(beside, kind=dict)
-    return None
-
-
 def _attempt(name: str, run: Callable[[], str]) -> Finding:
     try:
         return Finding(name, OK, run())
     except (_Impossible, interpreters.NotInstalled) as reason:
         return Finding(name, IMPOSSIBLE, str(reason))
     except (ValueError, RuntimeError) as error:
-        return Finding(name, FAILED, _first_line(error))
+        return Finding(name, FAILED, first_line(error))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _runners(interpreter: Any) -> dict[str, Any]:
+    """Returns what runs each entry point by name; "" is the graph of a file without any."""
+    found = tflite_runners.of_signatures(interpreter)
+    return found or {"": tflite_runners.FirstSubgraph(interpreter)}
 
 
 def _described(interpreter: Any) -> Iterator[str]:
     """Yields the lines that name each entry point's inputs and outputs, with shapes and dtypes."""
-    for name in sorted(interpreter.get_signature_list()) or [None]:
+    for name, runner in _runners(interpreter).items():
         yield f"entry point {name}:" if name else "no entry points (signatures); the graph itself:"
-        for kind, details in zip(("in ", "out"), _details(interpreter, name), strict=True):
-            for key, detail in details.items():
+        sides = (("in ", runner.get_input_details()), ("out", runner.get_output_details()))
+        for kind, details in sides:
+            for key, detail in sorted(details.items()) if name else details.items():
                 shape = [int(size) for size in detail["shape"]]
                 yield f"  {kind} {key}  {np.dtype(detail['dtype']).name} {shape}"
 
 
-def _details(interpreter: Any, name: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the inputs and outputs of an entry point, or of a graph that has none."""
-    if name is None:
-        sides = interpreter.get_input_details(), interpreter.get_output_details()
-        inputs, outputs = ({each["name"]: each for each in side} for side in sides)
-        return inputs, outputs
-    runner = interpreter.get_signature_runner(name)
-    inputs, outputs = runner.get_input_details(), runner.get_output_details()
-    return dict(sorted(inputs.items())), dict(sorted(outputs.items()))
-
-
 def _run_random(interpreter: Any, frames: int) -> str:
     """Runs a file that is not ours on random inputs."""
-    for name in sorted(interpreter.get_signature_list()) or [None]:
-        inputs, outputs = _details(interpreter, name)
+    for runner in _runners(interpreter).values():
         for number in range(frames):
-            rng = np.random.default_rng(number)
-            given = {key: _random(detail, rng) for key, detail in inputs.items()}
-            if name is not None:
-                found = interpreter.get_signature_runner(name)(**given)
-            else:
-                interpreter.allocate_tensors()
-                for key, detail in inputs.items():
-                    interpreter.set_tensor(detail["index"], given[key])
-                interpreter.invoke()
-                found = {
-                    key: interpreter.get_tensor(detail["index"]) for key, detail in outputs.items()
-                }
-            for key, value in found.items():
+            for key, value in tflite_runners.on_noise(runner, number)().items():
                 if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                     raise ValueError(f"{key} is not finite")
     return f"{frames} run, all outputs finite"
-
-
-def _random(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
-    """Returns numbers in [-1, 1], bytes of any value, and zeros of other dtypes."""
-    shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
-    if np.issubdtype(dtype, np.floating):
-        return rng.uniform(-1.0, 1.0, shape).astype(dtype)
-    if dtype in (np.uint8, np.int8):
-        limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
-    return np.zeros(shape, dtype)
 
 
 class _OwnFile:
@@ -253,7 +207,8 @@ class _OwnFile:
             whole = tflite_metadata.is_whole(content)
             if not (tflite_metadata.payload_matches(facts, content) if whole is None else whole):
                 raise ValueError("the checksum inside is not that of the file")
-        told, beside = _facts_beside(self._path), self._path.with_suffix(".json")
+        beside = self._path.with_suffix(".json")
+        told = tflite_metadata.facts_in(beside)
         if told is None:
             return "inside the file, the checksum is right; none beside it"
         keys = ({*facts} | {*told}) - {"file"}

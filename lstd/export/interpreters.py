@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd.base import tflite_damage
+from lstd.base import tflite_runners
 from lstd.base.export_names import RAW_OUTPUTS
 from lstd.base.terminal import quiet
 from lstd.export import file_format, postprocessing_op
@@ -26,12 +26,12 @@ def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
         xnnpack: whether it runs with the delegate.
         keep: whether tensors between operators keep their values after a call.
     """
-    kinds = importlib.import_module(tflite_damage.interpreter_class().__module__).OpResolverType
+    kinds = importlib.import_module(tflite_runners.interpreter_class().__module__).OpResolverType
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with warnings.catch_warnings():
         if keep:  # It warns that this takes memory.
             warnings.simplefilter("ignore")
-        return tflite_damage.open_interpreter(
+        return tflite_runners.open_interpreter(
             model_content=content,
             num_threads=1,
             experimental_op_resolver_type=kind,

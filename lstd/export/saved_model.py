@@ -169,7 +169,7 @@ class LoadedExport(DescribedExport, Reference):
         try:
             self._loaded = tf.saved_model.load(str(folder))
         except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = documents.first_line(error)
             raise ValueError(f"{folder}: TensorFlow cannot load it: {reason}") from None
         missing = [name for name in self.entry_points if name not in self._loaded.signatures]
         missing += [f"raw_{n}" for n in self.entry_points if not hasattr(self._loaded, f"raw_{n}")]

@@ -96,11 +96,7 @@ def choose(available: Iterable[str], *, name: str) -> dict[str, str]:
 
 
 def check(points: EntryPoints) -> None:
-    """Raises unless inputs are as the detector feeds them and all networks share one state.
-
-    Raises:
-        ValueError: names the entry point, what was expected and what it has.
-    """
+    """Raises ValueError unless inputs are as the detector feeds them, and the state is shared."""
     first = points.first.inputs
     for network, point in points.by_network.items():
         where = f"{points.name}, entry point {network}"
@@ -128,11 +124,7 @@ def check(points: EntryPoints) -> None:
 
 
 def check_outputs(available: Iterable[str], *, where: str) -> None:
-    """Raises unless all of `OUTPUTS` are there.
-
-    Raises:
-        ValueError: says which are missing, and which there are.
-    """
+    """Raises ValueError unless all of `OUTPUTS` are there."""
     found = sorted(available)
     missing = [name for name in OUTPUTS if name not in found]
     if missing:

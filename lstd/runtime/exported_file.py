@@ -85,18 +85,14 @@ def metadata_of(path: Path) -> Metadata:
         if path.name == "saved_model":
             candidates.append(path.with_name("model.json"))
     else:
-        candidates = [path.with_suffix(".json")]
-        text = tflite_metadata.read(path) if path.is_file() else None
-        if text is not None:
-            return _parsed(text, path)
-    for candidate in candidates:
-        if candidate.is_file() and tflite_metadata.is_ours(candidate.read_bytes()):
-            return _parsed(candidate.read_bytes(), candidate)
+        candidates = [path, path.with_suffix(".json")]
+    for place in candidates:
+        if facts := tflite_metadata.facts_in(place):
+            return _parsed(facts, place)
     return Metadata()
 
 
-def _parsed(text: str | bytes, path: Path) -> Metadata:
-    data = documents.from_json(text, source=str(path), kind=dict)
+def _parsed(data: dict[str, Any], path: Path) -> Metadata:
     labels = _value(data, "labels", list, path) or []
     if not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{path}: labels must be a list of names")
@@ -128,7 +124,7 @@ def _of_saved_model(path: Path) -> EntryPoints:
     try:
         loaded = tf.saved_model.load(os.fspath(path))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = documents.first_line(error)
         raise ValueError(f"{path}: TensorFlow cannot load this SavedModel: {reason}") from None
 
     def run(key: str, **inputs: np.ndarray) -> dict[str, Any]:

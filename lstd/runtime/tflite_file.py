@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lstd.base import tflite_damage
+from lstd.base import tflite_damage, tflite_runners
+from lstd.base.documents import first_line
 from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.types import LSTMState
 from lstd.runtime import entry_points
@@ -39,7 +40,7 @@ def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) 
             inputs = {name: spec_of(each) for name, each in runner.get_input_details().items()}
             run = _in_place(runner, inputs) or entry_points.calling(runner, inputs).run
         except (ValueError, RuntimeError) as error:  # An op that this interpreter lacks.
-            raise ValueError(f"{where}: cannot be run here: {_first_line(error)}") from None
+            raise ValueError(f"{where}: cannot be run here: {first_line(error)}") from None
         points[network] = EntryPoint(_locked(run, lock), inputs)
     return EntryPoints(points, str(path))
 
@@ -52,9 +53,9 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
     """
     tflite_damage.check(path)
     try:
-        return tflite_damage.open_interpreter(model_path=str(path), num_threads=threads)
+        return tflite_runners.open_interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: damaged, or not a TFLite file: {_first_line(error)}") from None
+        raise ValueError(f"{path}: damaged, or not a TFLite file: {first_line(error)}") from None
 
 
 def spec_of(detail: dict[str, Any]) -> InputSpec:
@@ -102,7 +103,3 @@ def _locked(run: Callable[..., Any], lock: threading.Lock) -> Callable[..., Any]
             return run(fill, state)
 
     return locked
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import export_names as names
-from lstd.base import tflite_damage
+from lstd.base import tflite_runners
 from lstd.base.terminal import quiet
 from lstd.config import schedule_names
 from lstd.runtime import exported_file, frame_resize, multiply_adds, network_schedule, tflite_file
@@ -43,14 +43,8 @@ def of_model(
     A `.tflite` of our export, a SavedModel or an object with our entry points is timed network by
     network, from a frame of bytes to the arrays of its outputs; a `.tflite` without post-processing
     by its entry points; any other `.tflite` by its first subgraph. The time of a clip is divided by
-    its frames.
-
-    Args:
-        model: what `VideoDetector` takes, or any `.tflite`.
-        name: for the table.
-        schedule: None: the model's own, else SKIP9.
-        threads: of a `.tflite`.
-        counted: the multiply-adds of each network of a model that TensorFlow runs in float32.
+    its frames. Without a schedule the model follows its own, else SKIP9; `counted` are the
+    multiply-adds of each network of a model that TensorFlow runs in float32.
 
     Raises:
         ValueError, OSError, ImportError: it cannot be run, or not with this schedule.
@@ -126,47 +120,20 @@ def _of_tflite(
             "large" if key == names.SINGLE else key: interpreter.get_signature_runner(key)
             for key in networks
         }
-        calls = {network: _signature_call(runner) for network, runner in runners.items()}
+        calls = {network: tflite_runners.on_noise(runner) for network, runner in runners.items()}
         return calls, exported_file.metadata_of(path), 1
     frames = 1
     if names.CLIP in ours and names.CLIP_INPUT in signatures[names.CLIP]["inputs"]:
         details = interpreter.get_signature_runner(names.CLIP).get_input_details()
         frames = int(details[names.CLIP_INPUT]["shape"][0])
-    return {RUN: _invoking(interpreter, name=name)}, exported_file.Metadata(), frames
+    return {RUN: _invoking(interpreter, name)}, exported_file.Metadata(), frames
 
 
-def _signature_call(runner: Any) -> Callable[[], Any]:
-    inputs = {name: _noise(detail) for name, detail in runner.get_input_details().items()}
-    return lambda: runner(**inputs)
-
-
-def _invoking(interpreter: Any, *, name: str) -> Callable[[], Any]:
-    """Returns a call that sets all inputs, runs the first subgraph and gets all outputs."""
+def _invoking(interpreter: Any, name: str) -> Callable[[], Any]:
     try:
-        interpreter.allocate_tensors()
-        inputs = [(detail["index"], _noise(detail)) for detail in interpreter.get_input_details()]
-        outputs = [detail["index"] for detail in interpreter.get_output_details()]
+        return tflite_runners.on_noise(tflite_runners.FirstSubgraph(interpreter))
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{name}: cannot be run here: {error}") from None
-
-    def call() -> list[Any]:
-        for index, value in inputs:
-            interpreter.set_tensor(index, value)
-        interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in outputs]
-
-    return call
-
-
-def _noise(detail: Mapping[str, Any]) -> np.ndarray:
-    """Returns noise for an input: any bytes, floats from 0 to 1; zeros for other numbers."""
-    rng, shape, dtype = np.random.default_rng(0), tuple(detail["shape"]), np.dtype(detail["dtype"])
-    if dtype.kind == "f":
-        return rng.random(shape).astype(dtype)
-    if dtype.kind in "iu" and dtype.itemsize == 1:
-        limits = np.iinfo(dtype)
-        return rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
-    return np.zeros(shape, dtype)  # a number of something, an index: 0 is always allowed
 
 
 def of_peaks(
@@ -183,10 +150,10 @@ def of_peaks(
             if data_type == IN_TENSORFLOW:
                 call = _in_tensorflow()
             else:
-                interpreter = tflite_damage.open_interpreter(
+                interpreter = tflite_runners.open_interpreter(
                     model_content=convolution(data_type), num_threads=threads
                 )
-                call = _invoking(interpreter, name="the convolution")
+                call = _invoking(interpreter, "the convolution")
         except ImportError:
             unknown[data_type] = "TensorFlow, which makes the convolution, is not installed"
         except ValueError as error:

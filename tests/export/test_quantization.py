@@ -266,10 +266,6 @@ def _dynamic_file() -> tuple[bytes, Any]:
         return converter.convert(), lambda image: step(tf.constant(image))["output"].numpy()
 
 
-def _operators(content: bytes, name: str) -> set[str]:
-    return {operator.name for operator in file_format.entry_points(content)[name].operators}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["none", *TOLERANCES])
 @pytest.mark.parametrize("config", [tiny.CONFIG, tiny.FINE, None], ids=["tiny", "fine", "full"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.base import tflite_damage, tflite_metadata
+from lstd.base import tflite_metadata, tflite_runners
 from lstd.runtime import timed_models, timing
 from lstd.runtime.timing import Subject
 from tests.runtime import fake_exports
@@ -207,7 +207,7 @@ def test_a_file_of_clips_says_how_many_frames_a_call_takes(tmp_path: Path) -> No
 def test_the_peak_of_a_keras_model_is_the_same_convolution_in_tensorflow() -> None:
     found, _ = timed_models.of_peaks([timed_models.IN_TENSORFLOW, ""], threads=1)
     subject = found[timed_models.IN_TENSORFLOW]
-    lite = tflite_damage.interpreter_class()(model_content=timed_models.convolution("float32"))
+    lite = tflite_runners.interpreter_class()(model_content=timed_models.convolution("float32"))
     lite.allocate_tensors()
     lite.set_tensor(lite.get_input_details()[0]["index"], timed_models._convolution()[1])
     lite.invoke()
