@@ -57,10 +57,8 @@ def check_versions(*, tensorflow: str | None, tf_keras: str | None) -> None:
 
     >>> check_versions(tensorflow="2.21.0", tf_keras="2.21.1")
 
-    None stands for one that is not installed, "" for one that tells no version.
-
-    Raises:
-        ImportError: says what is installed, and which command mends it.
+    None stands for one that is not installed, "" for one that tells no version. The ImportError
+    says what is installed, and which command mends it.
     """
     if tensorflow is None:
         raise ImportError("lstd needs TensorFlow, which is not installed: pip install tensorflow")

@@ -47,9 +47,6 @@ SIZES: Mapping[str, float] = {
 def check(name: str, value: object, *, flag: str = "") -> None:
     """Raises where a setting holds a number, alone or in a tuple, that cannot be meant.
 
-    Raises:
-        ValueError: with the limit.
-
     >>> check("num_classes", 10**12)
     Traceback (most recent call last):
     ...
@@ -68,15 +65,9 @@ def check_section(section: object) -> None:
 
 
 def check_missing(*, found: int, said: int, where: str) -> None:
-    """Raises where labels reach too far behind the pictures of a video.
+    """Raises ValueError where labels reach too far behind the pictures of a video.
 
-    Args:
-        found: frames that have a picture.
-        said: frames that labels say there are.
-        where: says so, for the message.
-
-    Raises:
-        ValueError: more than `MISSING_FRAMES` would have none.
+    Of the frames that labels `said` there are, `found` have a picture; `where` names the labels.
     """
     if said - found > MISSING_FRAMES:
         raise ValueError(

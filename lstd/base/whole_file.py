@@ -62,12 +62,9 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
 def whole_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """Yields a temporary folder in `folder`; what was written there moves up when all went well.
 
-    If the block raises, nothing of it remains, also not a `folder` that did not exist before.
-
-    Args:
-        folder: where the files belong; it and its parents are made if they are missing.
-        names: the files and folders in it that the block writes. They replace what has their name,
-            but only a SavedModel's folder is replaced by a folder.
+    If the block raises, nothing of it remains, also not a `folder` that did not exist before. The
+    files and folders of these names replace what has their name, but only a SavedModel's folder is
+    replaced by a folder.
 
     Raises:
         OSError: the folder cannot be made or written, or something else stands in the way.

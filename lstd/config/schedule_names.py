@@ -14,9 +14,6 @@ def check(name: str, *, where: str = "") -> None:
     """Raises unless `name` is a schedule: LARGE, SMALL, RANDOM..., or SKIPk.
 
     ADAPTIVE, which the second paper learns, is not available.
-
-    Raises:
-        ValueError: names what was expected, what came and where.
     """
     place = f"{where}: " if where else ""
     if name == "ADAPTIVE":
@@ -45,11 +42,7 @@ ONLY = {
 
 
 def check_follows(name: str, networks: Sequence[str], *, where: str = "schedule") -> None:
-    """Raises unless a model with these networks can follow a schedule.
-
-    Raises:
-        ValueError: it is no schedule, or needs a network that is not there.
-    """
+    """Raises ValueError unless it is a schedule, which a model with these networks can follow."""
     check(name, where=where)
     if len(networks) == 1 and networks_of(name) != tuple(networks):
         raise ValueError(

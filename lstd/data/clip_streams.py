@@ -22,6 +22,7 @@ from lstd.base.types import GroundTruth
 from lstd.config.augmentation_config import FrameDropping, TimeReversal
 from lstd.config.data_config import DatasetConfig
 from lstd.data.checked_video import CheckedVideo, Reel
+from lstd.data.clean_boxes import objects_of
 from lstd.data.sources import Image, SourceFrame
 
 _Item = TypeVar("_Item")
@@ -196,18 +197,13 @@ def _pass(
 
 def _read(video: CheckedVideo, reel: Reel, run: _Run, shown: list[int], position: int) -> Clip:
     if position and run.reference is None:  # the clip that starts the run was left out
-        run.reference = _objects(reel.frame(run.opening))
+        run.reference = objects_of(reel.frame(run.opening).truth).boxes
     frames = [reel.frame(number) for number in shown]
     if not position:
-        run.reference = _objects(frames[0])
+        run.reference = objects_of(frames[0].truth).boxes
     index = np.arange(position, position + len(shown), dtype=np.int32)
     clip = _clip_of(frames, video, index, start=not position)
     return clip._replace(seed=run.seed, reference_boxes=run.reference)
-
-
-def _objects(frame: SourceFrame) -> np.ndarray:
-    """Returns the boxes of a frame, `[R, 4]`, without regions to ignore."""
-    return frame.truth.boxes[frame.truth.classes >= 0]
 
 
 def _step(config: DatasetConfig, kind: type[_Item]) -> _Item | None:

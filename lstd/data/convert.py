@@ -65,8 +65,8 @@ def convert(
         on_frames: gets how many more frames are done.
 
     Raises:
-        FileExistsError: the folder holds a conversion that is done, or was interrupted, and
-            `resume` is not given. One that its data ended begins anew.
+        FileExistsError: the folder holds a conversion, and `resume` is not given. One that its data
+            ended begins anew.
         ProblemError: a problem whose answer is error.
         ValueError: see `make_plan`; or what is there was made in another way.
     """

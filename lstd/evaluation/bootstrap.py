@@ -118,14 +118,7 @@ def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:
     """Returns videos where there are ten or more, else blocks of at least five seconds.
 
     Each video is cut into equal blocks, as many as it has whole five seconds; shorter videos share
-    a block with the next.
-
-    Args:
-        frames: all that are scored.
-        fps: frames a second; needed for blocks.
-
-    Raises:
-        ValueError: fewer than ten videos and no fps.
+    a block with the next. Raises ValueError for fewer than ten videos and no fps.
     """
     videos = sorted({video for video, _ in frames})
     if len(videos) >= MIN_UNITS:

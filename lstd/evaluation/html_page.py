@@ -53,19 +53,9 @@ def write_page(
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
 
-    The pictures stand in the page itself. So does the video if it is small; otherwise the page
-    links to the file where it lies, relative to the page.
-
-    Args:
-        path: of the HTML file; it appears only when it is whole.
-        title: of the page.
-        summary: what the page shows, in a sentence or two.
-        tables: in order.
-        plots: half as wide as the page.
-        pictures: such as frames with boxes, side by side.
-        video: an MP4, WebM or GIF file.
-        video_caption: stands below it.
-        notes: a paragraph each.
+    The file appears only when it is whole. The pictures stand in the page itself. So does the video
+    (MP4, WebM or GIF) if it is small; otherwise the page links to it where it lies. The plots are
+    half as wide as the page.
 
     Raises:
         ValueError: a row with another number of cells than its header; bytes that are no picture.

@@ -33,14 +33,8 @@ def side_by_side(
     Over each panel stands its name; in it the network that ran is marked. The frames of all videos
     follow one another, so the dataset must show one video after the other (one lane).
 
-    Args:
-        path: of the .mp4; it appears when it is whole.
-        dataset: the frames, as they were evaluated.
-        found: by the panel's name, from left to right, row by row, a metric that has the
-            detections. The video ends with the first frame that they do not have.
-        columns: panels in a row; None: all.
-        fps: frames a second.
-        min_score: detections below it are not drawn.
+    `found` has, by the panel's name, from left to right, row by row (of so many `columns`; None:
+    all), a metric with the detections. The video ends with the first frame that they do not have.
     """
     labels = next(iter(found.values())).labels
     writer: VideoWriter | None = None

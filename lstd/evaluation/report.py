@@ -56,16 +56,9 @@ def write(
 ) -> Path:
     """Writes the page and returns its path.
 
-    Args:
-        path: of the HTML file.
-        numbers: of all schedules, as `lstd.evaluate` names them.
-        metrics: of each schedule, from which the curves are drawn.
-        tables: more of them, after the numbers.
-        **page: title, summary, pictures, video, notes: see `html_page.write_page`.
-
-    Raises:
-        ValueError, OSError: as `html_page.write_page` does.
-        ImportError: matplotlib is not installed.
+    The numbers are those of all schedules, as `lstd.evaluate` names them; from the metrics of each
+    schedule the curves are drawn. More tables come after the numbers. For the rest, and errors as,
+    see `html_page.write_page`; ImportError if matplotlib is not installed.
     """
     by_schedule = {name: results.of_schedule(numbers, name, list(metrics)) for name in metrics}
     return html_page.write_page(

@@ -14,12 +14,9 @@ _PLACES = ("optimizers.schedules", "optimizers", "callbacks", "metrics", "losses
 
 
 def refuse_keras_3(what: str, given: Any) -> None:
-    """Raises if `given`, or anything in its lists and dicts, is of Keras 3.
+    """Raises ValueError if `given`, or anything in its lists and dicts, is of Keras 3.
 
     A Keras 2 model takes such an object, and then fails on it.
-
-    Raises:
-        ValueError: says which object, and which import would be right.
     """
     rate = getattr(given, "_learning_rate", None)  # a schedule hides in its optimizer
     items = [(what, item) for item in tf.nest.flatten(given)] + [(f"{what}'s learning_rate", rate)]
@@ -44,11 +41,10 @@ def refuse_keras_3(what: str, given: Any) -> None:
 
 
 def refuse_callbacks(callbacks: Any, optimizer: Any) -> None:
-    """Raises for a callback that cannot do what it is there for.
+    """Raises ValueError for a callback that cannot do what it is there for.
 
-    Raises:
-        ValueError: a callback of Keras 3; one that sets the learning rate, where the optimizer
-            follows a schedule; a `ModelCheckpoint` of whole models in another form than `.keras`.
+    That is one of Keras 3; one that sets the learning rate, where the optimizer follows a schedule;
+    a `ModelCheckpoint` of whole models in another form than `.keras`.
     """
     refuse_keras_3("callbacks", callbacks)
     rate = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
@@ -69,11 +65,7 @@ def refuse_callbacks(callbacks: Any, optimizer: Any) -> None:
 
 
 def refuse_form(path: Any, who: str) -> None:
-    """Raises unless a whole model can be saved under this name.
-
-    Raises:
-        ValueError: another form than `.keras`; names what works.
-    """
+    """Raises ValueError unless a whole model can be saved under this name."""
     path = Path(path)
     if path.suffix != ".keras":
         raise ValueError(

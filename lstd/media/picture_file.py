@@ -32,10 +32,6 @@ class CorruptImage(ValueError):
 def opened(source: Path | str | BinaryIO, *, where: str) -> Iterator[Any]:
     """Yields a Pillow image whose head is read; its pixels are to be decoded within the block.
 
-    Args:
-        source: a path, or the bytes.
-        where: for messages.
-
     Raises:
         CorruptImage: out of the block, too: no picture, damaged, or of more than `limits.PIXELS`.
         OSError: the file cannot be read.

@@ -36,12 +36,9 @@ class Choice(NamedTuple):
 
 
 def from_user(networks: Any, *, clip: tf.Tensor, available: Sequence[str]) -> Choice:
-    """Returns the choice that a caller named.
+    """Returns the choice that a caller named, for a clip `[B, T, ...]`, T statically known.
 
-    Args:
-        networks: a name, a sequence of T names, or an int array `[B or 1, T]`. None: "large".
-        clip: `[B, T, ...]`, which they are for; T statically known.
-        available: the model's networks.
+    That is a name, a sequence of T names, or an int array `[B or 1, T]`; None: "large".
 
     Raises:
         ValueError: an unknown name or number, a network that the model lacks, or numbers of clips

@@ -52,11 +52,7 @@ def fit(boxes: np.ndarray, model: ModelConfig) -> AnchorConfig:
     Starts from quantiles of the boxes' sizes and aspect ratios, and changes one number at a time
     as long as the mean IoU of a box with its best anchor grows, counted up to 0.7. The anchors
     stand on the grids of the model's input, so no scale is spent on what cannot be reached there.
-    The same boxes give the same anchors.
-
-    Args:
-        boxes: `[B, 4]`, B > 0; ymin, xmin, ymax, xmax, relative to the frame.
-        model: says the input's size, the number of layers and of aspect ratios.
+    The same boxes give the same anchors. They are `[B, 4]`, B > 0, relative to the frame.
     """
     boxes = boxes[:: -(-len(boxes) // _BOXES)]
     shape = np.array([model.input_height, model.input_width])

@@ -194,10 +194,8 @@ _REQUIRED = f"""
 def settings_of(fields: Fields, *, current: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns a value for each key of the config that the file decides, keys dotted.
 
-    Args:
-        fields: a whole pipeline file, or the fragment of an override.
-        current: for a fragment, the config it lies on, as plain dicts: only what the fragment names
-            is set. For a whole file None: what it leaves out gets the original's default.
+    Of the fragment of an override only what it names is set; `current` is the config that it lies
+    on, as plain dicts. What a whole file leaves out gets the original's default.
 
     Raises:
         ConfigError: a value that lstd cannot do, or a part that is missing.

@@ -85,12 +85,9 @@ def monitor_of(metric: str, logs: Mapping[str, Any]) -> Monitor:
 
 
 def check_metric(metric: str, *, is_evaluated: bool) -> None:
-    """Raises where it can be told before the first epoch that no epoch will have such a number.
+    """Raises ValueError where it is known before the first epoch that nothing gives such a number.
 
     Not for a run with callbacks of the user, which may give any number.
-
-    Raises:
-        ValueError: nothing gives that number.
     """
     if metric and metric not in _OF_TRAINING and not (is_evaluated and metric.startswith("val_")):
         raise ValueError(

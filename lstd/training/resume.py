@@ -227,10 +227,7 @@ def refuse_other_model(before: Config, now: Config, *, where: str) -> None:
     """Raises unless a run that was started with one config can go on with the other.
 
     The checkpoint has slots for the variables that were trained, in their order; float16 also has
-    the scale of the loss.
-
-    Raises:
-        ValueError: names the keys that differ, and both values.
+    the scale of the loss. The ValueError names the keys that differ, and both values.
     """
     keys = ["optimizer.name", "precision", "freeze"]
     # A rate that never changes is a variable, any other one is none.

@@ -55,14 +55,8 @@ def suggest(
 ) -> list[str]:
     """Returns settings, as `--set` takes them, after two steps that leave nothing behind.
 
-    Args:
-        config: of the run; its batch size times its accumulated batches is kept, if the data has
-            so many clips.
-        run_folder: where the run would go.
-        say: is told what was measured, and why.
-
-    Raises:
-        ValueError: as `lstd.training.train.train`.
+    The batch size times the accumulated batches is kept, if the data has so many clips. `say` is
+    told what was measured, and why. Errors as in `lstd.training.train.train`.
     """
     found = _measured(config, run_folder)
     settings = settings_for(config, found)

@@ -32,7 +32,7 @@ from lstd.data.convert import Settings
 from lstd.data.problems import ProblemError
 from lstd.data.sources import Source
 from lstd.ops import images
-from tests.data import go_on, records
+from tests.data import go_on
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -394,20 +394,6 @@ def test_frames_of_another_size_are_an_error_repaired_or_skipped(
     assert index["videos"][0]["frames"] == 5
 
 
-def test_two_videos_of_one_name(tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number, name in enumerate(("a.tfrecord", "b.tfrecord")):  # joined by their user
-        records.write(folder / name, records.video_of("v", 2, base=10 * number))
-    with pytest.raises(ProblemError, match=r"b\.tfrecord: another video has the name 'v', too"):
-        convert.convert(readers.open(folder), tmp_path / "error", Settings())
-    for answer, kept in (("repair", [("v~2", 10), ("v~2", 11)]), ("skip", [])):
-        out = tmp_path / answer
-        index = convert.convert(readers.open(folder), out, answering(doubled_video=answer))
-        assert shown(out) == [("v", 0), ("v", 1), *kept]
-        assert index["problems"] == {f"doubled_video={answer}": 1}
-
-
 def test_a_video_without_frames(tmp_path: Path) -> None:
     source = opened_scene()
 
@@ -431,111 +417,6 @@ def test_settings_are_checked(tmp_path: Path, bad: dict) -> None:
 
 
 # --- damaged shards ------------------------------------------------------------------------------
-
-
-def flip(path: Path, record: int) -> None:
-    """Flips a bit in the content of a record."""
-    content = bytearray(path.read_bytes())
-    start = 0
-    for _ in range(record):
-        start += int.from_bytes(content[start : start + 8], "little") + 16
-    content[start + 99] ^= 4
-    path.write_bytes(content)
-
-
-def shown(folder: Path) -> list[tuple[str, int]]:
-    """Returns video and first pixel of every frame of records."""
-    return [
-        (video.name, int(tf.io.decode_image(frame.image)[0, 0, 0]))
-        for video in readers.open(folder).videos
-        for frame in video.read()
-    ]
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Path:
-    """Videos a, of records of 5, 5 and 2 frames, and b, of 3, in two files; frame n has n."""
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    records.write(folder / "a.tfrecord", records.video_of("a", 12))
-    records.write(folder / "b.tfrecord", records.video_of("b", 3, base=100, boxes=3))
-    return folder
-
-
-@pytest.mark.parametrize(("place", "left"), [(0, range(5, 12)), (1, [*range(5), 10, 11])])
-def test_a_damaged_record_is_an_error_or_left_out(
-    shards: Path, tmp_path: Path, place: int, left: list[int]
-) -> None:
-    flip(shards / "a.tfrecord", place)
-    with pytest.raises(ProblemError, match=rf"a\.tfrecord: record {place} \(from 0\)") as caught:
-        convert.convert(readers.open(shards), tmp_path / "error", Settings())
-    assert "skip would go on" in str(caught.value)
-
-    source = readers.open(shards, skip_damaged=True)
-    index = convert.convert(source, tmp_path / "out", answering(damaged_record="skip"))
-    assert shown(tmp_path / "out") == [
-        *(("a", value) for value in left),
-        *(("b", value) for value in (100, 101, 102)),
-    ]
-    assert index["problems"] == {"damaged_record=skip": 1}
-    (message,) = index["examples"]["damaged_record"]
-    assert f"a.tfrecord: record {place} (from 0) is damaged" in message
-    firsts = [r["first_frame"] for s in index["shards"] for r in s["records"]]
-    assert firsts == [0, 0]  # what is left is joined
-
-
-def test_a_file_that_cannot_be_read_on_is_left_out_from_there(shards: Path, tmp_path: Path) -> None:
-    path = shards / "a.tfrecord"
-    path.write_bytes(path.read_bytes()[:-10])
-    source = readers.open(shards, skip_damaged=True)
-    index = convert.convert(source, tmp_path / "out", answering(damaged_record="skip"))
-
-    assert [value for name, value in shown(tmp_path / "out") if name == "a"] == [*range(10)]
-    assert index["problems"] == {"damaged_record=skip": 1}
-    assert "a.tfrecord: ends within record 2" in index["examples"]["damaged_record"][0]
-    path.write_bytes(path.read_bytes()[:100])
-    (shards / "b.tfrecord").unlink()
-    with pytest.raises(
-        ValueError, match=r"no video; left out: .*a\.tfrecord: ends within record 0"
-    ):
-        readers.open(shards, skip_damaged=True)
-
-
-def test_a_lost_record_is_missing_frames(shards: Path, tmp_path: Path) -> None:
-    path = shards / "a.tfrecord"
-    content = path.read_bytes()
-    ends = [0]
-    while ends[-1] < len(content):
-        ends.append(ends[-1] + int.from_bytes(content[ends[-1] : ends[-1] + 8], "little") + 16)
-    path.write_bytes(content[: ends[1]] + content[ends[2] :])
-
-    def converted_shards(answer: str) -> dict:
-        settings = answering(missing_frame=answer)._replace(frames_per_record=4)
-        return convert.convert(readers.open(shards), tmp_path / answer, settings)
-
-    with pytest.raises(ProblemError, match=r"record 1 .*begins at frame 10, expected 5.*, frame 5"):
-        converted_shards("error")
-    assert converted_shards("skip")["problems"] == {"missing_frame=skip": 5}
-    assert [v for n, v in shown(tmp_path / "skip") if n == "a"] == [*range(5), 10, 11]
-    assert converted_shards("repair")["problems"] == {"missing_frame=repair": 5}
-    assert [v for n, v in shown(tmp_path / "repair") if n == "a"] == [
-        *range(5), *[4] * 5, 10, 11
-    ]  # fmt: skip
-
-
-def test_more_boxes_than_the_limit_are_an_error_or_cut_and_counted(
-    shards: Path, tmp_path: Path
-) -> None:
-    assert convert.convert(readers.open(shards), tmp_path / "all", Settings())["boxes"] == 12 + 9
-    with pytest.raises(ProblemError, match=r"b\.tfrecord: .*frame 0: 3 boxes, max_boxes is 2"):
-        convert.convert(readers.open(shards), tmp_path / "error", Settings(max_boxes=2))
-    settings = answering(too_many_boxes="skip")._replace(max_boxes=2)
-    index = convert.convert(readers.open(shards), tmp_path / "cut", settings)
-
-    assert index["problems"] == {"too_many_boxes=skip": 3}
-    assert index["boxes"] == 12 + 6
-    (_, video) = readers.open(tmp_path / "cut").videos
-    assert [frame.truth.classes.tolist() for frame in video.read()] == [[0, 1]] * 3
 
 
 def test_a_video_of_which_no_frame_can_be_used_is_an_empty_one(

@@ -100,3 +100,7 @@ def test_files_that_hold_no_records_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ProblemError, match=f"{name}: {message}"):
             record_files.list_videos([str(path)])
+    alone = tmp_path / "alone.tfrecord"
+    alone.write_bytes(data[:100])
+    with pytest.raises(ValueError, match=r"no video; left out: .*alone\.tfrecord: ends within rec"):
+        readers.open(alone, skip_damaged=True)

@@ -1,18 +1,7 @@
 """Reads video files or folders of frames with a CSV file of boxes beside them.
 
-The table has a header and one line for each box:
-
-    frame,class,track_id,ymin,xmin,ymax,xmax
-    0,sowbug,1,159.6,279.9,192.0,312.3
-
-`frame` counts from 0 in the order of the video; in a folder whose images are numbered with gaps
-(`0000.jpg`, `0005.jpg`) it may be the number of the image. A table without it may have `time`,
-seconds from the start of a video file, which are rounded to the nearest frame. `class` (or `label`)
-is a name. `track_id` (or `id`) may be left out or empty. The sides are in pixels, with the origin
-at the upper left corner of the upper left pixel, so that a box over the whole frame is 0, 0,
-height, width; a table in which most boxes have none beyond 2, and some are fractions, has relative
-ones. Other columns are ignored. A frame without a line has no objects. The video of `street.csv` is
-`street.mp4` (or any other video file of that name), or the folder `street/`.
+`docs/data.md` says what a table holds. One in which most boxes have no side beyond 2, and some are
+fractions, has relative ones.
 """
 
 from __future__ import annotations

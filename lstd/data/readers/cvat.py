@@ -1,10 +1,7 @@
 """Reads CVAT's own XML: "CVAT for video 1.1" and "CVAT for images 1.1".
 
-A `<track>` tells where an object is in some frames. Between two of them it moves linearly, as in
-CVAT; after the last one it stays to the end of the task; `outside` says that it is gone, from that
-frame on. Frames are those of the video file: a task that has every fifth one has no others here.
-Rotated boxes, ellipses, polygons and masks become the boxes around them; what is no area (points,
-lines, skeletons, cuboids, tags) is left out, and `Source.notes` says how many.
+`docs/data.md` says what is read. Between two keyframes an object moves linearly, as in CVAT; after
+the last one it stays to the end of the task.
 
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/, and the interpolation of
 `cvat/apps/dataset_manager/annotation.py`.

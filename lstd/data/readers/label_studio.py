@@ -1,10 +1,6 @@
 """Reads Label Studio's JSON of videos, whose regions are `videorectangle`.
 
-Between two keyframes of a region x, y, width, height and rotation move linearly; after the last one
-they stay to the end of the video. A keyframe that is not `enabled` is the last frame in which the
-object is seen. Frames count from 1 and at the rate that the labelling page was told, 24 a second
-without a word: where the video has another rate, or a keyframe a `time` alone, they are counted by
-time and rounded to the nearest frame.
+`docs/data.md` says what is read. Frames count from 1.
 
 Source: https://labelstud.io/tags/videorectangle, and `VideoRegion` of Label Studio's editor.
 """

@@ -1,15 +1,7 @@
 """Reads TFRecord files: SequenceExamples in the original's form, or tf.Examples, each an image.
 
-A SequenceExample is a video or a part of one; `lstd.data.sequence_example` names the keys. Without
-labels of the caller, their names are those of an index beside the files (`lstd-data convert` writes
-it) or else the texts in the records, which are all read for it.
-
-tf.Examples are videos of one frame; with `folders`, or where all have names as Roboflow and CVAT
-give them to frames, frames of one video if names say so, see `frame_names`. They are in the form of
-the Object Detection API: `image/encoded`, `image/object/bbox/{ymin,xmin,ymax,xmax}` in [0, 1],
-`image/object/class/label` (1-based), and where there are, `image/object/class/text`,
-`image/object/is_crowd`, `image/object/track/label`, `image/source_id`, `image/filename`,
-`image/height`, `image/width`.
+`lstd.data.sequence_example` names the keys of the former, `docs/data.md` those of the latter, and
+where class names come from.
 
 Source: the Object Detection API of TensorFlow, "Preparing Inputs".
 """

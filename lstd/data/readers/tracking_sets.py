@@ -1,20 +1,8 @@
 """Reads tracking sets with one label file and one folder of numbered images for each video.
 
-Those of `SETS` differ in where files lie and in how one says frame, track, class and box. Boxes are
-pixels from 0, as they stand. What a set says not to count is a crowd of its class, or a region to
-ignore where it has none, and `Source.notes` says how much there is: ignored regions of VisDrone and
-UA-DETRAC, DontCare of KITTI, objects of VisDrone with the score 0 or of the class "others",
-BDD100K's "other person", "trailer" and "other vehicle", and its crowds.
-
-MOT Challenge has a folder for each sequence, with `seqinfo.ini`, `img1/` and `gt/gt.txt`, whose
-lines are frame, track id, left, top, width, height, whether it counts, class, visibility. Frames
-and pixels count from 1. In the files of MOT15 (ten columns, and coordinates in the last three) all
-are pedestrians. Boxes with the flag 0 do not count: those that look like people are regions to
-ignore, as in the evaluation of MOT Challenge, others are left out; `Source.notes` says how many.
-Without a list of labels, those classes are labels that a counting box has. CVAT and Datumaro write
-`gt/labels.txt` beside it: the names of the classes from 1 on. Then frames count from 1, and pixels
-from 0, and what has the flag 0 is a crowd of its class. Images may have any name that ends in a
-number; where the lowest is 0, that is frame 1.
+Those of `SETS` differ in where files lie and in how one says frame, track, class and box; MOT
+Challenge has a folder for each sequence instead. `docs/data.md` says what is read. What a set says
+not to count is a crowd of its class, or a region to ignore where it has none.
 
 Sources: https://github.com/VisDrone/VisDrone2018-MOT-toolkit; the development kit of
 https://www.cvlibs.net/datasets/kitti/eval_tracking.php; Wen et al., UA-DETRAC

@@ -1,12 +1,7 @@
 """Reads Pascal VOC XML, one file for each image, and the tree of it that is ImageNet VID.
 
-Pascal VOC has its files beside the images or in `Annotations/`; which images are a video is told by
-their names, see `frame_names`. `subset` is a folder such as `train`, or a list of `ImageSets/Main`
-by its name without `.txt`.
-
-ImageNet VID has a folder for each video. `subset` is a folder below `Annotations/VID`, such as
-"train" or "val", or a list of `ImageSets/VID`. A line of a list begins with a video or a frame,
-below the folder of its subset or with it. Corners are taken as they stand, pixels from 0.
+`docs/data.md` says what is read. A line of a list of ImageNet VID begins with a video or a frame,
+below the folder of its subset or with it.
 
 Sources: the development kits, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/index.html
 and https://image-net.org/challenges/LSVRC/2015/.

@@ -1,16 +1,7 @@
 """Reads YOLO data sets: class names, images, and a text file of boxes for each image.
 
-With `data.yaml`, as Ultralytics and Roboflow write it; or without, as labelImg, Label Studio and
-CVAT do: `classes.txt` (also in `labels/`) or `obj.names` with the class names, a line each, and
-images anywhere below; `obj_train_data/`, `images/train/` and so on are its subsets.
-
-`yolo_rows` says what a line is. An image without a text file, or with an empty one, shows nothing.
-Images of a folder whose names differ in their last number only (`street_0001.jpg`,
-`street_0002.jpg`) are a video, named by the folder and what stands before the number; with
-`folders`, all images of a folder are a video, named by the folder (see `frame_names`, also for what
-Roboflow and Label Studio make of names); with `stills`, every image stands alone. An image that
-several subsets name is taken once. With `images`, the text files are those of the pictures of that
-folder, or of frames of that video file.
+`docs/data.md` says what is read; `yolo_rows` what a line is, `frame_names` which images are a
+video.
 
 Source: https://docs.ultralytics.com/datasets/detect/.
 """

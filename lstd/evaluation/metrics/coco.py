@@ -142,14 +142,9 @@ def tables_of(evaluated: Any) -> Tables:
 def evaluated(frames: Flat, *, num_classes: int, library: Library = "auto") -> Any:
     """Returns a COCOeval that is done, with its matches of every image.
 
-    Args:
-        frames: in the order of their images, see `arrays.flatten`.
-        num_classes: K.
-        library: "auto": pycocotools for fewer than `MANY_DETECTIONS`, else hotcoco where it is
-            installed. Both give the same numbers; a test compares them.
-
-    Raises:
-        ImportError: hotcoco is asked for and not installed.
+    The frames are in the order of their images, see `arrays.flatten`. "auto" is pycocotools for
+    fewer than `MANY_DETECTIONS`, else hotcoco where it is installed. Both give the same numbers; a
+    test compares them. ImportError: hotcoco is asked for and not installed.
     """
     truth, rows = _data_set(frames, num_classes), _rows(frames)
     del frames  # as large as what the library makes of it; often nobody else holds it
