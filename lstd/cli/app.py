@@ -186,7 +186,7 @@ def parse(
     return values
 
 
-def _with_underscores(arguments: Sequence[str], known: Collection[str]) -> Iterator[str]:
+def _with_underscores(arguments: Sequence[str], known: flags.FlagValues) -> Iterator[str]:
     """Yields the arguments with the names of flags as they are defined, without dashes."""
     rest = iter(arguments)
     for argument in rest:
