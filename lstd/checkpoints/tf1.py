@@ -18,6 +18,7 @@ AVERAGE = "/ExponentialMovingAverage"
 _BACKBONE = re.compile(rf"^{EXTRACTOR}(Mobilenet(?:V1|V2_(?P<number>\d)))/")
 _NOT_WEIGHTS = re.compile(
     r"(^|/)(global_step|beta[12]_power)$|/(RMSProp(_\d)?|Adam(_\d)?|Momentum|Adagrad)$"
+    r"|_(quant|concat)/(min|max)$|/(min|max)/(biased|local_step)$"
 )
 
 
@@ -30,7 +31,8 @@ class CheckpointReport(NamedTuple):
         unused: names of the sources that no variable took.
         mismatched: variables whose shape differs, left as they were.
         ignored: names of the sources that are no weights, or were not asked for: the step, slots of
-            optimizers, and either the moving averages or what they are averages of.
+            optimizers, fixed ranges of 8 bits, and either the moving averages or what they are
+            averages of.
     """
 
     restored: tuple[str, ...]

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
+from lstd.layers.fake_quant import FakeQuant
 from lstd.layers.separable import SeparableKernel
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.models.mobilenet_v1 import MobileNetV1
@@ -15,6 +16,13 @@ from lstd.models.mobilenet_v2 import MobileNetV2
 
 EXTRACTOR = "FeatureExtractor/"
 CELL = "FeatureExtractor/LSTM/conv_lstm_cell/"
+_RANGES = {
+    "gates": "gates_{}/act_quant",
+    "forget": "forget_gate_{}/add_quant",
+    "kept": "forget_gate_{}/mul_quant",
+    "added": "input_gate_{}/mul_quant",
+}
+"""The learned ranges of a quantised cell, by group; its other ranges are fixed."""
 
 Convolution: TypeAlias = ConvBN | DepthwiseConvBN
 Named: TypeAlias = Iterator[tuple[str, tf.Variable]]
@@ -86,8 +94,18 @@ def _conv(prefix: str, layer: Convolution) -> Named:
 
 def _separable(scope: str, kernel: SeparableKernel) -> Named:
     yield f"{scope}/depthwise_weights", kernel.depthwise
-    yield f"{scope}/pointwise_weights", kernel.pointwise
     yield f"{scope}/biases", kernel.bias
+    if kernel.depthwise_bias is None:
+        yield f"{scope}/pointwise_weights", kernel.pointwise
+    else:
+        yield f"{scope}/weights", kernel.pointwise
+        yield f"{scope}_bias/biases", kernel.depthwise_bias
+
+
+def _range(scope: str, layer: FakeQuant) -> Named:
+    for end, variables in (("min", layer.lows), ("max", layer.highs)):
+        for group, variable in enumerate(variables):
+            yield f"{scope.format(group)}/{end}", variable
 
 
 def _memory(model: LSTMSSD) -> Named:
@@ -98,8 +116,14 @@ def _memory(model: LSTMSSD) -> Named:
     for number, network in enumerate(model.networks):
         for group, kernel in enumerate(getattr(model, f"{network}_bottleneck").kernels):
             yield from _separable(f"{CELL}bottleneck_{number}/group_{group}/project", kernel)
+        if model.cell.quantized:
+            layer, scope = getattr(model, f"{network}_bottleneck"), f"{CELL}bottleneck_{number}"
+            yield from _range(f"{scope}/group_{{}}/quantized_concat", layer.input_range)
+            yield from _range(f"{scope}/bottleneck_out/quantized_concat", layer.output_range)
     for group, kernel in enumerate(model.cell.kernels):
         yield from _separable(f"{CELL}concat_conv_{group}", kernel)
+    for name, layer in model.cell.ranges.items():
+        yield from _range(CELL + _RANGES[name], layer)
 
 
 def _feature_maps(model: LSTMSSD) -> Named:

@@ -162,6 +162,10 @@ class ModelConfig(Section):
     from the first step, which short trainings need."""
     clip_state: bool = True
     scale_state: bool = False
+    quantized_cell: bool = False
+    """The memory (lstm_cell grouped) computes in 8 bits: each step is rounded within a fixed or a
+    learned range (the original's is_quantized). That range limits the state, whatever clip_state
+    and scale_state say, and the backbones end in a relu6. Such a model cannot be exported yet."""
     feature_map_depths: tuple[Count, ...] = (256, 256, 256, 256)
     feature_map_depth_multiplier: Positive = 1.0
     feature_map_use_depthwise: bool = False
@@ -218,6 +222,10 @@ class ModelConfig(Section):
             (
                 self.clip_state and self.scale_state,
                 "clip_state and scale_state exclude each other; switch one off",
+            ),
+            (
+                self.quantized_cell and self.lstm_cell != "grouped",
+                f"quantized_cell needs lstm_cell 'grouped', got {self.lstm_cell!r}",
             ),
             (
                 maps != self.anchors.num_layers,

@@ -18,6 +18,7 @@ from lstd.export.metadata import DescribedExport
 from lstd.export.module import ExportModule
 from lstd.export.options import ExportOptions
 from lstd.export.representative import Frame
+from lstd.models.lstm_ssd import LSTMSSD
 
 METADATA = "model.json"
 """The JSON in the folder."""
@@ -102,6 +103,11 @@ def prepared(
     Raises:
         ValueError: an option does not fit the model, or the data no model; the message names it.
     """
+    if isinstance(model, LSTMSSD) and model.config.quantized_cell:
+        raise ValueError(
+            "model.quantized_cell: a memory in 8 bits can be trained and evaluated, not exported; "
+            "train one without it, and export that with quantization 'int8'"
+        )
     form = asked.form_for(model)
     suppression = options.suppression_for(model, asked) if asked.postprocessing else None
     given = asked.labels or tuple(model.labels)

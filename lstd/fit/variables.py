@@ -49,10 +49,8 @@ def matching(model: keras.Model, patterns: Sequence[str]) -> dict[str, tf.Variab
 
 
 def freeze_statistics(model: keras.Model, frozen: set[int]) -> None:
-    """Lets every batch norm whose statistics are among the ids normalise with what they are."""
+    """Lets batch norms and ranges of 8 bits whose statistics are among the ids use them as is."""
     for layer in model.submodules:
-        norm = getattr(layer, "batch_norm", None)
-        if norm is not None:
-            layer.frozen_statistics = not frozen.isdisjoint(
-                map(id, (norm.moving_mean, norm.moving_variance))
-            )
+        statistics = getattr(layer, "statistics", ())
+        if statistics:
+            layer.frozen_statistics = not frozen.isdisjoint(map(id, statistics))

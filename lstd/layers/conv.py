@@ -48,6 +48,11 @@ class _NormalizedConv(keras.layers.Layer):
         self.batch_norm.build(self.convolution.compute_output_shape(input_shape))
         super().build(input_shape)
 
+    @property
+    def statistics(self) -> list[tf.Variable]:
+        """What training changes without a gradient."""
+        return [self.batch_norm.moving_mean, self.batch_norm.moving_variance]
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         training = training and not self.frozen_statistics
         outputs = self.batch_norm(self._convolved(inputs), training=training)

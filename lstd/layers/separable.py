@@ -18,6 +18,14 @@ class SeparableKernel(NamedTuple):
     depthwise: tf.Variable  # [3, 3, C_in, 1]
     pointwise: tf.Variable  # [1, 1, C_in, C_out]
     bias: tf.Variable  # [C_out]
+    depthwise_bias: tf.Variable | None = None  # [C_in], of a quantised cell
+
+    def rows(self, rows: slice) -> SeparableKernel:
+        """Returns the weights that meet some of the input's channels."""
+        bias = None if self.depthwise_bias is None else self.depthwise_bias[rows]
+        return SeparableKernel(
+            self.depthwise[:, :, rows], self.pointwise[:, :, rows], self.bias, bias
+        )
 
 
 def add_kernel(
@@ -53,10 +61,29 @@ def add_kernel(
     )
 
 
+def with_depthwise_biases(
+    layer: keras.layers.Layer, kernels: Sequence[SeparableKernel]
+) -> list[SeparableKernel]:
+    """Returns the kernels with new biases between their halves.
+
+    They come after all other weights of `layer`, so that weights without them fill the rest.
+    """
+    return [
+        kernel._replace(
+            depthwise_bias=layer.add_weight(
+                name=f"depthwise_bias_{group}",
+                shape=kernel.depthwise.shape[2:3],
+                initializer="zeros",
+            )
+        )
+        for group, kernel in enumerate(kernels)
+    ]
+
+
 def grouped(parts: Sequence[tf.Tensor], kernels: Sequence[SeparableKernel]) -> tf.Tensor:
     """Returns the separable convolution of each part with its kernel, side by side."""
     outputs = [
-        projected(depthwise(part, [kernel.depthwise]), kernel)
+        projected(depthwise(part, [kernel]), kernel)
         for part, kernel in zip(parts, kernels, strict=True)
     ]
     return tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
@@ -68,10 +95,14 @@ def projected(filtered: tf.Tensor, kernel: SeparableKernel) -> tf.Tensor:
     return tf.nn.bias_add(outputs, tf.cast(kernel.bias, filtered.dtype))
 
 
-def depthwise(inputs: tf.Tensor, kernels: list[Any]) -> tf.Tensor:
+def depthwise(inputs: tf.Tensor, kernels: Sequence[SeparableKernel]) -> tf.Tensor:
     """Returns the 3x3 depthwise convolution of `[N, H, W, sum(C_i)]` with kernels side by side."""
-    kernel = tf.concat([tf.cast(part, inputs.dtype) for part in kernels], axis=2)
-    return tf.nn.depthwise_conv2d(inputs, kernel, strides=(1, 1, 1, 1), padding="SAME")
+    kernel = tf.concat([tf.cast(each.depthwise, inputs.dtype) for each in kernels], axis=2)
+    outputs = tf.nn.depthwise_conv2d(inputs, kernel, strides=(1, 1, 1, 1), padding="SAME")
+    if kernels[0].depthwise_bias is None:
+        return outputs
+    bias = tf.concat([each.depthwise_bias for each in kernels], axis=0)
+    return tf.nn.bias_add(outputs, tf.cast(bias, inputs.dtype))
 
 
 def pointwise(inputs: tf.Tensor, kernel: Any) -> tf.Tensor:

@@ -339,12 +339,12 @@ class LSTMSSD(DetectionTraining):
     ) -> Output:
         num_frames = frames.shape[1]
         images = self._preprocess(turns.fold(frames))
-        inputs, *fine = self._seen(images, choice, num_frames, training)
+        inputs, *fine = self._seen(images, state, choice, num_frames, training)
         outputs = []
         for frame in range(num_frames):
             if starts is not None:
                 state = _zero_where(starts[:, frame], state)
-            output, state = self._remember(inputs[:, frame], state, choice, frame)
+            output, state = self._remember(inputs[:, frame], state, choice, frame, training)
             outputs.append(output)
         memory = turns.fold(tf.stack(outputs, axis=1)) if num_frames > 1 else outputs[0]
         maps = self.feature_maps(memory, training=training)
@@ -371,7 +371,12 @@ class LSTMSSD(DetectionTraining):
         return getattr(self, f"{network}_bottleneck")
 
     def _seen(
-        self, images: tf.Tensor, choice: turns.Choice, num_frames: int, training: bool
+        self,
+        images: tf.Tensor,
+        state: LSTMState,
+        choice: turns.Choice,
+        num_frames: int,
+        training: bool,
     ) -> tuple[tf.Tensor, ...]:
         """Returns what the chosen backbones contribute to each frame, `[B, T, h, w, D]`.
 
@@ -382,10 +387,11 @@ class LSTMSSD(DetectionTraining):
             bottleneck = self._bottleneck(network)
             seen = self._backbone(images, network, training)
             if not self.config.fine_map:
-                return (bottleneck.input_part(seen),)
+                return (bottleneck.input_part(seen, state.h, training),)
             fine, seen = seen
             project = getattr(self, f"{network}_fine")
-            return bottleneck.input_part(seen), project(fine, training=training)
+            part = bottleneck.input_part(seen, state.h, training)
+            return part, project(fine, training=training)
 
         if training and self.config.train_backbone_frames == "all" and len(self.networks) == 2:
             both = [run(images, network) for network in turns.NAMES]
@@ -407,20 +413,27 @@ class LSTMSSD(DetectionTraining):
         )
 
     def _remember(
-        self, inputs: tf.Tensor, state: LSTMState, choice: turns.Choice, frame: int
+        self,
+        inputs: tf.Tensor,
+        state: LSTMState,
+        choice: turns.Choice,
+        frame: int,
+        training: bool,
     ) -> tuple[tf.Tensor, LSTMState]:
         """Returns the memory's output for one frame, and the state after it."""
         state = LSTMState(tf.cast(state.c, inputs.dtype), tf.cast(state.h, inputs.dtype))
+
+        def joined(network: str) -> tf.Tensor:
+            bottleneck = self._bottleneck(network)
+            return bottleneck.join(inputs, bottleneck.state_part(state.h), training)
+
         network = choice.static(frame)
         if network is not None:
-            bottleneck = self._bottleneck(network)
-            joined = bottleneck.join(inputs, bottleneck.state_part(state.h))
-            output, new = self.cell(joined, state)
+            output, new = self.cell(joined(network), state, training=training)
             return output, new if network == "large" else state
         is_large = tf.equal(choice.networks[:, frame], 0)  # [B]
-        parts = [self._bottleneck(network).state_part(state.h) for network in turns.NAMES]
-        joined = self.large_bottleneck.join(inputs, turns.select(is_large, *parts))
-        output, new = self.cell(joined, state)
+        either = turns.select(is_large, *map(joined, turns.NAMES))
+        output, new = self.cell(either, state, training=training)
         return output, LSTMState(
             *(turns.select(is_large, a, b) for a, b in zip(new, state, strict=True))
         )

@@ -38,7 +38,7 @@ def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -
 
 @keras.saving.register_keras_serializable(package="lstd")
 class InvertedResidual(keras.layers.Layer):
-    """Expand (1x1), filter (3x3 depthwise), project (1x1, linear); plus identity where it fits.
+    """Expand (1x1), filter (3x3 depthwise), project (1x1); plus identity where it fits.
 
     Call arguments:
         inputs: float `[N, H, W, C]`.
@@ -51,6 +51,7 @@ class InvertedResidual(keras.layers.Layer):
         filters: channels of the output.
         expanded: channels inside; None leaves the expansion out.
         strides: of the depthwise convolution.
+        activation: relu6 after the projection, which else is linear.
         convolution: arguments of all convolutions alike. `l2_weight` does not reach the depthwise
             kernel, as in the original.
     """
@@ -61,11 +62,13 @@ class InvertedResidual(keras.layers.Layer):
         *,
         expanded: int | None,
         strides: int = 1,
+        activation: bool = False,
         convolution: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
+        self.activation = activation
         self.expanded = expanded
         self.strides = strides
         self.convolution = dict(convolution or {})
@@ -75,7 +78,7 @@ class InvertedResidual(keras.layers.Layer):
         self.depthwise = DepthwiseConvBN(
             strides=strides, **{**self.convolution, "l2_weight": 0.0}, name="depthwise"
         )
-        self.project = ConvBN(filters, activation=False, **self.convolution, name="project")
+        self.project = ConvBN(filters, activation=activation, **self.convolution, name="project")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         outputs = inputs if self.expand is None else self.expand(inputs, training=training)
@@ -90,6 +93,7 @@ class InvertedResidual(keras.layers.Layer):
             "filters": self.filters,
             "expanded": self.expanded,
             "strides": self.strides,
+            "activation": self.activation,
             "convolution": self.convolution,
         }
 
@@ -102,13 +106,14 @@ class MobileNetV2(keras.layers.Layer):
         inputs: float in [-1, 1], `[N, H, W, C]`.
         training: see `ConvBN`.
 
-    Returns `[N, ceil(H / 32), ceil(W / 32), depth]`, or / 16; the last projection is linear.
+    Returns `[N, ceil(H / 32), ceil(W / 32), depth]`, or / 16.
 
     Args:
         depth_multiplier: scales all channels, see `make_divisible`.
         min_depth: no layer's output has fewer channels.
         low_resolution: the first block of 160 channels keeps its resolution, for frames of half
             size.
+        activate_last: relu6 after the last projection, which else is linear; for a quantised cell.
         return_fine: returns (fine, result), fine being the last output at twice the resolution of
             the result.
         convolution: arguments of all convolutions alike.
@@ -124,6 +129,7 @@ class MobileNetV2(keras.layers.Layer):
         depth_multiplier: float = 1.0,
         min_depth: int = 16,
         low_resolution: bool = False,
+        activate_last: bool = False,
         return_fine: bool = False,
         convolution: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -132,6 +138,7 @@ class MobileNetV2(keras.layers.Layer):
         self.depth_multiplier = depth_multiplier
         self.min_depth = min_depth
         self.low_resolution = low_resolution
+        self.activate_last = activate_last
         self.return_fine = return_fine
         self.convolution = {"initializer_stddev": 0.09, **(convolution or {})}
         channels = make_divisible(FIRST_CHANNELS * depth_multiplier, minimum=min_depth)
@@ -146,11 +153,13 @@ class MobileNetV2(keras.layers.Layer):
                 filters = make_divisible(base * self.depth_multiplier, minimum=self.min_depth)
                 expanded = make_divisible(expansion * channels) if expansion > 1 else None
                 strides = first_stride if repeat == 0 and not keeps_resolution else 1
+                is_last = (row, repeat) == (len(BLOCKS) - 1, repeats - 1)
                 blocks.append(
                     InvertedResidual(
                         filters,
                         expanded=expanded,
                         strides=strides,
+                        activation=self.activate_last and is_last,
                         convolution=self.convolution,
                         name=f"block_{len(blocks)}",
                     )
@@ -185,6 +194,7 @@ class MobileNetV2(keras.layers.Layer):
             "depth_multiplier": self.depth_multiplier,
             "min_depth": self.min_depth,
             "low_resolution": self.low_resolution,
+            "activate_last": self.activate_last,
             "return_fine": self.return_fine,
             "convolution": self.convolution,
         }

@@ -51,6 +51,7 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             if config.memory_initializer == "variance_scaling"
             else config.feature_extractor.initializer_stddev
         ),
+        "quantized": config.quantized_cell,
     }
     return {
         "large": large,
@@ -112,6 +113,7 @@ def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.L
         MobileNetV2(
             depth_multiplier=multiplier,
             low_resolution=config.low_resolution and name == "small",
+            activate_last=config.quantized_cell,
             name=name,
             **shared,
         )

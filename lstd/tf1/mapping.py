@@ -57,7 +57,7 @@ _FAMILY_VALUES: dict[str, dict[str, Any]] = {
 
 _INTERLEAVED_ONLY = (
     *("depth_multipliers", "train_interleave_method", "eval_interleave_method", "pre_bottleneck"),
-    *("low_res", "clip_state", "scale_state", "flatten_state"),
+    *("low_res", "clip_state", "scale_state", "flatten_state", "is_quantized"),
 )
 """Fields of lstm_model that never reach the MobileNetV1 model in the original."""
 
@@ -130,6 +130,7 @@ _BOTH = f"""
 _SINGLE = f"{_EXTRACTOR} > model: depth_multiplier:depth_multipliers"
 _INTERLEAVED = """
     lstm_model > model: depth_multipliers low_res:low_resolution clip_state scale_state
+    lstm_model > model: is_quantized:quantized_cell
     lstm_model > model: train_interleave_method:train_schedule eval_interleave_method:eval_schedule
     lstm_model > evaluation: eval_interleave_method:schedules"""
 

@@ -85,8 +85,8 @@ def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) 
     unused: dict[str, list[str]] = {NO_COUNTERPART: [], NO_EFFECT: []}
     for given in fields.each():
         if given.is_given and (note := _why_unused(given, config)):
-            first, *middle, last = given.path.split(".")
-            unused[note].append(f"{first}...{last}" if middle else given.path)
+            names = given.path.split(".")
+            unused[note].append(f"{names[0]}...{names[-1]}" if len(names) > 2 else given.path)
     parts = [f"ignored, {note}: {', '.join(paths)}" for note, paths in unused.items() if paths]
     if parts or extra:
         text = "".join(f"\n  {part}" for part in (*parts, *extra))

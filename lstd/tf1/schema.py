@@ -22,12 +22,12 @@ NO_COUNTERPART = "without counterpart in lstd"
 NO_EFFECT = "without effect in the original"
 
 _NO_8_BIT = (
-    "nothing is trained in 8 bits: leave it out, and lstd-export --quantization int8 makes them of "
-    "what float32 has learnt"
+    "only the memory is trained in 8 bits (is_quantized): leave it out, and lstd-export "
+    "--quantization int8 makes them of what float32 has learnt"
 )
 _NO_STRIDES = "anchors follow from the feature maps' sizes"
 REASONS = {
-    **dict.fromkeys(("graph_rewriter", "quant_overrides", "is_quantized"), _NO_8_BIT),
+    "graph_rewriter": _NO_8_BIT,
     **dict.fromkeys(
         ("height_stride", "width_stride", "height_offset", "width_offset"), _NO_STRIDES
     ),
@@ -44,12 +44,18 @@ _MESSAGES = {
     "Pipeline": """
         DetectionModel model; TrainConfig train_config; InputReader train_input_reader;
         EvalConfig eval_config; repeated InputReader eval_input_reader; LstmModel lstm_model;
-        refused: graph_rewriter; quant_overrides""",
+        refused: graph_rewriter;
+        without effect in the original: QuantOverrides quant_overrides""",
+    # It adds to the graph_rewriter, without which it is not read.
+    "QuantOverrides": "repeated QuantConfig quant_configs",
+    "QuantConfig": """
+        string op_name; string quant_op_name; bool fixed_range; float min = -6; float max = 6;
+        int delay = 500000; int weight_bits = 8; int activation_bits = 8""",
     "LstmModel": """
         int train_unroll_length; int eval_unroll_length; int lstm_state_depth = 256;
         repeated float depth_multipliers; string train_interleave_method = RANDOM;
         string eval_interleave_method = SKIP9; bool pre_bottleneck in (true); bool low_res;
-        bool clip_state = true; bool scale_state; bool is_quantized in (false);
+        bool clip_state = true; bool scale_state; bool is_quantized;
         without effect in the original: int lstm_state_stride = 32;
         without counterpart in lstd: bool flatten_state""",
     "DetectionModel": """

@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from lstd.checkpoints.tf1 import load_tf1_checkpoint
 from lstd.checkpoints.tf1_names import variables_by_tf1_name
+from lstd.export import saved_model
+from lstd.export.options import ExportOptions
+from lstd.fit.variables import names_of
+from lstd.training.weights_file import load_weights
 from tests import tiny
 
 
@@ -48,6 +52,48 @@ def test_every_variable_has_one_name(model, first_paper):
     for each in (model, first_paper):
         variables = variables_by_tf1_name(each)
         assert sorted(map(id, variables.values())) == sorted(map(id, each.weights))
+
+
+def test_memory_in_8_bits_is_filled_and_learns_its_ranges():
+    model = tiny.model(quantized_cell=True)
+    cell = "FeatureExtractor/LSTM/conv_lstm_cell/"
+    source = source_for(model)
+    learnt = {name for name in source if name.endswith(("/min", "/max"))}
+    source |= {name: np.float32(6 if name.endswith("max") else -6) for name in learnt}
+    fixed = {f"{cell}new_c_0/act_quant/min": np.float32(0), f"{cell}x/max/biased": np.float32(0)}
+
+    report = load_tf1_checkpoint(model, {**source, **fixed})
+
+    assert len(learnt) == 2 * (4 * 4 + 2 * (4 + 1))
+    assert len(names_of(model)) == len(model.weights)
+    assert_filled(model, source)
+    assert report.ignored == tuple(sorted(fixed))
+    assert report.missing == report.unused == ()
+    model.freeze(["large_bottleneck/.*_range"])
+    model(tiny.clip(2), networks=[[0, 1], [1, 0]], training=True)
+    variables = variables_by_tf1_name(model)
+    kept = {name for name in learnt if "min" in name and variables[name].numpy() == -6}
+    assert kept == {name for name in learnt if "bottleneck_0/" in name and "min" in name}
+    with pytest.raises(ValueError, match="quantized_cell: a memory in 8 bits can be trained"):
+        saved_model.prepared(model, ExportOptions())
+
+
+def test_memory_in_8_bits_starts_from_a_float_run(model, tmp_path):
+    quantized = tiny.model(seed=1, quantized_cell=True)
+    names = names_of(quantized)
+    for each in (model, quantized):
+        each.save_weights(tmp_path / f"{len(each.weights)}.weights.h5")
+    kept = {name: variable.numpy() for name, variable in names.items()}
+
+    report = load_weights(quantized, tmp_path / f"{len(model.weights)}.weights.h5", "skip")
+
+    assert len(report.restored) == len(model.weights)
+    assert report.mismatched == report.unused == ()
+    for name, variable in names_of(model).items():
+        np.testing.assert_array_equal(names[name], variable, err_msg=name)
+    quantized.load_weights(tmp_path / f"{len(quantized.weights)}.weights.h5")
+    for name, variable in names.items():
+        np.testing.assert_array_equal(variable, kept[name], err_msg=name)
 
 
 def bare_backbone(source, number, prefix=""):

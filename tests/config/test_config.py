@@ -163,6 +163,10 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ({"labels": ("ant", "ant"), "num_classes": 2}, "labels holds a name twice"),
         ({"depth_multipliers": (1.0, 0.5, 0.25)}, "depth_multipliers\n.*at most 2 items"),
         ({"lstm_cell": "bottleneck"}, "lstm_cell 'bottleneck' serves a single backbone"),
+        (
+            {"lstm_cell": "bottleneck", "depth_multipliers": (1.0,), "quantized_cell": True},
+            "quantized_cell needs lstm_cell 'grouped', got 'bottleneck'",
+        ),
         ({"backbone": "mobilenet_v1"}, "backbone 'mobilenet_v1' has no low-resolution twin"),
         ({"feature_map_depths": (64,)}, "anchors.num_layers is 5, but the model has 2 feature"),
         ({"eval_schedule": "SKIP"}, "eval_schedule\n.*unknown schedule 'SKIP'"),

@@ -24,6 +24,7 @@ from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.box_predictor import BoxPredictor
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
 from lstd.layers.conv_lstm import ConvLSTMCell
+from lstd.layers.fake_quant import FakeQuant
 from lstd.layers.feature_maps import FeatureMaps, FineMap
 from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
@@ -65,6 +66,15 @@ REGISTRY = {
         (STATE, STATE, STATE),
         lambda layer, b, c, h: layer(b, LSTMState(c, h)),
     ),
+    "Bottleneck, in 8 bits": Entry(
+        lambda: Bottleneck(state_depth=8, groups=2, quantized=True), ((4, 6, 5), STATE)
+    ),
+    "ConvLSTMCell, in 8 bits": Entry(
+        lambda: ConvLSTMCell(state_depth=8, groups=2, output_bottleneck=True, quantized=True),
+        (STATE, STATE, STATE),
+        lambda layer, b, c, h: layer(b, LSTMState(c, h)),
+    ),
+    "FakeQuant": Entry(lambda: FakeQuant(-6.0, groups=2), (STATE,)),
     "FeatureMaps": Entry(lambda: FeatureMaps(depths=(8, 6), middle_depths=(4, 3)), (STATE,)),
     "FeatureMaps, depthwise": Entry(
         lambda: FeatureMaps(

@@ -227,6 +227,7 @@ def test_every_known_field_is_mapped_checked_or_explained() -> None:
         *("overlap_thresh", "random_coef"),
     }
     unused = {"MaskHead", "Fpn", "ExampleSampler", "EqualizationLoss", "Sigma", "Category"}
+    unused |= {"QuantOverrides", "QuantConfig"}
     plain = {
         field.name
         for kind in SCHEMA.fields.keys() - unused - {"CocoKeypointMetrics", "ParameterizedMetric"}
@@ -509,6 +510,14 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
     assert read(INTERLEAVED).model.schedule_counts == "video"
 
 
+def test_memory_in_8_bits_is_read_and_overrides_of_nothing_are_named() -> None:
+    overrides = "[lstm_object_detection.protos.quant_overrides] { quant_configs { delay: 9 } }"
+    text = changed("low_res: true", "low_res: true is_quantized: true") + overrides
+    assert read(text).model.quantized_cell
+    assert not read(INTERLEAVED).model.quantized_cell
+    assert "without effect in the original: quant_overrides" in warning_of(text)
+
+
 # What is refused.
 
 
@@ -525,12 +534,7 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
         (
             "model { ssd",
             "graph_rewriter { quantization { delay: 9 } } model { ssd",
-            "graph_rewriter is not available in lstd; nothing is trained in 8 bits: leave it out",
-        ),
-        (
-            "model { ssd",
-            "[lstm_object_detection.protos.quant_overrides] { } model { ssd",
-            "quant_overrides is not available in lstd; nothing is trained in 8 bits",
+            "graph_rewriter is not available in lstd; only the memory is trained in 8 bits (is_qu",
         ),
         (
             "num_steps: 500",
@@ -561,7 +565,6 @@ def test_refused_with_its_line(old: str, new: str, problem: str) -> None:
         ("pre_bottleneck: true", "", "pre_bottleneck: is not given, which means false"),
         ("pre_bottleneck: true", "pre_bottleneck: false", "false is not available in lstd"),
         ("low_res: true", "", "low_res: is not given. The original then takes false"),
-        ("low_res: true", "low_res: true is_quantized: true", "nothing is trained in 8 bits"),
         ("low_res: true", "low_res: true scale_state: true", "from lstm_model.clip_state, lstm_m"),
         ("[0.5, 0.35]", "0.5", "depth_multipliers: needs two numbers"),
         ("'SKIP7'", "'SKIP'", "unknown schedule 'SKIP'"),

@@ -32,10 +32,7 @@ def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Te
     The feature stands in it once for every group. The two convolutions are grouped.
     """
     from_input, from_state = (
-        [
-            SeparableKernel(k.depthwise[:, :, rows], k.pointwise[:, :, rows], k.bias)
-            for k in layer.kernels
-        ]
+        [kernel.rows(rows) for kernel in layer.kernels]
         for rows in (slice(None, layer.input_depth), slice(layer.input_depth, None))
     )
     repeated = concatenated([inputs] * layer.groups)
@@ -63,7 +60,7 @@ def cell(layer: ConvLSTMCell, joined: tf.Tensor, state: LSTMState) -> tuple[tf.T
 def gates(layer: ConvLSTMCell, joined: tf.Tensor) -> list[tf.Tensor]:
     """Returns the pre-activations i, j, f + 1, o, float `[N, h, w, D]` each."""
     depth = layer.state_depth // layer.groups
-    filtered = separable.depthwise(joined, [kernel.depthwise for kernel in layer.kernels])
+    filtered = separable.depthwise(joined, layer.kernels)
     found = []
     for number in range(4):
         columns = slice(number * depth, (number + 1) * depth)
@@ -84,7 +81,7 @@ def concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def _separable(inputs: tf.Tensor, kernels: Sequence[SeparableKernel], *, bias: bool) -> tf.Tensor:
     """Returns the kernels applied to their slices of the channels, in two operations."""
-    filtered = separable.depthwise(inputs, [kernel.depthwise for kernel in kernels])
+    filtered = separable.depthwise(inputs, kernels)
     pointwise = tf.concat([kernel.pointwise for kernel in kernels], axis=-1)
     outputs = separable.pointwise(filtered, pointwise)
     return _biased(outputs, [kernel.bias for kernel in kernels]) if bias else outputs

@@ -45,7 +45,7 @@ def inverted_residual(block: InvertedResidual, inputs: tf.Tensor) -> tf.Tensor:
     """Returns what `block(inputs)` returns in inference, up to rounding."""
     _, height, width, channels = inputs.shape
     slices = _slices(block.expanded or channels, pixels=height * width)
-    if block.expand is None or len(slices) == 1:
+    if block.expand is None or len(slices) == 1 or block.activation:
         return block(inputs, training=False)
     expand, expand_bias = block.expand.folded()
     filters, filter_bias = block.depthwise.folded()
