@@ -347,7 +347,7 @@ def _cut(video: SourceVideo, shares: Mapping[str, float]) -> list[Excerpt]:
     left = video.num_frames - gap * (len(shares) - 1)
     ends = [round(left * share) for share in itertools.accumulate(shares.values())]
     pieces = [
-        Excerpt.of(video, start + n * gap, end + n * gap, name=f"{video.name}~{part}")
+        Excerpt(f"{video.name}~{part}", video, start + n * gap, end + n * gap)
         for n, (part, start, end) in enumerate(zip(shares, [0, *ends], ends, strict=False))
     ]
     if any(piece.num_frames < 1 for piece in pieces):

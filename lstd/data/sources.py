@@ -7,6 +7,7 @@ of it. Everything is cheap to pickle: paths and numbers, no open file and no pix
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -112,17 +113,11 @@ class Excerpt:
     video: SourceVideo
     start: int
     stop: int
-    height: int
-    width: int
-    has_tracks: bool
-    random_access: bool
-    where: str
-
-    @classmethod
-    def of(cls, video: SourceVideo, start: int, stop: int, *, name: str) -> Excerpt:
-        """Returns the frames `start` to `stop` of a video."""
-        facts = ("height", "width", "has_tracks", "random_access", "where")
-        return cls(name, video, start, stop, *(getattr(video, fact) for fact in facts))
+    height = property(operator.attrgetter("video.height"))
+    width = property(operator.attrgetter("video.width"))
+    has_tracks = property(operator.attrgetter("video.has_tracks"))
+    random_access = property(operator.attrgetter("video.random_access"))
+    where = property(operator.attrgetter("video.where"))
 
     @property
     def num_frames(self) -> int:

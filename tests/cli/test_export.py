@@ -173,12 +173,6 @@ def _without_config(folder: Path) -> Path:
     return folder / "empty"
 
 
-def _without_weights(folder: Path) -> Path:
-    path = _without_config(folder)
-    config_io.save_config(Config(model=tiny.CONFIG), path / "config.yaml")
-    return path
-
-
 def _file(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         (folder / name).write_bytes(b"x")
@@ -192,12 +186,7 @@ def _file(name: str) -> Callable[[Path], Path]:
     [
         (lambda folder: folder / "missing", "--model: no file or folder "),
         (_without_config, "is no model: a folder of one holds config.yaml"),
-        (_without_weights, "no weights best.weights.h5; there are: none at all"),
         (_file("model.tflite"), "--check looks at a .tflite"),
-        (_file("model.ckpt.index"), "is one file of a checkpoint; give their prefix, "),
-        (_file("picture.png"), "is no run folder, weights file or checkpoint"),
-        (_file("weights.npz"), "weights.npz is a checkpoint, which needs its --config"),
-        (_file("lost.weights.h5"), "is a weights file, which needs its --config"),
     ],
 )
 def test_what_is_no_model_is_one_sentence(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras as keras
 
 from lstd.evaluation.callback import EvaluationCallback
@@ -63,51 +61,3 @@ def test_numbers_of_each_epoch_reach_later_callbacks_and_the_history() -> None:
 def test_metric_that_would_count_epochs_together_is_refused() -> None:
     with pytest.raises(ValueError, match="a CocoMetric would count all epochs together"):
         EvaluationCallback([], metrics=[CocoMetric(["cat"])])
-
-
-class Shifted(Trainable):
-    """Its boxes are off by a share of the frame that a callback sets before each epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shift = tf.Variable(0.0, trainable=False)
-        self.detect = self.detect_shifted
-
-    def detect_shifted(self, predictions: Any) -> Any:
-        found = self.fake.detect(predictions)
-        return found._replace(boxes=found.boxes + self.shift)
-
-
-def test_best_epoch_is_kept_and_training_ends_when_it_is_over(tmp_path: Path) -> None:
-    # IoU with a shift of 0, 0.02 and 0.1: 1, 0.79 and 0.3. AP: 1, 0.6 and 0.
-    shifts, path = [0.1, 0.02, 0.0, 0.02, 0.1, 0.0], tmp_path / "best.weights.h5"
-    model = Shifted()
-    model.compile("sgd", "mse")
-
-    history = model.fit(
-        np.ones([4, 1]),
-        np.ones([4, 1]),
-        epochs=len(shifts),
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, logs: model.shift.assign(shifts[epoch])
-            ),
-            EvaluationCallback(clips([[(b"v", 4)]], unroll=2), schedules=["LARGE"]),
-            keras.callbacks.ModelCheckpoint(
-                path,
-                monitor="val_coco/ap",
-                mode="max",
-                save_best_only=True,
-                save_weights_only=True,
-            ),
-            keras.callbacks.EarlyStopping(monitor="val_coco/ap", mode="max", patience=2),
-        ],
-    )
-
-    # Two epochs after the best it ends; the sixth never comes.
-    assert history.history["val_coco/ap"] == pytest.approx([0, 0.6, 1, 0.6, 0])
-    assert history.history["val_coco/ap50"] == pytest.approx([0, 1, 1, 1, 0])
-    assert {"val_coco/ar100", "loss"} < set(history.history)
-    model.load_weights(path)
-    assert float(model.shift) == 0.0  # as in the third epoch

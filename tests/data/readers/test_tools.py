@@ -356,12 +356,6 @@ def test_tracking_set_of_a_video_file_ends_with_its_labels(tmp_path: Path, video
     assert "end at frame 2; the 4 frames of" in source.notes[0]
 
 
-def test_tracking_set_of_an_image_with_a_huge_number_is_refused(tmp_path: Path) -> None:
-    text(tmp_path / SETS["kitti_tracking"][0], SETS["kitti_tracking"][1])
-    picture(tmp_path / "training/image_02/0000/99999999999.png")
-    refused("missing ones are taken for a mistake", tmp_path)
-
-
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
