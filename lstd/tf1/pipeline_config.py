@@ -128,6 +128,11 @@ def _differences(fields: Fields, config: Config) -> list[str]:
             "in training a frame runs the backbone of its turn only; the original runs both, which "
             "model.train_backbone_frames: all does"
         )
+    if model.quantized_cell:
+        found.append(
+            "a memory in 8 bits (lstm_model.is_quantized) cannot be exported yet; "
+            "model.quantized_cell: false trains one that can"
+        )
     for path in (f"{rate}.cosine_decay_learning_rate" for rate in mapping.LEARNING_RATES):
         if path in fields and fields[f"{path}.warmup_steps"]:
             first = fields[f"{path}.warmup_learning_rate"]

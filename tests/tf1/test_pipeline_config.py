@@ -516,6 +516,8 @@ def test_memory_in_8_bits_is_read_and_overrides_of_nothing_are_named() -> None:
     assert read(text).model.quantized_cell
     assert not read(INTERLEAVED).model.quantized_cell
     assert "without effect in the original: quant_overrides" in warning_of(text)
+    assert "cannot be exported yet; model.quantized_cell: false" in warning_of(text)
+    assert "quantized_cell" not in warning_of(INTERLEAVED)
 
 
 # What is refused.
