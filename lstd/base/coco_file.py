@@ -63,7 +63,7 @@ class Annotation:
     instance_id: Id | None = None
     track_id: Id | None = None
     iscrowd: int | None = 0
-    area: float | None = None
+    area: Any = None
 
     def name(self, number: int) -> str:
         """Returns what to call it, of which the list has so many before."""
@@ -93,7 +93,7 @@ class Video:
 
     id: Id
     name: Id | None = None
-    fps: float | None = None
+    fps: Any = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

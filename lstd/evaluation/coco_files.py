@@ -172,7 +172,10 @@ def _annotations(content: Content) -> Annotations:
     tracks = coco_file.track_numbers(content.annotations)
     by_id = sorted(rows, key=lambda image: (isinstance(image, str), image))
     place_of = {image: place for place, image in enumerate(by_id)}
-    rates = {each.fps for each in content.videos}
+    rates = {
+        each.fps if each.fps is None else _number(each.fps, f"video {each.id} has fps {each.fps!r}")
+        for each in content.videos
+    }
     return Annotations(
         label_map.checked([str(each.name) for each in categories], where="categories"),
         {
@@ -209,8 +212,8 @@ def _true(
         "track_ids": None if set(ids) == {-1} else ids,
         "is_crowd": [bool(row.iscrowd) for row, _ in rows],
         "areas": [
-            area if row.area is None else row.area
-            for (row, _), area in zip(rows, areas, strict=True)
+            _number(area if row.area is None else row.area, f"{where} has the area {row.area!r}")
+            for (row, where), area in zip(rows, areas, strict=True)
         ],
     }
     return objects.ground_truth_of(frame, values, num_classes=len(class_of))._replace(sizes=sizes)

@@ -179,6 +179,7 @@ def test_tracks_are_read_as_for_training(
         (annotations(images=[], annotations=[]), "there are no images"),
         (annotations(images=[{"id": n, "file_name": "x"} for n in "xy"]), "twice"),
         (annotations(categories=[{"id": 3, "name": "cat"}]), "the unknown category 18"),
+        (one(area="big"), "annotation 1 has the area 'big'"),
         (one(track_id=1.5), r"annotations\[0\].track_id is 1.5"),
         (
             annotations(images=[{"id": "x", "video_id": 1, "frame_id": 2**70}]),

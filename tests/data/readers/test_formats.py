@@ -193,7 +193,8 @@ COCO_VID = f"""{{
       "area": 400, "iscrowd": false, "occluded": false}},
     {{"id": 2, "image_id": 11, "category_id": 3, "instance_id": 6, "bbox": [60.5, 0, 39.5, 50],
       "iscrowd": true}},
-    {{"id": 3, "image_id": 10, "category_id": 99, "instance_id": 5, "bbox": [0, 0, 1, 1]}}
+    {{"id": 3, "image_id": 10, "category_id": 99, "instance_id": 5, "bbox": [0, 0, 1, 1],
+      "area": "unused"}}
   ]
 }}"""
 
