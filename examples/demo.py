@@ -111,7 +111,7 @@ def run(folder: Path, settings: list[str]) -> int:
     clock.done("export")
 
     clock.stage("detect", "running the exported file over the unseen video under SKIP9")
-    summary = detect(exported, folder, min_score=config.evaluation.min_score_threshold)
+    summary = detect(exported, folder)
     clock.done("detect")
 
     clock.stage("report", "drawing the contact sheet, the curves and the page")
@@ -220,7 +220,7 @@ def export(model: lstd.LSTMSSD, folder: Path) -> Path:
     return lite.path
 
 
-def detect(exported: Path, folder: Path, *, min_score: float) -> Any:
+def detect(exported: Path, folder: Path) -> Any:
     """Runs the exported file over the unseen video, into an annotated video and a list."""
     from lstd.media import video
     from lstd.runtime import detect_video
@@ -232,7 +232,6 @@ def detect(exported: Path, folder: Path, *, min_score: float) -> Any:
             reader,
             video_path=folder / "detections.mp4",
             json_lines_path=folder / "detections.jsonl",
-            min_score=min_score,
         )
     speeds = ", ".join(
         f"{name} {speed:.0f}" for name, speed in summary.frames_per_second_by_network.items()

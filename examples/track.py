@@ -32,19 +32,21 @@ def main() -> None:
     parser.add_argument("--input", required=True, help="video, folder of images or camera")
     parser.add_argument("--output", default="tracks.mp4")
     parser.add_argument("--schedule", help="such as SKIP9; the model's own if not given")
-    parser.add_argument("--min_score", type=float, default=0.3, help="of what is tracked")
+    parser.add_argument(
+        "--min_score", type=float, help="of what is tracked; the model's if not given"
+    )
     parser.add_argument("--max_frames", type=int)
     arguments = parser.parse_args()
 
-    detector = VideoDetector(arguments.model, arguments.schedule)
+    detector = VideoDetector(arguments.model, arguments.schedule, min_score=arguments.min_score)
     seen: Counter[int] = Counter()
     names: dict[int, str] = {}
     with VideoReader(arguments.input) as reader:
         info = reader.info
         tracker = trackers.ByteTrackTracker(
             frame_rate=info.fps,
-            track_activation_threshold=arguments.min_score,
-            high_conf_det_threshold=arguments.min_score,
+            track_activation_threshold=detector.min_score,
+            high_conf_det_threshold=detector.min_score,
         )
         draw = Drawing()
         with VideoWriter(
@@ -53,7 +55,7 @@ def main() -> None:
             for number, frame in enumerate(reader):
                 if number == arguments.max_frames:
                     break
-                found = detector(frame.image).to_supervision(min_score=arguments.min_score / 2)
+                found = detector(frame.image).to_supervision(min_score=detector.min_score / 2)
                 tracked = tracker.update(found)
                 tracked = tracked[tracked.tracker_id >= 0]
                 seen.update(tracked.tracker_id.tolist())

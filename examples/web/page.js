@@ -41,13 +41,14 @@ function openModel(name, bytes) {
   );
 }
 
-function showModel(name, { input, labels, schedule, entry_points, postprocessing }) {
+function showModel(name, { input, labels, schedule, entry_points, postprocessing, min_score }) {
   [times, answered, restart] = [{ large: [], small: [] }, [], true];
   const both = Object.keys(entry_points).length > 1;
   const [, skip] = /^SKIP(\d+)$/.exec(schedule.default) ?? [, schedule.default === "LARGE" ? 0 : 9];
   byId("skip").disabled = !both;
   byId("skip").max = Math.max(30, skip);
   byId("skip").value = skip;
+  byId("score").value = min_score ?? 0.5;
   const names = labels.length ? labels.join(", ") : `${postprocessing.num_classes} classes`;
   byId("facts").textContent = `${name}: ${input.width} × ${input.height}, finds ${names}`;
   byId("empty").textContent = "Choose a video, or switch the camera on.";

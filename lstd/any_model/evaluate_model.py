@@ -52,14 +52,16 @@ def evaluate(
 
 
 def detector_of(
-    model: Any, *, labels: Sequence[str] = (), threads: int = 0
+    model: Any, *, labels: Sequence[str] = (), threads: int = 0, min_score: float | None = None
 ) -> detectors.ClipDetector:
     """Returns what is evaluated of an LSTMSSD, or of the path of an exported file.
 
     `labels` name the classes, instead of the model's own; `threads` are of a `.tflite`, 0: one
-    for each core.
+    for each core, and `min_score` is for an exported file instead of its own.
     """
     if not isinstance(model, os.PathLike):
         return detectors.ModelDetector(model, labels=labels)
     threads = threads or os.cpu_count() or 1
-    return detectors.as_detector(VideoDetector(model, threads=threads, labels=labels))
+    return detectors.as_detector(
+        VideoDetector(model, threads=threads, labels=labels, min_score=min_score)
+    )

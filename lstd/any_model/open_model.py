@@ -230,6 +230,7 @@ def load(
     from lstd.checkpoints import tf1
     from lstd.models.build import build_model
     from lstd.training import resume, weights_file
+    from lstd.training.run_folder import RunFolder
 
     file = found.path / f"{weights}{_WEIGHTS}" if found.kind == "run" else found.path
     if found.kind in ("run", "weights"):
@@ -247,6 +248,9 @@ def load(
         resume.restore_model(model, str(file))
     else:
         weights_file.load(model, file)
+    model.min_score = config.evaluation.min_score_threshold
+    if model.min_score is None and found.config:
+        model.min_score = RunFolder(found.config.parent).min_score
     return model
 
 

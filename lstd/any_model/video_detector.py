@@ -44,6 +44,7 @@ class VideoDetector(detector.VideoDetector):
         pixels: bool = False,
         mode: str = "sync",
         delay: Delay | None = None,
+        min_score: float | None = None,
         export: ExportConfig | None = None,
         config: open_model.Given = None,
     ) -> None:
@@ -59,6 +60,7 @@ class VideoDetector(detector.VideoDetector):
             pixels=pixels,
             mode=mode,
             delay=delay,
+            min_score=min_score,
         )
 
 
@@ -72,5 +74,5 @@ def runnable(model: LSTMSSD | Any, export: ExportConfig | None = None) -> Any:
 
     suppression = options.suppression_for(model, export or ExportConfig())
     module = ExportModule(model, options=suppression)
-    module.labels = tuple(model.labels)
+    module.labels, module.min_score = tuple(model.labels), getattr(model, "min_score", None)
     return module

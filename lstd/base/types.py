@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:  # An app with a .tflite uses these types, and needs no TensorFlow.
     import tensorflow as tf
 
+MIN_SCORE = 0.5
+"""From this score on detections are shown, where neither model nor user says from which."""
+
 
 class LSTMState(NamedTuple):
     """What the ConvLSTM remembers between two frames.

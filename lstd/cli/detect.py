@@ -1,7 +1,7 @@
 """Detects objects in a video, a folder of images, a camera or a stream.
 
 Examples:
-  lstd-detect --model model.tflite --input street.mp4 --output_directory out --schedule SKIP9
+  lstd-detect model.tflite street.mp4 --output_directory out --schedule SKIP9
   lstd-detect --model runs/one --input 0 --output_directory out --max_frames 300
   lstd-detect --model model.tflite --input street.mp4 --output_directory out --async --delay 3
 
@@ -51,7 +51,10 @@ FLAGS: app.Flags = {
         least=1,
     ),
     "min_score": app.number(
-        "Detections below it are neither drawn nor listed.", 0.5, least=0, most=1
+        "Detections below it are neither drawn nor listed. Not given: the model's, which its "
+        "training found, else 0.5.",
+        least=0,
+        most=1,
     ),
     "max_frames": app.whole("Stop after so many frames.", least=1),
     "labels": app.text(
@@ -92,6 +95,7 @@ def _detect(values: flags.FlagValues) -> int:
             labels=common.labels_of(values),
             mode="async" if is_async else "sync",
             delay=values.delay,
+            min_score=values.min_score,
             export=export,
         ) as detector,
     ):
@@ -109,7 +113,6 @@ def _detect(values: flags.FlagValues) -> int:
                 reader,
                 video_path=paths[0],
                 json_lines_path=paths[1],
-                min_score=values.min_score,
                 max_frames=values.max_frames,
                 progress=report.advance,
             )
@@ -118,12 +121,12 @@ def _detect(values: flags.FlagValues) -> int:
             f"--input: {source} ends after {summary.num_frames} of {total} frames; it may be cut",
             file=sys.stderr,
         )
-    print("\n".join(_told(summary, detector, min_score=values.min_score)))
+    print("\n".join(_told(summary, detector)))
     print(f"written: {paths[0]}, {paths[1]}")
     return app.INTERRUPTED if summary.interrupted else app.OK
 
 
-def _told(summary: Summary, detector: VideoDetector, *, min_score: float) -> Iterator[str]:
+def _told(summary: Summary, detector: VideoDetector) -> Iterator[str]:
     """Yields what was done, how fast, and how much was found."""
     if summary.interrupted:
         yield f"stopped by Ctrl-C after {summary.num_frames} frames"
@@ -145,10 +148,10 @@ def _told(summary: Summary, detector: VideoDetector, *, min_score: float) -> Ite
             f"skipped, {arrived}"
         )
     if summary.num_detections or not summary.best_score:
-        yield f"{summary.num_detections} detections"
+        yield f"{summary.num_detections} detections of a score of {detector.min_score:g} or more"
     else:
         yield (
-            f"no detection has a score of {min_score:g} or more, the best has "
+            f"no detection has a score of {detector.min_score:g} or more, the best has "
             f"{summary.best_score:.3g}; --min_score lists and draws those from another score on"
         )
 

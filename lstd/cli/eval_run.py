@@ -11,6 +11,7 @@ from absl import flags
 from lstd.any_model import open_model
 from lstd.any_model.open_model import Found
 from lstd.base.progress import Progress
+from lstd.base.types import MIN_SCORE
 from lstd.cli import common, eval_write
 from lstd.cli.eval_write import Result
 from lstd.config import schedule_names
@@ -33,13 +34,23 @@ class Options(NamedTuple):
     labels: tuple[str, ...]
 
     def factories(
-        self, fps: float | None, *, schedule: str | None = None
+        self,
+        fps: float | None,
+        *,
+        schedule: str | None = None,
+        min_score: float = MIN_SCORE,
     ) -> list[Callable[..., Any]]:
         """Returns what makes each metric from the labels; see `by_name.factory`."""
         from lstd.evaluation.metrics import by_name
 
         return [
-            by_name.factory(name, latencies=self.latencies, fps=fps, schedule=schedule)
+            by_name.factory(
+                name,
+                latencies=self.latencies,
+                fps=fps,
+                schedule=schedule,
+                min_score=min_score,
+            )
             for name in self.metrics
         ]
 
@@ -87,7 +98,7 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
                 f"{_listed(one.detector.labels)}"
             )
     result = _run_all(one, other, split, config, values, options)
-    eval_write.write(output, result, split, config, values)
+    eval_write.write(output, result, split, values)
 
 
 def _config_of(found: Found, values: flags.FlagValues, *, beside: Found | None) -> Config:
@@ -156,7 +167,12 @@ def _subject(
     weights = open_model.weights_of(found, config, values.weights)
     labels = options.labels or (tuple(config.model.labels) if known else ())
     model = found.path if found.is_exported else open_model.load(found, config, weights)
-    detector = evaluate_model.detector_of(model, labels=labels, threads=values.threads)
+    detector = evaluate_model.detector_of(
+        model,
+        labels=labels,
+        threads=values.threads,
+        min_score=config.evaluation.min_score_threshold,
+    )
     is_single = len(detector.networks) == 1
     asked = () if is_other and is_single else values.schedule
     own = [detector.schedule] if is_single or not known else list(config.evaluation.schedules)
@@ -201,7 +217,9 @@ def _run_all(
         subject: _Subject, label: str, dataset: Iterable[Any], watchers: Sequence[Any] = ()
     ) -> tuple[int, dict[str, list[Any]]]:
         metrics = by_name.metrics_by_schedule(
-            options.factories(values.fps), subject.schedules, subject.detector.labels
+            options.factories(values.fps, min_score=subject.detector.min_score),
+            subject.schedules,
+            subject.detector.labels,
         )
         seen: set[object] = set()
         videos = len(split.videos)
@@ -222,7 +240,7 @@ def _run_all(
             )
         return count, metrics
 
-    drawn = {"count": values.worst_frames, "min_score": config.evaluation.min_score_threshold}
+    drawn = {"count": values.worst_frames, "min_score": one.detector.min_score}
     worst = {
         name: pictures.WorstFrames(one.detector.labels, name, **drawn)
         for name in (one.schedules if values.worst_frames else ())
@@ -237,6 +255,7 @@ def _run_all(
     facts: dict[str, Any] = {
         "model": str(one.path),
         "weights": one.weights,
+        "min_score": one.detector.min_score,
         "input": list(config.data.evaluation.input_path),
         "videos": len({video for video, _ in metrics[one.schedules[0]][0].ground_truth}),
     }
@@ -276,6 +295,7 @@ def score_files(values: flags.FlagValues, options: Options) -> None:
     for metric in ours:
         numbers.update(metric.result())
     eval_write.print_numbers(numbers, [name])
+    eval_write.print_best_score(name, ours)
     if values.against:
         compared = eval_write.compare({name: ours}, {name: theirs}, fps=fps, draws=values.draws)
         if output:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from absl import flags
 
 if TYPE_CHECKING:
-    from lstd.config.config import Config
     from lstd.data.pipeline import Split
     from lstd.evaluation.bootstrap import Comparison
     from lstd.evaluation.html_page import Table
@@ -31,22 +30,21 @@ class Result(NamedTuple):
     facts: dict[str, Any]  # what a reader of the numbers needs to know: `model`, `input`, ...
 
 
-def write(
-    output: Path, result: Result, split: Split, config: Config, values: flags.FlagValues
-) -> None:
+def write(output: Path, result: Result, split: Split, values: flags.FlagValues) -> None:
     """Prints and writes all that the flags ask for."""
     from lstd.evaluation import results
 
     facts = result.facts
     paths = [*results.save_results(output, result.numbers, result.schedules, facts)]
     print_numbers(result.numbers, result.schedules, only=values.metrics)
+    print_best_score(result.schedules[0], result.metrics[result.schedules[0]])
     compared = {}
     if "against" in facts:
         compared = compare(result.metrics, result.theirs, fps=values.fps, draws=values.draws)
         paths.append(save_comparison(output, compared, facts["against"]))
     if values.write_detections:
         paths += _save_detections(output, result, fps=values.fps)
-    drawn = config.evaluation.min_score_threshold
+    drawn = facts["min_score"]
     if values.video:
         paths.append(output / _VIDEO)
         _save_video(paths[-1], result, split, fps=values.fps or _FPS, min_score=drawn)
@@ -71,6 +69,16 @@ def print_numbers(
     families = {name.partition("_")[0] for name in only}
     header, rows = results.table(numbers, schedules)
     print(results.format_table(header, [row for row in rows if is_shown(row[0])]))
+
+
+def print_best_score(schedule: str, metrics: Sequence[Any]) -> None:
+    """Prints from which score on detections have the best F1 under a schedule."""
+    from lstd.evaluation.metrics.confusion import best_score
+
+    best = best_score(metrics[0].flat())
+    if best is not None:
+        told = f"the best F1, {best.f1:.3f}, is that of detections from {best.score:.3g} on"
+        print(f"{schedule}: {told}")
 
 
 def compare(

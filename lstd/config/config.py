@@ -25,8 +25,9 @@ class EvaluationConfig(Section):
 
     schedules: Annotated[tuple[Schedule, ...], Field(min_length=1)] = ("SKIP3",)
     use_moving_averages: bool = False
-    min_score_threshold: Threshold = 0.5
-    """Below this a detection is not drawn; metrics see all of them."""
+    min_score_threshold: Threshold | None = None
+    """Below this a detection is not shown; metrics see all of them. None: the score with the best
+    F1 on the evaluation data, which the training finds."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,14 @@ from lstd.evaluation import evaluate
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.metrics.confusion import best_score
+from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 
 class EvaluationCallback(keras.callbacks.Callback):
     """Puts `val_coco/ap` and its kin into the logs of each epoch.
 
+    `val_min_score` is the score from which on detections of the first schedule have the best F1.
     Stands before the callbacks that read these logs (a checkpoint of the best epoch, a CSV file).
 
     Args:
@@ -44,7 +47,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.metrics = coco if metrics is None else metrics
         self.schedules = schedules
         self.prefix = prefix
-        self._detector: ModelDetector | None = None
+        self._detector: Any = None
 
     def set_model(self, model: keras.Model) -> None:
         """Takes the model; its graph is traced once, for all epochs."""
@@ -53,7 +56,12 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates and adds the numbers to `logs`, which is how Keras's callbacks pass them on."""
-        numbers = evaluate.evaluate(self._detector, self.dataset, self.metrics, self.schedules)
+        names = evaluate.checked_schedules(self._detector, self.schedules)
+        metrics = by_name.metrics_by_schedule(self.metrics, names, self._detector.labels)
+        numbers = evaluate.evaluate(self._detector, self.dataset, metrics, names)
         if logs is not None:
             numbers.pop("frames")
+            first = next((m for m in metrics[names[0]] if isinstance(m, FrameMetric)), None)
+            if first is not None and (best := best_score(first.flat())):
+                numbers["min_score"] = best.score
             logs.update({self.prefix + name: value for name, value in numbers.items()})

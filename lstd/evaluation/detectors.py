@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lstd.base import label_map
-from lstd.base.types import ClipBatch, Detections, LSTMState
+from lstd.base.types import MIN_SCORE, ClipBatch, Detections, LSTMState
 
 
 class ClipDetector(Protocol):
@@ -56,6 +56,8 @@ class ModelDetector:
         self.networks = tuple(model.networks)
         self.schedule = model.eval_schedule if len(self.networks) == 2 else "LARGE"
         self.schedule_counts = model.schedule_counts
+        least = getattr(model, "min_score", None)
+        self.min_score = MIN_SCORE if least is None else least
 
     def initial_state(self, batch_size: int) -> LSTMState:
         """Returns zeros."""
@@ -112,6 +114,7 @@ class StreamDetector:
         self.networks = tuple(one.networks)
         self.schedule = one.schedule
         self.schedule_counts = "video"
+        self.min_score = getattr(one, "min_score", MIN_SCORE)
         self.last_networks: np.ndarray | None = None
 
     def for_schedule(self, schedule: str) -> StreamDetector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from lstd.base.types import ClipBatch, GroundTruth
+from lstd.base.types import MIN_SCORE, ClipBatch, GroundTruth
 from lstd.config import schedule_names
 from lstd.evaluation import baselines as baseline_columns
 from lstd.evaluation import clip_frames, objects
@@ -83,7 +83,12 @@ def evaluate(
 
     def scored(data: Iterable[Any], watching: Sequence[Any], prefix: str = "") -> Numbers:
         metrics_of = by_name.metrics_by_schedule(
-            metrics, names, detector.labels, latencies=latencies, fps=fps
+            metrics,
+            names,
+            detector.labels,
+            latencies=latencies,
+            fps=fps,
+            min_score=getattr(detector, "min_score", MIN_SCORE),
         )
         count = run(detector, data, metrics_of, max_frames, watching, progress)
         return {**({} if prefix else {"frames": count}), **results_of(metrics_of, prefix)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstd.base.types import ClipBatch, Detections, GroundTruth
+from lstd.base.types import MIN_SCORE, ClipBatch, Detections, GroundTruth
 from lstd.evaluation import arrays, clip_frames
 from lstd.evaluation.clip_frames import Frame
 from lstd.evaluation.metrics import flicker
@@ -26,7 +26,7 @@ def side_by_side(
     *,
     columns: int | None = None,
     fps: float,
-    min_score: float = 0.5,
+    min_score: float = MIN_SCORE,
 ) -> None:
     """Writes a video of what several schedules, or several models, found in the same frames.
 
@@ -75,7 +75,7 @@ class WorstFrames:
         schedule: str,
         *,
         count: int = 12,
-        min_score: float = 0.5,
+        min_score: float = MIN_SCORE,
         stretch: int = 15,
     ) -> None:
         self.labels, self.schedule = tuple(labels), schedule

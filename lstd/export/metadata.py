@@ -93,6 +93,7 @@ def facts_of(module: ExportModule, *, labels: tuple[str, ...]) -> dict[str, Any]
         "classes": "detection_classes + class_offset is the index in labels; background is not one",
         "entry_points": _entry_points(module),
         "schedule": _schedule(module),
+        "min_score": getattr(module.model, "min_score", None),
         "postprocessing": _postprocessing(module),
         "box_scale_factors": {"y": y_scale, "x": x_scale, "height": h_scale, "width": w_scale},
         "boxes": "ymin, xmin, ymax, xmax in parts of the frame, not clipped to [0, 1]",
@@ -153,7 +154,7 @@ def contradictions(told: dict[str, Any], described: DescribedExport, content: by
 def differences(told: dict[str, Any], module: ExportModule, labels: tuple[str, ...]) -> list[str]:
     """Returns where metadata differ from those of a model, a phrase each."""
     expected = facts_of(module, labels=labels)
-    for of_the_file in ("quantization", "cell"):
+    for of_the_file in ("quantization", "cell", "min_score"):
         del expected[of_the_file]
     return list(_differences(told, expected))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstd.base import label_map
+from lstd.base.types import MIN_SCORE
 from lstd.media import optional
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def annotate(
     labels: Sequence[str],
     *,
     network: str | None = None,
-    min_score: float = 0.5,
+    min_score: float = MIN_SCORE,
     scale: int | None = 1,
     with_scores: bool = True,
 ) -> np.ndarray:

@@ -24,6 +24,7 @@ from lstd.ops import images as image_ops
 from lstd.ops import postprocess
 
 _SCHEDULES = ("train_schedule", "eval_schedule", "schedule_counts", "large_frames")
+_SETTINGS = (*_SCHEDULES, "min_score")
 """What may be set anew after a model was made."""
 
 
@@ -63,6 +64,9 @@ class LSTMSSD(DetectionTraining):
         stateful_batch_size: B of a stateful model; None: state goes in and comes out.
         precision: what the network computes in; None: Keras's global policy.
 
+    Its `min_score` is the score from which on detections are shown, of a model out of a run folder
+    what its config or its training says; None: not known.
+
     A derived class whose `__init__` takes more adds that in a `get_config` of its own.
 
     Raises:
@@ -93,6 +97,7 @@ class LSTMSSD(DetectionTraining):
         self.input_shape_hwc = (config.input_height, config.input_width, config.input_channels)
         for setting in _SCHEDULES:
             setattr(self, setting, getattr(config, setting))
+        self.min_score: float | None = None
         self.box_scale_factors = config.box_scale_factors
         self.postprocessing = config.postprocessing
         self.labels = config.labels
@@ -444,7 +449,7 @@ class LSTMSSD(DetectionTraining):
             "name": self.name,
             "precision": self.dtype_policy.name,
             "config": to_dict(self.config),
-            "schedules": {name: getattr(self, name) for name in _SCHEDULES},
+            "schedules": {name: getattr(self, name) for name in _SETTINGS},
             "stateful_batch_size": carried and carried.batch_size,
             "freeze": list(self._fitting.freeze_patterns),
         }

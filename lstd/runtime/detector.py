@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lstd.base import label_map
+from lstd.base.types import MIN_SCORE
 from lstd.config import schedule_names
 from lstd.runtime import exported_file, frame_detections, frame_resize, network_schedule
 from lstd.runtime.background import BackgroundNetwork, Delay
@@ -36,6 +37,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         mode: "sync" or "async".
         networks: ("large", "small"), ("large",) for a model with one backbone, or the only one.
         labels: names of the classes; empty if not known.
+        min_score: from which on detections are shown; all of them are returned.
         input_shape: (H, W, C) of the networks' input.
         frame_number: of the next frame, since the last reset.
         last_network: which network answered the last frame; None before the first.
@@ -55,6 +57,8 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         delay: for async mode without a thread: the state of frame t arrives at t + delay. A
             sequence has one for each run of the large network, as `delays` of a threaded run
             lists them, and gives the same detections as that run.
+        min_score: from which on detections are shown. None: what the training found, which the
+            file says, else 0.5.
 
     Raises:
         FileNotFoundError: no such file.
@@ -73,6 +77,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         pixels: bool = False,
         mode: str = "sync",
         delay: Delay | None = None,
+        min_score: float | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
@@ -89,6 +94,8 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
             raise ValueError(
                 f"labels: {len(labels)} names; the model has {len(self._facts.labels)} classes"
             )
+        known = (min_score, self._facts.min_score, MIN_SCORE)
+        self.min_score = next(score for score in known if score is not None)
         self.input_shape = self._points.first.inputs["image"].shape[1:]
         if is_async and len(self.networks) == 1:
             raise ValueError(
@@ -177,6 +184,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
             frame_size=(frame.shape[0], frame.shape[1]),
             labels=self.labels,
             in_pixels=self._pixels,
+            min_score=self.min_score,
         )
 
     @property

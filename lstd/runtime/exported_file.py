@@ -14,7 +14,10 @@ from lstd.runtime import entry_points, tflite_file
 from lstd.runtime.entry_points import EntryPoints
 
 _IN_EXPORT_FOLDER = "model.tflite"
-_KINDS = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
+_KINDS: Any = {
+    **{list: "a list", dict: "an object", str: "a text", int: "a whole number"},
+    (int, float): "a number",
+}
 
 
 class Metadata(NamedTuple):
@@ -24,6 +27,8 @@ class Metadata(NamedTuple):
     schedule: str | None = None
     rows_per_detection: int = 1
     """Rows of the outputs for each one counted by `num_detections`."""
+    min_score: float | None = None
+    """From which on detections are shown."""
 
 
 def load(model: Any, *, threads: int, separate: bool = False) -> tuple[EntryPoints, Metadata]:
@@ -53,6 +58,7 @@ def load(model: Any, *, threads: int, separate: bool = False) -> tuple[EntryPoin
             labels=tuple(getattr(model, "labels", ())),
             schedule=getattr(model, "schedule", None),
             rows_per_detection=getattr(options, "max_classes_per_detection", 1),
+            min_score=getattr(model, "min_score", None),
         )
     entry_points.check(points)
     return points, facts
@@ -102,10 +108,11 @@ def _parsed(data: dict[str, Any], path: Path) -> Metadata:
         labels=tuple(label_map.shown(label) for label in labels),
         schedule=_value(schedule, "default", str, path),
         rows_per_detection=_value(postprocessing, "max_classes_per_detection", int, path) or 1,
+        min_score=_value(data, "min_score", (int, float), path),
     )
 
 
-def _value(data: dict[str, Any], key: str, kind: type, path: Path) -> Any:
+def _value(data: dict[str, Any], key: str, kind: Any, path: Path) -> Any:
     """Returns a value, None where there is none."""
     value = data.get(key)
     if value is not None and not isinstance(value, kind):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import label_map
-from lstd.base.types import Detections
+from lstd.base.types import MIN_SCORE, Detections
 
 
 class FrameDetections(Detections):
@@ -17,11 +17,13 @@ class FrameDetections(Detections):
         frame_size: (H, W) of the frame as it was given, pixels.
         labels: names of the classes, empty if not known.
         in_pixels: boxes count pixels of that frame; otherwise they are in [0, 1].
+        min_score: from which on they are shown.
     """
 
     frame_size: tuple[int, int] = (1, 1)
     labels: tuple[str, ...] = ()
     in_pixels: bool = False
+    min_score: float = MIN_SCORE
 
     @property
     def names(self) -> list[str]:
@@ -35,13 +37,14 @@ class FrameDetections(Detections):
             return self
         result = self._replace(boxes=self.boxes / np.array(self.frame_size * 2, np.float32))
         result.frame_size, result.labels = self.frame_size, self.labels
+        result.min_score = self.min_score
         return result
 
-    def to_supervision(self, *, min_score: float = 0.0) -> Any:
+    def to_supervision(self, *, min_score: float | None = None) -> Any:
         """Returns the detections as `supervision.Detections`, to draw, count or track with it.
 
         `xyxy` are in pixels of the frame, and `data["class_name"]` has the names. Detections below
-        `min_score` are left out.
+        `min_score` are left out; None: below the detector's.
 
         Raises:
             ImportError: `supervision` is not installed.
@@ -53,7 +56,8 @@ class FrameDetections(Detections):
                 'to_supervision needs supervision; run pip install "lstd[tracking]"',
                 name="supervision",
             ) from None
-        kept = np.flatnonzero(self.scores[: int(self.count)] >= min_score)
+        least = self.min_score if min_score is None else min_score
+        kept = np.flatnonzero(self.scores[: int(self.count)] >= least)
         boxes = self.relative().boxes[kept] * np.array(self.frame_size * 2, np.float32)
         names = self.names
         return supervision.Detections(
@@ -71,6 +75,7 @@ def of_frame(
     frame_size: tuple[int, int],
     labels: tuple[str, ...],
     in_pixels: bool,
+    min_score: float = MIN_SCORE,
 ) -> FrameDetections:
     """Returns an entry point's outputs of batch 1: clipped, sorted, zeros behind the last.
 
@@ -98,4 +103,5 @@ def of_frame(
     result.scores[:count] = scores[order]
     result.classes[:count] = np.rint(classes[order])
     result.frame_size, result.labels, result.in_pixels = frame_size, labels, in_pixels
+    result.min_score = min_score
     return result

@@ -219,6 +219,8 @@ def settings_of(fields: Fields, *, current: dict[str, Any] | None = None) -> dic
             settings[key] = _CONVERSIONS[key](value) if key in _CONVERSIONS else value
     if "train_config" in fields:
         settings |= _training(fields, whole=current is None)
+    if current is None and "eval_config.min_score_threshold" not in fields:
+        settings["evaluation.min_score_threshold"] = None  # which the training finds
     return settings | _augmentation(fields) | _readers(fields)
 
 

@@ -152,9 +152,8 @@ class KeepWeights(RunCallback):
         weights_file.save(self.snapshot, self.folder.weights("best"))
         # JSON has no NaN, which COCO gives where there is nothing to find.
         noted = None if math.isnan(value) else value
-        self.folder.update_record(
-            best={"epoch": epoch, "step": self.step, "name": monitor.name, "value": noted}
-        )
+        best = {"epoch": epoch, "step": self.step, "name": monitor.name, "value": noted}
+        self.folder.update_record(best={**best, "min_score": logs.get("val_min_score")})
 
 
 def _read(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:

@@ -1,9 +1,10 @@
 """The folder of a run: what lies where.
 
 `config.yaml` has every value the run uses; `run.json`, for each start, when it was, the command and
-the versions, and which epoch was the best; `history.csv` a row an epoch. `best.weights.h5`,
-`last.weights.h5` and, where the config asks for them, `average.weights.h5` are the weights;
-`checkpoints/` is what resuming needs and `tensorboard/` has the curves.
+the versions, and which epoch was the best, with the score from which on to show what it detects;
+`history.csv` a row an epoch. `best.weights.h5`, `last.weights.h5` and, where the config asks for
+them, `average.weights.h5` are the weights; `checkpoints/` is what resuming needs and `tensorboard/`
+has the curves.
 """
 
 from __future__ import annotations
@@ -61,13 +62,19 @@ class RunFolder:
                 raise ValueError(
                     f"{self.record}: {name} must be a {said}, got {record[name]!r:.80}"
                 )
-        for name, key in (("best", "step"), ("best", "value"), ("last", "step")):
+        numbers = (("best", "step"), ("best", "value"), ("best", "min_score"), ("last", "step"))
+        for name, key in numbers:
             number = record.get(name, {}).get(key)
             if not isinstance(number, (int, float, type(None))):
                 raise ValueError(
                     f"{self.record}: {key} of {name} must be a number, got {number!r:.80}"
                 )
         return record
+
+    @property
+    def min_score(self) -> float | None:
+        """The score with the best F1 on the evaluation data; None where it was not found."""
+        return self.read_record().get("best", {}).get("min_score")
 
     def update_record(self, **entries: Any) -> None:
         """Replaces entries of `run.json`."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.base.types import ClipBatch, Detections, GroundTruth
+from lstd.base.types import MIN_SCORE, ClipBatch, Detections, GroundTruth
 from lstd.losses import DetectionLoss
 from lstd.media import draw
 from lstd.ops import schedule as schedule_ops
@@ -129,7 +129,7 @@ class WriteSamples(keras.callbacks.Callback):
         events: Events,
         *,
         loss: DetectionLoss,
-        min_score: float,
+        min_score: float | None,
         step: Callable[[], int],
         say: Callable[[str], None],
     ) -> None:
@@ -158,12 +158,14 @@ class WriteSamples(keras.callbacks.Callback):
         is_object = np.asarray(self.loss.targets(truth).matches) >= 0
         self.events.histogram("scores/objects", best[is_object], step)
         self.events.histogram("scores/background", best[~is_object], step)
-        found = self.model.detect(predictions)
+        found, least = self.model.detect(predictions), self.min_score
+        if least is None:
+            least = (logs or {}).get("val_min_score", MIN_SCORE)
         try:
             if is_first:
                 pictures = self._drawn(clip, _as_detections(truth), None, with_scores=False)
                 self.events.pictures("frames/truth", pictures, step)
-            pictures = self._drawn(clip, found, networks, with_scores=True)
+            pictures = self._drawn(clip, found, networks, min_score=least)
             self.events.pictures("frames/detections", pictures, step)
         except ImportError as error:
             if is_first:
@@ -171,9 +173,9 @@ class WriteSamples(keras.callbacks.Callback):
         self.events.flush()
 
     def _drawn(
-        self, clip: ClipBatch, boxes: Detections, networks: np.ndarray | None, *, with_scores: bool
+        self, clip: ClipBatch, boxes: Detections, networks: np.ndarray | None, **drawn: Any
     ) -> list[np.ndarray]:
-        """Returns a few frames of the clip, evenly spread, with their boxes."""
+        """Returns a few frames of the clip, evenly spread, with their boxes; see `annotate`."""
         last = int(clip.frames.shape[1]) - 1
         return [
             draw.annotate(
@@ -181,9 +183,8 @@ class WriteSamples(keras.callbacks.Callback):
                 Detections(*(np.asarray(part[0, frame]) for part in boxes)),
                 self.model.labels,
                 network=None if networks is None else self.model.networks[networks[0, frame]],
-                min_score=self.min_score,
                 scale=None,
-                with_scores=with_scores,
+                **drawn,
             )
             for frame in np.unique(np.linspace(0, last, _PICTURES).astype(int))
         ]

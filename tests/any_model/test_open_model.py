@@ -22,6 +22,7 @@ from lstd.config.config import Config, EvaluationConfig
 from lstd.config.train_config import TrainConfig
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training import weights_file
+from lstd.training.run_folder import RunFolder
 from tests import tiny
 
 FILES = (
@@ -154,6 +155,25 @@ def test_commands_and_load_model_take_these_weights(
     ):
         assert _of(open_model.open_model(place)[0], models) == expected
         assert _of(lstd.load_model(place), models) == of_python
+
+
+def test_score_from_which_detections_are_shown_is_the_configs_else_that_of_the_training(
+    run: Path, models: dict[str, LSTMSSD], tmp_path: Path
+) -> None:
+    assert lstd.load_model(run).min_score is None  # a run of before it was found
+    folder = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    folder.update_record(best={"epoch": 0, "min_score": 0.25})
+
+    model = lstd.load_model(folder.path)
+
+    assert model.min_score == 0.25
+    assert lstd.VideoDetector(model).min_score == 0.25
+    assert lstd.VideoDetector(model, min_score=0.0).min_score == 0.0
+    assert evaluate_model.detector_of(model).min_score == 0.25
+    assert type(model).from_config(model.get_config()).min_score == 0.25
+    told = dataclasses.replace(AVERAGES, min_score_threshold=0.125)
+    config_io.save_config(Config(model=MODEL, evaluation=told), folder.config)
+    assert lstd.load_model(folder.path).min_score == 0.125
 
 
 def test_weights_alone_are_built_by_a_config(

@@ -83,7 +83,7 @@ def test_labels_threads_and_min_score_are_used_and_what_was_found_is_told(
     names.write_text("one\ntwo\nthree\n")
     more = (f"--labels={names}", "--threads=2", "--schedule=LARGE")
     for min_score, labels, told in (
-        ("0.2", ["three", "one"], "12 detections"),
+        ("0.2", ["three", "one"], "12 detections of a score of 0.2 or more"),
         ("0.95", [], "no detection has a score of 0.95 or more, the best has 0.75; --min_score"),
     ):
         arguments = _arguments(exported[0], clip, tmp_path / "out", *more)

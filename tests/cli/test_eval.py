@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def test_table_and_files_hold_the_same_numbers(
     line = next(line for line in printed.out.splitlines() if line.startswith("coco/ar100 "))
     assert line.split()[2] == f"{ar100:.3f}"
     assert "evaluating 8 frames" in printed.err
+    assert saved["min_score"] == 0.5
+    assert re.search(r"^LARGE: the best F1, 0\.\d{3}, is that of .* 0\.\d", printed.out, re.M)
 
 
 def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_numbers_of_each_epoch_reach_later_callbacks_and_the_history() -> None:
 
     assert [logs["val_LARGE/coco/ap"] for logs in listener.heard] == pytest.approx([1, 1])
     assert history.history["val_SMALL/coco/ap50"] == [0, 0]
+    assert history.history["val_min_score"] == pytest.approx([0.005, 0.005])  # all is right
     assert model.fake.traces == 1
     assert not any("frames" in name or "by large" in name for name in history.history)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lstd.evaluation import ConfusionMetric, DistanceMetric, FlickerMetric
+from lstd.evaluation.metrics.confusion import BestScore, best_score
 
 LABELS = ("cat", "dog")
 BOX = [0.0, 0.0, 40.0, 40.0]
@@ -105,6 +106,29 @@ def test_crowds_are_neither_missed_nor_confused_with() -> None:
     assert metric.result()["confusion/found"] == -1.0
     with pytest.raises(ValueError, match="iou must be above 0 and at most 1, got 0"):
         ConfusionMetric(LABELS, iou=0)
+
+
+def test_best_score_parts_what_is_right_from_what_is_not() -> None:
+    metric = ConfusionMetric(LABELS)
+    boxes, scores = [BOX, FAR, FAR, BOX, [300, 300, 340, 340]], [0.9, 0.8, 0.7, 0.6, 0.2]
+    metric.add(("v", 0), truth([BOX, FAR], [0, 1]), found(boxes, scores, [0, 0, 1, 0, 1]))
+    assert best_score(metric.flat()) == pytest.approx(BestScore(2 * 2 / (3 + 2), 0.65))
+
+    # One more by 0.4, and the best F1 has all of it: hits 1, 1, 2, 2, 3, then a false one.
+    metric.add(("v", 1), truth([BOX]), found([BOX], [0.4]))
+    assert best_score(metric.flat()) == pytest.approx(BestScore(2 * 3 / (5 + 3), 0.3))
+
+    # Between equals no line can be drawn, whichever of them is right; a crowd counts neither way.
+    metric.add(("v", 2), truth([FAR], is_crowd=[True]), found([BOX, BOX, FAR], [0.4, 0.4, 0.99]))
+    assert best_score(metric.flat()) == pytest.approx(BestScore(2 * 2 / (3 + 3), 0.65))
+
+
+def test_best_score_of_nothing_that_is_right_is_not_known() -> None:
+    metric = ConfusionMetric(LABELS)
+    metric.add(("v", 0), truth([BOX]), found([FAR], [0.9]))
+    assert best_score(metric.flat()) is None
+    metric.add(("v", 1), truth([BOX]), found([BOX], [0.8]))  # the last one there is
+    assert best_score(metric.flat()) == BestScore(2 / (2 + 2), 0.4)
 
 
 def flickering(pattern: str, *, step: int = 1) -> dict[str, float]:

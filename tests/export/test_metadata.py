@@ -20,7 +20,9 @@ STATE = np.full([1, 1, 2, 4], 0.5, np.float32)
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, Any]]:
     """Returns a file and its JSON."""
     path = tmp_path_factory.mktemp("exported") / "tiny.tflite"
-    export_tflite(TinyModel(), path, labels=("a", "b", "c"), schedule="SKIP9", max_detections=3)
+    model = TinyModel()
+    model.min_score = 0.25
+    export_tflite(model, path, labels=("a", "b", "c"), schedule="SKIP9", max_detections=3)
     return path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
 
 
@@ -30,6 +32,7 @@ def test_everything_an_app_needs_is_there(exported: tuple[bytes, dict[str, Any]]
     assert facts["file"].items() >= {"name": "tiny.tflite", **whole}.items()
     assert facts["labels"] == ["a", "b", "c"]
     assert facts["class_offset"] == 0
+    assert facts["min_score"] == 0.25
     image = {"name": "image", "height": 32, "width": 64, "channels": 3, "color": "RGB"}
     assert facts["input"].items() >= {**image, "dtype": "float32"}.items()
     assert facts["input"]["range"] == [0, 255]

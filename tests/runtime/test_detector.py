@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -172,7 +173,7 @@ def test_both_interpreters_run_in_place(
     np.testing.assert_allclose([c for _, _, c in found], [0.2, 0.2, 0.6, 0.6], **CLOSE)
 
 
-def test_metadata_give_labels_and_schedule_and_arguments_win(
+def test_metadata_give_labels_schedule_and_score_and_arguments_win(
     exported: tuple[Path, Path], tmp_path: Path
 ) -> None:
     for path in (*exported, exported[0].parent):
@@ -184,7 +185,14 @@ def test_metadata_give_labels_and_schedule_and_arguments_win(
     with pytest.raises(ValueError, match="labels: 1 names; the model has 3 classes"):
         VideoDetector(exported[0], labels=["a"])
     detector = VideoDetector(shutil.copy(exported[0], tmp_path / "alone.tflite"))
-    assert (detector.labels, detector.schedule) == ((), "SKIP9")
+    assert (detector.labels, detector.schedule, detector.min_score) == ((), "SKIP9", 0.5)
+    facts = {**fake_exports.METADATA, "min_score": 0.75}
+    (tmp_path / "alone.json").write_text(json.dumps(facts))
+    for given, score, count in ((None, 0.75, 1), (0.25, 0.25, 2), (1, 1, 0)):
+        one = VideoDetector(tmp_path / "alone.tflite", min_score=given)
+        assert one.min_score == one.stream()(grey(0)).min_score == score
+        shown = one(grey(0)).relative()
+        assert (shown.scores[: int(shown.count)] >= shown.min_score).sum() == count
     assert detector.label_of(7) == "class 7"
 
 

@@ -19,6 +19,7 @@ def _found(*, in_pixels: bool = False, count: int = 2) -> frame_detections.Frame
         "num_detections": np.array([count], np.float32),
     }
     options = {"rows_per_detection": 1, "frame_size": (100, 200), "labels": ("dog", "cat")}
+    options["min_score"] = 0.3
     return frame_detections.of_frame(outputs, **options, in_pixels=in_pixels)
 
 
@@ -34,6 +35,7 @@ def test_result_is_a_detections_with_names_and_relative_boxes() -> None:
         assert found.names == ["cat", "class 7"]
         assert (found.frame_size, found.in_pixels) == ((100, 200), False)
         assert found.relative() is found
+        assert found.min_score == 0.3
 
 
 @pytest.mark.parametrize("in_pixels", [False, True])
@@ -44,7 +46,7 @@ def test_supervision_gets_pixels_x_first_and_names(in_pixels: bool) -> None:
     np.testing.assert_allclose(converted.confidence, [0.8, 0.3])
     np.testing.assert_array_equal(converted.class_id, [1, 7])
     assert list(converted.data["class_name"]) == ["cat", "class 7"]
-    for min_score, count in ((0.5, 1), (0.9, 0)):
+    for min_score, count in ((0.0, 2), (0.5, 1), (0.9, 0)):
         assert len(_found().to_supervision(min_score=min_score)) == count
     assert len(_found(count=0).to_supervision()) == 0
 

@@ -55,6 +55,7 @@ def test_any_other_json_beside_is_not_looked_at(beside: tuple[Path, Path], text:
         ('{"format": "lstd", "labels": ["a"]', r"\.json: not valid JSON"),
         ('{"format": "lstd", "labels": "cat"}', "labels must be a list"),
         ('{"format": "lstd", "labels": [1]}', "labels must be a list of names"),
+        ('{"format": "lstd", "min_score": "0.5"}', "min_score must be a number, got '0.5'"),
         ('{"format": "lstd", "schedule": {"default": "SKIPPY"}}', "unknown schedule 'SKIPPY'"),
     ],
 )

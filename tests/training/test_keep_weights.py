@@ -96,6 +96,7 @@ def test_best_weights_are_those_with_the_largest_precision(
 
     best = folder.read_record()["best"]
     assert (best["epoch"], best["step"], best["name"]) == (epoch, epoch + 1, "val_coco/ap")
+    assert folder.min_score == (epoch + 1) / 10
     assert _saved(folder, "best") == pytest.approx(weight)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lstd.base.close_names import close_match
+from lstd.base.types import MIN_SCORE
 from lstd.evaluation.metrics.coco import CocoMetric
 from lstd.evaluation.metrics.confusion import ConfusionMetric
 from lstd.evaluation.metrics.distance import DistanceMetric
@@ -34,11 +35,13 @@ def factory(
     latencies: Latencies | None = None,
     fps: float | None = None,
     schedule: str | None = None,
+    min_score: float = MIN_SCORE,
 ) -> Callable[..., Any]:
     """Returns what makes the metric of this name from the labels.
 
     "sap" needs the milliseconds by network, and the frames a second; a schedule says which network
-    saw which frame, where detections do not.
+    saw which frame, where detections do not; "confusion" and "flicker" count detections from
+    `min_score` on.
 
     Raises:
         ValueError: no such metric (with the close match), or "sap" without latencies or fps.
@@ -46,6 +49,8 @@ def factory(
     if name not in NAMES:
         raise ValueError(f"unknown metric {name!r}{close_match(name, NAMES)}")
     more: dict[str, Any] = {"schedule": schedule} if name in ("sap", "distance") else {}
+    if name in ("confusion", "flicker"):
+        more["min_score"] = min_score
     if name == "sap":
         if latencies is None or fps is None:
             raise ValueError("the metric sap needs latencies (milliseconds by network) and fps")

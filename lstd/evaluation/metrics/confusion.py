@@ -1,14 +1,16 @@
-"""Which class is taken for which (`confusion/...`)."""
+"""Which class is taken for which (`confusion/...`), and from which score on one should look."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from lstd.base import overlap
+from lstd.base.types import MIN_SCORE
 from lstd.evaluation import arrays
-from lstd.evaluation.arrays import Pairs
+from lstd.evaluation.arrays import Flat, Pairs
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 
@@ -27,7 +29,9 @@ class ConfusionMetric(FrameMetric):
 
     settings = ("min_score", "iou")
 
-    def __init__(self, labels: Sequence[str], *, min_score: float = 0.5, iou: float = 0.5) -> None:
+    def __init__(
+        self, labels: Sequence[str], *, min_score: float = MIN_SCORE, iou: float = 0.5
+    ) -> None:
         super().__init__(labels)
         if not 0 < iou <= 1:
             raise ValueError(f"iou must be above 0 and at most 1, got {iou}")
@@ -78,6 +82,38 @@ class ConfusionMetric(FrameMetric):
         matrix[-1, :-1] = np.bincount(alone, minlength=num_classes)
         matrix[:-1, -1] = np.bincount(frames.true_classes[free], minlength=num_classes)
         return matrix
+
+
+class BestScore(NamedTuple):
+    """The best F1, and the score from which on detections reach it."""
+
+    f1: float
+    score: float
+
+
+def best_score(frames: Flat) -> BestScore | None:
+    """Returns where to draw the line between what is shown and what is not; None: nothing is right.
+
+        F1 = 2 hits / (detections + true objects)     of all classes together
+
+    Detections take true boxes as COCO has them at IoU 0.5: by falling score the best free one of
+    their class. The score lies halfway between the last detection that is shown and the next one.
+    """
+    frames = arrays.without_crowds(frames)
+    candidates = []
+    for pairs in arrays.overlaps(frames, pixel=0.0):
+        same = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
+        candidates.append(Pairs(*(part[same & (pairs.iou >= 0.5)] for part in pairs)))
+    right = arrays.first_come(candidates, len(frames.scores)) >= 0
+    if not right.any():
+        return None
+    order = np.argsort(-frames.scores)
+    scores = frames.scores[order]
+    f1 = 2 * np.cumsum(right[order]) / (np.arange(len(order)) + 1 + len(frames.true_boxes))
+    f1[:-1][scores[1:] == scores[:-1]] = 0.0  # no line can be drawn between equals
+    last = int(f1.argmax())
+    least = (scores[last] + np.append(scores, 0.0)[last + 1]) / 2
+    return BestScore(float(f1[last]), float(least))
 
 
 def _share(part: float, whole: float) -> float:

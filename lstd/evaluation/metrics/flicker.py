@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lstd.base.types import MIN_SCORE
 from lstd.evaluation import arrays
 from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics import vid
@@ -29,7 +30,7 @@ class FlickerMetric(FrameMetric):
 
     settings = ("min_score",)
 
-    def __init__(self, labels: Sequence[str], *, min_score: float = 0.5) -> None:
+    def __init__(self, labels: Sequence[str], *, min_score: float = MIN_SCORE) -> None:
         super().__init__(labels)
         self.min_score = float(min_score)
 

@@ -11,8 +11,6 @@ import lstd.Answer
 import lstd.Box
 import lstd.Placement
 
-private const val SCORE = 0.5f
-
 /** Shows the frame that the network saw last, and what it found there. */
 class DetectionView(context: Context) : View(context) {
     private val density = resources.displayMetrics.density
@@ -28,6 +26,10 @@ class DetectionView(context: Context) : View(context) {
     private var frame: Bitmap? = null
     private var answer: Answer? = null
 
+    /** From this score on boxes are drawn. */
+    @Volatile
+    var minScore = 0f
+
     fun show(frame: Bitmap, answer: Answer) {
         this.frame = frame
         this.answer = answer
@@ -40,7 +42,7 @@ class DetectionView(context: Context) : View(context) {
         val placement = Placement(frame.width, frame.height, width, height)
         canvas.drawBitmap(frame, null, placement.of(Box(0f, 0f, 1f, 1f)).rectangle(), null)
         for (detection in answer?.detections.orEmpty()) {
-            if (detection.score < SCORE) continue
+            if (detection.score < minScore) continue
             val rectangle = placement.of(detection.box).rectangle()
             canvas.drawRect(rectangle, line)
             val text = "${detection.label} ${(100 * detection.score).toInt()} %"

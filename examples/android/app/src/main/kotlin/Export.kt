@@ -16,6 +16,9 @@ class Export(text: String) {
     val bytes = input.getString("dtype") == "uint8"
     val facts: Facts
 
+    /** From which score on boxes are shown; 0.5 where the file does not say it. */
+    val minScore = told.optDouble("min_score", 0.5).toFloat()
+
     init {
         val postprocessing = told.getJSONObject("postprocessing")
         check(told.getJSONObject("form").getString("signature") == "streaming") {

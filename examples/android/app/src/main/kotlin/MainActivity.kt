@@ -74,6 +74,7 @@ class MainActivity : ComponentActivity() {
             goldenDifference(made, export.facts, name, export.goldenOf(name))?.let { error(it) }
         }
         detector = Detector(made, export.facts)
+        view.minScore = export.minScore
     }
 
     private fun openCamera() {
