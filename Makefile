@@ -8,6 +8,9 @@ JOBS ?= 2
 # The Python of make test-oldest: the one in requires-python.
 OLDEST_PYTHON ?= python3.10
 
+# Of make freedoom.
+SEED ?= 0
+
 # What make web shows, and its port.
 MODEL ?= demo/export/model.tflite
 VIDEO ?= examples/sowbug/sowbug_unseen.mp4
@@ -24,7 +27,7 @@ COVERED_TESTS := $(addprefix tests/,ops test_losses.py layers conformance fit mo
 OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance config tf1 base)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo web test test-all test-oldest coverage lint format types docs notebooks bench clean
+.PHONY: help demo web freedoom test test-all test-oldest coverage lint format types docs notebooks bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,18 @@ web:  ## a page that runs MODEL=demo/export/model.tflite in the browser, served 
 	@echo "The page is in build/web, and at http://127.0.0.1:$(PORT)/ until Ctrl-C."
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/web $(PORT) 2> /dev/null || { \
 		echo "make: port $(PORT) cannot be used; name another: make web PORT=8001" >&2; exit 1; }
+
+# Each training goes on where it was stopped; a folder that is there is not made anew.
+FREEDOOM := build/freedoom
+freedoom: $(INSTALLED)  ## the benchmark with a seed, SEED=0: data, two trainings, table; hours, see docs/freedoom.md
+	$(BIN)/python -m pip install --quiet --editable ".[all,freedoom]"
+	test -d $(FREEDOOM)/test_fast || $(BIN)/python benchmarks/freedoom/make_data.py --output_directory $(FREEDOOM)
+	$(BIN)/lstd-train --config freedoom_s_frames --resume --output_directory $(FREEDOOM)/frames_$(SEED) \
+		--set train.seed=$(SEED)
+	$(BIN)/lstd-train --config freedoom_s --resume --output_directory $(FREEDOOM)/run_$(SEED) \
+		--set train.seed=$(SEED) --set train.fine_tune.run=$(FREEDOOM)/frames_$(SEED)
+	$(BIN)/python benchmarks/freedoom/table.py --data $(FREEDOOM)/test_fast --fps 5.83 \
+		--interleaved $(FREEDOOM)/run_$(SEED) --single $(FREEDOOM)/frames_$(SEED) --output_directory $(FREEDOOM)/table_$(SEED)
 
 test: $(INSTALLED)  ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"

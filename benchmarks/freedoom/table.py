@@ -1,12 +1,13 @@
 """The table of the papers on video that anybody can make: accuracy over cost of trained runs.
 
     python benchmarks/freedoom/table.py --data build/freedoom/test_fast --fps 5.83 \
-        --interleaved runs/s0 runs/s1 runs/s2 --single runs/ssdlite --small runs/small
+        --interleaved runs/s0 runs/s1 runs/s2 --single runs/frames --small runs/small
 
 Runs of one kind are seeds of one config. The interleaved ones are scored under LARGE, SKIP1, SKIP3,
 SKIP5, SKIP9 and SKIP15, each with its baselines (docs/metrics.md), and with the memory zeroed: the
-state is zero before every frame, so that both networks see each frame alone. The others run on
-every frame. A baseline and a zeroed run see the same large frames as their schedule.
+state is zero before every frame, so that both networks see each frame alone. A baseline and a
+zeroed run see the same large frames as their schedule. Of --single the large network runs on every
+frame, of --small the small one, both with the memory zeroed: they were trained on single frames.
 
 Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
 interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
@@ -93,7 +94,7 @@ def main() -> None:
                     found = timed(kind, model, arguments)
                     costs |= found
                 latencies = latencies_of(kind, model, found)
-                for name, scored in evaluated(run, model, latencies, arguments).items():
+                for name, scored in evaluated(kind, run, model, latencies, arguments).items():
                     rows.setdefault(f"{kind} {name}", []).append(scored)
                 print(f"{run} is done", flush=True)
         drawing = {"draws": arguments.draws, "fps": arguments.fps}
@@ -113,9 +114,12 @@ def main() -> None:
     print(text)
 
 
-def schedules_of(model: lstd.LSTMSSD) -> tuple[str, ...]:
+def schedules_of(kind: str, model: lstd.LSTMSSD) -> tuple[str, ...]:
     """Returns the schedules under which a model is scored."""
-    return SCHEDULES if len(model.networks) == 2 else (model.networks[0].upper(),)
+    if kind == "interleaved" and len(model.networks) == 2:
+        return SCHEDULES
+    wanted = "small" if kind == "small" and "small" in model.networks else model.networks[0]
+    return (wanted.upper(),)
 
 
 def timed(
@@ -127,7 +131,7 @@ def timed(
         lstd.export_tflite(model, path)
         subject = timed_models.of_model(path, name=kind, schedule=None, threads=arguments.threads)
         subjects = []
-        for name in columns_of(model, arguments):
+        for name in columns_of(kind, model, arguments):
             schedule = baselines.schedule_of(name)
             one = subject._replace(name=name, schedule=schedule if subject.schedule else "")
             if name != schedule:
@@ -145,23 +149,27 @@ def timed(
     return costs
 
 
-def columns_of(model: lstd.LSTMSSD, arguments: argparse.Namespace) -> tuple[str, ...]:
+def columns_of(kind: str, model: lstd.LSTMSSD, arguments: argparse.Namespace) -> tuple[str, ...]:
     """Returns schedules and baselines."""
-    wanted = arguments.baselines if len(model.networks) == 2 else ()
-    return baselines.columns(schedules_of(model), wanted)
+    schedules = schedules_of(kind, model)
+    return baselines.columns(schedules, arguments.baselines if len(schedules) > 1 else ())
 
 
 def latencies_of(
     kind: str, model: lstd.LSTMSSD, costs: dict[str, dict[str, Any]]
 ) -> dict[str, float]:
     """Returns the median milliseconds of each network."""
-    name = REFERENCE if len(model.networks) == 2 else schedules_of(model)[0]
-    ms = costs[f"{kind} {name}"]["ms"]
-    return {network: ms[network] for network in model.networks}
+    schedules = schedules_of(kind, model)
+    ms = costs[f"{kind} {REFERENCE if len(schedules) > 1 else schedules[0]}"]["ms"]
+    return {network: ms[network] for network in model.networks if network in ms}
 
 
 def evaluated(
-    run: Path, model: lstd.LSTMSSD, latencies: dict[str, float], arguments: argparse.Namespace
+    kind: str,
+    run: Path,
+    model: lstd.LSTMSSD,
+    latencies: dict[str, float],
+    arguments: argparse.Namespace,
 ) -> dict[str, Scored]:
     """Returns the scores of a run under each schedule, of its baselines and without memory."""
     config = lstd.load_config(run / "config.yaml")
@@ -170,10 +178,12 @@ def evaluated(
     )
     dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=part), "evaluation")
     detector = ModelDetector(model)  # one graph for all
-    schedules = schedules_of(model)
-    passes = {"": (dataset, arguments.baselines if len(schedules) > 1 else ())}
-    if len(schedules) > 1:
-        passes[f", {ZEROED}"] = dataset.map(forget), ()
+    schedules = schedules_of(kind, model)
+    if kind == "interleaved":
+        wanted = arguments.baselines if len(schedules) > 1 else ()
+        passes = {"": (dataset, wanted), f", {ZEROED}": (dataset.map(forget), ())}
+    else:
+        passes = {"": (dataset.map(forget), ())}
     result = {}
     for suffix, (data, wanted) in passes.items():
         metrics = by_name.metrics_by_schedule(
