@@ -1,40 +1,74 @@
-"""The moving picture of the README: detections.webp, from the annotated video of the demo.
+"""The moving picture of the README: one video, three ways to use one detector, side by side.
 
-    make demo
     python -m docs.draw_detections
 
-The frames are of examples/sowbug (MIT licence, beside them).
+The large network on every frame; its boxes held still for nine frames; and SKIP9, where the small
+network answers those nine, with the memory. Model and video come with lstd, and neither has seen
+the other before: the video is played on a map of the test part (docs/freedoom.md).
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+import lstd
 from lstd.base.whole_file import write_whole
-from lstd.media import video
+from lstd.media import draw, video
 
 PICTURE = Path(__file__).resolve().parent / "detections.webp"
+CAPTIONS = (
+    "large network, every frame",
+    "every tenth frame, boxes held",
+    "SKIP9: nine of ten small, with memory",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--input", type=Path, default=Path("demo/detections.mp4"))
+    parser.add_argument("--model", default="freedoom_s")
+    parser.add_argument("--input", type=Path, default=Path("examples/freedoom/freedoom.mp4"))
     parser.add_argument("--output", type=Path, default=PICTURE)
     arguments = parser.parse_args(argv)
     with video.VideoReader(arguments.input) as reader:
         frames = [frame.image for frame in reader]
         fps = reader.info.fps
-    content = moving_picture(frames, fps=fps)
+    shown = list(side_by_side(arguments.model, frames))
+    content = moving_picture(shown, fps=fps)
     write_whole(arguments.output, content)
     print(f"{arguments.output}: {len(content) / 1e6:.2f} MB")
     return 0
+
+
+def side_by_side(model: str, frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields for each frame, uint8 RGB `[H, W, 3]`, a row of pictures, as `CAPTIONS` says."""
+    with (
+        lstd.VideoDetector(model, schedule="LARGE") as large,
+        lstd.VideoDetector(model, schedule="SKIP9") as mixed,
+    ):
+        held = None
+        for frame in frames:
+            every, now = large(frame), mixed(frame)
+            if held is None or mixed.last_network == "large":
+                held = now
+            pictures = [
+                draw.annotate(
+                    frame,
+                    found,
+                    large.labels,
+                    min_score=large.min_score,
+                    scale=2,
+                    with_scores=False,
+                )
+                for found in (every, held, now)
+            ]
+            yield draw.contact_sheet(pictures, CAPTIONS, cell_width=300, gap=6)
 
 
 def moving_picture(
@@ -42,9 +76,9 @@ def moving_picture(
     *,
     fps: float,
     start: int = 0,
-    count: int = 80,
-    every: int = 2,
-    side: int = 400,
+    count: int = 90,
+    every: int = 1,
+    side: int = 930,
     quality: int = 55,
 ) -> bytes:
     """Returns an animated WebP that plays some of the frames at the speed of the video.

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # the same names as in _MODULES, for editors and type checker
     from lstd.tf1.load_config import list_configs, load_config
     from lstd.training.optimizers import build_optimizer
     from lstd.training.weights_file import load_weights
+    from lstd.weights import list_weights
 
 __all__ = [
     "LSTMSSD",
@@ -77,6 +78,7 @@ __all__ = [
     "export_saved_model",
     "export_tflite",
     "list_configs",
+    "list_weights",
     "load_backbone_weights",
     "load_config",
     "load_model",
@@ -109,6 +111,7 @@ _NAMES_IN = {
     "tf1.load_config": "list_configs load_config",
     "training.optimizers": "build_optimizer",
     "training.weights_file": "load_weights",
+    "weights": "list_weights",
 }
 _MODULES = {name: f"lstd.{place}" for place, names in _NAMES_IN.items() for name in names.split()}
 """Where each public name lives."""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the lowest row up. A module imports from lower rows and from its own package.
 ROWS = (
-    ("base",),
+    ("base", "weights"),
     ("config",),
     ("tf1",),
     ("ops", "media"),

@@ -29,4 +29,4 @@ def test_picture_shows_some_frames_at_the_speed_of_the_video() -> None:
 def test_committed_picture_moves_and_is_small() -> None:
     assert draw_detections.PICTURE.stat().st_size < 2e6
     with Image.open(draw_detections.PICTURE) as picture:
-        assert picture.n_frames == 80
+        assert picture.n_frames == 90

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from lstd import weights as shipped
 from lstd.base.close_names import close_neighbour
 from lstd.runtime import exported_file
 
@@ -69,7 +70,8 @@ def open_model(
     Args:
         path: a run folder, a weights file, a checkpoint (its prefix, or its folder, where the
             newest counts) of ours or of the original, a SavedModel or a `.tflite`, or the folder
-            that `lstd-export` wrote them into; or what `find` returned.
+            that `lstd-export` wrote them into; a name that `lstd.list_weights` gives, of which the
+            `.tflite` is taken; or what `find` returned.
         config: what a checkpoint of the original, or weights outside of a run folder, are built by.
         weights: of a run folder "best", "last" or "average", of a checkpoint of the original
             "average". None: the averages where the config's `evaluation.use_moving_averages` asks
@@ -80,7 +82,7 @@ def open_model(
         FileNotFoundError: nothing is there (which is a ValueError as well).
         ValueError: it is no model, lacks its config or has no need of one, or cannot be loaded.
     """
-    found = path if isinstance(path, Found) else find(path, name=name)
+    found = path if isinstance(path, Found) else find(path, name=name, exported=True)
     if found.is_exported and not config and not weights:  # without what a config takes
         return found.path, None
     settled = config_of(found, config)
@@ -98,8 +100,8 @@ def load_model(
     """Returns the Keras model of a run folder: built as its config says, with its weights.
 
     Args:
-        path: a run folder; or a weights file or a checkpoint, as of `open_model`, of which
-            `weights` is not looked at.
+        path: a run folder, or a name that `lstd.list_weights` gives; or a weights file or a
+            checkpoint, as of `open_model`, of which `weights` is not looked at.
         weights: "best": of the epoch with the best evaluation (without evaluation: with the lowest
             training loss); "last": of the last epoch; "average": the moving averages.
         config: a config or its path, for a checkpoint of the original, or weights that are in no
@@ -119,13 +121,18 @@ def load_model(
     return load(found, settled, chosen, stateful=stateful, batch_size=batch_size)
 
 
-def find(path: str | os.PathLike[str], *, name: str = "model") -> Found:
-    """Returns what a path is.
+def find(path: str | os.PathLike[str], *, name: str = "model", exported: bool = False) -> Found:
+    """Returns what a path is; the name of a model that comes with lstd is the path of its run.
+
+    Args:
+        path: as of `open_model`.
+        name: what the path is called in messages.
+        exported: whether such a name is the path of its `.tflite` instead.
 
     Raises:
         FileNotFoundError, ValueError: as `open_model` does, but for configs and what is damaged.
     """
-    folder = Path(path)
+    folder = shipped.located(path, exported=exported)
     if not folder.is_dir():
         return _find_file(folder, name)
     if (folder / _CONFIG).is_file():
@@ -266,6 +273,8 @@ def _find_file(path: Path, name: str) -> Found:
         return Found(path, "checkpoint", path.absolute().parent.parent / _CONFIG, name)
     if not path.exists():
         close = _OF_A_CHECKPOINT.sub("?", close_neighbour(path))
+        if not close and path.name == str(path):
+            close = f", and no such model comes with lstd, but {', '.join(shipped.list_weights())}"
         raise NoModelError(f"{name}: no file or folder {path}{close}")
     if path.suffix in (".index", ".meta") or ".data-" in path.name:
         prefix = path.with_name(path.name.rpartition(".")[0])

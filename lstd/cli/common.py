@@ -31,7 +31,8 @@ _FLAGS: app.Flags = {
         alias="pipeline_config_path",
     ),
     "model": app.text(
-        "Run folder, checkpoint of ours or of the original, SavedModel, or .tflite file."
+        "Run folder, checkpoint of ours or of the original, SavedModel, .tflite file, or the name "
+        "of a model that comes with lstd (lstd.list_weights()), such as freedoom_s."
     ),
     "output_directory": app.text("Folder to write to; made if it is not there."),
     "schedule": app.text(
@@ -170,7 +171,7 @@ def open_model(
 
     given = values.flag_values_dict()
     names = [name for name in ("model", "against") if given.get(name)]
-    found = {name: opening.find(given[name], name=f"--{name}") for name in names}
+    found = {name: opening.find(given[name], name=f"--{name}", exported=True) for name in names}
     needed = [name for name in names if not found[name].describes_itself]
     config = values.config if flag in needed or not needed else None
     if not found[flag].is_exported:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import tf_keras as keras
 
+from lstd import weights as shipped
 from lstd.base.close_names import close_neighbour
 from lstd.base.whole_file import whole_file
 from lstd.checkpoints.named_arrays import read_hdf5, reading
@@ -43,7 +44,7 @@ def file_of(path: str | os.PathLike[str]) -> Path:
     Raises:
         ValueError: there is no such file; names those that are there.
     """
-    path = Path(path)
+    path = shipped.located(path)
     file = path / f"best{SUFFIX}" if path.is_dir() else path
     if file.name.endswith(SUFFIX) and not file.is_file():
         names = sorted(other.name for other in file.parent.glob(f"*{SUFFIX}"))
@@ -64,7 +65,8 @@ def load_weights(
 
     Args:
         model: a built model.
-        source: a run folder, whose best weights are taken, or a weights file.
+        source: a run folder, whose best weights are taken, a weights file, or a name that
+            `lstd.list_weights` gives.
         on_mismatch: "raise": the weights have to be those of such a model. "skip": variables that
             the file does not have, or has in another shape, stay as they are, as do the class heads
             where the run, by its config.yaml, names other classes.

@@ -1,0 +1,31 @@
+"""Trained models that come with lstd: of each a folder as of a run, and its `.tflite`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TFLITE = "model.tflite"
+
+
+def list_weights() -> list[str]:
+    """Returns the names of the trained models that come with lstd.
+
+    A name does wherever a run folder does, in Python and in `--model`; what each was trained on is
+    said in the README.md of its folder, `located(name)`.
+
+    >>> "freedoom_s" in list_weights()
+    True
+    """
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/config.yaml"))
+
+
+def located(path: str | os.PathLike[str], *, exported: bool = False) -> Path:
+    """Returns the folder of a model that comes with lstd for its name, else the path as it is.
+
+    With `exported` its `.tflite` instead. A file or folder of that name goes before.
+    """
+    if str(path) not in list_weights() or Path(path).exists():
+        return Path(path)
+    folder = Path(__file__).parent / str(path)
+    return folder / TFLITE if exported else folder

@@ -1,0 +1,68 @@
+"""The trained models that come with lstd."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lstd
+from lstd import weights
+from lstd.any_model import open_model
+from lstd.media import video
+from lstd.training import weights_file
+
+CLIP = Path(__file__).parents[1] / "examples" / "freedoom"
+
+
+@pytest.mark.parametrize("name", lstd.list_weights())
+def test_each_has_its_files_and_says_under_which_licence(name: str) -> None:
+    folder = weights.located(name)
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert {"config.yaml", "best.weights.h5", "model.tflite", "README.md", "LICENSE"} == set(sizes)
+    assert max(sizes.values()) < 5e6
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f'lstd.load_model("{name}")' in card
+    assert "lstd-train" in card
+
+
+def test_name_means_the_run_or_its_tflite_and_a_file_of_that_name_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_model.find("freedoom_s").kind == "run"
+    assert open_model.find("freedoom_s", exported=True).kind == "tflite"
+    assert weights_file.file_of("freedoom_s").name == "best.weights.h5"
+    with pytest.raises(FileNotFoundError, match=r"freedoom.*comes with lstd, but freedoom_s"):
+        open_model.find("freedoom")
+    (tmp_path / "freedoom_s").touch()
+    assert open_model.find("freedoom_s").path == Path("freedoom_s")
+
+
+def test_model_and_file_find_the_same_objects_and_most_of_those_that_are_there() -> None:
+    with video.VideoReader(CLIP / "freedoom.mp4") as reader:
+        frames = [frame.image for _, frame in zip(range(4), reader, strict=False)]
+    model = lstd.load_model("freedoom_s")
+    config = lstd.load_config(weights.located("freedoom_s") / "config.yaml")
+    found = []
+    for opened in (model, "freedoom_s"):
+        with lstd.VideoDetector(opened, schedule="SKIP3", export=config.export) as detector:
+            found.append([detector(frame) for frame in frames])
+    for ours, theirs in zip(*found, strict=True):
+        sure = ours.scores > 0.2
+        np.testing.assert_allclose(ours.boxes[sure], theirs.boxes[sure], atol=1e-3)
+        np.testing.assert_array_equal(ours.classes[sure], theirs.classes[sure])
+
+
+@pytest.mark.slow
+def test_file_is_as_good_on_the_clip_as_its_card_says() -> None:
+    data = dataclasses.replace(
+        lstd.load_config("freedoom_s").data.evaluation, input_path=(str(CLIP / "freedoom.json"),)
+    )
+    dataset = lstd.make_dataset(lstd.DataConfig(evaluation=data), "evaluation")
+    numbers = lstd.evaluate(
+        lstd.VideoDetector("freedoom_s", threads=2), dataset, schedules=["LARGE", "SKIP9"]
+    )
+    assert numbers["LARGE/coco/ap50"] > 0.5
