@@ -236,7 +236,7 @@ def test_help_names_every_flag_with_its_default_and_does_not_run(
         "--quantization none|float16\n      How. (default: none)",
         "--metrics A,B,...\n      Which. (default: coco,vid)",
         "  --config VALUE (also --pipeline_config_path)\n      Config: a YAML file",
-        "SavedModel, or .tflite file.\n      Required.\n  --output",
+        "such as freedoom_s.\n      Required.\n  --output",
         "What\nstands without a flag is --model, then --input.\n\n",
         "Exit codes: 0 done; 2 ",
     ):
