@@ -35,8 +35,10 @@ def test_name_means_the_run_or_its_tflite_and_a_file_of_that_name_goes_before(
     assert open_model.find("freedoom_s").kind == "run"
     assert open_model.find("freedoom_s", exported=True).kind == "tflite"
     assert weights_file.file_of("freedoom_s").name == "best.weights.h5"
-    with pytest.raises(FileNotFoundError, match=r"freedoom.*comes with lstd, but freedoom_s"):
-        open_model.find("freedoom")
+    with pytest.raises(FileNotFoundError, match="did you mean 'freedoom_s', which comes with lstd"):
+        open_model.find("freedom_s")
+    with pytest.raises(ValueError, match="did you mean 'freedoom_s', which comes with lstd"):
+        weights_file.file_of("freedom-s")
     (tmp_path / "freedoom_s").touch()
     assert open_model.find("freedoom_s").path == Path("freedoom_s")
 

@@ -272,9 +272,7 @@ def _find_file(path: Path, name: str) -> Found:
             return Found(path, "original", None, name)
         return Found(path, "checkpoint", path.absolute().parent.parent / _CONFIG, name)
     if not path.exists():
-        close = _OF_A_CHECKPOINT.sub("?", close_neighbour(path))
-        if not close and path.name == str(path):
-            close = f", and no such model comes with lstd, but {', '.join(shipped.list_weights())}"
+        close = shipped.close_name(path) or _OF_A_CHECKPOINT.sub("?", close_neighbour(path))
         raise NoModelError(f"{name}: no file or folder {path}{close}")
     if path.suffix in (".index", ".meta") or ".data-" in path.name:
         prefix = path.with_name(path.name.rpartition(".")[0])

@@ -52,7 +52,8 @@ def file_of(path: str | os.PathLike[str]) -> Path:
             f"{file.parent}: no weights {file.name}; there are: {', '.join(names) or 'none at all'}"
         )
     if not file.exists():
-        raise ValueError(f"no run folder or weights file {path}{close_neighbour(path)}")
+        close = shipped.close_name(path) or close_neighbour(path)
+        raise ValueError(f"no run folder or weights file {path}{close}")
     return file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -29,3 +30,9 @@ def located(path: str | os.PathLike[str], *, exported: bool = False) -> Path:
         return Path(path)
     folder = Path(__file__).parent / str(path)
     return folder / TFLITE if exported else folder
+
+
+def close_name(path: str | os.PathLike[str]) -> str:
+    """Returns the closest name as the end of an error about a path; nothing where none is close."""
+    close = difflib.get_close_matches(str(path), list_weights(), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}, which comes with lstd?" if close else ""
