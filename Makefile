@@ -53,10 +53,11 @@ FREEDOOM := build/freedoom
 freedoom: $(INSTALLED)  ## the benchmark with a seed, SEED=0: data, two trainings, table; hours, see docs/freedoom.md
 	$(BIN)/python -m pip install --quiet --editable ".[all,freedoom]"
 	test -d $(FREEDOOM)/test_fast || $(BIN)/python benchmarks/freedoom/make_data.py --output_directory $(FREEDOOM)
-	$(BIN)/lstd-train --config benchmarks/freedoom/frames.yaml --resume --output_directory $(FREEDOOM)/frames_$(SEED) \
-		--set train.seed=$(SEED)
-	$(BIN)/lstd-train --config freedoom_s --resume --output_directory $(FREEDOOM)/run_$(SEED) \
-		--set train.seed=$(SEED) --set train.fine_tune.run=$(FREEDOOM)/frames_$(SEED)
+	$(BIN)/lstd-train --config benchmarks/freedoom/frames.yaml --output_directory $(FREEDOOM)/frames_$(SEED) \
+		$(if $(wildcard $(FREEDOOM)/frames_$(SEED)/config.yaml),--resume) --set train.seed=$(SEED)
+	$(BIN)/lstd-train --config freedoom_s --output_directory $(FREEDOOM)/run_$(SEED) \
+		$(if $(wildcard $(FREEDOOM)/run_$(SEED)/config.yaml),--resume) --set train.seed=$(SEED) \
+		--set train.fine_tune.run=$(FREEDOOM)/frames_$(SEED)
 	$(BIN)/python benchmarks/freedoom/table.py --data $(FREEDOOM)/test_fast --fps 5.83 \
 		--interleaved $(FREEDOOM)/run_$(SEED) --single $(FREEDOOM)/frames_$(SEED) --output_directory $(FREEDOOM)/table_$(SEED)
 
