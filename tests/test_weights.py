@@ -59,12 +59,15 @@ def test_model_and_file_find_the_same_objects_and_most_of_those_that_are_there()
 
 
 @pytest.mark.slow
-def test_file_is_as_good_on_the_clip_as_its_card_says() -> None:
+def test_run_and_file_are_as_good_on_the_clip_as_its_page_says() -> None:
     data = dataclasses.replace(
         lstd.load_config("freedoom_s").data.evaluation, input_path=(str(CLIP / "freedoom.json"),)
     )
     dataset = lstd.make_dataset(lstd.DataConfig(evaluation=data), "evaluation")
-    numbers = lstd.evaluate(
-        lstd.VideoDetector("freedoom_s", threads=2), dataset, schedules=["LARGE", "SKIP9"]
-    )
-    assert numbers["LARGE/coco/ap50"] > 0.5
+    page = (CLIP / "README.md").read_text(encoding="utf-8")
+    opened = {"the weights": "freedoom_s", "`model.tflite`": lstd.VideoDetector("freedoom_s")}
+    for row, model in opened.items():
+        numbers = lstd.evaluate(model, dataset, schedules=["LARGE", "SKIP9"])
+        told = page.partition(f"| {row}")[2].split("|")[1:3]
+        found = [numbers[f"{schedule}/coco/ap50"] for schedule in ("LARGE", "SKIP9")]
+        assert found == pytest.approx([float(number) for number in told], abs=0.005)
