@@ -29,6 +29,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import lstd
 from lstd.evaluation import baselines, bootstrap
 from lstd.evaluation.detectors import ModelDetector
@@ -98,7 +100,10 @@ def main() -> None:
                     rows.setdefault(f"{kind} {name}", []).append(scored)
                 print(f"{run} is done", flush=True)
         drawing = {"draws": arguments.draws, "fps": arguments.fps}
-        table = {name: facts_of(name, rows, **drawing) for name in rows}
+        drawn = {
+            name: [ap50_of_draws(each, **drawing) for each in seeds] for name, seeds in rows.items()
+        }
+        table = {name: facts_of(name, rows, drawn) for name in rows}
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"table.py: error: {error}")
     for name, facts in table.items():
@@ -200,39 +205,35 @@ def evaluated(
     return result
 
 
-def facts_of(name: str, rows: Rows, **drawing: Any) -> dict[str, Any]:
+def facts_of(name: str, rows: Rows, drawn: dict[str, list[np.ndarray]]) -> dict[str, Any]:
     """Returns what a row of the table says, and the numbers of each seed.
 
-    `drawing` is what `bootstrap.compare` is told.
+    `drawn` has AP50 of all clips and of each draw of clips, by row and seed.
     """
     kind = name.partition(" ")[0]
-    others = rows.get(f"{kind} {REFERENCE}") or rows.get(f"interleaved {REFERENCE}")
-    own, below = [], []
-    for seed, (_, coco) in enumerate(rows[name]):
-        own.append(_interval(_nothing_in(coco), coco, **drawing))
-        if others and others is not rows[name]:
-            reference = others[seed if kind == "interleaved" else 0]
-            below.append(_interval(coco, reference.coco, **drawing))
+    reference = f"{kind if f'{kind} {REFERENCE}' in rows else 'interleaved'} {REFERENCE}"
+    below = []
+    if reference in rows and reference != name:
+        for seed, own in enumerate(drawn[name]):
+            below.append(_interval(drawn[reference][seed if kind == "interleaved" else 0] - own))
     seeds = [scored.numbers for scored in rows[name]]
     return {
-        "ap50": _mean(own),
+        "ap50": _mean([_interval(own) for own in drawn[name]]),
         f"below_{REFERENCE}": _mean(below) if below else None,
         "mean": {key: statistics.fmean(each.get(key, -1) for each in seeds) for key in seeds[0]},
         "seeds": seeds,
     }
 
 
-def _nothing_in(coco: CocoMetric) -> CocoMetric:
-    """Returns the same frames without a detection: what is above it is the AP itself."""
-    nothing = CocoMetric(coco.labels)
-    nothing.ground_truth = coco.ground_truth
-    return nothing
+def ap50_of_draws(scored: Scored, *, fps: float | None, draws: int) -> np.ndarray:
+    """Returns AP50 of all clips and then of each draw of clips, the same for every row."""
+    units = bootstrap.units_of(list(scored.coco.ground_truth), fps=fps)
+    return bootstrap.drawn(scored.coco, units, draws=draws)["coco/ap50"]
 
 
-def _interval(one: CocoMetric, other: CocoMetric, **drawing: Any) -> tuple[float, float, float]:
-    """Returns by how much AP50 of `other` is larger, and the ends of the interval."""
-    found = bootstrap.compare([one], [other], **drawing).differences["coco/ap50"]
-    return found.other - found.one, found.low, found.high
+def _interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Returns the value of all clips, and the ends of the interval."""
+    return (float(values[0]), *bootstrap.interval(values[1:]))
 
 
 def _mean(intervals: list[tuple[float, float, float]]) -> list[float | None]:

@@ -88,30 +88,44 @@ def compare(
         for frame in sorted(a.ground_truth.keys() ^ b.ground_truth.keys())[:1]:
             raise ValueError(f"frame {frame} was scored for one of the two only")
     units = units_of(list(pairs[0][0].ground_truth), fps=fps)
+    differences: dict[str, Difference] = {}
+    for a, b in pairs:
+        first, second = (drawn(each, units, draws=draws, seed=seed) for each in (a, b))
+        for name, values in first.items():
+            low, high = interval(second[name][1:] - values[1:], confidence=confidence)
+            differences[name] = Difference(values[0], second[name][0], low, high)
+    made = 0 if units.missing else draws
+    return Comparison(differences, units.text, confidence, made, units.missing)
+
+
+def drawn(metric: Any, units: Units, *, draws: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Returns the numbers of a metric that has `weighted`, of all units and then of each draw.
+
+    Float `[1 + draws]` each, or `[1]` where the units are too few; NaN where a draw holds no object
+    that counts. The same `seed` draws the same units for every metric of the same frames.
+    """
     counts = np.random.default_rng(seed).multinomial(
         units.num_units,
         np.full(units.num_units, 1 / units.num_units),
         size=0 if units.missing else draws,
     )
-    differences: dict[str, Difference] = {}
-    tail = (1 - confidence) / 2
-    for a, b in pairs:
-        # Everything is matched once, here.
-        (order, numbers_a), (_, numbers_b) = a.weighted(), b.weighted()
-        unit = np.array([units.unit_of[frame] for frame in order])
-        once = np.ones(len(order))
-        full_a, full_b = numbers_a(once), numbers_b(once)
-        drawn: dict[str, list[float]] = {name: [] for name in full_a}
-        for draw in counts:
-            weights = draw[unit].astype(float)
-            values_a, values_b = numbers_a(weights), numbers_b(weights)
-            for name, kept in drawn.items():
-                if values_a[name] != -1 and values_b[name] != -1:
-                    kept.append(values_b[name] - values_a[name])
-        for name, kept in drawn.items():
-            low, high = np.quantile(kept, [tail, 1 - tail]) if kept else (np.nan, np.nan)
-            differences[name] = Difference(full_a[name], full_b[name], float(low), float(high))
-    return Comparison(differences, units.text, confidence, len(counts), units.missing)
+    frames, numbers = metric.weighted()  # everything is matched once, here
+    unit = np.array([units.unit_of[frame] for frame in frames])
+    full = numbers(np.ones(len(frames)))
+    rows = [numbers(draw[unit].astype(float)) for draw in counts]
+    return {
+        name: np.array([value, *(np.nan if row[name] == -1 else row[name] for row in rows)])
+        for name, value in full.items()
+    }
+
+
+def interval(draws: np.ndarray, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Returns the ends of the percentile interval of `[N]` draws; NaN where there are none."""
+    kept = draws[~np.isnan(draws)]
+    if not kept.size:
+        return math.nan, math.nan
+    low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def units_of(frames: Sequence[FrameId], *, fps: float | None) -> Units:

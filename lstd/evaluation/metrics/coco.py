@@ -179,7 +179,7 @@ def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
     classes = [_matches(each) for each in of_class]
 
     def numbers(weights: np.ndarray) -> dict[str, float]:
-        tables = [_weighted_tables(*each, weights=weights) for each in classes]
+        tables = [_weighted_tables(each, weights) for each in classes]
         precision, recall = (np.stack(part) for part in zip(*tables, strict=True))  # [K, 10, ...]
         return {
             f"{prefix}ap": mean_of_measured(precision),
@@ -191,12 +191,20 @@ def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
     return frames.frames, numbers
 
 
-def _matches(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what pycocotools matched of a class, image by image, all sizes together.
+class _Matches(NamedTuple):
+    """What pycocotools matched of a class, image by image, all sizes together.
 
-    Of n detections by falling score, up to 100 of each frame, the frame `[n]`, and whether each is
-    right and whether it is false by IoU threshold `[10, n]`; how many true boxes each frame has.
+    Of n detections by falling score, up to 100 of each frame. By IoU threshold, the places of those
+    that are right, and of those that do not count.
     """
+
+    frame: np.ndarray  # int [n]
+    hits: list[np.ndarray]
+    ignored: list[np.ndarray]
+    truths: np.ndarray  # float [F]: true boxes of each frame
+
+
+def _matches(images: np.ndarray) -> _Matches:
     truths = np.zeros(len(images))
     frame, scores = [np.zeros(0, int)], [np.zeros(0)]
     matched, ignored = [np.zeros((len(IOUS), 0))], [np.zeros((len(IOUS), 0))]
@@ -208,34 +216,37 @@ def _matches(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
             matched.append(image["dtMatches"])
             ignored.append(image["dtIgnore"])
     order = np.argsort(-np.concatenate(scores), kind="mergesort")
-    hit = (np.concatenate(matched, axis=1) > 0)[:, order]
-    counts = (np.concatenate(ignored, axis=1) == 0)[:, order]
-    return np.concatenate(frame)[order], hit & counts, ~hit & counts, truths
+    skipped = (np.concatenate(ignored, axis=1) != 0)[:, order]
+    hit = (np.concatenate(matched, axis=1) > 0)[:, order] & ~skipped
+    return _Matches(
+        np.concatenate(frame)[order],
+        [np.flatnonzero(row) for row in hit],
+        [np.flatnonzero(row) for row in skipped],
+        truths,
+    )
 
 
-def _weighted_tables(
-    frame: np.ndarray,
-    hit: np.ndarray,
-    false: np.ndarray,
-    truths: np.ndarray,
-    *,
-    weights: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def _weighted_tables(matches: _Matches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns precision `[10, 101]` and recall `[10]` of a class; -1 without true boxes."""
-    positives = truths @ weights
+    positives = matches.truths @ weights
     if positives == 0:
         return np.full((len(IOUS), len(RECALLS)), -1.0), np.full(len(IOUS), -1.0)
-    hits = np.cumsum(hit * weights[frame], axis=1)
-    wrong = np.cumsum(false * weights[frame], axis=1)
-    recall = hits / positives
-    precision = hits / np.maximum(hits + wrong, np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    result = np.zeros((len(IOUS), len(RECALLS)))
-    for row in range(len(IOUS)):
-        at = np.searchsorted(recall[row], RECALLS, side="left")
-        reached = at < recall.shape[1]
-        result[row, reached] = envelope[row, at[reached]]
-    return result, recall[:, -1] if recall.shape[1] else np.zeros(len(IOUS))
+    precision, recall = np.zeros((len(IOUS), len(RECALLS))), np.zeros(len(IOUS))
+    each = weights[matches.frame]
+    all_until = np.cumsum(each)
+    for row, (hits, ignored) in enumerate(zip(matches.hits, matches.ignored, strict=True)):
+        if not len(hits):
+            continue
+        # Precision is highest where one is right: no other place is looked at.
+        right = np.cumsum(each[hits])
+        ignored_until = np.concatenate([[0.0], np.cumsum(each[ignored])])
+        counted = all_until[hits] - ignored_until[np.searchsorted(ignored, hits)]
+        best = np.maximum.accumulate((right / np.maximum(counted, np.spacing(1)))[::-1])[::-1]
+        at = np.searchsorted(right / positives, RECALLS, side="left")
+        reached = at < len(hits)
+        precision[row, reached] = best[at[reached]]
+        recall[row] = right[-1] / positives
+    return precision, recall
 
 
 def _chosen(library: Library, detections: int) -> str:
