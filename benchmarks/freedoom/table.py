@@ -4,10 +4,11 @@
         --interleaved runs/s0 runs/s1 runs/s2 --single runs/frames --small runs/small
 
 Runs of one kind are seeds of one config. The interleaved ones are scored under LARGE, SKIP1, SKIP3,
-SKIP5, SKIP9 and SKIP15, each with its baselines (docs/metrics.md), and with the memory zeroed: the
-state is zero before every frame, so that both networks see each frame alone. A baseline and a
-zeroed run see the same large frames as their schedule. Of --single the large network runs on every
-frame, of --small the small one, both with the memory zeroed: they were trained on single frames.
+SKIP5, SKIP9, SKIP15 and SMALL, each with its baselines (docs/metrics.md), and with the memory
+zeroed: the state is zero before every frame, so that both networks see each frame alone. A baseline
+and a zeroed run see the same large frames as their schedule. Of --single the large network runs on
+every frame, of --small the small one, both with the memory zeroed: they were trained on single
+frames.
 
 Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
 interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
@@ -29,6 +30,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import lstd
@@ -41,7 +43,7 @@ from lstd.runtime import timed_models, timing
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from memory_under_occlusion import forget
 
-SCHEDULES = ("LARGE", "SKIP1", "SKIP3", "SKIP5", "SKIP9", "SKIP15")
+SCHEDULES = ("LARGE", "SKIP1", "SKIP3", "SKIP5", "SKIP9", "SKIP15", "SMALL")
 METRICS = ("coco", "vid", "distance", "flicker")
 REFERENCE = "SKIP9"
 ZEROED = "memory zeroed"
@@ -116,6 +118,7 @@ def main() -> None:
     text = markdown(table)
     (arguments.output_directory / "table.json").write_text(json.dumps(content, indent=2) + "\n")
     (arguments.output_directory / "table.md").write_text(text)
+    draw(table, arguments.output_directory / "accuracy_over_cost.png")
     print(text)
 
 
@@ -271,6 +274,37 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
             ]
         )
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def draw(table: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draws AP50 over multiply-adds, a line for each way to spend them."""
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    lines: dict[str, list[str]] = {}
+    for name in table:
+        first, *more = name.removesuffix(f", {ZEROED}").split("-")
+        is_one = not first.startswith("interleaved ")
+        way = first if is_one else more[0] if more else "interleaved"
+        lines.setdefault(way + (f", {ZEROED}" if ZEROED in name else ""), []).append(name)
+    for way, names in lines.items():
+        costs = [(table[name]["cost"]["multiply_adds"] or 0) / 1e6 for name in names]
+        scores = np.array([table[name]["ap50"] for name in names], float)  # None becomes NaN
+        axes.plot(costs, scores[:, 0], "o-", markersize=4, label=way)
+        if way == "interleaved":
+            axes.fill_between(costs, scores[:, 1], scores[:, 2], alpha=0.15)
+            for name, cost, score in zip(names, costs, scores[:, 0], strict=True):
+                axes.annotate(
+                    name.split()[1],
+                    (cost, score),
+                    xytext=(-3, 5),
+                    textcoords="offset points",
+                    ha="right",
+                    fontsize="small",
+                )
+    axes.set(xlabel="million multiply-adds a frame", ylabel="AP50", ylim=(0, None), xlim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
