@@ -181,6 +181,9 @@ class ModelConfig(Section):
     """unroll: the schedule starts anew with every clip, as in the original."""
     large_probability: BetweenZeroAndOne = 0.5
     """The large network's share of the frames under RANDOM; 0.5 is the original's fair coin."""
+    large_first: bool = False
+    """In training, under RANDOM, a video's first frame sees the large network, as it does under
+    SKIPk: no small frame learns from an empty memory. The original tosses a coin there too."""
     train_backbone_frames: Literal["scheduled", "all"] = "scheduled"
     """all: in training both backbones see every frame, as in the original, which matters for batch
     norm; far slower."""

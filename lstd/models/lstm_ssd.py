@@ -320,6 +320,7 @@ class LSTMSSD(DetectionTraining):
             clip=frames,
             large_probability=self.config.large_probability,
             large_frames=self.large_frames if training else 0,
+            large_first=self.config.large_first and training,
             uniform=self._coins.uniform if training else tf.random.uniform,
         )
 

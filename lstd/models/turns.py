@@ -126,6 +126,7 @@ def from_schedule(
     large_probability: float,
     uniform: Callable[[tf.Tensor], tf.Tensor],
     large_frames: int = 0,
+    large_first: bool = False,
 ) -> Choice:
     """Returns what a schedule chooses for frames of these numbers, int `[B or 1, T]`.
 
@@ -136,6 +137,7 @@ def from_schedule(
         large_probability: chance of the large network in a random choice; each clip has its own.
         uniform: draws the random numbers; takes a shape.
         large_frames: how many large frames a random choice has in each clip; 0: any number.
+        large_first: a random choice is large for frames of number 0.
 
     Raises:
         ValueError: the schedule is unknown; a clip has no more frames than `large_frames`; numbers
@@ -145,6 +147,11 @@ def from_schedule(
     _check_sizes("frame numbers", numbers.shape, clip)
     if tf.is_tensor(numbers) or schedule.startswith("RANDOM"):
         numbers = _for_all_clips("frame numbers", tf.cast(numbers, tf.int32), clip)
+
+    def draw(shape: tf.Tensor) -> tf.Tensor:
+        drawn = uniform(shape)
+        return tf.where(tf.equal(numbers, 0), 0.0, drawn) if large_first else drawn
+
     if large_frames and schedule.startswith("RANDOM"):
         num_frames = numbers.shape[-1]
         if not 0 < large_frames < num_frames:
@@ -153,11 +160,11 @@ def from_schedule(
                 f"{num_frames - 1} can be large, at least one is left to the small network"
             )
         # All sets of so many frames are alike probable.
-        drawn = tf.ensure_shape(uniform(tf.shape(numbers)), numbers.shape)
+        drawn = tf.ensure_shape(draw(tf.shape(numbers)), numbers.shape)
         ranks = tf.argsort(tf.argsort(drawn, axis=-1), axis=-1)
         return Choice(tf.where(ranks < large_frames, 0, 1), large_frames=large_frames)
     networks = schedule_ops.networks_of(
-        schedule, numbers, large_probability=large_probability, uniform=uniform
+        schedule, numbers, large_probability=large_probability, uniform=draw
     )
     if isinstance(networks, np.ndarray):
         same = (networks == networks[:1]).all()

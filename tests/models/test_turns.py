@@ -146,6 +146,25 @@ def test_each_network_sees_its_frames_in_the_order_in_which_it_does_without_a_fi
     np.testing.assert_array_equal(results[0], np.where(large, 10 * numbers, -numbers))
 
 
+@pytest.mark.parametrize("large_frames", [0, 2])
+def test_large_first_gives_frames_of_number_0_to_the_large_network(large_frames):
+    numbers = np.array([[0, 1, 2, 3], [4, 5, 6, 7]] * 500, np.int32)
+
+    networks = turns.from_schedule(
+        "RANDOM",
+        tf.constant(numbers),
+        clip=tf.zeros([1000, 4, 1]),
+        large_probability=0.5,
+        large_frames=large_frames,
+        large_first=True,
+        uniform=lambda shape: tf.random.stateless_uniform(shape, [0, 1]),
+    ).networks.numpy()
+
+    assert (networks[::2, 0] == 0).all()
+    # Four standard deviations: the other clips are as without it.
+    assert networks[1::2].mean() == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("large_frames", [4, 7])
 def test_a_number_that_leaves_no_frame_to_the_small_network_is_refused(large_frames):
     with pytest.raises(ValueError, match=f"large_frames is {large_frames}.*from 1 to 3 can be"):
