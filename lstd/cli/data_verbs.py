@@ -238,9 +238,7 @@ def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: 
 
     def start(plan: Plan, done: int) -> None:
         nonlocal report
-        report = Progress("converting", total=plan.frames, unit="frames")
-        if done:
-            report.advance(done, note="already there")
+        report = Progress("converting", total=plan.frames, unit="frames", done=done)
 
     index = convert.convert(
         source,

@@ -235,7 +235,7 @@ def _run_all(
                 values.max_frames,
                 [note, *watchers],
                 lambda count: progress.advance(
-                    count, note=f"video {len(seen)} of {videos}" if videos > 1 else ""
+                    count, note=lambda: f"video {len(seen)} of {videos}" if videos > 1 else ""
                 ),
             )
         return count, metrics

@@ -13,8 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.base.progress import clock_text
-from lstd.base.terminal import StatusLine
+from lstd.base.progress import Progress
 from lstd.base.whole_file import write_whole
 from lstd.training import distribution
 from lstd.training.history import read_history
@@ -70,50 +69,34 @@ class WriteHistory(RunCallback):
 
 
 class ShowProgress(RunCallback):
-    """Shows steps, speed, losses and the time that is left; each epoch's last line stays.
+    """Shows steps, speed, the time that is left and losses; each epoch's last line stays."""
 
-    `frames_per_step` counts those of all batches that a step takes.
-    """
-
-    def __init__(self, *, last_step: int, frames_per_step: int, line: StatusLine) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__()
-        self.last_step, self.frames_per_step, self.line = last_step, frames_per_step, line
-        self._seconds_per_step = 0.0  # Over about the last hundred; tracing, evaluation left out.
-        self._steps = 0
-        self._last: float | None = None
+        self.progress = progress
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._last = None  # What lies between two epochs is not training.
+        self.progress.pause()  # What lies between two epochs is not training.
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.monotonic()
-        if self._last is not None:
-            self._steps = min(self._steps + 1, 100)
-            self._seconds_per_step += (now - self._last - self._seconds_per_step) / self._steps
-        self._last = now
-        if self.line.is_due():
-            self.line.show(self._text(logs or {}))
+        done = self.step - self.progress.done
+        self.progress.advance(done, note=lambda: _losses(logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        measured = "".join(
-            f", {name.removeprefix('val_')} {float(value):.4g}"
-            for name, value in logs.items()
+        measured = [
+            f"{name.removeprefix('val_')} {float(value):.4g}"
+            for name, value in (logs or {}).items()
             if name.startswith("val_") and name.endswith(_SHOWN)
-        )
-        self.line.show(f"epoch {epoch + 1}: {self._text(logs)}{measured}", stays=True)
+        ]
+        note = ", ".join(filter(None, [_losses(logs or {}), *measured]))
+        self.progress.keep(f"epoch {epoch + 1},", note)
 
-    def _text(self, logs: dict[str, Any]) -> str:
-        step = self.step
-        words = [f"step {step}/{self.last_step}"]
-        if self._seconds_per_step:
-            words.append(f"{self.frames_per_step / self._seconds_per_step:.1f} frames/s")
-        if "loss" in logs:
-            parts = ", ".join(f"{name} {float(logs[name]):.4g}" for name in _PARTS if name in logs)
-            words.append(f"loss {float(logs['loss']):.4g}" + (f" ({parts})" if parts else ""))
-        if self._seconds_per_step and step < self.last_step:
-            words.append(f"{clock_text((self.last_step - step) * self._seconds_per_step)} left")
-        return ", ".join(words)
+
+def _losses(logs: dict[str, Any]) -> str:
+    parts = ", ".join(f"{name} {float(logs[name]):.4g}" for name in _PARTS if name in logs)
+    if "loss" not in logs:
+        return ""
+    return f"loss {float(logs['loss']):.4g}" + (f" ({parts})" if parts else "")
 
 
 class EndRun(RunCallback):

@@ -9,7 +9,8 @@ from typing import Any, TextIO
 import tensorflow as tf
 import tf_keras as keras
 
-from lstd.base.terminal import StatusLine, interrupts
+from lstd.base.progress import Progress
+from lstd.base.terminal import interrupts
 from lstd.config.config import Config
 from lstd.config.train_config import FineTuneConfig
 from lstd.fit import training_step
@@ -132,11 +133,17 @@ class Run:
         more = max(0, self.last_step - first_end)
         train, clips = self.config.train, self.config.data.train
         frames = train.accumulate_steps * clips.batch_size * clips.unroll_length
-        line = StatusLine(stream)
+        progress = Progress(
+            "training",
+            total=self.last_step,
+            done=self.first_step,
+            rate=("frames", frames),
+            stream=stream,
+        )
         shows = [
             WriteHistory(self.folder.history),
             WriteScalars(self.events, before=self._done),
-            ShowProgress(last_step=self.last_step, frames_per_step=frames, line=line),
+            ShowProgress(progress),
         ]
 
         def save() -> None:

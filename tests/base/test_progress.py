@@ -33,7 +33,7 @@ def test_log_file_gets_a_line_every_thirty_seconds_and_one_at_the_end() -> None:
 
     assert stream.getvalue().splitlines() == [
         "evaluating 30/60 frames, 1 frames/s, 0:30 left",
-        "evaluating 60/60 frames, 1 frames/s, 0:00 left",
+        "evaluating 60/60 frames, 1 frames/s",
         "evaluating 60 frames in 1:00 (1 frames/s)",
     ]
 
@@ -44,25 +44,44 @@ def test_terminal_has_one_line_redrawn_in_place() -> None:
     with Progress("training", total=1000, stream=stream, clock=clock) as report:
         for _ in range(3):
             clock.seconds += 0.1
-            report.advance(250, note="loss 3.21")
+            report.advance(250, note=lambda: "loss 3.21")
 
     assert stream.getvalue().split("\r") == [
         "",
-        "training 500/1000 steps, 2.5e+03 steps/s, 0:00 left, loss 3.21",
-        "training 750/1000 steps in 0:00 (2.5e+03 steps/s)             \n",
+        "training 500/1000 steps, 2,500 steps/s, 0:00 left, loss 3.21",
+        "training 750/1000 steps in 0:00 (2,500 steps/s)             \n",
     ]
+
+
+def test_speed_leaves_out_warming_up_and_pauses_and_follows_a_change() -> None:
+    clock, stream = Clock(), io.StringIO()
+    report = Progress("x", total=400, done=100, stream=stream, clock=clock, rate=("frames", 8))
+
+    def shown(*waits: float) -> str:
+        for wait in waits:
+            clock.seconds += wait
+            report.advance()
+        report.keep("now", "n")
+        return stream.getvalue().splitlines()[-1]
+
+    assert shown(20) == "now 101/400 steps, n"  # a graph is traced
+    assert shown(2, 2) == "now 103/400 steps, 4 frames/s, 9:54 left, n"
+    report.pause()
+    assert shown(1000) == "now 104/400 steps, 4 frames/s, 9:52 left, n"
+    assert shown(*[0.02] * 290) == "now 394/400 steps, 311 frames/s, 0:00 left, n"
 
 
 def test_unknown_total_has_no_time_left() -> None:
     clock, stream = Clock(), io.StringIO()
 
     with Progress("reading", unit="frames", stream=stream, clock=clock) as report:
-        clock.seconds = 40
-        report.advance(10)
+        for clock.seconds in (40, 80):
+            report.advance(10)
 
     assert stream.getvalue().splitlines() == [
-        "reading 10 frames, 0.25 frames/s",
-        "reading 10 frames in 0:40 (0.25 frames/s)",
+        "reading 10 frames",
+        "reading 20 frames, 0.25 frames/s",
+        "reading 20 frames in 1:20 (0.25 frames/s)",
     ]
 
 

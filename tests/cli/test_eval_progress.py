@@ -53,7 +53,8 @@ def test_frames_and_videos_have_a_total(exported: Lite, tmp_path: Path, terminal
     shown = lines(exported, data, terminal)
 
     assert shown[0].startswith("evaluating 3/11 frames, ")
-    assert shown[0].endswith(" left, video 1 of 2")
+    assert shown[1].startswith("evaluating 6/11 frames, ")
+    assert " left, video " in shown[1]
     assert shown[2].startswith("evaluating 9/11 frames")
     assert shown[2].endswith("video 2 of 2")
     assert shown[-1].startswith("evaluating 11 frames in ")

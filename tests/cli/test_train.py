@@ -92,7 +92,7 @@ def test_suggestion_is_taken_by_a_dry_run_and_both_leave_nothing(
     assert printed.out.splitlines()[-1].startswith(
         "dry run: 2 steps, 1 evaluation(s), checkpoint, weights written and read back ("
     )
-    assert "step 2/2" in printed.err
+    assert " 2/2 steps" in printed.err
     assert list(tmp_path.iterdir()) == [temporary]
     # What AutoGraph writes, if no test before has made it do so, stays until the process ends.
     assert [path for path in temporary.iterdir() if not path.match("__autograph_*")] == []

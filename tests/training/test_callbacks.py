@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import tf_keras as keras
 
-from lstd.base import terminal
-from lstd.training import callbacks
+from lstd.base.progress import Progress
 from lstd.training.callbacks import EndRun, ShowProgress
 from tests.training import doubles
 
@@ -67,34 +66,27 @@ def test_who_asks_to_stop_gets_a_saved_step_or_the_end_of_its_epoch(
 LOGS = {"loss": 3.5, "localization": 2.0, "classification": 1.25, "regularization": 0.25}
 
 
-def test_lines_have_steps_speed_losses_and_time_left_and_epochs_what_was_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [0.0]
-
-    def monotonic() -> float:  # two seconds a step
-        now[0] += 2.0
-        return now[0]
-
-    monkeypatch.setattr(callbacks.time, "monotonic", monotonic)
-    stream, model = io.StringIO(), doubles.line()
-    line = terminal.StatusLine(stream, seconds=0.0, clock=lambda: now[0])
-    progress = ShowProgress(last_step=10, frames_per_step=8, line=line)
+def test_lines_have_steps_speed_time_left_losses_and_epochs_what_was_measured() -> None:
+    now, stream, model = [0.0], io.StringIO(), doubles.line()
+    shown = Progress(
+        "training", total=10, done=3, rate=("frames", 8), stream=stream, clock=lambda: now[0]
+    )
+    progress = ShowProgress(shown)
     progress.set_model(model)
-    model.optimizer.iterations.assign(4)
 
-    for epoch in range(2):
-        progress.on_epoch_begin(epoch)
+    for step in (4, 5, 6):  # 20 seconds each
+        now[0] += 20.0
+        model.optimizer.iterations.assign(step)
         progress.on_train_batch_end(0, LOGS)
-        now[0] += 1000.0 * (epoch == 0)  # between two epochs: not counted
-    progress.on_train_batch_end(1, LOGS)
+    progress.on_epoch_end(0, {"loss": 3.5, "val_coco/ap": 0.25})
+    now[0] += 1000.0  # between two epochs: not counted
+    progress.on_epoch_begin(1)
     model.optimizer.iterations.assign(10)
-    progress.on_epoch_end(1, {"loss": 3.5, "val_coco/ap": 0.25})
+    progress.on_train_batch_end(0, LOGS)
 
-    # 8 frames in 2 s, 6 steps left.
     losses = "loss 3.5 (localization 2, classification 1.25, regularization 0.25)"
     assert stream.getvalue().splitlines() == [
-        *[f"step 4/10, {losses}"] * 2,
-        f"step 4/10, 4.0 frames/s, {losses}, 0:12 left",
-        "epoch 2: step 10/10, 4.0 frames/s, loss 3.5, coco/ap 0.25",
+        f"training 5/10 steps, 0.4 frames/s, 1:40 left, {losses}",
+        "epoch 1, 6/10 steps, 0.4 frames/s, 1:20 left, loss 3.5, coco/ap 0.25",
+        f"training 10/10 steps, 0.4 frames/s, {losses}",
     ]

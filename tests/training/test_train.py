@@ -119,7 +119,7 @@ def test_run_folder_and_history_hold_everything(whole: _Run, config: Config) -> 
     rows = read_history(whole.folder.history)
     assert [(row["epoch"], row["step"]) for row in rows] == [("0", "2"), ("1", "4"), ("2", "5")]
     assert int(whole.model.optimizer.iterations) == STEPS
-    assert whole.printed.splitlines()[-1].startswith("epoch 3: step 5/5, ")
+    assert whole.printed.splitlines()[-1].startswith("epoch 3, 5/5 steps, ")
     (summary,) = [text for text in whole.said if text.startswith("model: ")]
     assert f"{whole.model.count_params():,} parameters, 30 classes\n" in summary
     assert summary.endswith(f"\nsteps 1 to 5 on 1 CPU; results go to {whole.folder.path}")
