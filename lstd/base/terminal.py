@@ -11,7 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
+
+_CODES = {"bold": 1, "red": 31, "yellow": 33}
+
+
+def painted(text: str, how: Literal["bold", "red", "yellow"], stream: TextIO) -> str:
+    """Returns text that a terminal shows so; as it is for a file, or with NO_COLOR set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain else f"\033[{_CODES[how]}m{text}\033[0m"
 
 
 class StatusLine:

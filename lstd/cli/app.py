@@ -22,8 +22,8 @@ from absl import flags
 
 from lstd.base import limits
 from lstd.base.close_names import close_name
-from lstd.base.terminal import import_tensorflow
-from lstd.cli import environment, failures
+from lstd.base.terminal import import_tensorflow, painted
+from lstd.cli import completion, environment, failures
 
 OK = 0
 FAILED = 2
@@ -75,6 +75,9 @@ _OF_ALL: Flags = {
     "help": switch("This text.", short="h"),
     "version": switch("Versions of lstd and TensorFlow."),
     "version_report": switch("Versions, machine, devices and settings, for a bug report."),
+    "completion": switch(
+        "A script for bash by which the Tab key completes all commands; docs/installation.md."
+    ),
 }
 
 
@@ -107,6 +110,8 @@ def run(
             values = parse(table, arguments, program=program, required=required)
             if values.help:
                 print(_help_text({**table, **_OF_ALL}, program, description or "", required))
+            elif values.completion:
+                print(completion.script(_OF_ALL), end="")
             elif values.version:
                 print(f"{program} {environment.versions()}")
             else:
@@ -132,7 +137,7 @@ def run(
             import traceback
 
             traceback.print_exc()
-        print(f"{program}: error: {told}", file=sys.stderr)
+        print(f"{program}: {painted('error:', 'red', sys.stderr)} {told}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:
@@ -164,7 +169,7 @@ def parse(
         ) from None
     except flags.Error as error:
         raise ValueError(str(error).removeprefix("flag ")) from None
-    if any(values[name].value for name in ("help", "version", "version_report")):
+    if any(values[name].value for name in _OF_ALL):
         return values
     for extra in rest[len(free) :]:
         usual = f" after {' and '.join(given)}" if given else ""
@@ -278,7 +283,8 @@ def _plain_warnings(program: str) -> Iterator[None]:
     """Shows a warning as a sentence, without the line of code that gave it."""
     usual = warnings.formatwarning
     if os.environ.get("LSTD_DEBUG") != "1":
-        warnings.formatwarning = lambda message, *_: f"{program}: warning: {message}\n"
+        word = painted("warning:", "yellow", sys.stderr)
+        warnings.formatwarning = lambda message, *_: f"{program}: {word} {message}\n"
     try:
         yield
     finally:

@@ -204,6 +204,11 @@ Example:
 }
 
 
+FLAGS: app.Flags = {}
+"""Those before a verb."""
+FLAGS_OF_VERBS = {verb: table for verb, (_, table, *_) in _VERBS.items()}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-data`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -228,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f"unknown verb {verb!r}{close}")
 
     argv = [] if verb else arguments
-    return app.run(no_verb, {}, program="lstd-data", description=__doc__, argv=argv)
+    return app.run(no_verb, FLAGS, program="lstd-data", description=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lstd.base.close_names import close_neighbour
-from lstd.cli import app, common, export_flags, export_model
+from lstd.cli import app, common, export_model
+from lstd.cli.export_flags import FLAGS
 
 if TYPE_CHECKING:
     from lstd.config.config import Config
@@ -66,7 +67,7 @@ _OPTIONS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     common.end_quietly()  # LiteRT's CompiledModel, of the self-check
-    return app.run(_run, export_flags.FLAGS, program="lstd-export", description=__doc__, argv=argv)
+    return app.run(_run, FLAGS, program="lstd-export", description=__doc__, argv=argv)
 
 
 def _run(values: flags.FlagValues) -> None:

@@ -406,3 +406,19 @@ def _assert_one_sentence(capsys: pytest.CaptureFixture[str], *told: str) -> str:
     for part in told:
         assert part in captured.err
     return captured.err
+
+
+def test_error_is_red_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+    for settings in ({"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        run(main=failing(ValueError("no")))
+        shown.append(capsys.readouterr().err)
+
+    plain = "lstd-try: error: no\n"
+    assert shown == ["lstd-try: \x1b[31merror:\x1b[0m no\n", plain, plain]
