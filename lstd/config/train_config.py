@@ -49,9 +49,9 @@ class FineTuneConfig(Section):
     """Weights to start from: of backbones, of checkpoints over them, of a run over these."""
 
     run: File = ""
-    """A run folder, of which the best weights are taken, or a weights file. Where the classes are
-    others than that run's, the class heads start anew; where the anchors are others in number, the
-    heads do; see `lstd.load_weights`."""
+    """A run folder, of which the best weights are taken, a weights file, or a name that
+    `lstd.list_weights` gives. Where the classes are others than that run's, the class heads start
+    anew; where the anchors are others in number, the heads do; see `lstd.load_weights`."""
     checkpoints: tuple[File, ...] = ()
     """TF1 checkpoint prefixes or .npz files; `kind` says which is asked for what, see
     `lstd.load_tf1_checkpoint`."""

@@ -276,7 +276,10 @@ def _load_initial_weights(
     if config.run:
         report = weights_file.load_weights(model, config.run, on_mismatch="skip")
         tell(report, config.run)
-        anew = {place.split("/")[2] for place in report.missing + report.mismatched}
+        lacking = report.missing + report.mismatched
+        anew = {place.split("/")[2] for place in lacking}
+        if any(place.startswith("small/") for place in lacking):
+            say("the small network starts anew, since that run has none of its width")
         if "box_heads" in anew:
             alone = anew <= {"box_heads", "class_heads"}
             say(f"heads start anew{', since the anchors are others' if alone else ''}")

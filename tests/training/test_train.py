@@ -310,3 +310,15 @@ def test_run_starts_from_a_checkpoint_and_a_run_and_own_callbacks_see_no_broken_
     assert f"{len(arrays) - 10} variables restored, 10 (such as layers/box_" in said[1]
     assert said[2] == "the class heads start anew, since the classes are others"
     assert not list(run.glob("*.h5"))
+
+
+def test_small_network_of_another_width_starts_anew_and_that_is_told(tmp_path: Path) -> None:
+    old = tmp_path / "old.weights.h5"
+    weights_file.save(tiny.model(seed=5), old)
+    narrow = dataclasses.replace(tiny.CONFIG, depth_multipliers=(0.5, 0.2))
+    config = dataclasses.replace(_config(fine_tune=FineTuneConfig(run=str(old))), model=narrow)
+    said: list[str] = []
+    with pytest.raises(ValueError, match="gave no batch"):
+        train(config, tmp_path / "run", dataset=_dataset().take(0), say=said.append)
+    assert "(such as small" in said[0]
+    assert said[1] == "the small network starts anew, since that run has none of its width"
