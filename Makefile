@@ -32,7 +32,7 @@ OLDEST_TESTS := $(addprefix tests/,ops test_losses.py layers conformance config 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED)  ## trains, evaluates, exports and runs a small detector on real video; see demo/
+demo: $(INSTALLED)  ## detects with the model that comes with lstd, then trains and runs one on real video; see demo/
 	$(BIN)/python examples/demo.py --output_directory demo
 
 web:  ## a page that runs MODEL=demo/export/model.tflite in the browser, served on this machine

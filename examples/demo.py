@@ -1,8 +1,9 @@
-"""The whole chain on real video: train, evaluate, export, detect, report.
+"""Detections within seconds, then the whole chain on real video, from training to a report.
 
-Trains a small interleaved model on the first 3,000 frames of the sowbug video, scores it on 500
-later ones that it never saw, exports it, runs the exported file over the unseen frames, and shows
-everything in one page. Run it as `make demo`, or:
+First the model that comes with lstd looks at a clip of the game it knows. Then a small interleaved
+model is trained on the first 3,000 frames of the sowbug video, scored on 500 later ones that it
+never saw, and exported; the exported file runs over the unseen frames, and one page shows
+everything. Run it as `make demo`, or:
 
     python examples/demo.py --output_directory demo
 """
@@ -28,9 +29,11 @@ from lstd.tf1.load_config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SOWBUG = ROOT / "examples" / "sowbug"
+FREEDOOM = ROOT / "examples" / "freedoom" / "freedoom.mp4"
+SHIPPED = "freedoom_s"
 SCHEDULES = ("LARGE", "SKIP3", "SKIP9", "SMALL")
 BASELINES = ("held", "velocity")
-STAGES = ("data", "train", "evaluate", "export", "detect", "report")
+STAGES = ("first look", "data", "train", "evaluate", "export", "detect", "report")
 MARK = "made_by_the_demo.txt"
 
 
@@ -90,6 +93,12 @@ def run(folder: Path, settings: list[str]) -> int:
     config = config_of(folder, settings)
     claim(folder)
     clock = Clock()
+    clock.stage("first look", f"{SHIPPED}, which comes with lstd, on a clip that is new to it")
+    detect(SHIPPED, FREEDOOM, folder / "first_look")
+    sheet = write_sheet(folder / "first_look", caption="frame")
+    print(f"      look at {sheet}, or at all of it: {sheet.with_suffix('.mp4')}")
+    clock.done("first look")
+
     clock.stage("data", "writing the two videos as TFRecords of SequenceExamples")
     write_records(folder)
     clock.done("data")
@@ -111,7 +120,7 @@ def run(folder: Path, settings: list[str]) -> int:
     clock.done("export")
 
     clock.stage("detect", "running the exported file over the unseen video under SKIP9")
-    summary = detect(exported, folder)
+    summary = detect(exported, SOWBUG / "sowbug_unseen.mp4", folder / "detections")
     clock.done("detect")
 
     clock.stage("report", "drawing the contact sheet, the curves and the page")
@@ -197,18 +206,16 @@ def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
 
 
 def _training_objects(config: Config) -> dict[Any, Any]:
-    """Returns the true objects of every training frame, in order and without augmentation."""
-    from lstd.evaluation import clip_frames, objects
+    """Returns the true objects of every training frame, in pixels of the frames that are scored."""
+    from lstd.data import readers
+    from lstd.evaluation.objects import Objects
 
-    in_order = dataclasses.replace(config.data.evaluation, input_path=config.data.train.input_path)
-    dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=in_order), "evaluation")
+    size = (config.data.evaluation.height, config.data.evaluation.width)
+    (video,) = readers.open(SOWBUG / "sowbug_train.csv").videos
+    truths = (frame.truth for frame in video.read(images=False))
     return {
-        objects.frame_id_of(frame.frame_id): objects.ground_truth_of(
-            objects.frame_id_of(frame.frame_id),
-            frame.ground_truth,
-            num_classes=config.model.num_classes,
-        )
-        for frame in clip_frames.true_frames(dataset)
+        number: Objects(truth.boxes * (size * 2), truth.classes, np.ones(len(truth.classes)))
+        for number, truth in enumerate(truths)
     }
 
 
@@ -220,18 +227,18 @@ def export(model: lstd.LSTMSSD, folder: Path) -> Path:
     return lite.path
 
 
-def detect(exported: Path, folder: Path) -> Any:
-    """Runs the exported file over the unseen video, into an annotated video and a list."""
+def detect(model: str | Path, source: Path, target: Path) -> Any:
+    """Runs an exported file over a video, into `target`.mp4 with its boxes and a list of them."""
     from lstd.media import video
     from lstd.runtime import detect_video
 
-    detector = lstd.VideoDetector(exported, schedule="SKIP9")
-    with video.VideoReader(SOWBUG / "sowbug_unseen.mp4") as reader:
+    detector = lstd.VideoDetector(model, schedule="SKIP9")
+    with video.VideoReader(source) as reader:
         summary = detect_video.detect_video(
             detector,
             reader,
-            video_path=folder / "detections.mp4",
-            json_lines_path=folder / "detections.jsonl",
+            video_path=target.with_suffix(".mp4"),
+            json_lines_path=target.with_suffix(".jsonl"),
         )
     speeds = ", ".join(
         f"{name} {speed:.0f}" for name, speed in summary.frames_per_second_by_network.items()
@@ -240,14 +247,26 @@ def detect(exported: Path, folder: Path) -> Any:
     return summary
 
 
-def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Path:
-    """Draws everything and returns the page."""
+def write_sheet(target: Path, *, caption: str, count: int = 9) -> Path:
+    """Draws some frames of `target`.mp4, which `detect` wrote, into one picture beside it."""
     from PIL import Image
 
+    from lstd.media import draw, video
+
+    frames = list(video.read_frames(target.with_suffix(".mp4")))
+    chosen = np.linspace(0, len(frames) - 1, count).astype(int)
+    chosen[::4] -= chosen[::4] % 10  # SKIP9: these are the large network's.
+    captions = [f"{caption} {number}" for number in chosen]
+    sheet = target.with_suffix(".png")
+    Image.fromarray(draw.contact_sheet([frames[n] for n in chosen], captions)).save(sheet)
+    return sheet
+
+
+def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Path:
+    """Draws everything and returns the page."""
     from lstd.evaluation import html_page, plots
 
-    sheet = folder / "contact_sheet.png"
-    Image.fromarray(_contact_sheet(folder)).save(sheet)
+    sheet = write_sheet(folder / "detections", caption="unseen frame")
     pictures = {
         **history_plots(folder / "run" / "history.csv"),
         "precision_recall.png": plots.precision_recall(scores.curves, iou=0.5),
@@ -333,17 +352,6 @@ def history_plots(path: Path) -> dict[str, bytes]:
         figure.savefig(content, format="png")
         pictures[f"{kind}.png"] = content.getvalue()
     return pictures
-
-
-def _contact_sheet(folder: Path, *, count: int = 9) -> np.ndarray:
-    """Returns some frames of the annotated video in one picture."""
-    from lstd.media import draw, video
-
-    frames = list(video.read_frames(folder / "detections.mp4"))
-    chosen = np.linspace(0, len(frames) - 1, count).astype(int)
-    chosen[::4] -= chosen[::4] % 10  # SKIP9: these are the large network's.
-    captions = [f"unseen frame {number}" for number in chosen]
-    return draw.contact_sheet([frames[number] for number in chosen], captions)
 
 
 def table(scores: Scores) -> str:

@@ -67,6 +67,20 @@ def test_a_wrong_setting_removes_nothing(
     assert "steps" in capsys.readouterr().err
 
 
+def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(
+    demo: ModuleType, tmp_path: Path
+) -> None:
+    target = tmp_path / "look"
+
+    demo.detect(demo.SHIPPED, demo.FREEDOOM, target)
+    sheet = demo.write_sheet(target, caption="frame")
+
+    lines = target.with_suffix(".jsonl").read_text().splitlines()
+    assert len(lines) == 90
+    assert sum('"label": "barrel"' in line for line in lines) > 45  # one is in most frames
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
 def test_curves_of_a_run_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
     history = tmp_path / "history.csv"
     history.write_text("epoch,loss,val_loss,val_coco/ap\n0,2.5,3.0,\n1,1.0,,0.2\n")
