@@ -109,7 +109,7 @@ class WorstFrames:
                 _panels(frame, self.labels, shown, min_score=self.min_score, named=False)
             )
             video, index = frame_id_of(frame.frame_id)
-            captions.append(f"{video} {index}: {number} mistake{'s' * (number > 1)}")
+            captions.append(f"{video}, frame {index}: {number} mistake{'s' * (number > 1)}")
         return draw.contact_sheet(pictures, captions, columns=columns) if pictures else None
 
 
@@ -134,39 +134,27 @@ def _panels(
 ) -> np.ndarray:
     """Returns the frame once for each name of its detections, row by row, uint8 RGB."""
     image = np.clip(np.rint(np.asarray(frame.image)), 0, 255).astype(np.uint8)
-    image = _with_truth(image, frame.ground_truth["boxes"])
     height, width = image.shape[:2]
-    scale = draw.readable_scale(height, width)
+    size = np.array([height, width, height, width], np.float32)
     parts = []
     for name in names:
         found: dict[str, Any] = frame.detections[name]
-        boxes = np.asarray(found["boxes"], np.float32) / [height, width, height, width]
+        boxes = np.asarray(found["boxes"], np.float32) / size
         count = np.array(len(found["scores"]))
         drawn = draw.annotate(
             image,
-            Detections(boxes.astype(np.float32), found["scores"], found["classes"], count),
+            Detections(boxes, found["scores"], found["classes"], count),
             labels,
             network=found.get("network"),
             min_score=min_score,
-            scale=scale,
+            scale=None,
+            true_boxes=np.asarray(frame.ground_truth["boxes"]) / size,
         )
         parts.append(_titled(drawn, name) if named else drawn)
     columns = columns or len(parts)
     parts += [np.zeros_like(parts[0])] * (-len(parts) % columns)
     rows = [np.concatenate(parts[i : i + columns], axis=1) for i in range(0, len(parts), columns)]
     return np.concatenate(rows)
-
-
-def _with_truth(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Returns a copy with thin white boxes where true objects are."""
-    image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
-    height, width = image.shape[:2]
-    for ymin, xmin, ymax, xmax in np.rint(np.asarray(boxes)).astype(int).reshape(-1, 4):
-        top, bottom = np.clip([ymin, ymax - 1], 0, height - 1)
-        left, right = np.clip([xmin, xmax - 1], 0, width - 1)
-        image[[top, bottom], left : right + 1] = 255
-        image[top : bottom + 1, [left, right]] = 255
-    return image
 
 
 def _titled(image: np.ndarray, title: str) -> np.ndarray:

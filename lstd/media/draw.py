@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lstd.base.types import Detections
 
 Color = tuple[int, int, int]
+Place = tuple[int, int, int, int]
+"""Pixels: left, top, right, bottom, all of them in it."""
 
 NETWORK_COLORS: dict[str, Color] = {"large": (214, 69, 32), "small": (31, 119, 200)}
 """The badge of a frame: which network saw it."""
@@ -46,8 +48,12 @@ def annotate(
     min_score: float = MIN_SCORE,
     scale: int | None = 1,
     with_scores: bool = True,
+    true_boxes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns a copy of the frame with boxes, labels with scores, and the network's badge.
+
+    A label stands above its box, or where it covers less of other boxes; none covers another one,
+    so the worst detections of a crowd have none.
 
     Args:
         frame: uint8 `[H, W, 3]` RGB, or `[H, W, 1]` grey.
@@ -57,6 +63,7 @@ def annotate(
         min_score: detections below it are not drawn.
         scale: the whole number by which the picture is enlarged; None: `readable_scale`.
         with_scores: False for true boxes, whose score says nothing.
+        true_boxes: `[M, 4]` in [0, 1], drawn white, below the others.
 
     Returns:
         uint8 RGB `[H * scale, W * scale, 3]`.
@@ -71,17 +78,19 @@ def annotate(
     image = optional.load("PIL.Image").fromarray(np.broadcast_to(frame, (height, width, 3)).copy())
     if scale > 1:
         image = image.resize((width * scale, height * scale))
-    pen = _Pen(image)
-    for row in reversed(range(int(detections.count))):  # The best one lies on top.
-        score = float(detections.scores[row])
-        if score < min_score:
-            continue
-        class_index = int(detections.classes[row])
-        label = label_map.name_of(labels, class_index)
-        text = f"{label} {score:.2f}" if with_scores else label
-        pen.box(np.asarray(detections.boxes[row]), text, color_of(class_index))
+    pen = _Pen(image, clear=true_boxes)
     if network is not None:
         pen.label(network, 0, 0, NETWORK_COLORS.get(network, (90, 90, 90)))
+    rows = [row for row in range(int(detections.count)) if detections.scores[row] >= min_score]
+    places = {row: pen.outline(np.asarray(detections.boxes[row])) for row in rows}
+    colors = {row: color_of(int(detections.classes[row])) for row in rows}
+    for row in reversed(rows):  # The best one lies on top.
+        pen.box(places[row], colors[row])
+    for row in rows:
+        text = label_map.name_of(labels, int(detections.classes[row]))
+        if with_scores:
+            text += f" {float(detections.scores[row]):.2f}"
+        pen.tag(text, places[row], colors[row])
     return np.asarray(image)
 
 
@@ -130,7 +139,7 @@ def contact_sheet(
 class _Pen:
     """Draws into one image, with line and letters to fit its size."""
 
-    def __init__(self, image: Any) -> None:
+    def __init__(self, image: Any, *, clear: np.ndarray | None = None) -> None:
         self._draw = optional.load("PIL.ImageDraw").Draw(image)
         self._width, self._height = image.size
         shorter = min(image.size)
@@ -138,29 +147,59 @@ class _Pen:
         self._margin_px = max(2, self._line_px)
         letters_px = max(12, round(shorter / 30))
         self._font = optional.load("PIL.ImageFont").load_default(size=letters_px)
+        self._boxes: list[Place] = []  # all outlines
+        self._labels: list[Place] = []
+        for box in () if clear is None else np.asarray(clear).reshape(-1, 4):
+            self._draw.rectangle(self.outline(box), outline=_PAPER, width=self._line_px)
 
-    def box(self, box: np.ndarray, text: str, color: Color) -> None:
-        """Draws ymin, xmin, ymax, xmax in [0, 1]; the outline lies inside the box."""
+    def outline(self, box: np.ndarray) -> Place:
+        """Returns the pixels of ymin, xmin, ymax, xmax in [0, 1], which tags are to leave clear."""
         size = np.array([self._height, self._width])
         corners = np.clip(box, 0.0, 1.0) * np.tile(size, 2)
         top, left = np.minimum(corners[:2].astype(int), size - 1).tolist()
         bottom, right = np.maximum(np.ceil(corners[2:]).astype(int) - 1, (top, left)).tolist()
-        self._draw.rectangle((left, top, right, bottom), outline=color, width=self._line_px)
-        text_height = self._size_of(text)[1]
-        self.label(text, left, top - text_height if top >= text_height else top, color)
+        self._boxes.append((left, top, right, bottom))
+        return self._boxes[-1]
+
+    def box(self, place: Place, color: Color) -> None:
+        """Draws an outline, which lies inside the box."""
+        self._draw.rectangle(place, outline=color, width=self._line_px)
+
+    def tag(self, text: str, box: Place, color: Color) -> None:
+        """Writes at a box where the text covers no other text and least of the boxes, if it can."""
+        (left, top, right, bottom), (width, height) = box, self._size_of(text)
+        beside = [(right + 1, top), (left - width, top)]
+        rows = (top - height, bottom + 1, top, bottom + 1 - height)
+        corners = [(x, y) for y in rows for x in (left, right + 1 - width)]
+        places = [self._moved_in(*corner, width, height) for corner in (*corners, *beside)]
+        free = [place for place in places if not any(_shared(place, each) for each in self._labels)]
+        if free:
+            best = min(free, key=lambda place: sum(_shared(place, each) for each in self._boxes))
+            self.label(text, *best[:2], color)
 
     def label(self, text: str, left: int, top: int, color: Color) -> None:
         """Writes black or white on the colour, moved into the picture where it would leave it."""
-        width, height = self._size_of(text)
-        left = max(0, min(left, self._width - width))
-        top = max(0, min(top, self._height - height))
-        self._draw.rectangle((left, top, left + width - 1, top + height - 1), fill=color)
+        place = self._moved_in(left, top, *self._size_of(text))
+        self._labels.append(place)
+        self._draw.rectangle(place, fill=color)
         brightness = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
         ink = _INK if brightness > 140 else _PAPER
-        place = (left + self._margin_px, top + self._margin_px)
-        self._draw.text(place, text, fill=ink, font=self._font, anchor="la")
+        corner = (place[0] + self._margin_px, place[1] + self._margin_px)
+        self._draw.text(corner, text, fill=ink, font=self._font, anchor="la")
+
+    def _moved_in(self, left: int, top: int, width: int, height: int) -> Place:
+        left = max(0, min(left, self._width - width))
+        top = max(0, min(top, self._height - height))
+        return left, top, left + width - 1, top + height - 1
 
     def _size_of(self, text: str) -> tuple[int, int]:
         ascent, descent = self._font.getmetrics()
         width = int(np.ceil(self._font.getlength(text))) + 2 * self._margin_px
         return width, ascent + descent + 2 * self._margin_px
+
+
+def _shared(one: Place, other: Place) -> int:
+    """Returns how many pixels two places have in common."""
+    width = min(one[2], other[2]) + 1 - max(one[0], other[0])
+    height = min(one[3], other[3]) + 1 - max(one[1], other[1])
+    return max(0, width) * max(0, height)

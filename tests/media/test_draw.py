@@ -117,3 +117,33 @@ def test_frames_of_any_shape_get_the_width_of_a_cell() -> None:
     assert draw.contact_sheet(frames, columns=5, cell_width=20, gap=0).shape == (40, 40, 3)
     with pytest.raises(ValueError, match="0 frames, 0 captions"):
         draw.contact_sheet([])
+
+
+def test_tags_cover_neither_each_other_nor_their_neighbours() -> None:
+    frame = np.zeros((300, 300, 3), np.uint8)
+    low, high = [0.5, 0.2, 0.9, 0.5], [0.2, 0.2, 0.49, 0.5]  # one box stands upon the other
+    above = draw.annotate(frame, _detections((low, 0.9, 0)), ["a"])
+    moved = draw.annotate(frame, _detections((low, 0.9, 0), (high, 0.8, 1)), ["a", "b"])
+    free, covered = slice(271, 285), slice(132, 146)  # rows below the box, and above it
+
+    assert (above[covered, 60:110] == draw.color_of(0)).all(axis=2).any()
+    assert not (moved[covered, 66:110] == draw.color_of(0)).all(axis=2).any()
+    assert (moved[free, 60:110] == draw.color_of(0)).all(axis=2).any()
+
+
+def test_a_tag_without_a_place_is_left_out_and_the_best_has_its_own() -> None:
+    same = [0.4, 0.4, 0.6, 0.6]
+    many = _detections(*((same, 0.9 - index / 100, index) for index in range(30)))
+
+    frame = draw.annotate(np.zeros((100, 100, 3), np.uint8), many, ["xx"] * 30)
+
+    shown = [(frame == draw.color_of(index)).all(axis=2).sum() > 100 for index in range(30)]
+    assert shown[0]
+    assert 2 < sum(shown) < 12
+
+
+def test_true_boxes_are_white_below_the_others() -> None:
+    boxes = np.array([[0.1, 0.1, 0.4, 0.9], [0.5, 0.25, 0.9, 0.75]])
+    frame = draw.annotate(BLACK, _detections((boxes[1].tolist(), 0.9, 3)), [], true_boxes=boxes)
+    assert tuple(frame[10, 100]) == (255, 255, 255)
+    assert tuple(frame[89, 100]) == draw.color_of(3)
