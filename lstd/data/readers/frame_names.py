@@ -75,9 +75,19 @@ def number(name: str) -> int | None:
     return int(re.sub(r"\D", "", found.group(1))) if found else None
 
 
-def is_of_video(name: str) -> bool:
-    """Whether a plain name has the form that Roboflow or CVAT gives to frames of a video file."""
-    return bool(_OF_VIDEO.search(name))
+def are_of_videos(names: Sequence[str]) -> bool:
+    """Whether names are those that Roboflow, CVAT or Label Studio give to frames.
+
+    >>> are_of_videos(["frame_000012.PNG"]), are_of_videos(["1f3a9c0d-x1.png"])
+    (True, True)
+    >>> are_of_videos(["000000581781.jpg"])  # of COCO
+    False
+    """
+    for name, said in zip(names, plain(names), strict=True):
+        of_label_studio = not name.rpartition("/")[2].startswith(said.rpartition("/")[2])
+        if not of_label_studio and not _OF_VIDEO.search(said):
+            return False
+    return True
 
 
 def group(
@@ -100,7 +110,7 @@ def group(
     said = plain(names)
     found: dict[tuple[str, str], list[int]] = {}
     for place, (name, part) in enumerate(zip(said, parts or [""] * len(names), strict=True)):
-        apart = not folders or (is_of_video(name) and ".rf." in names[place])
+        apart = not folders or (_OF_VIDEO.search(name) and ".rf." in names[place])
         video = _shared(name) if apart else name.rpartition("/")[0]
         found.setdefault((video or titles.get(part, "images"), part), []).append(place)
     joined: dict[tuple[str, str], list[int]] = {}

@@ -92,9 +92,8 @@ def by_names(
 
 def are_of_videos(shots: Sequence[Shot], places: Sequence[int]) -> bool:
     """Whether the names of all these shots look like frames of video files."""
-    names = [shots[place].name for place in places]
-    of_video = map(frame_names.is_of_video, frame_names.plain(names))
-    return all(_FRAME_OF_FILM.match(n) or of for n, of in zip(names, of_video, strict=True))
+    names = (shots[place].name for place in places)
+    return frame_names.are_of_videos([name for name in names if not _FRAME_OF_FILM.match(name)])
 
 
 def videos(

@@ -168,8 +168,7 @@ def read_examples(path: Path, options: Options) -> Found:
     labels = options.labels or names_in(entry.texts for entry in entries)
     groups = [(entry.name, [entry]) for entry in entries]
     names = [frame_pictures.clean(entry.file_name) for entry in entries]
-    of_videos = all(map(frame_names.is_of_video, frame_names.plain(names)))
-    if options.folders or (of_videos and not options.stills):
+    if options.folders or (frame_names.are_of_videos(names) and not options.stills):
         parts = [str(Path(entry.part.path).parent) for entry in entries]
         found = frame_names.group(names, where=str(path), folders=options.folders, parts=parts)
         groups = [(one.name, [entries[place] for place in one.places]) for one in found]

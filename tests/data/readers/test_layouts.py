@@ -358,6 +358,20 @@ def test_json_that_only_speaks_of_images_is_not_coco(tmp_path: Path) -> None:
     assert readers.open(tmp_path).format == "yolo"
 
 
+def test_coco_of_label_studio_is_a_video_by_the_names_without_their_random_digits(
+    tmp_path: Path,
+) -> None:
+    names = [f"images/{n}.png" for n in ("a5682735-f_10", "028f1c4d-f_9", "77e0b1a2-g_1")]
+    for number, name in enumerate(names):
+        picture(tmp_path / name, value=40 * number)
+    text(tmp_path / "result.json", coco([{"file_name": n} for n in names], [{"image_id": 1}]))
+    source = readers.open(tmp_path)
+
+    assert told(source) == {"images/f": [[(0, None, 5, 10, 25, 30)], []], "images/g": [[]]}
+    assert shown(source) == [1, 0, 2]
+    assert len(readers.open(tmp_path, stills=True).videos) == 3
+
+
 # --- YOLO ----------------------------------------------------------------------------------------
 
 BOX = "1 0.2 0.3 0.2 0.4\n"
@@ -370,9 +384,9 @@ def test_yolo_of_label_studio_has_notes_and_random_prefixes(tmp_path: Path) -> N
     for number, prefix in ((10, "028f1c4d"), (9, "a5682735")):
         picture(tmp_path / "images" / f"{prefix}-f_{number}.png", value=number)
         text(tmp_path / "labels" / f"{prefix}-f_{number}.txt", BOX)
-    source = readers.open(tmp_path, folders=True)
+    source = readers.open(tmp_path)
 
-    assert told(source) == {"images": [[(1, None, 5, 10, 25, 30)]] * 2}
+    assert told(source) == {"f": [[(1, None, 5, 10, 25, 30)]] * 2}
     assert values(source) == [9, 10]
 
 

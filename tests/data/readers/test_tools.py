@@ -414,10 +414,11 @@ def test_what_is_not_read_is_named_with_what_to_export(
 # --- what the tools themselves have written ------------------------------------------------------
 
 CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases" / "layouts"
-FOLDERS = ("coco_labelstudio", "coco_segm_nobbox", "yolo_labelstudio")
+FOLDERS = ("coco_segm_nobbox",)
 FILMS = ("mot_cvat_noimages_video", "coco_cvat_video_beside", "cvat_video11", "labelstudio_video")
 PLAIN = (
     *("dm_mot_seq_gt", "mot_cvat", "mot_zero_based_images"),
+    *("coco_labelstudio", "yolo_labelstudio"),
     *("coco_roboflow", "coco_cvat", "dm_coco_instances", "coco_cocovid_noframeid", "coco_tao"),
     *("yolo_roboflow_notest", "yolo_pose", "csv_id_column", "csv_relative"),
     *("dm_cvat", "voc_roboflow", "dm_voc_detection", "tfexample_roboflow"),
