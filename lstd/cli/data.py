@@ -65,13 +65,14 @@ _RECORDS: app.Flags = {
         ["keep", "jpeg", "png"],
         "keep",
     ),
-    "quality": app.whole("Of a JPEG that is made, 1 to 100.", 95),
+    "quality": app.whole("Of a JPEG that is made, 1 to 100.", 95, least=1, most=100),
     "frames_per_record": app.whole(
         "Longer videos are stored in parts; 0: one record a video, as the original expects, up to "
         "256 MB.",
         200,
+        least=0,
     ),
-    "frames_per_shard": app.whole("A file is full with so many; 0: chosen.", 0),
+    "frames_per_shard": app.whole("A file is full with so many; 0: chosen.", 0, least=0),
     "workers": app.whole("Processes; 0: as many as pay, at most one a core.", 0, least=0),
 }
 _PREFIX = {"prefix": app.text("Of the names of the files.", "data")}

@@ -91,7 +91,6 @@ def split(values: flags.FlagValues) -> None:
     source = _source_of(values)
     if not values.lists_only:  # before the lists are there, not in the midst of a part
         source_checks.usable_videos(source, policy=_policy_of(values), report=Report())
-        _settings_of(values, prefix=next(iter(shares))).check()
     parts = convert.split(source.videos, shares, seed=values.seed)
     cut = [v for videos in parts.values() for v in videos if isinstance(v, Excerpt)]
     for piece in cut:

@@ -248,8 +248,8 @@ def convert_by_beam(
         ) from None
     if tf.io.gfile.exists(f"{directory}/{INDEX}"):
         raise FileExistsError(f"{directory} holds a conversion already; name another folder")
-    tf.io.gfile.makedirs(directory)
     plan = make_plan(source, settings)
+    tf.io.gfile.makedirs(directory)
     write = functools.partial(
         _write_for_beam, directory=directory, labels=source.labels, settings=settings
     )

@@ -18,7 +18,7 @@ import tensorflow as tf
 from lstd.base.types import GroundTruth
 from lstd.base.whole_file import write_whole
 from lstd.data import problems, sequence_example, source_checks
-from lstd.data.clean_boxes import clean
+from lstd.data.clean_boxes import clean, objects_of
 from lstd.data.problems import Policy, Report
 from lstd.data.record_files import INDEX
 from lstd.data.source_checks import FrameOpener, NamedVideo
@@ -302,7 +302,7 @@ def _records(
             "video": name,
             "first_frame": first,
             "frames": len(encoded),
-            "boxes": sum(int((truth.classes >= 0).sum()) for truth in truths),
+            "boxes": sum(len(objects_of(truth).classes) for truth in truths),
             "height": height,
             "width": width,
             "bytes": len(serialized),

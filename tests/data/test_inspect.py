@@ -19,6 +19,7 @@ from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.data import convert, inspect, problems, readers, synthesize
+from lstd.data.convert import Settings
 from lstd.data.sources import Image, Source, SourceFrame
 from lstd.ops import anchor_fit
 
@@ -119,6 +120,12 @@ def test_crowds_are_no_objects_in_any_count() -> None:
     assert "64 to 128 px: 1," in text
     assert "256 px and more" not in text
     assert "tracks 1," in text
+
+
+def test_an_index_counts_the_objects_that_an_inspection_does(tmp_path: Path) -> None:
+    source = source_of(Crowded("a", (((0, 1, STILL), (0, 2, (0.0, 0.0, 1.0, 1.0))),)))
+    index = convert.convert(source, tmp_path, Settings(frames_per_record=1))
+    assert index["boxes"] == len(inspect.inspect(source).boxes.classes) == 1
 
 
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
