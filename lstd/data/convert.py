@@ -250,15 +250,13 @@ def convert_by_beam(
         raise FileExistsError(f"{directory} holds a conversion already; name another folder")
     plan = make_plan(source, settings)
     tf.io.gfile.makedirs(directory)
-    write = functools.partial(
-        _write_for_beam, directory=directory, labels=source.labels, settings=settings
-    )
+    write = functools.partial(_write_for_beam, directory=directory, plan=plan)
     end = functools.partial(_write_index_for_beam, directory=directory, plan=plan)
     try:
         with beam.Pipeline(options=PipelineOptions([*arguments])) as pipeline:
             _ = (
                 pipeline
-                | "shards" >> beam.Create(list(plan.shards))
+                | "shards" >> beam.Create(range(len(plan.shards)))  # each holds whole videos
                 | "one each" >> beam.Reshuffle()
                 | "write" >> beam.Map(write)
                 | "to list" >> beam.combiners.ToList()
@@ -272,9 +270,8 @@ def convert_by_beam(
     return record_files.index_of(directory)
 
 
-def _write_for_beam(
-    shard: Shard, *, directory: str, labels: tuple[str, ...], settings: Settings
-) -> str:
+def _write_for_beam(number: int, *, directory: str, plan: Plan) -> str:
+    shard, labels, settings = plan.shards[number], plan.source.labels, plan.settings
     try:
         return json.dumps(shard_files.write(directory, shard, labels=labels, settings=settings))
     except (ValueError, OSError) as error:

@@ -17,32 +17,20 @@ SCENE = synthesize.Scene(
 )
 SETTINGS = Settings(frames_per_record=8, frames_per_shard=20)
 
-# In a process of its own: Beam starts threads and processes that outlive a pipeline.
-SCRIPT = f"""
-import sys
-from lstd.data import synthesize
-from lstd.data.convert import Settings, convert_by_beam
-
-if __name__ == "__main__":
-    source = synthesize.source(synthesize.{SCENE!r})
-    settings = Settings(frames_per_record=8, frames_per_shard=20)
-    convert_by_beam(source, sys.argv[1], settings, sys.argv[2:])
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["multi_processing", "multi_threading"])
 def test_beam_writes_the_same_records(tmp_path: Path, mode: str) -> None:
     pytest.importorskip("apache_beam")
-    one = convert.convert(synthesize.source(SCENE), tmp_path / "one", SETTINGS, workers=1)
-    (tmp_path / "beam.py").write_text(SCRIPT)
-    many = tmp_path / "many"
-    options = ["--runner=DirectRunner", f"--direct_running_mode={mode}", "--direct_num_workers=2"]
-    subprocess.run(
-        [sys.executable, str(tmp_path / "beam.py"), str(many), *options],
-        check=True,
-        capture_output=True,
-    )
+    folder, many = tmp_path / "in", tmp_path / "many"
+    synthesize.write_folders(synthesize.source(SCENE), folder)
+    one = convert.convert(readers.open(folder), tmp_path / "one", SETTINGS, workers=1)
+    flags = [f"--input={folder}", f"--output_directory={many}"]
+    flags += ["--frames_per_record=8", "--frames_per_shard=20", "--beam=--runner=DirectRunner"]
+    flags += [f"--beam=--direct_running_mode={mode}", "--beam=--direct_num_workers=2"]
+    # In a process of its own: Beam starts threads and processes that outlive a pipeline.
+    command = [sys.executable, "-m", "lstd.cli.data", "convert", *flags]
+    subprocess.run(command, check=True, capture_output=True)
 
     assert json.loads((many / "index.json").read_text()) == one
     for shard in one["shards"]:
@@ -70,9 +58,9 @@ def test_what_is_wrong_with_the_data_comes_as_it_is(
     source = readers.open(tmp_path)
 
     def fail_as_a_runner_does(**_: object) -> None:
-        (shard,) = convert.make_plan(source, SETTINGS).shards
+        plan = convert.make_plan(source, SETTINGS)
         try:
-            convert._write_for_beam(shard, directory=str(tmp_path), labels=(), settings=SETTINGS)
+            convert._write_for_beam(0, directory=str(tmp_path), plan=plan)
         except ValueError as error:
             told = f"Traceback ...\nValueError: {error} [while running 'write']\n\nand more"
             raise RuntimeError(told) from None
