@@ -226,8 +226,10 @@ def detect(path: Path) -> str:
         raise ValueError(
             f"{path}: this may be {' or '.join(found)}; say which with --format, or name the file"
         )
-    if path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
-        raise ValueError(f"{path}: this is an archive; unpack it, and name the folder")
+    packed = [path] if path.is_file() else [*path.glob("*.zip"), *path.glob("*.t*gz")]
+    for file in filter(Path.is_file, packed):
+        if zipfile.is_zipfile(file) or tarfile.is_tarfile(file):
+            raise ValueError(f"{file}: this is an archive; unpack it, and name the folder")
     for (tool, suffix), begins in _OTHERS.items():
         alone = [path] * (path.is_file() and path.suffix.lower() == suffix)
         below = (f for depth in ("", "*/", "*/*/") for f in sorted(path.glob(f"{depth}*{suffix}")))

@@ -55,7 +55,7 @@ class Reader:
             raise ValueError(f"{where}: {' '.join(said)!r} is not made of numbers") from None
         sides = _sides(values, self.points, where=where)
         number = label_files.whole(said[0], f"{where}: class", least=-limits.WHOLE)
-        what = f"{where}: the last value, a track id and no score,"
+        what = f"{where}: the last value, a track id (remove it if it is a score),"
         return Box(
             sides,
             self.names.get(number, f"class {number}"),

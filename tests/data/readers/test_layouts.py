@@ -464,7 +464,8 @@ def test_labels_without_pictures_say_how_to_name_them(tmp_path: Path, lists: boo
 def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("a.json", "{}")
-    refused(r"export\.zip: this is an archive; unpack it", tmp_path / "export.zip")
+    for path in (tmp_path / "export.zip", tmp_path):
+        refused(r"export\.zip: this is an archive; unpack it", path)
 
 
 def test_yolo_takes_pictures_from_a_folder_elsewhere(tmp_path: Path) -> None:
