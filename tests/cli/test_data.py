@@ -234,7 +234,7 @@ OUT = "--output_directory=out"
         ("convert --input=made --output_directory=made/a.txt", "is a file, expected a folder"),
         (f"split --input=. {OUT} --parts=a=2", "add up to 1"),
         (f"split --input=made {OUT} --parts=..=0.5,a=0.5", "by names for"),
-        (f"split --input=made {OUT} --frames_per_record=-1", "expected a whole number of at least 0"),
+        (f"split --input=made {OUT} --frames_per_record=-1", "a whole number of at least 0"),
         (f"split --input=made {OUT}", "there are fewer videos than parts, and video"),
         (f"split --input=made {OUT} --prefix=a", "unknown flag --prefix"),
         (f"synthesize {OUT} --blur=3", "blur must be in [0, 1]"),

@@ -540,7 +540,7 @@ def test_a_choice_that_means_nothing_for_a_format_is_refused(yolo: Path, mot: Pa
         ("0 0.5 0.5 0.1", r"hive_1\.txt, line 1: 4 values, expected class, x, y"),
         ("0.5 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is 0\.5"),
         ("0 0.5 0.5 0.1 x", r"hive_1\.txt, line 1: '0 0.5 0.5 0.1 x' is not made of numbers"),
-        ("0 0.5 0.5 0.1 0.1 0.97", r"line 1: the last value, a track id \(remove it if .* is 0\.97"),
+        ("0 0.5 0.5 0.1 0.1 0.97", r"the last value, a track id \(remove it if .* is 0\.97"),
         ("inf 0.5 0.5 0.1 0.1", r"hive_1\.txt, line 1: class is inf, expected a whole number"),
     ],
 )
