@@ -12,8 +12,8 @@ OLDEST_PYTHON ?= python3.10
 SEED ?= 0
 
 # What make web shows, and its port.
-MODEL ?= demo/export/model.tflite
-VIDEO ?= examples/sowbug/sowbug_unseen.mp4
+MODEL ?= lstd/weights/freedoom_s/model.tflite
+VIDEO ?= examples/freedoom/freedoom.mp4
 PORT ?= 8000
 
 BIN := .venv/bin
@@ -35,11 +35,11 @@ help:  ## this list
 demo: $(INSTALLED)  ## detects with the model that comes with lstd, then trains and runs one on real video; see demo/
 	$(BIN)/python examples/demo.py --output_directory demo
 
-web:  ## a page that runs MODEL=demo/export/model.tflite in the browser, served on this machine
+web:  ## a page that runs MODEL=lstd/weights/freedoom_s/model.tflite in the browser, served on this machine
 	@for program in node npm; do command -v $$program > /dev/null || { \
 		echo "make: no $$program here; on Debian and Ubuntu: apt install nodejs npm" >&2; exit 1; }; done
 	@for file in "$(MODEL)" "$(VIDEO)"; do test -f "$$file" || { \
-		echo "make: no $$file here; make demo writes demo/export/model.tflite, or name others:" \
+		echo "make: no $$file here; name others:" \
 			"make web MODEL=exported/model.tflite VIDEO=street.mp4" >&2; exit 1; }; done
 	cd examples/web && npm install --loglevel=error && OUTPUT=$(CURDIR)/build/web npm run --silent build
 	cp "$(MODEL)" build/web/model.tflite

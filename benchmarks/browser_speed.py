@@ -2,7 +2,7 @@
 
     python benchmarks/browser_speed.py [--model exported/model.tflite] [--turns 9]
 
-Without --model it is the file that `make demo` exports. Both get the same frames of the sowbug
+Without --model it is the one that comes with lstd. Both get the same frames of the sowbug
 video and run one large network, then nine small ones, on one thread: the browser from the frame as
 a picture to the page's answer, `VideoDetector` from the array to the detections. A turn is 40
 frames of each, one after the other; the ratios are of the two in a turn. Before that, the page is
@@ -35,14 +35,14 @@ CLIP = ROOT / "examples" / "sowbug" / "sowbug_unseen.mp4"
 def main() -> int:
     """Prints the table; returns 2 where something that it needs is not there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=ROOT / "demo/export/model.tflite")
+    parser.add_argument("--model", type=Path, default=ROOT / "lstd/weights/freedoom_s/model.tflite")
     parser.add_argument("--turns", type=int, default=9)
     arguments = parser.parse_args()
     if browser.MISSING:
         print(f"needs {', '.join(browser.MISSING)}")
         return 2
     if not arguments.model.is_file():
-        print(f"{arguments.model}: no such file; make demo exports one, or give --model")
+        print(f"{arguments.model}: no such file; name another with --model")
         return 2
     frames = np.stack(list(islice(video.read_frames(CLIP), 40)))
     with tempfile.TemporaryDirectory() as name:
