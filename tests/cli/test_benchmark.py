@@ -102,15 +102,14 @@ def test_peak_is_measured_and_a_saved_model_says_that_it_has_none(
 
 
 def test_bad_flags_are_one_sentence_and_leave_nothing(
-    exported: tuple[Path, Path], single: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exported: tuple[Path, Path], single: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     text = tmp_path / "text.tflite"
     text.write_text("this is not a model")
     model = f"--model={exported[0]}"
     before = sorted(tmp_path.rglob("*"))
-    cases = [
+    for arguments, message in (
         ([], "--model must be given"),
-        ([f"--model={tmp_path / 'none.tflite'}"], "--model: no file or folder"),
         ([model, "--against=none.tflite"], "--against: no file or folder none.tflite"),
         ([f"--model={text}"], "not a TFLite file"),
         ([model, f"--against={text}"], "not a TFLite file"),
@@ -123,13 +122,8 @@ def test_bad_flags_are_one_sentence_and_leave_nothing(
         ([model, f"--json={tmp_path}"], "--json: "),
         ([model, f"--json={exported[0]}"], "is what --model reads; give another name"),
         ([model, f"--json={tmp_path / 'none' / 'a.json'}"], "--json: there is no folder"),
-    ]
-    for arguments, message in cases:
-        assert benchmark.main(arguments) == 2, arguments
-        errors = capsys.readouterr().err
-        (sentence,) = [line for line in errors.splitlines() if "lstd-benchmark: error:" in line]
-        assert message in sentence, arguments
-        assert "Traceback" not in errors
+    ):
+        assert message in refused(benchmark.main, *arguments)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,9 @@ def test_table_and_files_hold_the_same_numbers(
 def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Path) -> None:
     (tmp_path / "other.tfrecord").write_bytes((single_run / "videos.tfrecord").read_bytes())
 
-    code = eval_command.main(
-        [
-            f"--model={single_run / 'average.weights.h5'}",
-            "--schedule=SKIP0",
-            f"--input={tmp_path}/*.tfrecord",
-            "--set=data.evaluation.unroll_length=3",
-            f"--output_directory={tmp_path}",
-        ]
-    )
-
-    assert code == 0
+    flags = [f"--model={single_run / 'average.weights.h5'}", "--schedule=SKIP0"]
+    flags += [f"--input={tmp_path}/*.tfrecord", "--set=data.evaluation.unroll_length=3"]
+    assert eval_command.main([*flags, f"--output_directory={tmp_path}"]) == 0
     saved = json.loads((tmp_path / "results.json").read_text())
     assert saved["schedules"] == ["SKIP0"]
     assert saved["input"] == [f"{tmp_path}/*.tfrecord"]
@@ -88,7 +81,6 @@ def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Pat
     [
         (["--schedule=SKPI3"], "--schedule: unknown schedule 'SKPI3'; expected LARGE"),
         (["--baselines=hold"], "--baselines: unknown baseline 'hold'; did you mean 'held'?"),
-        (["--baselines=held", "--schedule=LARGE"], "need a schedule such as SKIP9; got LARGE"),
         (["--weights=last"], "no weights last.weights.h5; there are: best.weights.h5"),
         (["--weights=first"], "expected one of best, last, average"),
         (["--input=absent.tfrecord"], "no file matches 'absent.tfrecord'"),
@@ -104,17 +96,10 @@ def test_flags_choose_schedule_input_and_weights(single_run: Path, tmp_path: Pat
     ],
 )
 def test_bad_flag_is_one_sentence_and_exit_code_2(
-    run: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    run: Path, refused: Callable[..., str], arguments: list[str], message: str
 ) -> None:
-    code = eval_command.main(
-        [f"--model={run}", *(argument.format(run=run) for argument in arguments)]
-    )
-
-    errors = capsys.readouterr().err.strip()
-    assert code == 2
-    assert message.format(run=run) in errors
-    assert errors.startswith("lstd-eval: error: ")
-    assert "\n" not in errors
+    given = (argument.format(run=run) for argument in arguments)
+    assert message.format(run=run) in refused(eval_command.main, f"--model={run}", *given)
 
 
 def test_a_run_stands_against_a_checkpoint_of_the_original_either_way(
@@ -161,27 +146,12 @@ def test_everything_that_is_asked_for_is_written(
 ) -> None:
     output = tmp_path / "out"
 
-    code = eval_command.main(
-        [
-            f"--model={run}",
-            "--schedule=LARGE,SKIP1",
-            "--metrics=coco,vid_ap50,sap,distance,confusion",
-            "--latency=large=50,small=5",
-            "--fps=0.4",
-            "--occlusion=0.5",
-            "--max_frames=7",
-            "--write_detections",
-            "--video",
-            "--worst_frames=2",
-            "--report",
-            f"--against={run}",
-            "--draws=20",
-            f"--output_directory={output}",
-        ]
-    )
+    flags = f"--model={run} --against={run} --output_directory={output} --schedule=LARGE,SKIP1"
+    flags += " --metrics=coco,vid_ap50,sap,distance,confusion --latency=large=50,small=5"
+    flags += " --fps=0.4 --occlusion=0.5 --max_frames=7 --write_detections --video"
+    code = eval_command.main([*flags.split(), "--worst_frames=2", "--report", "--draws=20"])
 
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
+    assert code == 0, capsys.readouterr().err
     saved = json.loads((output / "results.json").read_text())
     numbers = saved["results"]
     assert numbers["frames"] == saved["max_frames"] == 7
@@ -200,18 +170,11 @@ def test_everything_that_is_asked_for_is_written(
     assert compared["missing"].startswith("an interval needs 10 of them; score 35 s more video")
     assert compared["differences"]["coco/ap"]["low"] is None
 
-    again = ["--annotations", str(output / "annotations.json"), "--metrics=coco,vid_ap50,sap"]
-    code = eval_command.main(
-        [
-            f"--detections={output / 'detections_SKIP1.json'}",
-            *again,
-            "--schedule=SKIP1",
-            "--latency=large=50,small=5",
-            f"--output_directory={tmp_path / 'again'}",
-        ]
-    )
-    printed = capsys.readouterr()
-    assert code == 0, printed.err
+    again = [f"--detections={output / 'detections_SKIP1.json'}", "--latency=large=50,small=5"]
+    again += [f"--annotations={output / 'annotations.json'}", "--metrics=coco,vid_ap50,sap"]
+    again += ["--schedule=SKIP1", f"--output_directory={tmp_path / 'again'}"]
+    code = eval_command.main(again)
+    assert code == 0, capsys.readouterr().err
     read = json.loads((tmp_path / "again" / "results.json").read_text())["results"]
     for name in ("coco/ap", "coco/ar100", "vid/ap50", "sap/ap"):
         assert read[name] == pytest.approx(numbers[f"SKIP1/{name}"], abs=1e-6)  # float32 boxes

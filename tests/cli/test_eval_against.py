@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,47 +94,26 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_done_is_refused_before_a_network_runs(
     inputs: Inputs,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
     arguments: list[str],
     message: str,
 ) -> None:
-    paths = inputs._asdict()
-    code = eval_command.main(
-        [
-            f"--model={inputs.model}",
-            f"--input={inputs.data}",
-            f"--output_directory={tmp_path / 'out'}",
-            *(argument.format(**paths) for argument in arguments),
-        ]
-    )
-
-    sentence = capsys.readouterr().err.strip()
-    assert code == 2
-    assert message in sentence
-    assert sentence.startswith("lstd-eval: error: ")
-    assert "\n" not in sentence
+    usual = {"model": inputs.model, "input": inputs.data, "output_directory": tmp_path / "out"}
+    given = (argument.format(**inputs._asdict()) for argument in arguments)
+    flags = (f"--{name}={value}" for name, value in usual.items())
+    assert message in refused(eval_command.main, *flags, *given)
     assert not list(tmp_path.glob("out/*.*"))
 
 
+@pytest.mark.usefixtures("no_network")
 def test_missing_packages_are_told_before_a_network_runs(
-    inputs: Inputs,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    no_network: None,
+    inputs: Inputs, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(eval_command.importlib.util, "find_spec", lambda name: None)
-    for flag, package in (
-        ("--video", "av"),
-        ("--report", "matplotlib"),
-        ("--worst_frames=2", "PIL"),
-    ):
-        code = eval_command.main([f"--model={inputs.model}", f"--input={inputs.data}", flag])
-
-        assert code == 2
-        assert f"{package} is not installed, which this needs: pip install" in (
-            capsys.readouterr().err
-        )
+    usual = f"--model={inputs.model}", f"--input={inputs.data}"
+    for flag, package in (("video", "av"), ("report", "matplotlib"), ("worst_frames=2", "PIL")):
+        told = refused(eval_command.main, *usual, f"--{flag}")
+        assert f"{package} is not installed, which this needs: pip install" in told
 
 
 IN_TURNS = ["large", "small", "large"]
@@ -152,18 +132,10 @@ def test_two_models_have_a_panel_for_each_schedule_with_the_network_that_ran(
 ) -> None:
     av = pytest.importorskip("av")
 
-    code = eval_command.main(
-        [
-            f"--model={inputs.model}",
-            f"--against={getattr(inputs, other)}",
-            f"--input={inputs.data}",
-            f"--schedule={schedules}",
-            *("--fps=1", "--draws=10", "--video", "--max_frames=13"),
-            f"--output_directory={tmp_path}",
-        ]
-    )
-
-    assert code == 0
+    flags = [f"--model={inputs.model}", f"--against={getattr(inputs, other)}"]
+    flags += [f"--input={inputs.data}", f"--schedule={schedules}", "--fps=1", "--draws=10"]
+    flags += ["--video", "--max_frames=13", f"--output_directory={tmp_path}"]
+    assert eval_command.main(flags) == 0
     with av.open(str(tmp_path / "side_by_side.mp4")) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 13

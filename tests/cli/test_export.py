@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lstd.any_model import open_model
@@ -115,7 +114,6 @@ def test_flags_and_config_reach_the_export(
     ("flags", "message"),
     [
         (["--max_detections=0"], "--max_detections=0: "),
-        (["--max_detections=5000"], "max_detections must be at most 12"),
         (["--labels=a,b"], "2 names given, the model has 3 classes"),
         (["--set=model.num_classes=7"], "do not fit the model"),
         (["--signature=clips"], "expected one of streaming, clip; did you mean clip?"),
@@ -134,9 +132,11 @@ def test_flags_and_config_reach_the_export(
             "--moving_averages=false and --weights=average contradict each other",
         ),
         (
-            ["--noadd_postprocessing_op", "--use_regular_nms", "--max_detections=3"],
-            "max_detections, use_regular_nms: raw output",
+            ["--model={run}/last.weights.h5", "--moving_averages=true"],
+            "last.weights.h5 contradict each other",
         ),
+        (["--model={run}/last.weights.h5", "--weights=best"], "--weights=best and --model="),
+        (["--output_directory={run}/last.weights.h5/out"], "out: cannot write there: "),
         (["--trained_checkpoint_prefix=other"], "contradict each other; give one of them"),
         (["--export_path=a.tflite"], "--saved_model_path is missing"),
         (["--saved_model_path=a"], "--export_path is missing"),
@@ -145,84 +145,30 @@ def test_flags_and_config_reach_the_export(
             "--saved_model_path and --max_detections, --model, --output_directory contradict each",
         ),
         (["--check=a.tflite"], "--check and --output_directory contradict each other"),
-        (["--config_override=model { ssd {"], "--config_override"),
-        (["--quantization=int8"], "quantization 'int8' needs representative_data"),
+        (["--config_override=model {{ ssd {{"], "--config_override"),
         (["--quantization=int8", "--representative_data=no/such.mp4"], "--representative_data"),
         (["--quantization=int8", "--representative_data=no/such-*.tfrecord"], "no file matches"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_nothing_is_written(
-    flags: list[str], message: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    flags: list[str], message: str, run: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    output = tmp_path / "out"
-    assert export.main([f"--model={run}", f"--output_directory={output}", *flags]) == 2
-    assert message in _only_line(capfd)
-    assert not output.exists()
-
-
-def _only_line(capfd: pytest.CaptureFixture[str]) -> str:
-    errors = capfd.readouterr().err
-    lines = [line for line in errors.splitlines() if line.startswith("lstd-export: error: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in errors
-    return lines[0]
-
-
-def _without_config(folder: Path) -> Path:
-    (folder / "empty").mkdir()
-    return folder / "empty"
-
-
-def _file(name: str) -> Callable[[Path], Path]:
-    def make(folder: Path) -> Path:
-        (folder / name).write_bytes(b"x")
-        return folder / name
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda folder: folder / "missing", "--model: no file or folder "),
-        (_without_config, "is no model: a folder of one holds config.yaml"),
-        (_file("model.tflite"), "--check looks at a .tflite"),
-    ],
-)
-def test_what_is_no_model_is_one_sentence(
-    make: Callable[[Path], Path], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "out"
-    assert export.main([f"--model={make(tmp_path)}", f"--output_directory={output}"]) == 2
-    assert message in _only_line(capfd)
-    assert not output.exists()
-
-
-def test_flags_that_must_be_given_are_named(capfd: pytest.CaptureFixture[str]) -> None:
-    assert export.main([]) == 2
-    assert "--model and --output_directory must be given" in _only_line(capfd)
-
-
-def test_an_output_that_cannot_be_written_is_one_sentence(
-    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    assert export.main([f"--model={run}", f"--output_directory={tmp_path / 'file' / 'out'}"]) == 2
-    assert "out: cannot write there: " in _only_line(capfd)
-    assert _names(tmp_path) == ["file", "run"]
+    (run / "last.weights.h5").touch()
+    usual = [f"--model={run}", f"--output_directory={tmp_path / 'out'}"]
+    assert message in refused(export.main, *usual, *(flag.format(run=run) for flag in flags))
+    assert _names(tmp_path) == ["run"]
 
 
 def test_an_export_that_fails_its_check_keeps_the_old_one(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.setattr(file_format, "with_options", lambda content, *_: content)
-    output = tmp_path / "out"
-    output.mkdir()
-    (output / "model.json").write_text("old")
-    assert export.main([f"--model={run}", f"--output_directory={output}"]) == 2
-    assert "lacks the right detections_per_class" in _only_line(capfd)
-    assert _names(output) == ["model.json"]
-    assert (output / "model.json").read_text() == "old"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.json").write_text("old")
+    told = refused(export.main, f"--model={run}", f"--output_directory={tmp_path / 'out'}")
+    assert "lacks the right detections_per_class" in told
+    assert _names(tmp_path / "out") == ["model.json"]
+    assert (tmp_path / "out" / "model.json").read_text() == "old"
 
 
 @pytest.mark.parametrize(
@@ -256,27 +202,8 @@ def test_moving_averages_choose_the_weights(
     assert seen == [expected]
 
 
-def test_a_weights_file_is_the_average_or_is_not(
-    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (run / "last.weights.h5").touch()
-    flags = [f"--model={run / 'last.weights.h5'}", f"--output_directory={tmp_path / 'out'}"]
-    assert export.main([*flags, "--moving_averages=true"]) == 2
-    assert "last.weights.h5 contradict each other" in _only_line(capfd)
-    assert export.main([*flags, "--weights=best"]) == 2
-    assert "--weights=best and --model=" in _only_line(capfd)
-
-
-def test_the_flag_that_was_given_is_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    flags = [f"--trained_checkpoint_prefix={tmp_path}/lost", f"--output_directory={tmp_path}/out"]
-    assert export.main(flags) == 2
-    assert "error: --trained_checkpoint_prefix: no file or folder" in _only_line(capfd)
-
-
 def test_two_steps_give_what_one_gives(
-    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], refused: Callable[..., str]
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two" / "second.tflite"
     assert export.main([f"--model={run}", f"--output_directory={one}", "--labels=a,b,c"]) == 0
@@ -296,37 +223,7 @@ def test_two_steps_give_what_one_gives(
         ("--input_type=uint8", "--saved_model_path and --input_type contradict each other"),
         ("--cell=fused", "--saved_model_path and --cell contradict each other: a SavedModel is"),
     ):
-        assert export.main([*flags, flag]) == 2
-        assert message in _only_line(capfd)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda folder: folder / "missing", "--saved_model_path: no folder "),
-        (_without_config, "not a SavedModel: it has no saved_model.pb"),
-        (
-            lambda folder: _file("saved_model.pb")(folder).parent,
-            "no model.json in this SavedModel, so it is not one that lstd-export wrote",
-        ),
-    ],
-)
-def test_a_saved_model_that_is_not_ours_is_one_sentence(
-    make: Callable[[Path], Path], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "new" / "a.tflite"
-    assert export.main([f"--saved_model_path={make(tmp_path)}", f"--export_path={path}"]) == 2
-    assert message in _only_line(capfd)
-    assert not path.parent.exists()
-
-
-def test_a_place_that_is_a_folder_is_one_sentence(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert export.main([f"--saved_model_path={tmp_path}", f"--export_path={tmp_path}"]) == 2
-    assert "is a folder, expected the name of a .tflite" in _only_line(capfd)
-    assert export.main(["--check="]) == 2
-    assert "--check must name a .tflite" in _only_line(capfd)
+        assert message in refused(export.main, *flags, flag)
 
 
 def test_check_prints_entry_points_and_findings(
@@ -349,17 +246,39 @@ def test_check_prints_entry_points_and_findings(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "this is not a TFLite file"),
-        (["--weights=best"], "--weights says what the file is compared with"),
-        (["--max_detections=3"], "--check and --max_detections contradict each other"),
-        (["--check_frames=1"], "--check_frames=1: "),
+        ("", "--model and --output_directory must be given"),
+        ("--model={0}/missing --output_directory={0}/new", "--model: no file or folder "),
+        ("--model={0}/empty --output_directory={0}/new", "is no model: a folder of one holds"),
+        ("--model={0}/a.tflite --output_directory={0}/new", "--check looks at a .tflite"),
+        (
+            "--trained_checkpoint_prefix={0}/lost --output_directory={0}/new",
+            "error: --trained_checkpoint_prefix: no file or folder",
+        ),
+        ("--saved_model_path={0}/none --export_path={0}/new/a", "--saved_model_path: no folder "),
+        ("--saved_model_path={0}/empty --export_path={0}/new/a", "it has no saved_model.pb"),
+        (
+            "--saved_model_path={0}/other --export_path={0}/new/a",
+            "no model.json in this SavedModel, so it is not one that lstd-export wrote",
+        ),
+        ("--saved_model_path={0} --export_path={0}", "is a folder, expected the name of a .tflite"),
+        ("--check=", "--check must name a .tflite"),
+        ("--check={0}/a.tflite", "this is not a TFLite file"),
+        ("--check={0}/a.tflite --weights=best", "--weights says what the file is compared with"),
+        ("--check={0}/a.tflite --max_detections=3", "--check and --max_detections contradict each"),
+        ("--check={0}/a.tflite --check_frames=1", "--check_frames=1: "),
     ],
 )
-def test_check_of_something_else_is_one_sentence(
-    flags: list[str], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_what_is_no_model_is_one_sentence_and_nothing_is_written(
+    flags: str, message: str, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    assert export.main([f"--check={_file('a.txt')(tmp_path)}", *flags]) == 2
-    assert message in _only_line(capfd)
+    for name in ("a.tflite", "empty/", "other/saved_model.pb"):
+        path = tmp_path / name
+        (path if name.endswith("/") else path.parent).mkdir(exist_ok=True)
+        if not name.endswith("/"):
+            path.write_bytes(b"x")
+    before = sorted(tmp_path.rglob("*"))
+    assert message in refused(export.main, *flags.format(tmp_path).split())
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.slow
@@ -390,7 +309,7 @@ def test_a_real_run_is_exported_with_a_changed_threshold(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::lstd.tf1.pipeline_config.PipelineConfigWarning")
 def test_a_checkpoint_of_the_original_is_exported_with_its_flags(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     config, prefix = (
         str(golden.reference(name)) for name in ("v1_small.config", "v1_small.ckpt.index")
@@ -403,25 +322,17 @@ def test_a_checkpoint_of_the_original_is_exported_with_its_flags(
         "--config_override=model { ssd { post_processing { batch_non_max_suppression "
         "{ iou_threshold: 0.4 } } } }",
     ]
-    assert export.main([*flags, "--moving_averages=true"]) == 2
-    assert "v1_small.ckpt holds none; --moving_averages=false exports" in _only_line(capfd)
+    told = refused(export.main, *flags, "--moving_averages=true")
+    assert "v1_small.ckpt holds none; --moving_averages=false exports" in told
     assert export.main([*flags, "--moving_averages=false"]) == 0
     facts = _facts(output)
     assert list(facts["entry_points"]) == ["step"]
     assert facts["postprocessing"]["nms_iou_threshold"] == pytest.approx(0.4)
-    capfd.readouterr()
     averages = prefix.replace("v1_small.ckpt.index", "v1_small_ema.ckpt")
     flags[1] = f"--trained_checkpoint_prefix={averages}"
     assert export.main([*flags, "--moving_averages=true"]) == 0
     changed = _facts(output)["golden_frame"]["expected"]["step"]["lstm_h_out_mean"]
     assert changed != facts["golden_frame"]["expected"]["step"]["lstm_h_out_mean"]
-    arrays = golden.arrays(golden.reference("v1_small_weights.npz"))
-    np.savez(
-        tmp_path / "part.npz", **{k: v for k, v in arrays.items() if "BoxPredictor_2" not in k}
-    )
-    flags[1] = f"--model={tmp_path / 'part.npz'}"
-    assert export.main([*flags, "--moving_averages=false"]) == 2
-    assert "variables of the model are not in it, such as BoxPredictor_2" in _only_line(capfd)
 
 
 def test_quantised_from_a_folder_of_images(
@@ -435,9 +346,6 @@ def test_quantised_from_a_folder_of_images(
     output = tmp_path / "out"
     flags = [f"--model={run}", f"--output_directory={output}", "--quantization=int8"]
     flags += [f"--representative_data={folder}", "--representative_frames=3", "--cell=separate"]
-    assert export.main([*flags, "--signature=clip", "--unroll_length=4"]) == 2
-    assert "a clip has 4 frames, but no video has more than 3 of" in _only_line(capfd)
-    assert not output.exists()
     assert export.main(flags) == 0
     facts = _facts(output)
     assert facts["quantization"] == "int8"

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,19 +107,13 @@ def test_anchors_found_in_the_data_stay_those_of_the_run(
     assert load_config(config).model.anchors.auto
 
     arguments = ["--config", config, "--output_directory", run, "--resume"]
-    assert train_command.main([*map(str, arguments)]) == 0
-    assert "already has 2 of 2 steps" in capsys.readouterr().out
+    for given in (arguments, arguments[2:]):  # resuming needs no config
+        assert train_command.main([*map(str, given)]) == 0
+        assert "already has 2 of 2 steps; nothing to do" in capsys.readouterr().out
     assert load_config(run / "config.yaml").model.anchors == anchors
     arguments += ["--set=model.anchors.num_layers=2", "--set=model.feature_map_depths=[8]"]
     assert train_command.main([*map(str, arguments)]) == 2
     assert "cannot resume with another config" in capsys.readouterr().err
-
-
-def test_resuming_needs_no_config(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = train_command.main(["--output_directory", str(run), "--resume"])
-
-    assert code == 0
-    assert "already has 2 of 2 steps; nothing to do" in capsys.readouterr().out
 
 
 def test_what_data_and_a_folder_are_enough_for(
@@ -159,73 +154,51 @@ def test_what_data_and_a_folder_are_enough_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config={config}", "--output_directory={run}"], "{run}: already holds a run; use --re"),
+        ("--config={config} --output_directory={run}", "{run}: already holds a run; use --re"),
         (
-            ["--output_directory={run}", "--resume", "--set=model.state_depth=32"],
+            "--output_directory={run} --resume --set=model.state_depth=32",
             "model.state_depth was 16, is 32",
         ),
-        (["--output_directory={new}", "--resume"], "--resume: {new} holds no run"),
-        (["--output_directory={run}", "--resume", "--suggest"], "leave out --resume"),
-        (["--output_directory={new}"], "--config or --input must be given"),
-        (["--output_directory={new}", "--input=none"], "none: there is no such file or folder"),
-        (["--config={config}"], "--output_directory must be given"),
-        (["--config=none.yaml", "--output_directory={new}"], "none.yaml: cannot read the config"),
+        ("--output_directory={new} --resume", "--resume: {new} holds no run"),
+        ("--output_directory={run} --resume --suggest", "leave out --resume"),
+        ("--output_directory={new}", "--config or --input must be given"),
+        ("--output_directory={new} --input=none", "none: there is no such file or folder"),
+        ("--config={config}", "--output_directory must be given"),
+        ("--config=none.yaml --output_directory={new}", "none.yaml: cannot read the config"),
+        ("{usual} --set=train.stpes=3", "unknown key 'train.stpes'; did you mean 'steps'?"),
         (
-            ["--config={config}", "--output_directory={new}", "--set=train.stpes=3"],
-            "unknown key 'train.stpes'; did you mean 'steps'?",
-        ),
-        (
-            ["--config={config}", "--output_directory={new}", "--set=data.train.input_path=[a*]"],
+            "{usual} --set=data.train.input_path=[a*]",
             "data.train.input_path: no file matches 'a*'",
         ),
         (
-            [
-                *("--config={config}", "--output_directory={new}"),
-                "--set=data.evaluation.input_path=[a*]",
-            ],
+            "{usual} --set=data.evaluation.input_path=[a*]",
             "data.evaluation.input_path: no file matches 'a*'",
         ),
+        ("{usual} --input=a,b", "data.train.input_path: no file matches 'a'"),
+        ("{usual} --set=data.evaluation.input_path=[]", "--set train.evaluate=false"),
         (
-            ["--config={config}", "--output_directory={new}", "--input=a,b"],
-            "data.train.input_path: no file matches 'a'",
-        ),
-        (
-            [
-                *("--config={config}", "--output_directory={new}"),
-                "--set=data.evaluation.input_path=[]",
-            ],
-            "--set train.evaluate=false",
-        ),
-        (
-            [
-                *("--config={config}", "--output_directory={new}"),
-                "--set=train.fine_tune.checkpoints=[{other}]",
-            ],
+            "{usual} --set=train.fine_tune.checkpoints=[{other}]",
             "Conv2d_0/weights is [3, 3, 3, 8] here and [3, 3, 3, 32] there",
         ),
         (
-            ["--config={config}", "--output_directory={config}/run"],
+            "--config={config} --output_directory={config}/run",
             "--output_directory: {config} is a file, expected a folder",
         ),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
-    arguments: list[str],
+    arguments: str,
     message: str,
     run: Path,
     config: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
 ) -> None:
-    other = config.parent / "other.npz"
+    other, new = config.parent / "other.npz", tmp_path / "new"
     name = "FeatureExtractor/MobilenetV1/Conv2d_0/weights"
     np.savez(other, **{name: np.zeros([3, 3, 3, 32], np.float32)})
-    places = {"run": run, "config": config, "new": tmp_path / "new", "other": other}
-
-    code = train_command.main([argument.format(**places) for argument in arguments])
-
-    (sentence,) = capsys.readouterr().err.strip().splitlines()
-    assert code == 2
-    assert sentence.startswith("lstd-train: error: ")
-    assert message.format(**places) in sentence
+    places = {"run": run, "config": config, "new": new, "other": other}
+    arguments = arguments.replace("{usual}", "--config={config} --output_directory={new}")
+    told = refused(train_command.main, *arguments.format(**places).split())
+    assert message.format(**places) in told
     assert not list(tmp_path.iterdir())
