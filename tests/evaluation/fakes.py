@@ -55,6 +55,26 @@ def clips(
     return batches
 
 
+def truth(boxes: Any, classes: Any = None, **more: Any) -> dict[str, Any]:
+    """Returns true objects: of class 0, each a track of its own, unless told otherwise."""
+    classes = [0] * len(boxes) if classes is None else classes
+    return {"boxes": boxes, "classes": classes, "track_ids": [*range(len(boxes))], **more}
+
+
+def found(boxes: Any, scores: Any = None, classes: Any = None, **more: Any) -> dict[str, Any]:
+    """Returns detected objects: of class 0 and score 0.9, unless told otherwise."""
+    classes = [0] * len(boxes) if classes is None else classes
+    scores = [0.9] * len(boxes) if scores is None else scores
+    return {"boxes": boxes, "classes": classes, "scores": scores, **more}
+
+
+def filled(metric: Any, parts: Sequence[Any], **more: Any) -> Any:
+    """Returns the metric after so many frames, each as `add` takes it."""
+    for part in parts:
+        metric.add(*part, **more)
+    return metric
+
+
 class FakeModel:
     """Detects one box (0.1, 0.2, 0.5, 0.5) in each frame.
 

@@ -62,36 +62,23 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
-def test_weights_of_one_give_the_metrics_own_numbers(kind: Any, arguments: Any, more: Any) -> None:
-    metric = filled(kind, frames(3, 12, noise=6), *arguments, **more)
-    order, numbers_of = metric.weighted()
-
-    numbers = numbers_of(np.ones(len(order)))
-
-    result = metric.result()
-    assert len(numbers) >= 3
-    assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=1e-12)
-    assert 0 < next(iter(numbers.values())) < 1
-
-
-@pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
 def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, more: Any) -> None:
     parts = frames(4, 8, noise=6)
     metric = filled(kind, parts, *arguments, **more)
-    times = {"v00": 2, "v01": 0, "v02": 3, "v03": 1}
-    again = [
-        ((f"{video}{copy}", index), true, found)
-        for (video, index), true, found in parts
-        for copy in range(times[video])
-    ]
-
     order, numbers_of = metric.weighted()
-    numbers = numbers_of(np.array([times[video] for video, _ in order], float))
-
-    result = filled(kind, again, *arguments, **more).result()
     # One output shown twice has equal scores, whose order differs: not exact there.
-    exact = 0.01 if kind is StreamingMetric else 1e-12
-    assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=exact)
+    for times, exact in (((1, 1, 1, 1), 1e-12), ((2, 0, 3, 1), 0.01)):
+        again = [
+            ((f"{video}{copy}", index), true, found)
+            for (video, index), true, found in parts
+            for copy in range(times[int(video[1:])])
+        ]
+        numbers = numbers_of(np.array([times[int(video[1:])] for video, _ in order], float))
+        result = filled(kind, again, *arguments, **more).result()
+        tolerance = exact if kind is StreamingMetric else 1e-12
+        assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=tolerance)
+    assert len(numbers) >= 3
+    assert 0 < next(iter(numbers.values())) < 1
 
 
 def test_ten_videos_are_drawn_as_they_are() -> None:
@@ -186,13 +173,14 @@ def test_interval_of_a_mean_is_that_of_the_theory() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     parts = frames(10, 2, noise=1)
-    with pytest.raises(ValueError, match=r"frame \('v09', 1\) was scored for one of the two only"):
-        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts[:-1])])
-    with pytest.raises(ValueError, match="need the same metrics and the same classes"):
-        bootstrap.compare([filled(CocoMetric, parts)], [filled(VidMetric, parts)])
-    with pytest.raises(ValueError, match="nothing to compare: intervals can be had for coco"):
-        bootstrap.compare([filled(ConfusionMetric, parts)], [filled(ConfusionMetric, parts)])
-    with pytest.raises(ValueError, match="draws must be at least 1"):
-        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts)], draws=0)
-    with pytest.raises(ValueError, match="confidence must be above 0 and below 1, got 95"):
-        bootstrap.compare([filled(CocoMetric, parts)], [filled(CocoMetric, parts)], confidence=95)
+    ours, vid = filled(CocoMetric, parts), filled(VidMetric, parts)
+    confusion, part = filled(ConfusionMetric, parts), filled(CocoMetric, parts[:-1])
+    for one, other, settings, message in (
+        (ours, part, {}, r"frame \('v09', 1\) was scored for one of the two only"),
+        (ours, vid, {}, "need the same metrics and the same classes"),
+        (confusion, confusion, {}, "nothing to compare: intervals can be had for coco"),
+        (ours, ours, {"draws": 0}, "draws must be at least 1"),
+        (ours, ours, {"confidence": 95}, "confidence must be above 0 and below 1, got 95"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bootstrap.compare([one], [other], **settings)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lstd.evaluation import coco_files
 from lstd.evaluation.metrics import coco
 from lstd.evaluation.metrics.coco import NAMES, CocoMetric, Library
-from tests.evaluation.fakes import Collector, Part, random_frames
+from tests.evaluation.fakes import Collector, filled, found, random_frames, truth
 from tests.evaluation.test_coco_files import stock
 
 LABELS = ("cat", "dog")
@@ -19,20 +22,12 @@ BOX = [10.0, 20.0, 50.0, 80.0]  # 40 x 60 px: medium
 FAR = [200.0, 200.0, 240.0, 260.0]
 
 
-def truth(boxes: list[Any], classes: list[int], **more: Any) -> dict[str, Any]:
-    return {"boxes": np.array(boxes), "classes": np.array(classes), **more}
-
-
-def found(boxes: list[Any], classes: list[int], scores: list[float]) -> dict[str, Any]:
-    return {**truth(boxes, classes), "scores": np.array(scores)}
-
-
 NOTHING = found([], [], [])
 
 
 def test_perfect_detections_score_one() -> None:
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX, FAR], [0, 1]), found([BOX, FAR], [0, 1], [0.9, 0.8]))
+    metric.add(("v", 0), truth([BOX, FAR], [0, 1]), found([BOX, FAR], [0.9, 0.8], [0, 1]))
 
     result = metric.result()
 
@@ -45,7 +40,7 @@ def test_perfect_detections_score_one() -> None:
 
 def test_names_are_cocos_twelve_then_the_classes() -> None:
     metric = CocoMetric(("cat",))
-    metric.add(("v", 0), truth([BOX], [0]), NOTHING)
+    metric.add(("v", 0), truth([BOX]), NOTHING)
 
     assert tuple(metric.result()) == (*NAMES, "coco/ap/cat", "coco/ap50/cat")
     metric.per_class = False
@@ -54,25 +49,25 @@ def test_names_are_cocos_twelve_then_the_classes() -> None:
 
 AP_BY_HAND = {
     # Precision 1 at the recall points 0, 0.01, ... 0.5, and 0 at the 50 above.
-    "one of two missed": ([(truth([BOX, FAR], [0, 0]), found([BOX], [0], [0.9]))], 51 / 101),
+    "one of two missed": ([(truth([BOX, FAR]), found([BOX]))], 51 / 101),
     # By score: true, false, true: precision 1 up to recall 0.5, then 2/3.
     "duplicate is false": (
         [
-            (truth([BOX], [0]), found([BOX, BOX], [0, 0], [0.9, 0.8])),
-            (truth([BOX], [0]), found([BOX], [0], [0.7])),
+            (truth([BOX]), found([BOX, BOX], [0.9, 0.8])),
+            (truth([BOX]), found([BOX], [0.7])),
         ],
         (51 + 50 * 2 / 3) / 101,
     ),
     "empty frames count": (
         [
-            (truth([BOX], [0]), found([BOX], [0], [0.5])),
-            (truth([], []), found([BOX], [0], [0.9])),
+            (truth([BOX]), found([BOX], [0.5])),
+            (truth([], []), found([BOX])),
         ],
         0.5,
     ),
-    "wrong class is false": ([(truth([BOX], [0]), found([BOX], [1], [0.5]))], 0.0),
+    "wrong class is false": ([(truth([BOX]), found([BOX], [0.5], [1]))], 0.0),
     "crowd is neither missed nor false": (
-        [(truth([BOX, FAR], [0, 0], is_crowd=[False, True]), found([BOX], [0], [0.9]))],
+        [(truth([BOX, FAR], is_crowd=[False, True]), found([BOX]))],
         1.0,
     ),
 }
@@ -81,9 +76,7 @@ AP_BY_HAND = {
 @pytest.mark.parametrize("rule", AP_BY_HAND)
 def test_ap_by_hand(rule: str) -> None:
     frames, expected = AP_BY_HAND[rule]
-    metric = CocoMetric(LABELS)
-    for index, frame in enumerate(frames):
-        metric.add(("v", index), *frame)
+    metric = filled(CocoMetric(LABELS), [(("v", n), *frame) for n, frame in enumerate(frames)])
 
     assert metric.result()["coco/ap"] == pytest.approx(expected, abs=1e-12)
     assert metric.result()["coco/ap/dog"] == -1  # no dog to find
@@ -91,22 +84,20 @@ def test_ap_by_hand(rule: str) -> None:
 
 @pytest.mark.parametrize("library", ["pycocotools", "hotcoco"])
 @pytest.mark.parametrize("seed", range(4))
-def test_random_frames_equal_pycocotools(seed: int, library: Library) -> None:
+def test_random_frames_equal_pycocotools(seed: int, library: Library, tmp_path: Path) -> None:
     if library == "hotcoco":
         pytest.importorskip("hotcoco")
     frames = random_frames(seed)
     if seed % 2:
         for _, _, detected in frames:
             detected["scores"] = np.round(detected["scores"], 1)  # many ties
-    metric = CocoMetric(LABELS, library=library)
-    for frame_id, true, detected in frames:
-        metric.add(frame_id, true, detected)
-
+    metric = filled(CocoMetric(LABELS, library=library), frames)
     result = metric.result()
-
-    np.testing.assert_allclose(
-        [result[name] for name in NAMES], stock_of(frames), rtol=0, atol=1e-9
-    )
+    paths = tmp_path / "a.json", tmp_path / "d.json"
+    ids = coco_files.write_annotations(paths[0], LABELS, metric.ground_truth)
+    coco_files.write_detections(paths[1], metric.detections, ids, (1, 2))
+    expected = stock(*(json.loads(path.read_text()) for path in paths))
+    np.testing.assert_allclose([result[name] for name in NAMES], expected, rtol=0, atol=1e-9)
     assert 0 < result["coco/ap"] < 1
     per_class = [result[f"coco/ap/{label}"] for label in LABELS]
     assert np.mean(per_class) == pytest.approx(result["coco/ap"], abs=1e-9)
@@ -128,7 +119,7 @@ def test_libraries_give_the_same_tables(decimals: int) -> None:
 def test_many_detections_go_to_the_library_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hotcoco")
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
+    metric.add(("v", 0), truth([BOX]), found([BOX]))
     monkeypatch.setattr(coco, "MANY_DETECTIONS", 1)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pycocotools.coco", None)
@@ -156,9 +147,9 @@ def test_result_prints_nothing_and_counts_what_came_after_an_earlier_one(
 ) -> None:
     metric = CocoMetric(LABELS)
     more = {"image": np.zeros((9, 9, 3)), "sizes": [(9, 9)] * 5}  # what else a dict may hold
-    metric.add(("v", 0), {**truth([BOX], [0]), **more}, {**found([BOX], [0], [0.9]), **more})
+    metric.add(("v", 0), {**truth([BOX]), **more}, {**found([BOX]), **more})
     assert metric.result()["coco/ap"] == pytest.approx(1.0)
-    metric.add(("v", 1), truth([BOX], [0]), NOTHING)
+    metric.add(("v", 1), truth([BOX]), NOTHING)
     assert capsys.readouterr().out == ""
 
     assert metric.result()["coco/ap"] == pytest.approx(51 / 101, abs=1e-12)
@@ -176,7 +167,7 @@ def test_no_frames_are_refused_and_frames_without_objects_measure_nothing() -> N
 
 def test_precision_over_recall_by_hand() -> None:
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX, FAR], [0, 0]), found([BOX], [0], [0.9]))
+    metric.add(("v", 0), truth([BOX, FAR]), found([BOX]))
 
     recall, precision = metric.precision_recall(0.5)
 
@@ -189,32 +180,32 @@ def test_precision_over_recall_by_hand() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((("v", 0), truth([BOX], [0]), NOTHING), r"frame \('v', 0\) was added before"),
+        ((("v", 0), truth([BOX]), NOTHING), r"frame \('v', 0\) was added before"),
         ((("v", 0), None, NOTHING), r"detections of frame \('v', 0\) were added before"),
         ((("w", 3), None, NOTHING), r"frame \('w', 3\) is unknown"),
         ((("v", 1), truth([BOX], [2]), NOTHING), r"\('v', 1\).*class 2, outside 0 ... 1"),
-        ((("v", 1), truth([BOX], [0]), found([BOX], [-1], [1])), r"detection 0 has class -1"),
+        ((("v", 1), truth([BOX]), found([BOX], [1], [-1])), r"detection 0 has class -1"),
         (
-            (("v", 1), truth([BOX], [0]), found([BOX, [0, 0, np.nan, 1]], [0, 0], [1, 1])),
+            (("v", 1), truth([BOX]), found([BOX, [0, 0, np.nan, 1]], [1, 1], [0, 0])),
             r"\('v', 1\): detection box 1 is not finite",
         ),
-        ((("v", 1), truth([BOX], [0]), found([BOX], [0], [np.nan])), "scores are not finite"),
-        ((("v", 1), truth([BOX], [0]), truth([BOX], [0])), "detections have no scores"),
+        ((("v", 1), truth([BOX]), found([BOX], [np.nan], [0])), "scores are not finite"),
+        ((("v", 1), truth([BOX]), truth([BOX])), "detections have no scores"),
         ((("v", 1), truth([[5, 5, 2, 9]], [0]), NOTHING), "ends before it begins"),
         ((("v", 1), truth([BOX[:3]], [0]), NOTHING), r"shape \[n, 4\], got \[1, 3\]"),
         ((("v", 1), truth([BOX], [0, 1]), NOTHING), r"classes must have the shape \[1\]"),
         ((("v", 1), truth([BOX], [0.5]), NOTHING), "classes must be whole numbers"),
-        ((("v", 1), truth([BOX], [0]), {**NOTHING, "network": "big"}), "'large' or 'small'"),
+        ((("v", 1), truth([BOX]), {**NOTHING, "network": "big"}), "'large' or 'small'"),
         ((("v", 1), {"boxes": [BOX]}, NOTHING), "must have `boxes` and `classes`"),
-        (("v", truth([BOX], [0]), NOTHING), r"frame_id must be \(video, index\)"),
-        ((("v", -1), truth([BOX], [0]), NOTHING), "whole number of at least 0"),
+        (("v", truth([BOX]), NOTHING), r"frame_id must be \(video, index\)"),
+        ((("v", -1), truth([BOX]), NOTHING), "whole number of at least 0"),
     ],
 )
 def test_values_that_cannot_be_are_refused_and_change_nothing(
     arguments: tuple[Any, Any, Any], message: str
 ) -> None:
     metric = CocoMetric(LABELS)
-    metric.add(("v", 0), truth([BOX], [0]), found([BOX], [0], [0.9]))
+    metric.add(("v", 0), truth([BOX]), found([BOX]))
 
     with pytest.raises(ValueError, match=message):
         metric.add(*arguments)
@@ -226,8 +217,8 @@ def test_values_that_cannot_be_are_refused_and_change_nothing(
 def test_merging_what_does_not_fit_is_refused() -> None:
     one, two = CocoMetric(LABELS), CocoMetric(LABELS)
     assert one.merge(two) is one
-    one.add(("v", 0), truth([BOX], [0]), NOTHING)
-    two.add(("v", 0), truth([BOX], [0]), NOTHING)
+    one.add(("v", 0), truth([BOX]), NOTHING)
+    two.add(("v", 0), truth([BOX]), NOTHING)
 
     with pytest.raises(ValueError, match=r"frame \('v', 0\) is in both"):
         one.merge(two)
@@ -239,32 +230,3 @@ def test_merging_what_does_not_fit_is_refused() -> None:
         one.merge(Collector(LABELS))
     with pytest.raises(ValueError, match="labels must be the names"):
         CocoMetric("cat")
-
-
-def stock_of(frames: list[Part]) -> np.ndarray:
-    """Returns pycocotools' twelve numbers."""
-    frames = sorted(frames, key=lambda row: "{}_{}".format(*row[0]))  # for equal scores
-
-    def rows(values: dict[str, Any], image: int) -> list[dict[str, Any]]:
-        """Returns the annotations of an image, with what else there is for each box."""
-        more = {"is_crowd": "iscrowd", "scores": "score"}
-        found = []
-        for row, (box, label) in enumerate(zip(values["boxes"], values["classes"], strict=True)):
-            ymin, xmin, ymax, xmax = box.tolist()
-            entry = {"image_id": image, "category_id": int(label) + 1}
-            entry |= {"bbox": [xmin, ymin, xmax - xmin, ymax - ymin]}
-            entry |= {"area": (ymax - ymin) * (xmax - xmin)}
-            found.append(
-                {**entry, **{more[k]: float(values[k][row]) for k in more.keys() & values.keys()}}
-            )
-        return found
-
-    true = [row for image, frame in enumerate(frames) for row in rows(frame[1], image)]
-    truth = {
-        "images": [{"id": image} for image in range(len(frames))],
-        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
-        "annotations": [{**row, "id": number} for number, row in enumerate(true, start=1)],
-    }
-    return stock(
-        truth, [row for image, frame in enumerate(frames) for row in rows(frame[2], image)]
-    )

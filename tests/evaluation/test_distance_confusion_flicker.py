@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from lstd.evaluation import ConfusionMetric, DistanceMetric, FlickerMetric
 from lstd.evaluation.metrics.confusion import BestScore, best_score
+from tests.evaluation.fakes import found, truth
 
 LABELS = ("cat", "dog")
 BOX = [0.0, 0.0, 40.0, 40.0]
 FAR = [200.0, 200.0, 240.0, 240.0]
-
-
-def truth(boxes: list[Any], classes: list[int] | None = None, **more: Any) -> dict[str, Any]:
-    return {"boxes": boxes, "classes": classes or [0] * len(boxes), **more}
-
-
-def found(
-    boxes: list[Any], scores: list[float] | None = None, classes: list[int] | None = None
-) -> dict[str, Any]:
-    return {**truth(boxes, classes), "scores": scores or [0.9] * len(boxes)}
 
 
 def test_each_distance_is_scored_on_its_own_frames() -> None:
@@ -170,16 +159,12 @@ def test_flicker_sees_what_is_shown_and_each_object_for_itself() -> None:
     metric.add(("v", 1), truth([FAR, BOX], track_ids=[2, 1]), found([FAR, BOX], [0.9, 0.9]))
     metric.add(("w", 2), truth([BOX], track_ids=[1]), found([]))  # another video
 
-    assert metric.result() == {
-        "flicker/rate": 0.5,
-        "flicker/lost": 0.0,
-        "flicker/found": 3 / 5,
-    }
+    assert metric.result() == {"flicker/rate": 0.5, "flicker/lost": 0.0, "flicker/found": 3 / 5}
 
 
 def test_flicker_without_tracks_is_refused() -> None:
     metric = FlickerMetric(LABELS)
     with pytest.raises(ValueError, match="no track_ids; flicker follows objects over frames"):
-        metric.add(("v", 0), truth([BOX]), found([]))
+        metric.add(("v", 0), truth([BOX], track_ids=None), found([]))
     with pytest.raises(ValueError, match=r"a track id stands twice, \[3, 3\]"):
         metric.add(("v", 0), truth([BOX, FAR], track_ids=[3, 3]), found([]))

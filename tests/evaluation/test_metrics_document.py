@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lstd.evaluation.metrics import by_name
-from tests.evaluation.fakes import random_frames
-from tests.evaluation.test_workers import LABELS, LATENCIES, filled
+from tests.evaluation.fakes import filled, random_frames
+from tests.evaluation.test_workers import LABELS, LATENCIES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_tests_that_are_named_are_there(file: str) -> None:
 def test_every_number_is_defined(name: str) -> None:
     make = by_name.factory(name, latencies=LATENCIES, fps=30)
 
-    for number in filled(make, random_frames(0)).result():
+    for number in filled(make(LABELS), random_frames(0)).result():
         for label in LABELS:
             number = number.removesuffix(f"/{label}")
         number = re.sub(r"^distance/\d+/", "distance/3/", number)

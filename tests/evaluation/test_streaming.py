@@ -69,14 +69,7 @@ def test_schedule_decides_how_long_each_frame_takes() -> None:
     moving(metric, 6)
 
     # 0 done at .15, then 1 (small) at .2; 2 at .25; 3 (large) at .45; 4 at .5; 5 at .55.
-    assert [source and source[1] for source in metric.shown().values()] == [
-        None,
-        None,
-        1,
-        2,
-        2,
-        4,
-    ]
+    assert [source and source[1] for source in metric.shown().values()] == [None, None, 1, 2, 2, 4]
 
 
 def test_large_network_aside_does_not_hold_up_the_small_one() -> None:
@@ -150,12 +143,7 @@ def test_random_streams_equal_a_simulation_tick_by_tick(block: int) -> None:
 
 
 def ticked(
-    indices: list[int],
-    names: list[str],
-    latency_ms: dict[str, Fraction],
-    *,
-    fps: int,
-    mode: str,
+    indices: list[int], names: list[str], latency_ms: dict[str, Fraction], *, fps: int, mode: str
 ) -> list[int | None]:
     """Returns what each frame shows, in exact fractions, event by event."""
     arrivals = [Fraction(index, fps) for index in indices]
@@ -210,10 +198,7 @@ def test_random_streams_score_as_coco_of_what_they_show() -> None:
     ("arguments", "message"),
     [
         ((LABELS, -1.0, 30), "latencies of large: expected milliseconds of at least 0, got -1.0"),
-        (
-            (LABELS, float("nan"), 30),
-            "latencies of large: expected milliseconds of at least 0, got nan",
-        ),
+        ((LABELS, float("nan"), 30), "of large: expected milliseconds of at least 0, got nan"),
         ((LABELS, {"small": []}, 30), r"latencies of small: expected milliseconds of .* got \[\]"),
         ((LABELS, {"small": "fast"}, 30), "of at least 0, got 'fast'"),
         ((LABELS, {"medium": 3}, 30), "expected 'large' or 'small', got 'medium'"),

@@ -10,35 +10,18 @@ import pytest
 
 from lstd.evaluation import VidMetric
 from tests.evaluation import vid_oracle
+from tests.evaluation.fakes import filled, found, truth
 
 LABELS = ("cat", "dog")
 BOX = [0.0, 0.0, 99.0, 99.0]  # 100 x 100 px, last pixels included: threshold 0.5
 FAR = [500.0, 500.0, 599.0, 599.0]
 
 
-def truth(boxes: list[Any], classes: list[int] | None = None, tracks: Any = None) -> dict[str, Any]:
-    classes = [0] * len(boxes) if classes is None else classes
-    tracks = list(range(len(boxes))) if tracks is None else tracks
-    return {"boxes": boxes, "classes": classes, "track_ids": tracks}
-
-
-def found(
-    boxes: list[Any], scores: list[float], classes: list[int] | None = None
-) -> dict[str, Any]:
-    return {
-        "boxes": boxes,
-        "scores": scores,
-        "classes": [0] * len(boxes) if classes is None else classes,
-    }
-
-
 NOTHING = found([], [])
 
 
 def split(*frames: tuple[Any, Any]) -> dict[str, float]:
-    metric = VidMetric(LABELS)
-    for index, frame in enumerate(frames):
-        metric.add(("v", index), *frame)
+    metric = filled(VidMetric(LABELS), [(("v", n), *frame) for n, frame in enumerate(frames)])
     return {
         name.removeprefix("vid/ap50_"): value
         for name, value in metric.result().items()
@@ -91,7 +74,7 @@ AP_BY_HAND = {
     "crowds do not count": (
         [
             (
-                {**truth([BOX, FAR], tracks=[1, -1]), "is_crowd": [False, True]},
+                {**truth([BOX, FAR], track_ids=[1, -1]), "is_crowd": [False, True]},
                 found([FAR, FAR, BOX, [900, 900, 950, 950]], [0.9, 0.8, 0.7, 0.6]),
             )
         ],
@@ -108,9 +91,8 @@ AP_BY_HAND = {
 @pytest.mark.parametrize("rule", AP_BY_HAND)
 def test_ap_by_hand(rule: str) -> None:
     frames, expected = AP_BY_HAND[rule]
-    metric = VidMetric(LABELS, motion=False)
-    for index, frame in enumerate(frames):
-        metric.add(("v", index), *frame)
+    parts = [(("v", index), *frame) for index, frame in enumerate(frames)]
+    metric = filled(VidMetric(LABELS, motion=False), parts)
     assert metric.result()["vid/ap50"] == pytest.approx(expected)
 
 
@@ -174,13 +156,13 @@ def test_window_ends_after_ten_frames_and_at_the_videos_ends() -> None:
     assert moving(11)["vid/classes_slow"] == 0.0
 
 
-STILL = truth([BOX], tracks=[1])
+STILL = truth([BOX], track_ids=[1])
 NOWHERE = [900.0, 0.0, 950.0, 50.0]
 SPLIT_BY_HAND = {
     # Slow: the cat stands still. Fast: another cat, in the first frame alone.
     "detection on an object out of range is ignored": (
         [
-            (truth([BOX, FAR], tracks=[1, 2]), found([FAR, BOX], [0.9, 0.8])),
+            (truth([BOX, FAR], track_ids=[1, 2]), found([FAR, BOX], [0.9, 0.8])),
             (STILL, found([BOX], [0.7])),
         ],
         {"slow": 1.0, "medium": -1.0, "fast": 1.0},
@@ -190,7 +172,7 @@ SPLIT_BY_HAND = {
     "unmatched follows the better overlap": (
         [
             (
-                truth([BOX, FAR], tracks=[1, 2]),
+                truth([BOX, FAR], track_ids=[1, 2]),
                 found([[0, 70, 99, 169], [500, 570, 599, 669], BOX, FAR], [0.9, 0.8, 0.7, 0.6]),
             ),
             (STILL, found([BOX], [0.5])),
@@ -200,15 +182,15 @@ SPLIT_BY_HAND = {
     # A dog is detected on the standing cat: false for slow, nothing for fast. Fast dogs: two.
     "overlap with another class counts": (
         [
-            (truth([BOX, FAR], [0, 1], [1, 2]), found([BOX, FAR], [0.9, 0.8], [1, 1])),
-            (truth([BOX, [0, 300, 99, 399]], [0, 1], [1, 3]), NOTHING),
+            (truth([BOX, FAR], [0, 1], track_ids=[1, 2]), found([BOX, FAR], [0.9, 0.8], [1, 1])),
+            (truth([BOX, [0, 300, 99, 399]], [0, 1], track_ids=[1, 3]), NOTHING),
         ],
         {"fast": 0.5},
     ),
     # Three slow boxes of one track and one fast: 3/4 and 1/4 of a false positive.
     "empty frame weighs the share in range": (
         [
-            (truth([BOX, FAR], tracks=[1, 2]), found([BOX, FAR], [0.8, 0.8])),
+            (truth([BOX, FAR], track_ids=[1, 2]), found([BOX, FAR], [0.8, 0.8])),
             (STILL, found([BOX], [0.7])),
             (STILL, found([BOX], [0.6])),
             (truth([]), found([BOX], [0.9])),
@@ -220,7 +202,7 @@ SPLIT_BY_HAND = {
     "equal overlaps weigh the share out of range": (
         [
             (
-                truth([BOX, [500, 500, 599, 599], [700, 700, 799, 799]], tracks=[1, 2, 3]),
+                truth([BOX, [500, 500, 599, 599], [700, 700, 799, 799]], track_ids=[1, 2, 3]),
                 found(
                     [NOWHERE, BOX, [500, 500, 599, 599], [700, 700, 799, 799]],
                     [0.9, 0.8, 0.8, 0.8],
@@ -235,12 +217,12 @@ SPLIT_BY_HAND = {
         [
             (truth([BOX]), found([NOWHERE, BOX], [0.9, 0.8])),
             (truth([BOX]), found([BOX], [0.7])),
-            (truth([FAR], tracks=[9]), found([NOWHERE, FAR], [0.9, 0.8])),
+            (truth([FAR], track_ids=[9]), found([NOWHERE, FAR], [0.9, 0.8])),
         ],
         {"slow": 2 / 3, "fast": 1 / 2},
     ),
     "two boxes of a track in one frame are neighbours": (
-        [(truth([BOX, BOX], tracks=[4, 4]), NOTHING)],
+        [(truth([BOX, BOX], track_ids=[4, 4]), NOTHING)],
         {"slow": 0.0},
     ),
 }
@@ -260,15 +242,9 @@ def test_random_videos_equal_the_protocol_word_for_word(block: int) -> None:
         frames = random_videos(seed)
         metric = VidMetric(("a", "b", "c"), per_class=False)
         for frame, (true, detected) in frames.items():
-            metric.add(
-                frame,
-                truth(*map(list, zip(*true, strict=True))) if true else truth([]),
-                found(
-                    [row[0] for row in detected],
-                    [row[2] for row in detected],
-                    [row[1] for row in detected],
-                ),
-            )
+            boxes, classes, tracks = map(list, zip(*true, strict=True)) if true else ([], [], [])
+            seen, labels, scores = map(list, zip(*detected, strict=True)) if detected else ([],) * 3
+            metric.add(frame, truth(boxes, classes, track_ids=tracks), found(seen, scores, labels))
         expected = vid_oracle.results(frames, 3)
 
         # The same sums in another order: the last bits.
@@ -295,7 +271,7 @@ def test_precision_over_recall_of_a_class() -> None:
     ("true", "message"),
     [
         ({"boxes": [BOX], "classes": [0]}, r"frame \('v', 3\): .* no track_ids; the motion split"),
-        (truth([BOX], tracks=[-1]), "track id -1, which means unknown; the motion split"),
+        (truth([BOX], track_ids=[-1]), "track id -1, which means unknown; the motion split"),
     ],
 )
 def test_split_without_tracks_is_refused(true: Any, message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,17 +11,10 @@ import pytest
 from lstd.evaluation import CocoMetric, ConfusionMetric, VidMetric, evaluate
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.occlusion import OccludedDataset
-from tests.evaluation.fakes import Part, SeesClear, bright_clips, random_frames
+from tests.evaluation.fakes import Part, SeesClear, bright_clips, filled, random_frames
 
 LABELS = ("cat", "dog")
 LATENCIES = {"large": [40.0, 90.0], "small": [5.0, 8.0]}
-
-
-def filled(make: Callable[..., Any], given: list[Part]) -> Any:
-    metric = make(LABELS)
-    for part in given:
-        metric.add(*part)
-    return metric
 
 
 HALVES: dict[str, Callable[[Part], bool]] = {
@@ -36,9 +28,9 @@ HALVES: dict[str, Callable[[Part], bool]] = {
 def test_merge_of_two_halves_equals_the_whole(name: str, halves: str) -> None:
     make = by_name.factory(name, latencies=LATENCIES, fps=30)
     frames = random_frames(seed=list(HALVES).index(halves))
-    whole = filled(make, frames)
-    left = filled(make, [part for part in frames if HALVES[halves](part)])
-    right = filled(make, [part for part in frames if not HALVES[halves](part)])
+    whole = filled(make(LABELS), frames)
+    left = filled(make(LABELS), [part for part in frames if HALVES[halves](part)])
+    right = filled(make(LABELS), [part for part in frames if not HALVES[halves](part)])
     left.result(), right.result()  # what they found apart is forgotten
 
     merged = right.merge(pickle.loads(pickle.dumps(left)))  # from another process
