@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from lstd.config.config import ExportConfig
 from lstd.export import conversion
-from lstd.export.form import Form
+from lstd.export.form import Form, carried
 from lstd.export.module import ExportModule
 from lstd.export.options import suppression_for
 from lstd.export.tflite import export_tflite
@@ -53,3 +54,15 @@ def converted(exported: ExportModule) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(exported, folder, signatures=signatures)
         return conversion.convert(folder, exported)
+
+
+def stream(
+    module: ExportModule, names: Sequence[str], frames: np.ndarray, *, c: Any = 0.0, h: Any = 0.0
+) -> list[dict[str, np.ndarray]]:
+    """Returns the outputs of entry points for single frames; the state begins with c and h."""
+    zeros, found = np.zeros([1, 1, 2, 4], np.float32), []
+    state = {"lstm_c": zeros + c, "lstm_h": zeros + h}
+    for name, frame in zip(names, frames, strict=True):
+        found.append(module.run(name, image=frame[np.newaxis].astype(np.float32), **state))
+        state = carried(found[-1])
+    return found

@@ -32,22 +32,13 @@ def _clip_module(*, length: int = 5, **options: Any) -> ExportModule:
     return exports.module(form=Form("clip", unroll_length=length), **options)
 
 
-def _stream(names: list[str], frames: np.ndarray, **options: Any) -> list[dict[str, np.ndarray]]:
-    """Returns the outputs of the entry points for single frames, from STATE on."""
-    module, found = exports.module(**options), []
-    state = {"lstm_c": STATE, "lstm_h": STATE + 1}
-    for name, frame in zip(names, frames, strict=True):
-        found.append(module.run(name, image=frame[np.newaxis], **state))
-        state = {key.removesuffix("_out"): found[-1][key] for key in STATE_OUTPUTS}
-    return found
-
-
 @pytest.mark.parametrize("options", [{}, {"use_regular_nms": True}, {"postprocessing": False}])
 def test_a_clip_file_is_the_loop_of_frames_from_any_state(options: dict[str, Any]) -> None:
     content = exports.converted(_clip_module(**options))
     step = interpreters.step(content)
     found = step("clip", input_video_tensor=images(5), lstm_c=STATE, lstm_h=STATE + 1)
-    frames = _stream(["large", "small", "small", "large", "small"], images(5), **options)  # SKIP2
+    names = ["large", "small", "small", "large", "small"]  # SKIP2
+    frames = exports.stream(exports.module(**options), names, images(5), c=STATE, h=STATE + 1)
     for name in STATE_OUTPUTS:
         np.testing.assert_allclose(found[name], frames[-1][name], atol=1e-5)
     names = RAW_OUTPUTS[:2] if "postprocessing" in options else DETECTION_OUTPUTS
@@ -90,7 +81,7 @@ def test_schedule_and_network_decide_who_runs(options: dict[str, Any], names: li
     facts = metadata.facts_of(module, labels=())["entry_points"]["clip"]
     assert (facts["networks"], facts["writes_state"]) == (names, "large" in names)
     found = module.run("clip", input_video_tensor=images(3), lstm_c=STATE, lstm_h=STATE + 1)
-    frames = _stream(names, images(3))
+    frames = exports.stream(exports.module(), names, images(3), c=STATE, h=STATE + 1)
     np.testing.assert_allclose(found["lstm_h_out"], frames[-1]["lstm_h_out"], atol=1e-5)
     np.testing.assert_allclose(
         found["detection_scores"][2], frames[2]["detection_scores"][0], atol=1e-5

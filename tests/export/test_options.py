@@ -72,12 +72,11 @@ def test_what_cannot_be_is_refused_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_saved_model_is_not_quantised(tmp_path: Path) -> None:
+def test_a_saved_model_is_not_quantised_and_a_name_that_the_json_needs_is_refused(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ValueError, match="quantization: a SavedModel is in float32"):
         export_saved_model(TinyModel(), tmp_path / "a", quantization="float16")
-
-
-def test_a_name_that_the_json_needs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.json"):
         export_tflite(TinyModel(), tmp_path / "tiny.json")
 

@@ -73,24 +73,20 @@ def _check(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_body_is_the_slow_numpy_op(case: str) -> None:
+def test_body_and_both_interpreters_are_the_slow_numpy_op(case: str, tmp_path: Path) -> None:
     options = CASES[case]
-    function = postprocessing_op.make(options)
+    function, content = postprocessing_op.make(options), _convert(options, tmp_path)
+    runners = [
+        runtime(model_content=content).get_signature_runner("step")
+        for runtime in (litert.Interpreter, tf.lite.Interpreter)
+    ]
     for encodings, scores in _frames(options):
         outputs = function(encodings[np.newaxis], scores[np.newaxis], _anchors())
         _check(outputs, (encodings, scores), options)
         rows = len(oracle.detections(encodings, scores, _anchors(), options)[1])
         assert not outputs.scores[0, rows:].numpy().any()
         assert outputs.boxes.shape == (1, options.num_rows, 4)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_both_interpreters_run_the_slow_numpy_op(case: str, tmp_path: Path) -> None:
-    options = CASES[case]
-    content = _convert(options, tmp_path)
-    for runtime in (litert.Interpreter, tf.lite.Interpreter):
-        run = runtime(model_content=content).get_signature_runner("step")
-        for encodings, scores in _frames(options):
+        for run in runners:
             found = run(encodings=encodings[np.newaxis], scores=scores[np.newaxis])
             _check([found[f"output_{index}"] for index in range(4)], (encodings, scores), options)
 

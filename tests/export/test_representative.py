@@ -34,24 +34,26 @@ def _batch(starts: list[list[bool]], numbers: list[list[int]]) -> tuple[ClipBatc
     )
 
 
-def test_frames_are_one_video() -> None:
-    found = representative.read([RED, RED, RED], limit=9)
-    assert [(frame.starts, frame.number) for frame in found] == [(True, 0), (False, 1), (False, 2)]
-    assert len({frame.stream for frame in found}) == 1
-
-
 @pytest.mark.parametrize(
-    "data",
+    ("data", "starts"),
     [
-        np.stack([np.stack([RED, RED])] * 2),
-        tf.data.Dataset.from_tensor_slices(np.stack([np.stack([RED, RED])] * 2)),
-        [np.stack([np.stack([RED, RED])] * 2)],
+        ([RED, RED, RED], [0]),  # frames are one video
+        (itertools.repeat(RED), [0]),
+        (np.stack([np.stack([RED, RED])] * 2), [0, 2]),  # each clip is one
+        (tf.data.Dataset.from_tensor_slices(np.stack([np.stack([RED, RED])] * 2)), [0, 2]),
+        ([np.stack([np.stack([RED, RED])] * 2)], [0, 2]),
     ],
 )
-def test_each_clip_is_a_video(data: Any) -> None:
-    found = representative.read(data, limit=9)
-    assert [(frame.starts, frame.number) for frame in found] == [(True, 0), (False, 1)] * 2
-    assert [frame.truth for frame in found] == [None] * 4
+def test_frames_are_one_video_and_clips_one_each_up_to_the_limit(
+    data: Any, starts: list[int]
+) -> None:
+    found = representative.read(data, limit=4)
+    assert [place for place, frame in enumerate(found) if frame.starts] == starts
+    firsts = [max(start for start in starts if start <= place) for place in range(len(found))]
+    assert [frame.number for frame in found] == [p - s for p, s in enumerate(firsts)]
+    assert len({frame.stream for frame in found[:2]}) == 1
+    assert len(found) == (3 if isinstance(data, list) and len(data) == 3 else 4)
+    assert {frame.truth for frame in found} == {None}
 
 
 def test_clips_of_a_dataset_say_where_videos_start_and_padding_is_left_out() -> None:
@@ -64,10 +66,6 @@ def test_clips_of_a_dataset_say_where_videos_start_and_padding_is_left_out() -> 
         np.testing.assert_allclose(frame.truth["boxes"], [[1, 3, 2, 6]])  # pixels of 4 x 6
         assert frame.truth["classes"].tolist() == [2]
     assert representative.read([batch[0]], limit=1)[0].truth is None
-
-
-def test_endless_data_is_read_up_to_the_limit() -> None:
-    assert len(representative.read(itertools.repeat(RED), limit=5)) == 5
 
 
 @pytest.mark.parametrize(

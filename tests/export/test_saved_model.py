@@ -60,7 +60,9 @@ def test_entry_points_give_what_the_model_gives(exported: Path, network: str) ->
     np.testing.assert_allclose(encodings, expected.predictions.box_encodings, atol=TOLERANCE)
     logits = expected.predictions.class_logits.numpy()
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), atol=TOLERANCE)
-    assert anchors.shape == model.anchors.shape
+    ymin, xmin, ymax, xmax = model.anchors.T
+    centers = (ymin + ymax) / 2, (xmin + xmax) / 2, ymax - ymin, xmax - xmin
+    np.testing.assert_allclose(anchors, np.stack(centers, axis=1), atol=TOLERANCE)
     assert found["detection_scores"].shape == (1, 4)
     assert (loaded.image_shape, loaded.state_shape) == (images(1).shape[1:], STATE.shape)
 

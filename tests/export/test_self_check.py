@@ -3,16 +3,14 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.config.model_config import PostprocessingConfig
 from lstd.export import file_format, interpreters, postprocessing_op, self_check
 from lstd.export.compare import ExportCheckError
 from lstd.export.module import ExportModule
 from tests.export import exports
-from tests.export.tiny_model import TinyModel, images
+from tests.export.tiny_model import TinyModel
 
 
 def test_a_good_file_passes_with_and_without_the_delegate(
@@ -24,18 +22,6 @@ def test_a_good_file_passes_with_and_without_the_delegate(
     for differences in found.values():
         assert max(differences.values()) < 1e-5
         assert sorted(differences) == names
-
-
-def test_equal_scores_and_a_threshold_that_nothing_passes_are_no_fault() -> None:
-    equal, strict = TinyModel(), TinyModel(postprocessing=PostprocessingConfig(score_threshold=1.5))
-    equal.classes.assign(tf.zeros_like(equal.classes))
-    for model in (equal, strict):
-        module = exports.module(model)
-        content = exports.converted(module)
-        self_check.check_tflite(content, module)
-    zeros = np.zeros([1, 1, 2, 4], np.float32)
-    found = interpreters.step(content)("large", image=images(1), lstm_c=zeros, lstm_h=zeros)
-    assert found["num_detections"] == 0
 
 
 @pytest.mark.parametrize("change", [{"y_scale": None}, {"nms_iou_threshold": 0.3}])

@@ -14,18 +14,12 @@ from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
 
 FRAMES = images(4).astype(np.uint8)
-ZEROS = np.zeros([1, 1, 2, 4], np.float32)
 
 
 def _scores(name: str, frames: np.ndarray) -> list[np.ndarray]:
     """Returns the scores of one entry point of the model, frame by frame, its state carried."""
-    module, found = exports.module(max_detections=10), []
-    state = {"lstm_c": ZEROS, "lstm_h": ZEROS}
-    for frame in frames:
-        outputs = module.run(name, image=frame[np.newaxis].astype(np.float32), **state)
-        state = {"lstm_c": outputs["lstm_c_out"], "lstm_h": outputs["lstm_h_out"]}
-        found.append(outputs["detection_scores"][0, : int(outputs["num_detections"][0])])
-    return found
+    found = exports.stream(exports.module(max_detections=10), [name] * len(frames), frames)
+    return [one["detection_scores"][0, : int(one["num_detections"][0])] for one in found]
 
 
 @pytest.mark.parametrize(("network", "input_type"), [("large", "float32"), ("small", "uint8")])

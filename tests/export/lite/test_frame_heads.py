@@ -40,20 +40,3 @@ def test_predictions_equal_those_of_the_layers(variant: str, grid: tuple[int, in
         for one, other in zip(expected, found, strict=True):
             # Sums of up to 108 products in float32, of values up to 20.
             np.testing.assert_allclose(other, one, rtol=1e-5, atol=2e-5)
-
-
-def test_only_the_weights_that_meet_the_map_remain() -> None:
-    kernel = tf.reshape(tf.range(9.0), [3, 3, 1, 1])
-
-    def rows(height: int, width: int) -> list[list[float]]:
-        found, padding = frame_heads._meeting(kernel, tf.TensorShape([1, height, width, 1]), 2)
-        assert padding == "VALID"
-        return found[:, :, 0, 0].numpy().tolist()
-
-    # 2 pixels: padded behind only. 1 pixel: padded on both sides.
-    assert rows(2, 2) == [[0, 1], [3, 4]]
-    assert rows(1, 1) == [[4]]
-    assert rows(1, 2) == [[3, 4]]
-    same, padding = frame_heads._meeting(kernel, tf.TensorShape([1, 3, 2, 1]), 2)
-    assert padding == "SAME"
-    assert same is kernel

@@ -54,25 +54,6 @@ def test_step_equals_the_models(variant: str) -> None:
                     np.testing.assert_allclose(other, one, rtol=2e-5, atol=2e-5)
 
 
-def test_memory_equals_its_layers_to_the_last_bits() -> None:
-    """Without the rest of the network, nothing but the order of the sums differs."""
-    model = tiny.model()
-    for seed in range(5):
-        tiny.scramble(model, seed=seed)
-        state = tiny.state(model, seed=seed)
-        rng = np.random.default_rng(seed)
-        depth = model.large.output_depth
-        feature = tf.constant(rng.normal(size=(2, *model.state_grid, depth)), tf.float32)
-        joined = model.large_bottleneck(feature, state.h)
-        np.testing.assert_allclose(
-            fused_memory.bottleneck(model.large_bottleneck, feature, state.h), joined, atol=2e-6
-        )
-        expected = tf.nest.flatten(model.cell(joined, state))
-        found = tf.nest.flatten(fused_memory.cell(model.cell, joined, state))
-        for one, other in zip(expected, found, strict=True):
-            np.testing.assert_allclose(other, one, atol=2e-6)
-
-
 def test_no_concatenation_has_more_inputs_than_the_delegate_takes() -> None:
     parts = [tf.fill([1, 2], float(number)) for number in range(9)]
     np.testing.assert_array_equal(
