@@ -88,59 +88,8 @@ def _problem(part: str, module: str) -> str | None:
     return f"lstd.{part} imports {module}, which stands {where} it"
 
 
-def keras_offences(root: Path) -> list[str]:
-    """Returns every use of a Keras other than tf_keras in our files, as `file:line: what`."""
-    offences = []
-    for folder in ("lstd", "tests", "examples", "benchmarks"):
-        for path in sorted((root / folder).rglob("*.py")):
-            text = path.read_text()
-            if "keras" not in text:
-                continue
-            tree = ast.parse(text)
-            lines = {
-                line
-                for line, module in imports_of(tree, "lstd")
-                if module.split(".")[0] == "keras" or module.startswith("tensorflow.keras")
-            }
-            if folder == "tests":  # `import keras as keras_3`: a test of how it is refused
-                lines -= _lines_of_keras_3(tree)
-            tensorflow = {"tensorflow", *_names_of_tensorflow(tree)}
-            lines |= {
-                node.lineno
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Attribute)
-                and node.attr == "keras"
-                and isinstance(node.value, ast.Name)
-                and node.value.id in tensorflow
-            }
-            offences += [
-                f"{path.relative_to(root)}:{line}: write `import tf_keras as keras`"
-                for line in sorted(lines)
-            ]
-    return offences
-
-
-def _lines_of_keras_3(tree: ast.AST) -> set[int]:
-    return {
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        and [(alias.name, alias.asname) for alias in node.names] == [("keras", "keras_3")]
-    }
-
-
-def _names_of_tensorflow(tree: ast.AST) -> set[str]:
-    return {
-        alias.asname
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
-        if alias.name == "tensorflow" and alias.asname
-    }
-
-
-def test_no_module_imports_from_beside_or_above_and_keras_is_tf_keras() -> None:
-    offences = layering_offences(ROOT) + keras_offences(ROOT)
+def test_no_module_imports_from_beside_or_above() -> None:
+    offences = layering_offences(ROOT)
     assert not offences, "\n".join(offences)
 
 
@@ -192,34 +141,6 @@ def test_allowed_imports_pass(tmp_path: Path) -> None:
     ):
         _write(tmp_path / "lstd" / file, line)
     assert layering_offences(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import tensorflow.keras as keras",
-        "from tensorflow import keras",
-        "from tensorflow.keras import layers",
-        "import keras",
-        "from keras import layers",
-        "import tensorflow as tf; x = tf.keras.layers",
-        "import tensorflow; x = tensorflow.keras",
-        "def f():\n    import tensorflow as t\n    return t.keras.Model",
-    ],
-)
-def test_another_keras_is_found(tmp_path: Path, text: str) -> None:
-    _write(tmp_path / "examples" / "a.py", text)
-
-    (offence,) = keras_offences(tmp_path)
-
-    assert offence.startswith(f"examples/a.py:{len(text.splitlines())}: ")
-
-
-def test_keras_3_is_allowed_in_a_test_that_names_it_so(tmp_path: Path) -> None:
-    _write(tmp_path / "tests" / "test_a.py", "import keras as keras_3")
-    _write(tmp_path / "lstd" / "a.py", "import keras as keras_3")
-
-    assert keras_offences(tmp_path) == ["lstd/a.py:1: write `import tf_keras as keras`"]
 
 
 def _write(path: Path, text: str) -> None:
