@@ -6,7 +6,9 @@ cut from it into `data/` here, under the same names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +33,19 @@ def reference_names(pattern: str) -> list[str]:
     """
     found = {path.name for folder in (REFERENCE, DATA) for path in folder.glob(pattern)}
     return sorted(found) or [pattern]
+
+
+def marked(cases: Sequence[Any], file: str) -> list[Any]:
+    """Returns cases to parametrize a test with, slow where only the whole set has their file.
+
+    `file` has a {} for each value of a case, such as "{}_train.npz".
+    """
+    found = []
+    for case in cases:
+        values = case if isinstance(case, tuple) else (case,)
+        is_here = (DATA / file.format(*values)).exists()
+        found.append(pytest.param(*values, marks=() if is_here else pytest.mark.slow))
+    return found
 
 
 def arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

@@ -9,7 +9,6 @@ import tensorflow as tf
 from lstd.base.types import LSTMState
 from lstd.layers.bottleneck import Bottleneck
 from lstd.layers.conv_lstm import ConvLSTMCell
-from tests.golden.normalized_bottleneck import NormalizedBottleneck
 from tests.golden.reference import arrays, reference
 
 SCOPE = "var/conv_lstm_cell/"
@@ -74,27 +73,6 @@ def test_grouped_cell_equals_the_original(case, settings):
             np.testing.assert_allclose(bottlenecks[-1], theirs, atol=TOLERANCE, rtol=TOLERANCE)
 
     output, new = cell(bottlenecks[0], state)
-
-    _assert_close(golden, case, output, new)
-
-
-def test_cell_with_batch_norm_equals_the_original():
-    golden, case = arrays(reference("lstm_cells.npz")), "bn_bottleneck"
-    state = _state(golden, case)
-    x = tf.constant(golden[f"{case}/in/x0"])
-    bottleneck = NormalizedBottleneck(state_depth=16, groups=4)
-    cell = _grouped(x, clip_state=True)
-    bottleneck.build(x.shape)
-    for group in range(4):
-        _fill(bottleneck.input_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_x")
-        _fill(bottleneck.hidden_kernels[group], golden, f"{case}/{SCOPE}bottleneck_{group}_h")
-        _fill(cell.kernels[group], golden, f"{case}/{SCOPE}concat_conv_{group}")
-    for norm, name in ((bottleneck.input_norm, "X"), (bottleneck.hidden_norm, "H")):
-        for part in ("gamma", "beta", "moving_mean", "moving_variance"):
-            values = [golden[f"{case}/{SCOPE}BatchNorm_{g}_{name}/{part}"] for g in range(4)]
-            getattr(norm, part).assign(np.concatenate(values))
-
-    output, new = cell(bottleneck(x, state.h), state)
 
     _assert_close(golden, case, output, new)
 

@@ -184,10 +184,11 @@ def test_golden_config_fits_the_golden_weights(name: str) -> None:
 
 
 @needs_reference
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        pytest.param("lstm_ssd_interleaved_mobilenet_v2_imagenet", 5880641, marks=pytest.mark.slow),
+        ("lstm_ssd_interleaved_mobilenet_v2_imagenet", 5880641),
         ("lstm_ssd_mobilenet_v1_imagenet", 4539569),
     ],
 )
