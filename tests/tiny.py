@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,12 @@ def model(config: ModelConfig = CONFIG, *, seed: int = 0, **changes: Any) -> LST
     )
     scramble(built, seed=seed)
     return built
+
+
+@functools.cache
+def shared(config: ModelConfig = CONFIG) -> LSTMSSD:
+    """Returns such a model for all tests of a process, none of which changes it."""
+    return model(config)
 
 
 def scramble(built: keras.Model, *, seed: int = 0) -> None:

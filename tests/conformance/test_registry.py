@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import inspect
 import json
@@ -185,15 +184,9 @@ def test_mixed_precision_computes_in_half_and_stays_close(entry):
 MODELS = {"second paper": tiny.CONFIG, "first paper": tiny.FIRST_PAPER}
 
 
-@functools.cache
-def shared(name: str) -> LSTMSSD:
-    """Returns a model that no test changes."""
-    return tiny.model(MODELS[name])
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_model_in_mixed_precision_stays_close_and_is_made_again_from_its_config(name):
-    model, clip = shared(name), tiny.clip(2, batch=1)
+    model, clip = tiny.shared(MODELS[name]), tiny.clip(2, batch=1)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         half = build_model(MODELS[name])
@@ -219,7 +212,7 @@ def test_model_in_mixed_precision_stays_close_and_is_made_again_from_its_config(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_batch_of_a_model_in_a_graph_equals_one_by_one_eagerly(name):
-    model, clip = shared(name), tf.constant(tiny.clip(2, batch=3))
+    model, clip = tiny.shared(MODELS[name]), tf.constant(tiny.clip(2, batch=3))
     together = tf.function(model)(clip)
     for one in range(3):
         alone = model(clip[one : one + 1])
@@ -228,7 +221,7 @@ def test_batch_of_a_model_in_a_graph_equals_one_by_one_eagerly(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_all_variables_survive_saving(name, tmp_path):
-    model = shared(name)
+    model = tiny.shared(MODELS[name])
     model.save_weights(tmp_path / "model.weights.h5")
     path = tf.train.Checkpoint(model=model).save(str(tmp_path / "model"))
     wanted, other = model.get_weights(), build_model(MODELS[name])

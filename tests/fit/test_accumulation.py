@@ -55,7 +55,7 @@ def in_parts() -> Any:
 def test_update_is_that_of_one_large_batch_where_batch_norm_is_frozen(in_parts: Any) -> None:
     (model, history), (whole, wanted) = in_parts, _trained(1)
 
-    before = tiny.model(tiny.FIRST_PAPER).get_weights()
+    before = tiny.shared(tiny.FIRST_PAPER).get_weights()
     assert int(model.optimizer.iterations) == 2
     for name, values in wanted.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)

@@ -304,15 +304,9 @@ def _score(folder: Path, rng: Random) -> int | None:
     more = [f"--latency={folder / 'latency.json'}"] if metrics == "sap" else []
     if rng.random() < 0.2:
         more += [f"--against={folder / 'found.json'}", "--draws=9"]
-    return evaluate.main(
-        [
-            f"--detections={folder / 'found.json'}",
-            f"--annotations={folder / 'truth.json'}",
-            f"--metrics={metrics}",
-            f"--output_directory={folder.parent / 'out'}",
-            *more,
-        ]
-    )
+    more += [f"--metrics={metrics}", f"--output_directory={folder.parent / 'out'}"]
+    files = f"--detections={folder / 'found.json'}", f"--annotations={folder / 'truth.json'}"
+    return evaluate.main([*files, *more])
 
 
 def _histories(folder: Path) -> None:
@@ -449,20 +443,10 @@ def _cutouts(folder: Path) -> None:
 
 
 def _synthesize(folder: Path, rng: Random) -> int | None:
-    return data.main(
-        [
-            "synthesize",
-            f"--cutouts={folder / 'cutouts'}",
-            f"--backgrounds={folder / 'backgrounds'}",
-            "--videos=1",
-            "--frames=2",
-            "--height=32",
-            "--width=32",
-            "--workers=1",
-            f"--output_directory={folder.parent / 'out'}",
-            f"--seed={rng.randrange(9)}",
-        ]
-    )
+    flags = ["--videos=1", "--frames=2", "--height=32", "--width=32", "--workers=1"]
+    flags += [f"--{name}={folder / name}" for name in ("cutouts", "backgrounds")]
+    out = f"--output_directory={folder.parent / 'out'}"
+    return data.main(["synthesize", *flags, out, f"--seed={rng.randrange(9)}"])
 
 
 _FLAGS = {

@@ -106,16 +106,6 @@ def test_frames_of_more_than_eight_bits_are_scaled(tmp_path: Path, pixels: str) 
     np.testing.assert_allclose(shown, picture, atol=2)
 
 
-def test_a_jpeg_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # The camera was held so that the top is at the right.
-    Image.fromarray(_picture(0)).save(tmp_path / "1.JPG", exif=exif, quality=95)
-    (frame,) = video.read_frames(tmp_path)
-    assert frame.shape == (64, 48, 3)
-    assert video.probe(tmp_path)[:2] == (48, 64)
-    assert np.abs(frame.astype(int) - np.rot90(_picture(0), -1)).mean() < 4
-
-
 def test_sources_that_cannot_be_read_are_refused_in_one_sentence(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("this is not a video\n" * 100)

@@ -24,7 +24,7 @@ ABSOLUTE, RELATIVE = 1e-4, 1e-5
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny.model()
+    return tiny.shared()
 
 
 def assert_same(ours, theirs):
@@ -145,13 +145,6 @@ def test_the_fine_map_joins_what_is_seen_with_what_is_remembered():
     expected = np.clip(np.clip(filtered + bias, 0, 6) @ expand[0, 0] + last, 0, 6)
     # Some 50 products of float32 up to 20 are summed.
     np.testing.assert_allclose(layer(seen, memory), expected, atol=2e-5)
-
-
-def test_networks_in_a_tensor_equal_networks_by_name(model):
-    clip = tiny.clip(4)
-    graph = tf.function(lambda clip, networks: model(clip, networks=networks))
-    output = graph(clip, tf.constant([[0, 1, 1, 0]] * 2))
-    assert_same(output, model(clip, networks=["large", "small", "small", "large"]))
 
 
 def test_small_network_leaves_the_state_unchanged(model):
@@ -311,17 +304,6 @@ def test_schedule_counts_frames_of_the_video_or_of_the_unroll(model, monkeypatch
     assert_same(model(clip, first_frame=3), model(clip, networks=["large", "small"]))
 
 
-def test_frames_of_another_size_are_resized_as_one_by_one(model):
-    frames = tiny.clip(2, size=96)[:, :, :, :80]
-
-    output = model(frames)
-
-    assert_same(
-        output.predictions.class_logits[:, 0], model(frames[:, :1]).predictions.class_logits[:, 0]
-    )
-    assert output.predictions.box_encodings.shape == (2, 2, len(model.anchors), 4)
-
-
 def test_graph_that_knows_no_size_of_the_frames_equals_eager(model):
     @tf.function(input_signature=[tf.TensorSpec([None, 2, None, None, 3], tf.uint8)])
     def call(clip):
@@ -347,20 +329,8 @@ def test_evaluate_takes_frames_of_one_size_after_another():
     np.testing.assert_allclose(losses[2], losses[0], rtol=1e-5)
 
 
-def test_image_that_is_not_square():
-    model = tiny.model(input_height=64, input_width=128)
-    clip = np.concatenate([tiny.clip(2), tiny.clip(2, seed=1)], axis=3)
-
-    output = model(clip, networks=["large", "small"])
-
-    assert model.initial_state(1).c.shape == (1, 2, 4, 16)
-    assert output.predictions.class_logits.shape == (2, 2, len(model.anchors), 3)
-    predictions, _ = loop_of_steps(model, clip, model.initial_state(2), ["large", "small"])
-    assert_same(output.predictions, predictions)
-
-
 def test_single_backbone_knows_only_large():
-    model = tiny.model(tiny.FIRST_PAPER)
+    model = tiny.shared(tiny.FIRST_PAPER)
     clip = tiny.clip(3)
 
     output = model(clip)

@@ -23,7 +23,7 @@ HALF = ("mixed_bfloat16", "mixed_float16")
 
 def _model(precision: Any) -> LSTMSSD:
     model = lstd.build_model(tiny.FIRST_PAPER, precision=precision)
-    model.set_weights(tiny.model(tiny.FIRST_PAPER).get_weights())
+    model.set_weights(tiny.shared(tiny.FIRST_PAPER).get_weights())
     # With the statistics of so few frames, gradients are 100 times as large, and chaotic.
     model.freeze(("/moving_",))
     model.compile(

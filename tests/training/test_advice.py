@@ -9,7 +9,6 @@ import pytest
 
 from lstd.config import config_io
 from lstd.config.config import Config
-from lstd.config.train_config import TrainConfig
 from lstd.training import advice
 
 _SMALL = np.array([[0.1, 0.1, 0.15, 0.15], [0.1, 0.1, 0.6, 0.6], [0.5, 0.5, 0.55, 0.55]])
@@ -27,6 +26,7 @@ def _config(*settings: str) -> Config:
         (["train.steps=1000", "train.fine_tune.large_backbone=a.h5"], []),
         (["train.steps=1000", "train.fine_tune.run=runs/old"], []),
         (["train.steps=400000"], []),
+        ([], []),  # the defaults are those of long runs
     ],
 )
 def test_settings_of_far_longer_runs_are_told_with_their_cure(
@@ -89,7 +89,3 @@ def test_a_memory_with_nothing_to_learn_is_told(
 ) -> None:
     config = _config(*(f"{key}={value}" for key, value in settings.items()))
     assert [word in line for line in advice.on_memory(lengths, config)] == [True] * bool(word)
-
-
-def test_the_defaults_are_those_of_long_runs() -> None:
-    assert list(advice.on_settings(Config(train=TrainConfig()))) == []

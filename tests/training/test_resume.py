@@ -117,12 +117,7 @@ def with_place(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A checkpoint after six batches, of which the run took two before it was interrupted once."""
     folder, model = tmp_path_factory.mktemp("place"), doubles.line()
     place = first_place(_data())._replace(batches=2)
-    doubles.fit(
-        model,
-        [Checkpoints(folder, model, place=place)],
-        epochs=2,
-        steps=2,
-    )
+    doubles.fit(model, [Checkpoints(folder, model, place=place)], epochs=2, steps=2)
     return str(last_checkpoint(folder))
 
 
