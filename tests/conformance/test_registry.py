@@ -1,7 +1,5 @@
 """The same checks over every layer and model: one registry, one list of rules."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import inspect
@@ -208,15 +206,6 @@ def test_model_in_mixed_precision_stays_close_and_is_made_again_from_its_config(
     ]
     assert policies[0] == policies[1]
     assert keras.mixed_precision.global_policy().name == "float32"
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_batch_of_a_model_in_a_graph_equals_one_by_one_eagerly(name):
-    model, clip = tiny.shared(MODELS[name]), tf.constant(tiny.clip(2, batch=3))
-    together = tf.function(model)(clip)
-    for one in range(3):
-        alone = model(clip[one : one + 1])
-        assert_close(tf.nest.map_structure(lambda a, i=one: a[i : i + 1], together), alone)
 
 
 @pytest.mark.parametrize("name", MODELS)

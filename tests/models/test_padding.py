@@ -1,7 +1,5 @@
 """Frames of padding change no loss and no gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

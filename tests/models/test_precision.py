@@ -1,7 +1,5 @@
 """Training in half precision: the network's numbers are half, all that is kept is float32."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

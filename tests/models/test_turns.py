@@ -1,7 +1,5 @@
 """Which network sees which frame, where the number of large frames of a clip is fixed."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 

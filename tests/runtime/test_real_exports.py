@@ -1,14 +1,11 @@
 """Every form that lstd-export writes, in the detector."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstd.export.saved_model import export_saved_model
-from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from tests.export import exports
 from tests.export.tiny_model import TinyModel, images
@@ -23,9 +20,8 @@ def _scores(name: str, frames: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("network", "input_type"), [("large", "float32"), ("small", "uint8")])
-def test_a_network_alone_runs_on_every_frame(network: str, input_type: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.tflite"
-    export_tflite(TinyModel(), path, network=network, input_type=input_type)
+def test_a_network_alone_runs_on_every_frame(network: str, input_type: str) -> None:
+    path = exports.file(network=network, input_type=input_type)
     detector = VideoDetector(path)
     assert detector.networks == (network,)
     assert detector.schedule == network.upper()
@@ -49,7 +45,6 @@ def test_small_alone_as_a_saved_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.scores[: int(found.count)], expected, atol=1e-5)
 
 
-def test_a_clip_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    export_tflite(TinyModel(), tmp_path / "a.tflite", signature="clip", unroll_length=3)
-    with pytest.raises(ValueError, match=r"a\.tflite: this was exported with --signature clip"):
-        VideoDetector(tmp_path / "a.tflite")
+def test_a_clip_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"tiny\.tflite: this was exported with --signature clip"):
+        VideoDetector(exports.file(signature="clip", unroll_length=2))
