@@ -1,7 +1,5 @@
 """Headless Chromium through its pipe of DevTools commands, and the page of examples/web in it."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import functools

@@ -1,7 +1,5 @@
 """What every test runs under; pytest reads this before any test imports TensorFlow."""
 
-from __future__ import annotations
-
 import os
 import random
 import sys

@@ -1,7 +1,5 @@
 """The loop of examples/android on a JVM, and LiteRT with buffers shared as in the app."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

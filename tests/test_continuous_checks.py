@@ -1,7 +1,5 @@
 """CI, `.ci/run`, the pages and the citation say what the Makefile and the code have."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """examples/cpp against VideoDetector, with the library of the installed LiteRT."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

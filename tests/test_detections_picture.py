@@ -1,7 +1,5 @@
 """The moving picture of the README."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

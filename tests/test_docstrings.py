@@ -1,7 +1,5 @@
 """Docstrings say what a signature and a body say: arguments by name, and the errors raised."""
 
-from __future__ import annotations
-
 import ast
 import builtins
 import functools

@@ -1,7 +1,5 @@
 """The picture in docs/architecture.md shows the imports of the code."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

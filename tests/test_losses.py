@@ -1,7 +1,5 @@
 """The detection loss; the golden numbers are in tests/golden/test_losses.py."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """README.md, and the code of the pages that it leads to, can be followed word for word."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import json

@@ -1,7 +1,5 @@
 """The site of docs/: what mkdocs, which checks links and pages itself, does not see."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

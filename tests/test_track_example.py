@@ -1,7 +1,5 @@
 """examples/track.py in a process of its own."""
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys

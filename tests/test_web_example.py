@@ -1,7 +1,5 @@
 """examples/web in headless Chromium: what it finds against VideoDetector, and what it says."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The trained models that come with lstd."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Small models and clips for tests."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from typing import Any

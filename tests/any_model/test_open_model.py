@@ -1,7 +1,5 @@
 """What a path given as a model is, and that Python and every command open the same in it."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The check of Keras 2 and TensorFlow, and the public names of `lstd`."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import os

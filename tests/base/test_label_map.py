@@ -1,7 +1,5 @@
 """Label maps: the original's text proto, and plain lists."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

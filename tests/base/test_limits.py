@@ -1,7 +1,5 @@
 """One number that would fill the memory: in labels, records, configs and flags."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the machine's processor is called, as Linux says it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

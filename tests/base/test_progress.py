@@ -1,7 +1,5 @@
 """The line of progress, on a terminal and in a log file."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

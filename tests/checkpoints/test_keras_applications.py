@@ -1,7 +1,5 @@
 """Weights of keras.applications: filled by name, refused with the numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """The original's checkpoints: every name, every kind, and what is said about the rest."""
 
-from __future__ import annotations
-
 import io
 import re
 

@@ -1,7 +1,5 @@
 """What the tests of `lstd-eval` evaluate: small records, and exported files that run at once."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

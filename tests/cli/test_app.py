@@ -1,7 +1,5 @@
 """How commands parse their flags, and what they say when something fails."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

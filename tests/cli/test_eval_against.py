@@ -1,7 +1,5 @@
 """`lstd-eval --against` and what else is refused before a network runs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`lstd-eval --detections`: what somebody else's detector found, from a file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How far `lstd-eval` is: the line of progress knows how many frames and videos there are."""
 
-from __future__ import annotations
-
 import io
 import itertools
 from pathlib import Path

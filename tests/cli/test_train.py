@@ -1,7 +1,5 @@
 """`lstd-train` on a tiny model and records made here."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """Configs: YAML in and out, overrides, and what their errors say."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The sdist and the wheel, installed beside TensorFlow and used in an empty folder."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A data set and a model made by hand, in which every detection tells how it came about."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

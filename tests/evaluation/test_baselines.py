@@ -1,7 +1,5 @@
 """What no network finds: the boxes of large frames, moved on by rules that a hand can follow."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from typing import Any

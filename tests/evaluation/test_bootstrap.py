@@ -1,7 +1,5 @@
 """Intervals: what is drawn, and that a weight counts a frame as often as adding it would."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The evaluation at the end of an epoch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """COCO numbers against hand-computed ones and against pycocotools used directly."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import namedtuple

@@ -1,7 +1,5 @@
 """COCO and CocoVID files, written and read back, and those that are refused."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """AP by distance, the confusion matrix and flicker, on boxes to compute by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The run over the data: state, schedules, padding, metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

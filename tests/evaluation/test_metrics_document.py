@@ -1,7 +1,5 @@
 """docs/metrics.md names a test for every rule, and a rule for every number."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

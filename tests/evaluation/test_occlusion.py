@@ -1,7 +1,5 @@
 """Hidden boxes: where, how often, and the same for every model."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Results as a table and as files."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Streaming AP by hand, and its timing against a simulation that goes tick by tick."""
 
-from __future__ import annotations
-
 import random
 from fractions import Fraction
 from typing import Any

@@ -1,7 +1,5 @@
 """ImageNet VID's AP@0.5 by hand, and against the protocol written down word for word."""
 
-from __future__ import annotations
-
 import random
 from typing import Any
 

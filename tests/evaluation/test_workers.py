@@ -1,7 +1,5 @@
 """Workers that each saw a part: what they merge is what one would have found in the whole."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """ImageNet VID's protocol written down word for word: one box at a time, plain Python, slow."""
 
-from __future__ import annotations
-
 from typing import Any
 
 RANGES = {"": (0.0, 1.0), "_slow": (0.9, 1.0), "_medium": (0.7, 0.9), "_fast": (0.0, 0.7)}

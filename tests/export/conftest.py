@@ -1,7 +1,5 @@
 """What many tests look at, made once."""
 
-from __future__ import annotations
-
 import pytest
 
 from lstd.export.module import ExportModule

@@ -1,7 +1,5 @@
 """Exports of the tiny model for tests."""
 
-from __future__ import annotations
-
 import functools
 import tempfile
 from collections.abc import Sequence

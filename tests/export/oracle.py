@@ -1,7 +1,5 @@
 """The TFLite op's two kinds of suppression, slowly, in NumPy, one box at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lstd.export.postprocessing_op import PostprocessingOptions

@@ -1,7 +1,5 @@
 """Checks of a file that is already there."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The form of a clip: frames and state in, an output for each frame and the state out."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

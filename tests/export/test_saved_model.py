@@ -1,7 +1,5 @@
 """A SavedModel of ours, written and read back."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

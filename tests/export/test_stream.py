@@ -1,7 +1,5 @@
 """Long streams through the file, against the model in TensorFlow."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

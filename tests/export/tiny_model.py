@@ -1,7 +1,5 @@
 """A stand-in for an LSTMSSD that traces and converts in a second, and test images for it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several batches for one update are one large batch, where batch norm does not look at it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

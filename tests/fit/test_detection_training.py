@@ -1,7 +1,5 @@
 """What `compile`, `fit`, `evaluate` and `save` refuse before they begin."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 from typing import Any

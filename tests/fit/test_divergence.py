@@ -1,7 +1,5 @@
 """Training ends at the step that leaves the numbers, and says on what."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

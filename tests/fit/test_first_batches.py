@@ -1,7 +1,5 @@
 """What data of one's own is refused for, and what it is not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

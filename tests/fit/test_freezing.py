@@ -1,7 +1,5 @@
 """Frozen variables keep their values in training, the statistics of batch norm included."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

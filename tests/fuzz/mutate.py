@@ -1,7 +1,5 @@
 """Breaks files in the ways in which people, tools and disks break them; everything by a seed."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -4,8 +4,6 @@ An input fails when anything but a user's error comes out, it takes too long or 
 or it leaves a half-written file.
 """
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import io

@@ -1,7 +1,5 @@
 """What is fuzzed: small valid samples of everything that lstd reads, and what reads them."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -1,7 +1,5 @@
 """No broken input gives anything but an answer; see `runner`."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -5,8 +5,6 @@ TensorFlow's threads; so is the first run that `tflite_damage` tries, which save
 a Python for each file.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -3,8 +3,6 @@
 python -m tests.golden.cut
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -4,8 +4,6 @@ The whole set lies beside the repository, in `../shared/reference`. What the tes
 cut from it into `data/` here, under the same names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

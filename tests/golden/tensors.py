@@ -1,7 +1,5 @@
 """Every tensor of a golden scenario beside ours: what the model's parts give, frame by frame."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from typing import Any

@@ -1,7 +1,5 @@
 """The memory's cells against the original's, in all their variants."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """COCO numbers of the original evaluator (reference/coco.npz, coco.json)."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whole models in inference against the original, through the public interface alone."""
 
-from __future__ import annotations
-
 import functools
 import json
 

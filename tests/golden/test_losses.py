@@ -1,7 +1,5 @@
 """The detection loss against a training step of the original."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

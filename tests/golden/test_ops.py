@@ -1,7 +1,5 @@
 """The pure functions against numbers of the original."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One optimizer step against the original's: its gradients and weights in, its new weights out."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The original's records, as the original's decoder reads them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lstd.data import record_files

@@ -1,7 +1,5 @@
 """One training step against the original: forward, losses, gradients, statistics, update."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

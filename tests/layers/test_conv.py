@@ -1,7 +1,5 @@
 """A convolution with batch norm is one convolution with a bias."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

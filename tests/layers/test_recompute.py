@@ -1,7 +1,5 @@
 """Computing activations again changes nothing but memory and time."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Pictures of every kind that Pillow opens, as what a network sees."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Anchors that are found in the training boxes."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

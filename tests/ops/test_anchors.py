@@ -1,7 +1,5 @@
 """Anchors; the golden numbers are in tests/golden/test_ops.py."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Coding of boxes relative to anchors."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

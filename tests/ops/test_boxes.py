@@ -1,7 +1,5 @@
 """Geometry of boxes."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Frames before the network."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

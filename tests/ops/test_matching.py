@@ -1,7 +1,5 @@
 """Matching of anchors and objects."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Hard-negative mining by hand; what it does to the loss stands in `tests/test_losses.py`."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

@@ -1,7 +1,5 @@
 """Detections from raw predictions; the golden numbers are in tests/golden/test_ops.py."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """Interleave schedules."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -5,8 +5,6 @@ nothing. Of three rows two are detections, the worse one first and partly outsid
 third holds leftovers. The better one has c as its ymin, and its class names the network.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

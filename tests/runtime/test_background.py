@@ -1,7 +1,5 @@
 """Async mode: what arrives when, in a thread and offline."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from types import SimpleNamespace

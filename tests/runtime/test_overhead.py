@@ -1,7 +1,5 @@
 """The benchmark of VideoDetector against the bare signature runner; times are not judged."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

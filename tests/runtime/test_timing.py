@@ -1,7 +1,5 @@
 """What is timed, and what the table says of it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The original's pipeline files: what they become, what they are warned of, what is refused."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from pathlib import Path

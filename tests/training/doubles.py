@@ -1,7 +1,5 @@
 """A model that is enough for callbacks: a line through points, trained in no time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is said to train badly, and the settings that cure it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

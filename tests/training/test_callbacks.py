@@ -1,7 +1,5 @@
 """What shows how far a run is, and what ends it."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import threading

@@ -1,7 +1,5 @@
 """What `train.distribution` needs, and who writes."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The history of a run: its file, its best epoch, and the end of a run that gets no better."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

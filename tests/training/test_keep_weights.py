@@ -1,7 +1,5 @@
 """What becomes of the weights after each step and each epoch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

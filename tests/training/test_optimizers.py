@@ -1,7 +1,5 @@
 """The optimizers against NumPy and Keras over several steps; rates that can be told by hand."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Two devices, or two workers, make the step that one makes with the whole batch."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

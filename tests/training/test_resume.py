@@ -1,7 +1,5 @@
 """Checkpoints of a run, and when it can go on from them."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run folders and weights files: what is written comes back, and what does not fit says why."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """The settings that are suggested for a machine and its data."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

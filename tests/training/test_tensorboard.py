@@ -1,7 +1,5 @@
 """What TensorBoard is given: curves, histograms, pictures."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

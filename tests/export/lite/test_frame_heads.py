@@ -1,7 +1,5 @@
 """Feature maps and heads of a memory in parts are those of the whole memory."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The step of exported files is the model's step."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A backbone in slices of channels is the backbone."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
