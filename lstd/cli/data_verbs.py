@@ -226,7 +226,9 @@ def _settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
 
     names = ("image_format", "quality", "frames_per_record", "frames_per_shard", "max_boxes")
     given: dict[str, Any] = {name: values[name].value for name in names}
-    return Settings(prefix=prefix, policy=_policy_of(values), **given)
+    settings = Settings(prefix=prefix, policy=_policy_of(values), **given)
+    settings.check()
+    return settings
 
 
 def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: str) -> None:
@@ -234,6 +236,7 @@ def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: 
     from lstd.data import convert
 
     report = Progress("converting", unit="frames")
+    settings = _settings_of(values, prefix=prefix)  # before a folder is made
 
     def start(plan: Plan, done: int) -> None:
         nonlocal report
@@ -242,7 +245,7 @@ def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: 
     index = convert.convert(
         source,
         common.writable_directory(directory),
-        _settings_of(values, prefix=prefix),
+        settings,
         workers=values.workers,
         resume=values.resume,
         on_start=start,

@@ -231,6 +231,7 @@ OUT = "--output_directory=out"
         ("convert --input=.", "--output_directory must be given"),
         (f"convert --input=. {OUT} --formt=mot", "did you mean format"),
         (f"convert --input=made {OUT} --quality=0", "--quality=0: expected a whole number of at"),
+        (f"convert --input=made {OUT} --prefix=a/b", "prefix must be the beginning of a file"),
         ("convert --input=made --output_directory=made/a.txt", "is a file, expected a folder"),
         (f"split --input=. {OUT} --parts=a=2", "add up to 1"),
         (f"split --input=made {OUT} --parts=..=0.5,a=0.5", "by names for"),
