@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -34,7 +35,7 @@ print(memory, sum(1 for video in readers.open(sys.argv[1]).videos for _ in video
 """
 
 _WHOLE = ["--frames_per_record=0"]
-CASES = {  # name -> frames, height, width, suffix, classes, flags
+CASES: dict[str, tuple[Any, ...]] = {  # name -> frames, height, width, suffix, classes, flags
     "two frames": (2, 48, 64, "jpg", 1, []),
     "216,000 frames, 1,000 classes": (216_000, 48, 64, "jpg", 1_000, []),
     "216,000 frames, 1,000 classes, one record a video": (216_000, 48, 64, "jpg", 1_000, _WHOLE),
