@@ -72,6 +72,8 @@ def train(
     """
     folder = RunFolder(run_folder)
     config = check_folder(folder.path, config, resume=resume)
+    if config.train.fine_tune.run and not resume:
+        weights_file.file_of(config.train.fine_tune.run)  # misspelt, it shows before data is read
     if config.train.early_stopping is not None and not callbacks:
         check_metric(config.train.early_stopping.metric, is_evaluated=bool(evaluations))
     strategy = strategy or distribution.strategy_of(config.train.distribution)

@@ -223,6 +223,14 @@ def test_finished_run_has_nothing_to_resume(whole: _Run, config: Config) -> None
     assert again.printed == ""
 
 
+def test_misspelt_run_to_start_from_is_told_before_data_is_read(tmp_path: Path) -> None:
+    config = _config(fine_tune=FineTuneConfig(run="freedoom_x"))
+
+    with pytest.raises(ValueError, match="no run folder or weights file freedoom_x; did you mean"):
+        train(config, tmp_path / "run", dataset=None)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_cannot_be_started_or_resumed_is_told_and_leaves_nothing(
     whole: _Run, config: Config, tmp_path: Path
 ) -> None:
