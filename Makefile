@@ -96,8 +96,13 @@ types: $(INSTALLED)  ## mypy over lstd
 docs: $(INSTALLED)  ## the site of docs/ in build/site; a warning or a dead link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-notebooks: $(INSTALLED)  ## runs all notebooks, and stops at the first error; they stay as they are
-	$(BIN)/jupyter-execute --timeout=1800 $(sort $(wildcard notebooks/*.ipynb))
+notebooks: $(INSTALLED)  ## runs all notebooks, stores their outputs in them, and stops at the first error
+	$(BIN)/jupyter-nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=1800 \
+		--ExecutePreprocessor.extra_arguments=--IPKernelApp.capture_fd_output=False \
+		--ClearMetadataPreprocessor.enabled=True \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask="{'tags'}" \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask="{'kernelspec', ('language_info', 'name')}" \
+		$(sort $(wildcard notebooks/*.ipynb))
 
 bench: $(INSTALLED)  ## all benchmarks, one after the other; three of them look at what make demo made
 	@failed=; for script in $$(grep -l __main__ benchmarks/*.py); do \

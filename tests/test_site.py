@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import yaml
 
@@ -61,6 +62,46 @@ def test_link_to_a_file_that_is_not_there_is_a_warning(caplog: pytest.LogCapture
         site_hooks.on_page_markdown("[it](../nothing.py)", page=page, config=None, files=[])
 
     assert "a.md links to nothing.py, which is not a file here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("link", "moved"),
+    [
+        ("../docs/data.md#csv-csv", "../data.md#csv-csv"),
+        ("2_memory_behind_an_obstacle.ipynb", "2_memory_behind_an_obstacle.md"),
+        ("../LICENSE", "../files/LICENSE"),
+    ],
+)
+def test_links_of_a_notebook_lead_to_pages_and_files(link: str, moved: str) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="notebooks/1_first_steps.md"))
+
+    text = site_hooks.on_page_markdown(f"[it]({link})", page=page, config=None, files=[])
+
+    assert text == f"[it]({moved})"
+
+
+def test_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:
+    picture = nbformat.v4.new_output("display_data", {"image/jpeg": "aGVsbG8="})
+    printed = nbformat.v4.new_output("stream", text="two imps")
+    setup = nbformat.v4.new_code_cell("%pip install lstd", metadata={"tags": ["setup"]})
+    badge = "[![Open in Colab](https://x.org/badge.svg)](https://x.org/notebook)"
+    cells = [
+        nbformat.v4.new_markdown_cell(badge),
+        setup,
+        nbformat.v4.new_code_cell("find()", outputs=[printed, picture]),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "one.ipynb")
+
+    page = site_hooks.page_of(tmp_path / "one.ipynb")
+
+    assert page.pop("notebooks/one_files/one_2_1.jpg") == b"hello"
+    (text,) = page.values()
+    assert "[Open in Colab](https://x.org/notebook)" in text
+    assert "```\nfind()\n```" in text
+    assert "    two imps" in text
+    assert "](one_files/one_2_1.jpg)" in text
+    assert "badge.svg" not in text
+    assert "pip" not in text
 
 
 def test_examples_become_blocks_of_code_and_text_stays() -> None:
