@@ -1,6 +1,5 @@
 """How far `lstd-eval` is: the line of progress knows how many frames and videos there are."""
 
-import io
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,10 @@ import pytest
 from lstd.base.progress import Progress
 from lstd.cli import eval as eval_command
 from lstd.cli import eval_run
+from tests.base.test_progress import Terminal
 from tests.cli import eval_inputs
 
 Lite = tuple[Path, Path]
-
-
-class Terminal(io.StringIO):
-    """A stream that has every line redrawn in place."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture

@@ -13,10 +13,15 @@ from PIL import Image
 
 from lstd.cli import benchmark, data, detect, export, train
 from lstd.cli import eval as evaluate
-from tests.data.readers import test_tools
+from tests.data.readers import test_formats, test_records, test_tools
 from tests.fuzz.mutate import HOSTILE
 
 _SIZE = (24, 32)  # height and width of all pictures
+
+
+_text = test_formats.text
+_picture = functools.partial(test_formats.picture, size=_SIZE)
+_video = functools.partial(test_formats.film, values=[0, 90, 180], size=_SIZE)
 
 
 class Target(NamedTuple):
@@ -33,21 +38,11 @@ class Target(NamedTuple):
     share: int = 5
 
 
-def _picture(path: Path, value: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full([*_SIZE, 3], value, np.uint8)).save(path)
-
-
-def _text(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-
-
 def _vid(folder: Path) -> None:
     sides = "<xmax>20</xmax><xmin>3</xmin><ymax>20</ymax><ymin>2</ymin>"
     for number in range(2):
         name = f"VID/train/v/{number:06d}"
-        _picture(folder / "Data" / f"{name}.JPEG", number)
+        _picture(folder / "Data" / f"{name}.JPEG", value=number)
         _text(
             folder / "Annotations" / f"{name}.xml",
             "<annotation><folder>v</folder><size><width>32</width><height>24</height></size>"
@@ -59,7 +54,7 @@ def _vid(folder: Path) -> None:
 
 def _mot(folder: Path) -> None:
     for number in (1, 2):
-        _picture(folder / "s" / "img1" / f"{number:06d}.png", number)
+        _picture(folder / "s" / "img1" / f"{number:06d}.png", value=number)
     _text(folder / "s" / "gt" / "gt.txt", "1,1,3,4,10,8,1,1,1.0\n2,1,4,4,10,8,1,3,0.5\n")
     info = "[Sequence]\nname=s\nimDir=img1\nframeRate=30\nseqLength=2\nimWidth=32\nimHeight=24\n"
     _text(folder / "s" / "seqinfo.ini", info + "imExt=.png\n")
@@ -67,7 +62,7 @@ def _mot(folder: Path) -> None:
 
 def _yolo(folder: Path) -> None:
     for number in (1, 2):
-        _picture(folder / "images" / f"a_{number}.png", number)
+        _picture(folder / "images" / f"a_{number}.png", value=number)
         _text(folder / "labels" / f"a_{number}.txt", "0 .5 .5 .1 .2\n1 .1 .1 .2 .1 .2 .2\n")
     _text(folder / "data.yaml", "path: .\ntrain: images\nval: images\nnames: {0: ant, 1: bee}\n")
     _text(folder / "list.txt", "images/a_1.png\n")
@@ -75,7 +70,7 @@ def _yolo(folder: Path) -> None:
 
 def _yolo_bare(folder: Path) -> None:
     for number in (1, 2):
-        _picture(folder / f"a_{number}.png", number)
+        _picture(folder / f"a_{number}.png", value=number)
         _text(folder / f"a_{number}.txt", "0 .5 .5 .1 .2 7\n")
     _text(folder / "classes.txt", "ant\nbee\n")
 
@@ -99,16 +94,8 @@ def _coco_json(names: Sequence[str]) -> str:
 def _coco(folder: Path) -> None:
     names = ["0.png", "1.png"]
     for number, name in enumerate(names):
-        _picture(folder / "images" / name, number)
+        _picture(folder / "images" / name, value=number)
     _text(folder / "annotations" / "a.json", _coco_json(names))
-
-
-def _video(path: Path) -> None:
-    from lstd.media.video_writer import VideoWriter
-
-    with VideoWriter(path, fps=10, width=_SIZE[1], height=_SIZE[0]) as writer:
-        for value in (0, 90, 180):
-            writer.write(np.full([*_SIZE, 3], value, np.uint8))
 
 
 def _coco_video(folder: Path) -> None:
@@ -121,7 +108,7 @@ _TABLE = "frame,class,track_id,ymin,xmin,ymax,xmax\n0,ant,1,2,3,12,14\n1,bee,,2,
 
 def _table(folder: Path) -> None:
     for number in (0, 1):
-        _picture(folder / "s" / f"{number}.png", number)
+        _picture(folder / "s" / f"{number}.png", value=number)
     _text(folder / "s.csv", _TABLE)
 
 
@@ -139,31 +126,9 @@ def _sequences(folder: Path) -> None:
 
 
 def _examples(folder: Path) -> None:
-    import tensorflow as tf
-
-    values: dict[str, list[Any]] = {
-        **{"image/encoded": [_png()], "image/source_id": [b"a"], "image/filename": [b"a.png"]},
-        **{"image/height": [24], "image/width": [32], "image/object/class/label": [2]},
-        **{"image/object/class/text": [b"bee"], "image/object/is_crowd": [0]},
-        "image/object/track/label": [4],
-        **{f"image/object/bbox/{s}m{e}": [0.5] for s in "xy" for e in ("in", "ax")},
-    }
-    features = tf.train.Features()
-    for key, (value,) in values.items():
-        kind = {bytes: "bytes", int: "int64", float: "float"}[type(value)]
-        getattr(features.feature[key], f"{kind}_list").value.append(value)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(folder / "example.tfrecord")) as writer:
-        for _ in range(2):
-            writer.write(tf.train.Example(features=features).SerializeToString())
-
-
-def _png() -> bytes:
-    import io
-
-    file = io.BytesIO()
-    Image.fromarray(np.zeros([*_SIZE, 3], np.uint8)).save(file, format="PNG")
-    return file.getvalue()
+    more = {"image/object/is_crowd": (0, 0), "image/object/track/label": (4, 5)}
+    record = test_records.example(**{k: test_records.feature(*v) for k, v in more.items()})
+    test_records.write(folder / "example.tfrecord", record, record)
 
 
 def _cvat(folder: Path) -> None:
@@ -175,7 +140,7 @@ def _voc(folder: Path) -> None:
     for number in range(2):
         content = test_tools.VOC.format(name=f"{number}.png", database="", more=test_tools.TRACK)
         _text(folder / "Annotations" / f"{number}.xml", content)
-        _picture(folder / "JPEGImages" / f"{number}.png", number)
+        _picture(folder / "JPEGImages" / f"{number}.png", value=number)
     _text(folder / "ImageSets" / "Main" / "val.txt", "1\n")
     _text(folder / "labelmap.txt", "# label:color\nbackground:::\nwasp:::\nbee:::\n")
 
@@ -194,7 +159,7 @@ def _tracking_set(name: str) -> Callable[[Path], None]:
         labels, content, images, first, *_ = test_tools.SETS[name]
         _text(folder / labels, content)
         for number in range(3):
-            _picture(folder / images.format(first + number), number)
+            _picture(folder / images.format(first + number), value=number)
 
     return make
 
@@ -408,10 +373,10 @@ def _resume_conversion(folder: Path, rng: Random) -> int | None:
 
 def _frames(folder: Path) -> None:
     for number in (1, 2):
-        _picture(folder / "images" / f"{number}.jpg", number)
-    _picture(folder / "images" / "3.png", 3)
+        _picture(folder / "images" / f"{number}.jpg", value=number)
+    _picture(folder / "images" / "3.png", value=3)
     for name in ("a.gif", "a.webp", "a.bmp", "a.tif"):
-        _picture(folder / "other" / name, 5)
+        _picture(folder / "other" / name, value=5)
     _video(folder / "v.mp4")
 
 
@@ -437,7 +402,7 @@ def _cutouts(folder: Path) -> None:
     cut = np.full([8, 8, 4], 255, np.uint8)
     (folder / "cutouts").mkdir()
     Image.fromarray(cut).save(folder / "cutouts" / "ant_1.png")
-    _picture(folder / "backgrounds" / "b.png", 40)
+    _picture(folder / "backgrounds" / "b.png", value=40)
 
 
 def _synthesize(folder: Path, rng: Random) -> int | None:
