@@ -80,12 +80,12 @@ def are_of_videos(names: Sequence[str]) -> bool:
 
     >>> are_of_videos(["frame_000012.PNG"]), are_of_videos(["1f3a9c0d-x1.png"])
     (True, True)
-    >>> are_of_videos(["000000581781.jpg"])  # of COCO
-    False
+    >>> are_of_videos(["000000581781.jpg"]), are_of_videos(["1f3a9c0d-image.jpg"])
+    (False, False)
     """
     for name, said in zip(names, plain(names), strict=True):
         of_label_studio = not name.rpartition("/")[2].startswith(said.rpartition("/")[2])
-        if not of_label_studio and not _OF_VIDEO.search(said):
+        if not _OF_VIDEO.search(said) and not (of_label_studio and number(said) is not None):
             return False
     return True
 
@@ -111,6 +111,8 @@ def group(
     found: dict[tuple[str, str], list[int]] = {}
     for place, (name, part) in enumerate(zip(said, parts or [""] * len(names), strict=True)):
         apart = not folders or (_OF_VIDEO.search(name) and ".rf." in names[place])
+        if apart and number(name) is None and ".rf." not in names[place]:
+            name = SUFFIX.sub("", names[place])  # two of Label Studio's `image.jpg` are apart
         video = _shared(name) if apart else name.rpartition("/")[0]
         found.setdefault((video or titles.get(part, "images"), part), []).append(place)
     joined: dict[tuple[str, str], list[int]] = {}

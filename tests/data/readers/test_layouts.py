@@ -118,6 +118,11 @@ def test_mot_refuses_two_pictures_of_one_frame(mot: Path) -> None:
             False,
             {"f": [1, 0]},
         ),
+        (  # of which two pictures may have one name
+            ["028f1c4d-image.jpg", "3729e4d4-image.jpg", "77e0b1a2-f_1.jpg"],
+            False,
+            {"028f1c4d-image": [0], "3729e4d4-image": [1], "f": [2]},
+        ),
         (["20240101-1.jpg", "20240101-2.jpg", "20240102-1.jpg"], False, None),  # dates are not
         (["a3-x.jpg", "f0-y.jpg"], True, {"images": [0, 1]}),  # no order in them: the list's
         (
