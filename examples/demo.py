@@ -11,7 +11,6 @@ everything. Run it as `make demo`, or:
 from __future__ import annotations
 
 import dataclasses
-import io
 import shutil
 import sys
 import time
@@ -43,12 +42,12 @@ class Scores(NamedTuple):
     Attributes:
         rows: (name, AP50, AP).
         curves: recall and precision at IoU 0.5, for each schedule.
-        by_distance: pictures of AP by distance to the last large frame.
+        columns: the numbers of each schedule and baseline.
     """
 
     rows: list[tuple[str, float, float]]
     curves: dict[str, tuple[np.ndarray, np.ndarray]]
-    by_distance: list[Any]
+    columns: dict[str, dict[str, float]]
 
 
 class Clock:
@@ -181,7 +180,7 @@ def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
     """Returns the scores of all schedules, of their baselines and of the mean boxes."""
     import baselines
 
-    from lstd.evaluation import report, results
+    from lstd.evaluation import results
     from lstd.evaluation.baselines import columns
     from lstd.evaluation.metrics.coco import CocoMetric
     from lstd.evaluation.metrics.distance import DistanceMetric
@@ -202,7 +201,7 @@ def evaluate(model: lstd.LSTMSSD, config: Config) -> Scores:
     rows.append(("mean training boxes", result["coco/ap50"], result["coco/ap"]))
     curves = {name: metrics[name][0].precision_recall(0.5) for name in SCHEDULES}
     by_schedule = {name: results.of_schedule(numbers, name, [*metrics]) for name in NAMES}
-    return Scores(rows, curves, report.distances(by_schedule))
+    return Scores(rows, curves, by_schedule)
 
 
 def _training_objects(config: Config) -> dict[Any, Any]:
@@ -264,12 +263,12 @@ def write_sheet(target: Path, *, caption: str, count: int = 9) -> Path:
 
 def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Path:
     """Draws everything and returns the page."""
-    from lstd.evaluation import html_page, plots
+    from lstd.evaluation import html_page, plots, report
 
     sheet = write_sheet(folder / "detections", caption="unseen frame")
     pictures = {
         **history_plots(folder / "run" / "history.csv"),
-        "precision_recall.png": plots.precision_recall(scores.curves, iou=0.5),
+        "precision_recall.svg": plots.precision_recall(scores.curves, iou=0.5),
     }
     for name, content in pictures.items():
         (folder / name).write_bytes(content)
@@ -278,9 +277,12 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
         (name, str(summary.frames_by_network[name]), f"{speed:.0f}")
         for name, speed in summary.frames_per_second_by_network.items()
     ]
+    large, small = (summary.frames_per_second_by_network[name] for name in ("large", "small"))
+    shown = {name: each for name, each in scores.columns.items() if name not in ("SKIP3", "SMALL")}
     return html_page.write_page(
         folder / "report.html",
         title="Five sowbugs in a dish",
+        headline=report.headline(shown, {"LARGE": large, "SKIP9": 10 / (1 / large + 9 / small)}),
         summary=(
             "A small interleaved detector, trained from scratch for some minutes on 3,000 frames, "
             "and scored on 500 frames that come 20 seconds after the last of them."
@@ -303,12 +305,12 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
             html_page.Table("How long it took", ("stage", "seconds"), seconds),
         ],
         plots=[
-            html_page.Picture(pictures["loss.png"], "Loss over the epochs of training."),
+            html_page.Picture(pictures["loss.svg"], "Loss over the epochs of training."),
             html_page.Picture(
-                pictures["ap.png"], "AP on the unseen frames; nothing is chosen by it."
+                pictures["ap.svg"], "AP on the unseen frames; nothing is chosen by it."
             ),
-            html_page.Picture(pictures["precision_recall.png"], "Precision over recall, IoU 0.5."),
-            *scores.by_distance,
+            html_page.Picture(pictures["precision_recall.svg"], "Precision over recall, IoU 0.5."),
+            *report.distances(scores.columns),
         ],
         pictures=[
             html_page.Picture(sheet, "Frames from the annotated video, evenly spread.", wide=True)
@@ -324,9 +326,8 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
 
 
 def history_plots(path: Path) -> dict[str, bytes]:
-    """Returns the losses and the AP over the epochs of a run, as PNG by name."""
-    from matplotlib.figure import Figure
-
+    """Returns the losses and the AP over the epochs of a run, as SVG by name."""
+    from lstd.evaluation import plots
     from lstd.training import history
 
     rows = history.read_history(path)
@@ -338,19 +339,14 @@ def history_plots(path: Path) -> dict[str, bytes]:
     }
     pictures = {}
     for kind, names in chosen.items():
-        figure = Figure(figsize=(5.2, 3.4), dpi=200, layout="constrained")
-        axes = figure.add_subplot(xlabel="epoch", ylabel=kind)
+        points = {}
         for name in names:
             values = columns[name]
             known = np.isfinite(values) & (values != -1)  # -1: nothing could be measured
-            axes.plot(np.flatnonzero(known) + 1, values[known], label=name, marker=".")
-        if kind == "loss":
-            axes.set_yscale("log")
-        axes.grid(color="#e3e6ea")
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-        pictures[f"{kind}.png"] = content.getvalue()
+            points[name] = np.flatnonzero(known) + 1, values[known]
+        pictures[f"{kind}.svg"] = plots.lines(
+            points, x="epoch", y=kind, marker=".", log=kind == "loss"
+        )
     return pictures
 
 

@@ -87,5 +87,5 @@ def test_curves_of_a_run_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
 
     pictures = demo.history_plots(history)
 
-    assert sorted(pictures) == ["ap.png", "loss.png"]
-    assert all(content.startswith(b"\x89PNG") for content in pictures.values())
+    assert sorted(pictures) == ["ap.svg", "loss.svg"]
+    assert all(content.startswith(b"<?xml") for content in pictures.values())

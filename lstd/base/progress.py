@@ -99,8 +99,7 @@ class Progress:
     def _speed(self, units: float) -> str:
         """Returns how fast so many units a second are."""
         name, each = self._rate
-        number = units * each
-        return f"{number:,.0f} {name}/s" if number >= 100 else f"{number:.3g} {name}/s"
+        return f"{speed_text(units * each)} {name}/s"
 
 
 def clock_text(seconds: float) -> str:
@@ -112,3 +111,8 @@ def clock_text(seconds: float) -> str:
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"
+
+
+def speed_text(number: float) -> str:
+    """Returns how many a second, `1,250` or `2.35`."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -71,7 +71,8 @@ FLAGS: app.Flags = {
     "worst_frames": app.whole("Write worst_frames_SCHEDULE.png with so many.", 0, least=0),
     "report": app.switch(
         "Write report.html: tables, curves, and the worst frames and the video where asked for. "
-        "Adds coco, distance and confusion to what is measured."
+        "Adds coco, distance and confusion to what is measured, frames per second, and the "
+        "baselines held and velocity where none are given."
     ),
 }
 _REPORT_METRICS = ("coco", "distance", "confusion")  # which it draws in any case

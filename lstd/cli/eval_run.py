@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lstd.data.pipeline import Split
     from lstd.evaluation.clip_frames import Frame
 
+_TURNS, _TIMED = 3, 10  # of each network for the report, and calls in a turn
 _NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
 
 
@@ -60,6 +62,7 @@ class _Subject(NamedTuple):
 
     path: Path
     weights: str
+    model: Any  # an LSTMSSD, or the path of an exported file
     detector: Any
     schedules: list[str]  # and their baselines, such as SKIP9-held
 
@@ -185,8 +188,10 @@ def _subject(
                 f"there is {', '.join(options.latencies or ())}"
             )
     wanted = () if is_other and is_single else values.baselines
+    if values.report and not wanted and any(map(schedule_names.is_interleaved, schedules)):
+        wanted = ["held", "velocity"]  # which cost no network
     columns = list(baselines.columns(schedules, wanted, where="--baselines"))
-    return _Subject(found.path, weights or found.path.name, detector, columns)
+    return _Subject(found.path, weights or found.path.name, model, detector, columns)
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -240,6 +245,8 @@ def _run_all(
             )
         return count, metrics
 
+    threads = values.threads or os.cpu_count() or 1
+    speeds = _speeds(one, threads=threads) if values.report else {}  # first: it may be refused
     drawn = {"count": values.worst_frames, "min_score": one.detector.min_score}
     worst = {
         name: pictures.WorstFrames(one.detector.labels, name, **drawn)
@@ -265,7 +272,39 @@ def _run_all(
         facts |= {"latencies_ms": options.latencies, "fps": values.fps}
     if other is not None:
         facts["against"] = str(other.path)
+    if values.report:
+        facts["frames_per_second"] = speeds
     return Result(one.schedules, numbers, metrics, theirs, worst, facts)
+
+
+def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:
+    """Returns how many frames a second the networks take in each column, one frame at a time."""
+    from lstd.any_model.video_detector import runnable
+    from lstd.evaluation.baselines import schedule_of
+    from lstd.runtime import timed_models, timing
+
+    model = runnable(subject.model)
+    timed = timed_models.of_model(model, name="", schedule=None, threads=threads)
+    alone = [timed._replace(calls={name: call}, schedule="") for name, call in timed.calls.items()]
+    with Progress("timing", total=_TURNS * len(alone), unit="turns") as progress:
+        measured = timing.measure(
+            alone, turns=_TURNS, frames=_TIMED, warm_up=_TIMED, progress=progress.advance
+        )
+    # The fastest, which other work on the machine disturbs least.
+    ms = {
+        network: min(call[1] for turn in times.turns for call in turn)
+        for network, times in zip(timed.calls, measured, strict=True)
+    }
+    speeds = {}
+    for column in subject.schedules:
+        schedule = schedule_of(column)
+        skipped = schedule_names.skip_of(schedule)
+        if schedule == "SMALL":
+            speeds[column] = 1e3 / ms["small"]
+        elif skipped is not None:  # which chance decides otherwise
+            small = skipped * ms.get("small", 0.0) if column == schedule else 0.0
+            speeds[column] = 1e3 * (skipped + 1) / (ms["large"] + small)
+    return speeds
 
 
 def score_files(values: flags.FlagValues, options: Options) -> None:

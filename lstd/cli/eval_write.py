@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import flags
+
+from lstd.base.terminal import painted
 
 if TYPE_CHECKING:
     from lstd.data.pipeline import Split
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from lstd.evaluation.html_page import Table
 
 _VIDEO = "side_by_side.mp4"
+_MOST_IN_A_ROW = 3  # panels of the video
 _FPS = 30.0  # of the video, where nobody says it
 
 
@@ -37,6 +41,7 @@ def write(output: Path, result: Result, split: Split, values: flags.FlagValues) 
     facts = result.facts
     paths = [*results.save_results(output, result.numbers, result.schedules, facts)]
     print_numbers(result.numbers, result.schedules, only=values.metrics)
+    _print_headline(result)
     print_best_score(result.schedules[0], result.metrics[result.schedules[0]])
     compared = {}
     if "against" in facts:
@@ -69,6 +74,16 @@ def print_numbers(
     families = {name.partition("_")[0] for name in only}
     header, rows = results.table(numbers, schedules)
     print(results.format_table(header, [row for row in rows if is_shown(row[0])]))
+
+
+def _print_headline(result: Result) -> None:
+    """Prints what the report begins with."""
+    from lstd.evaluation import report, results
+
+    columns = {n: results.of_schedule(result.numbers, n, [*result.metrics]) for n in result.metrics}
+    facts = report.headline(columns, result.facts.get("frames_per_second", {}))
+    if facts:
+        print(painted(", ".join(map(" ".join, facts)), "bold", sys.stdout))
 
 
 def print_best_score(schedule: str, metrics: Sequence[Any]) -> None:
@@ -144,7 +159,7 @@ def _save_video(path: Path, result: Result, split: Split, *, fps: float, min_sco
     from lstd.evaluation import pictures
 
     found = {schedule: metrics[0] for schedule, metrics in result.metrics.items()}
-    columns = None
+    columns = 2 if len(found) > _MOST_IN_A_ROW else None  # more are too small to be seen
     if "against" in result.facts:
         one, other = _told_apart(Path(result.facts["model"]), Path(result.facts["against"]))
         columns = len(found) if len(found) == len(result.theirs) > 1 else None
@@ -191,24 +206,31 @@ def _save_report(
 ) -> Path:
     """Writes `report.html`, with the video and the worst frames; returns its path."""
     from lstd.evaluation import report
+    from lstd.evaluation.baselines import schedule_of
     from lstd.evaluation.html_page import Picture
 
     facts = result.facts
     drawn = f"Drawn are detections from a score of {min_score:g}, and true boxes in white"
     videos = "1 video" if facts["videos"] == 1 else f"{facts['videos']:,} videos"
+    main = report.main_of(result.metrics)
     mistakes = (
         "the frames with the most mistakes, which are objects missed and detections of nothing. "
-        f"{drawn}; the badge says which network ran."
+        f"{drawn}; the badge says which network ran in the frame."
     )
     return report.write(
         output / "report.html",
-        title=f"Evaluation of {facts['model']}",
+        title=f"Evaluation of {Path(facts['model']).name}",
         summary=f"{result.numbers['frames']:,.0f} frames of {videos}, under "
         f"{', '.join(result.schedules)}.",
         numbers=result.numbers,
         metrics=result.metrics,
+        speeds=facts["frames_per_second"],
         tables=_comparison_tables(compared, facts["against"]) if compared else [],
-        pictures=[Picture(sheet, f"{name}: {mistakes}", True) for name, sheet in sheets.items()],
+        pictures=[
+            Picture(sheet, f"{name}: {mistakes}", True, "" if name == main else name)
+            for name, sheet in sorted(sheets.items(), key=lambda each: each[0] != main)
+            if schedule_of(name) == name
+        ],
         video=video,
         video_caption=f"{drawn}. The badge in each panel says which network saw the frame.",
         notes=[

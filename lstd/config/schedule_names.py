@@ -64,3 +64,8 @@ def networks_of(name: str) -> tuple[str, ...]:
     if name == "SMALL":
         return ("small",)
     return ("large",) if skip_of(name) == 0 else ("large", "small")
+
+
+def is_interleaved(name: str) -> bool:
+    """Returns whether a schedule runs both networks."""
+    return len(networks_of(name)) == 2

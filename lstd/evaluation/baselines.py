@@ -154,7 +154,7 @@ def columns(
         ValueError: no schedule runs both; and, like ImportError, as `check` does.
     """
     check(names, where=where)
-    both = {name for name in schedules if len(schedule_names.networks_of(name)) == 2}
+    both = set(filter(schedule_names.is_interleaved, schedules))
     if names and not both:
         raise ValueError(
             f"{where}: {', '.join(names)} fill the frames between large ones, so they need a "

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import mimetypes
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -18,25 +17,32 @@ from lstd.base.whole_file import write_whole
 class Table(NamedTuple):
     """A table of text, with a title above and a caption below.
 
-    The first `words` columns hold words, the others numbers.
+    The first column holds words, a second line of which is set small, the others numbers.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
-    words: int = 1
+    more: Sequence[Sequence[str]] = ()
+    """Rows that are folded away."""
+    shades: Sequence[Sequence[float]] = ()
+    """How dark each number's cell is, from 0 to 1; none: all alike."""
+    folded: bool = False
+    """Whether only the title is seen at first."""
 
 
 class Picture(NamedTuple):
-    """The bytes of a PNG, JPEG or GIF, or the path of such a file, with a caption below.
+    """The bytes of a PNG, JPEG, GIF or SVG, or the path of such a file, with a caption below.
 
-    One that is `wide` is as wide as the page, where others stand side by side.
+    One that is `wide` is as wide as the page, where others stand side by side; one that has a name
+    to be `folded` under is seen when that is opened.
     """
 
     content: bytes | str | os.PathLike[str]
     caption: str = ""
     wide: bool = False
+    folded: str = ""
 
 
 def write_page(
@@ -44,6 +50,7 @@ def write_page(
     *,
     title: str,
     summary: str = "",
+    headline: Sequence[tuple[str, str]] = (),
     tables: Sequence[Table] = (),
     plots: Sequence[Picture] = (),
     pictures: Sequence[Picture] = (),
@@ -53,9 +60,9 @@ def write_page(
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
 
-    The file appears only when it is whole. The pictures stand in the page itself. So does the video
-    (MP4, WebM or GIF) if it is small; otherwise the page links to it where it lies. The plots are
-    half as wide as the page.
+    The `headline` are a few numbers, each with what it is. The file appears only when it is whole.
+    The pictures stand in the page itself. So does the video (MP4, WebM or GIF) if it is small;
+    otherwise the page links to it where it lies.
 
     Raises:
         ValueError: a row with another number of cells than its header; bytes that are no picture.
@@ -63,9 +70,10 @@ def write_page(
     """
     path = Path(path)
     sections = [
+        _element("div", "".join(map(_fact, headline)), "headline") if headline else "",
         _video(Path(video), video_caption, page=path) if video else "",
         _element("div", "".join(map(_table, tables)), "cards") if tables else "",
-        _gallery("Curves", plots, "gallery wide"),
+        _gallery("Curves", plots, "gallery curves"),
         _gallery("Frames", pictures, "gallery"),
         _section("Notes", "".join(_element("p", escape(note)) for note in notes)) if notes else "",
     ]
@@ -91,48 +99,68 @@ def _caption(text: str, element: str = "p") -> str:
     return _element(element, escape(text), "caption") if text else ""
 
 
+def _folded(name: str, body: str) -> str:
+    return _element("details", _element("summary", escape(name)) + body)
+
+
+def _fact(fact: tuple[str, str]) -> str:
+    number, told = map(escape, fact)
+    return _element("p", _element("b", number) + told)
+
+
 def _table(table: Table) -> str:
     """Returns a card; those with few columns of numbers stand side by side."""
-    for row in table.rows:
+    for row in (*table.rows, *table.more):
         if len(row) != len(table.header):
             raise ValueError(
                 f"table {table.title!r}: the row {list(row)} has {len(row)} cells for "
                 f"{len(table.header)} columns"
             )
-    many = len(table.header) > _MANY_COLUMNS
+    body = _grid(table.header, table.rows, table.shades)
+    if table.more:
+        body += _folded(f"{len(table.more)} more", _grid(table.header, table.more))
+    body += _caption(table.caption)
+    kind = "" if len(table.header) <= _FEW_COLUMNS else "row"
+    if table.folded:
+        return _section("", _folded(table.title, body), kind)
+    return _section(table.title, body, kind)
 
-    def cells(texts: Sequence[str], names: Iterable[str]) -> str:
-        return "".join(
-            _element(name, text, "word" if place < table.words else "")
-            for place, (name, text) in enumerate(zip(names, texts, strict=False))
-        )
 
-    head = [escape(cell).replace("/", "/<br>" if many else "/") for cell in table.header]
-    lines = [cells([*map(escape, row)], chain(["th"], repeat("td"))) for row in table.rows]
-    grid = _element("thead", _element("tr", cells(head, repeat("th"))))
-    grid += _element("tbody", "".join(_element("tr", line) for line in lines))
-    kind = "many" if many else "full" if table.words > 1 else ""
-    narrow = table.words == 1 and len(table.header) <= _FEW_COLUMNS
-    return _section(
-        table.title,
-        _element("div", _element("table", grid, kind), "scroll") + _caption(table.caption),
-        "" if narrow else "row",
-    )
+def _grid(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    shades: Sequence[Sequence[float]] = (),
+) -> str:
+    def first(text: str) -> str:
+        name, *more = escape(text).split("\n")
+        return _element("th", name + "".join(_element("small", line) for line in more))
+
+    head = first(header[0]) + "".join(_element("th", escape(cell)) for cell in header[1:])
+    lines = _element("thead", _element("tr", head))
+    for number, (name, *cells) in enumerate(rows):
+        dark = shades[number] if shades else [0.0] * len(cells)
+        lines += "<tr>" + first(name)
+        for cell, share in zip(cells, dark, strict=True):
+            shade = f' style="--share:{share:.0%}"' if share > 0 else ""
+            lines += f"<td{shade}>{escape(cell)}</td>"
+        lines += "</tr>"
+    kind = "many" if len(header) > _MANY_COLUMNS else ""
+    return _element("div", _element("table", lines, kind), "scroll")
 
 
 def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
     if not pictures:
         return ""
-    figures = "".join(
-        _element(
-            "figure",
-            f'<img alt="{escape(text) or title}" src="{_picture_uri(content)}">'
-            + _caption(text, "figcaption"),
-            "wide" if wide else "",
-        )
-        for content, text, wide in pictures
-    )
-    return _section(title, _element("div", figures, kind))
+    return _section(title, _element("div", "".join(map(_figure, pictures)), kind))
+
+
+def _figure(picture: Picture) -> str:
+    shown = f'<img alt="{escape(picture.caption)}" src="{_picture_uri(picture.content)}">'
+    if picture.wide:  # scrolls, so that a sheet of frames can be read on a phone
+        shown = _element("div", shown, "scroll")
+    shown += _caption(picture.caption, "figcaption")
+    shown = _folded(picture.folded, shown) if picture.folded else shown
+    return _element("figure", shown, "wide" if picture.wide else "")
 
 
 def _video(path: Path, caption: str, *, page: Path) -> str:
@@ -155,7 +183,7 @@ def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
         if data.startswith(beginning):
             return _data_uri(data, kind)
     where = "bytes" if isinstance(content, bytes) else os.fspath(content)
-    raise ValueError(f"{where}: not a PNG, JPEG or GIF picture")
+    raise ValueError(f"{where}: not a PNG, JPEG, GIF or SVG picture")
 
 
 def _data_uri(data: bytes, kind: str) -> str:
@@ -165,7 +193,12 @@ def _data_uri(data: bytes, kind: str) -> str:
 _MOST_EMBEDDED = 20_000_000  # bytes of a video that stands in the page
 _FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
 _MANY_COLUMNS = 8  # above which it is set smaller
-_KINDS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
+_KINDS = {
+    "image/png": b"\x89PNG\r\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/svg+xml": b"<?xml",
+}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -198,30 +231,48 @@ h2 { font-size: 1.1rem; margin: 0 0 14px; }
 a { color: var(--mark); }
 .summary { color: var(--soft); font-size: 1.05rem; max-width: 46em; margin: 0; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 20px 22px; margin-top: 22px; }
+  padding: 20px 22px; margin-top: 22px; min-width: 0; }
 section > p { max-width: 46em; }
-.cards { columns: 2 420px; column-gap: 22px; margin-top: 22px; }
-.cards > section { break-inside: avoid; margin: 0 0 22px; }
-.cards > .row { column-span: all; }
+.headline { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr));
+  gap: 14px 22px; margin-top: 22px; }
+.headline p { margin: 0; padding-left: 14px; border-left: 3px solid var(--mark);
+  color: var(--soft); font-size: .9rem; line-height: 1.4; }
+.headline b { display: block; color: var(--ink); font-size: 2rem; line-height: 1.2; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr));
+  gap: 22px; align-items: start; margin-top: 22px; }
+.cards > section { margin: 0; }
+.cards > .row { grid-column: 1 / -1; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-table.full, table.many { width: 100%; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums;
+  min-width: 100%; }
 table.many { font-size: .85rem; }
-th, td { padding: 5px 18px 5px 0; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: 5px 0 5px 18px; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-.many th, .many td { padding-right: 10px; }
-thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; }
-tbody th { font-weight: 500; }
-th, .word { white-space: normal; }
-.word { text-align: left; }
-td.word, .caption { color: var(--soft); font-size: .9rem; }
-.caption { margin: 8px 0 0; }
-.gallery { display: grid; gap: 18px; align-items: start; grid-auto-flow: dense;
-  grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); }
-.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
-figure { margin: 0; }
+td { padding-right: 4px;
+  background: color-mix(in srgb, var(--mark) calc(var(--share, 0%) * .6), transparent); }
+thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom;
+  white-space: normal; padding-right: 4px; }
+th:first-child { position: sticky; left: 0; background: var(--card); padding-left: 0;
+  text-align: left; font-weight: 500; white-space: normal; }
+small { display: block; color: var(--soft); font-size: .85rem; font-weight: 400; }
+details { margin-top: 14px; }
+section > details:first-child { margin: 0; }
+summary { cursor: pointer; color: var(--mark); margin-bottom: 8px; }
+.caption { color: var(--soft); font-size: .9rem; margin: 8px 0 0; }
+.gallery { display: grid; gap: 18px; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); }
+.gallery.curves { grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); }
+figure { margin: 0; min-width: 0; }
 figure.wide { grid-column: 1 / -1; }
-img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff; }
+img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .gallery img { width: 100%; }
+.gallery .wide img { max-width: none; min-width: 720px; }
 .video video, .video img { margin: 0 auto; }
+@media (max-width: 600px) {
+  main { padding: 24px 10px 40px; }
+  h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
+  section { padding: 14px 12px; }
+  th, td { padding-left: 10px; }
+  th:first-child { min-width: 8.5em; }
+}
 """

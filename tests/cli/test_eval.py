@@ -163,7 +163,9 @@ def test_everything_that_is_asked_for_is_written(
     assert (output / "worst_frames_LARGE.png").read_bytes().startswith(b"\x89PNG")
     page = (output / "report.html").read_text()
     assert f"Against {run}, SKIP1" in page
-    assert page.count("data:image/png") == 6  # three curves, a picture of two matrices, two sheets
+    assert (page.count("data:image/svg+xml"), page.count("data:image/png")) == (3, 2)  # two sheets
+    assert "SKIP1-held, the best baseline" in page
+    assert set(saved["frames_per_second"]) == {"LARGE", "SKIP1", "SKIP1-held", "SKIP1-velocity"}
     compared = json.loads((output / "comparison.json").read_text())["schedules"]["LARGE"]
     # A model against itself. At 0.4 frames a second, video a has two blocks of 5 s, b one.
     assert compared["units"].startswith("3 blocks of at least 5 s from 2 videos")

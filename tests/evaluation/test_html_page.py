@@ -51,7 +51,18 @@ def test_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
         tmp_path / "out" / "report.html",
         title="A run",
         summary="What it is.",
-        tables=[Table("Results", ["metric", "LARGE"], [["coco/ap", "0.5"]], "On eight frames.")],
+        headline=[("0.5", "AP under LARGE")],
+        tables=[
+            Table(
+                "Results",
+                ["metric", "LARGE"],
+                [["coco/ap\nmean", "0.5"]],
+                "On eight frames.",
+                more=[["coco/ap75", "0.4"]],
+                shades=[[0.5]],
+            ),
+            Table("Closed", ["a"], [["b"]], folded=True),
+        ],
         plots=[Picture(PNG, "Losses")],
         pictures=[Picture(tmp_path / "frame.png")],
         video=tmp_path / "clip.mp4",
@@ -62,8 +73,10 @@ def test_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     page = Page(path)
     for text in ("A run", "What it is.", "Results", "coco/ap", "0.5", "On eight frames.", "Losses"):
         assert text in page.text
-    for text in ("The clip.", "A note.", "Another."):
+    for text in ("The clip.", "A note.", "Another.", "AP under LARGE", "1 more", "coco/ap75"):
         assert text in page.text
+    assert page.seen.count("details") == 2
+    assert '<th>coco/ap<small>mean</small></th><td style="--share:50%">0.5</td>' in path.read_text()
     uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
     assert page.addresses == ["data:video/mp4;base64,dmlkZW8=", uri, uri]
     assert "http" not in path.read_text()
@@ -108,7 +121,7 @@ def test_what_cannot_be_shown_is_refused_and_no_page_appears(tmp_path: Path) -> 
 
     with pytest.raises(ValueError, match=r"table 'R': the row \['a', 'b'\] has 2 cells for 1"):
         write_page(path, title="x", tables=[Table("R", ["one"], [["a", "b"]])])
-    with pytest.raises(ValueError, match="bytes: not a PNG, JPEG or GIF"):
+    with pytest.raises(ValueError, match="bytes: not a PNG, JPEG, GIF or SVG"):
         write_page(path, title="x", pictures=[Picture(b"text")])
     with pytest.raises(FileNotFoundError):
         write_page(path, title="x", video=tmp_path / "absent.mp4")

@@ -1,62 +1,64 @@
-"""The plots of an evaluation: what is given is drawn, and changes the picture."""
+"""The plots of an evaluation: what is given is drawn, in colours for light and for dark."""
 
 from __future__ import annotations
 
-import io
+import re
+from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 
 from lstd.evaluation import plots
 
 RECALL = np.linspace(0, 1, 101)
-FALLING, NONE = (RECALL, 1 - RECALL), (RECALL, np.full(101, np.nan))
 
 
-@pytest.fixture(autouse=True)
-def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draws a quarter as many pixels a side."""
-    monkeypatch.setattr(plots, "_DPI", 50)
+def drawn(svg: bytes) -> list[tuple[str, bool, int]]:
+    """Returns each line that means something: its colour, whether it is dashed, its points."""
+    lines = []
+    for path in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path"):
+        style = path.get("style", "")
+        if "stroke-width: 1.8" in style and path.get("clip-path"):
+            colour = re.search(r"stroke: var\(--c(\d)\)", style)
+            assert colour
+            points = len(re.findall("[ML]", path.get("d", "")))
+            lines.append((colour[1], "dasharray" in style, points))
+    return lines
 
 
-def pixels(content: bytes) -> np.ndarray:
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(content))
-    assert image.format == "PNG"
-    return np.asarray(image.convert("RGB"))
+def texts(svg: bytes) -> list[str]:
+    found = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(each.itertext()).strip() for each in found]
 
 
-def blue(content: bytes) -> int:
-    """Returns how many pixels have the colour of the first line."""
-    return int((pixels(content) == [0x25, 0x63, 0xA8]).all(axis=2).sum())
+def test_line_leaves_out_what_was_not_measured_and_baselines_are_dashes_of_one_colour() -> None:
+    values = {"SKIP9": [0.2, 0.5, 0.9], "SKIP9-held": [0.2, -1.0, 0.9], "LARGE": [-1.0] * 3}
+
+    svg = plots.over_names(values, ("near", "between", "far"), x_label="size")
+
+    assert drawn(svg) == [("2", False, 3), ("2", True, 2)]
+    assert {"near", "between", "far", "size", "AP50", "SKIP9", "SKIP9-held"} <= {*texts(svg)}
+    assert "LARGE" not in texts(svg)
 
 
-def test_line_over_names_leaves_out_what_was_not_measured() -> None:
-    names = ("0-16", "16-32", "32-")
-    whole = plots.over_names({"LARGE": [0.2, 0.5, 0.9]}, names, x_label="size")
-    gap = plots.over_names({"LARGE": [0.2, -1.0, 0.9]}, names, x_label="size")
-    two = plots.over_names({"LARGE": [0.2, 0.5, 0.9], "SMALL": [0, 0, 0]}, names, x_label="size")
+def test_axes_fit_the_data_but_do_not_blow_up_what_is_alike() -> None:
+    def ticks(*ap50: float) -> list[float]:
+        svg = plots.over_names({"A": ap50}, [chr(97 + n) for n in range(len(ap50))], x_label="x")
+        return [float(text) for text in texts(svg) if re.fullmatch(r"\d\.\d+", text)]
 
-    assert pixels(whole).shape == pixels(gap).shape
-    assert blue(gap) < blue(whole)  # a point less
-    assert (pixels(two) != pixels(whole)).any()
+    assert min(ticks(0.7, 0.9)) >= 0.65
+    assert max(ticks(0.01, 0.1)) <= 0.15
+    alike = ticks(0.801, 0.802)
+    assert alike[-1] - alike[0] > 0.05
 
 
-@pytest.mark.parametrize(
-    ("classes", "wide"),
-    [(1, False), (12, True), (13, False), (40, True)],  # from 13 on smaller
-)
-def test_confusion_has_a_panel_for_each_schedule_and_room_for_the_classes(
-    classes: int, wide: bool
-) -> None:
-    labels = [f"class {k}" for k in range(classes)]
-    counts = np.arange((classes + 1) ** 2).reshape(classes + 1, -1)
+def test_every_colour_has_one_for_dark_pages_and_the_bytes_are_the_same_again() -> None:
+    curves = {"LARGE": (RECALL, 1 - RECALL), "none": (RECALL, np.full(101, np.nan))}
 
-    one = pixels(plots.confusion({"LARGE": counts}, labels))
-    four = pixels(plots.confusion({name: counts for name in "ABCD"}, labels))
+    svg = plots.precision_recall(curves)
 
-    assert four.shape[1] == 520  # as wide as the page
-    assert (one.shape[1] == 520) == plots.is_wide(1, classes) == wide
-    assert one.shape[0] > 8.5 * classes  # rows of a sixth of an inch
-    assert four.shape[0] >= one.shape[0]
+    assert svg == plots.precision_recall(curves)
+    style = svg[svg.rindex(b"<style>") :].decode()
+    assert style.count("--c0:") == style.count("--c7:") == 2
+    assert "prefers-color-scheme:dark" in style
+    assert not re.search(rb"#[0-9a-f]{6}", svg[: svg.rindex(b"<style>")])
+    assert "LARGE: 0.500" in texts(svg)

@@ -49,14 +49,15 @@ def test_page_has_every_schedule_in_tables_and_curves(tmp_path: Path) -> None:
     )
 
     page = path.read_text()
-    assert page.count("data:image/png") == 4
+    assert page.count("data:image/svg+xml") == 3
     for caption in (
         "Precision over recall at IoU 0.5, mean of all classes",
         "AP50 by distance to the last frame that the large network saw",
         "AP50 when objects are hidden",
-        "What is taken for what, by detections from a score of 0.5 at IoU 0.5",
+        "What is taken for what: SKIP1",
     ):
         assert f">{caption}" in page
+    assert "by detections from a score of 0.5 at IoU 0.5" in page
     assert "http" not in page
     assert "coco/ar10" not in page
 
@@ -65,27 +66,40 @@ def test_overall_table_leaves_out_classes_plots_and_what_was_not_measured() -> N
     numbers, _ = evaluated()
     by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
 
-    table = report.overall(by_schedule)
+    table = report.overall(by_schedule, {"LARGE": 9.87, "SKIP1": 1234.5})
 
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert table.header == ["metric", "what it is", *SCHEDULES]
-    assert rows["vid/ap50"] == ["ImageNet VID's AP at IoU 0.5", "1.000", "0.750", "0.500"]
+    rows = {row[0].partition("\n")[0]: row[1:] for row in (*table.rows, *table.more)}
+    assert table.header == ["", *SCHEDULES]
+    assert rows["vid/ap50"] == ["1.000", "0.750", "0.500"]
+    assert rows["frames/s"] == ["9.87", "1,234", "–"]  # noqa: RUF001 - a dash
     assert "distance/fade_ap50" not in rows  # distances of 0 and 1 only: nothing to compare
     assert not any("cat" in name or name.startswith(("coco/ar", "vid/classes")) for name in rows)
     assert "coco/ap_small" not in rows  # no object is that small
+    assert len(table.rows) <= 8
 
 
-def test_class_table_has_each_metric_under_each_schedule() -> None:
+def test_headline_holds_an_interleaved_schedule_against_large_and_its_best_baseline() -> None:
+    ap50 = {"SMALL": 0.1, "LARGE": 0.6, "SKIP9": 0.5, "SKIP9-held": 0.2, "SKIP9-velocity": 0.55}
+    columns = {name: {"coco/ap50": value} for name, value in ap50.items()}
+
+    assert report.headline(columns, {"LARGE": 10.0, "SKIP9": 40.0}) == [
+        ("0.500", "AP50 under SKIP9 (LARGE: 0.600)"),
+        ("40", "frames/s under SKIP9 (LARGE: 10)"),
+        ("-0.050", "AP50 against SKIP9-velocity, the best baseline"),
+    ]
+    assert report.headline({"LARGE": {"coco/ap50": -1.0}}, {}) == []
+
+
+def test_class_table_has_ap50_under_each_schedule() -> None:
     numbers, metrics = evaluated()
     by_schedule = {name: results.of_schedule(numbers, name, SCHEDULES) for name in SCHEDULES}
 
-    table = report.per_class(by_schedule, metrics)
+    (table,) = report.per_class(by_schedule, metrics)
 
-    columns = ["LARGE coco/ap", "LARGE coco/ap50", "LARGE vid/ap50"]
-    assert table.header[:5] == ["class", "objects", *columns]
+    assert table.header == ["class", "objects", *SCHEDULES]
     rows = {row[0]: list(row[1:]) for row in table.rows}
-    assert rows["dog"] == ["6", *["1.000"] * 3, *["0.505", "0.505", "0.500"], *["0.000"] * 3]
-    assert rows["yak"] == ["0", *"–" * 9]  # noqa: RUF001 - dashes
+    assert rows["dog"] == ["6", "1.000", "0.505", "0.000"]
+    assert rows["yak"] == ["0", *"–" * 3]  # noqa: RUF001 - dashes
 
 
 def test_what_was_not_asked_for_is_not_drawn(tmp_path: Path) -> None:
@@ -95,5 +109,5 @@ def test_what_was_not_asked_for_is_not_drawn(tmp_path: Path) -> None:
         tmp_path / "report.html", title="T", summary="S", numbers=numbers, metrics=metrics
     ).read_text()
 
-    assert "data:image/png" not in page
+    assert "data:image/svg" not in page
     assert "flicker/rate" in page
