@@ -25,7 +25,7 @@ _ON_DARK = dict(
     )
 )
 _LEAST_SPAN = 0.1  # of an axis: what differs by less looks alike
-_STYLE = {
+_STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
     "axes.edgecolor": _INK,
     "font.size": 9,
