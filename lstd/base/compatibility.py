@@ -21,7 +21,8 @@ _PACKAGES = {
     "tf_keras": "tf-keras tf-keras-nightly",
     "ai_edge_litert": "ai-edge-litert ai-edge-litert-nightly",
 }
-_COMMANDS = [f"lstd-{n}" for n in ("train", "eval", "export", "detect", "data", "benchmark")]
+COMMANDS = ("train", "eval", "export", "detect", "data", "benchmark")
+"""What comes after `lstd-`."""
 
 KERAS_3_WARNING = (
     "tf.keras is Keras 3 in this process, but lstd's models are Keras 2: take optimizers, "
@@ -85,7 +86,8 @@ def end_command(error: ImportError, argv: Sequence[str]) -> None:
         SystemExit: code 2, as for everything that a command cannot do; not with LSTD_DEBUG=1.
     """
     program = PurePath(argv[0]).stem if argv else ""
-    if program in _COMMANDS and os.environ.get("LSTD_DEBUG") != "1":
+    is_ours = program in [f"lstd-{name}" for name in COMMANDS]
+    if is_ours and os.environ.get("LSTD_DEBUG") != "1":
         print(f"{program}: error: {error}", file=sys.stderr)
         raise SystemExit(2)
 

@@ -102,7 +102,13 @@ def name_of(labels: Sequence[str], class_index: int) -> str:
 
 
 def or_numbers(labels: Sequence[str], *, num_classes: int) -> tuple[str, ...]:
-    """Returns the labels, `"class 0"` and so on where there are none."""
+    """Returns the labels, `"class 0"` and so on where there are none.
+
+    Raises:
+        ValueError: there are more or fewer of them than classes.
+    """
+    if labels and len(labels) != num_classes:
+        raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
     return tuple(labels) or tuple(name_of((), index) for index in range(num_classes))
 
 

@@ -8,11 +8,8 @@ import numpy as np
 def iou(boxes_a: np.ndarray, boxes_b: np.ndarray, *, pixel: float = 0.0) -> np.ndarray:
     """Returns intersection over union, `[...]`; 0 for two boxes without area.
 
-    Args:
-        boxes_a: `[..., 4]`: ymin, xmin, ymax, xmax.
-        boxes_b: `[..., 4]`; leading axes broadcast.
-        pixel: added to every side: 1 where a box's last pixel belongs to it, 0 where a box ends at
-            its coordinate.
+    Boxes are `[..., 4]`: ymin, xmin, ymax, xmax; leading axes broadcast. `pixel` is added to every
+    side: 1 where a box's last pixel belongs to it, 0 where a box ends at its coordinate.
     """
     inner = intersections(boxes_a, boxes_b, pixel=pixel)
     union = areas(boxes_a, pixel=pixel) + areas(boxes_b, pixel=pixel) - inner

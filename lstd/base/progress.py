@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
-
-from lstd.base.terminal import StatusLine
 
 _REMEMBERED = 100  # advances, over about which the speed is measured
 
@@ -43,8 +42,9 @@ class Progress:
         self._rate = rate or (unit, 1)
         self._clock = clock
         self._started = clock()
-        self._status = StatusLine(stream, clock=clock)
-        self._status.is_due()  # The first line, too, comes after a while.
+        self._shown = self._started  # when a line was; the first one, too, comes after a while
+        self._stream = stream or sys.stderr
+        self._in_place, self._width = self._stream.isatty(), 0
         self.done = self._before = done
         self._last: float | None = None  # when the last advance came
         self._seconds, self._advances = 0.0, 0  # of one unit; behind it
@@ -68,8 +68,9 @@ class Progress:
             self._advances = min(self._advances + 1, _REMEMBERED)
             self._seconds += ((now - self._last) / count - self._seconds) / self._advances
         self._last = now
-        if self._status.is_due():
-            self._status.show(self._line(self._label, note()))
+        if now - self._shown >= (0.2 if self._in_place else 30.0):
+            self._shown = now
+            self._show(self._line(self._label, note()))
 
     def pause(self) -> None:
         """Leaves the time until the next advance out of the speed."""
@@ -77,7 +78,7 @@ class Progress:
 
     def keep(self, label: str, note: str = "") -> None:
         """Writes a line that stays, under a label of its own."""
-        self._status.show(self._line(label, note), stays=True)
+        self._show(self._line(label, note), stays=True)
 
     def close(self) -> None:
         """Writes the last line: how many, how long, how fast."""
@@ -85,7 +86,17 @@ class Progress:
         count = self.done if self._total in (None, self.done) else f"{self.done}/{self._total}"
         speed = f" ({self._speed(done / seconds)})" if seconds > 0 and done else ""
         line = f"{self._label} {count} {self._unit} in {clock_text(seconds)}{speed}"
-        self._status.show(line, stays=True)
+        self._show(line, stays=True)
+
+    def _show(self, line: str, *, stays: bool = False) -> None:
+        """Writes a line; the next one stands below it if it `stays`, else in its place."""
+        if self._in_place:
+            padded = line.ljust(self._width)
+            self._width = 0 if stays else len(line)
+            self._stream.write("\r" + padded + ("\n" if stays else ""))
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
 
     def _line(self, label: str, note: str) -> str:
         total = "" if self._total is None else f"/{self._total}"

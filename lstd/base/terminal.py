@@ -1,4 +1,4 @@
-"""The terminal of a process: a line that is rewritten, Ctrl-C, and libraries that write past it."""
+"""The terminal of a process: colours, Ctrl-C, and libraries that write past it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, TextIO
 
 _CODES = {"bold": 1, "red": 31, "yellow": 33}
@@ -22,58 +21,12 @@ def painted(text: str, how: Literal["bold", "red", "yellow"], stream: TextIO) ->
     return text if plain else f"\033[{_CODES[how]}m{text}\033[0m"
 
 
-class StatusLine:
-    """A line that tells how far work is.
-
-    A terminal has it rewritten in place; anything else, such as a log file, gets few whole lines.
-
-    Args:
-        stream: where to; None: standard error.
-        seconds: between two lines; None: 0.2 on a terminal, else 30.
-        clock: of seconds.
-    """
-
-    def __init__(
-        self,
-        stream: TextIO | None = None,
-        *,
-        seconds: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._stream = stream or sys.stderr
-        self._in_place = self._stream.isatty()
-        self._seconds = seconds if seconds is not None else (0.2 if self._in_place else 30.0)
-        self._clock = clock
-        self._shown = clock() - self._seconds
-        self._width = 0
-
-    def is_due(self) -> bool:
-        """Returns whether the last line is old enough for another, which then counts as shown."""
-        now = self._clock()
-        due = now - self._shown >= self._seconds
-        self._shown = now if due else self._shown
-        return due
-
-    def show(self, line: str, *, stays: bool = False) -> None:
-        """Writes a line; the next one stands below it if it `stays`, else in its place."""
-        if self._in_place:
-            padded = line.ljust(self._width)
-            self._width = 0 if stays else len(line)
-            self._stream.write("\r" + padded + ("\n" if stays else ""))
-        else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
-
-
 @contextlib.contextmanager
 def interrupts(told: str = "") -> Iterator[threading.Event]:
-    """Yields an event that the first Ctrl-C sets; the next one interrupts as usual.
+    """Yields an event that the first Ctrl-C sets, after `told` on stderr; the next one interrupts.
 
     Only the main thread may do so; elsewhere, and where a shell lets the program ignore Ctrl-C
     because it runs in the background, the event stays unset.
-
-    Args:
-        told: what standard error says then.
     """
     asked = threading.Event()
     usual = signal.getsignal(signal.SIGINT)
@@ -135,9 +88,7 @@ def import_tensorflow(then: str = "", *arguments: Any) -> None:
 
     The greeting comes from C++ before the logging is set up; no setting of 2.21 silences it.
 
-    Args:
-        then: what is called next, "module:function", of a module that imports TensorFlow, too.
-        *arguments: of the function.
+    `then` is called next, with the arguments: "module:function", of a module that imports it, too.
     """
     is_loaded = "tensorflow" in sys.modules or os.environ.get("LSTD_DEBUG") == "1"
     # What runs a .tflite can do without.

@@ -30,11 +30,9 @@ _BYTES = 4 << 30
 def check(path: str | os.PathLike[str], *, first_run: str = "") -> None:
     """Raises unless a `.tflite` can be run without harm.
 
-    Args:
-        path: the file.
-        first_run: what is done with it in a process of its own, "module:function" of its path,
-            where it may have been changed since our export wrote it. Empty: a file of ours that was
-            changed is refused, and any other is run once.
+    `first_run`, "module:function", is what is done with it, by its path, in a process of its own,
+    where it may have been changed since our export wrote it. Without, a file of ours that was
+    changed is refused, and any other is run once.
 
     Raises:
         OSError: there is no such file, or it cannot be read.

@@ -64,7 +64,7 @@ def data_flag(default: str) -> Flag:
 
 
 def config_of(values: absl_flags.FlagValues, *, default: Config | Path = Path()) -> Config:
-    """Returns the config of `--config`, else the default one, with every `--set` applied.
+    """Returns the config of `--config`, else the default one, with every override applied.
 
     Raises:
         ConfigError: the config cannot be read, or a setting does not fit.

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lstd import weights
+from lstd.base.compatibility import COMMANDS
 from lstd.tf1 import load_config
 
-COMMANDS = ("train", "eval", "export", "detect", "data", "benchmark")
 _SCRIPT = """\
 _lstd() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} verb= words=

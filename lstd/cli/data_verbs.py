@@ -208,7 +208,6 @@ def _source_of(values: flags.FlagValues, *, skip_damaged: bool | None = None) ->
 
 
 def _policy_of(values: flags.FlagValues) -> Policy:
-    """Returns the answers that the flags choose."""
     from lstd.data import problems
 
     policy = problems.policy(values.on_problem, default=values.problems)
@@ -256,7 +255,6 @@ def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: 
 
 
 def _print_index(index: dict[str, Any], directory: str) -> None:
-    """Says what a conversion wrote, and what it repaired or left out."""
     from lstd.data.problems import Report
 
     print(

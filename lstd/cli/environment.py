@@ -8,11 +8,10 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 from lstd.base import processor
-from lstd.base.version import __version__
+from lstd.base.version import __version__, installed
 
 # Distributions that decide how lstd behaves, each with what else may bring it.
 _PACKAGES = (
@@ -37,8 +36,8 @@ _VARIABLES = (
 
 def versions() -> str:
     """Returns the versions of lstd and, where they are installed, of TensorFlow and Keras."""
-    found = [f"{name} {_version(name)}" for name in ("tensorflow", "tf-keras") if _version(name)]
-    return ", ".join([__version__, *found])
+    found = installed("tensorflow", "tf-keras")
+    return ", ".join([__version__, *(f"{name} {told}" for name, told in found.items())])
 
 
 def report() -> str:
@@ -56,15 +55,8 @@ def _software() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     for names in _PACKAGES:
         first, *others = names.split()
-        instead = [f"{_version(name)} ({name})" for name in others if _version(name)]
-        yield first, _version(first) or " ".join(instead) or "not installed"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+        instead = [f"{told} ({name})" for name, told in installed(*others).items()]
+        yield first, installed(first).get(first) or " ".join(instead) or "not installed"
 
 
 def _commit() -> str:
@@ -97,7 +89,6 @@ def _machine() -> Iterator[tuple[str, str]]:
 
 
 def _tensorflow() -> Iterator[tuple[str, str]]:
-    """Yields what TensorFlow says of itself and of the devices that it sees."""
     try:
         import tensorflow as tf
     except ImportError:

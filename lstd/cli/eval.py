@@ -101,6 +101,7 @@ def _evaluate(values: flags.FlagValues) -> None:
 def _read(values: flags.FlagValues) -> Options:
     """Returns what the flags say, where they can be and go together."""
     from lstd.evaluation import baselines
+    from lstd.evaluation.metrics import by_name
 
     _check_together(values)
     for name in values.schedule:
@@ -115,7 +116,9 @@ def _read(values: flags.FlagValues) -> Options:
         occlusion=_probabilities(values.occlusion),
         labels=common.labels_of(values),
     )
-    options.factories(values.fps or (1.0 if values.annotations else None))  # a file may say it
+    fps = values.fps or (1.0 if values.annotations else None)  # a file may say it
+    for name in options.metrics:
+        by_name.factory(name, latencies=options.latencies, fps=fps)
     for flag, packages in _PACKAGES.items():  # otherwise it would show after hours
         for name in packages:
             if values[flag].value and importlib.util.find_spec(name) is None:

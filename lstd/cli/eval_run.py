@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,6 @@ from absl import flags
 from lstd.any_model import open_model
 from lstd.any_model.open_model import Found
 from lstd.base.progress import Progress
-from lstd.base.types import MIN_SCORE
 from lstd.cli import common, eval_write
 from lstd.cli.eval_write import Result
 from lstd.config import schedule_names
@@ -34,27 +33,6 @@ class Options(NamedTuple):
     latencies: dict[str, Any] | None
     occlusion: tuple[float, ...]
     labels: tuple[str, ...]
-
-    def factories(
-        self,
-        fps: float | None,
-        *,
-        schedule: str | None = None,
-        min_score: float = MIN_SCORE,
-    ) -> list[Callable[..., Any]]:
-        """Returns what makes each metric from the labels; see `by_name.factory`."""
-        from lstd.evaluation.metrics import by_name
-
-        return [
-            by_name.factory(
-                name,
-                latencies=self.latencies,
-                fps=fps,
-                schedule=schedule,
-                min_score=min_score,
-            )
-            for name in self.metrics
-        ]
 
 
 class _Subject(NamedTuple):
@@ -131,7 +109,6 @@ def _is_described(found: Found, values: flags.FlagValues) -> bool:
 
 
 def _check_data(split: Split, config: Config, values: flags.FlagValues, options: Options) -> None:
-    """Raises where the data is not fit for what is asked."""
     if not split.videos[0].has_tracks:  # by which the pipeline decides, too
         for name in [each for each in options.metrics if each in _NEED_TRACKS]:
             raise ValueError(
@@ -208,7 +185,6 @@ def _run_all(
     values: flags.FlagValues,
     options: Options,
 ) -> Result:
-    """Returns what came out of all passes."""
     from lstd.evaluation import evaluate, pictures
     from lstd.evaluation.metrics import by_name
     from lstd.evaluation.occlusion import OccludedDataset
@@ -222,9 +198,12 @@ def _run_all(
         subject: _Subject, label: str, dataset: Iterable[Any], watchers: Sequence[Any] = ()
     ) -> tuple[int, dict[str, list[Any]]]:
         metrics = by_name.metrics_by_schedule(
-            options.factories(values.fps, min_score=subject.detector.min_score),
+            options.metrics,
             subject.schedules,
             subject.detector.labels,
+            latencies=options.latencies,
+            fps=values.fps,
+            min_score=subject.detector.min_score,
         )
         seen: set[object] = set()
         videos = len(split.videos)
@@ -310,6 +289,7 @@ def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:
 def score_files(values: flags.FlagValues, options: Options) -> None:
     """Scores somebody's detections; writes and prints the numbers."""
     from lstd.evaluation import bootstrap, coco_files, results
+    from lstd.evaluation.metrics import by_name
 
     truth = common.existing_file(values.annotations, flag="--annotations")
     annotations = coco_files.read_annotations(truth)
@@ -323,7 +303,9 @@ def score_files(values: flags.FlagValues, options: Options) -> None:
     def scored(flag: str) -> list[Any]:
         path = common.existing_file(str(values[flag].value), flag=f"--{flag}")
         found = coco_files.read_detections(path, annotations)
-        metrics = [make(annotations.labels) for make in options.factories(fps, schedule=schedule)]
+        given = {"latencies": options.latencies, "fps": fps, "schedule": schedule}
+        labels = annotations.labels
+        metrics = by_name.metrics_by_schedule(options.metrics, [name], labels, **given)[name]
         for frame, true in annotations.ground_truth.items():
             for metric in metrics:
                 metric.add(frame, true, found.get(frame))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from lstd.config.data_config import DataConfig
 
 _AVERAGE = "average"
-_WITHOUT = "; --moving_averages=false exports without"
 _FRAMES = "--representative_data"
 
 
@@ -78,51 +77,40 @@ def _weights(found: Found, config: Config, values: flags.FlagValues) -> str:
     """Returns which weights to take; "" of what has only its own."""
     asked, named, path = values.moving_averages, values.weights, found.path
     wanted = config.evaluation.use_moving_averages if asked == "auto" else asked == "true"
-    if found.kind == "original":
-        if named:
-            raise ValueError(
-                f"--weights={named} chooses among the files of a run folder, but {path} is a "
-                "checkpoint of the original; --moving_averages chooses there"
-            )
-        if wanted and not open_model.holds_averages(found):
-            raise ValueError(f"{_why_averages(asked)}, but {path} holds none{_WITHOUT}")
-        return _AVERAGE if wanted else ""
-    flag = f"--weights={named}"
-    if found.kind != "run":
-        flag = f"{found.name}={path}"
+    is_run, is_original, flag = found.kind == "run", found.kind == "original", f"--weights={named}"
+    if is_original and named:
+        raise ValueError(
+            f"{flag} chooses among the files of a run folder, but {path} is a checkpoint of the "
+            "original; --moving_averages chooses there"
+        )
+    if not is_run and not is_original:
         if named and path.name != f"{named}.weights.h5":
             raise ValueError(
-                f"--weights={named} and {flag} contradict each other; leave --weights out, or give "
-                "the folder"
+                f"{flag} and {found.name}={path} contradict each other; leave --weights out, or "
+                "give the folder"
             )
-        named = path.name.removesuffix(".weights.h5")
+        flag, named = f"{found.name}={path}", path.name.removesuffix(".weights.h5")
     if named and asked != "auto" and (named == _AVERAGE) != wanted:
         raise ValueError(
             f"--moving_averages={asked} and {flag} contradict each other; leave one of them out"
         )
-    if found.kind != "run":
-        return ""
-    if not named and wanted and not (path / "average.weights.h5").is_file():
-        raise ValueError(f"{_why_averages(asked)}, but {path} has no average.weights.h5{_WITHOUT}")
-    return named or (_AVERAGE if wanted else "best")
-
-
-def _why_averages(asked: str) -> str:
-    why = "asks for the moving averages"
-    if asked == "true":
-        return f"--moving_averages=true {why}"
-    return (
-        f"--moving_averages=auto follows evaluation.use_moving_averages of the config, which {why}"
-    )
+    if named or not wanted:
+        return named or "best" if is_run else ""
+    file = path / "average.weights.h5"
+    if not (file.is_file() if is_run else open_model.holds_averages(found)):
+        follows = " follows evaluation.use_moving_averages of the config, which"
+        raise ValueError(
+            f"--moving_averages={asked}{follows if asked == 'auto' else ''} asks for the moving "
+            f"averages, but {path} holds none; --moving_averages=false exports without"
+        )
+    return _AVERAGE
 
 
 def representative_data(text: str, model: Any, data: DataConfig) -> Iterable[Any]:
     """Returns the clips of TFRecords, or the frames of a video or a folder of images.
 
-    Args:
-        text: what `--representative_data` names.
-        model: says which size its frames have and how many classes there are.
-        data: the data section of the model's config, which says how records are read.
+    The text is what `--representative_data` names. The model says which size its frames have and
+    how many classes there are, and the `data` section of its config how records are read.
 
     Raises:
         FileNotFoundError: nothing has that name.

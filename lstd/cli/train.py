@@ -79,7 +79,12 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     common.writable_directory(str(next(existing)))
     training.check_folder(folder, config, resume=values.resume)
     if values.suggest:
-        _suggest(config, folder, resume=values.resume)
+        from lstd.training.suggest import suggest
+
+        if values.resume:
+            raise ValueError("--suggest is for a new run, whose steps are open; leave out --resume")
+        settings = suggest(config, folder)
+        print(" ".join(f"--set {shlex.quote(setting)}" for setting in settings))
         return
     strategy = distribution.strategy_of(config.train.distribution)
     training.train(
@@ -93,16 +98,6 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
     )
     if not values.dry_run and distribution.is_chief(strategy):
         print(f"done: {folder}; measure it with lstd-eval --model {folder}")
-
-
-def _suggest(config: Config, folder: Path, *, resume: bool) -> None:
-    """Prints what was measured, and as the last line the settings."""
-    from lstd.training.suggest import suggest
-
-    if resume:
-        raise ValueError("--suggest is for a new run, whose steps are open; leave out --resume")
-    settings = suggest(config, folder)
-    print(" ".join(f"--set {shlex.quote(setting)}" for setting in settings))
 
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
@@ -175,7 +170,6 @@ def _parts_of(path: str) -> list[str]:
 
 
 def _evaluations(config: Config, *, dry_run: bool) -> list[Any]:
-    """Returns what measures after each epoch."""
     from lstd.data import pipeline
     from lstd.evaluation.callback import EvaluationCallback
 

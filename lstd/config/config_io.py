@@ -45,10 +45,8 @@ def from_dict(data: dict[str, Any], *, source: str = "config") -> Config:
 def section(kind: type[_Section], data: dict[str, Any], *, source: str = "config") -> _Section:
     """Returns the config, or the section of one, that nested dicts describe.
 
-    Args:
-        kind: `Config`, or the dataclass of a section such as `ModelConfig`.
-        data: as YAML gives it.
-        source: where it comes from, for messages.
+    `kind` is `Config`, or the dataclass of a section such as `ModelConfig`; the data are as YAML
+    gives them, and `source` says in messages where they come from.
 
     Raises:
         ConfigError: an unknown key, a value of another type or outside its range.
@@ -75,10 +73,6 @@ def explained(kind: type, *, source: str) -> Iterator[None]:
 
 def save_config(config: Config, path: str | os.PathLike[str]) -> None:
     """Writes every value of the config as YAML; `load_config` gives the same config back.
-
-    Args:
-        config: what to write.
-        path: the file; one that stands there is replaced.
 
     Raises:
         OSError: the file cannot be written; an older one is then as it was.

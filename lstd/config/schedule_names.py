@@ -1,4 +1,4 @@
-"""The names of the interleave schedules, and nothing else: what a config may say."""
+"""The interleave schedules by name: which there are, and which network sees which frame."""
 
 from __future__ import annotations
 
@@ -51,10 +51,32 @@ def check_follows(name: str, networks: Sequence[str], *, where: str = "schedule"
         )
 
 
-def network_of(name: str, frame_number: int) -> str | None:
-    """Returns "large" or "small" for a frame of a video, counted from 0; None: chance decides."""
+def resolve(schedule: str | None, *, preferred: str | None, networks: tuple[str, ...]) -> str:
+    """Returns the schedule that is followed: the one asked for, else the `preferred`, else SKIP9.
+
+    Raises:
+        ValueError: an unknown schedule, or one that needs a network that is not there.
+    """
+    if schedule is not None:
+        check_follows(schedule, networks)
+    if len(networks) == 1:
+        return networks[0].upper()
+    if schedule is None and preferred is not None:
+        check(preferred, where="schedule in the model's metadata")
+    return schedule or preferred or DEFAULT
+
+
+def network_of(name: str, frame_number: int, *, seed: int | None = None) -> str | None:
+    """Returns "large" or "small" for a frame of a video, counted from 0; None: chance decides.
+
+    With a seed, RANDOM tosses a coin for each frame, always the same one for a seed and a number.
+    """
     if name.startswith("RANDOM"):
-        return None
+        if seed is None:
+            return None
+        import numpy as np  # here, for --help does without
+
+        return ("large", "small")[np.random.default_rng((seed, frame_number)).integers(2)]
     skipped = skip_of(name)
     return "small" if skipped is None or frame_number % (skipped + 1) else "large"
 

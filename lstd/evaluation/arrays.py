@@ -55,11 +55,9 @@ def flatten(
 ) -> Flat:
     """Returns the frames in `ground_truth`, sorted, as flat arrays.
 
-    Args:
-        ground_truth: the frames that count.
-        detections: of these frames; one left out has none, others are not looked at.
-        by_image: sorted as COCO sorts their images, which decides between equal scores: by the ids
-            of the file that they come from, else by `image_id`. False: by video, then index.
+    Detections of other frames are not looked at. `by_image` sorts as COCO sorts their images, which
+    decides between equal scores: by the ids of the file that they come from, else by `image_id`.
+    Otherwise frames stand by video, then index.
     """
 
     def image(frame: FrameId) -> tuple[int, str]:

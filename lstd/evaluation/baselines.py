@@ -113,7 +113,6 @@ _XY = [1, 0, 3, 2]  # from y first to x first, and back
 
 
 def _held() -> Motion:
-    """Returns what holds boxes still."""
     return lambda index, found: (found["boxes"], np.zeros_like(found["boxes"]))
 
 

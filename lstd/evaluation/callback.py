@@ -26,7 +26,6 @@ class EvaluationCallback(keras.callbacks.Callback):
         dataset: an evaluation dataset, read once from the beginning at the end of each epoch.
         metrics: factories, as in `lstd.evaluate`; None: COCO without the single classes.
         schedules: as in `lstd.evaluate`; with more than one, `val_SKIP3/coco/ap`.
-        prefix: what stands before each name.
     """
 
     def __init__(
@@ -35,7 +34,6 @@ class EvaluationCallback(keras.callbacks.Callback):
         *,
         metrics: by_name.Metrics | None = None,
         schedules: Sequence[str] | None = None,
-        prefix: str = "val_",
     ) -> None:
         super().__init__()
         for metric in by_name.objects_in(metrics):
@@ -46,7 +44,6 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.dataset = dataset
         self.metrics = coco if metrics is None else metrics
         self.schedules = schedules
-        self.prefix = prefix
         self._detector: Any = None
 
     def set_model(self, model: keras.Model) -> None:
@@ -64,4 +61,4 @@ class EvaluationCallback(keras.callbacks.Callback):
             first = next((m for m in metrics[names[0]] if isinstance(m, FrameMetric)), None)
             if first is not None and (best := best_score(first.flat())):
                 numbers["min_score"] = best.score
-            logs.update({self.prefix + name: value for name, value in numbers.items()})
+            logs.update({f"val_{name}": value for name, value in numbers.items()})

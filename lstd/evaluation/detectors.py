@@ -49,8 +49,6 @@ class ModelDetector:
 
     def __init__(self, model: Any, *, labels: Sequence[str] = ()) -> None:
         classes = model.num_classes
-        if labels and len(labels) != classes:
-            raise ValueError(f"{len(labels)} labels given, the model has {classes} classes")
         self._model = model
         self.labels = label_map.or_numbers(labels or model.labels, num_classes=classes)
         self.networks = tuple(model.networks)

@@ -108,10 +108,7 @@ def run(
     watchers: Sequence[Callable[[Frame], None]] = (),
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Adds every frame to the metrics of each schedule; returns how many there are.
-
-    Arguments and errors as in `evaluate`.
-    """
+    """Adds every frame to the metrics of each schedule; returns how many. See `evaluate`."""
     count = 0
     for batch in clip_frames.detect_clips(detector, dataset, list(metrics_of)):
         kept = batch if max_frames is None else batch[: max_frames - count]

@@ -77,15 +77,10 @@ def ground_truth_of(frame_id: FrameId, values: object, *, num_classes: int) -> O
 
 
 def detections_of(frame_id: FrameId, values: object, *, num_classes: int) -> Objects:
-    """Returns the detections of a frame, checked: as `ground_truth_of`.
+    """Returns the detections of a frame, checked: as `ground_truth_of`, in any order.
 
-    Args:
-        frame_id: the frame, for the messages.
-        values: with `boxes`, `classes` and `scores` `[n]`, in any order, and where known `network`.
-        num_classes: the classes are 0 ... num_classes - 1.
-
-    Raises:
-        ValueError: also for scores that are missing or not finite.
+    The values have `scores` `[n]`, and where known `network`. ValueError: also for scores that are
+    missing or not finite.
     """
     found = _checked(f"frame {frame_id}: detection", values, num_classes, {"scores": np.float64})
     if found.scores is None:

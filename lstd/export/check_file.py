@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstd.base import tflite_damage, tflite_metadata, tflite_runners
+from lstd.base import label_map, tflite_damage, tflite_metadata, tflite_runners
 from lstd.base.documents import first_line
 from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.export import (
@@ -49,12 +49,8 @@ class Inspection(NamedTuple):
 class Expected(NamedTuple):
     """What a file should be an export of.
 
-    Attributes:
-        model: the `LSTMSSD`.
-        labels: empty: the model's.
-        schedule: None: the model's for evaluation.
-        frames: what a quantised file is compared on, see `representative.read`; None: a test
-            pattern.
+    Without labels and schedule they are the model's own. A quantised file is compared on the
+    `frames`, see `representative.read`; None: on a test pattern.
     """
 
     model: Any
@@ -68,12 +64,10 @@ class _Impossible(Exception):
 
 
 def inspect(path: Path, *, expected: Expected | None = None, frames: int = FRAMES) -> Inspection:
-    """Returns what a file offers, and what the checks of an export say about it.
+    """Returns what a `.tflite` offers, and what the checks of an export say about it.
 
-    Args:
-        path: any `.tflite`; one that is not ours is only run.
-        expected: the model that it should be equal to, or None.
-        frames: the least number of frames to run.
+    One that is not ours is only run, for at least so many `frames`; `expected` is the model that
+    one of ours should be equal to.
 
     Raises:
         OSError: the file cannot be read.
@@ -140,7 +134,6 @@ def _described(interpreter: Any) -> Iterator[str]:
 
 
 def _run_random(interpreter: Any, frames: int) -> str:
-    """Runs a file that is not ours on random inputs."""
     for runner in _runners(interpreter).values():
         for number in range(frames):
             for key, value in tflite_runners.on_noise(runner, number)().items():
@@ -225,7 +218,7 @@ class _OwnFile:
         wrong = metadata.contradictions(told.facts, told, self._content)
         if expected is not None:
             given = expected.labels or tuple(expected.model.labels)
-            labels = options.checked_labels(given, num_classes=expected.model.num_classes)
+            labels = label_map.or_numbers(given, num_classes=expected.model.num_classes)
             wrong += metadata.differences(told.facts, self._module(expected), labels)
         if wrong:
             asked = any(each.startswith(("labels is", "schedule.")) for each in wrong)
@@ -275,7 +268,6 @@ class _OwnFile:
         return f"what the interpreter computes, within {worst:.1e}"
 
     def _golden(self) -> str:
-        """Runs the golden frame of the metadata again."""
         told = self._runnable()
         golden = told.facts.get("golden_frame")
         if not isinstance(golden, dict) or "expected" not in golden:

@@ -44,11 +44,7 @@ def content_of(
 ) -> bytes:
     """Returns the `.tflite` of a module, in the operations that TFLite runs fast.
 
-    Args:
-        module: what is exported.
-        quantization: one of `options.QUANTIZATIONS`.
-        frames: that int8 takes its ranges from.
-        cell: the form of the memory.
+    The quantization is one of `options.QUANTIZATIONS`; int8 takes its ranges from the `frames`.
     """
     lite, step = tf.Module(name="lstd_lite"), module.model.step
     # A module of its own, because TensorFlow itself does not run the fused cell: its optimiser

@@ -206,7 +206,6 @@ class _Aligned:
 
 
 def _operator_names(model: Any) -> list[str]:
-    """Returns the name for each operator code of a model."""
     known = {number: name for name, number in vars(schema().BuiltinOperator).items()}
     return [
         # Old files have the number in the narrow field only.
@@ -218,7 +217,6 @@ def _operator_names(model: Any) -> list[str]:
 
 
 def _named(model: Any, name: str) -> Iterable[tuple[Any, Any]]:
-    """Yields the operators of a name, each with its subgraph."""
     names = _operator_names(model)
     for graph in model.subgraphs:
         for operator in graph.operators or ():
@@ -252,7 +250,6 @@ def _decoded(options: Any) -> dict[str, Any]:
 
 
 def _encoded(options: dict[str, Any]) -> bytes:
-    """Returns the attributes as a FlexBuffer map."""
     from flatbuffers import flexbuffers
 
     builder = flexbuffers.Builder()

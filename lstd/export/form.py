@@ -15,11 +15,7 @@ from lstd.export.postprocessing_op import PostprocessingOptions
 class Form(NamedTuple):
     """The form of an export; the first three are as in `ExportOptions`.
 
-    Attributes:
-        signature: "streaming" or "clip".
-        input_type: dtype of the frames.
-        network: "both", or the only one that is exported.
-        unroll_length: T, frames of a clip; 1 when streaming.
+    `unroll_length` is T, the frames of a clip; 1 when streaming.
     """
 
     signature: str = "streaming"

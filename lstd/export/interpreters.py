@@ -21,10 +21,7 @@ from lstd.export.file_format import EntryPoint
 def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
     """Returns an interpreter for a `.tflite`: LiteRT's where it is installed, else TensorFlow's.
 
-    Args:
-        content: the file.
-        xnnpack: whether it runs with the delegate.
-        keep: whether tensors between operators keep their values after a call.
+    With `keep`, tensors between operators keep their values after a call.
     """
     kinds = importlib.import_module(tflite_runners.interpreter_class().__module__).OpResolverType
     kind = kinds.BUILTIN if xnnpack else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -100,7 +97,7 @@ def compiled_step(content: bytes) -> Iterator[Step]:
             model = None
 
 
-def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
+def hidden_operators(content: bytes) -> dict[str, int]:
     """Returns how many operators of each entry point write a tensor that cannot be read.
 
     A tensor between two operators of a delegate is never allocated, so reading it fails. This works
@@ -108,7 +105,7 @@ def hidden_operators(content: bytes, *, xnnpack: bool = True) -> dict[str, int]:
     """
     return {
         name: sum(not seen.issuperset(operator.outputs) for operator in point.operators)
-        for name, point, seen in _allocated(content, xnnpack=xnnpack)
+        for name, point, seen in _allocated(content)
     }
 
 
@@ -170,11 +167,9 @@ def _by_frame(point: EntryPoint) -> list[tuple[int, ...]]:
     )
 
 
-def _allocated(
-    content: bytes, *, xnnpack: bool = True
-) -> Iterator[tuple[str, EntryPoint, set[int]]]:
+def _allocated(content: bytes) -> Iterator[tuple[str, EntryPoint, set[int]]]:
     """Yields each entry point with the tensors of its operators that can be seen after a run."""
-    interpreter = make(content, xnnpack=xnnpack)
+    interpreter = make(content, xnnpack=True)
     for name, point in file_format.entry_points(content).items():
         runner = interpreter.get_signature_runner(name)
         details = runner.get_input_details().items()

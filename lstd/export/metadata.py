@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping
-from importlib import metadata as packages
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from lstd.base.export_names import (
     STATE_INPUTS,
     STATE_OUTPUTS,
 )
-from lstd.base.version import __version__
+from lstd.base.version import __version__, installed
 from lstd.config import schedule_names
 from lstd.export import compare, file_format, postprocessing_op
 from lstd.export.compare import Step
@@ -39,13 +38,7 @@ _PROSE = {
 
 
 class DescribedExport(Described):
-    """What metadata say of an export.
-
-    Attributes:
-        facts: the metadata.
-        quantization: how the weights are kept, "none" for float32.
-        labels: names of the classes.
-        schedule: the one that is recommended, or that a clip is unrolled by.
+    """What metadata, the `facts`, say of an export; `quantization` is "none" for float32.
 
     Raises:
         ValueError: the metadata are not those of an export of this version.
@@ -183,7 +176,7 @@ def completed(
     content: bytes | None = None,
     tolerance: float = compare.TOLERANCE,
 ) -> dict[str, Any]:
-    """Returns facts, completed by those that hold for one file only.
+    """Returns facts, completed by those that hold for one file only, whose `name` this is.
 
     Args:
         facts: see `facts_of`; perhaps those of another file, whose own are replaced.
@@ -203,7 +196,11 @@ def completed(
         **facts,
         "entry_points": points,
         "file": of_file,
-        "versions": _versions(),
+        "versions": {
+            "lstd": __version__,
+            "python": platform.python_version(),
+            **installed("tensorflow", "tf_keras", "ai-edge-litert", "numpy"),
+        },
         "self_check": {"tolerance": tolerance, "largest_differences": differences},
         "golden_frame": golden_frame(reference, step, tolerance=tolerance),
     }
@@ -333,13 +330,3 @@ def _postprocessing(module: ExportModule) -> dict[str, Any]:
         "rows": "num_detections * max_classes_per_detection; those behind mean nothing",
         **postprocessing_op.attributes(module.options),
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"lstd": __version__, "python": platform.python_version()}
-    for name in ("tensorflow", "tf_keras", "ai-edge-litert", "numpy"):
-        try:
-            found[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            continue
-    return found

@@ -115,10 +115,7 @@ class ExportModule(tf.Module, Reference):
     def functions(self, name: str, step: Callable[..., Output]) -> tuple[Any, Any]:
         """Returns the tf.function of an entry point without post-processing, and the one with it.
 
-        Args:
-            name: of the entry point.
-            step: `model.step`, or a function that gives the same; a clip goes through the model
-                itself.
+        `step` is `model.step`, or gives the same; a clip goes through the model itself.
         """
         model, networks, is_clip = self.model, self.networks_of(name), self.form.is_clip
 

@@ -146,13 +146,13 @@ class ExportOptions:
 
     def form_for(self, model: Any) -> Form:
         """Returns the form of a model's entry points; a ValueError where it has no such network."""
-        backbones = len(model.networks)
-        if self.network == "small" and backbones == 1:
+        if self.network == "small" and len(model.networks) == 1:
             raise ValueError(
                 "network: 'small' was asked for, but this model has one backbone, which counts as "
                 "large; leave it out"
             )
-        check_schedule(self.schedule, backbones=backbones)
+        if self.schedule is not None:
+            schedule_names.check_follows(self.schedule, model.networks)
         if self.signature != CLIP:
             return Form(self.signature, self.input_type, self.network)
         asked = self.schedule or default_schedule(model)
@@ -179,9 +179,7 @@ class ExportOptions:
 def suppression_for(model: Any, asked: Any = _DEFAULTS) -> PostprocessingOptions:
     """Returns the options of the suppression, completed by the model's own values.
 
-    Args:
-        model: an `LSTMSSD`.
-        asked: `ExportOptions`, an `ExportConfig` or `PostprocessingOptions`.
+    `asked` is `ExportOptions`, an `ExportConfig` or `PostprocessingOptions`.
 
     Raises:
         ValueError: a value is out of range for this model.
@@ -216,29 +214,8 @@ def default_schedule(model: Any) -> str:
     return "LARGE" if len(model.networks) == 1 else model.eval_schedule
 
 
-def check_schedule(schedule: str | None, *, backbones: int) -> None:
-    """Raises a ValueError unless a model with so many backbones can run a schedule, if given."""
-    if schedule is None:
-        return
-    schedule_names.check(schedule)
-    if backbones == 1 and schedule_names.skip_of(schedule) != 0:
-        raise ValueError(
-            f"schedule: a model with one backbone runs LARGE on every frame, got {schedule!r}"
-        )
-
-
-def checked_labels(labels: tuple[str, ...], *, num_classes: int) -> tuple[str, ...]:
-    """Returns the class names, `class 0` and so on for none; a ValueError for a wrong number."""
-    if labels and len(labels) != num_classes:
-        raise ValueError(f"labels: {len(labels)} names given, the model has {num_classes} classes")
-    return label_map.or_numbers(labels, num_classes=num_classes)
-
-
 def read_labels(given: str) -> tuple[str, ...]:
-    """Returns class names: those in a file of that name, else names between commas.
-
-    Args:
-        given: a file that `label_map.load` reads, or names such as `"cat,dog"`; may be empty.
+    """Returns the class names in a file that `label_map.load` reads, else those in `"cat,dog"`.
 
     Raises:
         ValueError: a name is empty or stands there twice, or the file is no label map, or a folder.

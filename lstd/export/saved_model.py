@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from lstd.base import documents
+from lstd.base import documents, label_map
 from lstd.base.whole_file import whole_files
 from lstd.export import metadata, options, representative, self_check
 from lstd.export.fidelity import Fidelity
@@ -111,7 +111,7 @@ def prepared(
     form = asked.form_for(model)
     suppression = options.suppression_for(model, asked) if asked.postprocessing else None
     given = asked.labels or tuple(model.labels)
-    labels = options.checked_labels(given, num_classes=model.num_classes)
+    labels = label_map.or_numbers(given, num_classes=model.num_classes)
     frames = None
     if asked.representative_data is not None:
         limit = asked.representative_frames or 100
@@ -150,10 +150,7 @@ def write(
 
 
 class LoadedExport(DescribedExport, Reference):
-    """The entry points of a SavedModel of ours.
-
-    Args:
-        folder: of the SavedModel, with `model.json` in it.
+    """The entry points of a folder with a SavedModel of ours, and `model.json` in it.
 
     Raises:
         ValueError: it is no SavedModel, or none that `lstd-export` of this version wrote.

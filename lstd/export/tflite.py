@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lstd.base import documents, tflite_metadata
-from lstd.base.export_names import SINGLE
+from lstd.base import documents, label_map, tflite_metadata
+from lstd.base.export_names import NETWORKS, SINGLE
 from lstd.base.whole_file import whole_files
+from lstd.config import schedule_names
 from lstd.export import (
     compare,
     conversion,
@@ -17,7 +18,6 @@ from lstd.export import (
     file_format,
     interpreters,
     metadata,
-    options,
     saved_model,
     self_check,
 )
@@ -81,16 +81,8 @@ def export_all(
 ) -> tuple[ExportReport, ExportReport]:
     """Writes SavedModel, `.tflite` and JSON of a model in one folder, and returns both reports.
 
-    Files of an earlier export are replaced, or nothing is.
-
-    Args:
-        model: an `LSTMSSD`.
-        output_directory: where they go.
-        notify: is told each step.
-        **asked: see `ExportOptions`. The SavedModel is always in float32.
-
-    Raises:
-        ValueError, OSError, ExportCheckError: as `export_tflite` does.
+    Files of an earlier export are replaced, or nothing is. The SavedModel is always in float32.
+    Arguments and errors are those of `export_tflite`.
     """
     options_asked, folder = ExportOptions(**asked), Path(output_directory)
     module, labels, frames = saved_model.prepared(model, options_asked)
@@ -122,8 +114,7 @@ def convert_saved_model(
 
     Raises:
         ValueError: it is no SavedModel of ours, or a value that does not fit it.
-        OSError: the place cannot be written.
-        ExportCheckError: the file is not equal to the SavedModel. Nothing was written then.
+        OSError, ExportCheckError: as of `export_tflite`.
     """
     asked = ExportOptions(
         labels=labels, schedule=schedule, check_frames=check_frames, cell="separate"
@@ -131,10 +122,11 @@ def convert_saved_model(
     path = Path(path)
     names = _names_of(path)
     loaded = LoadedExport(folder)
-    checked = options.checked_labels(labels or loaded.labels, num_classes=len(loaded.labels))
+    checked = label_map.or_numbers(labels or loaded.labels, num_classes=len(loaded.labels))
     facts = {**loaded.facts, "labels": list(checked)}
     if schedule is not None:
-        options.check_schedule(schedule, backbones=1 if SINGLE in loaded.entry_points else 2)
+        networks = ("large",) if SINGLE in loaded.entry_points else NETWORKS
+        schedule_names.check_follows(schedule, networks)
         if loaded.form.is_clip:
             raise ValueError(
                 f"schedule: this SavedModel is a clip, unrolled by {loaded.schedule}; export it "
@@ -150,7 +142,6 @@ def convert_saved_model(
 
 
 def _names_of(path: Path) -> tuple[str, str]:
-    """Returns the names of a `.tflite` and of the JSON beside it."""
     if path.suffix == ".json":
         raise ValueError(f"{path}: the name ends in .json, which is for the metadata beside it")
     return path.name, path.with_suffix(".json").name

@@ -30,15 +30,13 @@ class _Turn(NamedTuple):
 class BackgroundNetwork:
     """Runs the large network on some frames while the others go on; one video at a time.
 
-    At most one run is under way. A turn that comes while the last one is still under way is
-    skipped, not queued: the large network then starts at its next turn, on a frame that is fresh.
+    At most one run is under way. A turn that comes while the last one is still under way is skipped
+    (`skipped_turns`), not queued: the large network then starts at its next turn, on a frame that
+    is fresh.
 
     Without a delay a thread runs it, and its state arrives when it is finished. Otherwise it runs
     on the spot, and the state is held back for that many frames: the same results as from a thread
     that had these delays. Nothing else may hold its interpreter for long.
-
-    Attributes:
-        skipped_turns: turns that came while a run was under way.
 
     Raises:
         ValueError: a delay is not a whole number of at least 1.

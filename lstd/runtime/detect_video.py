@@ -44,7 +44,6 @@ def detect_video(
     *,
     video_path: str | os.PathLike[str],
     json_lines_path: str | os.PathLike[str],
-    min_score: float | None = None,
     max_frames: int | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Summary:
@@ -64,13 +63,12 @@ def detect_video(
     the loop after the current frame and keeps what is there, the second one aborts.
 
     The detector is reset before the first frame, `progress` is called after each. Detections below
-    `min_score` (None: the detector's) are neither drawn nor listed.
+    the detector's `min_score` are neither drawn nor listed.
 
     Raises:
         ValueError, OSError: the source cannot be read to its end, or a file cannot be written.
     """
     detector.reset()
-    least = detector.min_score if min_score is None else min_score
     info, num_detections, best_score = reader.info, 0, 0.0
     seconds: dict[str, list[float]] = defaultdict(list)  # of the detector, by network
     scale = draw.readable_scale(info.height, info.width)
@@ -93,7 +91,7 @@ def detect_video(
             drawn = draw.annotate(
                 *(frame.image, detections, detector.labels),
                 network=network,
-                min_score=least,
+                min_score=detector.min_score,
                 scale=None,
             )
             pictures.write(drawn)
@@ -101,7 +99,7 @@ def detect_video(
             line["network"] = network
             if detector.mode == "async":
                 line["state_frame"] = detector.state_frame
-            line["detections"] = _rows(detections, frame.image.shape, min_score=least)
+            line["detections"] = _rows(detections, frame.image.shape)
             lines.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
             num_detections += len(line["detections"])
             best_score = max(best_score, *detections.scores[: int(detections.count)].tolist(), 0.0)
@@ -124,9 +122,7 @@ def detect_video(
     )
 
 
-def _rows(
-    detections: FrameDetections, shape: tuple[int, ...], *, min_score: float
-) -> list[dict[str, Any]]:
+def _rows(detections: FrameDetections, shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """Returns what JSON says of the detections in a frame of this shape, [H, W, ...]."""
     boxes = detections.boxes.astype(np.float64)
     return [
@@ -138,5 +134,5 @@ def _rows(
             "box_px": (boxes[row] * (shape[:2] * 2)).round(2).tolist(),
         }
         for row, label in enumerate(detections.names)
-        if float(detections.scores[row]) >= min_score
+        if float(detections.scores[row]) >= detections.min_score
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from lstd.base import label_map
 from lstd.base.types import MIN_SCORE
 from lstd.config import schedule_names
-from lstd.runtime import exported_file, frame_detections, frame_resize, network_schedule
+from lstd.runtime import exported_file, frame_detections, frame_resize
 from lstd.runtime.background import BackgroundNetwork, Delay
 from lstd.runtime.frame_detections import FrameDetections
 
@@ -159,7 +159,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         self._check_open()
         frame = _checked(frame)
         _check_timestamp(timestamp, after=self._timestamp)
-        network = network_schedule.network_of(self.schedule, self.frame_number, seed=self._seed)
+        network = str(schedule_names.network_of(self.schedule, self.frame_number, seed=self._seed))
         if self._background is not None:
             taken = self._background.take(self.frame_number)
             if taken is not None:
@@ -215,7 +215,7 @@ class VideoDetector(contextlib.AbstractContextManager["VideoDetector"]):
         return label_map.name_of(self.labels, class_index)
 
     def _follow(self, schedule: str | None, seed: int) -> None:
-        self.schedule = network_schedule.resolve(
+        self.schedule = schedule_names.resolve(
             schedule, preferred=self._facts.schedule, networks=self.networks
         )
         if self.schedule.startswith("RANDOM") and seed < 0:

@@ -59,7 +59,7 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
 
 
 def spec_of(detail: dict[str, Any]) -> InputSpec:
-    """Returns the InputSpec of what an interpreter says of an input."""
+    """Returns what an interpreter says of an input."""
     scale, zero = detail["quantization"]
     shape = tuple(int(size) for size in detail["shape"])
     return InputSpec(shape, np.dtype(detail["dtype"]), int(zero), float(scale))

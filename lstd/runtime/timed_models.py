@@ -13,7 +13,7 @@ from lstd.base import export_names as names
 from lstd.base import tflite_runners
 from lstd.base.terminal import quiet
 from lstd.config import schedule_names
-from lstd.runtime import exported_file, frame_resize, multiply_adds, network_schedule, tflite_file
+from lstd.runtime import exported_file, frame_resize, multiply_adds, tflite_file
 from lstd.runtime.entry_points import EntryPoint, EntryPoints
 from lstd.runtime.timing import Subject
 
@@ -66,7 +66,7 @@ def of_model(
     followed = ""
     if RUN not in calls:
         networks = tuple(calls)
-        followed = network_schedule.resolve(schedule, preferred=facts.schedule, networks=networks)
+        followed = schedule_names.resolve(schedule, preferred=facts.schedule, networks=networks)
     elif schedule is not None:
         raise ValueError(
             f"{name}: schedule {schedule} needs the entry points large and small, and this file "
@@ -88,7 +88,6 @@ def of_model(
 
 
 def _calls(points: EntryPoints) -> dict[str, Callable[[], Any]]:
-    """Returns a call of each network; they share the state, as in a video."""
     state = [points.zero_state()]
 
     def call_of(point: EntryPoint) -> Callable[[], Any]:

@@ -7,14 +7,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata as packages
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstd.base import processor
+from lstd.base.version import installed
 from lstd.config import schedule_names
-from lstd.runtime import network_schedule
 
 
 class Subject(NamedTuple):
@@ -40,7 +39,7 @@ class Subject(NamedTuple):
             return [*self.calls][:1] * num_calls
         period = (schedule_names.skip_of(self.schedule) or 0) + 1
         numbers = range(-(-num_calls // period) * period)
-        return [network_schedule.network_of(self.schedule, number, seed=0) for number in numbers]
+        return [str(schedule_names.network_of(self.schedule, each, seed=0)) for each in numbers]
 
 
 class Times(NamedTuple):
@@ -125,12 +124,7 @@ def describe(
     A ratio is that of the second model to the first, turn by turn. The `peaks` are the large
     convolution by data type; `peak_unknown` says why that of a data type is not known.
     """
-    versions = {"Python": platform.python_version()}
-    for name in ("lstd", "ai-edge-litert", "tensorflow"):
-        try:
-            versions[name] = packages.version(name)
-        except packages.PackageNotFoundError:
-            continue
+    versions = installed("lstd", "ai-edge-litert", "tensorflow")
     peak_of = {}
     for data_type, times in peaks.items():
         row = times.rows()["run"]
@@ -141,7 +135,7 @@ def describe(
             "processor": processor.name(),
             "cores": os.cpu_count(),
             "system": f"{platform.system()} {platform.machine()}",
-            "versions": versions,
+            "versions": {"Python": platform.python_version(), **versions},
         },
         "threads": threads,
         "turns": len(models[0].turns),

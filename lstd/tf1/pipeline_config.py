@@ -38,7 +38,7 @@ def parse(text: str, *, source: str) -> Config:
     return config
 
 
-def apply_override(config: Config, text: str, *, source: str = "--config_override") -> Config:
+def apply_override(config: Config, text: str) -> Config:
     """Returns the config with a fragment of a pipeline file laid over it.
 
     Only what the fragment names is changed. A repeated field replaces the values before it, where
@@ -52,7 +52,7 @@ def apply_override(config: Config, text: str, *, source: str = "--config_overrid
     Raises:
         ConfigError: as in `parse`, but for missing parts; also for another feature extractor type.
     """
-    fields = Fields(text, source=source)
+    fields = Fields(text, source="--config_override")
     settings = mapping.settings_of(fields, current=config_lib.to_dict(config))
     result = _build(config, settings, fields)
     _warn(fields, result, extra=[], stacklevel=3)

@@ -308,15 +308,11 @@ class Given(NamedTuple):
 class Fields:
     """What a file, or a fragment of one, says by path, such as `model.ssd.num_classes`.
 
-    Of a repeated block, the first counts.
+    Of a repeated block, the first counts. A text that cannot be read is a `ConfigError`, see
+    `protos.Schema.read`.
     """
 
     def __init__(self, text: str, *, source: str) -> None:
-        """Reads a text.
-
-        Raises:
-            ConfigError: see `protos.Schema.read`.
-        """
         self.source = source
         try:
             self.message = SCHEMA.read(_EXTENSION.sub(r"\1", text), source=source)

@@ -17,9 +17,7 @@ _SHORT_RUN = 20_000
 def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
     """Yields what to do about boxes that few anchors fit; nothing where trained heads have them.
 
-    Args:
-        overlaps: `[B]`, the IoU of each box with its best anchor.
-        config: of the run.
+    The overlaps `[B]` are the IoU of each box with its best anchor.
     """
     share = (overlaps >= config.model.matching.matched_threshold).mean()
     given = config.train.fine_tune
@@ -29,12 +27,7 @@ def on_anchors(overlaps: np.ndarray, config: Config) -> Iterator[str]:
 
 
 def on_sizes(boxes: np.ndarray, config: Config) -> Iterator[str]:
-    """Yields what to do about boxes that are small beside a cell of the first grid.
-
-    Args:
-        boxes: `[B, 4]`, relative to the frame.
-        config: of the run.
-    """
+    """Yields what to do about boxes `[B, 4]` that are small beside a cell of the first grid."""
     model = config.model
     height, width, stride = model.input_height, model.input_width, anchor_ops.first_stride(model)
     sides = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) * (height, width)).prod(axis=-1))
@@ -65,12 +58,7 @@ def _lines(section: str, settings: dict[str, Any]) -> str:
 
 
 def on_classes(classes: np.ndarray, config: Config) -> Iterator[str]:
-    """Yields which classes stand in few of the boxes.
-
-    Args:
-        classes: int `[B]`, from 0.
-        config: of the run.
-    """
+    """Yields which classes, from 0, stand in few of the boxes, int `[B]`."""
     counts = np.bincount(classes[classes >= 0], minlength=config.model.num_classes)
     rare = np.flatnonzero(counts < 0.01 * counts.sum())
     if len(rare):
@@ -84,12 +72,7 @@ def on_classes(classes: np.ndarray, config: Config) -> Iterator[str]:
 
 
 def on_memory(lengths: Sequence[int | None], config: Config) -> Iterator[str]:
-    """Yields why the memory would have nothing to learn.
-
-    Args:
-        lengths: of the videos, in frames; None: not known yet.
-        config: of the run.
-    """
+    """Yields why the memory has nothing to learn of videos of such lengths (None: not known)."""
     data = config.data.train
     if set(lengths) == {1}:
         yield (

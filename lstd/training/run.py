@@ -218,7 +218,6 @@ class Run:
 
 
 def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
-    """Returns the model, ready for `fit`."""
     model = build_model(
         config.model,
         stateful=config.train.carry_state,

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -50,13 +49,11 @@ class Measured(NamedTuple):
     clips: int
 
 
-def suggest(
-    config: Config, run_folder: str | os.PathLike[str], *, say: Callable[[str], None] = print
-) -> list[str]:
+def suggest(config: Config, run_folder: str | os.PathLike[str]) -> list[str]:
     """Returns settings, as `--set` takes them, after two steps that leave nothing behind.
 
-    The batch size times the accumulated batches is kept, if the data has so many clips. `say` is
-    told what was measured, and why. Errors as in `lstd.training.train.train`.
+    The batch size times the accumulated batches is kept, if the data has so many clips. What was
+    measured, and why, is printed. Errors as in `lstd.training.train.train`.
     """
     found = _measured(config, run_folder)
     settings = settings_for(config, found)
@@ -64,17 +61,17 @@ def suggest(
     clips = run.data.train.batch_size * run.train.accumulate_steps
     passes = run.train.steps * clips * run.data.train.unroll_length / found.frames
     devices = f"{found.gpus} GPU(s)" if found.gpus else "CPU"
-    say(
+    print(
         f"measured on this {devices}: {found.seconds:.2g} s and {found.gigabytes:.2g} GB for a "
         f"clip of {run.data.train.unroll_length} frames; {found.memory:.1f} GB of memory"
     )
     hours = run.train.steps * clips * found.seconds / max(1, found.gpus) / 3600
-    say(
+    print(
         f"{found.frames} frames make {found.clips} clips: {run.train.steps} steps of {clips} see "
         f"the data {passes:.0f} times in about {hours:.1g} h, evaluation not counted"
     )
     for line in advice.on_settings(run):
-        say(line)
+        print(line)
         settings += re.findall(r"--set (\S+)", line)
     return settings
 
@@ -168,7 +165,6 @@ def _measured(config: Config, run_folder: str | os.PathLike[str]) -> Measured:
 
 
 def _memory() -> float:
-    """Returns the bytes that a device has."""
     if not tf.config.list_physical_devices("GPU"):
         return processor.memory()
     from tensorflow.python.client import device_lib

@@ -191,7 +191,6 @@ class WriteSamples(keras.callbacks.Callback):
 
 
 def _first_clip(clip: ClipBatch, truth: GroundTruth) -> tuple[ClipBatch, GroundTruth]:
-    """Returns the first clip of a batch as a batch of one."""
     return (
         ClipBatch(*(None if part is None else part[:1] for part in clip)),
         GroundTruth(*(None if part is None else part[:1] for part in truth)),

@@ -120,3 +120,5 @@ def test_a_class_without_a_name_is_called_by_its_number() -> None:
     assert names == ["b", "class 2", "class -1"]
     assert label_map.or_numbers((), num_classes=2) == ("class 0", "class 1")
     assert label_map.or_numbers(["a", "b"], num_classes=2) == ("a", "b")
+    with pytest.raises(ValueError, match="labels: 1 names given, the model has 2 classes"):
+        label_map.or_numbers(["a"], num_classes=2)

@@ -196,4 +196,4 @@ def test_labels_name_the_classes_of_a_run(
     assert "coco/ap50/dog" not in results
     names.write_text("lion\n")
     assert eval_command.main(common) == 2
-    assert "1 labels given, the model has 2 classes" in capsys.readouterr().err
+    assert "1 names given, the model has 2 classes" in capsys.readouterr().err

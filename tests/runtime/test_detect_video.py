@@ -31,9 +31,15 @@ def frames(tmp_path: Path) -> Path:
 
 
 def _run(
-    source: Path, output: Path, *, pixels: bool = False, **arguments: Any
+    source: Path,
+    output: Path,
+    *,
+    pixels: bool = False,
+    min_score: float | None = None,
+    **arguments: Any,
 ) -> tuple[Summary, list[dict[str, Any]]]:
-    detector = VideoDetector(FakeModule(), "SKIP1", labels=LABELS, pixels=pixels)
+    given = {"labels": LABELS, "pixels": pixels, "min_score": min_score}
+    detector = VideoDetector(FakeModule(), "SKIP1", **given)
     detector(np.full((9, 9, 3), 255, np.uint8))  # Another video, whose state must not stay.
     with video.VideoReader(source) as reader:
         summary = detect_video(

@@ -50,12 +50,8 @@ class CocoMetric(FrameMetric):
 
     Frames without objects count: what is detected there is false. The numbers are those of stock
     `pycocotools`, whatever the order in which frames come. Areas are in pixels of the frames as
-    given.
-
-    Args:
-        labels: the names of the classes in order.
-        per_class: whether `result` also has `coco/ap/<label>` and `coco/ap50/<label>`.
-        library: see `evaluated`.
+    given. With `per_class`, `result` also has `coco/ap/<label>` and `coco/ap50/<label>`; for the
+    `library` see `evaluated`.
 
     Source: pycocotools' `COCOeval`; frames as in the original's `CocoEvaluationAllFrames`, which
     ignores `is_crowd` and frames that come twice.
@@ -310,5 +306,4 @@ def _annotations(
 
 
 def _xywh(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Returns x, y, width, height."""
     return np.concatenate([boxes[:, 1::-1], sizes[:, ::-1]], axis=1)

@@ -18,13 +18,8 @@ class ConfusionMetric(FrameMetric):
     """The confusion matrix at one score: what stands where a true object is.
 
     Detections of at least `min_score`, by falling score, each take the free true box with the
-    largest IoU of at least `iou`, whatever its class. Crowds do not count, nor does a detection
-    that takes nothing and lies with at least `iou` of its area in a crowd.
-
-    Args:
-        labels: the names of the classes in order.
-        min_score: detections below it do not count.
-        iou: how much boxes must overlap, in (0, 1].
+    largest IoU of at least `iou`, in (0, 1], whatever its class. Crowds do not count, nor does a
+    detection that takes nothing and lies with at least `iou` of its area in a crowd.
     """
 
     settings = ("min_score", "iou")

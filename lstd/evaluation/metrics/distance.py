@@ -14,12 +14,8 @@ class DistanceMetric(FrameMetric):
     """AP by distance to the last large frame: whether the memory fades.
 
     Distance 0 is a frame that the large network saw, 1 the one after it, and so on. Each distance
-    is scored by itself, on its own frames.
-
-    Args:
-        labels: the names of the classes in order.
-        schedule: which network saw which frame, where the detections do not say it.
-        max_distance: frames farther away are scored together with those at this distance.
+    is scored by itself, on its own frames, those from `max_distance` on together. The schedule says
+    which network saw which frame, where the detections do not.
     """
 
     settings = ("schedule", "max_distance")

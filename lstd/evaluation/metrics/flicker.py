@@ -22,10 +22,6 @@ class FlickerMetric(FrameMetric):
     by the rules of `vid/ap50`. A step is an object that is in frame t and, under the same track id,
     in frame t + 1; it flickers if the object is found in one of them and not in the other. Objects
     that are always found, or never, do not flicker.
-
-    Args:
-        labels: the names of the classes in order.
-        min_score: detections below it are not shown, so do not count.
     """
 
     settings = ("min_score",)

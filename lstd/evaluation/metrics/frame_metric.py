@@ -13,13 +13,10 @@ Metric = TypeVar("Metric", bound="FrameMetric")
 
 
 class FrameMetric:
-    """Keeps checked frames; a metric is this and a `result`.
+    """Keeps checked frames; a metric is this and a `result`. The labels name all classes in order.
 
     Numbers depend on the set of frames alone, never on the order in which they come. A metric that
     intervals can be had for also has `weighted`, see `lstd.evaluation.bootstrap`.
-
-    Args:
-        labels: the names of the classes in order; how many there are is how many classes there are.
     """
 
     settings: tuple[str, ...] = ()

@@ -144,11 +144,8 @@ def shown_at(
 ) -> list[int | None]:
     """Returns for each frame of a video the index of the frame whose output it shows, or None.
 
-    Args:
-        indices: of the frames, rising; frame i comes at i / fps.
-        latencies_ms: how long the output of each frame takes, if it is taken up.
-        workers: which worker may take each frame; each works for itself.
-        fps: frames a second.
+    The indices rise; frame i comes at i / fps. An output takes its latency, if the frame is taken
+    up, which its worker decides; each worker works for itself.
     """
     times = np.asarray(indices) / fps
     done: list[tuple[float, int]] = []  # when, and which frame

@@ -41,13 +41,9 @@ class VidMetric(FrameMetric):
     """AP@0.5 as ImageNet VID's field computes it, over all objects and by how fast they move.
 
     A true box is found at IoU 0.5, or less where it is small; areas include the last pixel; crowds
-    are left out, see `arrays.without_crowds`. `docs/metrics.md` has all rules.
-
-    Args:
-        labels: the names of the classes in order.
-        motion: whether to split into slow, medium and fast, for which every true box needs its
-            track id.
-        per_class: whether `result` also has `vid/ap50/<label>`.
+    are left out, see `arrays.without_crowds`. `docs/metrics.md` has all rules. The split into slow,
+    medium and fast (`motion`) needs the track id of every true box; with `per_class`, `result` also
+    has `vid/ap50/<label>`.
 
     Source: the evaluation of Zhu et al., Flow-Guided Feature Aggregation, 2017.
     """

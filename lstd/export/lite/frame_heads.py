@@ -21,12 +21,7 @@ Map = Sequence[tf.Tensor]
 
 
 def predictions(box_predictor: BoxPredictor, maps: Sequence[Map]) -> Predictions:
-    """Returns what the heads make of the maps in inference, up to rounding.
-
-    Args:
-        box_predictor: the heads.
-        maps: h and w statically known.
-    """
+    """Returns what the heads make of the maps, h and w statically known, up to rounding."""
     boxes, classes = [], []
     for index, each in enumerate(maps):
         _, height, width, _ = each[0].shape
@@ -45,12 +40,7 @@ def _in_a_row(parts: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def feature_maps(layer: FeatureMaps, memory: Map) -> list[Map]:
-    """Returns what the pyramid makes of the memory's output in inference, up to rounding.
-
-    Args:
-        layer: the pyramid.
-        memory: the first map in parts, h and w statically known.
-    """
+    """Returns the pyramid's maps of the memory's output, sizes statically known, up to rounding."""
     maps = [memory]
     for index, depth in enumerate(layer.depths):
         before = maps[-1]

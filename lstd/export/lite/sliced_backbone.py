@@ -26,9 +26,8 @@ _MULTIPLE = 16
 def features(backbone: Any, images: tf.Tensor) -> Any:
     """Returns what `backbone(images)` returns in inference, up to rounding.
 
-    Args:
-        backbone: only a `MobileNetV2` has such layers; others run as they are.
-        images: float32 in [-1, 1], `[N, H, W, C]`, H and W statically known.
+    Only a `MobileNetV2` has such layers; others run as they are. The images are float32 in [-1, 1],
+    `[N, H, W, C]`, H and W statically known.
     """
     if not isinstance(backbone, MobileNetV2):
         return backbone(images, training=False)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from lstd.config import schedule_names
 from lstd.ops import schedule as schedule_ops
-from lstd.runtime import network_schedule
 
 TWO = ("large", "small")
 
 
-def _order(schedule: str, *, seed: int = 0, frames: int = 25) -> list[str]:
-    return [network_schedule.network_of(schedule, frame, seed=seed) for frame in range(frames)]
+def _order(schedule: str, *, seed: int = 0, frames: int = 25) -> list[str | None]:
+    return [schedule_names.network_of(schedule, frame, seed=seed) for frame in range(frames)]
 
 
 @pytest.mark.parametrize("schedule", ["LARGE", "SMALL", "SKIP0", "SKIP1", "SKIP3", "SKIP9"])
@@ -26,7 +26,7 @@ def test_random_repeats_with_its_seed_and_differs_without() -> None:
 
 
 def test_a_single_network_takes_no_schedule_but_its_own() -> None:
-    assert network_schedule.resolve("SKIP0", preferred="SKIP3", networks=("large",)) == "LARGE"
+    assert schedule_names.resolve("SKIP0", preferred="SKIP3", networks=("large",)) == "LARGE"
     for schedule in ("SKIP9", "SMALL", "RANDOM"):
         with pytest.raises(ValueError, match=f"{schedule} needs a large and a small network"):
-            network_schedule.resolve(schedule, preferred=None, networks=("large",))
+            schedule_names.resolve(schedule, preferred=None, networks=("large",))
