@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -168,7 +169,8 @@ def parse(
             f"unknown flag --{error.flagname}{close} ({program} --help lists the flags)"
         ) from None
     except flags.Error as error:
-        raise ValueError(str(error).removeprefix("flag ")) from None
+        told = str(error).removeprefix("flag ")
+        raise ValueError(re.sub(r"\('Non-boolean .*", "expected true or false", told)) from None
     if any(values[name].value for name in _OF_ALL):
         return values
     for extra in rest[len(free) :]:

@@ -96,6 +96,8 @@ def lines(
                     marker=marker,
                     markersize=4,
                 )
+        if all(np.asarray(across).dtype.kind == "i" for across, _ in points.values()):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         if names:
             axes.set_xticks(range(len(names)), names)
         if log:

@@ -104,7 +104,7 @@ def test_a_command_that_takes_only_input_takes_one_value_without_a_flag() -> Non
         (["--input"], ["--input"]),
         (["a", "b", "c.mp4"], ["'c.mp4' after --model=a and --input=b", "--flag c.mp4"]),
         (["--input=a", "--model=b", "--", "--c-d"], ["unexpected argument '--c-d'; a value"]),
-        (["--resume=perhaps"], ["--resume=perhaps"]),
+        (["--resume=perhaps"], ["--resume=perhaps: expected true or false"]),
         (["--output_directory=gs://bucket/a"], ["gs://bucket/a is no folder of this machine"]),
         (["--config", "a", "--input", "b"], ["--output_directory and --model must be given"]),
     ],

@@ -62,3 +62,9 @@ def test_every_colour_has_one_for_dark_pages_and_the_bytes_are_the_same_again() 
     assert "prefers-color-scheme:dark" in style
     assert not re.search(rb"#[0-9a-f]{6}", svg[: svg.rindex(b"<style>")])
     assert "LARGE: 0.500" in texts(svg)
+
+
+def test_whole_numbers_such_as_epochs_have_whole_ticks() -> None:
+    svg = plots.lines({"a": (np.arange(1, 4), [0.1, 0.5, 0.9])}, x="epoch", y="loss")
+
+    assert [text for text in texts(svg) if "." not in text and text.isdigit()] == ["1", "2", "3"]
