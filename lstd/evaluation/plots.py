@@ -24,6 +24,7 @@ _ON_DARK = dict(
         strict=True,
     )
 )
+_MOST_TICKS = 15
 _LEAST_SPAN = 0.1  # of an axis: what differs by less looks alike
 _STYLE: Any = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
@@ -99,7 +100,8 @@ def lines(
         if all(np.asarray(across).dtype.kind == "i" for across, _ in points.values()):
             axes.xaxis.get_major_locator().set_params(integer=True)
         if names:
-            axes.set_xticks(range(len(names)), names)
+            step = -(-len(names) // _MOST_TICKS)
+            axes.set_xticks(range(0, len(names), step), names[::step])
         if log:
             axes.set_yscale("log")
         else:

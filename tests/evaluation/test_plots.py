@@ -64,6 +64,12 @@ def test_every_colour_has_one_for_dark_pages_and_the_bytes_are_the_same_again() 
     assert "LARGE: 0.500" in texts(svg)
 
 
+def test_many_names_leave_some_out() -> None:
+    svg = plots.over_names({"A": [0.5] * 40}, [str(n) for n in range(40)], x_label="x")
+
+    assert [text for text in texts(svg) if text.isdigit()] == [str(n) for n in range(0, 40, 3)]
+
+
 def test_whole_numbers_such_as_epochs_have_whole_ticks() -> None:
     svg = plots.lines({"a": (np.arange(1, 4), [0.1, 0.5, 0.9])}, x="epoch", y="loss")
 
