@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from docs import draw_imports
 from tests.test_architecture import ROWS
 
@@ -33,16 +31,3 @@ def test_imports_of_a_part_are_those_of_its_modules_above_the_lowest_row(tmp_pat
 
     assert edges["models"] == {"layers", "ops"}
     assert edges["layers"] == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("edges", "needed"),
-    [
-        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, {"a": {"b"}, "b": {"c"}, "c": set()}),
-        ({"a": {"b", "c"}, "b": set(), "c": set()}, {"a": {"b", "c"}, "b": set(), "c": set()}),
-    ],
-)
-def test_edge_beside_a_longer_way_is_a_detour(edges: dict, needed: dict) -> None:
-    frozen = {part: frozenset(targets) for part, targets in edges.items()}
-
-    assert draw_imports.without_detours(frozen) == needed

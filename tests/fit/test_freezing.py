@@ -95,7 +95,8 @@ def test_order_and_number_of_all_variables_stay(shared: LSTMSSD) -> None:
 
     assert [id(v) for v in model.weights] == before
     assert len(model.trainable_variables) == trainable - len(frozen)
-    assert lstd.count(model)["trainable"] < lstd.count(model)["parameters"]
+    counts = lstd.count(model)
+    assert counts["trainable"] < counts["parameters"]
     assert {id(v) for v in model.trainable_weights + model.non_trainable_weights} == set(before)
     model.freeze([])
 

@@ -16,7 +16,7 @@ from tests.golden.reference import arrays, marked, reference, reference_names
 # (reference/README.md); 1e-3 was asked for. Seen here: see docs/coming_from_tf1.md.
 TOLERANCE = 1e-3
 
-_model = functools.lru_cache(maxsize=1)(tensors.load)
+_model = functools.cache(tensors.load)
 
 
 def _first_of_each() -> list[str]:
