@@ -8,8 +8,6 @@
 `import lstd` is quick: a name brings its module, and with it TensorFlow, when it is first used.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,5 @@
 """Names that are close to what somebody wrote, as the end of a sentence."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ Source of masks: `common/maskApi.c` of https://github.com/cocodataset/cocoapi (`
 `rleToBbox`).
 """
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import functools

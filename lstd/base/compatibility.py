@@ -3,8 +3,6 @@
 Nothing here imports TensorFlow: versions come from the installed packages' metadata.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Text, tables, JSON, YAML and XML that anybody may have written: what they say, or a sentence."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The names of the classes, in order: read from a label map or a plain list, and looked up."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

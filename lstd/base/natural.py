@@ -1,7 +1,5 @@
 """The order in which people count: 2 stands before 10."""
 
-from __future__ import annotations
-
 import re
 
 

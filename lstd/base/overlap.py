@@ -1,7 +1,5 @@
 """How much boxes overlap, in NumPy; `lstd.ops.boxes` does the same with tensors."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

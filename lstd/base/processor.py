@@ -1,7 +1,5 @@
 """What this machine's processor is called and can do, and the memory it has."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

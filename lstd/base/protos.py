@@ -4,8 +4,6 @@ A table maps each message type to its fields, in the manner of a `.proto` file w
 text format needs none. Floats are doubles, so that 0.2 equals the 0.2 of a YAML file.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The terminal of a process: colours, Ctrl-C, and libraries that write past it."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

@@ -5,8 +5,6 @@ and write anywhere. A file of our export has a checksum inside. Any other is fir
 of its own; that takes about a second, and is remembered as long as the file stays.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib

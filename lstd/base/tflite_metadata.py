@@ -4,8 +4,6 @@ The text goes in front of all that was there, so that the weights keep their dis
 and their alignment. No TensorFlow where LiteRT is installed, which brings the format's schema.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

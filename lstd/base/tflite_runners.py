@@ -1,7 +1,5 @@
 """Any `.tflite`, whoever made it: what runs it, its entry points, and inputs for them."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from typing import Any

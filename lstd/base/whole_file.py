@@ -5,8 +5,6 @@ leaves this folder behind; the next one that writes to the same place removes it
 from the folder of a process that is still at work.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

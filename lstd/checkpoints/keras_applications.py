@@ -1,7 +1,5 @@
 """Loads weights of `keras.applications` MobileNet and MobileNetV2 into a backbone."""
 
-from __future__ import annotations
-
 import os
 from typing import Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """Where weights come from: a TF1 checkpoint, an .npz file, an HDF5 file, or a dict."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Loads checkpoints of the TF1 original."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast, get_args

@@ -6,8 +6,6 @@ live in a FlagValues of the call, never in absl's global one: commands can run s
 process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

@@ -1,7 +1,5 @@
 """Completion of all commands by the Tab key: a script for bash."""
 
-from __future__ import annotations
-
 import importlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping

@@ -17,8 +17,6 @@ Example:
 lstd-data VERB --help lists the flags of a verb. docs/data.md shows every format.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import sys

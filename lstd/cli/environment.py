@@ -1,7 +1,5 @@
 """What a bug report should say of the machine and of what is installed."""
 
-from __future__ import annotations
-
 import math
 import os
 import platform

@@ -11,8 +11,6 @@ A table goes to stdout; results.json, results.csv and the detections in COCO's f
 what small, medium and large refer to. docs/metrics.md defines every number.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Sequence

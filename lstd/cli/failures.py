@@ -1,7 +1,5 @@
 """Failures in one sentence each, for people who use a command and do not read tracebacks."""
 
-from __future__ import annotations
-
 import re
 import sys
 from typing import Any

@@ -5,8 +5,6 @@ happens, and how, is drawn once a run; all its frames get the same. What they do
 stands in `lstd.data.augment`, which takes these settings as they are.
 """
 
-from __future__ import annotations
-
 import typing
 from typing import Annotated, Literal
 

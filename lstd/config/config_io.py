@@ -1,7 +1,5 @@
 """Makes configs of nested dicts, overrides and writes them; `lstd.tf1.load_config` reads files."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

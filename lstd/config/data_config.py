@@ -1,7 +1,5 @@
 """Section `data` of a config: where the data is and how it becomes clips."""
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The interleave schedules by name: which there are, and which network sees which frame."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ its name in `augment_pixels` or `augment_windows`, of its settings, the scene an
 nothing else. Time reversal and frame dropping change which frames are taken: see `clip_streams`.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 

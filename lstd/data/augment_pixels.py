@@ -4,8 +4,6 @@ Frames are `[T, H, W, C]` in [0, 255]. What is drawn for a run holds for all of 
 frames (C is 1) have no colours, so hue, saturation and grayscale leave them alone.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

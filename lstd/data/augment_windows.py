@@ -4,8 +4,6 @@ A window is a rectangle of whole pixels, so that boxes follow it exactly; what i
 afterwards. It may reach beyond the frame.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

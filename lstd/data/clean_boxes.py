@@ -1,7 +1,5 @@
 """Raw boxes become ground truth: every problem meets the answer that was chosen for it."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -6,8 +6,6 @@ that an LSTM state per lane can be carried along, however long the videos are. W
 clip is worked out from the video's length alone: a video gives the same clips from any medium.
 """
 
-from __future__ import annotations
-
 import collections
 import copy
 import dataclasses

@@ -5,8 +5,6 @@ holds the shards that are done, and in `.conversion/` what the plan depends on a
 each of them. The index, which ends a conversion, replaces these.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """From images as their medium has them to pixels, by TensorFlow; errors name the frame."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Says what is in a data set: counts, classes, sizes against anchors, tracks, speed, problems."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import shlex

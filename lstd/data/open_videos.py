@@ -1,7 +1,5 @@
 """From the paths of a config to videos that can be walked through."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """From files to a `tf.data.Dataset` of `(ClipBatch, GroundTruth)`."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import logging

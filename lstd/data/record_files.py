@@ -1,7 +1,5 @@
 """The videos in TFRecord files: whether all shards are there, and which record holds what."""
 
-from __future__ import annotations
-
 import contextlib
 import fnmatch
 import logging

@@ -1,7 +1,5 @@
 """What an augmentation changes: the frames of a clip, their boxes, and what goes along."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

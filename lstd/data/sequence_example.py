@@ -10,8 +10,6 @@ context key `record/num_frames`, is the number of frames in the record. `record_
 this.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Sequence

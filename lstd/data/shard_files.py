@@ -5,8 +5,6 @@ opened. A shard is a function of its plan, the source and the settings, and of n
 can be written by any process, on any machine, again after a crash, and is the same.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What is wrong with whole videos and frames of a source, and what becomes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 

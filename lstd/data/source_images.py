@@ -3,8 +3,6 @@
 Images of files come upright; bytes of records as TensorFlow decodes them, without orientation.
 """
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -4,8 +4,6 @@
 of it. Everything is cheap to pickle: paths and numbers, no open file and no pixels.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import operator
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ Every frame is a function of the seed and its number, so a synthetic video is a 
 any other, read from any place, and converted by any number of processes.
 """
 
-from __future__ import annotations
-
 import colorsys
 import csv
 import dataclasses

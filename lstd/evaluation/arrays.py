@@ -1,7 +1,5 @@
 """All frames as a few long arrays, and which boxes in them overlap."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

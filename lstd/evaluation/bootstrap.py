@@ -1,7 +1,5 @@
 """How sure a difference of two sets of detections is: a paired bootstrap of videos or blocks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import groupby

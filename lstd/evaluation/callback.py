@@ -1,7 +1,5 @@
 """Evaluation at the end of each epoch of `fit`."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Ground truth and detections as COCO's JSON files, with videos and tracks as CocoVID has them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

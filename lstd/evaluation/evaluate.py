@@ -1,7 +1,5 @@
 """The run over the data: every frame, the state carried through each video, any schedules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 

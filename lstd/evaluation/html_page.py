@@ -1,7 +1,5 @@
 """One HTML page that shows a run: tables, plots, pictures, a video. It needs nothing else."""
 
-from __future__ import annotations
-
 import base64
 import mimetypes
 import os

@@ -1,7 +1,5 @@
 """The form in which every metric is given a frame, and the check at its door."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Occlusion sweep: how much a detector finds when objects are partly hidden (`occluded/...`)."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any

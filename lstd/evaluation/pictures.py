@@ -1,7 +1,5 @@
 """Frames of an evaluation as pictures: side by side in a video, and the worst ones in a sheet."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Plots of evaluations, as SVG that is dark where the reader's system is."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The report of an evaluation: one HTML page that needs nothing else."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

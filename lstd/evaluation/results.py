@@ -1,7 +1,5 @@
 """Named numbers as a table, as JSON and as CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The checks of an existing `.tflite`: does one of ours still do what it says of itself?"""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path

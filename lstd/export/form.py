@@ -1,7 +1,5 @@
 """What is known of entry points beforehand: a frame or a clip, which networks, which shapes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """From raw output to detections in the form of TFLite's own op: decoding and suppression."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import tensorflow as tf

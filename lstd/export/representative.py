@@ -1,7 +1,5 @@
 """Frames of the user's own data, as quantisation and its report want them."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The self-check: an exporter reports success only when its own file does what the module does."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

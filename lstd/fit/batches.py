@@ -1,7 +1,5 @@
 """Batches as a step takes them: several as one element, and each replica its own clips."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

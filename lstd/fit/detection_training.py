@@ -1,7 +1,5 @@
 """How a detector fits into the stock Keras `fit`."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Ends training at the step whose loss or gradients are no numbers, before it changes a weight."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Looks at the first batches of a data set of one's own, on the host: what they can only mean."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """What `compile`, `fit` and `save` refuse: it would do nothing, or fail without saying why."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 from pathlib import Path
 from typing import Any

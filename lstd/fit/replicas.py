@@ -1,7 +1,5 @@
 """Replicas of a model that train together, each on its part of the batch (`tf.distribute`)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """What one training step of a detector works out before its update: losses and gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

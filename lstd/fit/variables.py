@@ -1,7 +1,5 @@
 """What the variables of a model are called, and which of them keep their values in training."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Sequence

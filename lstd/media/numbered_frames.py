@@ -1,7 +1,5 @@
 """Frames of a video file by their number, from any place on, without decoding all before it."""
 
-from __future__ import annotations
-
 import bisect
 import functools
 import itertools

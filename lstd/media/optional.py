@@ -1,7 +1,5 @@
 """The optional packages behind `lstd.media`, or a message that says how to get them."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -5,8 +5,6 @@ is how people saw the picture. Of 16 bits the upper 8 are taken, as TensorFlow a
 Transparent places show the colour that is stored below.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import warnings

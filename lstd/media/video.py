@@ -1,7 +1,5 @@
 """Reads frames from a video file, a folder of images, a camera or an address."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

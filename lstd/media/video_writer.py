@@ -1,7 +1,5 @@
 """Writes frames as a video that browsers play: H.264, yuv420p, .mp4."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """From a config to a model whose every variable exists."""
 
-from __future__ import annotations
-
 from lstd.config.model_config import ModelConfig
 from lstd.config.train_config import Precision
 from lstd.models.lstm_ssd import LSTMSSD

@@ -1,7 +1,5 @@
 """What a stateful model remembers between two calls."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from lstd.base.types import LSTMState

@@ -1,7 +1,5 @@
 """Parameters and multiply-adds of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

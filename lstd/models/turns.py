@@ -1,7 +1,5 @@
 """Which network sees which frame of a clip, and running each backbone on its own frames only."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

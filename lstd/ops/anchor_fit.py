@@ -1,7 +1,5 @@
 """How well anchors fit boxes, and anchors that fit given boxes, in NumPy."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """SSD anchors, in pure NumPy: known when the model is built, the same for every frame."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

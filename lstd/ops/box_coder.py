@@ -1,7 +1,5 @@
 """Boxes coded relative to anchors, as the network predicts them, and back."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from lstd.ops import boxes as box_ops

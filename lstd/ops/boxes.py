@@ -1,7 +1,5 @@
 """Geometry of boxes `[ymin, xmin, ymax, xmax]`; every function broadcasts over leading axes."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 

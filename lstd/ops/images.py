@@ -1,7 +1,5 @@
 """Frames before the network: from and to JPEG and PNG, size, channels, range."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

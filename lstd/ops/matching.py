@@ -1,7 +1,5 @@
 """Which anchor answers for which object of the ground truth."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 BACKGROUND = -1

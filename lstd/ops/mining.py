@@ -1,7 +1,5 @@
 """Hard-negative mining: which anchors' losses count."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """From raw predictions to detections: decoding, non-maximum suppression per class, clipping."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from lstd.base.types import Detections, Predictions

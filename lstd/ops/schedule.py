@@ -1,7 +1,5 @@
 """Which network runs on which frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

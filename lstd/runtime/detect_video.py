@@ -1,7 +1,5 @@
 """From a source to files: reader, detector, drawing and writers in one loop."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

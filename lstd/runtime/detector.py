@@ -1,7 +1,5 @@
 """VideoDetector: frames of a running video in, detections out, the memory kept in between."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import math

@@ -1,7 +1,5 @@
 """What a detector runs: one function for each network, from a frame and the state to detections."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Exported files, and objects like them: their entry points, and what they say of themselves."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Frames to the size and channels of a network, in NumPy, as TensorFlow 1 resized them."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How many multiply-adds a `.tflite` does, and in which data type, read from the file itself."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections import Counter

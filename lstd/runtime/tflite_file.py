@@ -1,7 +1,5 @@
 """A `.tflite` as entry points, by LiteRT or, where that is missing, by TensorFlow."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable

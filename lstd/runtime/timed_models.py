@@ -1,7 +1,5 @@
 """From files and models to what a benchmark times, and the machine's peak to hold it against."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

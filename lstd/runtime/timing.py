@@ -1,7 +1,5 @@
 """How long networks take: several models in turns, in one process, as numbers and as a table."""
 
-from __future__ import annotations
-
 import os
 import platform
 import statistics

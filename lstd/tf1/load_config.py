@@ -1,7 +1,5 @@
 """Reads a config, of lstd (YAML) or of the original (text proto)."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

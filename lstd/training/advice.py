@@ -1,7 +1,5 @@
 """What will train badly, each with its cure: a line for lstd-train."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

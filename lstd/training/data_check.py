@@ -1,7 +1,5 @@
 """Looks the training data over before the first step: what would else be found out after weeks."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 

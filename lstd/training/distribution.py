@@ -1,7 +1,5 @@
 """Several devices and machines for one training: the strategy, and who of them does what."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The history of a run, a row an epoch: which is the best, and whether the run may end."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What becomes of the weights: averaged, checked, saved, evaluated, and perhaps the best."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

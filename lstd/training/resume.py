@@ -1,7 +1,5 @@
 """Checkpoints that a run can go on from, as if it had not been interrupted."""
 
-from __future__ import annotations
-
 import json
 import operator
 import shutil

@@ -7,8 +7,6 @@ them, `average.weights.h5` are the weights; `checkpoints/` is what resuming need
 has the curves.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 import os

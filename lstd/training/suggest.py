@@ -1,7 +1,5 @@
 """Settings for a run that fits the machine and the data, from two real steps."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import os

@@ -1,7 +1,5 @@
 """What TensorBoard shows of a run: curves, histograms and pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A training run: from a config to a folder with weights, curves and checkpoints."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io

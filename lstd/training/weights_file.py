@@ -1,7 +1,5 @@
 """Keras weights files: written whole, read with errors that say what differs."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

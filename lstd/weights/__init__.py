@@ -1,7 +1,5 @@
 """Trained models that come with lstd: of each a folder as of a run, and its `.tflite`."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from pathlib import Path

@@ -10,8 +10,6 @@ hands on what they say; see `lstd.data.sources` and `lstd.data.problems`. It rai
 mistake that leaves it without videos.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import tarfile

@@ -6,8 +6,6 @@ boxes and the parent of all others, is the data set's name and no class.
 Source: https://cocodataset.org/#format-data, and the CocoVID form of mmtracking.
 """
 
-from __future__ import annotations
-
 import collections
 import itertools
 import math

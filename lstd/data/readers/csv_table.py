@@ -4,8 +4,6 @@
 fractions, has relative ones.
 """
 
-from __future__ import annotations
-
 import csv
 import glob
 import io

@@ -7,8 +7,6 @@ Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/, and the interpola
 `cvat/apps/dataset_manager/annotation.py`.
 """
 
-from __future__ import annotations
-
 import collections
 import functools
 import re

@@ -7,8 +7,6 @@ frames of each task from 0: those of further tasks in a project's subset are `fr
 on, and subsets have frames of one name.
 """
 
-from __future__ import annotations
-
 import collections
 import itertools
 import os

@@ -1,7 +1,5 @@
 """The pictures of a data set, found by the names in its labels or taken from a video file."""
 
-from __future__ import annotations
-
 import dataclasses
 import glob
 import itertools

@@ -1,7 +1,5 @@
 """Videos made of images that are labelled one by one, grouped by their names or by the labels."""
 
-from __future__ import annotations
-
 import collections
 import functools
 import re

@@ -1,7 +1,5 @@
 """Tracks that are given only at keyframes, and the frames between them."""
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence

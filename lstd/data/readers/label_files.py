@@ -1,7 +1,5 @@
 """What all readers do with label files: choose among them, tell what they are, check fields."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

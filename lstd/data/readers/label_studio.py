@@ -5,8 +5,6 @@
 Source: https://labelstud.io/tags/videorectangle, and `VideoRegion` of Label Studio's editor.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The video that most readers give: pictures from one place, boxes from another."""
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 import itertools

@@ -11,8 +11,6 @@ section 3 (https://arxiv.org/abs/1603.00831); `datumaro/plugins/data_formats/mot
 1.13 and `dataset_manager/formats/mot.py` of CVAT.
 """
 
-from __future__ import annotations
-
 import configparser
 from collections.abc import Callable, Iterator
 from pathlib import Path

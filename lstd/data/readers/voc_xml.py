@@ -7,8 +7,6 @@ Sources: the development kits, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ht
 and https://image-net.org/challenges/LSVRC/2015/.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence

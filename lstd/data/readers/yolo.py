@@ -6,8 +6,6 @@ video.
 Source: https://docs.ultralytics.com/datasets/detect/.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -10,8 +10,6 @@ refused without `data.yaml`, or where many of them look like poses.
 Source: https://docs.ultralytics.com/datasets/, of detect, segment, obb and pose.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The metrics by name, and metric objects for each schedule."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

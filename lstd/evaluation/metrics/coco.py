@@ -1,7 +1,5 @@
 """COCO's detection metrics over all frames of all videos (`coco/...`)."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import io

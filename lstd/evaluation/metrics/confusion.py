@@ -1,7 +1,5 @@
 """Which class is taken for which (`confusion/...`), and from which score on one should look."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """COCO's AP by how long ago the large network ran (`distance/...`)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from lstd.evaluation import arrays, objects

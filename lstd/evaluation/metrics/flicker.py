@@ -1,7 +1,5 @@
 """Flicker: how often a tracked object's detection appears and disappears (`flicker/...`)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

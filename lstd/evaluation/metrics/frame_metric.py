@@ -1,7 +1,5 @@
 """What all metrics share: frames come one by one, in any order, from any number of workers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, TypeVar
 

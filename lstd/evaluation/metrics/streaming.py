@@ -1,7 +1,5 @@
 """Streaming AP: at every frame the newest output counts that is finished by then (`sap/...`)."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby

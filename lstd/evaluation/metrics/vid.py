@@ -1,7 +1,5 @@
 """ImageNet VID's average precision at IoU 0.5, and its split by motion (`vid/...`)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """One frame through a finished model, in the operations that exported files run fast."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import tensorflow as tf

@@ -6,8 +6,6 @@ them goes all the way, is expanded, filtered and projected, before the next one 
 projections add up. Nothing but the order of the sums differs.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
