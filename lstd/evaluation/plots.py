@@ -96,7 +96,7 @@ def lines(
                     markersize=4,
                 )
         if all(np.asarray(across).dtype.kind == "i" for across, _ in points.values()):
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.locator_params(axis="x", integer=True)
         if names:
             step = -(-len(names) // _MOST_TICKS)
             axes.set_xticks(range(0, len(names), step), names[::step])
