@@ -76,7 +76,7 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "train": Part(TRAINING_MAPS, clips_per_map=16, frames=48, seed=1_000),
+    "train": Part(TRAINING_MAPS, clips_per_map=48, frames=24, seed=1_000),
     "validation": Part(VALIDATION_MAPS, clips_per_map=8, frames=90, seed=2_000),
     "test": Part(TEST_MAPS, clips_per_map=8, frames=90, seed=3_000),
 }
@@ -169,7 +169,7 @@ class Player:
     def _walk(self, frames: int) -> tuple[np.ndarray, list[list[Box]]] | None:
         """Returns a clip from here on, or None where too little is seen in it."""
         draw = self._random
-        pace = draw.choice([0.4, 1.0, 1.0])
+        pace = draw.choice([0.1, 0.2, 0.2])
         pictures, rows, course = [], [], (0.0, 0.0, 0.0)
         for number in range(frames):
             state = self._game.get_state()
