@@ -5,9 +5,9 @@
 The model runs under SKIP9 as it is, and with the state zeroed before every frame. An object is
 saved if it is found with the memory and not without it, lost if it is the other way round; a false
 detection is invented or avoided in the same sense. What counts as found: `vid/ap50`'s rules, from
-the model's own score on (`--min_score`). Writes memory.png to --output_directory: three frames for
-saved objects and three for invented ones, with the memory on the left and without it on the right;
-true boxes are white.
+the model's own score on (`--min_score`). Writes memory.webp to --output_directory: three frames for
+saved objects and three for invented ones, each with the memory and, right of it, without; true
+boxes are white.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ def main() -> None:
         with_memory, without = runs
         print(told(with_memory, without))
         best = chosen(with_memory, without)
-        path = arguments.output_directory / "memory.png"
+        path = arguments.output_directory / "memory.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         frames = {
             frame_id_of(each.frame_id): each.image for each in clip_frames.true_frames(dataset)
         }
-        Image.fromarray(sheet(best, frames, runs, min_score)).save(path)
+        Image.fromarray(sheet(best, frames, runs, min_score)).save(path, quality=75)
         print(path)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"memory.py: error: {error}")
@@ -134,13 +134,13 @@ def sheet(
     runs: list[Found],
     min_score: float,
 ) -> np.ndarray:
-    """Returns the picture, uint8 RGB: two columns, with the memory and without it."""
+    """Returns the picture, uint8 RGB: pairs, with the memory and without it."""
     pictures, captions = [], []
     for kind, names in best.items():
         for name in names:
             image = np.clip(np.rint(np.asarray(frames[name])), 0, 255).astype(np.uint8)
             size = np.tile(image.shape[:2], 2)
-            for run, how in zip(runs, ("with memory", "memory zeroed"), strict=True):
+            for run, how in zip(runs, ("with memory", "zeroed"), strict=True):
                 found, true = run.metric.detections[name], run.metric.ground_truth[name]
                 count = np.array(len(found.classes))
                 pictures.append(
@@ -155,7 +155,7 @@ def sheet(
                     )
                 )
                 captions.append(f"{kind}: {name[0]}, frame {name[1]}, {how}")
-    return draw.contact_sheet(pictures, captions, columns=2, cell_width=512)
+    return draw.contact_sheet(pictures, captions, columns=4, cell_width=320)
 
 
 if __name__ == "__main__":
