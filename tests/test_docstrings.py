@@ -168,5 +168,5 @@ def test_public_function_explains_every_argument_and_what_it_returns(name: str) 
     if "The other arguments, what is returned and the errors are those of" in docstring:
         return
     assert [name.lstrip("*") for name in section(docstring, "Args")] == list(signature.parameters)
-    if signature.return_annotation != "None":
+    if signature.return_annotation not in (None, "None"):
         assert docstring.startswith("Returns ") or "\nReturns:" in docstring

@@ -72,6 +72,10 @@ def explained(kind: type, *, source: str) -> Iterator[None]:
 def save_config(config: Config, path: str | os.PathLike[str]) -> None:
     """Writes every value of the config as YAML; `load_config` gives the same config back.
 
+    Args:
+        config: what to write.
+        path: the file; one that stands there is replaced.
+
     Raises:
         OSError: the file cannot be written; an older one is then as it was.
     """

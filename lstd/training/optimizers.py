@@ -27,8 +27,10 @@ def build_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
 
     Each variable's gradient is clipped by itself to the L2 norm `clip_norm`, before anything else.
     `weight_decay` is decoupled, `variable -= rate * weight_decay * variable`, and leaves batch norm
-    and biases alone. Compilation with XLA is off: on a CPU it makes a step ten times slower. Of the
-    config count `optimizer`, `learning_rate` and `steps`.
+    and biases alone. Compilation with XLA is off: on a CPU it makes a step ten times slower.
+
+    Args:
+        train: of it count `optimizer`, `learning_rate` and `steps`.
     """
     config = train.optimizer
     settings: dict[str, Any] = {
