@@ -116,13 +116,13 @@ def _memory(model: LSTMSSD) -> Named:
     for number, network in enumerate(model.networks):
         for group, kernel in enumerate(getattr(model, f"{network}_bottleneck").kernels):
             yield from _separable(f"{CELL}bottleneck_{number}/group_{group}/project", kernel)
-        if model.cell.quantized:
+        if model.cell.quantized and not model.cell.int8:
             layer, scope = getattr(model, f"{network}_bottleneck"), f"{CELL}bottleneck_{number}"
             yield from _range(f"{scope}/group_{{}}/quantized_concat", layer.input_range)
             yield from _range(f"{scope}/bottleneck_out/quantized_concat", layer.output_range)
     for group, kernel in enumerate(model.cell.kernels):
         yield from _separable(f"{CELL}concat_conv_{group}", kernel)
-    for name, layer in model.cell.ranges.items():
+    for name, layer in model.cell.ranges.items() if not model.cell.int8 else ():
         yield from _range(CELL + _RANGES[name], layer)
 
 

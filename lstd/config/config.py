@@ -51,6 +51,12 @@ class Config(Section):
     export: ExportConfig = ExportConfig()
 
     def __post_init__(self) -> None:
+        if self.train.quantization is not None and not self.model.int8:
+            require(
+                self.model.lstm_cell == "grouped",
+                f"train.quantization needs model.lstm_cell 'grouped', got {self.model.lstm_cell!r}",
+            )
+            object.__setattr__(self, "model", dataclasses.replace(self.model, int8=True))
         large, length = self.model.large_frames, self.data.train.unroll_length
         require(
             large < length or not large,

@@ -165,7 +165,13 @@ class ModelConfig(Section):
     quantized_cell: bool = False
     """The memory (lstm_cell grouped) computes in 8 bits: each step is rounded within a fixed or a
     learned range (the original's is_quantized). That range limits the state, whatever clip_state
-    and scale_state say, and the backbones end in a relu6. Such a model cannot be exported yet."""
+    and scale_state say, and the backbones end in a relu6. For training and evaluation only: what
+    can be exported is `int8`."""
+    int8: bool = False
+    """The whole network (lstm_cell grouped) computes as an int8 file does, which lstd-export writes
+    of it without representative data: weights and all that goes from one operation to the next are
+    rounded to 8 bits, but for the image and the first convolution's weights. train.quantization
+    sets it, and says when rounding begins."""
     feature_map_depths: tuple[Count, ...] = (256, 256, 256, 256)
     feature_map_depth_multiplier: Positive = 1.0
     feature_map_use_depthwise: bool = False
@@ -229,6 +235,10 @@ class ModelConfig(Section):
             (
                 self.quantized_cell and self.lstm_cell != "grouped",
                 f"quantized_cell needs lstm_cell 'grouped', got {self.lstm_cell!r}",
+            ),
+            (
+                self.int8 and self.lstm_cell != "grouped",
+                f"int8 (of train.quantization) needs lstm_cell 'grouped', got {self.lstm_cell!r}",
             ),
             (
                 maps != self.anchors.num_layers,

@@ -6,7 +6,17 @@ from typing import Literal, TypeAlias
 
 from pydantic.dataclasses import dataclass
 
-from lstd.config.fields import BelowOne, Count, File, Natural, NotNegative, Positive, Section, Share
+from lstd.config.fields import (
+    BelowOne,
+    Count,
+    File,
+    Natural,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    require,
+)
 
 Precision: TypeAlias = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Distribution: TypeAlias = Literal["none", "mirrored", "multi_worker"]
@@ -77,6 +87,43 @@ class EarlyStoppingConfig(Section):
     """An epoch is better when it is so by more than this."""
 
 
+_ONLY_WEIGHTS = "of the weights each output channel has its scale, of anything else a whole tensor"
+
+
+@dataclass(frozen=True)
+class QuantizationConfig(Section):
+    """Training in 8 bits, after which lstd-export writes int8 without representative data.
+
+    It sets model.int8. Take a trained run in float32 to start from (fine_tune.run): the rounding
+    then costs few steps.
+    """
+
+    delay: Natural = 0
+    """Steps before rounding begins; until then training only looks at the ranges of all values.
+    Evaluation always rounds."""
+    weight_bits: int = 8
+    activation_bits: int = 8
+    per_channel: str = "weights"
+    range_decay: BelowOne = 0.999
+    """Share of a learned range that is kept in a step; the first batch sets it."""
+    fold_batch_norm: Natural | None = None
+    """The step after which batch norm keeps its statistics, folded into the weights as the file has
+    it; null: the last fifth of the steps."""
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "activation_bits"):
+            bits = getattr(self, name)
+            require(bits == 8, f"{name} must be 8, all that TFLite computes in, got {bits}")
+        require(
+            self.per_channel == "weights",
+            f"per_channel must be 'weights', got {self.per_channel!r}: {_ONLY_WEIGHTS}",
+        )
+
+    def fold_after(self, steps: int) -> int:
+        """Returns the step after which batch norm is folded in a run of so many."""
+        return steps - steps // 5 if self.fold_batch_norm is None else self.fold_batch_norm
+
+
 @dataclass(frozen=True)
 class TrainConfig(Section):
     """How to train."""
@@ -105,6 +152,9 @@ class TrainConfig(Section):
     freeze: tuple[str, ...] = ()
     """Regular expressions; variables whose name one of them is found in keep their values, the
     statistics of batch norm included. ^large/: the large backbone; /moving_: all statistics."""
+    quantization: QuantizationConfig | None = None
+    """null: in float32, or what `precision` says; of a model with model.int8 rounding from the
+    first step on."""
     seed: Natural = 0
     """Of initial weights, data order, augmentation and the random schedule; not negative."""
     deterministic: bool = False
@@ -121,3 +171,17 @@ class TrainConfig(Section):
     min_anchor_share: Share = 0.1
     """The least share of the true boxes in these frames that must have an anchor of IoU
     matching.matched_threshold. The others only ever teach the one anchor that is forced on them."""
+
+    def __post_init__(self) -> None:
+        quantization = self.quantization
+        require(
+            quantization is None or self.precision == "float32",
+            f"quantization needs precision float32, got {self.precision}",
+        )
+        for name in ("delay", "fold_batch_norm") if quantization else ():
+            step = getattr(quantization, name) or 0
+            require(
+                step < self.steps,
+                f"quantization.{name} is {step}, but the run has {self.steps} steps (train.steps); "
+                f"set train.quantization.{name} below that",
+            )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
+
+from lstd.layers.fake_quant import FakeQuant, bias_on_grid, on_grid, six_scale
 
 
 def l2(weight: float) -> keras.regularizers.Regularizer | None:
@@ -21,6 +24,11 @@ class _NormalizedConv(keras.layers.Layer):
 
     frozen_statistics = False
     """Batch norm normalises with its stored statistics in training too, and leaves them so."""
+    rounds = True
+    """False: a kernel in 8 bits is rounded in inference only."""
+    input_scale: Callable[[], Any] = staticmethod(six_scale)
+    """A level of what goes in, in 8 bits."""
+    _output_axis = -1  # of the kernel
 
     def __init__(
         self,
@@ -30,9 +38,17 @@ class _NormalizedConv(keras.layers.Layer):
         batch_norm_decay: float = 0.9997,
         batch_norm_epsilon: float = 0.001,
         bessel_correction: bool = True,
+        int8: bool = False,
+        float_kernel: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.int8 = int8
+        self.float_kernel = float_kernel
+        if int8:
+            self.output_range = FakeQuant(
+                0.0 if activation else -6.0, learned=not activation, name="output_range"
+            )
         self.strides = convolution.strides[0]
         self.activation = activation
         self.convolution = convolution
@@ -54,21 +70,53 @@ class _NormalizedConv(keras.layers.Layer):
         return [self.batch_norm.moving_mean, self.batch_norm.moving_variance]
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        training = training and not self.frozen_statistics
-        outputs = self.batch_norm(self._convolved(inputs), training=training)
-        return tf.nn.relu6(outputs) if self.activation else outputs
+        of_batch = training and not self.frozen_statistics
+        if not self.int8:
+            outputs = self.batch_norm(self._convolved(inputs), training=of_batch)
+        elif of_batch:
+            outputs = self.batch_norm(self._filtered(inputs, self._kernel(training)), training=True)
+        else:
+            kernel, bias = self.folded(training)
+            outputs = tf.nn.bias_add(self._filtered(inputs, kernel), tf.cast(bias, inputs.dtype))
+        return self.activated(outputs, training)
+
+    def activated(self, outputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns what the layer makes of the convolution's output, batch norm included."""
+        outputs = tf.nn.relu6(outputs) if self.activation else outputs
+        return self.output_range(outputs, training=training) if self.int8 else outputs
 
     def _convolved(self, inputs: tf.Tensor) -> tf.Tensor:
         return self.convolution(inputs)
 
-    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def folded(self, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns kernel and bias of the one convolution that the layer is in inference."""
         norm = self.batch_norm
         factor = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
-        return self._scaled_kernel(factor), norm.beta - norm.moving_mean * factor
+        kernel = self._scaled(self._kernel(training), factor)
+        bias = norm.beta - norm.moving_mean * factor
+        if self.int8 and not self.float_kernel and (self.rounds or not training):
+            scale, axis = self.input_scale(), self._output_axis
+            bias = bias_on_grid(bias, kernel, input_scale=scale, axis=axis)
+        return kernel, bias
 
-    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
-        return self.convolution.kernel * factor
+    def _kernel(self, training: bool) -> tf.Tensor:
+        """Returns the kernel, rounded in 8 bits; a factor for each output channel changes no level.
+
+        So batch norm may be folded into it before or after.
+        """
+        kernel = tf.convert_to_tensor(self._raw_kernel)
+        floats = not self.int8 or self.float_kernel or (training and not self.rounds)
+        return kernel if floats else on_grid(kernel, axis=self._output_axis)
+
+    @property
+    def _raw_kernel(self) -> tf.Variable:
+        return self.convolution.kernel
+
+    def _filtered(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(inputs, tf.cast(kernel, inputs.dtype), self.strides, "SAME")
+
+    def _scaled(self, kernel: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+        return kernel * factor
 
     def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return self.convolution.compute_output_shape(input_shape)
@@ -88,6 +136,9 @@ class ConvBN(_NormalizedConv):
         batch_norm_decay: share of the old value that a moving statistic keeps in a step.
         bessel_correction: the stored variance is the unbiased one, n / (n - 1) times the biased
             (TF1's fused batch norm); the normalisation itself always uses the biased one.
+        int8: kernel and output are rounded as an int8 file has them, the output within [0, 6], or
+            without activation within a learned range.
+        float_kernel: of such a layer, the kernel is not rounded.
     """
 
     def __init__(
@@ -120,6 +171,8 @@ class DepthwiseConvBN(_NormalizedConv):
 
     All else as in `ConvBN`, with as many channels out as in.
     """
+
+    _output_axis = 2
 
     def __init__(
         self,
@@ -154,5 +207,13 @@ class DepthwiseConvBN(_NormalizedConv):
         )
         return tf.cast(outputs, tf.bfloat16)
 
-    def _scaled_kernel(self, factor: tf.Tensor) -> tf.Tensor:
-        return self.convolution.depthwise_kernel * factor[:, tf.newaxis]
+    @property
+    def _raw_kernel(self) -> tf.Variable:
+        return self.convolution.depthwise_kernel
+
+    def _filtered(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        strides = (1, self.strides, self.strides, 1)
+        return tf.nn.depthwise_conv2d(inputs, tf.cast(kernel, inputs.dtype), strides, "SAME")
+
+    def _scaled(self, kernel: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+        return kernel * factor[:, tf.newaxis]

@@ -20,9 +20,51 @@ def rounded(inputs: tf.Tensor, low: Any, high: Any) -> tf.Tensor:
     return tf.cast(outputs, inputs.dtype)
 
 
+def on_grid(kernel: tf.Tensor, *, axis: int = -1) -> tf.Tensor:
+    """Returns weights as int8 stores them: from -127 to 127 times a scale of each output channel.
+
+    Rounding them once more changes nothing; the gradient passes as if they were not rounded.
+
+    Args:
+        kernel: float.
+        axis: of the output channels.
+    """
+    scale = _scale(kernel, axis)
+    levels = tf.round(tf.math.divide_no_nan(kernel, scale)) * scale
+    return kernel + tf.stop_gradient(levels - kernel)
+
+
+def bias_on_grid(
+    bias: tf.Tensor, kernel: tf.Tensor, *, input_scale: Any, axis: int = -1
+) -> tf.Tensor:
+    """Returns a bias as int8 convolutions add it: a whole number of input times weight.
+
+    The step is far below a level of the output, but decides in the middle between two of them.
+
+    Args:
+        bias: float `[C]`.
+        kernel: see `on_grid`.
+        input_scale: a level of the convolution's input.
+        axis: of the kernel's C output channels.
+    """
+    step = tf.reshape(_scale(kernel, axis), [-1]) * input_scale
+    levels = tf.where(step > 0, tf.round(tf.math.divide_no_nan(bias, step)) * step, bias)
+    return bias + tf.stop_gradient(levels - bias)
+
+
+def _scale(kernel: tf.Tensor, axis: int) -> tf.Tensor:
+    others = [each for each in range(len(kernel.shape)) if each != axis % len(kernel.shape)]
+    return tf.reduce_max(tf.abs(kernel), axis=others, keepdims=True) / 127.0
+
+
+def six_scale() -> float:
+    """Returns a level of what lies in [0, 6]."""
+    return 6 / 255
+
+
 @keras.saving.register_keras_serializable(package="lstd")
 class FakeQuant(keras.layers.Layer):
-    """Rounding to 8 bits within a learned range: where the values have been in training.
+    """Rounding to 8 bits within a range, learned or fixed: where the values have been in training.
 
         low = average of min(0, smallest value),    high = average of max(0, largest value)
 
@@ -35,12 +77,15 @@ class FakeQuant(keras.layers.Layer):
         low: the range before training; `high` likewise.
         groups: number of equal slices of the channels that have a range of their own.
         decay: share of the old average that is kept in a step.
+        learned: False: the range stays what the arguments say.
 
     Source: as in the TF1 code's `quantize_op`, with its zero-debiased averages.
     """
 
     frozen_statistics = False
     """The range stays as it is, in training too."""
+    rounds = True
+    """False: in training values pass as they are, and only move the range."""
 
     def __init__(
         self,
@@ -49,9 +94,11 @@ class FakeQuant(keras.layers.Layer):
         *,
         groups: int = 1,
         decay: float = 0.999,
+        learned: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.learned = learned
         self.low = low
         self.high = high
         self.groups = groups
@@ -70,24 +117,34 @@ class FakeQuant(keras.layers.Layer):
                 aggregation=tf.VariableAggregation.MEAN,
             )
 
-        self.lows = [variable(f"min_{group}", (), self.low) for group in range(self.groups)]
-        self.highs = [variable(f"max_{group}", (), self.high) for group in range(self.groups)]
-        self.sums = variable("sums", (2, self.groups), 0.0)
-        self.steps = variable("steps", (), 0.0)
+        if self.learned:
+            self.lows = [variable(f"min_{group}", (), self.low) for group in range(self.groups)]
+            self.highs = [variable(f"max_{group}", (), self.high) for group in range(self.groups)]
+            self.sums = variable("sums", (2, self.groups), 0.0)
+            self.steps = variable("steps", (), 0.0)
         super().build(input_shape)
 
     @property
     def statistics(self) -> list[tf.Variable]:
         """What training changes without a gradient."""
-        return [*self.lows, *self.highs]
+        return [*self.lows, *self.highs] if self.learned and self.built else []
+
+    def scale(self) -> Any:
+        """Returns a level: the distance of two of the 256."""
+        low, high = (self.lows[0], self.highs[0]) if self.learned else (self.low, self.high)
+        return (high - low) / 255.0
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:
             self.observe(inputs)
-        return self.rounded(inputs)
+        return self.rounded(inputs, training)
 
-    def rounded(self, inputs: tf.Tensor) -> tf.Tensor:
+    def rounded(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns `[..., D]` rounded within the range as it is."""
+        if training and not self.rounds:
+            return inputs
+        if not self.learned:
+            return rounded(inputs, self.low, self.high)
         parts = tf.split(inputs, self.groups, axis=-1) if self.groups > 1 else [inputs]
         parts = [
             rounded(part, low, high)
@@ -97,7 +154,7 @@ class FakeQuant(keras.layers.Layer):
 
     def observe(self, *tensors: tf.Tensor) -> None:
         """Moves the range towards that of all values of tensors `[..., D]`, as one step."""
-        if self.frozen_statistics:
+        if self.frozen_statistics or not self.learned:
             return
         flat = [
             tf.reshape(tf.cast(each, tf.float32), [-1, self.groups, each.shape[-1] // self.groups])

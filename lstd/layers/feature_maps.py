@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
+from lstd.layers.fake_quant import FakeQuant
 
 
 @keras.saving.register_keras_serializable(package="lstd")
@@ -46,6 +48,7 @@ class FeatureMaps(keras.layers.Layer):
         self.use_depthwise = use_depthwise
         self.pool_residual = pool_residual
         convolution = dict(convolution or {})
+        self.int8 = bool(convolution.get("int8"))
         self.squeezes = [
             ConvBN(depth, **convolution, name=f"squeeze_{index}")
             for index, depth in enumerate(middle_depths, start=1)
@@ -60,6 +63,19 @@ class FeatureMaps(keras.layers.Layer):
             ConvBN(depth, **shape, **convolution, name=f"expand_{index}")
             for index, depth in enumerate(self.depths, start=1)
         ]
+        if self.int8:  # of map 0, and of the sums
+            self.ranges = [FakeQuant(learned=False, name="range_0")]
+            self.ranges += [FakeQuant(name=f"range_{n}") for n in range(1, len(self.depths) + 1)]
+            for index, squeeze in enumerate(self.squeezes):
+                squeeze.input_scale = partial(self.scale_of, index)
+
+    def scale_of(self, index: int) -> Any:
+        """Returns a level of a map, in 8 bits."""
+        return self._range_of(index).scale()
+
+    def _range_of(self, index: int) -> FakeQuant:
+        # A map without residual is the output of a relu6.
+        return self.ranges[index if self.ranges[index].built else 0]
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, ...]:
         maps = [inputs]
@@ -69,10 +85,24 @@ class FeatureMaps(keras.layers.Layer):
             if self.use_depthwise:
                 outputs = self.depthwises[index](outputs, training=training)
             outputs = self.expands[index](outputs, training=training)
-            if self.use_depthwise and self.pool_residual and before.shape[-1] == depth:
-                outputs += tf.nn.avg_pool2d(before, ksize=3, strides=2, padding="SAME")
+            if self.adds_residual(before.shape[-1], depth):
+                outputs = self.with_residual(index, outputs, before, training)
             maps.append(outputs)
         return tuple(maps)
+
+    def adds_residual(self, channels: int, depth: int) -> bool:
+        """Returns whether a map of `depth` is added to the pooled one of `channels` before it."""
+        return self.use_depthwise and self.pool_residual and channels == depth
+
+    def with_residual(
+        self, index: int, outputs: tf.Tensor, before: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """Returns map index + 1 with the pooled map before it."""
+        pooled = tf.nn.avg_pool2d(before, ksize=3, strides=2, padding="SAME")
+        if not self.int8:
+            return outputs + pooled
+        pooled = self._range_of(index).rounded(pooled, training)
+        return self.ranges[index + 1](outputs + pooled, training=training)
 
 
 @keras.saving.register_keras_serializable(package="lstd")
@@ -99,10 +129,13 @@ class FineMap(keras.layers.Layer):
         self.squeeze = ConvBN(depth, activation=False, **own, name="squeeze")
         self.depthwise = DepthwiseConvBN(**own, name="depthwise")
         self.expand = ConvBN(depth, **own, name="expand")
+        self.six = FakeQuant(learned=False, name="six") if own.get("int8") else None
 
     def call(self, seen: tf.Tensor, memory: tf.Tensor, training: bool = False) -> tf.Tensor:
         known = _doubled(self.squeeze(memory, training=training))
         joined = tf.nn.relu6(seen + known)
+        if self.six is not None:
+            joined = self.six(joined, training=training)
         return self.expand(self.depthwise(joined, training=training), training=training)
 
 

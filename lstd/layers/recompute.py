@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 import tf_keras as keras
 
+from lstd.layers.fake_quant import FakeQuant
+
 
 def apply(
     layers: Sequence[keras.layers.Layer], inputs: tf.Tensor, *, training: bool, recompute: bool
@@ -42,18 +44,20 @@ def _run(layers: Sequence[keras.layers.Layer], inputs: tf.Tensor, training: bool
 
 @contextlib.contextmanager
 def _statistics_kept(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
-    """Batch norm keeps all of its moving statistics, and still normalises with those of a batch."""
-    norms = [
-        module
-        for layer in layers
-        for module in layer.submodules
-        if isinstance(module, keras.layers.BatchNormalization)
+    """Batch norm keeps all of its moving statistics, and still normalises with those of a batch.
+
+    So do the ranges of 8 bits.
+    """
+    modules = [module for layer in layers for module in layer.submodules]
+    kept = [
+        *((each, "momentum", 1.0) for each in modules if hasattr(each, "momentum")),
+        *((each, "frozen_statistics", True) for each in modules if isinstance(each, FakeQuant)),
     ]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
+    before = [getattr(each, name) for each, name, _ in kept]
+    for each, name, value in kept:
+        setattr(each, name, value)
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for (each, name, _), value in zip(kept, before, strict=True):
+            setattr(each, name, value)

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lstd.layers import conv
+from lstd.layers.fake_quant import bias_on_grid, on_grid, six_scale
 
 
 class SeparableKernel(NamedTuple):
@@ -25,6 +26,22 @@ class SeparableKernel(NamedTuple):
         bias = None if self.depthwise_bias is None else self.depthwise_bias[rows]
         return SeparableKernel(
             self.depthwise[:, :, rows], self.pointwise[:, :, rows], self.bias, bias
+        )
+
+    def on_grid(self, between: Any) -> SeparableKernel:
+        """Returns the weights as int8 stores them.
+
+        What goes in lies in [0, 6], and `between` is a level of what is between the halves.
+        """
+        depthwise = on_grid(tf.convert_to_tensor(self.depthwise), axis=2)
+        pointwise = on_grid(tf.convert_to_tensor(self.pointwise))
+        first = tf.convert_to_tensor(self.depthwise_bias)
+        second = tf.convert_to_tensor(self.bias)
+        return SeparableKernel(
+            depthwise,
+            pointwise,
+            bias_on_grid(second, pointwise, input_scale=between),
+            bias_on_grid(first, depthwise, input_scale=six_scale(), axis=2),
         )
 
 
@@ -93,6 +110,15 @@ def projected(filtered: tf.Tensor, kernel: SeparableKernel) -> tf.Tensor:
     """Returns the second half of the convolution, 1x1 with bias, of float `[N, H, W, C_in]`."""
     outputs = pointwise(filtered, kernel.pointwise)
     return tf.nn.bias_add(outputs, tf.cast(kernel.bias, filtered.dtype))
+
+
+def by_group(filtered: tf.Tensor, kernels: Sequence[SeparableKernel]) -> tf.Tensor:
+    """Returns the 1x1 convolution, without bias, of each kernel with its slice of the channels."""
+    parts = tf.split(filtered, len(kernels), axis=-1)
+    outputs = [
+        pointwise(part, kernel.pointwise) for part, kernel in zip(parts, kernels, strict=True)
+    ]
+    return tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
 
 
 def depthwise(inputs: tf.Tensor, kernels: Sequence[SeparableKernel]) -> tf.Tensor:

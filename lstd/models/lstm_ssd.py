@@ -278,7 +278,8 @@ class LSTMSSD(DetectionTraining):
         joined = self._bottleneck(network)(features, tf.cast(state.h, features.dtype))
         i, j, f, o = self.cell.gates(joined)
         candidate = activation_of(self.cell.activation)(j)
-        values = (tf.sigmoid(i), candidate, tf.sigmoid(f + 1.0), tf.sigmoid(o))
+        forget = f if self.cell.int8 else f + 1.0
+        values = (tf.sigmoid(i), candidate, tf.sigmoid(forget), tf.sigmoid(o))
         return Gates(*(tf.cast(value, tf.float32) for value in values))
 
     # --- inside ------------------------------------------------------------------------------
@@ -431,7 +432,7 @@ class LSTMSSD(DetectionTraining):
 
         def joined(network: str) -> tf.Tensor:
             bottleneck = self._bottleneck(network)
-            return bottleneck.join(inputs, bottleneck.state_part(state.h), training)
+            return bottleneck.join(inputs, bottleneck.state_part(state.h, training), training)
 
         network = choice.static(frame)
         if network is not None:

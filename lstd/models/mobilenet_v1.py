@@ -76,7 +76,12 @@ class MobileNetV1(keras.layers.Layer):
         self.return_fine = return_fine
         self.convolution = {"initializer_stddev": 0.09, **(convolution or {})}
         self.first = ConvBN(
-            self._depth(FIRST_CHANNELS), kernel_size=3, strides=2, **self.convolution, name="conv"
+            self._depth(FIRST_CHANNELS),
+            kernel_size=3,
+            strides=2,
+            **self.convolution,
+            float_kernel=True,
+            name="conv",
         )
         self.depthwises = [
             DepthwiseConvBN(

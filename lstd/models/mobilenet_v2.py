@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import tf_keras as keras
 
 from lstd.layers import recompute
 from lstd.layers.conv import ConvBN, DepthwiseConvBN
+from lstd.layers.fake_quant import FakeQuant
 
 # Expansion, channels, repeats, stride of the first. Source: Sandler et al., 2018
 # (https://arxiv.org/abs/1801.04381), table 2, without the last convolution.
@@ -79,13 +81,23 @@ class InvertedResidual(keras.layers.Layer):
             strides=strides, **{**self.convolution, "l2_weight": 0.0}, name="depthwise"
         )
         self.project = ConvBN(filters, activation=activation, **self.convolution, name="project")
+        if self.convolution.get("int8"):
+            self.sum_range = FakeQuant(-6.0, name="sum_range")
+
+    def output_scale(self) -> Any:
+        """Returns a level of what comes out, in 8 bits."""
+        is_sum = self.sum_range.built
+        return (self.sum_range if is_sum else self.project.output_range).scale()
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         outputs = inputs if self.expand is None else self.expand(inputs, training=training)
         outputs = self.depthwise(outputs, training=training)
         outputs = self.project(outputs, training=training)
         fits = self.strides == 1 and inputs.shape[-1] == self.filters
-        return inputs + outputs if fits else outputs
+        if not fits:
+            return outputs
+        total = inputs + outputs
+        return self.sum_range(total, training=training) if self.project.int8 else total
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -142,7 +154,9 @@ class MobileNetV2(keras.layers.Layer):
         self.return_fine = return_fine
         self.convolution = {"initializer_stddev": 0.09, **(convolution or {})}
         channels = make_divisible(FIRST_CHANNELS * depth_multiplier, minimum=min_depth)
-        self.first = ConvBN(channels, kernel_size=3, strides=2, **self.convolution, name="conv")
+        self.first = ConvBN(
+            channels, kernel_size=3, strides=2, **self.convolution, float_kernel=True, name="conv"
+        )
         self.blocks = self._make_blocks(channels)
 
     def _make_blocks(self, channels: int) -> list[InvertedResidual]:
@@ -165,7 +179,14 @@ class MobileNetV2(keras.layers.Layer):
                     )
                 )
                 channels = filters
+        for before, block in itertools.pairwise(blocks):
+            (block.expand or block.depthwise).input_scale = before.output_scale
         return blocks
+
+    def fine_scale(self) -> Any:
+        """Returns a level of what `return_fine` adds, in 8 bits."""
+        last = max(number for number, block in enumerate(self.blocks) if block.strides > 1)
+        return self.blocks[last - 1].output_scale()
 
     @property
     def output_depth(self) -> int:

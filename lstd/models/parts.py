@@ -39,7 +39,7 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
     """Returns the layers by name, in the order of the model's weights; None for those it lacks."""
     conv = dataclasses.asdict(config.feature_extractor)
     # TF1's MobileNetV1 and its feature maps use the batch norm that stores the biased variance.
-    conv["bessel_correction"] = config.backbone == "mobilenet_v2"
+    conv |= {"bessel_correction": config.backbone == "mobilenet_v2", "int8": config.int8}
     large, *small = _backbones(config, {k: v for k, v in conv.items() if k != "initializer_stddev"})
     grouped = config.lstm_cell == "grouped"
     memory: dict[str, Any] = {
@@ -52,7 +52,32 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             else config.feature_extractor.initializer_stddev
         ),
         "quantized": config.quantized_cell,
+        "int8": config.int8,
     }
+    maps = FeatureMaps(
+        depths=tuple(_depth(depth, config) for depth in config.feature_map_depths),
+        middle_depths=tuple(_depth(depth // 2, config) for depth in config.feature_map_depths),
+        use_depthwise=config.feature_map_use_depthwise,
+        pool_residual=config.pool_residual,
+        convolution=conv,
+        name="feature_maps",
+    )
+    heads = BoxPredictor(
+        anchors_per_location=anchor_ops.num_anchors_per_location(config.anchors),
+        num_classes=config.num_classes,
+        kernel_size=config.box_predictor.kernel_size,
+        use_depthwise=config.box_predictor.use_depthwise,
+        class_prior=config.box_predictor.class_prior,
+        convolution={**dataclasses.asdict(config.box_predictor.conv), "int8": config.int8},
+        name="box_predictor",
+    )
+    fine = _fine(config, conv) if config.fine_map else {}
+    if config.int8:
+        first = 1 if fine else 0  # of the maps that are not fine
+        heads.scale_of = lambda index: maps.scale_of(max(0, index - first))
+        for name, backbone in zip(fine, (large, *small), strict=False):
+            if isinstance(backbone, MobileNetV2):
+                fine[name].input_scale = backbone.fine_scale
     return {
         "large": large,
         "small": small[0] if small else None,
@@ -66,24 +91,9 @@ def make(config: ModelConfig) -> dict[str, keras.layers.Layer | None]:
             output_bottleneck=grouped,
             name="cell",
         ),
-        **(_fine(config, conv) if config.fine_map else {}),
-        "feature_maps": FeatureMaps(
-            depths=tuple(_depth(depth, config) for depth in config.feature_map_depths),
-            middle_depths=tuple(_depth(depth // 2, config) for depth in config.feature_map_depths),
-            use_depthwise=config.feature_map_use_depthwise,
-            pool_residual=config.pool_residual,
-            convolution=conv,
-            name="feature_maps",
-        ),
-        "box_predictor": BoxPredictor(
-            anchors_per_location=anchor_ops.num_anchors_per_location(config.anchors),
-            num_classes=config.num_classes,
-            kernel_size=config.box_predictor.kernel_size,
-            use_depthwise=config.box_predictor.use_depthwise,
-            class_prior=config.box_predictor.class_prior,
-            convolution=dataclasses.asdict(config.box_predictor.conv),
-            name="box_predictor",
-        ),
+        **fine,
+        "feature_maps": maps,
+        "box_predictor": heads,
     }
 
 
@@ -113,7 +123,7 @@ def _backbones(config: ModelConfig, conv: dict[str, Any]) -> list[keras.layers.L
         MobileNetV2(
             depth_multiplier=multiplier,
             low_resolution=config.low_resolution and name == "small",
-            activate_last=config.quantized_cell,
+            activate_last=config.quantized_cell or config.int8,
             name=name,
             **shared,
         )

@@ -118,6 +118,7 @@ _BOTH = f"""
     {FOCAL} > model.loss: gamma:focal_gamma alpha:focal_alpha
     {MINER} > model.loss.hard_negatives: num_hard_examples loss_type iou_threshold
     {MINER} > model.loss.hard_negatives: max_negatives_per_positive min_negatives_per_image
+    graph_rewriter.quantization > train.quantization: delay weight_bits activation_bits
     train_config > data.train: batch_size
     train_config > train.optimizer: gradient_clipping_by_norm:clip_norm
     {_RMS_PROP} > train.optimizer: momentum_optimizer_value:momentum decay epsilon

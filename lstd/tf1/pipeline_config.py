@@ -87,7 +87,11 @@ def _warn(fields: Fields, config: Config, *, extra: list[str], stacklevel: int) 
         if given.is_given and (note := _why_unused(given, config)):
             names = given.path.split(".")
             unused[note].append(f"{names[0]}...{names[-1]}" if len(names) > 2 else given.path)
-    parts = [f"ignored, {note}: {', '.join(paths)}" for note, paths in unused.items() if paths]
+    parts = [
+        f"ignored, {note}: {', '.join(dict.fromkeys(paths))}"
+        for note, paths in unused.items()
+        if paths
+    ]
     if parts or extra:
         text = "".join(f"\n  {part}" for part in (*parts, *extra))
         warnings.warn(f"{fields.source}:{text}", PipelineConfigWarning, stacklevel=stacklevel)
@@ -107,6 +111,8 @@ def _why_unused(given: Given, config: Config) -> str:
         return NO_EFFECT
     if mapping.is_idle(path, config.model.backbone):
         return NO_EFFECT
+    if path.startswith("quant_overrides") and config.train.quantization is None:
+        return NO_EFFECT  # it adds to the graph_rewriter
     return section if section in (NO_COUNTERPART, NO_EFFECT) else ""
 
 
@@ -128,10 +134,10 @@ def _differences(fields: Fields, config: Config) -> list[str]:
             "in training a frame runs the backbone of its turn only; the original runs both, which "
             "model.train_backbone_frames: all does"
         )
-    if model.quantized_cell:
+    if model.quantized_cell and not model.int8:
         found.append(
-            "a memory in 8 bits (lstm_model.is_quantized) cannot be exported yet; "
-            "model.quantized_cell: false trains one that can"
+            "a memory in 8 bits (lstm_model.is_quantized) cannot be exported without the rest; "
+            "train.quantization: {} (graph_rewriter) trains all of it in 8 bits"
         )
     for path in (f"{rate}.cosine_decay_learning_rate" for rate in mapping.LEARNING_RATES):
         if path in fields and fields[f"{path}.warmup_steps"]:

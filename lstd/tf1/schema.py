@@ -21,13 +21,8 @@ from lstd.config.config_io import ConfigError
 NO_COUNTERPART = "without counterpart in lstd"
 NO_EFFECT = "without effect in the original"
 
-_NO_8_BIT = (
-    "only the memory is trained in 8 bits (is_quantized): leave it out, and lstd-export "
-    "--quantization int8 makes them of what float32 has learnt"
-)
 _NO_STRIDES = "anchors follow from the feature maps' sizes"
 REASONS = {
-    "graph_rewriter": _NO_8_BIT,
     **dict.fromkeys(
         ("height_stride", "width_stride", "height_offset", "width_offset"), _NO_STRIDES
     ),
@@ -44,13 +39,17 @@ _MESSAGES = {
     "Pipeline": """
         DetectionModel model; TrainConfig train_config; InputReader train_input_reader;
         EvalConfig eval_config; repeated InputReader eval_input_reader; LstmModel lstm_model;
-        refused: graph_rewriter;
-        without effect in the original: QuantOverrides quant_overrides""",
-    # It adds to the graph_rewriter, without which it is not read.
+        GraphRewriter graph_rewriter; QuantOverrides quant_overrides""",
+    "GraphRewriter": "Quantization quantization",
+    "Quantization": """
+        int delay = 500000; int weight_bits = 8 in (8); int activation_bits = 8 in (8);
+        bool symmetric in (false)""",
+    # What is rounded in the original beside what the graph_rewriter finds; lstd rounds everything.
     "QuantOverrides": "repeated QuantConfig quant_configs",
     "QuantConfig": """
-        string op_name; string quant_op_name; bool fixed_range; float min = -6; float max = 6;
-        int delay = 500000; int weight_bits = 8; int activation_bits = 8""",
+        int weight_bits = 8 in (8); int activation_bits = 8 in (8);
+        without counterpart in lstd: string op_name; string quant_op_name; bool fixed_range;
+        float min = -6; float max = 6; int delay = 500000""",
     "LstmModel": """
         int train_unroll_length; int eval_unroll_length; int lstm_state_depth = 256;
         repeated float depth_multipliers; string train_interleave_method = RANDOM;
@@ -292,7 +291,7 @@ SCHEMA = Schema(_MESSAGES, reasons=REASONS)
 # packages in the original's first release, of 2018.
 _EXTENSION = re.compile(r"\[[ \t]*(?:lstm_)?object_detection\.[\w.]*?(\w+)[ \t]*\](?=\s*[:{<])")
 
-_OPTIONAL = ("train_config", "hard_example_miner")
+_OPTIONAL = ("train_config", "hard_example_miner", "graph_rewriter", "quantization")
 """Blocks without which their fields have no value, not even a default; as it is with choices."""
 
 

@@ -15,6 +15,8 @@ import tf_keras as keras
 
 from lstd.base.progress import Progress
 from lstd.base.whole_file import write_whole
+from lstd.config.train_config import QuantizationConfig
+from lstd.layers.fake_quant import FakeQuant
 from lstd.training import distribution
 from lstd.training.history import read_history
 
@@ -34,6 +36,30 @@ class RunCallback(keras.callbacks.Callback):
     def step(self) -> int:
         """Of the run, from its beginning."""
         return int(self.model.optimizer.iterations.numpy())
+
+
+class Quantize(RunCallback):
+    """Lets a model in 8 bits begin to round, and to fold batch norm, when their steps have come."""
+
+    def __init__(self, config: QuantizationConfig, *, steps: int) -> None:
+        super().__init__()
+        self.config, self._fold_after = config, config.fold_after(steps)
+        self._phase: tuple[bool, bool] | None = None
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        rounds, folds = self.step >= self.config.delay, self.step >= self._fold_after
+        if (rounds, folds) == self._phase:
+            return
+        for module in self.model.submodules:
+            if hasattr(module, "rounds"):
+                module.rounds = rounds
+            if isinstance(module, FakeQuant):
+                module.decay = self.config.range_decay
+            elif folds and hasattr(module, "frozen_statistics"):
+                module.frozen_statistics = True
+        if self._phase is not None:  # Keras calls what was traced before.
+            self.model.make_train_function(force=True)
+        self._phase = rounds, folds
 
 
 class WriteHistory(RunCallback):

@@ -20,7 +20,7 @@ from lstd.models.build import build_model
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.training import distribution, history, weights_file
 from lstd.training import resume as resume_lib
-from lstd.training.callbacks import EndRun, ShowProgress, WriteHistory
+from lstd.training.callbacks import EndRun, Quantize, ShowProgress, WriteHistory
 from lstd.training.keep_weights import Averages, KeepWeights
 from lstd.training.optimizers import build_optimizer
 from lstd.training.run_folder import RunFolder
@@ -150,6 +150,8 @@ class Run:
             self.keep.check()
             self.checkpoints.save_within_epoch()
 
+        asks = train.quantization
+        quantize = [Quantize(asks, steps=self.last_step)] if asks else []
         alone = self.workers == 1  # Several would have to save together.
         try:
             with interrupts(_ASKED) if alone else contextlib.nullcontext() as asked:
@@ -168,6 +170,7 @@ class Run:
                     verbose=0,
                     callbacks=[  # in the order in which they depend on each other
                         keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: self.keep.check()),
+                        *quantize,
                         *callbacks,
                         self.keep,
                         *(shows if self.is_chief else []),

@@ -165,6 +165,10 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
             {"lstm_cell": "bottleneck", "depth_multipliers": (1.0,), "quantized_cell": True},
             "quantized_cell needs lstm_cell 'grouped', got 'bottleneck'",
         ),
+        (
+            {"lstm_cell": "bottleneck", "depth_multipliers": (1.0,), "int8": True},
+            "int8 \\(of train.quantization\\) needs lstm_cell 'grouped', got 'bottleneck'",
+        ),
         ({"backbone": "mobilenet_v1"}, "backbone 'mobilenet_v1' has no low-resolution twin"),
         ({"feature_map_depths": (64,)}, "anchors.num_layers is 5, but the model has 2 feature"),
         ({"eval_schedule": "SKIP"}, "eval_schedule\n.*unknown schedule 'SKIP'"),
@@ -176,6 +180,31 @@ def test_values_that_do_not_go_together_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         ModelConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{delay: 100}", "train: quantization.delay is 100, but the run has 100 steps"),
+        ("{fold_batch_norm: 200}", "train: quantization.fold_batch_norm is 200, but the run"),
+        ("{weight_bits: 4}", "train.quantization: weight_bits must be 8, all that TFLite"),
+        ("{activation_bits: 16}", "train.quantization: activation_bits must be 8, all"),
+        ("{per_channel: all}", "train.quantization: per_channel must be 'weights', got 'all'"),
+        ("{}, precision: mixed_bfloat16", "train: quantization needs precision float32"),
+        ("{dely: 1}", "unknown key 'train.quantization.dely'; did you mean 'delay'"),
+    ],
+)
+def test_quantization_that_the_converter_cannot_take_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    assert problem in refusal(tmp_path, f"train: {{steps: 100, quantization: {text}}}")
+
+
+def test_quantization_makes_the_model_int8() -> None:
+    config = config_io.override(Config(), ["train.quantization={}", "train.steps=50"])
+    assert config.model.int8
+    assert (config.train.quantization.delay, config.train.quantization.fold_after(50)) == (0, 40)
+    assert not Config().model.int8
 
 
 def test_configs_cannot_be_changed() -> None:

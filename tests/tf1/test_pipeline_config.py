@@ -11,7 +11,7 @@ from lstd.config import config as config_lib
 from lstd.config.config import Config
 from lstd.config.config_io import ConfigError
 from lstd.config.model_config import ConvConfig, HardNegativeConfig, PostprocessingConfig
-from lstd.config.train_config import LearningRateConfig
+from lstd.config.train_config import LearningRateConfig, QuantizationConfig
 from lstd.tf1 import mapping, pipeline_config
 from lstd.tf1.load_config import load_config
 from lstd.tf1.pipeline_config import PipelineConfigWarning
@@ -510,14 +510,47 @@ def test_schedule_that_the_original_would_count_otherwise_is_named() -> None:
     assert read(INTERLEAVED).model.schedule_counts == "video"
 
 
-def test_memory_in_8_bits_is_read_and_overrides_of_nothing_are_named() -> None:
+def test_training_in_8_bits_is_read() -> None:
     overrides = "[lstm_object_detection.protos.quant_overrides] { quant_configs { delay: 9 } }"
     text = changed("low_res: true", "low_res: true is_quantized: true") + overrides
-    assert read(text).model.quantized_cell
+    model = read(text).model
+    assert (model.quantized_cell, model.int8) == (True, False)
     assert not read(INTERLEAVED).model.quantized_cell
     assert "without effect in the original: quant_overrides" in warning_of(text)
-    assert "cannot be exported yet; model.quantized_cell: false" in warning_of(text)
-    assert "quantized_cell" not in warning_of(INTERLEAVED)
+    assert "8 bits (lstm_model.is_quantized) cannot be exported without" in warning_of(text)
+    assert "8 bits" not in warning_of(INTERLEAVED)
+
+    text += "graph_rewriter { quantization { delay: 70 } }"
+    config = read(text)
+    assert config.train.quantization == QuantizationConfig(delay=70)
+    assert config.model.int8
+    assert "without counterpart in lstd: quant_overrides...delay" in warning_of(text)
+    assert "cannot be exported" not in warning_of(text)
+    assert read(INTERLEAVED + "graph_rewriter { }").train.quantization is None
+    fragment = "graph_rewriter { quantization { delay: 3 } }"
+    override = pipeline_config.apply_override(read(INTERLEAVED), fragment)
+    assert override.train.quantization == QuantizationConfig(delay=3)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "problem"),
+    [
+        (
+            "graph_rewriter { quantization { weight_bits: 4 } }",
+            "graph_rewriter.quantization.weight_bits: 4 is not available in lstd; possible: 8",
+        ),
+        (
+            "quant_overrides { quant_configs { activation_bits: 16 } }",
+            "quant_overrides.quant_configs[0].activation_bits: 16 is not available in lstd",
+        ),
+        (
+            "graph_rewriter { quantization { } }",  # The original's default.
+            "quantization.delay is 500000, but the run has 500 steps",
+        ),
+    ],
+)
+def test_8_bits_that_lstd_does_not_have_are_refused(fragment: str, problem: str) -> None:
+    assert problem in refusal(INTERLEAVED + fragment)
 
 
 # What is refused.
@@ -533,11 +566,6 @@ def test_memory_in_8_bits_is_read_and_overrides_of_nothing_are_named() -> None:
         ("num_classes: 7", f"num_classes: {'9' * 5000}", "parse integer: 999"),
         ("num_classes: 7", "model {" * 2000, "unknown field 'model' in Ssd"),
         ("low_res: true", "low_res: true }", "unknown field 'eval_interleave_method' in Pipeline"),
-        (
-            "model { ssd",
-            "graph_rewriter { quantization { delay: 9 } } model { ssd",
-            "graph_rewriter is not available in lstd; only the memory is trained in 8 bits (is_qu",
-        ),
         (
             "num_steps: 500",
             "data_augmentation_options { random_rotation90 { } }",

@@ -3,13 +3,18 @@
 import contextlib
 import io
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from lstd.base.progress import Progress
-from lstd.training.callbacks import EndRun, ShowProgress
+from lstd.config.train_config import QuantizationConfig
+from lstd.layers.conv import ConvBN
+from lstd.layers.fake_quant import FakeQuant
+from lstd.training.callbacks import EndRun, Quantize, ShowProgress
 from tests.training import doubles
 
 
@@ -88,3 +93,24 @@ def test_lines_have_steps_speed_time_left_losses_and_epochs_what_was_measured() 
         "epoch 1, 6/10 steps, 0.4 frames/s, 1:20 left, loss 3.5, coco/ap 0.25",
         f"training 10/10 steps, 0.4 frames/s, {losses}",
     ]
+
+
+def test_rounding_and_folding_begin_in_their_steps_with_a_new_trace() -> None:
+    conv, learned, traced = ConvBN(2, int8=True, activation=False), FakeQuant(), []
+    optimizer = SimpleNamespace(iterations=tf.constant(0))
+    callback = Quantize(QuantizationConfig(delay=2, range_decay=0.5), steps=5)
+    callback.set_model(
+        SimpleNamespace(
+            submodules=[conv, learned],
+            optimizer=optimizer,
+            make_train_function=lambda force: traced.append((int(optimizer.iterations), force)),
+        )
+    )
+    seen = []
+    for step in range(5):
+        optimizer.iterations = tf.constant(step)
+        callback.on_train_batch_begin(step)
+        seen.append((conv.rounds, learned.rounds, conv.frozen_statistics))
+    assert seen == [(False, False, False)] * 2 + [(True, True, False)] * 2 + [(True, True, True)]
+    assert traced == [(2, True), (4, True)]
+    assert (learned.decay, learned.frozen_statistics) == (0.5, False)

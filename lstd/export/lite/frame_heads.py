@@ -24,19 +24,10 @@ def predictions(box_predictor: BoxPredictor, maps: Sequence[Map]) -> Predictions
     """Returns what the heads make of the maps, h and w statically known, up to rounding."""
     boxes, classes = [], []
     for index, each in enumerate(maps):
-        _, height, width, _ = each[0].shape
-        anchors = height * width * box_predictor.anchors_per_location[index]
         box, label = _heads(box_predictor, each, index)
-        boxes.append(tf.reshape(box, [-1, anchors, 4]))
-        classes.append(tf.reshape(label, [-1, anchors, box_predictor.num_classes + 1]))
-    return Predictions(_in_a_row(boxes), _in_a_row(classes))
-
-
-def _in_a_row(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns `[N, A_i, ...]` one after the other; XNNPACK takes no more than five at once."""
-    if len(parts) > 5:
-        parts = [tf.concat(parts[:5], axis=1), *parts[5:]]
-    return tf.concat(parts, axis=1)
+        boxes.append(box)
+        classes.append(label)
+    return Predictions(*box_predictor.side_by_side(boxes, classes))
 
 
 def feature_maps(layer: FeatureMaps, memory: Map) -> list[Map]:
@@ -49,9 +40,8 @@ def feature_maps(layer: FeatureMaps, memory: Map) -> list[Map]:
             (outputs,) = _filtered(layer.depthwises[index], [outputs])
         outputs = _normalized(layer.expands[index], [outputs])
         channels = sum(part.shape[-1] for part in before)
-        if layer.use_depthwise and layer.pool_residual and channels == depth:
-            whole = tf.concat(before, axis=-1)
-            outputs += tf.nn.avg_pool2d(whole, ksize=3, strides=2, padding="SAME")
+        if layer.adds_residual(channels, depth):
+            outputs = layer.with_residual(index, outputs, tf.concat(before, axis=-1))
         maps.append([outputs])
     return maps
 
@@ -63,30 +53,36 @@ def _heads(layer: BoxPredictor, inputs: Map, index: int) -> tuple[tf.Tensor, tf.
         box = _filtered(layer.box_depthwises[index], inputs)
         label = _filtered(layer.class_depthwises[index], inputs)
     pairs = ((layer.box_heads[index], box), (layer.class_heads[index], label))
-    first, second = (_convolved(parts, head.kernel, head.bias, strides=1) for head, parts in pairs)
+    first, second = (
+        _convolved(parts, *layer.weights_of(head), strides=1, whole=layer.int8)
+        for head, parts in pairs
+    )
     return first, second
 
 
 def _normalized(layer: ConvBN, inputs: Map) -> tf.Tensor:
-    return tf.nn.relu6(_convolved(inputs, *layer.folded(), strides=layer.strides))
+    outputs = _convolved(inputs, *layer.folded(), strides=layer.strides, whole=layer.int8)
+    return layer.activated(outputs)
 
 
 def _filtered(layer: DepthwiseConvBN, inputs: Map) -> Map:
     """Returns the depthwise convolution, part by part."""
     kernel, bias = layer.folded()
-    kernel, padding = _meeting(kernel, inputs[0].shape, layer.strides)
+    kernel, padding = _meeting(kernel, inputs[0].shape, layer.strides, whole=layer.int8)
     strides = [1, layer.strides, layer.strides, 1]
     outputs, start = [], 0
     for part in inputs:
         own = slice(start, start := start + part.shape[-1])
         filtered = tf.nn.depthwise_conv2d(part, kernel[:, :, own], strides, padding)
-        outputs.append(tf.nn.relu6(tf.nn.bias_add(filtered, bias[own])))
+        outputs.append(layer.activated(tf.nn.bias_add(filtered, bias[own])))
     return outputs
 
 
-def _convolved(inputs: Map, kernel: tf.Tensor, bias: tf.Tensor, *, strides: int) -> tf.Tensor:
+def _convolved(
+    inputs: Map, kernel: tf.Tensor, bias: tf.Tensor, *, strides: int, whole: bool
+) -> tf.Tensor:
     """Returns the convolution of all parts, which is the sum of those of each."""
-    kernel, padding = _meeting(kernel, inputs[0].shape, strides)
+    kernel, padding = _meeting(kernel, inputs[0].shape, strides, whole=whole)
     total, start = None, 0
     for part in inputs:
         own = slice(start, start := start + part.shape[-1])
@@ -95,10 +91,15 @@ def _convolved(inputs: Map, kernel: tf.Tensor, bias: tf.Tensor, *, strides: int)
     return total
 
 
-def _meeting(kernel: tf.Tensor, shape: tf.TensorShape, strides: int) -> tuple[tf.Tensor, str]:
-    """Returns the weights that meet the map at all, and the padding that goes with them."""
+def _meeting(
+    kernel: tf.Tensor, shape: tf.TensorShape, strides: int, *, whole: bool = False
+) -> tuple[tf.Tensor, str]:
+    """Returns the weights that meet the map at all, and the padding that goes with them.
+
+    Those of a layer in 8 bits stay `whole`: of fewer weights the converter would round otherwise.
+    """
     height, width = shape[1:3]
-    if max(height, width) > strides:  # more than one pixel comes out
+    if whole or max(height, width) > strides:  # more than one pixel comes out
         return kernel, "SAME"
     return kernel[_taps(height, kernel.shape[0]), _taps(width, kernel.shape[1])], "VALID"
 

@@ -17,11 +17,9 @@ import tensorflow as tf
 
 from lstd.base.types import LSTMState
 from lstd.layers import separable
-from lstd.layers.bottleneck import Bottleneck, activation_of
+from lstd.layers.bottleneck import Bottleneck, activation_of, concatenated
 from lstd.layers.conv_lstm import ConvLSTMCell
 from lstd.layers.separable import SeparableKernel
-
-_MOST_INPUTS = 4  # of a concatenation; XNNPACK takes five at most
 
 
 def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
@@ -31,6 +29,12 @@ def bottleneck(layer: Bottleneck, inputs: tf.Tensor, hidden: tf.Tensor) -> tf.Te
 
     The feature stands in it once for every group. The two convolutions are grouped.
     """
+    if layer.int8:
+        parts = (
+            layer.part(name, layer.input_range.rounded(part), pointwise=_grouped)
+            for name, part in (("x", inputs), ("h", hidden))
+        )
+        return layer.join(*parts)
     from_input, from_state = (
         [kernel.rows(rows) for kernel in layer.kernels]
         for rows in (slice(None, layer.input_depth), slice(layer.input_depth, None))
@@ -45,6 +49,8 @@ def cell(layer: ConvLSTMCell, joined: tf.Tensor, state: LSTMState) -> tuple[tf.T
     """Returns what `layer` returns for a bottleneck `joined` and a state, see `ConvLSTMCell`."""
     activate = activation_of(layer.activation)
     i, j, f, o = gates(layer, joined)
+    if layer.int8:
+        return layer.in_8_bits(joined, state, (i, j, f, o))
     total = state.c * tf.sigmoid(f) + tf.sigmoid(i) * activate(j)
     if layer.activation == "relu6" and layer.activate_state and not layer.scale_state:
         after = activated = tf.nn.relu6(total)  # a limit of [-6, 6] before it changes nothing
@@ -60,31 +66,26 @@ def cell(layer: ConvLSTMCell, joined: tf.Tensor, state: LSTMState) -> tuple[tf.T
 def gates(layer: ConvLSTMCell, joined: tf.Tensor) -> list[tf.Tensor]:
     """Returns the pre-activations i, j, f + 1, o, float `[N, h, w, D]` each."""
     depth = layer.state_depth // layer.groups
-    filtered = separable.depthwise(joined, layer.kernels)
+    filtered, kernels = layer.filtered(joined)
     found = []
     for number in range(4):
         columns = slice(number * depth, (number + 1) * depth)
-        kernel = tf.concat([each.pointwise[..., columns] for each in layer.kernels], axis=-1)
-        bias = [each.bias[columns] for each in layer.kernels]
+        kernel = tf.concat([each.pointwise[..., columns] for each in kernels], axis=-1)
+        bias = [each.bias[columns] for each in kernels]
         outputs = separable.pointwise(filtered, kernel)
-        found.append(_biased(outputs, bias, 1.0 if number == 2 else 0.0))
+        found.append(_biased(outputs, bias, 1.0 if number == 2 and not layer.int8 else 0.0))
     return found
-
-
-def concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns the parts side by side in the last axis, joined in steps of a few."""
-    while len(parts) > _MOST_INPUTS:
-        runs = [parts[start : start + _MOST_INPUTS] for start in range(0, len(parts), _MOST_INPUTS)]
-        parts = [concatenated(run) for run in runs]
-    return tf.concat(list(parts), axis=-1) if len(parts) > 1 else parts[0]
 
 
 def _separable(inputs: tf.Tensor, kernels: Sequence[SeparableKernel], *, bias: bool) -> tf.Tensor:
     """Returns the kernels applied to their slices of the channels, in two operations."""
-    filtered = separable.depthwise(inputs, kernels)
-    pointwise = tf.concat([kernel.pointwise for kernel in kernels], axis=-1)
-    outputs = separable.pointwise(filtered, pointwise)
+    outputs = _grouped(separable.depthwise(inputs, kernels), kernels)
     return _biased(outputs, [kernel.bias for kernel in kernels]) if bias else outputs
+
+
+def _grouped(filtered: tf.Tensor, kernels: Sequence[SeparableKernel]) -> tf.Tensor:
+    kernel = tf.concat([each.pointwise for each in kernels], axis=-1)
+    return separable.pointwise(filtered, kernel)
 
 
 def _biased(inputs: tf.Tensor, bias: Sequence[tf.Tensor], plus: float = 0.0) -> tf.Tensor:
