@@ -60,9 +60,11 @@ class Detector {
     large_->Input("image");  // A file for clips has none, and one without post-processing no boxes.
     large_->Output("detection_boxes");
     rows_for_a_box_ = model_.Fact("max_classes_per_detection");
-    // The memory of a video is zeros before the first frame.
-    c_.assign(large_->Input("lstm_c").Read().size(), 0);
-    h_.assign(large_->Input("lstm_h").Read().size(), 0);
+    // The memory of a video is zeros before the first frame, which int8 has at its zero point.
+    const bool is_int8 = large_->Input("lstm_c").type.element == kLiteRtInt8;
+    const auto zero = static_cast<uint8_t>(is_int8 ? model_.Fact("zero_point") : 0);
+    c_.assign(large_->Input("lstm_c").Read().size(), zero);
+    h_.assign(large_->Input("lstm_h").Read().size(), zero);
   }
 
   // Prints the detections of the next frame.

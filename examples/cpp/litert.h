@@ -42,7 +42,7 @@ struct LiteRtTensorType {
   uint32_t strides[8];
 };
 static_assert(sizeof(LiteRtTensorType) == 72, "as in the library");
-constexpr int32_t kLiteRtFloat32 = 1, kLiteRtUInt8 = 3;
+constexpr int32_t kLiteRtFloat32 = 1, kLiteRtUInt8 = 3, kLiteRtInt8 = 9;
 constexpr int kLiteRtLockRead = 0, kLiteRtLockWrite = 1;
 
 LiteRtStatus LiteRtCreateEnvironment(int count, const LiteRtEnvOption*, LiteRtEnvironment*);

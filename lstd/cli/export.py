@@ -94,8 +94,8 @@ FLAGS: app.Flags = {
     ),
     "representative_data": app.text(
         "Your own frames for --quantization, or for --check of such a file: TFRecords (* and ? are "
-        "allowed), a video file, or a folder of images. int8 needs them; with ground truth in them "
-        "AP is reported."
+        "allowed), a video file, or a folder of images. int8 of a model trained in float32 needs "
+        "them; with ground truth in them AP is reported."
     ),
     "representative_frames": app.whole(
         "How many of these frames are used at most, from the first on. Not given: 100.", least=1
@@ -104,6 +104,11 @@ FLAGS: app.Flags = {
         "Form of the memory in the .tflite: fused is the fastest with XNNPACK, separate is for "
         "runtimes whose grouped convolutions are slow. Not given: fused, in a clip separate.",
         ("fused", "separate"),
+    ),
+    "state_type": app.choice(
+        "In which the state goes in and out of the .tflite of a model trained in 8 bits "
+        "(train.quantization). Not given: int8; that of any other model is float32.",
+        ("float32", "int8"),
     ),
     "check_frames": app.whole(
         "Frames that the self-check runs with the state carried.", 4, least=3
@@ -116,7 +121,7 @@ _OF_A_MODEL = (
     *("model", "trained_checkpoint_prefix", "config", "pipeline_config_path", "config_override"),
     *("set", "weights", "moving_averages"),
 )
-_OF_LITE = ("cell", "quantization", "representative_data", "representative_frames")
+_OF_LITE = ("cell", "quantization", "state_type", "representative_data", "representative_frames")
 _OF_A_FILE = ("labels", "schedule", "representative_data", "representative_frames")
 _OF_ALL = ("check_frames", "help", "version", "version_report")
 # The flags that go with one of these, and why no others do.

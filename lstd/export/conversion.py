@@ -23,12 +23,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from lstd.base.export_names import STATE_OUTPUTS
+from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.terminal import quiet
 from lstd.export import file_format, postprocessing_op, representative
 from lstd.export.lite import frame_step
 from lstd.export.lite.frame_step import Cell
 from lstd.export.module import ExportModule
+from lstd.export.options import is_int8
 from lstd.export.representative import Frame
 from lstd.models.lstm_ssd import LSTMSSD
 
@@ -41,10 +42,12 @@ def content_of(
     quantization: str = "none",
     frames: list[Frame] | None = None,
     cell: Cell = "fused",
+    state_type: str = "float32",
 ) -> bytes:
     """Returns the `.tflite` of a module, in the operations that TFLite runs fast.
 
     The quantization is one of `options.QUANTIZATIONS`; int8 takes its ranges from the `frames`.
+    A model trained in 8 bits has ranges of its own, and a state of `state_type`.
     """
     lite, step = tf.Module(name="lstd_lite"), module.model.step
     # A module of its own, because TensorFlow itself does not run the fused cell: its optimiser
@@ -57,7 +60,10 @@ def content_of(
     signatures = {name: getattr(lite, name) for name in module.entry_points}
     with tempfile.TemporaryDirectory(prefix="lstd-export-") as folder:
         tf.saved_model.save(lite, folder, signatures=signatures)
-        return convert(folder, module, quantization=quantization, frames=frames)
+        content = convert(folder, module, quantization=quantization, frames=frames)
+    if state_type == "float32":
+        return content
+    return file_format.with_int8_inputs_and_outputs(content, (*STATE_INPUTS, *STATE_OUTPUTS))
 
 
 def convert(
@@ -76,7 +82,9 @@ def convert(
     )
     converter.allow_custom_ops = True
     samples = partial(representative.samples, module, frames or [])
-    content = quantized(converter, quantization, samples)
+    content = quantized(
+        converter, "trained" if is_int8(getattr(module, "model", None)) else quantization, samples
+    )
     if module.options is None:
         return content
     # The converter forgets `detections_per_class`; the op would then take 100, whatever was asked.
@@ -90,10 +98,15 @@ def slices(quantization: str) -> bool:
 
 
 def quantized(converter: Any, quantization: str, samples: Samples) -> bytes:
-    """Returns the `.tflite` of a `TFLiteConverter`, which is changed; `samples` are for int8."""
+    """Returns the `.tflite` of a `TFLiteConverter`, which is changed; `samples` are for int8.
+
+    What was "trained" in 8 bits has the ranges in it.
+    """
     if quantization == "none":
         return converter.convert()
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "trained":
+        return converter.convert()
     if quantization == "int8":
         converter.representative_dataset = samples
         with quiet(), warnings.catch_warnings():

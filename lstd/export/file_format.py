@@ -49,6 +49,13 @@ class EntryPoint(NamedTuple):
         """Returns how the converter calls a tensor."""
         return self.graph.tensors[number].name.decode()
 
+    def levels_of(self, number: int) -> tuple[np.float32, int] | None:
+        """Returns scale and zero point of an int8 tensor, None for another one."""
+        tensor = self.graph.tensors[number]
+        if tensor.type != schema().TensorType.INT8:
+            return None
+        return np.float32(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
+
 
 @functools.lru_cache(maxsize=2)  # Unpacking takes a tenth of a second, and all checks ask.
 def entry_points(content: bytes) -> dict[str, EntryPoint]:
@@ -173,6 +180,43 @@ def with_float_inputs(content: bytes, outputs: Sequence[str]) -> bytes:
                     given = writers[given].inputs[0]
                 if given in point.inputs.values():
                     packed.inputs = [given, *operator.inputs[1:]]
+
+    return _changed(content, change)
+
+
+def with_int8_inputs_and_outputs(content: bytes, names: Sequence[str]) -> bytes:
+    """Returns the file without the conversions to and from int8 at these inputs and outputs.
+
+    Raises:
+        ValueError: one of them is not converted, or something reads it in float as well.
+    """
+    points = entry_points(content)
+
+    def change(model: Any) -> None:
+        for signature in model.signatureDefs:
+            point = points[signature.signatureKey.decode()]
+            graph = model.subgraphs[point.subgraph]
+            outer = {point.inputs.get(name, point.outputs.get(name)): name for name in names}
+            moved: dict[int, int] = {}  # from a tensor to the one in its place
+            kept = []
+            for packed, operator in zip(graph.operators, point.operators, strict=True):
+                before, after = operator.inputs[0], operator.outputs[0]
+                if operator.name == "QUANTIZE" and before in outer:
+                    moved[after] = moved.setdefault(before, after)
+                elif operator.name == "DEQUANTIZE" and after in outer:
+                    moved[after] = before
+                else:
+                    kept.append((packed, operator))
+            floats = {number for _, operator in kept for number in operator.inputs} & outer.keys()
+            if wrong := sorted(outer[number] for number in {*outer} - {*moved} | floats):
+                raise ValueError(f"{', '.join(wrong)} is not in int8 everywhere")
+            for packed, operator in kept:
+                packed.inputs = [moved.get(number, number) for number in operator.inputs]
+            graph.operators = [packed for packed, _ in kept]
+            graph.inputs = [moved.get(number, number) for number in _numbers(graph.inputs)]
+            graph.outputs = [moved.get(number, number) for number in _numbers(graph.outputs)]
+            for place in (*signature.inputs, *signature.outputs):
+                place.tensorIndex = moved.get(place.tensorIndex, place.tensorIndex)
 
     return _changed(content, change)
 

@@ -66,6 +66,9 @@ class Described:
 class Reference(Described):
     """Entry points that are known to be right: the module, or a SavedModel made of it."""
 
+    int8 = False
+    """Trained in 8 bits: of what is nearly in the middle, another sum makes another level."""
+
     def function(self, name: str) -> Any:
         """Returns the tf.function of an entry point, or of one without post-processing."""
         raise NotImplementedError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstd.base import tflite_runners
-from lstd.base.export_names import RAW_OUTPUTS
+from lstd.base.export_names import RAW_OUTPUTS, STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.terminal import quiet
 from lstd.export import file_format, postprocessing_op
 from lstd.export.compare import Step
@@ -49,8 +49,27 @@ def step_of(interpreter: Any) -> Step:
 
 
 def step(content: bytes, *, xnnpack: bool = True) -> Step:
-    """Returns a `Step` that runs the entry points of a `.tflite`."""
-    return step_of(make(content, xnnpack=xnnpack))
+    """Returns a `Step` that runs the entry points of a `.tflite`, with the state in float."""
+    return _in_float(step_of(make(content, xnnpack=xnnpack)), content)
+
+
+def _in_float(step: Step, content: bytes) -> Step:
+    """Returns a step that takes and gives the state in float, also where the file has int8."""
+    points = file_format.entry_points(content)
+
+    def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        point = points[entry_point]
+        for name in STATE_INPUTS:
+            if levels := point.levels_of(point.inputs[name]):
+                stored = np.rint(inputs[name] / levels[0]) + levels[1]
+                inputs[name] = np.clip(stored, -128, 127).astype(np.int8)
+        outputs = dict(step(entry_point, **inputs))
+        for name in STATE_OUTPUTS:
+            if levels := point.levels_of(point.outputs[name]):
+                outputs[name] = (outputs[name].astype(np.float32) - levels[1]) * levels[0]
+        return outputs
+
+    return run if all({*STATE_OUTPUTS} <= {*point.outputs} for point in points.values()) else step
 
 
 class NotInstalled(Exception):
@@ -91,7 +110,7 @@ def compiled_step(content: bytes) -> Iterator[Step]:
             return found
 
     try:
-        yield run
+        yield _in_float(run, content)
     finally:
         with quiet():
             model = None
@@ -141,7 +160,7 @@ def raw_step(content: bytes, *, xnnpack: bool = True) -> Step:
     read = {name: _by_frame(point) for name, point in points.items()}
     # The memory of what the first of several has read may hold something else at the end.
     interpreter = make(content, xnnpack=xnnpack, keep=any(len(each) > 1 for each in read.values()))
-    plain = step_of(interpreter)
+    plain = _in_float(step_of(interpreter), content)
 
     def run(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         outputs = dict(plain(entry_point, **inputs))

@@ -127,10 +127,32 @@ def _facts_of_any(described: Described) -> dict[str, Any]:
     }
 
 
+def _state_type(content: bytes) -> dict[str, Any]:
+    """Returns the facts about the numbers of the state in a file.
+
+    Raises:
+        ValueError: they have several scales, so that no entry point could read another one's.
+    """
+    levels = {
+        point.levels_of(side[name])
+        for point in file_format.entry_points(content).values()
+        for side, names in ((point.inputs, STATE_INPUTS), (point.outputs, STATE_OUTPUTS))
+        for name in names
+        if name in side
+    }
+    if len(levels) > 1:
+        raise ValueError(f"the state has several scales and zero points: {levels}")
+    for scale, zero_point in filter(None, levels):
+        return {"dtype": "int8", "scale": float(scale), "zero_point": zero_point}
+    return {"dtype": "float32"}
+
+
 def contradictions(told: dict[str, Any], described: DescribedExport, content: bytes) -> list[str]:
     """Returns where metadata differ from the file that they are in, a phrase each."""
     points = file_format.signatures(content)
-    found = list(_differences(told, {**_facts_of_any(described), "entry_points": points}))
+    expected = {**_facts_of_any(described), "entry_points": points}
+    expected["state"] |= _state_type(content)
+    found = list(_differences(told, expected))
     first: dict[str, Any] = next(iter(points.values()), {"inputs": {}, "outputs": {}})
     for section, name in (("input", described.form.image_input), ("state", STATE_INPUTS[0])):
         for key in ("shape", "dtype"):
@@ -149,6 +171,14 @@ def differences(told: dict[str, Any], module: ExportModule, labels: tuple[str, .
     expected = facts_of(module, labels=labels)
     for of_the_file in ("quantization", "cell", "min_score"):
         del expected[of_the_file]
+    states = [
+        point[side][name]
+        for point in expected["entry_points"].values()
+        for side, names in (("inputs", STATE_INPUTS), ("outputs", STATE_OUTPUTS))
+        for name in names
+    ]
+    for each in (expected["state"], *states):
+        del each["dtype"]  # of the file, too
     return list(_differences(told, expected))
 
 
@@ -192,6 +222,7 @@ def completed(
         signatures = file_format.signatures(content)
         points = {key: {**points[key], **point} for key, point in signatures.items()}
         of_file |= tflite_metadata.payload_facts(content)
+        facts = {**facts, "state": {**facts["state"], **_state_type(content)}}
     return {
         **facts,
         "entry_points": points,

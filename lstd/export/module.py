@@ -21,8 +21,9 @@ from lstd.base.export_names import (
 from lstd.base.types import LSTMState, Output, Predictions
 from lstd.export import postprocessing_op
 from lstd.export.form import Form, Reference
-from lstd.export.options import default_schedule
+from lstd.export.options import default_schedule, is_int8
 from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.layers.fake_quant import rounded
 from lstd.ops import boxes as box_ops
 from lstd.ops import schedule as schedule_ops
 
@@ -70,6 +71,7 @@ class ExportModule(tf.Module, Reference):
         self.entry_points = _entry_points(model, form)
         self.image_shape = tuple(model.input_shape_hwc)
         self.state_shape = tuple(model.initial_state(1).c.shape)
+        self.int8 = is_int8(model)
         self._model_of = lambda: model
         self._writer_of = lru_cache(maxsize=1)(lambda: ExportModule(model, options=options))
         for name in self.entry_points:
@@ -118,16 +120,21 @@ class ExportModule(tf.Module, Reference):
         `step` is `model.step`, or gives the same; a clip goes through the model itself.
         """
         model, networks, is_clip = self.model, self.networks_of(name), self.form.is_clip
+        handed_on = _handed_on
+        if self.int8:
+            handed_on = _in_8_bits if networks == ("small",) else tf.identity
 
         def raw(images: tf.Tensor, lstm_c: tf.Tensor, lstm_h: tf.Tensor) -> Outputs:
             state = LSTMState(lstm_c, lstm_h)
+            if self.int8:
+                state = LSTMState(*(rounded(part, 0.0, 6.0) for part in state))
             if is_clip:
                 output = model(images[tf.newaxis], state=state, networks=networks, training=False)
                 predictions = Predictions(*(part[0] for part in output.predictions))
             else:
                 output = step(images, state, network=networks[0])
                 predictions = output.predictions
-            after = dict(zip(STATE_OUTPUTS, map(_handed_on, output.state), strict=True))
+            after = dict(zip(STATE_OUTPUTS, map(handed_on, output.state), strict=True))
             return {**raw_outputs_of(predictions, model), **after}
 
         raw_function = self._named(raw, "float32")
@@ -280,6 +287,11 @@ def _without_carried_state(model: Any) -> Any:
     copy = type(model).from_config({**model.get_config(), "stateful_batch_size": None})
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _in_8_bits(state: tf.Tensor) -> tf.Tensor:
+    """Returns what `_handed_on` does, in an operator of 8 bits."""
+    return rounded(tf.minimum(state, 6.0), 0.0, 6.0)
 
 
 def _handed_on(state: tf.Tensor) -> tf.Tensor:

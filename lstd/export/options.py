@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lstd.base import label_map
-from lstd.base.export_names import CLIP
+from lstd.base.export_names import CLIP, STATE_TYPES
 from lstd.config import schedule_names
 from lstd.config.config import ExportConfig
 from lstd.export.form import Form
@@ -22,6 +23,7 @@ _CHOICES = {
     "network": ("both", "large", "small"),
     "quantization": QUANTIZATIONS,
     "cell": (None, *CELLS),
+    "state_type": (None, *STATE_TYPES),
 }
 _COUNTS = ("max_detections", "max_classes_per_detection", "detections_per_class")
 _OF_SUPPRESSION = (*_COUNTS, "use_regular_nms")
@@ -29,7 +31,10 @@ _LEAST = {
     **dict.fromkeys((*_COUNTS, "unroll_length", "representative_frames"), 1),
     "check_frames": 3,
 }
-OF_LITE = ("cell", "quantization", "representative_data", "representative_frames", "metric")
+OF_LITE = (
+    *("cell", "quantization", "state_type", "representative_data", "representative_frames"),
+    "metric",
+)
 """What only a `.tflite` can have; a SavedModel is in float32."""
 _DEFAULTS = ExportConfig()
 
@@ -69,6 +74,8 @@ class ExportOptions:
         cell: of the `.tflite`: "fused" has the memory in few operations, the fastest with XNNPACK;
             "separate" has it group by group, for runtimes whose grouped convolutions are slow, and
             in clips. The weights are the same. None: fused, in a clip separate.
+        state_type: in which the state goes in and out of the `.tflite` of a model trained in 8
+            bits: "int8" or "float32". None: int8. That of any other file is float32.
 
     Raises:
         ValueError: a value is out of range or contradicts another; the message names them.
@@ -91,6 +98,7 @@ class ExportOptions:
     representative_frames: int | None = None
     metric: Metric | None = None
     cell: Cell | None = None
+    state_type: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -126,11 +134,6 @@ class ExportOptions:
                 "the layers are, cell 'separate'; leave one of them out",
             ),
             (
-                self.quantization == "int8" and not data,
-                "quantization 'int8' needs representative_data: TFRecords, a video or images of "
-                "your own, from which the ranges of all values are measured",
-            ),
-            (
                 self.quantization == "none" and data,
                 "representative_data belongs to a quantization, and quantization is 'none'; leave "
                 "the data out, or choose 'dynamic', 'float16' or 'int8'",
@@ -143,6 +146,40 @@ class ExportOptions:
         ):
             if contradiction:
                 raise ValueError(sentence)
+
+    def for_model(self, model: Any) -> ExportOptions:
+        """Returns the options as they apply to a model, one trained in 8 bits or another.
+
+        Raises:
+            ValueError: they do not apply to it.
+        """
+        data, is_clip = self.representative_data is not None, self.signature == CLIP
+        trained = "a model trained in 8 bits (model.int8)"
+        if not is_int8(model):
+            if self.quantization == "int8" and not data:
+                raise ValueError(
+                    "quantization 'int8' needs representative_data: TFRecords, a video or images "
+                    "of your own, from which the ranges of all values are measured"
+                )
+            if self.state_type == "int8":
+                raise ValueError(f"state_type 'int8' is for {trained}; leave it out")
+            return dataclasses.replace(self, state_type="float32")
+        for is_wrong, sentence in (
+            (
+                self.quantization not in ("none", "int8"),
+                f"quantization {self.quantization!r}: {trained} becomes int8; leave it out",
+            ),
+            (data, f"representative_data: {trained} has ranges of its own; leave it out"),
+            (is_clip, f"signature 'clip': {trained} is exported as 'streaming' only"),
+            (
+                self.cell == "separate",
+                f"cell 'separate': {trained} has the memory 'fused', as it was trained",
+            ),
+        ):
+            if is_wrong:
+                raise ValueError(sentence)
+        state_type = self.state_type or "int8"
+        return dataclasses.replace(self, quantization="int8", state_type=state_type)
 
     def form_for(self, model: Any) -> Form:
         """Returns the form of a model's entry points; a ValueError where it has no such network."""
@@ -207,6 +244,11 @@ def suppression_for(model: Any, asked: Any = _DEFAULTS) -> PostprocessingOptions
             f"max_classes_per_detection must be 1, got {found.max_classes_per_detection}"
         )
     return found
+
+
+def is_int8(model: Any) -> bool:
+    """Returns whether a model was made to be trained in 8 bits."""
+    return bool(getattr(getattr(model, "config", None), "int8", False))
 
 
 def default_schedule(model: Any) -> str:

@@ -103,10 +103,10 @@ def prepared(
     Raises:
         ValueError: an option does not fit the model, or the data no model; the message names it.
     """
-    if isinstance(model, LSTMSSD) and model.config.quantized_cell:
+    if isinstance(model, LSTMSSD) and model.config.quantized_cell and not model.config.int8:
         raise ValueError(
-            "model.quantized_cell: a memory in 8 bits can be trained and evaluated, not exported; "
-            "train one without it, and export that with quantization 'int8'"
+            "model.quantized_cell: a memory in 8 bits alone can be trained and evaluated, not "
+            "exported; train.quantization trains all of the model in 8 bits"
         )
     form = asked.form_for(model)
     suppression = options.suppression_for(model, asked) if asked.postprocessing else None

@@ -46,7 +46,7 @@ def check_saved_model(
     # Boxes and classes were compared above; of equal scores another may come first here.
     for name in expected.keys() - {"detection_boxes", "detection_classes"}:
         off = compare.differ(expected[name], served[name])
-        if not off <= compare.TOLERANCE:
+        if not off <= compare.tolerance_of(module):
             raise ExportCheckError(f"the SavedModel: {name} of serving_default is off by {off:.2g}")
     return largest
 

@@ -53,7 +53,7 @@ def export_tflite(
         **asked: the attributes of `lstd.export.options.ExportOptions`: max_detections,
             max_classes_per_detection, detections_per_class, use_regular_nms, postprocessing,
             signature, input_type, network, unroll_length, schedule, labels, check_frames,
-            quantization, representative_data, representative_frames, metric, cell.
+            quantization, representative_data, representative_frames, metric, cell, state_type.
 
     Returns:
         What was written, and how far it is from the model.
@@ -65,7 +65,7 @@ def export_tflite(
         ExportCheckError: the file is not equal to the model, lacks the post-processing op, or runs
             without XNNPACK. Nothing was written then.
     """
-    options_asked, path = ExportOptions(**asked), Path(path)
+    options_asked, path = ExportOptions(**asked).for_model(model), Path(path)
     ready = saved_model.prepared(model, options_asked)
     with whole_files(path.parent, _names_of(path)) as temporary:
         report = _write_module(*ready, options_asked, temporary / path.name, notify=notify)
@@ -84,7 +84,8 @@ def export_all(
     Files of an earlier export are replaced, or nothing is. The SavedModel is always in float32.
     Arguments and errors are those of `export_tflite`.
     """
-    options_asked, folder = ExportOptions(**asked), Path(output_directory)
+    options_asked = ExportOptions(**asked).for_model(model)
+    folder = Path(output_directory)
     module, labels, frames = saved_model.prepared(model, options_asked)
     with whole_files(folder, NAMES) as temporary:
         places = [temporary / name for name in NAMES[:2]]
@@ -158,11 +159,15 @@ def _write_module(
 ) -> ExportReport:
     """Converts a model, checks the result and writes it; the caller minds the place."""
     quantization, number = asked.quantization, len(frames or ())
-    measured = f", ranges from {number} frames" if quantization == "int8" else ""
+    measured = f", ranges from {number} frames" if quantization == "int8" and frames else ""
     how = "" if quantization == "none" else f" in {quantization}{measured}"
     notify(f"tracing the entry points and converting to TFLite{how}")
     content = conversion.content_of(
-        module, quantization=quantization, frames=frames, cell=asked.cell_form
+        module,
+        quantization=quantization,
+        frames=frames,
+        cell=asked.cell_form,
+        state_type=asked.state_type or "float32",
     )
     found = None
     if quantization != "none":

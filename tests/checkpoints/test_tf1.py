@@ -72,7 +72,7 @@ def test_memory_in_8_bits_is_filled_and_learns_its_ranges():
     variables = variables_by_tf1_name(model)
     kept = {name for name in learnt if "min" in name and variables[name].numpy() == -6}
     assert kept == {name for name in learnt if "bottleneck_0/" in name and "min" in name}
-    with pytest.raises(ValueError, match="quantized_cell: a memory in 8 bits can be trained"):
+    with pytest.raises(ValueError, match="quantized_cell: a memory in 8 bits alone can be tra"):
         saved_model.prepared(model, ExportOptions())
 
 

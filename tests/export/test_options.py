@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,11 @@ INT8 = {"quantization": "int8", "representative_data": [CLIP]}
             {"postprocessing": False, "use_regular_nms": True, "max_detections": 3},
             "max_detections, use_regular_nms: raw output is not suppressed",
         ),
-        ({"quantization": "int8"}, "quantization 'int8' needs representative_data"),
         ({"representative_data": [CLIP]}, "belongs to a quantization, and quantization is 'none'"),
         ({"representative_frames": 3}, "counts those of representative_data, which is missing"),
         # Of a model.
+        ({"quantization": "int8"}, "quantization 'int8' needs representative_data"),
+        ({"state_type": "int8"}, "state_type 'int8' is for a model trained in 8 bits"),
         ({"max_detections": 13}, "max_detections must be at most 12"),
         ({"max_classes_per_detection": 4}, "max_classes_per_detection must be at most 3"),
         (
@@ -70,6 +72,24 @@ def test_what_cannot_be_is_refused_and_nothing_written(
     with pytest.raises(ValueError, match=message):
         export_tflite(TinyModel(), tmp_path / "tiny.tflite", **asked)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"quantization": "dynamic"}, "quantization 'dynamic': a model trained in 8 bits"),
+        (INT8, "representative_data: a model trained in 8 bits .* has ranges of its own"),
+        ({"signature": "clip"}, "signature 'clip': a model trained in 8 bits"),
+        ({"cell": "separate"}, "cell 'separate': a model trained in 8 bits"),
+    ],
+)
+def test_a_model_trained_in_8_bits_becomes_int8(asked: dict[str, Any], message: str) -> None:
+    model = SimpleNamespace(config=SimpleNamespace(int8=True))
+    with pytest.raises(ValueError, match=message):
+        ExportOptions(**asked).for_model(model)
+    found = ExportOptions().for_model(model)
+    assert (found.quantization, found.state_type) == ("int8", "int8")
+    assert ExportOptions(state_type="float32").for_model(model).state_type == "float32"
 
 
 def test_a_saved_model_is_not_quantised_and_a_name_that_the_json_needs_is_refused(

@@ -1,7 +1,5 @@
 """A model that computes as an int8 file does."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
