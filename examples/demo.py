@@ -1,7 +1,7 @@
 """Detections within seconds, then the whole chain on real video, from training to a report.
 
-First the model that comes with lstd looks at a clip of the game it knows. Then a small interleaved
-model is trained on the first 3,000 frames of the sowbug video, scored on 500 later ones that it
+First the model that comes with lstd looks at a clip of the game it knows. Then its weights are
+trained further on the first 3,000 frames of the sowbug video, scored on 500 later ones that they
 never saw, and exported; the exported file runs over the unseen frames, and one page shows
 everything. Run it as `make demo`, or:
 
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOWBUG = ROOT / "examples" / "sowbug"
 FREEDOOM = ROOT / "examples" / "freedoom" / "freedoom.mp4"
 SHIPPED = "freedoom_s"
+CONFIG = ROOT / "configs" / "sowbug_demo.yaml"
 SCHEDULES = ("LARGE", "SKIP3", "SKIP9", "SMALL")
 BASELINES = ("held", "velocity")
 STAGES = ("first look", "data", "train", "evaluate", "export", "detect", "report")
@@ -131,9 +132,9 @@ def run(folder: Path, settings: list[str]) -> int:
     return 0
 
 
-def config_of(folder: Path, settings: list[str]) -> Config:
+def config_of(folder: Path, settings: list[str], path: Path = CONFIG) -> Config:
     """Returns the config of the run, which reads the records in `folder`."""
-    config = load_config(ROOT / "configs" / "sowbug_demo.yaml")
+    config = load_config(path)
     train, unseen = (
         dataclasses.replace(part, input_path=(str(folder / "data" / split / "*.tfrecord"),))
         for part, split in ((config.data.train, "train"), (config.data.evaluation, "unseen"))
@@ -167,7 +168,7 @@ def write_records(folder: Path) -> None:
 
 
 def train(config: Config, run_folder: Path) -> None:
-    """Trains from scratch."""
+    """Trains, from the weights that the config names."""
     from lstd.evaluation.callback import EvaluationCallback
     from lstd.training import train as training
 
@@ -284,8 +285,8 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
         title="Five sowbugs in a dish",
         headline=report.headline(shown, {"LARGE": large, "SKIP9": 10 / (1 / large + 9 / small)}),
         summary=(
-            "A small interleaved detector, trained from scratch for some minutes on 3,000 frames, "
-            "and scored on 500 frames that come 20 seconds after the last of them."
+            "A small interleaved detector that knew figures of a game, trained for some minutes "
+            "on 3,000 frames, and scored on 500 that come 20 seconds after the last of them."
         ),
         tables=[
             html_page.Table(
@@ -307,7 +308,8 @@ def write_report(folder: Path, scores: Scores, summary: Any, clock: Clock) -> Pa
         plots=[
             html_page.Picture(pictures["loss.svg"], "Loss over the epochs of training."),
             html_page.Picture(
-                pictures["ap.svg"], "AP on the unseen frames; nothing is chosen by it."
+                pictures["ap.svg"],
+                "AP on the unseen frames; only the score to draw from is chosen by it.",
             ),
             html_page.Picture(pictures["precision_recall.svg"], "Precision over recall, IoU 0.5."),
             *report.distances(scores.columns),

@@ -9,6 +9,10 @@ from types import ModuleType
 
 import pytest
 
+import lstd
+from lstd import weights
+from lstd.ops import anchors
+
 SCRIPT = Path(__file__).parents[1] / "examples" / "demo.py"
 
 
@@ -79,6 +83,20 @@ def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(
     assert len(lines) == 90
     assert sum('"label": "lost soul"' in line for line in lines) > 45  # one is in every frame
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_training_goes_on_from_the_model_that_comes_with_lstd(
+    demo: ModuleType, tmp_path: Path
+) -> None:
+    config = demo.config_of(tmp_path, [])
+    shipped = lstd.load_config(weights.located(config.train.fine_tune.run) / "config.yaml").model
+
+    assert config.train.fine_tune.run == demo.SHIPPED
+    # What a run is refused for, and what the heads of boxes need to go on.
+    assert config.model.depth_multipliers[0] == shipped.depth_multipliers[0]
+    assert config.model.min_depth == shipped.min_depth
+    ours, theirs = map(anchors.box_specs, (config.model.anchors, shipped.anchors))
+    assert [*map(len, ours)] == [*map(len, theirs)]
 
 
 def test_curves_of_a_run_are_drawn(demo: ModuleType, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from lstd.export.representative import Frame
 LIMITS = {"float16": 0.01, "dynamic": 0.05, "int8": 0.1}
 """Largest mean score difference with which a file of this quantisation is written.
 
-The demo's model loses 0.0001, 0.002 and 0.009 (docs/quantization.md); others may lose
-more, so the limits are ten times that and more. They are for what is broken, such as the weights of
+The model of docs/quantization.md loses 0.0001, 0.002 and 0.009; others may lose more, so the
+limits are ten times that and more. They are for what is broken, such as the weights of
 another model, or scores that are all the same; whether a file is good enough the report says.
 """
 BEST = 10
