@@ -18,6 +18,7 @@ from lstd.export.tflite import export_tflite
 from lstd.runtime.detector import VideoDetector
 from tests import tiny
 from tests.export import exports
+from tests.models.test_int8 import learn_ranges
 
 FOLDER = Path(__file__).parents[1] / "examples" / "cpp"
 LITERT = find_spec("ai_edge_litert")
@@ -71,6 +72,16 @@ def grey_of_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a `.tflite` of a model trained in 8 bits, whose memory is int8."""
+    path = tmp_path_factory.mktemp("int8") / "model.tflite"
+    trained = tiny.model(int8=True)
+    learn_ranges(trained)
+    export_tflite(trained, path, input_type="uint8")
+    return path
+
+
 def _run(program: Path, *arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess:
     return subprocess.run(
         [program, *map(str, arguments)], input=stdin, capture_output=True, check=False
@@ -91,6 +102,11 @@ def test_it_finds_what_the_detector_finds(program: Path, model: Path) -> None:
         frames = _frames(4, height, width)
         result = _run(program, model, width, height, 2, stdin=frames.tobytes())
         _compare(result, model, frames, "SKIP2")
+
+
+def test_a_memory_of_int8_is_carried(program: Path, int8: Path) -> None:
+    frames = _frames(4, 45, 80)
+    _compare(_run(program, int8, 80, 45, 2, stdin=frames.tobytes()), int8, frames, "SKIP2")
 
 
 def test_the_file_names_the_oldest_runtime_with_grouped_convolutions(model: Path) -> None:
