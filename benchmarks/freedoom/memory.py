@@ -5,7 +5,7 @@
 The model runs under SKIP9 as it is, and with the state zeroed before every frame. An object is
 saved if it is found with the memory and not without it, lost if it is the other way round; a false
 detection is invented or avoided in the same sense. What counts as found: `vid/ap50`'s rules, from
-the model's own score on (`--min_score`). Writes memory.webp to --output_directory: three frames for
+the model's own score on. Writes memory.webp to --output_directory: three frames for
 saved objects and three for invented ones, each with the memory and, right of it, without; true
 boxes are white.
 """
@@ -52,12 +52,10 @@ def main() -> None:
     )
     parser.add_argument("--model", default="freedoom_s", help="run folder or shipped weights")
     parser.add_argument("--data", type=Path, required=True, help="folder of records")
-    parser.add_argument("--min_score", type=float, default=None)
     parser.add_argument("--output_directory", type=Path, default=Path("build/freedoom"))
     arguments = parser.parse_args()
     try:
         model = lstd.load_model(arguments.model)
-        min_score = model.min_score if arguments.min_score is None else arguments.min_score
         data = lstd.DataConfig(
             evaluation=dataclasses.replace(
                 lstd.DataConfig().evaluation,
@@ -73,16 +71,19 @@ def main() -> None:
         for clips in (dataset, dataset.map(forget)):
             metric = CocoMetric(detector.labels)
             lstd.evaluate(detector, clips, {SCHEDULE: [metric]}, (SCHEDULE,))
-            runs.append(found_by(metric, min_score))
+            runs.append(found_by(metric, model.min_score))
         with_memory, without = runs
         print(told(with_memory, without))
         best = chosen(with_memory, without)
         path = arguments.output_directory / "memory.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
+        wanted = {name for names in best.values() for name in names}
         frames = {
-            frame_id_of(each.frame_id): each.image for each in clip_frames.true_frames(dataset)
+            name: each.image
+            for each in clip_frames.true_frames(dataset)
+            if (name := frame_id_of(each.frame_id)) in wanted
         }
-        Image.fromarray(sheet(best, frames, runs, min_score)).save(path, quality=75)
+        Image.fromarray(sheet(best, frames, runs, model.min_score)).save(path, quality=75)
         print(path)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"memory.py: error: {error}")

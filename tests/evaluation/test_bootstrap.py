@@ -17,7 +17,9 @@ from lstd.evaluation import (
 LABELS = ("cat", "dog")
 
 
-def frames(videos: int, length: int, *, noise: float, seed: int = 0) -> list[tuple[Any, Any, Any]]:
+def frames(
+    videos: int, length: int, *, noise: float, seed: int = 0, crowds: bool = False
+) -> list[tuple[Any, Any, Any]]:
     """Returns frames of slow objects, detections off by `noise` pixels, some missed."""
     truth_rng, rng = np.random.default_rng(0), np.random.default_rng(seed)
     result = []
@@ -37,7 +39,12 @@ def frames(videos: int, length: int, *, noise: float, seed: int = 0) -> list[tup
             result.append(
                 (
                     (f"v{video:02}", index),
-                    {"boxes": boxes, "classes": classes, "track_ids": [0, 1, 2]},
+                    {
+                        "boxes": boxes,
+                        "classes": classes,
+                        "track_ids": [0, 1, 2],
+                        "is_crowd": [False, False, crowds and index % 3 == 0],
+                    },
                     {"boxes": found, "classes": labels, "scores": rng.random(len(labels))},
                 )
             )
@@ -61,7 +68,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
 def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, more: Any) -> None:
-    parts = frames(4, 8, noise=6)
+    parts = frames(4, 8, noise=6, crowds=True)
     metric = filled(kind, parts, *arguments, **more)
     order, numbers_of = metric.weighted()
     # One output shown twice has equal scores, whose order differs: not exact there.
