@@ -75,7 +75,7 @@ _OF_ALL: Flags = {
     "version": switch("Versions of lstd and TensorFlow."),
     "version_report": switch("Versions, machine, devices and settings, for a bug report."),
     "completion": switch(
-        "A script for bash by which the Tab key completes all commands; docs/installation.md."
+        "A script for bash or zsh: the Tab key completes all commands; docs/installation.md."
     ),
 }
 

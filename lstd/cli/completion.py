@@ -1,4 +1,4 @@
-"""Completion of all commands by the Tab key: a script for bash."""
+"""Completion of all commands by the Tab key: a script for bash and zsh."""
 
 import importlib
 import shlex
@@ -11,15 +11,21 @@ from lstd.tf1 import load_config
 
 _SCRIPT = """\
 _lstd() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} verb= words=
-  [ "$word" = = ] && word=
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} verb= words= flag=
+  [ "$word" = = ] && word=  # bash cuts --flag=value into three words, zsh leaves it whole
   [ "$before" = = ] && before=${{COMP_WORDS[COMP_CWORD-2]}}
+  case "$word" in --*=*) before=${{word%%=*}} flag=${{word%%=*}}= word=${{word#*=}} ;; esac
   [ "${{1##*/}}" = lstd-data ] && [ "$COMP_CWORD" -gt 1 ] && verb=${{COMP_WORDS[1]}}
   case "${{1##*/}}:$verb:$before:$word" in
 {cases}
   esac
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
+  COMPREPLY=()
+  [ -z "$words" ] || COMPREPLY=($(compgen -P "$flag" -W "$words" -- "$word"))
 }}
+if [ -n "${{ZSH_VERSION-}}" ]; then
+  whence compdef >/dev/null || {{ autoload -U compinit && compinit; }}
+  autoload -U bashcompinit && bashcompinit
+fi
 complete -o default -F _lstd {commands}
 """
 

@@ -1,8 +1,10 @@
-"""The Tab key: what bash offers after the script was read."""
+"""The Tab key: what bash and zsh offer after the script was read."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,39 +12,48 @@ import pytest
 
 from lstd.cli import app, completion
 
+_OFFERED = {
+    "lstd-eval --weights ": "best last average",
+    "lstd-eval --weights = be": "best",  # --weights=be, as bash cuts it
+    "lstd-eval --weights=be": "--weights=best",  # as zsh leaves it
+    "lstd-eval --detections=": "",
+    "/usr/bin/lstd-eval --wei": "--weights",
+    "lstd-detect --model free": "freedoom_s",
+    "lstd-detect --model ": "",  # files
+    "lstd-train --config sow": "sowbug_demo",
+    "lstd-data con": "convert config-to-yaml",
+    "lstd-data convert --qua": "--quality",
+    "lstd-data convert --image_format j": "jpeg",
+    "lstd-export --he": "--help",
+}
 
-@pytest.fixture(scope="module")
-def script() -> str:
-    return completion.script(["help"])
 
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("lstd-eval --weights ", "best last average"),
-        ("lstd-eval --weights = be", "best"),  # --weights=be, as bash cuts it
-        ("/usr/bin/lstd-eval --wei", "--weights"),
-        ("lstd-detect --model free", "freedoom_s"),
-        ("lstd-detect --model ", ""),  # files
-        ("lstd-train --config sow", "sowbug_demo"),
-        ("lstd-data con", "convert config-to-yaml"),
-        ("lstd-data convert --qua", "--quality"),
-        ("lstd-data convert --image_format j", "jpeg"),
-        ("lstd-export --he", "--help"),
-    ],
-)
-def test_bash_offers_flags_their_words_verbs_and_names(
-    script: str, line: str, offered: str
-) -> None:
-    words = line.split(" ")
-    asked = f"COMP_WORDS=({' '.join(words[:-1])} '{words[-1]}'); COMP_CWORD={len(words) - 1}"
+@pytest.mark.parametrize("shell", ["bash --norc", "zsh -f"])
+def test_shells_offer_flags_their_words_verbs_and_names(shell: str, tmp_path: Path) -> None:
+    program, option = shell.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    lines = [completion.script(["help"])]
+    if program == "zsh":
+        lines.append("emulate sh")  # as its completion calls such a function
+    for line in _OFFERED:
+        *before, word = line.split(" ")
+        lines += [
+            f"COMP_WORDS=({' '.join(before)} '{word}'); COMP_CWORD={len(before)}",
+            f'_lstd {before[0]}; echo "${{COMPREPLY[*]}}"',
+        ]
     done = subprocess.run(
-        ["bash", "--norc", "-c", f'{script}\n{asked}; _lstd {words[0]}; echo "${{COMPREPLY[*]}}"'],
+        [program, option, "-c", "\n".join(lines)],
+        env={**os.environ, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert (done.stdout.strip(), done.stderr) == (offered, "")
+    assert done.stderr == ""
+    for (line, offered), told in zip(_OFFERED.items(), done.stdout.splitlines(), strict=True):
+        begun = line.rpartition(" ")[2]  # by which zsh chooses itself
+        assert (line, " ".join(w for w in told.split() if w.startswith(begun))) == (line, offered)
+        assert told == offered or program == "zsh"
 
 
 def test_all_commands_are_completed_and_any_prints_the_script(
