@@ -9,10 +9,6 @@ from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.ops import anchors
 
 
-def _specs(**settings: object) -> tuple:
-    return anchors.box_specs(AnchorConfig(**settings))
-
-
 def test_grids_halve_and_round_up() -> None:
     def grids(height: int, width: int, layers: int, fine_map: int = 0) -> tuple:
         model = ModelConfig(
@@ -46,23 +42,6 @@ def test_first_cell_of_a_reduced_layer_by_hand() -> None:
     np.testing.assert_allclose(made[6:9] - made[:3], np.tile([0.5, 0, 0.5, 0], [3, 1]), atol=1e-7)
 
 
-def test_anchors_of_a_wide_frame_are_square_in_pixels() -> None:
-    made = anchors.generate(AnchorConfig(num_layers=1), grids=[(2, 4)], height=64, width=128)
-    height, width = made[0, 2] - made[0, 0], made[0, 3] - made[0, 1]
-    np.testing.assert_allclose([height, width], [0.1, 0.05], atol=1e-7)
-
-
 def test_open_anchors_are_not_known_before_training() -> None:
     with pytest.raises(ValueError, match=r"anchors\.auto: .* not known yet; lstd-train finds them"):
         anchors.from_config(ModelConfig(anchors=AnchorConfig(auto=True)))
-
-
-def test_explicit_scales_replace_the_range() -> None:
-    specs = _specs(num_layers=2, scales=(0.25, 0.5), aspect_ratios=(1.0,))
-    assert specs == (((0.1, 1.0), (0.25, 2.0), (0.25, 0.5)), ((0.5, 1.0), (math.sqrt(0.5), 1.0)))
-
-
-def test_scales_go_from_the_least_to_the_largest_in_equal_steps() -> None:
-    specs = _specs(num_layers=4, max_scale=0.8, aspect_ratios=(1.0,))
-    scales = [layer[0][0] for layer in specs[1:]]
-    np.testing.assert_allclose([specs[0][1][0], *scales], [0.2, 0.4, 0.6, 0.8], rtol=1e-6)

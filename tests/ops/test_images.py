@@ -1,35 +1,10 @@
-"""Frames before the network."""
+"""Frames before the network; the resize itself stands in tests/golden/test_ops.py."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lstd.ops import images
-
-
-def _oracle(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The resize of TensorFlow 1, pixel by pixel, in float64."""
-    result = np.empty([height, width, image.shape[2]])
-    for y, x in np.ndindex(height, width):
-        source = (y * image.shape[0] / height, x * image.shape[1] / width)
-        top, left = int(source[0]), int(source[1])
-        bottom = min(top + 1, image.shape[0] - 1)
-        right = min(left + 1, image.shape[1] - 1)
-        down, over = source[0] - top, source[1] - left
-        upper = image[top, left] * (1 - over) + image[top, right] * over
-        lower = image[bottom, left] * (1 - over) + image[bottom, right] * over
-        result[y, x] = upper * (1 - down) + lower * down
-    return result
-
-
-@pytest.mark.parametrize("size", [(5, 7), (12, 4), (16, 20), (3, 40)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_resize_equals_the_formula(size: tuple[int, int], dtype: type) -> None:
-    image = np.random.default_rng(0).integers(0, 256, [8, 10, 3]).astype(dtype)
-    resized = images.resize(image[np.newaxis], *size)
-    assert resized.dtype == tf.float32
-    # The kernel computes source coordinates in float32.
-    np.testing.assert_allclose(resized[0], _oracle(image.astype(float), *size), atol=1e-3)
 
 
 def test_resize_to_the_same_size_only_casts() -> None:

@@ -54,13 +54,6 @@ def test_equal_scores_stand_in_class_order_then_anchor_order() -> None:
     np.testing.assert_allclose(found.boxes, [RIGHT, LEFT, RIGHT, LEFT], atol=1e-7)
 
 
-def test_boxes_are_clipped_only_after_suppression() -> None:
-    inside, far = [0.0, 0.0, 1.0, 0.5], [0.0, -1.0, 1.0, 0.5]  # equal once they are clipped
-    found = _detect([inside, far], [[0.6], [0.9]])
-    assert found.count == 2
-    np.testing.assert_allclose(found.boxes[:2], [inside, inside], atol=1e-7)
-
-
 def test_boxes_outside_are_dropped_and_empty_ones_go_to_the_end() -> None:
     outside, touching, empty = [0.0, 1.5, 1.0, 2.0], [-1.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.5]
     found = _detect([outside, empty, LEFT, touching], [[0.9], [0.8], [0.6], [0.85]])
