@@ -26,6 +26,7 @@ _LINK = re.compile(r"\]\((\.\./[^)#\s]+|[^)/\s]+\.ipynb)(#[^)\s]*)?\)")
 _LINK_OF_README = re.compile(r"\]\((?![#/]|[a-z]+:)([^)\s]+)\)")
 _BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)(\]\([^)]+\))")
 _HELP = re.compile(r"^<!-- help: ([a-z]+)((?: [a-z-]+)*) -->$", re.MULTILINE)
+_CODE_IN_CELL = re.compile(r"(?<=<td>)(?=[^\n]*<code>)[^\n]*(?=</td>)")
 _log = logging.getLogger("mkdocs.lstd")
 
 
@@ -75,6 +76,13 @@ def page_of(notebook: Path) -> dict[str, str | bytes]:
     pictures = {f"notebooks/{name}": content for name, content in found["outputs"].items()}
     text = "---\nhide: [toc]\n---\n" + _BADGE.sub(r"[\1\2{ .md-button }", text)
     return {f"notebooks/{notebook.stem}.md": text, **pictures}
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Lets names in tables break after an underscore or a slash; site.css forbids it elsewhere."""
+    return _CODE_IN_CELL.sub(
+        lambda cell: re.sub(r"(?<=[_/])(?=\w)(?![^<]*>)", "<wbr>", cell[0]), html
+    )
 
 
 def on_post_page(output: str, **_: Any) -> str:

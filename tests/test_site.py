@@ -112,6 +112,15 @@ def test_examples_become_blocks_of_code_and_text_stays() -> None:
     assert shown == "Returns one.\n\n```pycon\n>>> one()\n1\n```\n\nArgs:\n    x: it."
 
 
+def test_names_in_tables_break_after_underscores_and_slashes_only() -> None:
+    row = '<p><code>a_b</code></p>\n<td><a href="x_y">its</a> <code>a_b/c.py::_d</code></td>'
+
+    shown = site_hooks.on_page_content(row)
+
+    names = "<code>a_<wbr>b/<wbr>c.py::_<wbr>d</code>"
+    assert shown == f'<p><code>a_b</code></p>\n<td><a href="x_y">its</a> {names}</td>'
+
+
 def test_front_page_is_the_readme_seen_from_docs() -> None:
     page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
 
