@@ -12,6 +12,7 @@ from lstd.config.data_config import DatasetConfig
 from lstd.data import record_files, source_checks
 from lstd.data.checked_video import CheckedVideo, Checks
 from lstd.data.problems import ProblemError
+from lstd.data.record_files import RecordVideo
 from lstd.data.sources import Source, SourceVideo
 
 _CHOICES = ("subset", "images", "stills", "folders")
@@ -34,7 +35,6 @@ def open_all(
             does not have.
     """
     from lstd.data import readers
-    from lstd.data.readers.tfrecords import RecordVideo
 
     paths = record_files.find(config.input_path, where=f"{where}.input_path")
     folders = {path: path if tf.io.gfile.isdir(path) else os.path.dirname(path) for path in paths}
@@ -76,9 +76,8 @@ def open_all(
     ]
 
 
-def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
+def _in_records(shards: Sequence[str], checks: Checks) -> list[RecordVideo]:
     """Returns the videos in SequenceExamples, which may go on from one file to the next."""
-    from lstd.data.readers.tfrecords import RecordVideo
 
     def leave_out(error: ProblemError) -> None:
         _leave_out(error.message, checks)
@@ -87,10 +86,10 @@ def _in_records(shards: Sequence[str], checks: Checks) -> list[SourceVideo]:
     videos = record_files.list_videos(shards, on_damage=leave_out if skip else None)
     if checks.policy["missing_frame"] == "error":
         for video in videos:
-            for span in record_files.spans(*video):
+            for span in video.spans:
                 if span.part is None:
                     checks.meet("missing_frame", span.where)
-    return [RecordVideo(*video) for video in videos]
+    return videos
 
 
 def _source(path: str, config: DatasetConfig, checks: Checks, labels: tuple[str, ...]) -> Source:

@@ -1,12 +1,14 @@
 """The videos in TFRecord files: whether all shards are there, and which record holds what."""
 
 import contextlib
+import dataclasses
 import fnmatch
+import functools
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +19,7 @@ from tensorflow.python.lib.io import tf_record
 
 from lstd.base import documents, limits
 from lstd.base.types import GroundTruth
+from lstd.data import source_images
 from lstd.data.problems import ProblemError
 from lstd.data.sequence_example import RECORD_OVERHEAD, SIDES
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
@@ -30,6 +33,23 @@ WORK = ".conversion"
 """The folder in which a conversion that has not ended keeps what it needs to go on."""
 
 _SHARD = re.compile(r"(.*)-(\d{1,6})-of-(\d{1,6})(.*)")
+_OF_EXAMPLE = {  # what a frame holds: its key in a SequenceExample, and in a tf.Example
+    "image/encoded": "image/encoded",
+    **{side: f"image/object/{side}" for side in SIDES},
+    "bbox/label/index": "image/object/class/label",
+    "bbox/track_id": "image/object/track/label",
+    "is_crowd": "image/object/is_crowd",
+    "bbox/label/string": "image/object/class/text",
+}
+_TEXTS = {
+    *("image/encoded", "image/source_id", "image/filename"),
+    *("bbox/label/string", _OF_EXAMPLE["bbox/label/string"]),
+}
+_WHOLE = {
+    *("video/first_frame", "image/height", "image/width", "record/num_frames"),
+    *("bbox/label/index", _OF_EXAMPLE["bbox/label/index"]),
+    *("bbox/track_id", _OF_EXAMPLE["bbox/track_id"]),
+}
 
 
 class Part(NamedTuple):
@@ -62,13 +82,6 @@ class Part(NamedTuple):
         return named(self.path, self.number)
 
 
-class Video(NamedTuple):
-    """A video: its id, which two videos may have, and the records that hold it, in order."""
-
-    name: str
-    parts: tuple[Part, ...]
-
-
 class Span(NamedTuple):
     """Frames of a video, from start up to stop, that one record holds; none does: part is None."""
 
@@ -80,12 +93,85 @@ class Span(NamedTuple):
     def frames(self) -> list[SourceFrame]:
         """Returns the frames, without image and boxes where they are missing; see `frames_of`."""
         if self.part is not None:
-            return frames_of(self.part)
+            return _remembered(self.part)
         nothing = GroundTruth(np.zeros([0, 4], np.float32), np.zeros(0, np.int32))
         return [
             SourceFrame(None, nothing, f"{self.where}, frame {number}")
             for number in range(self.start, self.stop)
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordVideo:
+    """A `SourceVideo`: its name, which two videos may have, and the records that hold it, in order.
+
+    `with_tracks`: whether its tf.Examples have track ids; None: it is of SequenceExamples.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    with_tracks: bool | None = None
+    random_access: ClassVar[bool] = True
+    height = property(lambda self: self.parts[0].height)
+    width = property(lambda self: self.parts[0].width)
+    where = property(lambda self: self.parts[0].path)
+
+    @functools.cached_property
+    def spans(self) -> list[Span]:
+        """Its frames in order, from 0 on and without a gap.
+
+        Frames are missing where a record begins behind the end of the one before it; not where a
+        damaged record in between was left out: there, what follows moves up.
+
+        Raises:
+            ValueError: a frame is there twice, or too many are missing.
+        """
+        result: list[Span] = []
+        expected = end = 0
+        for part in self.parts:
+            missing = part.first_frame - expected
+            if missing < 0 or (missing and not part.after_damage):
+                gap = (
+                    f"{part.where} of video {self.name!r} begins at frame {part.first_frame}, "
+                    f"expected {expected}: frames are {'missing' if missing > 0 else 'there twice'}"
+                )
+                if missing < 0:
+                    raise ValueError(gap)
+                limits.check_missing(found=end, said=end + missing, where=part.where)
+                result.append(Span(None, end, end + missing, gap))
+                end += missing
+            result.append(Span(part, end, end + part.num_frames, part.where))
+            end, expected = end + part.num_frames, part.first_frame + part.num_frames
+        return result
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are, including those that no record holds."""
+        return self.spans[-1].stop
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether there are track ids; of SequenceExamples the first record tells."""
+        if self.with_tracks is not None:
+            return self.with_tracks
+        return _remembered(self.parts[0])[0].truth.track_ids is not None
+
+    def read(
+        self, start: int = 0, stop: int | None = None, *, images: bool = True
+    ) -> Iterator[SourceFrame]:
+        """Yields the frames; see `SourceVideo`. One that no record holds has no image."""
+        stop = self.num_frames if stop is None else stop
+        for span in self.spans:
+            if span.stop <= start or span.start >= stop:
+                continue
+            for frame in span.frames()[max(0, start - span.start) : stop - span.start]:
+                if not images:
+                    frame = frame._replace(image=None)
+                elif self.with_tracks is not None and span.part is not None:
+                    size = span.part.height, span.part.width
+                    image = source_images.of_size(frame.image, size, where=frame.where)
+                    frame = frame._replace(image=image)
+                yield frame
 
 
 def find(patterns: Sequence[str], *, where: str = "input_path") -> list[str]:
@@ -157,7 +243,7 @@ def index_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 def list_videos(
     paths: Iterable[str], *, on_damage: Callable[[ProblemError], None] | None = None
-) -> list[Video]:
+) -> list[RecordVideo]:
     """Returns the videos of TFRecord files, in the order of the files.
 
     The index that a conversion wrote beside its shards says what is in them. Other files are read
@@ -201,7 +287,8 @@ def list_videos(
                 part = part._replace(after_damage=True)
             videos.append((name, [part]))
     return [
-        Video(name or f"@{parts[0].path}#{parts[0].number}", tuple(parts)) for name, parts in videos
+        RecordVideo(name or f"@{parts[0].path}#{parts[0].number}", tuple(parts))
+        for name, parts in videos
     ]
 
 
@@ -214,34 +301,6 @@ def _before(path: str) -> str:
     return f"{begin}-{int(number) - 1:0{len(number)}}-of-{total}{end}"
 
 
-def spans(name: str, parts: Sequence[Part]) -> list[Span]:
-    """Returns the frames of a video in order, from 0 on and without a gap.
-
-    Frames are missing where a record begins behind the end of the one before it; not where a
-    damaged record in between was left out: there, what follows moves up.
-
-    Raises:
-        ValueError: a frame is there twice, or too many are missing.
-    """
-    result: list[Span] = []
-    expected = end = 0
-    for part in parts:
-        missing = part.first_frame - expected
-        if missing < 0 or (missing and not part.after_damage):
-            gap = (
-                f"{part.where} of video {name!r} begins at frame {part.first_frame}, expected "
-                f"{expected}: frames are {'missing' if missing > 0 else 'there twice'}"
-            )
-            if missing < 0:
-                raise ValueError(gap)
-            limits.check_missing(found=end, said=end + missing, where=part.where)
-            result.append(Span(None, end, end + missing, gap))
-            end += missing
-        result.append(Span(part, end, end + part.num_frames, part.where))
-        end, expected = end + part.num_frames, part.first_frame + part.num_frames
-    return result
-
-
 def frames_of(part: Part) -> list[SourceFrame]:
     """Returns the frames of a record, raw.
 
@@ -249,7 +308,10 @@ def frames_of(part: Part) -> list[SourceFrame]:
         ProblemError: the record is damaged, has no frames, others than it says, lists that differ
             in length, or a track id that no int32 holds; the message names file and record.
     """
-    return _frames_in(sequence_of(read(part), where=part.where), part)
+    return frames_in(sequence_of(read(part), where=part.where), part)
+
+
+_remembered = functools.lru_cache(maxsize=2)(frames_of)
 
 
 def read(part: Part) -> bytes:
@@ -296,8 +358,8 @@ def kind_of(path: str) -> Literal["sequence", "example", ""]:
     told: list[ProblemError] = []
     for number, _, content in read_all(path, told.append):
         with contextlib.suppress(ProblemError):
-            features = sequence_of(content, where=named(path, number)).context.feature
-            return "example" if "image/encoded" in features else "sequence"
+            record = sequence_of(content, where=named(path, number))
+            return "example" if _is_example(record) else "sequence"
     foreign = ("expected uncompressed TFRecords", "the file has no records")
     return "" if told and told[0].message.endswith(foreign) else "sequence"
 
@@ -371,81 +433,130 @@ def _scanned(
     for number, offset, content in read_all(path, met):
         try:
             record = sequence_of(content, where=named(path, number))
-            name, part = _described(path, number, offset, record)
+            names, part = described(record, path, number, offset)
             if thorough:
-                _frames_in(record, part)
+                frames_in(record, part)
         except ProblemError as error:
             met(error)
         else:
-            yield name, part
+            yield next(iter(names), ""), part
 
 
-def _described(
-    path: str, number: int, offset: int, record: tf.train.SequenceExample
-) -> tuple[str, Part]:
-    context = record.context.feature
+def described(
+    record: tf.train.SequenceExample, path: str, number: int, offset: int
+) -> tuple[list[str], Part]:
+    """Returns a record's source id and file name, as far as it has them, and the part that it is.
 
-    def first(key: str, kind: str) -> list:
-        return [*getattr(context[key], kind).value][:1] if key in context else []
+    Raises:
+        ProblemError: its numbers cannot be; or a tf.Example has text for numbers, or the reverse.
+    """
+    context, is_example = record.context.feature, _is_example(record)
 
-    frames = len(record.feature_lists.feature_list["image/encoded"].feature)
+    def first(key: str) -> list:
+        try:
+            return _values(context[key], key, named(path, number))[:1] if key in context else []
+        except ProblemError:
+            if is_example:
+                raise
+            return []
+
+    frames = len(_columns(record)["image/encoded"][1])
     numbers = ("video/first_frame", "image/height", "image/width", "record/num_frames")
-    start, height, width, said = (sum(first(key, "int64_list")) for key in numbers)
+    start, height, width, said = (int(sum(first(key))) for key in numbers)
     part = Part(path, number, offset, start, height, width, frames)
     check_numbers(part)
     if not frames or said not in (0, frames):
         told = f"; it says {said}" if said else " in 'image/encoded'"
         raise damage(f"{part.where} has {frames} frames{told}")
-    names = [first(f"image/{key}", "bytes_list") for key in ("source_id", "filename")]
-    return next((n[0].decode(errors="replace") for n in names if n and n[0]), ""), part
+    names = [first(key) for key in ("image/source_id", "image/filename")]
+    return [n[0].decode(errors="replace") for n in names if n and n[0]], part
 
 
-def _frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
-    where, lists = part.where, record.feature_lists.feature_list
-
-    def column(name: str, kind: str, dtype: type) -> list[np.ndarray]:
-        features = lists[name].feature if name in lists else ()
+def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
+    """Returns the frames of a record that has been read; raises as `frames_of`."""
+    where, columns, is_example = part.where, _columns(record), _is_example(record)
+    del columns["bbox/label/string"]
+    found: dict[str, list[list]] = {}
+    for name, (key, features) in columns.items():
         if len(features) != part.num_frames and (features or name == "image/encoded"):
-            raise damage(f"{where}: {name!r} has {len(features)} frames of {part.num_frames}")
-        if any(feature.WhichOneof("kind") not in (None, kind) for feature in features):
-            raise damage(f"{where}: {name!r} is no {kind}")
-        found: list[np.ndarray] = [
-            np.array([*getattr(feature, kind).value], dtype) for feature in features
-        ]
-        return found or [np.zeros(0, dtype)] * part.num_frames
-
-    has_tracks = "bbox/track_id" in lists
-    columns = [
-        column("image/encoded", "bytes_list", object),
-        *(column(name, "float_list", np.float32) for name in SIDES),
-        *(
-            column(name, "int64_list", np.int64)
-            for name in ("bbox/label/index", "bbox/track_id", "is_crowd")
-        ),
-    ]
+            raise damage(f"{where}: {key!r} has {len(features)} frames of {part.num_frames}")
+        found[name] = [_values(feature, key, where) for feature in features]
+    has_tracks = bool(any(found["bbox/track_id"]) if is_example else found["bbox/track_id"])
     frames = []
-    for number, (encoded, *corners, stored, track, crowd) in enumerate(zip(*columns, strict=True)):
-        place = f"{where}, frame {number}"
-        track = track if track.size else np.full(len(stored), -1)
-        crowd = crowd if crowd.size else np.zeros(len(stored))
-        lengths = [len(values) for values in (*corners, stored, track, crowd)]
-        if len(set(lengths)) > 1 or len(encoded) != 1:
+    rows = zip(*(values or [[]] * part.num_frames for values in found.values()), strict=True)
+    for number, (encoded, *corners, stored, track, crowd) in enumerate(rows):
+        place = where if is_example else f"{where}, frame {number}"
+        track, crowd = track or [-1] * len(stored), crowd or [0] * len(stored)
+        lengths = [len(values) for values in (encoded, *corners, stored, track, crowd)]
+        if lengths[0] != 1 or len({*lengths[1:]}) > 1:
+            held = zip((key for key, _ in columns.values()), lengths, strict=True)
+            told = ", ".join(f"{key.removeprefix('image/object/')} {n}" for key, n in held)
             raise damage(
-                f"{place}: the lists of its boxes differ in length: {lengths}, or it has "
-                f"{len(encoded)} images"
+                f"{place}: the lists of its boxes differ in length, or of its image: {told}"
             )
-        if track.max(initial=-1) > limits.WHOLE:
+        if max(track, default=-1) > limits.WHOLE:
             raise damage(
-                f"{place}: a track id is {track.max()}, expected a whole number of at most "
+                f"{place}: a track id is {max(track)}, expected a whole number of at most "
                 f"{limits.WHOLE}"
             )
-        known = (stored >= 1) & (stored <= limits.WHOLE) | (stored == 0) & (crowd != 0)
+        # 0 stands for the region to ignore that a crowd may be; tf.Examples have none.
+        lowest = [0 if many and not is_example else 1 for many in crowd]
+        classes = [
+            value - 1 if least <= value <= limits.WHOLE else UNKNOWN_CLASS
+            for value, least in zip(stored, lowest, strict=True)
+        ]
         truth = GroundTruth(
-            boxes=np.stack(corners, axis=-1),
-            classes=np.where(known, stored - 1, UNKNOWN_CLASS).astype(np.int32),
-            track_ids=np.maximum(track, -1).astype(np.int32) if has_tracks else None,
-            is_crowd=crowd.astype(np.bool_),
+            boxes=np.array(corners, np.float32).reshape(4, -1).T,
+            classes=np.array(classes, np.int32),
+            track_ids=np.array([max(t, -1) for t in track], np.int32) if has_tracks else None,
+            is_crowd=np.array(crowd, np.bool_),
         )
         texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)
         frames.append(SourceFrame(encoded[0], truth, place, class_texts=texts))
     return frames
+
+
+def texts_in(record: tf.train.SequenceExample, *, where: str) -> dict[int, str]:
+    """Returns the names that a record gives its classes, by their numbers.
+
+    Raises:
+        ProblemError: they are no text, or the numbers are none.
+    """
+    columns = _columns(record)
+    told = (columns[f"bbox/label/{name}"] for name in ("index", "string"))
+    numbers, texts = ([_values(feature, key, where) for feature in held] for key, held in told)
+    return {
+        number: text.decode(errors="replace")
+        for pair in zip(numbers, texts, strict=False)
+        for number, text in zip(*pair, strict=False)
+    }
+
+
+def _is_example(record: tf.train.SequenceExample) -> bool:
+    return "image/encoded" in record.context.feature
+
+
+def _columns(
+    record: tf.train.SequenceExample,
+) -> dict[str, tuple[str, Sequence[tf.train.Feature]]]:
+    """Returns key and features, one a frame, of what frames hold, as SequenceExamples call it."""
+    context, lists = record.context.feature, record.feature_lists.feature_list
+    if _is_example(record):
+        return {
+            name: (key, [context[key]] if key in context else ())
+            for name, key in _OF_EXAMPLE.items()
+        }
+    return {name: (name, lists[name].feature if name in lists else ()) for name in _OF_EXAMPLE}
+
+
+def _values(feature: tf.train.Feature, key: str, where: str) -> list:
+    kind = feature.WhichOneof("kind") or "bytes_list"
+    values = [*getattr(feature, kind).value]
+    if values and (kind == "bytes_list") != (key in _TEXTS):
+        came, expected = ("numbers", "text") if key in _TEXTS else ("text", "numbers")
+        raise damage(f"{where}: {key} holds {came}, expected {expected}")
+    if key in _WHOLE and kind == "float_list":
+        if not all(value.is_integer() and abs(value) < 2**63 for value in values):
+            raise damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
+        return [int(value) for value in values]
+    return values

@@ -66,7 +66,7 @@ def test_a_record_that_cannot_be_what_it_says_is_damaged(
 def test_too_many_missing_frames_of_a_record_are_refused() -> None:
     part = record_files.Part("a", 0, 0, 9_000_000, 1, 1, num_frames=1)
     with pytest.raises(ValueError, match="9000000 frames, and 0 have a picture"):
-        record_files.spans("a", [part])
+        _ = record_files.RecordVideo("a", (part,)).spans
 
 
 def test_class_numbers_of_records_have_a_limit() -> None:

@@ -12,7 +12,6 @@ from lstd.base.types import GroundTruth
 from lstd.data import decode, problems, record_files
 from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Checks, Reel
 from lstd.data.problems import Report
-from lstd.data.readers.tfrecords import RecordVideo
 from lstd.data.record_files import Part
 from lstd.data.source_checks import NamedVideo
 from lstd.data.sources import Image, ImageFile, SourceFrame, SourceVideo
@@ -99,7 +98,7 @@ def test_each_record_is_read_once_on_the_way_through_a_video(
 ) -> None:
     path = records.write(tmp_path / "a", records.video_of("v", 12))
     (video,) = record_files.list_videos([path])
-    found = checked(RecordVideo(video.name, video.parts))
+    found = checked(video)
     assert found.num_frames == 12
     assert found.has_tracks
     read: list[int] = []

@@ -70,16 +70,16 @@ def test_a_video_that_begins_in_a_shard_that_is_not_read_begins_later(
         record = sequence_example.encode(*part, source_id="v", first_frame=2 * number)
         sequence_example.write(tmp_path / f"r-0000{number}-of-00003", [record])
     later = record_files.find([f"{tmp_path}/r-0000[12]-*"])
-    [(name, parts)] = record_files.list_videos(later)
+    [video] = record_files.list_videos(later)
 
-    assert [(s.part is not None, s.start, s.stop) for s in record_files.spans(name, parts)] == [
+    assert [(s.part is not None, s.start, s.stop) for s in video.spans] == [
         (True, 0, 2),
         (True, 2, 4),
     ]
     assert "video 'v' begins at its frame 2: r-00000-of-00003, which" in caplog.text
     (tmp_path / "r-00001-of-00003").rename(tmp_path / "late")  # a name that says nothing
-    [(name, parts)] = record_files.list_videos([str(tmp_path / "late")])
-    assert [span.part is None for span in record_files.spans(name, parts)] == [True, False]
+    [video] = record_files.list_videos([str(tmp_path / "late")])
+    assert [span.part is None for span in video.spans] == [True, False]
 
 
 def test_files_that_hold_no_records_are_named(tmp_path: Path) -> None:

@@ -6,33 +6,19 @@ where class names come from.
 Source: the Object Detection API of TensorFlow, "Preparing Inputs".
 """
 
-from __future__ import annotations
-
-import dataclasses
-import functools
+import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from lstd.base import limits, natural
-from lstd.base.types import GroundTruth
-from lstd.data import record_files, source_images
+from lstd.data import record_files
 from lstd.data.problems import ProblemError
-from lstd.data.readers import frame_names, frame_pictures, image_sets, label_files
+from lstd.data.readers import frame_names, frame_pictures, image_sets
 from lstd.data.readers.label_files import Found, Options, WrongTree, all_taken, chosen
-from lstd.data.record_files import Part, Span
-from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
-
-_OBJECT = "image/object/"
-_TRACKS = _OBJECT + "track/label"
-_TEXTS = ("image/encoded", "image/source_id", "image/filename", "image/object/class/text")
-_WHOLE = ("image/height", "image/width", "image/object/class/label", _TRACKS)
-_COLUMNS = ("bbox/ymin", "bbox/xmin", "bbox/ymax", "bbox/xmax", "class/label")
-_OPTIONAL_COLUMNS = ("is_crowd", "track/label")  # may be missing, or empty
+from lstd.data.record_files import Part, RecordVideo
 
 _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 """What files in a folder are called, the Object Detection API's too."""
@@ -51,87 +37,28 @@ def are_examples(path: Path) -> bool:
 def read_sequences(path: Path, options: Options) -> Found:
     """Returns the videos; raises ProblemError, with file and record, unless `skip_damaged`."""
     files = _files_of(path, options)
+    met = _leaving_out(options) if options.skip_damaged else None
+    videos = record_files.list_videos([str(file) for file in files], on_damage=met)
+    labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
+    return labels or names_in(_texts(part) for video in videos for part in video.parts), videos
 
-    def leave_out(error: ProblemError) -> None:
+
+def _leaving_out(options: Options) -> Callable[[ProblemError], None]:
+    """Returns what becomes of a damaged record."""
+
+    def met(error: ProblemError) -> None:
+        if not options.skip_damaged:
+            raise error
         options.damaged.append(error.message)
 
-    on_damage = leave_out if options.skip_damaged else None
-    found = record_files.list_videos([str(file) for file in files], on_damage=on_damage)
-    labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
-    labels = labels or names_in(_texts(part) for video in found for part in video.parts)
-    videos = tuple(RecordVideo(video.name, video.parts) for video in found)
-    return labels, videos
-
-
-@dataclasses.dataclass(frozen=True)
-class _InRecords:
-    """What all videos in TFRecord files share; each of them is a `SourceVideo`."""
-
-    name: str
-    parts: tuple[Part, ...]
-    random_access: ClassVar[bool] = True
-
-    @property
-    def height(self) -> int:
-        """As the first record says, pixels."""
-        return self.parts[0].height
-
-    @property
-    def width(self) -> int:
-        """As the first record says, pixels."""
-        return self.parts[0].width
-
-    @property
-    def where(self) -> str:
-        """The file of the first record."""
-        return self.parts[0].path
-
-
-class RecordVideo(_InRecords):
-    """A video in SequenceExamples."""
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames there are, including those that no record holds."""
-        return self._spans[-1].stop
-
-    @property
-    def has_tracks(self) -> bool:
-        """Whether the first record stores track ids."""
-        return _frames_of(self.parts[0])[0].truth.track_ids is not None
-
-    def read(
-        self, start: int = 0, stop: int | None = None, *, images: bool = True
-    ) -> Iterator[SourceFrame]:
-        """Yields the frames; see `SourceVideo`. One that no record holds has no image."""
-        stop = self.num_frames if stop is None else stop
-        for span in self._spans:
-            if span.stop <= start or span.start >= stop:
-                continue
-            frames = _frames_of(span.part) if span.part is not None else span.frames()
-            for frame in frames[max(0, start - span.start) : stop - span.start]:
-                yield frame if images else frame._replace(image=None)
-
-    @functools.cached_property
-    def _spans(self) -> list[Span]:
-        return record_files.spans(self.name, self.parts)
-
-
-_frames_of = functools.lru_cache(maxsize=2)(record_files.frames_of)
+    return met
 
 
 def _texts(part: Part) -> dict[int, str]:
-    """Returns the names of the classes that a record gives, by their numbers."""
     record = record_files.sequence_of(record_files.read(part), where=part.where)
-    lists = record.feature_lists.feature_list
-    if "bbox/label/string" not in lists or "bbox/label/index" not in lists:
-        return {}
-    pairs = zip(lists["bbox/label/index"].feature, lists["bbox/label/string"].feature, strict=False)
-    return {
-        int(number): text.decode(errors="replace")
-        for numbers, texts in pairs
-        for number, text in zip(numbers.int64_list.value, texts.bytes_list.value, strict=False)
-    }
+    with contextlib.suppress(ProblemError):  # that names are no text harms no frame
+        return record_files.texts_in(record, where=part.where)
+    return {}
 
 
 def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:
@@ -151,13 +78,7 @@ def read_examples(path: Path, options: Options) -> Found:
 
     Raises ProblemError, with file and record, unless `skip_damaged`.
     """
-
-    def met(error: ProblemError) -> None:
-        if not options.skip_damaged:
-            raise error
-        options.damaged.append(error.message)
-
-    files = _files_of(path, options)
+    files, met = _files_of(path, options), _leaving_out(options)
     entries: list[_Entry] = []
     for file in map(str, files):
         for number, offset, content in record_files.read_all(file, met):
@@ -181,36 +102,17 @@ def read_examples(path: Path, options: Options) -> Found:
             "with stills"
         )
     return labels, [
-        ExampleVideo(name, tuple(e.part for e in own), any(e.has_tracks for e in own))
+        RecordVideo(
+            name,
+            tuple(entry.part._replace(first_frame=place) for place, entry in enumerate(own)),
+            any(entry.has_tracks for entry in own),
+        )
         for name, own in groups
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class ExampleVideo(_InRecords):
-    """A video whose frames are tf.Examples."""
-
-    has_tracks: bool
-
-    @property
-    def num_frames(self) -> int:
-        """How many records."""
-        return len(self.parts)
-
-    def read(
-        self, start: int = 0, stop: int | None = None, *, images: bool = True
-    ) -> Iterator[SourceFrame]:
-        """Yields the frames; see `SourceVideo`."""
-        for part in self.parts[start:stop]:
-            where = part.where
-            values = _values(record_files.read(part), where=where)
-            frame = _frame(values, where=where, images=images, tracks=self.has_tracks)
-            size = (part.height, part.width)
-            yield frame._replace(image=source_images.of_size(frame.image, size, where=where))
-
-
 class _Entry(NamedTuple):
-    """A record: its names, its place, class names by number, and whether it has track ids."""
+    """A tf.Example: its names, its place, class names by number, and whether it has track ids."""
 
     name: str
     file_name: str
@@ -220,63 +122,15 @@ class _Entry(NamedTuple):
 
 
 def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
-    values = _values(content, where=record_files.named(path, number))
-    height, width = (int(next(iter(values[f"image/{s}"]), 0)) for s in ("height", "width"))
-    part = Part(path, number, offset, 0, height, width)
-    record_files.check_numbers(part)
-    said = [values[f"image/{key}"] for key in ("source_id", "filename")]
-    names = [v[0].decode(errors="replace") for v in said if v and v[0]]
-    names = names or [f"{Path(path).name}#{number}"]
-    pairs = zip(values[_OBJECT + "class/label"], values["image/object/class/text"], strict=False)
-    texts = {int(c): t.decode(errors="replace") for c, t in pairs}
-    return _Entry(names[0], names[-1], part, texts, bool(values[_TRACKS]))
-
-
-def _values(content: bytes, *, where: str) -> dict[str, list]:
-    """Returns the features of a tf.Example that are read, each as a list of values."""
-    features = record_files.sequence_of(content, where=where).context.feature
-    if "image/encoded" not in features:
+    where = record_files.named(path, number)
+    record = record_files.sequence_of(content, where=where)
+    if "image/encoded" not in record.context.feature:
         raise record_files.damage(f"{where} has no 'image/encoded'")
-    columns = [_OBJECT + name for name in (*_COLUMNS, *_OPTIONAL_COLUMNS)]
-    result = {key: _checked(key, features, where=where) for key in (*_TEXTS, *_WHOLE, *columns)}
-    empty = {_OBJECT + name for name in _OPTIONAL_COLUMNS if not result[_OBJECT + name]}
-    if len({len(result[key]) for key in columns if key not in empty}) > 1:
-        told = ", ".join(f"{key.removeprefix(_OBJECT)} {len(result[key])}" for key in columns)
-        raise record_files.damage(f"{where}: the lists of its boxes differ in length: {told}")
-    try:
-        what = f"{where}: a track id"
-        result[_TRACKS] = [label_files.track_id(track, what) for track in result[_TRACKS]]
-    except ValueError as error:
-        raise record_files.damage(str(error)) from None
-    return result
-
-
-def _checked(key: str, features: Any, *, where: str) -> list:
-    if key not in features:
-        return []
-    feature = features[key]
-    values = [*getattr(feature, feature.WhichOneof("kind") or "bytes_list").value]
-    if values and isinstance(values[0], bytes) != (key in _TEXTS):  # all are of one kind
-        came, expected = ("numbers", "text") if key in _TEXTS else ("text", "numbers")
-        raise record_files.damage(f"{where}: {key} holds {came}, expected {expected}")
-    if key in _WHOLE and not all(float(value).is_integer() for value in values):
-        raise record_files.damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
-    return values
-
-
-def _frame(values: dict[str, list], *, where: str, images: bool, tracks: bool) -> SourceFrame:
-    *sides, classes = (values[_OBJECT + name] for name in _COLUMNS)
-    track_ids = values[_TRACKS] or [-1] * len(classes)
-    known = [c - 1 if 1 <= c <= limits.WHOLE else UNKNOWN_CLASS for c in classes]
-    truth = GroundTruth(
-        boxes=np.array(sides, np.float32).reshape(4, -1).T,
-        classes=np.array(known, np.int32),
-        track_ids=np.array(track_ids, np.int32) if tracks else None,
-        is_crowd=np.array(values["image/object/is_crowd"] or [0] * len(classes), np.bool_),
-    )
-    image = next(iter(values["image/encoded"]), None) or None
-    texts = tuple(f"number {c}" for c in classes)
-    return SourceFrame(image if images else None, truth, where, class_texts=texts)
+    names, part = record_files.described(record, path, number, offset)
+    [frame] = record_files.frames_in(record, part)
+    names = names or [f"{Path(path).name}#{number}"]
+    texts = record_files.texts_in(record, where=where)
+    return _Entry(names[0], names[-1], part, texts, frame.truth.track_ids is not None)
 
 
 def indexed_labels(folder: str | os.PathLike[str]) -> tuple[str, ...]:
