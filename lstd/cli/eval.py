@@ -11,17 +11,21 @@ A table goes to stdout; results.json, results.csv and the detections in COCO's f
 what small, medium and large refer to. docs/metrics.md defines every number.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from lstd.base import documents
-from lstd.cli import app, common, eval_run
-from lstd.cli.eval_run import Options
+from lstd.cli import app, common
 from lstd.config import schedule_names
+
+if TYPE_CHECKING:
+    from lstd.cli.eval_run import Options
 
 FLAGS: app.Flags = {
     **common.flags("model", "config", "output_directory", "threads", "set"),
@@ -88,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(values: flags.FlagValues) -> None:
+    from lstd.cli import eval_run
+
     options = _read(values)
     common.use_threads(values.threads)
     if values.detections:
@@ -98,6 +104,7 @@ def _evaluate(values: flags.FlagValues) -> None:
 
 def _read(values: flags.FlagValues) -> Options:
     """Returns what the flags say, where they can be and go together."""
+    from lstd.cli.eval_run import Options
     from lstd.evaluation import baselines
     from lstd.evaluation.metrics import by_name
 

@@ -1,26 +1,26 @@
 """`lstd-eval` of a model and its data, or of a file of detections: what runs."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
-from lstd.any_model import open_model
+from lstd.any_model import evaluate_model, open_model, video_detector
 from lstd.any_model.open_model import Found
 from lstd.base.progress import Progress
 from lstd.cli import common, eval_write
 from lstd.cli.eval_write import Result
 from lstd.config import schedule_names
 from lstd.config.config import Config
+from lstd.data import pipeline
+from lstd.data.pipeline import Split
+from lstd.evaluation import baselines, bootstrap, coco_files, evaluate, pictures, results
+from lstd.evaluation.metrics import by_name
+from lstd.evaluation.occlusion import OccludedDataset
+from lstd.runtime import timed_models, timing
 from lstd.tf1.load_config import load_config
-
-if TYPE_CHECKING:
-    from lstd.data.pipeline import Split
-    from lstd.evaluation.clip_frames import Frame
 
 _TURNS, _TIMED = 3, 10  # of each network for the report, and calls in a turn
 _NEED_TRACKS = {"vid": "; vid_ap50 does without", "flicker": ""}
@@ -51,12 +51,14 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
     Raises:
         ValueError: the model, its data or what is asked of them cannot be, before a network runs.
     """
-    from lstd.data import pipeline
-
-    found = open_model.find(values.model, name="--model")
-    against = open_model.find(values.against, name="--against") if values.against else None
-    config = _config_of(found, values, beside=against)
-    known = _is_described(found, values)
+    found = {
+        flag: open_model.find(str(values[flag].value), name=f"--{flag}")
+        for flag in ("model", "against")
+        if values[flag].value
+    }
+    configs = {flag: _config_of(each, values, found.values()) for flag, each in found.items()}
+    main, config = found["model"], configs["model"]
+    known = _is_described(main, values)
     split = pipeline.open_split(
         config.data,
         "evaluation",
@@ -64,25 +66,21 @@ def score_model(values: flags.FlagValues, options: Options) -> None:
         labels=config.model.labels if known else (),
     )
     _check_data(split, config, values, options)
-    inside = found.config or found.path
+    inside = main.config or main.path
     beside = (inside if inside.is_dir() else inside.parent) / "evaluation"
     output = common.writable_directory(values.output_directory or str(beside))
-    one = _subject(found, config, values, options)
-    other = None
-    if against is not None:
-        theirs = _config_of(against, values, beside=found)
-        # With a single network it keeps to its own schedule.
-        other = _subject(against, theirs, values, options, is_other=True)
+    one, *others = (_subject(each, configs[flag], values, options) for flag, each in found.items())
+    for other in others:
         if tuple(other.detector.labels) != tuple(one.detector.labels):
             raise ValueError(
                 f"--against: its classes are {_listed(other.detector.labels)}; this model's "
                 f"{_listed(one.detector.labels)}"
             )
-    result = _run_all(one, other, split, config, values, options)
+    result = _run_all(one, next(iter(others), None), split, config, values, options)
     eval_write.write(output, result, split, values)
 
 
-def _config_of(found: Found, values: flags.FlagValues, *, beside: Found | None) -> Config:
+def _config_of(found: Found, values: flags.FlagValues, models: Collection[Found]) -> Config:
     """Returns the config of the run folder, of --config or the default, with --set and --input.
 
     Beside a model that needs --config, a run keeps its own.
@@ -91,7 +89,7 @@ def _config_of(found: Found, values: flags.FlagValues, *, beside: Found | None) 
         config = load_config(values.config) if values.config else Config()
     else:
         is_for_the_other = found.config is not None and (
-            found.name == "--against" or (beside is not None and not beside.describes_itself)
+            found.name == "--against" or not all(each.describes_itself for each in models)
         )
         config = open_model.config_of(found, None if is_for_the_other else values.config)
     changed = common.overridden(config, values)
@@ -121,8 +119,6 @@ def _check_data(split: Split, config: Config, values: flags.FlagValues, options:
             "add --set data.evaluation.batch_size=1"
         )
     if values.against and values.fps is None:
-        from lstd.evaluation import bootstrap
-
         left, frames = values.max_frames, []
         for video in split.videos:
             if left is None or lanes > 1 or left > 0:  # of several lanes they come in turns: all
@@ -131,18 +127,11 @@ def _check_data(split: Split, config: Config, values: flags.FlagValues, options:
         bootstrap.units_of(frames, fps=None)  # says what it needs
 
 
-def _subject(
-    found: Found,
-    config: Config,
-    values: flags.FlagValues,
-    options: Options,
-    *,
-    is_other: bool = False,
-) -> _Subject:
-    """Returns the model, loaded, the schedules that it follows, and their baselines."""
-    from lstd.any_model import evaluate_model
-    from lstd.evaluation import baselines, evaluate
+def _subject(found: Found, config: Config, values: flags.FlagValues, options: Options) -> _Subject:
+    """Returns the model, loaded, the schedules that it follows, and their baselines.
 
+    With a single network, the other model keeps to its own schedule.
+    """
     known = _is_described(found, values)
     weights = open_model.weights_of(found, config, values.weights)
     labels = options.labels or (tuple(config.model.labels) if known else ())
@@ -154,7 +143,8 @@ def _subject(
         min_score=config.evaluation.min_score_threshold,
     )
     is_single = len(detector.networks) == 1
-    asked = () if is_other and is_single else values.schedule
+    keeps_its_own = is_single and found.name == "--against"
+    asked = () if keeps_its_own else values.schedule
     own = [detector.schedule] if is_single or not known else list(config.evaluation.schedules)
     schedules = evaluate.checked_schedules(detector, list(asked) or own)
     for schedule in schedules if "sap" in options.metrics else ():
@@ -164,7 +154,7 @@ def _subject(
                 f"--latency: {schedule} runs the {network} network, whose latency is not given; "
                 f"there is {', '.join(options.latencies or ())}"
             )
-    wanted = () if is_other and is_single else values.baselines
+    wanted = () if keeps_its_own else values.baselines
     if values.report and not wanted and any(map(schedule_names.is_interleaved, schedules)):
         wanted = ["held", "velocity"]  # which cost no network
     columns = list(baselines.columns(schedules, wanted, where="--baselines"))
@@ -185,10 +175,6 @@ def _run_all(
     values: flags.FlagValues,
     options: Options,
 ) -> Result:
-    from lstd.evaluation import evaluate, pictures
-    from lstd.evaluation.metrics import by_name
-    from lstd.evaluation.occlusion import OccludedDataset
-
     lengths = [video.known_frames for video in split.videos]
     total = None if None in lengths else sum(length or 0 for length in lengths)
     if total is not None and values.max_frames is not None:
@@ -205,11 +191,10 @@ def _run_all(
             fps=values.fps,
             min_score=subject.detector.min_score,
         )
-        seen: set[object] = set()
         videos = len(split.videos)
 
-        def note(frame: Frame) -> None:
-            seen.add(frame.frame_id[0])
+        def note() -> str:
+            return f"video {len(_videos(metrics))} of {videos}" if videos > 1 else ""
 
         with Progress(label, total=total, unit="frames") as progress:
             count = evaluate.run(
@@ -217,10 +202,8 @@ def _run_all(
                 dataset,
                 metrics,
                 values.max_frames,
-                [note, *watchers],
-                lambda count: progress.advance(
-                    count, note=lambda: f"video {len(seen)} of {videos}" if videos > 1 else ""
-                ),
+                watchers,
+                lambda count: progress.advance(count, note=note),
             )
         return count, metrics
 
@@ -243,7 +226,7 @@ def _run_all(
         "weights": one.weights,
         "min_score": one.detector.min_score,
         "input": list(config.data.evaluation.input_path),
-        "videos": len({video for video, _ in metrics[one.schedules[0]][0].ground_truth}),
+        "videos": len(_videos(metrics)),
     }
     if values.max_frames:
         facts["max_frames"] = values.max_frames
@@ -256,13 +239,14 @@ def _run_all(
     return Result(one.schedules, numbers, metrics, theirs, worst, facts)
 
 
+def _videos(metrics: dict[str, list[Any]]) -> set[str]:
+    """Returns the videos of the frames that were added."""
+    return {video for video, _ in next(iter(metrics.values()))[0].ground_truth}
+
+
 def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:
     """Returns how many frames a second the networks take in each column, one frame at a time."""
-    from lstd.any_model.video_detector import runnable
-    from lstd.evaluation.baselines import schedule_of
-    from lstd.runtime import timed_models, timing
-
-    model = runnable(subject.model)
+    model = video_detector.runnable(subject.model)
     timed = timed_models.of_model(model, name="", schedule=None, threads=threads)
     alone = [timed._replace(calls={name: call}, schedule="") for name, call in timed.calls.items()]
     with Progress("timing", total=_TURNS * len(alone), unit="turns") as progress:
@@ -276,7 +260,7 @@ def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:
     }
     speeds = {}
     for column in subject.schedules:
-        schedule = schedule_of(column)
+        schedule = baselines.schedule_of(column)
         skipped = schedule_names.skip_of(schedule)
         if schedule == "SMALL":
             speeds[column] = 1e3 / ms["small"]
@@ -288,9 +272,6 @@ def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:
 
 def score_files(values: flags.FlagValues, options: Options) -> None:
     """Scores somebody's detections; writes and prints the numbers."""
-    from lstd.evaluation import bootstrap, coco_files, results
-    from lstd.evaluation.metrics import by_name
-
     truth = common.existing_file(values.annotations, flag="--annotations")
     annotations = coco_files.read_annotations(truth)
     fps = values.fps or annotations.fps
@@ -316,7 +297,7 @@ def score_files(values: flags.FlagValues, options: Options) -> None:
     for metric in ours:
         numbers.update(metric.result())
     eval_write.print_numbers(numbers, [name])
-    eval_write.print_best_score(name, ours)
+    eval_write.print_best_score(name, {name: ours})
     if values.against:
         compared = eval_write.compare({name: ours}, {name: theirs}, fps=fps, draws=values.draws)
         if output:

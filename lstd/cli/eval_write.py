@@ -1,22 +1,22 @@
 """What `lstd-eval` prints, writes and draws when the numbers are there."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
 from lstd.base.terminal import painted
-
-if TYPE_CHECKING:
-    from lstd.data.pipeline import Split
-    from lstd.evaluation.bootstrap import Comparison
-    from lstd.evaluation.html_page import Table
+from lstd.base.whole_file import whole_file, write_whole
+from lstd.data.pipeline import Split
+from lstd.evaluation import bootstrap, coco_files, pictures, report, results
+from lstd.evaluation.baselines import schedule_of
+from lstd.evaluation.bootstrap import Comparison
+from lstd.evaluation.html_page import Picture, Table
+from lstd.evaluation.metrics.confusion import best_score
 
 _VIDEO = "side_by_side.mp4"
 _MOST_IN_A_ROW = 3  # panels of the video
@@ -36,28 +36,25 @@ class Result(NamedTuple):
 
 def write(output: Path, result: Result, split: Split, values: flags.FlagValues) -> None:
     """Prints and writes all that the flags ask for."""
-    from lstd.evaluation import results
-
     facts = result.facts
     paths = [*results.save_results(output, result.numbers, result.schedules, facts)]
     print_numbers(result.numbers, result.schedules, only=values.metrics)
     _print_headline(result)
-    print_best_score(result.schedules[0], result.metrics[result.schedules[0]])
+    print_best_score(result.schedules[0], result.metrics)
     compared = {}
     if "against" in facts:
         compared = compare(result.metrics, result.theirs, fps=values.fps, draws=values.draws)
         paths.append(save_comparison(output, compared, facts["against"]))
     if values.write_detections:
         paths += _save_detections(output, result, fps=values.fps)
-    drawn = facts["min_score"]
-    if values.video:
-        paths.append(output / _VIDEO)
-        _save_video(paths[-1], result, split, fps=values.fps or _FPS, min_score=drawn)
+    video = output / _VIDEO if values.video else None
+    if video is not None:
+        _save_video(video, result, split, fps=values.fps or _FPS)
+        paths.append(video)
     sheets = _save_worst(output, result.worst)
     paths += sheets.values()
     if values.report:
-        video = output / _VIDEO if values.video else None
-        paths.append(_save_report(output, result, compared, sheets, video, min_score=drawn))
+        paths.append(_save_report(output, result, compared, sheets, video))
     print(f"{result.numbers['frames']:.0f} frames; written: {', '.join(map(str, paths))}")
 
 
@@ -65,7 +62,6 @@ def print_numbers(
     numbers: Mapping[str, float], schedules: Sequence[str], *, only: Sequence[str] = ()
 ) -> None:
     """Prints a table of all schedules, of some metrics or (empty) of all."""
-    from lstd.evaluation import results
 
     def is_shown(name: str) -> bool:
         parts = name.split("/")  # of an occluded number the metric stands behind its probability
@@ -78,19 +74,15 @@ def print_numbers(
 
 def _print_headline(result: Result) -> None:
     """Prints what the report begins with."""
-    from lstd.evaluation import report, results
-
     columns = {n: results.of_schedule(result.numbers, n, [*result.metrics]) for n in result.metrics}
     facts = report.headline(columns, result.facts.get("frames_per_second", {}))
     if facts:
         print(painted(", ".join(map(" ".join, facts)), "bold", sys.stdout))
 
 
-def print_best_score(schedule: str, metrics: Sequence[Any]) -> None:
+def print_best_score(schedule: str, metrics: Mapping[str, Sequence[Any]]) -> None:
     """Prints from which score on detections have the best F1 under a schedule."""
-    from lstd.evaluation.metrics.confusion import best_score
-
-    best = best_score(metrics[0].flat())
+    best = best_score(metrics[schedule][0].flat())
     if best is not None:
         told = f"the best F1, {best.f1:.3f}, is that of detections from {best.score:.3g} on"
         print(f"{schedule}: {told}")
@@ -107,8 +99,6 @@ def compare(
 
     A model that knows one schedule only is compared with the other under each of its schedules.
     """
-    from lstd.evaluation import bootstrap, results
-
     compared = {}
     for name, mine in metrics.items():
         other = name if name in theirs else next(iter(theirs))
@@ -127,8 +117,6 @@ def _drawn(compared: Comparison) -> str:
 
 def save_comparison(output: Path, compared: Mapping[str, Comparison], against: str) -> Path:
     """Writes `comparison.json` and returns its path."""
-    from lstd.base.whole_file import write_whole
-
     schedules = {}
     for schedule, comparison in compared.items():
         differences = {
@@ -142,8 +130,6 @@ def save_comparison(output: Path, compared: Mapping[str, Comparison], against: s
 
 
 def _save_detections(output: Path, result: Result, *, fps: float | None) -> list[Path]:
-    from lstd.evaluation import coco_files
-
     first = result.metrics[result.schedules[0]][0]
     paths = [output / "annotations.json"]
     image_ids = coco_files.write_annotations(paths[0], first.labels, first.ground_truth, fps=fps)
@@ -154,10 +140,9 @@ def _save_detections(output: Path, result: Result, *, fps: float | None) -> list
     return paths
 
 
-def _save_video(path: Path, result: Result, split: Split, *, fps: float, min_score: float) -> None:
+def _save_video(path: Path, result: Result, split: Split, *, fps: float) -> None:
     """Writes a panel for each schedule; where there are two models, a row for each of them."""
-    from lstd.evaluation import pictures
-
+    min_score = result.facts["min_score"]
     found = {schedule: metrics[0] for schedule, metrics in result.metrics.items()}
     columns = 2 if len(found) > _MOST_IN_A_ROW else None  # more are too small to be seen
     if "against" in result.facts:
@@ -179,8 +164,6 @@ def _told_apart(one: Path, other: Path) -> tuple[str, str]:
 
 def _save_worst(output: Path, worst: Mapping[str, Any]) -> dict[str, Path]:
     """Writes a sheet of the worst frames of each schedule; returns the paths of those there are."""
-    from lstd.base.whole_file import whole_file
-
     paths = {}
     for name, each in worst.items():
         path = output / f"worst_frames_{name}.png"
@@ -201,16 +184,10 @@ def _save_report(
     compared: Mapping[str, Comparison],
     sheets: Mapping[str, Path],
     video: Path | None,
-    *,
-    min_score: float,
 ) -> Path:
     """Writes `report.html`, with the video and the worst frames; returns its path."""
-    from lstd.evaluation import report
-    from lstd.evaluation.baselines import schedule_of
-    from lstd.evaluation.html_page import Picture
-
     facts = result.facts
-    drawn = f"Drawn are detections from a score of {min_score:g}, and true boxes in white"
+    drawn = f"Drawn are detections from a score of {facts['min_score']:g}, and true boxes in white"
     videos = "1 video" if facts["videos"] == 1 else f"{facts['videos']:,} videos"
     main = report.main_of(result.metrics)
     mistakes = (
@@ -225,7 +202,7 @@ def _save_report(
         numbers=result.numbers,
         metrics=result.metrics,
         speeds=facts["frames_per_second"],
-        tables=_comparison_tables(compared, facts["against"]) if compared else [],
+        tables=[_comparison_table(name, each, facts) for name, each in compared.items()],
         pictures=[
             Picture(sheet, f"{name}: {mistakes}", True, "" if name == main else name)
             for name, sheet in sorted(sheets.items(), key=lambda each: each[0] != main)
@@ -240,16 +217,7 @@ def _save_report(
     )
 
 
-def _comparison_tables(compared: Mapping[str, Comparison], against: str) -> list[Table]:
-    from lstd.evaluation import results
-    from lstd.evaluation.html_page import Table
-
-    return [
-        Table(
-            f"Against {against}, {name}",
-            *results.comparison_table(comparison),
-            f"{_drawn(comparison).capitalize()}."
-            + ("" if comparison.missing else " Not told apart: the interval holds 0."),
-        )
-        for name, comparison in compared.items()
-    ]
+def _comparison_table(name: str, comparison: Comparison, facts: Mapping[str, Any]) -> Table:
+    told = f"{_drawn(comparison).capitalize()}."
+    told += "" if comparison.missing else " Not told apart: the interval holds 0."
+    return Table(f"Against {facts['against']}, {name}", *results.comparison_table(comparison), told)

@@ -161,8 +161,8 @@ def test_a_saved_model_finds_what_its_tflite_finds(inputs: Inputs, tmp_path: Pat
 
 
 def test_the_report_says_why_there_is_no_interval() -> None:
-    compared = {"LARGE": Comparison({}, "3 blocks", 0.95, 0, "an interval needs 10 of them")}
-    (table,) = eval_write._comparison_tables(compared, "b")
+    compared = Comparison({}, "3 blocks", 0.95, 0, "an interval needs 10 of them")
+    table = eval_write._comparison_table("LARGE", compared, {"against": "b"})
     assert table.caption == "No intervals from 3 blocks: an interval needs 10 of them."
 
 
