@@ -2,12 +2,14 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lstd.base import tflite_damage, tflite_runners
+from lstd.base import tflite_damage, tflite_metadata, tflite_runners
 from lstd.base.documents import first_line
 from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.types import LSTMState
@@ -44,16 +46,45 @@ def load(path: str | os.PathLike[str], *, threads: int, separate: bool = False) 
 
 
 def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
-    """Returns an interpreter of any `.tflite`.
+    """Returns an interpreter of any `.tflite`, with one thread where more would lose a class.
 
     Raises:
         FileNotFoundError, ValueError, ImportError: as for `load`.
     """
     tflite_damage.check(path)
+    if threads in _lossy_threads(Path(path)):
+        warnings.warn(
+            f"{path}: runs on one thread: it suppresses class by class, and with {threads} threads "
+            f"LiteRT would never report class {threads}, counted from 0",
+            stacklevel=2,
+        )
+        threads = 1
     try:
         return tflite_runners.open_interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {first_line(error)}") from None
+
+
+def _lossy_threads(path: Path) -> range:
+    """Returns with how many threads LiteRT loses a class of a file.
+
+    With `use_regular_nms` the post-processing op deals the classes to the threads, and leaves out
+    the one whose index is the number of threads (github.com/tensorflow/tensorflow/issues/56058).
+    """
+    from flatbuffers import flexbuffers
+
+    lossy = range(0)
+    with tflite_metadata.damage_refused():
+        model = tflite_metadata.model_of(path.read_bytes())
+        codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
+        is_ours = [code.CustomCode() == b"TFLite_Detection_PostProcess" for code in codes]
+        for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+            for operator in map(graph.Operators, range(graph.OperatorsLength())):
+                if is_ours[operator.OpcodeIndex()]:
+                    options = flexbuffers.Loads(operator.CustomOptionsAsNumpy().tobytes())
+                    if options.get("use_regular_nms"):
+                        lossy = range(2, max(lossy.stop, options["num_classes"]))
+    return lossy
 
 
 def spec_of(detail: dict[str, Any]) -> InputSpec:

@@ -8,6 +8,7 @@ from ai_edge_litert import interpreter as litert
 
 from lstd.export import file_format, postprocessing_op
 from lstd.export.postprocessing_op import PostprocessingOptions
+from lstd.runtime import tflite_file
 from tests.export import oracle
 
 ANCHORS = 20
@@ -119,3 +120,23 @@ def test_two_overlapping_boxes_leave_the_better_one() -> None:
     np.testing.assert_allclose(found.scores[0], [0.7, 0.4, 0.0])
     np.testing.assert_array_equal(found.classes[0], [0.0, 1.0, 0.0])
     np.testing.assert_allclose(found.boxes[0, 0], [0.3, 0.32, 0.7, 0.72], atol=1e-6)
+
+
+def test_class_by_class_no_class_is_lost_whatever_the_threads(tmp_path: Path) -> None:
+    options = PostprocessingOptions(5, max_detections=100, use_regular_nms=True)
+    path = tmp_path / "op.tflite"
+    path.write_bytes(_convert(options, tmp_path))
+    encodings, scores = _frames(options)[0]
+
+    def classes(interpreter: Any) -> set[int]:
+        run = interpreter.get_signature_runner("step")
+        found = run(encodings=encodings[np.newaxis], scores=scores[np.newaxis])
+        return set(found["output_1"][0, : int(found["output_3"][0])].astype(int).tolist())
+
+    for threads in (1, 5, 8):
+        assert classes(tflite_file.open_file(path, threads=threads)) == set(range(5))
+    for threads in (2, 4):
+        raw = litert.Interpreter(model_path=str(path), num_threads=threads)
+        assert classes(raw) == set(range(5)) - {threads}, "LiteRT is mended: so is open_file's need"
+        with pytest.warns(UserWarning, match=f"never report class {threads}"):
+            assert classes(tflite_file.open_file(path, threads=threads)) == set(range(5))
