@@ -111,16 +111,12 @@ class Excerpt:
     video: SourceVideo
     start: int
     stop: int
+    num_frames = property(lambda self: self.stop - self.start)
     height = property(operator.attrgetter("video.height"))
     width = property(operator.attrgetter("video.width"))
     has_tracks = property(operator.attrgetter("video.has_tracks"))
     random_access = property(operator.attrgetter("video.random_access"))
     where = property(operator.attrgetter("video.where"))
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames there are."""
-        return self.stop - self.start
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True

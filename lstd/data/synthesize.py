@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import io
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,28 +142,11 @@ class SyntheticVideo:
     background: str
     has_tracks: bool = True
     random_access: bool = True
-
-    @property
-    def name(self) -> str:
-        """Its number, in words."""
-        return f"synthetic_{self.scene.seed}_{self.number:05d}"
-
+    num_frames = property(operator.attrgetter("scene.frames"))
+    height = property(operator.attrgetter("scene.height"))
+    width = property(operator.attrgetter("scene.width"))
+    name = property(lambda self: f"synthetic_{self.scene.seed}_{self.number:05d}")
     where = name
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames there are."""
-        return self.scene.frames
-
-    @property
-    def height(self) -> int:
-        """Of the frames, pixels."""
-        return self.scene.height
-
-    @property
-    def width(self) -> int:
-        """Likewise."""
-        return self.scene.width
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True

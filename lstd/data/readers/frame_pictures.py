@@ -116,7 +116,6 @@ class Finder:
     """
 
     def __init__(self, root: Path, dropped: int = 0) -> None:
-        """Looks at nothing yet."""
         self._root, self._dropped = root, dropped
         self._listed: dict[Path, dict[str, list[str]]] = {}
 

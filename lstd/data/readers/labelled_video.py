@@ -60,7 +60,6 @@ class Classes:
     """
 
     def __init__(self, known: Iterable[str], labels: Sequence[str] = ()) -> None:
-        """Counts the names."""
         said = [name.strip() for name in labels] or dict.fromkeys(name.strip() for name in known)
         self.labels = tuple(said)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
@@ -71,7 +70,7 @@ class Classes:
 
 @dataclasses.dataclass(frozen=True)
 class LabelledVideo:
-    """A `SourceVideo`, whose `name`, `where`, `has_tracks` and `random_access` are described there.
+    """A `SourceVideo`, whose facts are described there.
 
     Pictures are shown upright, and boxes are of what is shown. But where the labels say a size that
     fits only the picture as it is stored, they are of that, and turned with it. Of a square, or of
@@ -93,26 +92,15 @@ class LabelledVideo:
     has_crowds: bool = False
     in_pixels: bool = True
     read_labels: Callable[[str], Labels] | None = None
+    num_frames = property(lambda self: len(self.pictures))
+    random_access = property(lambda self: self.pictures.random_access)
+    height = property(lambda self: self._size[0])
+    width = property(lambda self: self._size[1])
 
     @property
-    def height(self) -> int:
-        """Of the frames of a video file; 0: each image has its own."""
-        return 0 if self.random_access else self.pictures.size_of(0)[0]
-
-    @property
-    def width(self) -> int:
-        """As `height`."""
-        return 0 if self.random_access else self.pictures.size_of(0)[1]
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames there are."""
-        return len(self.pictures)
-
-    @property
-    def random_access(self) -> bool:
-        """See `SourceVideo`."""
-        return self.pictures.random_access
+    def _size(self) -> tuple[int, int]:
+        """Height and width of a video file; 0, 0: each image has its own."""
+        return (0, 0) if self.random_access else self.pictures.size_of(0)
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True
