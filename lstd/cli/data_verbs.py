@@ -84,13 +84,13 @@ def convert(values: flags.FlagValues) -> None:
 def split(values: flags.FlagValues) -> None:
     """Divides a data set by video, or a single video in time, and writes the parts."""
     from lstd.data import convert, source_checks
-    from lstd.data.problems import Report
+    from lstd.data.problems import Checks
     from lstd.data.sources import Excerpt
 
     shares = convert.shares_of(values.parts)
     source = _source_of(values)
     if not values.lists_only:  # before the lists are there, not in the midst of a part
-        source_checks.usable_videos(source, policy=_policy_of(values), report=Report())
+        source_checks.usable_videos(source, Checks(_policy_of(values)))
     parts = convert.split(source.videos, shares, seed=values.seed)
     cut = [v for videos in parts.values() for v in videos if isinstance(v, Excerpt)]
     for piece in cut:

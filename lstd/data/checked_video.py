@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from lstd.base.types import GroundTruth
 from lstd.data import decode
 from lstd.data.clean_boxes import clean
-from lstd.data.problems import OF_FRAMES, Policy, Report, meet
-from lstd.data.source_checks import FrameOpener, NamedVideo
-from lstd.data.sources import Image, SourceFrame
+from lstd.data.problems import OF_FRAMES, Checks
+from lstd.data.source_checks import FrameOpener
+from lstd.data.sources import Image, SourceFrame, SourceVideo
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,66 +30,22 @@ _GOING_ON = 64
 """Frames that are rather read on the way than skipped by opening the video anew."""
 
 
-class Checks:
-    """What becomes of the problems of many videos; those of a frame are counted once.
-
-    The report counts what is repaired or skipped; the first case of each kind is logged, too. Of a
-    frame's boxes the first `max_boxes` are kept; 0: all.
-    """
-
-    def __init__(self, policy: Policy, report: Report, *, max_boxes: int = 0) -> None:
-        """Starts without having counted anything."""
-        self.policy, self.report, self._max_boxes = policy, report, max_boxes
-        self._counted: set[tuple[str, int]] = set()
-
-    def meet(self, kind: str, message: str) -> str:
-        """Returns the answer to a problem, after counting it; see `problems.meet`."""
-        return meet(kind, message, policy=self.policy, report=self.report)
-
-    def cleaned(
-        self, frame: SourceFrame, labels: tuple[str, ...] | int | None, place: tuple[str, int]
-    ) -> SourceFrame:
-        """Returns a frame with its ground truth cleaned, and none of its columns None.
-
-        For labels see `clean`; the place is the name of the video, and the number of the frame.
-        """
-        report = Report()
-        truth = clean(
-            frame, labels=labels, policy=self.policy, report=report, max_boxes=self._max_boxes
-        )
-        if report and place not in self._counted:
-            self._counted.add(place)
-            new = report.counts.keys() - self.report.counts.keys()
-            self.report.merge(report)
-            for kind, answer in new:
-                _LOG.warning(
-                    "%s: %s; answer: %s. More of this kind are counted without a word.",
-                    *(kind, report.examples[kind][0], answer),
-                )
-        count = len(truth.classes)
-        if truth.track_ids is None:
-            truth = truth._replace(track_ids=np.full(count, -1, np.int32))
-        if truth.is_crowd is None:
-            truth = truth._replace(is_crowd=np.zeros(count, np.bool_))
-        return frame._replace(truth=truth)
-
-
 class CheckedVideo:
     """A video whose frames are cleaned, and the bad ones left out or replaced if so chosen.
 
-    `size` is height and width of its frames, pixels, or (0, 0): only the images tell.
+    The problems of a frame are counted once, however often it is read; the first of each kind is
+    logged, too. `size` is height and width of its frames, pixels, or (0, 0): only the images tell.
     """
 
-    def __init__(
-        self, entry: NamedVideo, checks: Checks, *, labels: tuple[str, ...] | int | None = None
-    ) -> None:
-        """Reads nothing yet; for labels see `clean`."""
-        self.name, self._video = entry
-        self.where, self.size = self._video.where, (self._video.height, self._video.width)
-        self._checks, self._labels = checks, labels
+    def __init__(self, video: SourceVideo, checks: Checks, *, classes: int | None = None) -> None:
+        """Reads nothing yet; `classes` is how many there are, None: any number."""
+        self.name, self._video = video.name, video
+        self.where, self.size = video.where, (video.height, video.width)
+        self._checks, self._classes = checks, classes
+        self._counted: set[int] = set()
         self._shown: Sequence[int] | None = None
         if all(checks.policy[kind] == "error" for kind in OF_FRAMES):
-            self._shown = range(self._video.num_frames)
+            self._shown = range(video.num_frames)
 
     @property
     def num_frames(self) -> int:
@@ -111,25 +68,43 @@ class CheckedVideo:
 
     def _read(self, start: int, stop: int | None) -> Iterator[SourceFrame]:
         for number, frame in enumerate(self._video.read(start, stop), start=start):
-            yield self._checks.cleaned(frame, self._labels, (self.name, number))
+            yield frame._replace(truth=self._cleaned(number, frame))
+
+    def _cleaned(self, number: int, frame: SourceFrame) -> GroundTruth:
+        """Returns the ground truth of a frame, none of whose columns is None."""
+        checks = Checks(self._checks.policy, max_boxes=self._checks.max_boxes)
+        truth = clean(frame, checks, labels=self._classes)
+        found, report = checks.report, self._checks.report
+        if found and number not in self._counted:
+            self._counted.add(number)
+            new = found.counts.keys() - report.counts.keys()
+            report.merge(found)
+            for kind, answer in new:
+                _LOG.warning(
+                    "%s: %s; answer: %s. More of this kind are counted without a word.",
+                    *(kind, found.examples[kind][0], answer),
+                )
+        count = len(truth.classes)
+        if truth.track_ids is None:
+            truth = truth._replace(track_ids=np.full(count, -1, np.int32))
+        if truth.is_crowd is None:
+            truth = truth._replace(is_crowd=np.zeros(count, np.bool_))
+        return truth
 
     def _find_shown(self) -> Sequence[int]:
         """Returns the numbers of the frames to show, in order; a good one may stand twice."""
         if self._shown is None:
-            meet, policy = self._checks.meet, self._checks.policy
-            opener = FrameOpener(
-                self._video, policy=policy, report=self._checks.report, open=decode.pixels
-            )
+            opener = FrameOpener(self._video, self._checks, open=decode.pixels)
             places: list[int] = []  # -1: to be replaced
             for number, frame in enumerate(self._video.read()):
                 opened, kind, message = opener.look(frame)
-                if not kind or meet(kind, message) == "repair":
+                if not kind or self._checks.meet(kind, message) == "repair":
                     places.append(-1 if opened is None else number)  # a size is mended on decoding
             good = [place for place in places if place >= 0]
             self._shown = np.maximum.accumulate([good[0], *places])[1:].tolist() if good else []
             if not good:
                 told = f"{self.where}: video {self.name!r} has no frames that can be shown"
-                meet("empty_video", told)
+                self._checks.meet("empty_video", told)
         return self._shown
 
 

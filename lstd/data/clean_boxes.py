@@ -7,30 +7,21 @@ from typing import Any
 import numpy as np
 
 from lstd.base.types import GroundTruth
-from lstd.data.problems import Answer, Policy, Report, meet
+from lstd.data.problems import Answer, Checks
 from lstd.data.sources import SourceFrame
 
 _ROUNDING = 1e-5
 """What a box may reach beyond the frame without being told of: float32 sides of a pixel grid."""
 
 
-def clean(
-    frame: SourceFrame,
-    *,
-    labels: Sequence[str] | int | None,
-    policy: Policy,
-    report: Report,
-    max_boxes: int = 0,
-) -> GroundTruth:
+def clean(frame: SourceFrame, checks: Checks, *, labels: Sequence[str] | int | None) -> GroundTruth:
     """Returns the boxes of a frame as ground truth: all in [0, 1] with an area, classes known.
 
     Args:
         frame: raw; padding rows (class -1, no crowd) are left out without a word.
+        checks: the answers; of `max_boxes` sound boxes the first ones are kept, objects before
+            regions to ignore.
         labels: class names, or how many classes there are; empty or None: any from 0 on.
-        policy: the answers.
-        report: counts what is repaired or skipped.
-        max_boxes: sound boxes that a frame may have; the first ones are kept, objects before
-            regions to ignore; 0: any number.
 
     Returns NumPy arrays; track ids and is_crowd as they came, or None.
 
@@ -50,8 +41,7 @@ def clean(
     keep = (classes != -1) | regions
 
     def met(row: int, kind: str, text: str) -> Answer:
-        message = f"{place_of(frame, row)}: {text}"
-        return meet(kind, message, policy=policy, report=report)
+        return checks.meet(kind, f"{place_of(frame, row)}: {text}")
 
     # The usual frame has no problem at all, and is done here.
     for row in np.flatnonzero(_suspects(boxes, classes, known) & keep).tolist():
@@ -72,11 +62,11 @@ def clean(
         elif track >= 0:
             seen.add(track)
     rows = np.flatnonzero(keep)
-    if max_boxes and len(rows) > max_boxes:
-        message = f"{frame.where}: {len(rows)} boxes, max_boxes is {max_boxes}"
-        beyond = len(rows) - max_boxes
-        meet("too_many_boxes", message, policy=policy, report=report, count=beyond)
-        rows = rows[np.argsort(regions[rows], kind="stable")][:max_boxes]
+    most = checks.max_boxes or len(rows)
+    if len(rows) > most:
+        message = f"{frame.where}: {len(rows)} boxes, max_boxes is {most}"
+        checks.meet("too_many_boxes", message, count=len(rows) - most)
+        rows = rows[np.argsort(regions[rows], kind="stable")][:most]
     return GroundTruth(
         boxes=np.clip(boxes[rows], 0, 1).astype(np.float32),
         classes=classes[rows].astype(np.int32),
@@ -133,8 +123,9 @@ def _unknown_class(frame: SourceFrame, row: int, labels: Sequence[str] | int | N
     text = frame.class_texts[row] if row < len(frame.class_texts) else str(number)
     if not labels:
         expected = "0 or above"
-    elif isinstance(labels, int):
-        expected = f"0 to {labels - 1}"
+    elif isinstance(labels, int):  # those of records are told as they are stored, from 1
+        first = int(bool(frame.class_texts))
+        expected = f"{first} to {labels - 1 + first}"
     else:
         expected = f"one of {', '.join(labels[:8])}"
         expected += f" and {len(labels) - 8} more" if len(labels) > 8 else ""

@@ -12,11 +12,11 @@ import yaml
 
 from lstd.base import label_map
 from lstd.base.overlap import motion_iou
-from lstd.base.types import Detections, GroundTruth
+from lstd.base.types import Detections
 from lstd.config.model_config import ModelConfig
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean, objects_of
-from lstd.data.problems import KINDS, Policy, ProblemError, Report
+from lstd.data.problems import KINDS, Answer, Checks, Policy, ProblemError, Report
 from lstd.data.source_checks import FrameOpener
 from lstd.data.sources import Source, SourceFrame, SourceVideo
 from lstd.ops import anchor_fit, anchors
@@ -59,16 +59,16 @@ class Inspection(NamedTuple):
 
 def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None) -> Inspection:
     """Returns what the labels of a data set say; of images only the sizes are read."""
-    report = Report()
+    checks = Checks(_NOTE_ALL)
     for message in source.damaged:
-        report.add("damaged_record", "skip", message)
+        checks.meet("damaged_record", message)
     rows = [(np.zeros([0, 4], np.float32), *[np.zeros(0, np.int32)] * 4)]
     frames_of, sizes = [], []
     attributes: dict[str, list[np.ndarray]] = defaultdict(list)
     for place, video in enumerate(source.videos):
         number = -1
         for number, frame in enumerate(video.read(images=False)):
-            truth = _objects(frame, source, report)
+            truth = objects_of(clean(frame, checks, labels=source.labels))
             video_of, frame_of, unknown = (
                 np.full(len(truth.classes), value, np.int32) for value in (place, number, -1)
             )
@@ -84,15 +84,10 @@ def inspect(source: Source, *, on_frames: Callable[[int], None] = lambda _: None
             sizes.append(source_checks.first_size(video))
         except ValueError as error:
             sizes.append((0, 0))
-            report.add("empty_video", "skip", str(error))
+            checks.meet("empty_video", str(error))
     boxes = Boxes(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
     marks = {name: np.concatenate(values) for name, values in attributes.items()}
-    return Inspection(source, boxes, tuple(frames_of), tuple(sizes), report, marks)
-
-
-def _objects(frame: SourceFrame, source: Source, report: Report) -> GroundTruth:
-    """Returns the cleaned boxes of the objects of a frame."""
-    return objects_of(clean(frame, labels=source.labels or None, policy=_NOTE_ALL, report=report))
+    return Inspection(source, boxes, tuple(frames_of), tuple(sizes), checks.report, marks)
 
 
 def motion_overlaps(found: Inspection) -> np.ndarray:
@@ -230,7 +225,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
             image = source_images.pixels(frame.image, where=frame.where)
         except (source_images.MissingImage, source_images.CorruptImage):
             continue
-        truth = _objects(frame, found.source, Report())
+        truth = objects_of(clean(frame, Checks(_NOTE_ALL), labels=found.source.labels))
         total = len(truth.classes)
         boxes = Detections(truth.boxes, np.ones(total, np.float32), truth.classes, total)
         pictures.append(draw.annotate(image, boxes, found.source.labels, with_scores=False))
@@ -274,32 +269,27 @@ def validate(
         on_frames: gets how many more frames were looked at.
     """
     policy = problems.policy() if policy is None else policy
-    # Where the answer is error, a conversion would stop; here all else is to be found, too.
-    going_on: Policy = {
-        kind: answer if answer != "error" else KINDS[kind].answers[-1]  # type: ignore[misc]
-        for kind, answer in policy.items()
-    }
-    found = Report(examples=examples)
+    checks = _Noted(policy, Report(examples=examples), max_boxes=max_boxes)
     for message in source.damaged:
-        found.add("damaged_record", "skip", message)
+        checks.meet("damaged_record", message)
 
     def is_shown(frame: SourceFrame, opener: FrameOpener) -> bool:
         """Returns whether a frame has an image, after counting what is wrong with it."""
         _, kind, message = opener.look(frame) if images else (None, "", "")
         if kind:
-            found.add(kind, "skip", message)
+            checks.meet(kind, message)
         shown = not kind or (kind == "frame_size" and policy[kind] != "skip")
         if shown or policy[kind] == "error":
-            labels = source.labels or None
-            clean(frame, labels=labels, policy=going_on, report=found, max_boxes=max_boxes)
+            clean(frame, checks, labels=source.labels)
         return shown
 
     def unreadable(error: Exception) -> None:
-        kind = error.kind if isinstance(error, ProblemError) else "unreadable"
-        found.add(kind, "error", error.message if isinstance(error, ProblemError) else str(error))
+        if not isinstance(error, ProblemError):
+            error = ProblemError("unreadable", str(error))
+        checks.meet(error.kind, error.message)
 
     def check(video: SourceVideo) -> None:
-        opener = FrameOpener(video, policy=going_on, report=found)
+        opener = FrameOpener(video, checks)
         told, number, shown = "", 0, 0
         while number < video.num_frames:
             try:
@@ -317,13 +307,13 @@ def validate(
                 on_frames(1)
         if not shown:
             message = f"{video.where}: video {video.name!r} has no frames"
-            found.add("empty_video", "skip", message + " that can be shown" * bool(number))
+            checks.meet("empty_video", message + " that can be shown" * bool(number))
 
     names: set[str] = set()
     for video in source.videos:
         if video.name in names:
             message = f"{video.where}: another video has the name {video.name!r}, too"
-            found.add("doubled_video", "skip", message)
+            checks.meet("doubled_video", message)
             if policy["doubled_video"] == "skip":
                 continue
         names.add(video.name)
@@ -331,8 +321,13 @@ def validate(
             check(video)
         except (ValueError, OSError) as error:  # not even its length
             unreadable(error)
-    counts = found.counts.copy()
-    found.counts.clear()
-    for (kind, _), count in counts.items():
-        found.counts[kind, policy[kind]] += count
-    return found
+    return checks.report
+
+
+class _Noted(Checks):
+    """Checks that go on where the answer is error and a conversion would stop."""
+
+    def meet(self, kind: str, message: str, *, count: int = 1) -> Answer:
+        answer = self.policy[kind]
+        self.report.add(kind, answer, message, count=count)
+        return "skip" if answer == "error" else answer

@@ -1,6 +1,7 @@
 """From the paths of a config to videos that can be walked through."""
 
 import contextlib
+import itertools
 import logging
 import os
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ import tensorflow as tf
 
 from lstd.config.data_config import DatasetConfig
 from lstd.data import record_files, source_checks
-from lstd.data.checked_video import CheckedVideo, Checks
-from lstd.data.problems import ProblemError
+from lstd.data.checked_video import CheckedVideo
+from lstd.data.problems import Checks, ProblemError
 from lstd.data.record_files import RecordVideo
 from lstd.data.sources import Source, SourceVideo
 
@@ -44,36 +45,34 @@ def open_all(
         with contextlib.suppress(KeyError, TypeError):  # no index, or one of another kind
             for shard in record_files.index_of(folder)["shards"]:
                 listed.update([os.path.join(folder, shard["file"])] if shard["records"] else ())
+
+    def is_shard(path: str) -> bool:
+        if config.format or folders[path] == path:
+            return False
+        return path in listed or record_files.kind_of(path) == "sequence"
+
     found: list[SourceVideo] = []
     numbered: dict[tuple[str, ...], str] = {}
-    shards: list[str] = []
-    for path in paths:
-        is_shard = not config.format and folders[path] != path
-        if is_shard and (path in listed or record_files.kind_of(path) == "sequence"):
-            shards.append(path)
+    for are_shards, group in itertools.groupby(paths, is_shard):
+        own = [*group]
+        if are_shards and len(own) == len(paths):
+            _refuse_choices(config, own[0], where=where)
+        if are_shards:
+            found += _in_records(own, checks)
             continue
-        found += _in_records(shards, checks)
-        shards = []
-        source = _source(path, config, checks, labels)
-        if source.format not in readers.WITH_NUMBERS:
-            numbered.setdefault(source.labels, path)
-        found += source.videos
-    if len(shards) == len(paths):
-        _refuse_choices(config, shards[0], where=where)
-    found += _in_records(shards, checks)
+        for path in own:
+            source = _source(path, config, checks, labels)
+            if source.format not in readers.WITH_NUMBERS:
+                numbered.setdefault(source.labels, path)
+            found += source.videos
     if len(numbered) > 1:
         (one, path), (other, other_path), *_ = numbered.items()
         raise ValueError(
             f"{where}: {path} has the classes {', '.join(one)}, {other_path} has "
             f"{', '.join(other)}; say in model.labels (or data.label_map_path) which is which"
         )
-    numbers = None if num_classes is None else tuple(str(n + 1) for n in range(num_classes))
-    return [
-        CheckedVideo(
-            entry, checks, labels=numbers if isinstance(entry.video, RecordVideo) else num_classes
-        )  # records count classes from 1
-        for entry in source_checks.named(found, policy=checks.policy, report=checks.report)
-    ]
+    videos = source_checks.named(found, checks)
+    return [CheckedVideo(video, checks, classes=num_classes) for video in videos]
 
 
 def _in_records(shards: Sequence[str], checks: Checks) -> list[RecordVideo]:

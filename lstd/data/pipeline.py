@@ -13,9 +13,9 @@ from lstd.base import label_map
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import augment, decode, open_videos, problems
-from lstd.data.checked_video import CheckedVideo, Checks
+from lstd.data.checked_video import CheckedVideo
 from lstd.data.clip_streams import Clip, evaluation_clips, training_clips
-from lstd.data.problems import Report
+from lstd.data.problems import Checks, Report
 
 _LOG = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def open_split(
         answers = problems.policy({**_DEFAULT_ANSWERS, **config.problems})
     except ValueError as error:
         raise ValueError(f"{where}.problems: {error}") from None
-    checks = Checks(answers, Report() if report is None else report, max_boxes=config.max_boxes)
+    checks = Checks(answers, report, max_boxes=config.max_boxes)
     names = tuple(labels) or _labels_of(data.label_map_path)
     found = open_videos.open_all(config, checks, names, num_classes=num_classes, where=where)
     # Those at the beginning that show no frame; the others are looked at when their turn comes.

@@ -178,14 +178,24 @@ def policy(answers: Mapping[str, str] | Iterable[str] = (), *, default: str = ""
     return {**chosen, **answers}
 
 
-def meet(kind: str, message: str, *, policy: Policy, report: Report, count: int = 1) -> Answer:
-    """Returns the answer to a problem, after counting it in the report; `count` boxes or frames.
+class Checks:
+    """What becomes of problems: the answers to them, and the report that counts them.
 
-    Raises:
-        ProblemError: the answer is error.
+    Of a frame's boxes the first `max_boxes` are kept; 0: all.
     """
-    answer = policy[kind]
-    if answer == "error":
-        raise ProblemError(kind, message)
-    report.add(kind, answer, message, count=count)
-    return answer
+
+    def __init__(self, policy: Policy, report: Report | None = None, *, max_boxes: int = 0) -> None:
+        self.policy, self.max_boxes = policy, max_boxes
+        self.report = Report() if report is None else report
+
+    def meet(self, kind: str, message: str, *, count: int = 1) -> Answer:
+        """Returns the answer to a problem, after counting it in the report; `count` boxes.
+
+        Raises:
+            ProblemError: the answer is error.
+        """
+        answer = self.policy[kind]
+        if answer == "error":
+            raise ProblemError(kind, message)
+        self.report.add(kind, answer, message, count=count)
+        return answer

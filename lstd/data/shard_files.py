@@ -17,10 +17,10 @@ from lstd.base.types import GroundTruth
 from lstd.base.whole_file import write_whole
 from lstd.data import problems, sequence_example, source_checks
 from lstd.data.clean_boxes import clean, objects_of
-from lstd.data.problems import Policy, Report
+from lstd.data.problems import Checks, Policy, Report
 from lstd.data.record_files import INDEX
-from lstd.data.source_checks import FrameOpener, NamedVideo
-from lstd.data.sources import Source
+from lstd.data.source_checks import FrameOpener
+from lstd.data.sources import Source, SourceVideo
 from lstd.ops import images
 
 RECORD_BYTES = 256 << 20
@@ -78,7 +78,7 @@ class RecordPlan(NamedTuple):
     Those that are dropped are left out; `first_frame` counts only what is kept.
     """
 
-    entry: NamedVideo
+    video: SourceVideo
     start: int
     stop: int
     dropped: tuple[int, ...]
@@ -163,46 +163,43 @@ def make_plan(
         ValueError: a setting that cannot be; no video is left.
     """
     settings.check()
-    policy, report = settings.policy, Report()
+    checks = Checks(settings.policy)
     for message in source.damaged:
-        problems.meet("damaged_record", message, policy=policy, report=report)
-    videos = source_checks.usable_videos(source, policy=policy, report=report)
+        checks.meet("damaged_record", message)
+    videos = source_checks.usable_videos(source, checks)
     if dropped is None:
-        found = {
-            name: source_checks.dropped_frames(video, policy=policy, report=report)
-            for name, video in videos
-        }
+        found = {video.name: source_checks.dropped_frames(video, checks) for video in videos}
         dropped = {name: gone for name, gone in found.items() if gone}
     records: list[RecordPlan] = []
     facts: list[tuple[str, int]] = []
-    for entry in videos:
-        own = _records_of(entry, set(dropped.get(entry.name, ())), settings)
+    for video in videos:
+        own = _records_of(video, set(dropped.get(video.name, ())), settings)
         if own:
-            facts.append((entry.name, entry.video.num_frames))
+            facts.append((video.name, video.num_frames))
         else:
-            message = f"{entry.video.where}: no frame of video {entry.name!r} can be used"
-            problems.meet("empty_video", message, policy=policy, report=report)
+            message = f"{video.where}: no frame of video {video.name!r} can be used"
+            checks.meet("empty_video", message)
         records += own
     if not records:
         raise ValueError(f"{source.path}: no frame of this data set can be used")
     shards = _shards_of(records, settings)
     known = {name: place for place, (name, _) in enumerate(facts)}
-    held = [(s.file, [(known[r.entry.name], *r[1:]) for r in s.records]) for s in shards]
+    held = [(s.file, [(known[r.video.name], *r[1:]) for r in s.records]) for s in shards]
     told = {"labels": source.labels, "videos": facts, "shards": held}
     told |= {f"setting {name}": value for name, value in sorted(settings._asdict().items())}
     texts = {name: json.dumps(value, sort_keys=True).encode() for name, value in told.items()}
     marks = {name: hashlib.sha256(text).hexdigest()[:16] for name, text in texts.items()}
-    return Plan(source, shards, settings, report, dropped, marks)
+    return Plan(source, shards, settings, checks.report, dropped, marks)
 
 
-def _records_of(entry: NamedVideo, gone: set[int], settings: Settings) -> list[RecordPlan]:
-    kept = [number for number in range(entry.video.num_frames) if number not in gone]
+def _records_of(video: SourceVideo, gone: set[int], settings: Settings) -> list[RecordPlan]:
+    kept = [number for number in range(video.num_frames) if number not in gone]
     size = settings.frames_per_record or max(1, len(kept))
     records = []
     for first in range(0, len(kept), size):
         start, stop = kept[first], kept[min(first + size, len(kept)) - 1] + 1
         inside = tuple(sorted(number for number in gone if start <= number < stop))
-        records.append(RecordPlan(entry, start, stop, inside, first))
+        records.append(RecordPlan(video, start, stop, inside, first))
     return records
 
 
@@ -230,12 +227,12 @@ def write(
         ProblemError: a problem whose answer is error.
         ValueError: a frame or record that cannot be read; it is named.
     """
-    report = Report()
+    checks = Checks(settings.policy, max_boxes=settings.max_boxes)
     entries: list[dict[str, Any]] = []
 
     def examples() -> Iterator[bytes]:
         for record in shard.records:
-            for serialized, facts in _records(record, labels, settings, report):
+            for serialized, facts in _records(record, labels, settings, checks):
                 entries.append(facts)
                 yield serialized
 
@@ -248,7 +245,7 @@ def write(
         "frames": sum(entry["frames"] for entry in entries),
         "boxes": sum(entry["boxes"] for entry in entries),
         "records": entries,
-        **report.as_index(),
+        **checks.report.as_index(),
     }
 
 
@@ -275,11 +272,11 @@ def write_index(directory: str, content: Mapping[str, Any]) -> None:
 
 
 def _records(
-    plan: RecordPlan, labels: Sequence[str], settings: Settings, report: Report
+    plan: RecordPlan, labels: Sequence[str], settings: Settings, checks: Checks
 ) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields serialized records, of `RECORD_BYTES` at most, and their entries of the index."""
-    name, video = plan.entry
-    opener = FrameOpener(video, policy=settings.policy, report=report)
+    name = plan.video.name
+    opener = FrameOpener(plan.video, checks)
     encoded: list[bytes] = []
     truths: list[GroundTruth] = []
     first, size, dropped = plan.first_frame, 0, {*plan.dropped}
@@ -306,7 +303,7 @@ def _records(
             "bytes": len(serialized),
         }
 
-    for number, frame in enumerate(video.read(plan.start, plan.stop), start=plan.start):
+    for number, frame in enumerate(plan.video.read(plan.start, plan.stop), start=plan.start):
         if number in dropped:
             continue
         found = opener(number, frame)
@@ -314,13 +311,7 @@ def _records(
             raise ValueError(f"{frame.where}: this image has changed since the plan was made")
         shown, image = found
         data = _stored(image, settings)
-        truth = clean(
-            shown,
-            labels=labels or None,
-            policy=settings.policy,
-            report=report,
-            max_boxes=settings.max_boxes,
-        )
+        truth = clean(shown, checks, labels=labels)
         added = len(data) + _BYTES_A_BOX * len(truth.classes)
         if encoded and size + added > RECORD_BYTES:
             yield record()

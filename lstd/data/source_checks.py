@@ -1,52 +1,44 @@
 """What is wrong with whole videos and frames of a source, and what becomes of them."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from lstd.data import decode, source_images
-from lstd.data.problems import OF_FRAMES, Policy, ProblemError, Report, meet
+from lstd.data.problems import OF_FRAMES, Checks, ProblemError
 from lstd.data.source_images import CorruptImage, MissingImage
-from lstd.data.sources import Source, SourceFrame, SourceVideo
+from lstd.data.sources import Excerpt, Source, SourceFrame, SourceVideo
 
 Encoded = bytes | np.ndarray
 
 
-class NamedVideo(NamedTuple):
-    """A video under the name that no other one has."""
-
-    name: str
-    video: SourceVideo
-
-
-def named(videos: Iterable[SourceVideo], *, policy: Policy, report: Report) -> list[NamedVideo]:
+def named(videos: Iterable[SourceVideo], checks: Checks) -> list[SourceVideo]:
     """Returns the videos that have frames, each under a name of its own.
 
     Raises:
         ProblemError: two of one name or one without frames, where the answer is error.
     """
-    result: dict[str, NamedVideo] = {}
+    result: dict[str, SourceVideo] = {}
     for video in videos:
         if not video.num_frames:
-            message = f"{video.where}: video {video.name!r} has no frames"
-            meet("empty_video", message, policy=policy, report=report)
+            checks.meet("empty_video", f"{video.where}: video {video.name!r} has no frames")
             continue
         name, number = video.name, 1
         if name in result:
             message = f"{video.where}: another video has the name {name!r}, too"
-            if meet("doubled_video", message, policy=policy, report=report) == "skip":
+            if checks.meet("doubled_video", message) == "skip":
                 continue
         while name in result:
             number += 1
             name = f"{video.name}~{number}"
-        result[name] = NamedVideo(name, video)
+        result[name] = video if number == 1 else Excerpt(name, video, 0, video.num_frames)
     return [*result.values()]
 
 
-def usable_videos(source: Source, *, policy: Policy, report: Report) -> list[NamedVideo]:
+def usable_videos(source: Source, checks: Checks) -> list[SourceVideo]:
     """Returns the videos of a source; see `named`. Raises a ValueError if none is left."""
-    result = named(source.videos, policy=policy, report=report)
+    result = named(source.videos, checks)
     if not result:
         raise ValueError(f"{source.path}: this data set has no video with frames")
     return result
@@ -66,7 +58,7 @@ def select(source: Source, names: Sequence[str]) -> Source:
 
 
 class FrameOpener:
-    """Opens the images of one video; every problem meets its answer, and is counted in the report.
+    """Opens the images of one video; every problem meets its answer.
 
     `open` returns an image opened, of the bytes or pixels that a frame has.
     """
@@ -74,14 +66,11 @@ class FrameOpener:
     def __init__(
         self,
         video: SourceVideo,
+        checks: Checks,
         *,
-        policy: Policy,
-        report: Report,
         open: Callable[..., Encoded] = source_images.encoded,
     ) -> None:
-        """Opens nothing yet."""
-        self._video, self._policy, self._report, self._open = video, policy, report, open
-        self._size: tuple[int, int] | None = None
+        self._video, self._checks, self._open = video, checks, open
         self._last: tuple[SourceFrame, Encoded] | None = None
 
     def __call__(self, number: int, frame: SourceFrame) -> tuple[SourceFrame, Encoded] | None:
@@ -95,7 +84,7 @@ class FrameOpener:
             ValueError: no frame of the video has a sound image.
         """
         opened, kind, message = self.look(frame)
-        if kind and meet(kind, message, policy=self._policy, report=self._report) == "skip":
+        if kind and self._checks.meet(kind, message) == "skip":
             return None
         if opened is None:
             self._last = self._last or self._nearest(number)
@@ -103,12 +92,10 @@ class FrameOpener:
             self._last = (frame, self._resized(opened) if kind else opened)
         return self._last
 
-    @property
+    @functools.cached_property
     def size(self) -> tuple[int, int]:
         """Height and width of the video's first sound frame; raises ValueError without one."""
-        if self._size is None:
-            self._size = first_size(self._video)
-        return self._size
+        return first_size(self._video)
 
     def look(self, frame: SourceFrame) -> tuple[Encoded | None, str, str]:
         """Returns the image, if any, and what is wrong with it: kind and message, or empty."""
@@ -137,19 +124,19 @@ class FrameOpener:
         return decode.scaled(source_images.pixels(image, where=""), *self.size)
 
 
-def dropped_frames(video: SourceVideo, *, policy: Policy, report: Report) -> list[int]:
-    """Returns the frames of a video that the policy leaves out; opens none if it leaves out none.
+def dropped_frames(video: SourceVideo, checks: Checks) -> list[int]:
+    """Returns the frames of a video that are to be left out; opens none if none can be.
 
     The report counts them; what is an error, or repaired, shows when the frame is taken.
     """
-    if all(policy[kind] != "skip" for kind in OF_FRAMES):
+    if all(checks.policy[kind] != "skip" for kind in OF_FRAMES):
         return []
-    opener = FrameOpener(video, policy=policy, report=report)
+    opener = FrameOpener(video, checks)
     dropped = []
     for number, frame in enumerate(video.read()):
         _, kind, message = opener.look(frame)
-        if kind and policy[kind] == "skip":
-            meet(kind, message, policy=policy, report=report)
+        if kind and checks.policy[kind] == "skip":
+            checks.meet(kind, message)
             dropped.append(number)
     return dropped
 

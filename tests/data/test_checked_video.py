@@ -10,10 +10,9 @@ import pytest
 
 from lstd.base.types import GroundTruth
 from lstd.data import decode, problems, record_files
-from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Checks, Reel
-from lstd.data.problems import Report
+from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Reel
+from lstd.data.problems import Checks
 from lstd.data.record_files import Part
-from lstd.data.source_checks import NamedVideo
 from lstd.data.sources import Image, ImageFile, SourceFrame, SourceVideo
 from tests.data import records
 
@@ -43,7 +42,7 @@ class FakeVideo:
 
 
 def checked(video: SourceVideo) -> CheckedVideo:
-    return CheckedVideo(NamedVideo("v", video), Checks(problems.policy(), Report()))
+    return CheckedVideo(video, Checks(problems.policy()))
 
 
 def shown(reel: Reel, numbers: list[int]) -> None:

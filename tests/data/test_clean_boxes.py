@@ -10,7 +10,7 @@ import pytest
 from lstd.base.types import GroundTruth
 from lstd.data import problems
 from lstd.data.clean_boxes import clean
-from lstd.data.problems import ProblemError, Report
+from lstd.data.problems import Checks, ProblemError, Report
 from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
 
 NAN = float("nan")
@@ -26,6 +26,14 @@ def frame(boxes, classes=None, tracks=None, crowd=None, **more) -> SourceFrame:
         is_crowd=None if crowd is None else np.array(crowd, np.bool_),
     )
     return SourceFrame(None, truth, "a.txt, frame 7", **more)
+
+
+def cleaned(
+    found: SourceFrame, labels: object = None, *, max_boxes: int = 0, **answers: str
+) -> tuple[GroundTruth, Report]:
+    """Returns the ground truth of a frame, and what was met."""
+    checks = Checks(problems.policy(answers), max_boxes=max_boxes)
+    return clean(found, checks, labels=labels), checks.report
 
 
 @pytest.mark.parametrize(
@@ -44,11 +52,10 @@ def frame(boxes, classes=None, tracks=None, crowd=None, **more) -> SourceFrame:
 def test_each_bad_box_is_an_error_repaired_or_skipped(kind, box, repaired) -> None:
     found = frame([GOOD, box])
     with pytest.raises(ProblemError, match=r"frame 7, box 1: the box .*ymin, xmin") as caught:
-        clean(found, labels=1, policy=problems.policy({kind: "error"}), report=Report())
+        cleaned(found, 1, **{kind: "error"})
     assert caught.value.kind == kind
 
-    report = Report()
-    truth = clean(found, labels=1, policy=problems.policy({kind: "skip"}), report=report)
+    truth, report = cleaned(found, 1, **{kind: "skip"})
     np.testing.assert_array_equal(truth.boxes, np.float32([GOOD]))
     assert report.counts == {(kind, "skip"): 1}
 
@@ -56,8 +63,7 @@ def test_each_bad_box_is_an_error_repaired_or_skipped(kind, box, repaired) -> No
         with pytest.raises(ValueError, match=f"'repair' is no answer to problem {kind}"):
             problems.policy({kind: "repair"})
         return
-    report = Report()
-    truth = clean(found, labels=1, policy=problems.policy({kind: "repair"}), report=report)
+    truth, report = cleaned(found, 1, **{kind: "repair"})
     np.testing.assert_allclose(truth.boxes, np.float32([GOOD, repaired]), rtol=1e-6)
     assert report.counts == {(kind, "repair"): 1}
     np.testing.assert_array_equal(found.truth.boxes, np.float32([GOOD, box]))  # as it came
@@ -68,14 +74,12 @@ def test_an_unknown_class_is_named_as_the_file_spells_it(number) -> None:
     found = frame([GOOD, GOOD], [1, number], class_texts=("bee", "wasp"), row_names=("l 3", "l 4"))
 
     with pytest.raises(ProblemError, match=r"frame 7, l 4: class 'wasp' is not .* one of ant, bee"):
-        clean(found, labels=("ant", "bee"), policy=problems.policy(), report=Report())
+        cleaned(found, ("ant", "bee"))
 
-    truth = clean(
-        found, labels=2, policy=problems.policy({"unknown_class": "skip"}), report=Report()
-    )
+    truth, _ = cleaned(found, 2, unknown_class="skip")
     assert truth.classes.tolist() == [1]
     if number >= 0:
-        truth = clean(found, labels=None, policy=problems.policy(), report=Report())
+        truth, _ = cleaned(found)
         assert truth.classes.tolist() == [1, number]  # without labels, any is known
 
 
@@ -83,14 +87,10 @@ def test_a_doubled_track_loses_its_id_or_its_box() -> None:
     found = frame([GOOD] * 4, tracks=[5, -1, 5, -1])
 
     with pytest.raises(ProblemError, match="box 2: track id 5 is there twice"):
-        clean(found, labels=1, policy=problems.policy(), report=Report())
-    repaired = clean(
-        found, labels=1, policy=problems.policy(["doubled_track=repair"]), report=Report()
-    )
+        cleaned(found, 1)
+    repaired, _ = cleaned(found, 1, doubled_track="repair")
     assert repaired.track_ids.tolist() == [5, -1, -1, -1]
-    skipped = clean(
-        found, labels=1, policy=problems.policy(["doubled_track=skip"]), report=Report()
-    )
+    skipped, _ = cleaned(found, 1, doubled_track="skip")
     assert skipped.track_ids.tolist() == [5, -1, -1]
 
 
@@ -101,8 +101,7 @@ def test_padding_goes_and_good_rows_stay_in_order_with_all_columns() -> None:
         tracks=[3, -1, 4],
         crowd=[True, False, False],
     )
-    report = Report()
-    truth = clean(found, labels=2, policy=problems.policy(), report=report)
+    truth, report = cleaned(found, 2)
 
     np.testing.assert_array_equal(truth.boxes, np.float32([GOOD, [0, 0, 1, 1]]))
     assert truth.classes.tolist() == [1, 0]
@@ -113,9 +112,7 @@ def test_padding_goes_and_good_rows_stay_in_order_with_all_columns() -> None:
 
 def test_regions_to_ignore_have_no_class_and_come_after_objects_where_there_are_too_many() -> None:
     found = frame([GOOD, [0, 0, 1, 1.5], GOOD], [-1, -1, 0], crowd=[True, True, False])
-    report = Report()
-    policy = problems.policy({"too_many_boxes": "skip"})
-    truth = clean(found, labels=("a",), policy=policy, report=report, max_boxes=2)
+    truth, report = cleaned(found, ("a",), max_boxes=2, too_many_boxes="skip")
 
     assert truth.classes.tolist() == [0, -1]
     assert truth.is_crowd.tolist() == [False, True]
@@ -125,6 +122,7 @@ def test_regions_to_ignore_have_no_class_and_come_after_objects_where_there_are_
 def test_wrong_answers_are_refused_with_the_right_ones() -> None:
     with pytest.raises(ValueError, match="did you mean 'box_inverted'"):
         problems.policy({"box_invertd": "skip"})
+    assert problems.policy(["box_empty = skip"])["box_empty"] == "skip"
     with pytest.raises(ValueError, match="is not problem=answer"):
         problems.policy(["box_inverted"])
     with pytest.raises(ValueError, match="'ignore' is no answer"):

@@ -27,9 +27,8 @@ from lstd.data import (
     shard_files,
     synthesize,
 )
-from lstd.data.checked_video import Checks
 from lstd.data.convert import Settings
-from lstd.data.problems import ProblemError
+from lstd.data.problems import Checks, ProblemError
 from lstd.data.sources import Source
 from lstd.ops import images
 from tests.data import go_on
@@ -141,9 +140,10 @@ def test_the_index_tells_what_is_in_shards_as_long_as_it_fits(
     read_all = record_files.read_all
     monkeypatch.setattr(record_files, "read_all", noting)
     listed = record_files.list_videos(paths)
-    checks = Checks(problems.policy(), problems.Report())
     config = DatasetConfig(input_path=(str(tmp_path / "*.tfrecord"),))
-    videos = open_videos.open_all(config, checks, (), num_classes=None, where="data.train")
+    videos = open_videos.open_all(
+        config, Checks(problems.policy()), (), num_classes=None, where="data.train"
+    )
     assert [video.num_frames for video in videos] == [7, 7, 7]
     assert scanned == []
     index = json.loads((tmp_path / "index.json").read_text())

@@ -211,7 +211,8 @@ def test_without_limit_the_padding_is_what_the_batch_needs(path: str) -> None:
 def test_a_class_out_of_range_is_named(path: str, tmp_path: Path) -> None:
     make("train", path, _num_classes=2)
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"record 5 .*frame 0, box 1: class '2' .*one of 1 "
+        tf.errors.InvalidArgumentError,
+        match=r"record 5 .*frame 0, box 1: class '2' .*expected 1 to 1 ",
     ):
         list(make("evaluation", path, _num_classes=1))  # the third video has a second class
     zero = tf.train.SequenceExample.FromString(

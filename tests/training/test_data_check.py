@@ -138,6 +138,6 @@ def test_class_that_the_config_lacks_is_refused_wherever_it_stands(tmp_path: Pat
         split = pipeline.open_split(data, "train", num_classes=num_classes)
         _said(split.videos, min_anchor_share=0.0, check_frames=20)
 
-    with pytest.raises(ValueError, match=r"class '2' .* expected one of 1 .*do model\.num_classes"):
+    with pytest.raises(ValueError, match=r"class '2' .* expected 1 to 1 .*do model\.num_classes"):
         check(1)
     check(2)
