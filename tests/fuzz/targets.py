@@ -164,7 +164,7 @@ def _tracking_set(name: str) -> Callable[[Path], None]:
     return make
 
 
-def _read_data(name: str, place: str = ".") -> Callable[[Path, Random], int | None]:
+def _read_data(name: str) -> Callable[[Path, Random], int | None]:
     """Returns what inspects, validates or converts a data set of a format."""
 
     def run(folder: Path, rng: Random) -> int | None:
@@ -179,7 +179,7 @@ def _read_data(name: str, place: str = ".") -> Callable[[Path, Random], int | No
             more += ["--workers=1", f"--output_directory={out}"]
             if rng.random() < 0.6:
                 more.append(f"--problems={rng.choice(('repair', 'skip'))}")
-        return data.main([verb, f"--input={folder / place}", *more])
+        return data.main([verb, f"--input={folder}", *more])
 
     return run
 
@@ -191,7 +191,7 @@ def _train_on(name: str) -> Callable[[Path, Random], int | None]:
         from lstd.config.data_config import DataConfig, DatasetConfig
         from lstd.data import pipeline
 
-        problems = {kind: rng.choice(("skip", "repair")) for kind in ("corrupt_image",)}
+        problems = {"corrupt_image": rng.choice(("skip", "repair"))}
         split = rng.choice(("train", "evaluation"))
         place = next(folder.glob("*.tfrecord"), folder)
         more = {} if place != folder else {"format": name}
@@ -427,9 +427,6 @@ _FLAGS = {
     "benchmark": "model against schedule turns frames warm_up threads json config",
     "train": "config output_directory set threads resume",
 }
-_BASE = {
-    "synthesize": ["--videos=1", "--frames=1", "--height=32", "--width=32"],
-}
 
 
 def _use_flags(folder: Path, rng: Random) -> int | None:
@@ -443,7 +440,8 @@ def _use_flags(folder: Path, rng: Random) -> int | None:
         more = out if command not in ("benchmark",) else []
         return mains.get(command, train).main([*more, *given])
     if command == "synthesize":
-        return data.main([command, *_BASE[command], *out, "--workers=1", *given])
+        small = ["--videos=1", "--frames=1", "--height=32", "--width=32", "--workers=1"]
+        return data.main([command, *small, *out, *given])
     more = [f"--input={folder / 's.csv'}"]
     more += [*out, "--workers=1"] if command in ("convert", "split") else []
     return data.main([command, *more, *given])

@@ -116,19 +116,6 @@ def test_tf_examples_may_have_tracks_and_crowds_and_wrong_classes(
     assert (None if ids is None else ids.tolist(), frame.truth.is_crowd.tolist()) == expected
 
 
-def test_numbers_that_no_int32_holds_are_told(tmp_path: Path) -> None:
-    track, label = "image/object/track/label", "image/object/class/label"
-    path = write(tmp_path / "a.tfrecord", example(**{track: feature(4, 2**31)}))
-    with pytest.raises(ProblemError, match=r"record 0 .* track id is 2147483648, expected a whole"):
-        readers.open(path)
-    write(path, example(**{label: feature(2**32 + 1, 1)}))
-
-    frame = next(readers.open(path, labels=["ant"]).videos[0].read())
-
-    assert frame.truth.classes.tolist() == [UNKNOWN_CLASS, 0]
-    assert frame.class_texts[0] == f"{2**32 + 1}"
-
-
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [

@@ -1,4 +1,4 @@
-"""Training from a video file with a CocoVID JSON, as it is and converted: equal batches."""
+"""Training from a video file with a table, as it is and converted: equal batches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from lstd.config.data_config import DataConfig, DatasetConfig
 from lstd.data import convert, pipeline, readers
 from lstd.data.convert import Settings
 
-VTEST = Path(__file__).resolve().parents[3] / "shared" / "data" / "vtest"
-LABELS = VTEST / "annotations_frames_0_599.json"
-pytestmark = [pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared"), pytest.mark.slow]
-FRAMES = 120
+SOWBUG = Path(__file__).resolve().parents[2] / "examples" / "sowbug" / "sowbug_unseen.csv"
+pytestmark = pytest.mark.slow
 
 
 def taken(split: str, path: str | Path, count: int, **settings: object) -> list:
@@ -34,27 +32,12 @@ def taken(split: str, path: str | Path, count: int, **settings: object) -> list:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Returns the CocoVID file cut to its first frames, beside a link to the video."""
-    import json
-
-    folder = tmp_path_factory.mktemp("vtest")
-    data = json.loads(LABELS.read_text(encoding="utf-8"))
-    data["images"] = [image for image in data["images"] if image["frame_id"] < FRAMES]
-    known = {image["id"] for image in data["images"]}
-    data["annotations"] = [box for box in data["annotations"] if box["image_id"] in known]
-    (folder / "vtest.avi").symlink_to(VTEST / "vtest.avi")
-    (folder / "labels.json").write_text(json.dumps(data), encoding="utf-8")
-    return str(folder / "labels.json")
-
-
-@pytest.fixture(scope="module")
-def shards(source: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     paths = {}
     for image_format in ("png", "jpeg"):
         folder = tmp_path_factory.mktemp(image_format)
         settings = Settings(image_format=image_format, frames_per_record=50)
-        convert.convert(readers.open(source), folder, settings)
+        convert.convert(readers.open(SOWBUG), folder, settings)
         paths[image_format] = str(folder / "*.tfrecord")
     return paths
 
@@ -79,11 +62,9 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_video_file_and_png_shards_give_equal_batches(
-    mode: str, source: str, shards: dict[str, str]
-) -> None:
+def test_video_file_and_png_shards_give_equal_batches(mode: str, shards: dict[str, str]) -> None:
     split, settings = MODES[mode]
-    direct = taken(split, source, 12, **settings)
+    direct = taken(split, SOWBUG, 12, **settings)
     converted = taken(split, shards["png"], 12, **settings)
 
     assert len(direct) == len(converted) == 12
@@ -92,9 +73,9 @@ def test_video_file_and_png_shards_give_equal_batches(
     assert any((truth.classes.numpy() >= 0).any() for _, truth in direct)
 
 
-def test_jpeg_shards_differ_by_at_most_two_grey_levels(source: str, shards: dict[str, str]) -> None:
+def test_jpeg_shards_differ_by_at_most_two_grey_levels(shards: dict[str, str]) -> None:
     settings = {**TRAINING, "augmentation": (names.HorizontalFlip(),)}
-    direct = taken("train", source, 12, **settings)
+    direct = taken("train", SOWBUG, 12, **settings)
     converted = taken("train", shards["jpeg"], 12, **settings)
 
     for (clip, truth), (other_clip, other_truth) in zip(direct, converted, strict=True):
