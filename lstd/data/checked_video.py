@@ -84,11 +84,8 @@ class CheckedVideo:
                     "%s: %s; answer: %s. More of this kind are counted without a word.",
                     *(kind, found.examples[kind][0], answer),
                 )
-        count = len(truth.classes)
         if truth.track_ids is None:
-            truth = truth._replace(track_ids=np.full(count, -1, np.int32))
-        if truth.is_crowd is None:
-            truth = truth._replace(is_crowd=np.zeros(count, np.bool_))
+            truth = truth._replace(track_ids=np.full(len(truth.classes), -1, np.int32))
         return truth
 
     def _find_shown(self) -> Sequence[int]:

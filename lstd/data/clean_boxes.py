@@ -23,7 +23,7 @@ def clean(frame: SourceFrame, checks: Checks, *, labels: Sequence[str] | int | N
             regions to ignore.
         labels: class names, or how many classes there are; empty or None: any from 0 on.
 
-    Returns NumPy arrays; track ids and is_crowd as they came, or None.
+    Returns NumPy arrays; track ids are None if they came so.
 
     Raises:
         ProblemError: a problem whose answer is error; it names the frame's place and the box.
@@ -35,13 +35,15 @@ def clean(frame: SourceFrame, checks: Checks, *, labels: Sequence[str] | int | N
     if truth.track_ids is not None:
         tracks = np.array(truth.track_ids, np.int32).reshape(-1)
     known = labels if isinstance(labels, int) else len(labels or ())
-    regions = classes == -1
+    crowd = np.zeros(len(classes), np.bool_)
     if truth.is_crowd is not None:
-        regions &= np.asarray(truth.is_crowd, np.bool_).reshape(-1)
+        crowd = np.asarray(truth.is_crowd, np.bool_).reshape(-1)
+    regions = (classes == -1) & crowd
     keep = (classes != -1) | regions
 
     def met(row: int, kind: str, text: str) -> Answer:
-        return checks.meet(kind, f"{place_of(frame, row)}: {text}")
+        name = frame.row_names[row] if row < len(frame.row_names) else f"box {row}"
+        return checks.meet(kind, f"{frame.where}, {name}: {text}")
 
     # The usual frame has no problem at all, and is done here.
     for row in np.flatnonzero(_suspects(boxes, classes, known) & keep).tolist():
@@ -71,7 +73,7 @@ def clean(frame: SourceFrame, checks: Checks, *, labels: Sequence[str] | int | N
         boxes=np.clip(boxes[rows], 0, 1).astype(np.float32),
         classes=classes[rows].astype(np.int32),
         track_ids=None if tracks is None else tracks[rows],
-        is_crowd=None if truth.is_crowd is None else np.asarray(truth.is_crowd, np.bool_)[rows],
+        is_crowd=crowd[rows],
     )
 
 
@@ -130,9 +132,3 @@ def _unknown_class(frame: SourceFrame, row: int, labels: Sequence[str] | int | N
         expected = f"one of {', '.join(labels[:8])}"
         expected += f" and {len(labels) - 8} more" if len(labels) > 8 else ""
     return f"class {text!r} is not among the labels; expected {expected}"
-
-
-def place_of(frame: SourceFrame, row: int) -> str:
-    """Returns where a box stands, for messages."""
-    name = frame.row_names[row] if row < len(frame.row_names) else f"box {row}"
-    return f"{frame.where}, {name}"

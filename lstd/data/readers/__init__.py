@@ -103,10 +103,16 @@ street.csv with the header frame,class,track_id,ymin,xmin,ymax,xmax
 or a folder of such pairs, or of train/, val/ and so on with such pairs""",
     ),
     "sequence_example": Format(
-        tfrecords.are_sequences, tfrecords.read_sequences, "subset", _RECORDS
+        lambda path: tfrecords.format_of(path) == "sequence_example",
+        tfrecords.read_sequences,
+        "subset",
+        _RECORDS,
     ),
     "tf_example": Format(
-        tfrecords.are_examples, tfrecords.read_examples, "subset stills folders", _RECORDS
+        lambda path: tfrecords.format_of(path) == "tf_example",
+        tfrecords.read_examples,
+        "subset stills folders",
+        _RECORDS,
     ),
     "cvat": Format(
         cvat.files_of,

@@ -57,9 +57,7 @@ def read(path: Path, options: Options) -> Found:
         image_sets.note_names(by_names, options)
     classes = Classes(known, options.labels)
     groups += by_names
-    return classes.labels, image_sets.videos(
-        shots, groups, classes, options, has_tracks=has_tracks, has_crowds=True
-    )
+    return classes.labels, image_sets.videos(shots, groups, classes, options, has_tracks=has_tracks)
 
 
 def files_of(path: Path) -> dict[str, list[Path]]:

@@ -89,7 +89,6 @@ class LabelledVideo:
     frames: Sequence[Any]
     classes: Classes
     has_tracks: bool = False
-    has_crowds: bool = False
     in_pixels: bool = True
     read_labels: Callable[[str], Labels] | None = None
     num_frames = property(lambda self: len(self.pictures))
@@ -133,7 +132,7 @@ class LabelledVideo:
                 boxes=sides,
                 classes=np.array(classes, np.int32),
                 track_ids=np.array(tracks, np.int32) if self.has_tracks else None,
-                is_crowd=np.array(crowd, np.bool_) if self.has_crowds else None,
+                is_crowd=np.array(crowd, np.bool_),
             ),
             labels.where,
             tuple(row_names) if any(row_names) else (),

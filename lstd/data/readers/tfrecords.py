@@ -24,14 +24,15 @@ _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 """What files in a folder are called, the Object Detection API's too."""
 
 
-def are_sequences(path: Path) -> bool:
-    """Whether a path is a TFRecord file of SequenceExamples, or a folder or pattern of them."""
-    return _format_of(path) == "sequence_example"
-
-
-def are_examples(path: Path) -> bool:
-    """Whether a path is a TFRecord file of tf.Examples, or a folder or pattern of them."""
-    return _format_of(path) == "tf_example"
+def format_of(path: Path) -> str:
+    """Returns the format of a TFRecord file, or of a folder or pattern of them; empty: of none."""
+    files = _files(path)
+    if not files:
+        return ""
+    kind = record_files.kind_of(str(files[0]))
+    if not kind:  # by its name it should, and the reader says what is wrong
+        return "sequence_example" if "tfrecord" in files[0].name.lower() else ""
+    return "sequence_example" if kind == "sequence" else "tf_example"
 
 
 def read_sequences(path: Path, options: Options) -> Found:
@@ -139,17 +140,6 @@ def indexed_labels(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
         return tuple(labels)
     return ()
-
-
-def _format_of(path: Path) -> str:
-    """Returns the format of a TFRecord file or a folder of them; empty if it is none."""
-    files = _files(path)
-    if not files:
-        return ""
-    kind = record_files.kind_of(str(files[0]))
-    if not kind:  # by its name it should, and the reader says what is wrong
-        return "sequence_example" if "tfrecord" in files[0].name.lower() else ""
-    return "sequence_example" if kind == "sequence" else "tf_example"
 
 
 def _files_of(path: Path, options: Options) -> list[Path]:

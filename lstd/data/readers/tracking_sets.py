@@ -72,9 +72,7 @@ class TrackingSet(NamedTuple):
             rows += [(number, box) for number in numbers for box in everywhere]
             frames = by_frame(rows, numbers, str(file))
             videos.append(
-                LabelledVideo(
-                    file.stem, str(file), shown, frames, classes, has_tracks=True, has_crowds=True
-                )
+                LabelledVideo(file.stem, str(file), shown, frames, classes, has_tracks=True)
             )
         if ignored:
             options.notes.append(f"regions to ignore, where nothing counts: {ignored}")
@@ -263,11 +261,7 @@ def read_mot(path: Path, options: Options) -> Found:
         table = str(folder / "gt" / "gt.txt")
         size = (int(info.get("imheight", 0)), int(info.get("imwidth", 0)))
         frames = by_frame(rows, range(1, len(shown) + 1), table, size)
-        videos.append(
-            LabelledVideo(
-                name, str(folder), shown, frames, classes, has_tracks=True, has_crowds=True
-            )
-        )
+        videos.append(LabelledVideo(name, str(folder), shown, frames, classes, has_tracks=True))
     if ignored:
         people = "; where they look like people, nothing counts" if own_names else ""
         options.notes.append(f"{ignored} boxes have the flag 'does not count'{people}")
