@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from lstd.data import source_images
 from lstd.data.problems import ProblemError
-from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Image, ImageFile
 from lstd.ops import images
 
@@ -25,15 +24,13 @@ def pixels(image: Image, *, where: str) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         return image
+    data = source_images.bytes_of(image, where=where)
+    if isinstance(image, ImageFile):
+        if not source_images.is_plain(data):
+            return source_images.pixels(image, where=where)
+        where = f"{where}, {image.path}"
     try:
-        data = source_images.bytes_of(image, where=where)
-        if isinstance(image, ImageFile):
-            if not source_images.is_plain(data):
-                return source_images.pixels(image, where=where)
-            where = f"{where}, {image.path}"
         return images.decode(data).numpy()
-    except (MissingImage, CorruptImage) as error:
-        raise as_problem(error) from None
     except tf.errors.InvalidArgumentError as error:
         raise ProblemError(
             "corrupt_image", f"{where}: the image is not a JPEG or PNG, or damaged: {error.message}"
@@ -54,14 +51,6 @@ def unpacked(data: bytes) -> Image:
     start = data.index(b"\n") + 1
     height, width = map(int, data[:start].split())
     return np.frombuffer(data, np.uint8, offset=start).reshape(height, width, 3)
-
-
-def as_problem(error: ValueError) -> ProblemError:
-    """Returns the problem that an image is missing, or corrupt."""
-    if isinstance(error, ProblemError):
-        return error
-    missing = isinstance(error, MissingImage)
-    return ProblemError("missing_frame" if missing else "corrupt_image", str(error))
 
 
 def stacked(

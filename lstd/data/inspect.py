@@ -223,7 +223,7 @@ def sheet(found: Inspection, *, count: int = 12) -> np.ndarray:
         frame = next(video.read(inside, inside + 1))
         try:
             image = source_images.pixels(frame.image, where=frame.where)
-        except (source_images.MissingImage, source_images.CorruptImage):
+        except ProblemError:
             continue
         truth = objects_of(clean(frame, Checks(_NOTE_ALL), labels=found.source.labels))
         total = len(truth.classes)

@@ -7,7 +7,6 @@ import numpy as np
 
 from lstd.data import decode, source_images
 from lstd.data.problems import OF_FRAMES, Checks, ProblemError
-from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Excerpt, Source, SourceFrame, SourceVideo
 
 Encoded = bytes | np.ndarray
@@ -101,9 +100,8 @@ class FrameOpener:
         """Returns the image, if any, and what is wrong with it: kind and message, or empty."""
         try:
             opened = self._open(frame.image, where=frame.where)
-        except (MissingImage, CorruptImage, ProblemError) as error:
-            problem = decode.as_problem(error)
-            return None, problem.kind, problem.message
+        except ProblemError as error:
+            return None, error.kind, error.message
         found = source_images.size_of(opened, where=frame.where)
         if found == self.size:
             return opened, "", ""
@@ -150,6 +148,6 @@ def first_size(video: SourceVideo) -> tuple[int, int]:
         frame = next(video.read(number, number + 1))
         try:
             return source_images.size_of(frame.image, where=frame.where)
-        except (MissingImage, CorruptImage) as error:
-            why = why or f"; {error}"
+        except ProblemError as error:
+            why = why or f"; {error.message}"
     raise ValueError(f"{video.where}: video {video.name!r} has no sound image{why}")

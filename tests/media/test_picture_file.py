@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lstd.data import decode, source_images
+from lstd.data.problems import ProblemError
 from lstd.data.sources import ImageFile
 from lstd.media import picture_file, video
 
@@ -116,7 +117,8 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, data: bytes, message: str
     file = tmp_path / "0.png"
     file.write_bytes(data)
     for opening in (source_images.encoded, source_images.size_of):
-        with pytest.raises(source_images.CorruptImage, match=message):
+        with pytest.raises(ProblemError, match=message) as caught:
             opening(ImageFile(str(file)), where="here")
+        assert caught.value.kind == "corrupt_image"
     with pytest.raises(ValueError, match=rf"0\.png: this image cannot be decoded: {message}"):
         next(video.read_frames(tmp_path))

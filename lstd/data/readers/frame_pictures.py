@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lstd.base import limits, natural
 from lstd.data import source_images
+from lstd.data.problems import ProblemError
 from lstd.data.readers import frame_names
 from lstd.data.readers.label_files import Options
-from lstd.data.source_images import CorruptImage, MissingImage
 from lstd.data.sources import Image, ImageFile
 from lstd.media import numbered_frames, picture_file, video
 
@@ -56,7 +56,7 @@ class Pictures:
             return self.sizes[item[0]]
         try:
             return source_images.size_of(ImageFile(item), where=item)
-        except (MissingImage, CorruptImage):
+        except ProblemError:
             return 0, 0
 
     def turn_of(self, number: int) -> int:

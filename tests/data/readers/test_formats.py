@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from lstd.data import readers
-from lstd.data.source_images import MissingImage, pixels
+from lstd.data.problems import ProblemError
+from lstd.data.source_images import pixels
 from lstd.data.sources import UNKNOWN_CLASS, ImageFile, Source
 
 Image = pytest.importorskip("PIL.Image")
@@ -326,7 +327,7 @@ def test_coco_frames_of_one_video_may_lie_in_several_files(two_files: Path) -> N
             np.testing.assert_allclose(frame.truth.boxes, [[0.25, 0.25, 0.75, 0.75]])
     (two_files.parent / "b.mp4").unlink()
     frames = [*readers.open(two_files).videos[0].read()]
-    with pytest.raises(MissingImage, match=r"frame .*: there is no image .*b\.mp4#1"):
+    with pytest.raises(ProblemError, match=r"frame .*: there is no image .*b\.mp4#1"):
         pixels(frames[3].image, where="frame 3")
     missing = [isinstance(frame.image, ImageFile) for frame in frames]
     assert missing == [False, False, True, True, True, False, True]
