@@ -20,23 +20,13 @@ A .tflite that is already there, of ours or of others:
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from absl import flags
 
-from lstd.base.close_names import close_neighbour
-from lstd.cli import app, common, export_model
-from lstd.config import schedule_names
-
-if TYPE_CHECKING:
-    from lstd.config.config import Config
-    from lstd.export.check_file import Expected
-    from lstd.export.saved_model import ExportReport
+from lstd.cli import app, common
 
 _LIMITS = {
     "max_detections": "Objects returned for a frame at most.",
@@ -135,12 +125,6 @@ _WAYS = {
         "the SavedModel decides that already; set it where it is exported",
     ),
 }
-# Flags that are options of the same name.
-_OPTIONS = (
-    *("max_detections", "max_classes_per_detection", "detections_per_class", "use_regular_nms"),
-    *("signature", "unroll_length", "input_type", "network", "schedule", "check_frames"),
-    *_OF_LITE,
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -150,6 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(values: flags.FlagValues) -> None:
+    from lstd.cli import export_run
+
     start = time.monotonic()
 
     def notify(line: str) -> None:
@@ -157,7 +143,13 @@ def _run(values: flags.FlagValues) -> None:
 
     if values["check"].present:
         _refuse_others(values, "check")
-        _check(values, notify)
+        for name in (*_OF_A_MODEL, *_OF_A_FILE):
+            if values[name].present and not (values.model or values.trained_checkpoint_prefix):
+                raise ValueError(
+                    f"--{name} says what the file is compared with, so that --model must be given "
+                    "too"
+                )
+        export_run.check(values, notify)
     elif values["saved_model_path"].present or values["export_path"].present:
         for name in ("saved_model_path", "export_path"):
             if not values[name].value:
@@ -165,9 +157,9 @@ def _run(values: flags.FlagValues) -> None:
                     f"--saved_model_path and --export_path belong together; --{name} is missing"
                 )
         _refuse_others(values, "saved_model_path")
-        _convert(values, notify)
+        export_run.convert(values, notify)
     else:
-        _export(values, notify)
+        export_run.export(values, notify)
 
 
 def _refuse_others(values: flags.FlagValues, way: str) -> None:
@@ -184,156 +176,6 @@ def _refuse_others(values: flags.FlagValues, way: str) -> None:
         raise ValueError(
             f"--{way} and {', '.join(f'--{name}' for name in others)} contradict each other: {why}"
         )
-
-
-def _export(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    from lstd.export import tflite
-    from lstd.export.options import ExportOptions
-
-    source = export_model.path_of(values)
-    missing = [] if source else ["--model"]
-    missing += [] if values.output_directory else ["--output_directory"]
-    if source is None or missing:
-        raise ValueError(f"{' and '.join(missing)} must be given (lstd-export --help says more)")
-    asked = _asked(values)
-    known = {name: value for name, value in asked.items() if name != "detections_per_class"}
-    ExportOptions(**known)  # What cannot be is said before anything is loaded.
-    notify(f"loading {source}")
-    model, config = export_model.load(source, values)
-    asked = {**_defaults(config, asked), **asked, **_data(values, model, config)}
-    reports = tflite.export_all(model, values.output_directory, notify=notify, **asked)
-    notify("done")
-    _summarize(reports)
-
-
-def _asked(values: flags.FlagValues) -> dict[str, Any]:
-    from lstd.export import options
-
-    given = {name: values[name].value for name in _OPTIONS}
-    given["postprocessing"] = values.add_postprocessing_op
-    given["labels"] = options.read_labels(values.labels)
-    return {name: value for name, value in given.items() if value is not None and value != ""}
-
-
-def _defaults(config: Config, asked: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options that a config gives where flags do not, those that have an effect."""
-    found: dict[str, Any] = {}
-    if asked["postprocessing"]:
-        found = dataclasses.asdict(config.export)
-        if not asked.get("use_regular_nms", config.export.use_regular_nms):
-            del found["detections_per_class"]
-    if asked["signature"] == "clip":
-        found["unroll_length"] = config.data.evaluation.unroll_length
-    return {name: value for name, value in found.items() if name not in asked}
-
-
-def _data(values: flags.FlagValues, model: Any, config: Config) -> dict[str, Any]:
-    """Returns the representative data that a flag names, with the metric for them."""
-    if not values.representative_data:
-        return {}
-    from lstd.evaluation.metrics.coco import CocoMetric
-
-    data = export_model.representative_data(values.representative_data, model, config.data)
-    return {"representative_data": data, "metric": CocoMetric}
-
-
-def _convert(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    from lstd.export import options, tflite
-
-    folder = Path(values.saved_model_path)
-    if not folder.is_dir():
-        close = "; it is a file" if folder.exists() else close_neighbour(folder)
-        raise ValueError(f"--saved_model_path: no folder {folder}{close}")
-    if Path(values.export_path).is_dir():
-        raise ValueError(
-            f"--export_path: {values.export_path} is a folder, expected the name of a .tflite"
-        )
-    notify(f"loading {folder}")
-    report = tflite.convert_saved_model(
-        values.saved_model_path,
-        values.export_path,
-        labels=options.read_labels(values.labels),
-        schedule=values.schedule or None,
-        check_frames=values.check_frames,
-        notify=notify,
-    )
-    notify("done")
-    _summarize([report])
-
-
-def _summarize(reports: Sequence[ExportReport]) -> None:
-    for report in reports:
-        print(
-            f"{report.path}: {report.num_bytes:,} bytes ({report.num_bytes / 1e6:.1f} MB), "
-            f"entry points {', '.join(report.entry_points)}"
-        )
-        for name, count in report.operators.items():
-            print(f"  {name}: {count.total} operators, XNNPACK runs at least {count.delegated}")
-        for ran, differences in report.differences.items():
-            worst = max(differences, key=lambda name: differences[name])
-            print(f"  {ran}: within {differences[worst]:.1e} of the model ({worst})")
-            print("    " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
-        if report.fidelity is not None:
-            print(f"  {report.fidelity.sentence()}")
-        for name, operators in report.outside_delegate.items():
-            if operators:
-                print(f"  {name}: outside XNNPACK, slower: {', '.join(operators)}")
-
-
-def _check(values: flags.FlagValues, notify: Callable[[str], None]) -> None:
-    """Prints what a `.tflite` offers and how it does in each check.
-
-    Raises:
-        ValueError: it cannot be looked at, a check failed, or it was not compared with the model.
-    """
-    if not values.check:
-        raise ValueError("--check must name a .tflite")
-    path = common.existing_file(values.check, flag="--check")
-    expected = _expected(values, notify)
-
-    from lstd.export import check_file
-
-    found = check_file.inspect(path, expected=expected, frames=values.check_frames)
-    print(f"{path}: {found.num_bytes:,} bytes", *found.entry_points, sep="\n")
-    width = max(len(finding.check) for finding in found.findings)
-    for check, verdict, detail in found.findings:
-        print(f"{verdict:<12}  {check:<{width}}  {detail}")
-    failed = [check for check, verdict, _ in found.findings if verdict == check_file.FAILED]
-    if failed:
-        raise ValueError(f"{path} does not pass: {', '.join(failed)}")
-    for check, verdict, detail in found.findings:
-        if check == "Keras" and expected is not None and verdict != check_file.OK:
-            raise ValueError(f"{path} was not compared with the model: {detail}")
-    passed = sum(finding.verdict == check_file.OK for finding in found.findings)
-    print(f"{passed} checks passed, {len(found.findings) - passed} not possible")
-
-
-def _expected(values: flags.FlagValues, notify: Callable[[str], None]) -> Expected | None:
-    """Returns what a file is compared with, None where no model is given."""
-    source = export_model.path_of(values)
-    if source is None:
-        useless = [name for name in (*_OF_A_MODEL, *_OF_A_FILE) if values[name].present]
-        if useless:
-            raise ValueError(
-                f"--{useless[0]} says what the file is compared with, so that --model must be "
-                "given too"
-            )
-        return None
-    from lstd.export import options, representative
-    from lstd.export.check_file import Expected
-
-    asked = _asked(values)
-    quantization = "dynamic" if values.representative_data else "none"  # which the file tells
-    options.ExportOptions(**{**asked, "quantization": quantization})
-    notify(f"loading {source}")
-    model, config = export_model.load(source, values)
-    schedule = values.schedule or None
-    if schedule is not None:
-        schedule_names.check_follows(schedule, model.networks)
-    found = None
-    if data := _data(values, model, config).get("representative_data"):
-        found = representative.read(data, limit=values.representative_frames or 100)
-    return Expected(model, asked["labels"], schedule, found)
 
 
 if __name__ == "__main__":

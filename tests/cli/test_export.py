@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lstd.any_model import open_model
-from lstd.cli import export, export_model
+from lstd.cli import export, export_run
 from lstd.config import config_io
 from lstd.config.config import Config, EvaluationConfig, ExportConfig
 from lstd.config.data_config import DataConfig, DatasetConfig
@@ -360,7 +360,7 @@ def test_representative_records_are_read_at_the_models_size_with_their_truth(
     path = records.write(tmp_path / "a.tfrecord", records.video_of("a", 3))
     of_others = DatasetConfig(format="coco", folders=True)  # what the config says of its own files
     data = DataConfig(evaluation=of_others)
-    found = export_model.representative_data(str(path), TinyModel(), data)
+    found = export_run.representative_data(str(path), TinyModel(), data)
     frames = representative.read(found, limit=9)
     assert [frame.number for frame in frames] == [0, 1, 2]
     for frame in frames:
@@ -386,7 +386,7 @@ def test_representative_data_of_another_kind_is_one_sentence(
         (tmp_path / file).write_text("hello " * 50)
 
     def read() -> None:
-        found = export_model.representative_data(str(tmp_path / name), TinyModel(), DataConfig())
+        found = export_run.representative_data(str(tmp_path / name), TinyModel(), DataConfig())
         representative.read(found, limit=9)
 
     with pytest.raises(ValueError, match=message) as caught:
@@ -415,7 +415,7 @@ def test_a_quantised_file_is_checked_on_frames_of_ones_own(
     run: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = exports.file("int8", schedule="SKIP3", labels=("a", "b", "c"))
-    monkeypatch.setattr(export_model, "representative_data", lambda *_: [exports.DATA])
+    monkeypatch.setattr(export_run, "representative_data", lambda *_: [exports.DATA])
     flags = [f"--check={path}", f"--model={run}", "--representative_data=x"]
     assert export.main(flags) == 2
     printed = capfd.readouterr()
