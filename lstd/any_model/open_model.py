@@ -122,15 +122,9 @@ def load_model(
 
 
 def find(path: str | os.PathLike[str], *, name: str = "model", exported: bool = False) -> Found:
-    """Returns what a path is; the name of a model that comes with lstd is the path of its run.
+    """Returns what a path is, as of `open_model`; NoModelError or ValueError: none of these.
 
-    Args:
-        path: as of `open_model`.
-        name: what the path is called in messages.
-        exported: whether such a name is the path of its `.tflite` instead.
-
-    Raises:
-        FileNotFoundError, ValueError: as `open_model` does, but for configs and what is damaged.
+    The name of a model that comes with lstd is the path of its run, or (`exported`) its `.tflite`.
     """
     folder = shipped.located(path, exported=exported)
     if not folder.is_dir():
@@ -163,11 +157,9 @@ def find(path: str | os.PathLike[str], *, name: str = "model", exported: bool = 
 
 
 def config_of(found: Found, given: Given = None) -> Config:
-    """Returns the config that a model is built by: its run's, or the given one where it has none.
+    """Returns the config that a model is built by: its run's, else the given one.
 
-    Raises:
-        ValueError: none is given and it needs one, or the other way round.
-        ConfigError: the config cannot be read.
+    ValueError: it has none and none is given, or it has one and one is given.
     """
     if found.describes_itself and given:
         told = "" if found.config is None else f", by its {found.config}"
@@ -190,8 +182,7 @@ def config_of(found: Found, given: Given = None) -> Config:
 def weights_of(found: Found, config: Config, asked: str | None) -> str:
     """Returns which weights are meant: "best", "last" or "average"; "": the only ones.
 
-    Raises:
-        ValueError: some are asked for where there is nothing to choose.
+    ValueError: some are asked for where there is nothing to choose.
     """
     wants = config.evaluation.use_moving_averages
     if found.kind == "run":
@@ -226,8 +217,7 @@ def load(
 ) -> LSTMSSD:
     """Returns the Keras model of what is not exported, with the weights that `weights_of` chose.
 
-    Raises:
-        ValueError: it is exported; there are no such weights; they do not fit, or lack variables.
+    ValueError: it is exported; there are no such weights; they do not fit, or lack variables.
     """
     if found.is_exported:
         raise ValueError(

@@ -147,11 +147,7 @@ def run(
 def parse(
     table: Flags, arguments: Sequence[str], *, program: str, required: Collection[str] = ()
 ) -> flags.FlagValues:
-    """Returns the values of the flags.
-
-    Raises:
-        ValueError: an unknown flag or a bad value, an argument too many, or a flag missing.
-    """
+    """Returns the values of the flags; ValueError: one is unknown, bad, missing or too many."""
     values = flags.FlagValues()
     values.set_gnu_getopt()
     for name, flag in {**table, **_OF_ALL}.items():

@@ -1,4 +1,7 @@
-"""What several commands share: flags of one meaning, and what becomes of their values."""
+"""What several commands share: flags of one meaning, and what becomes of their values.
+
+What cannot be is a ValueError that begins with the flag, such as "--input".
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import re
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,23 +67,13 @@ def data_flag(default: str) -> Flag:
     )
 
 
-def config_of(values: absl_flags.FlagValues, *, default: Config | Path = Path()) -> Config:
-    """Returns the config of `--config`, else the default one, with every override applied.
-
-    Raises:
-        ConfigError: the config cannot be read, or a setting does not fit.
-        ValueError: `--config_override` is what `--set` takes.
-    """
-    chosen: Config | Path = Path(values.config) if values.config else default
-    return overridden(chosen if isinstance(chosen, Config) else load_config(chosen), values)
+def config_of(values: absl_flags.FlagValues) -> Config:
+    """Returns the config of `--config`, else the default one, with every override applied."""
+    return overridden(load_config(values.config) if values.config else Config(), values)
 
 
 def overridden(config: Config, values: absl_flags.FlagValues) -> Config:
-    """Returns the config with `--config_override`, then every `--set section.key=value` applied.
-
-    Raises:
-        ConfigError, ValueError: as for `config_of`.
-    """
+    """Returns the config with `--config_override`, then every `--set section.key=value` applied."""
     from lstd.config import config_io
     from lstd.tf1 import pipeline_config
 
@@ -93,11 +87,11 @@ def overridden(config: Config, values: absl_flags.FlagValues) -> Config:
     return config_io.override(config, values.set) if values.set else config
 
 
-def with_input(config: Config, split: str, values: absl_flags.FlagValues) -> Config:
-    """Returns the config with the data of `--input`, where it is given, in a split's place."""
-    if not values.input:
+def with_input(config: Config, split: str, paths: Sequence[str]) -> Config:
+    """Returns the config with these data, where there are any, in a split's place."""
+    if not paths:
         return config
-    part = dataclasses.replace(getattr(config.data, split), input_path=tuple(values.input))
+    part = dataclasses.replace(getattr(config.data, split), input_path=tuple(paths))
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **{split: part}))
 
 
@@ -109,11 +103,7 @@ def labels_of(values: absl_flags.FlagValues) -> tuple[str, ...]:
 
 
 def existing_file(path: str, *, flag: str) -> Path:
-    """Returns the path of a file that is there and can be read.
-
-    Raises:
-        ValueError: it begins with `flag`, such as "--input", and tells a close match.
-    """
+    """Returns the path of a file that is there and can be read; else says what is close to it."""
     found = Path(path)
     if found.is_dir():
         raise ValueError(f"{flag}: {path} is a folder, expected a file")
@@ -127,11 +117,7 @@ def existing_file(path: str, *, flag: str) -> Path:
 
 
 def file_to_write(path: str, *, flag: str) -> Path:
-    """Returns the path of a file that can be written in a folder that is there, or of a pipe.
-
-    Raises:
-        ValueError: it is a folder, or its folder is not there or cannot be written to.
-    """
+    """Returns the path of a file that can be written in a folder that is there, or of a pipe."""
     file = Path(path)
     if file.is_dir():
         raise ValueError(f"{flag}: {path} is a folder, expected a file")
@@ -143,11 +129,7 @@ def file_to_write(path: str, *, flag: str) -> Path:
 
 
 def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
-    """Returns the path of a folder that can be written to, made with its parents if need be.
-
-    Raises:
-        ValueError: a file is in the way, or the folder cannot be made or written to.
-    """
+    """Returns the path of a folder that can be written to, made with its parents if need be."""
     folder = Path(path)
     in_the_way = [place for place in (folder, *folder.parents) if place.is_file()]
     if in_the_way:
@@ -163,10 +145,7 @@ def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
 def open_model(
     values: absl_flags.FlagValues, flag: str = "model"
 ) -> tuple[Any, ExportConfig | None]:
-    """Returns the model of a flag, built by `--config` where it needs one.
-
-    What is returned and the errors are those of `lstd.any_model.open_model.open_model`.
-    """
+    """Returns what `open_model.open_model` does of a flag, by `--config` where it needs one."""
     from lstd.any_model import open_model as opening
 
     given = values.flag_values_dict()

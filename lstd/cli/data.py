@@ -18,15 +18,14 @@ lstd-data VERB --help lists the flags of a verb. docs/data.md shows every format
 """
 
 import dataclasses
-import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 from lstd.base.close_names import close_name
-from lstd.cli import app, common, data_verbs
+from lstd.cli import app, common
 from lstd.data.synthesize import Scene
 
 _SOURCE: app.Flags = {
@@ -90,10 +89,9 @@ _SCENE = {
     for field in dataclasses.fields(Scene)
 }
 
-# Verb -> what runs, its flags, those without which it cannot run, its help.
-_VERBS: dict[str, tuple[Callable[[flags.FlagValues], int | None], app.Flags, list[str], str]] = {
+# Verb -> its flags, those without which it cannot run, its help.
+_VERBS: dict[str, tuple[app.Flags, list[str], str]] = {
     "inspect": (
-        data_verbs.inspect,
         {
             **_SOURCE,
             **_CONFIG,
@@ -113,7 +111,6 @@ The anchors are those of --config; without it, of the default.
 """,
     ),
     "validate": (
-        data_verbs.validate,
         {
             **_SOURCE,
             **_PROBLEMS,
@@ -131,7 +128,6 @@ Example:
 """,
     ),
     "convert": (
-        data_verbs.convert,
         {
             **_SOURCE,
             **_OUTPUT,
@@ -153,7 +149,6 @@ Example:
 """,
     ),
     "split": (
-        data_verbs.split,
         {
             **_SOURCE,
             **_PROBLEMS,
@@ -175,7 +170,6 @@ Example:
 """,
     ),
     "synthesize": (
-        functools.partial(data_verbs.synthesize, of_shards=sorted(_OF_SHARDS)),
         {
             **_OUTPUT,
             **_SCENE,
@@ -195,7 +189,6 @@ Example:
 """,
     ),
     "config-to-yaml": (
-        data_verbs.write_yaml,
         {**_CONFIG, "output": app.text("The YAML file to write.")},
         ["config", "output"],
         "Writes a config as YAML with every value.",
@@ -205,15 +198,21 @@ Example:
 
 FLAGS: app.Flags = {}
 """Those before a verb."""
-FLAGS_OF_VERBS = {verb: table for verb, (_, table, *_) in _VERBS.items()}
+FLAGS_OF_VERBS = {verb: table for verb, (table, *_) in _VERBS.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code of `lstd-data`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+
+    def run(values: flags.FlagValues) -> int | None:
+        from lstd.cli import data_verbs
+
+        return data_verbs.VERBS[verb](values)
+
     if verb in _VERBS:
-        run, table, required, description = _VERBS[verb]
+        table, required, description = _VERBS[verb]
         return app.run(
             run,
             table,

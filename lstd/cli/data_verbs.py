@@ -1,11 +1,9 @@
 """What the verbs of `lstd-data` do; `lstd.cli.data` has their flags and help."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags
 
@@ -13,22 +11,19 @@ from lstd.base import documents, label_map
 from lstd.base.progress import Progress
 from lstd.base.whole_file import is_stream, whole_file, write_whole
 from lstd.cli import common
+from lstd.config import config_io
+from lstd.data import convert, inspect, problems, readers, source_checks, sources, synthesize
+from lstd.data.problems import Checks, Policy, Report
+from lstd.data.shard_files import Plan, Settings
+from lstd.data.sources import Excerpt, Source, SourceVideo
+from lstd.media import optional
 
-if TYPE_CHECKING:
-    from lstd.data.problems import Policy
-    from lstd.data.shard_files import Plan, Settings
-    from lstd.data.sources import Source, SourceVideo
 
-
-def inspect(values: flags.FlagValues) -> None:
-    """Prints what is in a data set, and draws its sheet; ValueError: it is no PNG."""
-    from lstd.config.config import Config
-    from lstd.data import inspect
-
+def _inspect(values: flags.FlagValues) -> None:
     sheet = common.file_to_write(values.output, flag="--output") if values.output else None
     if sheet is not None and sheet.suffix.lower() != ".png" and not is_stream(sheet):
         raise ValueError(f"--output: {sheet} must end in .png")
-    model = common.config_of(values, default=Config()).model
+    model = common.config_of(values).model
     source = _source_of(values, skip_damaged=True)
     with Progress("reading labels", unit="frames") as report:
         found = inspect.inspect(source, on_frames=report.advance)
@@ -36,18 +31,13 @@ def inspect(values: flags.FlagValues) -> None:
     if settings := inspect.settings_note(found):
         print(f"in a config: {settings}")
     if sheet is not None:
-        from lstd.media import optional
-
         picture = optional.load("PIL.Image").fromarray(inspect.sheet(found, count=values.frames))
         with whole_file(sheet) as temporary:
             picture.save(temporary, format="PNG")
         print(f"written: {sheet}")
 
 
-def validate(values: flags.FlagValues) -> int:
-    """Prints every problem; returns 1 where one is an error."""
-    from lstd.data import inspect
-
+def _validate(values: flags.FlagValues) -> int:
     policy = _policy_of(values)
     source = _source_of(values, skip_damaged=True)
     with Progress("checking", unit="frames") as progress:
@@ -66,27 +56,19 @@ def validate(values: flags.FlagValues) -> int:
     return 1 if errors else 0
 
 
-def convert(values: flags.FlagValues) -> None:
-    """Writes a data set as records; ValueError: --resume with --beam."""
+def _convert(values: flags.FlagValues) -> None:
     source = _source_of(values)
     if not values.beam:
         _write(source, values.output_directory, values, prefix=values.prefix)
         return
     if values.resume:
         raise ValueError("--resume is not for --beam: a pipeline is run again as a whole")
-    from lstd.data.convert import convert_by_beam
-
     settings = _settings_of(values, prefix=values.prefix)
-    index = convert_by_beam(source, values.output_directory, settings, values.beam)
+    index = convert.convert_by_beam(source, values.output_directory, settings, values.beam)
     _print_index(index, values.output_directory)
 
 
-def split(values: flags.FlagValues) -> None:
-    """Divides a data set by video, or a single video in time, and writes the parts."""
-    from lstd.data import convert, source_checks
-    from lstd.data.problems import Checks
-    from lstd.data.sources import Excerpt
-
+def _split(values: flags.FlagValues) -> None:
     shares = convert.shares_of(values.parts)
     source = _source_of(values)
     if not values.lists_only:  # before the lists are there, not in the midst of a part
@@ -149,10 +131,7 @@ def _write_lists(
         print(f"{path.stem}: {text.count(chr(10))} videos, {path}")
 
 
-def synthesize(values: flags.FlagValues, *, of_shards: Sequence[str]) -> None:
-    """Writes synthetic videos; ValueError: flags `of_shards` without them, or a full folder."""
-    from lstd.data import synthesize
-
+def _synthesize(values: flags.FlagValues) -> None:
     names = [field.name for field in dataclasses.fields(synthesize.Scene)]
     given: dict[str, Any] = {name: values[name].value for name in names}
     given["shapes"] = tuple(shape for shape in given["shapes"] if shape)
@@ -160,7 +139,8 @@ def synthesize(values: flags.FlagValues, *, of_shards: Sequence[str]) -> None:
     if values.output_format == "shards":
         _write(made, values.output_directory, values, prefix=values.prefix)
         return
-    vain = [f"--{name}" for name in of_shards if values[name].present]
+    used = {*names, "output_directory", "output_format", "resume"}
+    vain = [f"--{name}" for name in sorted(values) if values[name].present and name not in used]
     if vain:
         raise ValueError(f"{' and '.join(vain)} means nothing for --output_format=frames")
     folder = common.writable_directory(values.output_directory)
@@ -170,10 +150,7 @@ def synthesize(values: flags.FlagValues, *, of_shards: Sequence[str]) -> None:
     print(f"written: {folder}: {len(made.videos)} videos; classes {', '.join(made.labels)}")
 
 
-def write_yaml(values: flags.FlagValues) -> None:
-    """Writes a config; ValueError: the output is a folder."""
-    from lstd.config import config_io
-
+def _config_to_yaml(values: flags.FlagValues) -> None:
     config = common.config_of(values)
     output = Path(values.output)
     if output.is_dir():
@@ -187,8 +164,6 @@ def _source_of(values: flags.FlagValues, *, skip_damaged: bool | None = None) ->
 
     Damaged records are left out, and listed in `Source.damaged`; None: if that is their answer.
     """
-    from lstd.data import readers, source_checks, sources
-
     if skip_damaged is None:
         skip_damaged = _policy_of(values)["damaged_record"] == "skip"
     names = ("format", "subset", "images", "stills", "folders")
@@ -208,8 +183,6 @@ def _source_of(values: flags.FlagValues, *, skip_damaged: bool | None = None) ->
 
 
 def _policy_of(values: flags.FlagValues) -> Policy:
-    from lstd.data import problems
-
     policy = problems.policy(values.on_problem, default=values.problems)
     kinds = [text.partition("=")[0].strip() for text in values.on_problem]
     if not values.max_boxes and "too_many_boxes" in kinds:
@@ -221,8 +194,6 @@ def _policy_of(values: flags.FlagValues) -> Policy:
 
 
 def _settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
-    from lstd.data.shard_files import Settings
-
     names = ("image_format", "quality", "frames_per_record", "frames_per_shard", "max_boxes")
     given: dict[str, Any] = {name: values[name].value for name in names}
     settings = Settings(prefix=prefix, policy=_policy_of(values), **given)
@@ -232,8 +203,6 @@ def _settings_of(values: flags.FlagValues, *, prefix: str) -> Settings:
 
 def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: str) -> None:
     """Converts with a line of progress, and prints what was written."""
-    from lstd.data import convert
-
     report = Progress("converting", unit="frames")
     settings = _settings_of(values, prefix=prefix)  # before a folder is made
 
@@ -255,8 +224,6 @@ def _write(source: Source, directory: str, values: flags.FlagValues, *, prefix: 
 
 
 def _print_index(index: dict[str, Any], directory: str) -> None:
-    from lstd.data.problems import Report
-
     print(
         f"written: {directory}: {len(index['videos'])} videos, {index['frames']} frames, "
         f"{index['boxes']} boxes in {len(index['shards'])} files; "
@@ -264,3 +231,14 @@ def _print_index(index: dict[str, Any], directory: str) -> None:
     )
     for line in Report.of_index(index).lines():
         print(line)
+
+
+VERBS: dict[str, Callable[[flags.FlagValues], int | None]] = {
+    "inspect": _inspect,
+    "validate": _validate,
+    "convert": _convert,
+    "split": _split,
+    "synthesize": _synthesize,
+    "config-to-yaml": _config_to_yaml,
+}
+"""Verb -> what runs."""

@@ -48,8 +48,7 @@ class _Subject(NamedTuple):
 def score_model(values: flags.FlagValues, options: Options) -> None:
     """Evaluates a model, and writes and prints what the flags ask for.
 
-    Raises:
-        ValueError: the model, its data or what is asked of them cannot be, before a network runs.
+    What cannot be is said before a network runs.
     """
     found = {
         flag: open_model.find(str(values[flag].value), name=f"--{flag}")
@@ -98,7 +97,7 @@ def _config_of(found: Found, values: flags.FlagValues, models: Collection[Found]
             "--set can change data and evaluation here; the model is built and trained as its run "
             f"says ({found.config})"
         )
-    return common.with_input(changed, "evaluation", values)
+    return common.with_input(changed, "evaluation", values.input)
 
 
 def _is_described(found: Found, values: flags.FlagValues) -> bool:

@@ -102,6 +102,7 @@ def _train(values: flags.FlagValues, command: list[str]) -> None:
 
 def _config(folder: Path, values: flags.FlagValues) -> Config:
     """Returns the config with the flags applied; a run that goes on knows its own."""
+    from lstd.config import config_io
     from lstd.tf1.load_config import load_config
 
     known = folder / "config.yaml"
@@ -114,19 +115,16 @@ def _config(folder: Path, values: flags.FlagValues) -> Config:
         config = _with_classes(config, values)
     config = common.overridden(config, values)
     if values.distribution:
-        train = dataclasses.replace(config.train, distribution=values.distribution)
-        config = dataclasses.replace(config, train=train)
+        config = config_io.override(config, [f"train.distribution={values.distribution}"])
     if not values.input:
         return config
-    config = _with_parts(common.with_input(config, "train", values))
+    config = _with_parts(common.with_input(config, "train", values.input))
     if config.train.evaluate and not values.resume and not config.data.evaluation.input_path:
         print(
             "nothing measures this training; for that, lstd-data split --input "
             f"{shlex.join(values.input)} --output_directory data, then lstd-train --input data"
         )
-        config = dataclasses.replace(
-            config, train=dataclasses.replace(config.train, evaluate=False)
-        )
+        config = config_io.override(config, ["train.evaluate=false"])
     return config
 
 
@@ -153,14 +151,11 @@ def _with_classes(config: Config, values: flags.FlagValues) -> Config:
 
 def _with_parts(config: Config) -> Config:
     """Returns the config with the parts of what `lstd-data split` wrote, where that is the data."""
-    train, evaluation = config.data.train, config.data.evaluation
-    found = [_parts_of(path) for path in train.input_path]
-    train = dataclasses.replace(train, input_path=tuple(parts[0] for parts in found))
-    if not evaluation.input_path:
-        measured = tuple(parts[1] for parts in found if parts[1:])
-        evaluation = dataclasses.replace(evaluation, input_path=measured)
-    data = dataclasses.replace(config.data, train=train, evaluation=evaluation)
-    return dataclasses.replace(config, data=data)
+    found = [_parts_of(path) for path in config.data.train.input_path]
+    config = common.with_input(config, "train", [parts[0] for parts in found])
+    if config.data.evaluation.input_path:
+        return config
+    return common.with_input(config, "evaluation", [parts[1] for parts in found if parts[1:]])
 
 
 def _parts_of(path: str) -> list[str]:
