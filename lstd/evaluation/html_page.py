@@ -1,7 +1,6 @@
 """One HTML page that shows a run: tables, plots, pictures, a video. It needs nothing else."""
 
 import base64
-import mimetypes
 import os
 from collections.abc import Sequence
 from html import escape
@@ -31,13 +30,13 @@ class Table(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """The bytes of a PNG, JPEG, GIF or SVG, or the path of such a file, with a caption below.
+    """The bytes of an SVG, or the path of a PNG, with a caption below.
 
     One that is `wide` is as wide as the page, where others stand side by side; one that has a name
     to be `folded` under is seen when that is opened.
     """
 
-    content: bytes | str | os.PathLike[str]
+    content: bytes | Path
     caption: str = ""
     wide: bool = False
     folded: str = ""
@@ -52,24 +51,24 @@ def write_page(
     tables: Sequence[Table] = (),
     plots: Sequence[Picture] = (),
     pictures: Sequence[Picture] = (),
-    video: str | os.PathLike[str] | None = None,
+    video: Path | None = None,
     video_caption: str = "",
     notes: Sequence[str] = (),
 ) -> Path:
     """Writes the page and returns its path. All texts are plain text, not HTML.
 
     The `headline` are a few numbers, each with what it is. The file appears only when it is whole.
-    The pictures stand in the page itself. So does the video (MP4, WebM or GIF) if it is small;
-    otherwise the page links to it where it lies.
+    The pictures stand in the page itself. So does the video, an MP4, if it is small; otherwise
+    the page links to it where it lies.
 
     Raises:
-        ValueError: a row with another number of cells than its header; bytes that are no picture.
+        ValueError: a row with another number of cells than its header.
         OSError: a picture or the video cannot be read, or the page cannot be written.
     """
     path = Path(path)
     sections = [
         _element("div", "".join(map(_fact, headline)), "headline") if headline else "",
-        _video(Path(video), video_caption, page=path) if video else "",
+        _video(video, video_caption, page=path) if video else "",
         _element("div", "".join(map(_table, tables)), "cards") if tables else "",
         _gallery("Curves", plots, "gallery curves"),
         _gallery("Frames", pictures, "gallery"),
@@ -153,7 +152,11 @@ def _gallery(title: str, pictures: Sequence[Picture], kind: str) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    shown = f'<img alt="{escape(picture.caption)}" src="{_picture_uri(picture.content)}">'
+    if isinstance(picture.content, bytes):
+        source = _data_uri(picture.content, "image/svg+xml")
+    else:
+        source = _data_uri(picture.content.read_bytes(), "image/png")
+    shown = f'<img alt="{escape(picture.caption)}" src="{source}">'
     if picture.wide:  # scrolls, so that a sheet of frames can be read on a phone
         shown = _element("div", shown, "scroll")
     shown += _caption(picture.caption, "figcaption")
@@ -162,26 +165,15 @@ def _figure(picture: Picture) -> str:
 
 
 def _video(path: Path, caption: str, *, page: Path) -> str:
-    kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
     link = ""
     if path.stat().st_size <= _MOST_EMBEDDED:
-        source = _data_uri(path.read_bytes(), kind)
+        source = _data_uri(path.read_bytes(), "video/mp4")
     else:
         source = quote(Path(os.path.relpath(path, page.parent)).as_posix())
         link = _element("p", f'<a href="{source}">{escape(path.name)}</a>', "caption")
-    shown = f'<video controls muted loop playsinline><source src="{source}" type="{kind}"></video>'
-    if kind.startswith("image/"):
-        shown = f'<img alt="{escape(caption or path.name)}" src="{source}">'
+    shown = f'<source src="{source}" type="video/mp4">'
+    shown = f"<video controls muted loop playsinline>{shown}</video>"
     return _section("Video", shown + _caption(caption) + link, "video")
-
-
-def _picture_uri(content: bytes | str | os.PathLike[str]) -> str:
-    data = content if isinstance(content, bytes) else Path(content).read_bytes()
-    for kind, beginning in _KINDS.items():
-        if data.startswith(beginning):
-            return _data_uri(data, kind)
-    where = "bytes" if isinstance(content, bytes) else os.fspath(content)
-    raise ValueError(f"{where}: not a PNG, JPEG, GIF or SVG picture")
 
 
 def _data_uri(data: bytes, kind: str) -> str:
@@ -191,12 +183,6 @@ def _data_uri(data: bytes, kind: str) -> str:
 _MOST_EMBEDDED = 20_000_000  # bytes of a video that stands in the page
 _FEW_COLUMNS = 4  # up to which a table leaves room for another one beside it
 _MANY_COLUMNS = 8  # above which it is set smaller
-_KINDS = {
-    "image/png": b"\x89PNG\r\n",
-    "image/jpeg": b"\xff\xd8\xff",
-    "image/gif": b"GIF8",
-    "image/svg+xml": b"<?xml",
-}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -265,7 +251,7 @@ figure.wide { grid-column: 1 / -1; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .gallery img { width: 100%; }
 .gallery .wide img { max-width: none; min-width: 720px; }
-.video video, .video img { margin: 0 auto; }
+.video video { margin: 0 auto; }
 @media (max-width: 600px) {
   main { padding: 24px 10px 40px; }
   h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
