@@ -1,5 +1,7 @@
 """`lstd-eval --against` and what else is refused before a network runs."""
 
+import functools
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from lstd.base.progress import Progress
 from lstd.cli import eval as eval_command
-from lstd.cli import eval_write
+from lstd.cli import eval_run, eval_write
 from lstd.evaluation.bootstrap import Comparison
 from lstd.media.draw import NETWORK_COLORS
 from lstd.runtime.detector import VideoDetector
+from tests.base.test_progress import Terminal
 from tests.cli import eval_inputs
 from tests.runtime import fake_exports
 
@@ -158,6 +162,31 @@ def test_a_saved_model_finds_what_its_tflite_finds(inputs: Inputs, tmp_path: Pat
     assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert found[0]["frames"] == 20
     assert found[0]["SKIP1/coco/ap/cow"] > 0
+
+
+def test_the_line_of_progress_has_a_total_of_frames_and_videos(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [f"--model={inputs.model}", f"--input={inputs.data}"]
+    arguments += ["--set=data.evaluation.unroll_length=3", f"--output_directory={tmp_path}"]
+
+    def shown(*more: str) -> list[str]:
+        stream, ticks = Terminal(), itertools.count()  # a second passes whenever it is asked
+        progress = functools.partial(Progress, stream=stream, clock=lambda: float(next(ticks)))
+        monkeypatch.setattr(eval_run, "Progress", progress)
+        assert eval_command.main([*arguments, *more]) == 0
+        return [each.strip() for each in stream.getvalue().replace("\n", "\r").split("\r") if each]
+
+    lines = shown()
+    assert lines[0].startswith("evaluating 3/20 frames, ")
+    assert lines[1].startswith("evaluating 6/20 frames, ")
+    assert " left, video 1 of 2" in lines[1]
+    assert lines[4].startswith("evaluating 15/20 frames")
+    assert lines[4].endswith("video 2 of 2")
+    assert lines[-1].startswith("evaluating 20 frames in ")
+    part = shown("--max_frames=7")
+    assert part[0].startswith("evaluating 3/7 frames, ")
+    assert part[-1].startswith("evaluating 7 frames in ")
 
 
 def test_the_report_says_why_there_is_no_interval() -> None:

@@ -151,33 +151,39 @@ class Collector(FrameMetric):
         return {}
 
 
-def random_frames(seed: int) -> list[Part]:
-    """Returns frames of four videos: objects that move, are missed, invented and confused."""
-    rng = np.random.default_rng(seed)
+def random_frames(
+    seed: int, *, videos: int = 4, length: int = 9, noise: float = 4, decimals: int = 1
+) -> list[Part]:
+    """Returns frames of videos: objects that move, are missed, invented and confused.
+
+    Detections are off by `noise` pixels, the true objects are the same for any; scores of one
+    decimal are often equal.
+    """
+    true_rng, rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     result: list[Part] = []
-    for video in range(4):
-        corners = rng.uniform(0, 200, (4, 2))
-        boxes = np.concatenate([corners, corners + rng.uniform(8, 150, (4, 2))], axis=1)
-        classes = rng.integers(0, 2, 4)
-        for index in range(9):
-            boxes = boxes + rng.normal(0, 4, (4, 1))
-            there, seen = rng.random(4) < 0.8, rng.random(4) < 0.8
-            near = boxes[seen] + rng.normal(0, 4, (seen.sum(), 4))
+    for video in range(videos):
+        corners = true_rng.uniform(0, 200, (4, 2))
+        boxes = np.concatenate([corners, corners + true_rng.uniform(8, 150, (4, 2))], axis=1)
+        classes = true_rng.integers(0, 2, 4)
+        for index in range(length):
+            boxes = boxes + true_rng.normal(0, 4, (4, 1))
+            there, seen = true_rng.random(4) < 0.8, rng.random(4) < 0.8
+            near = boxes[seen] + rng.normal(0, noise, (seen.sum(), 4))
             near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
             labels = np.where(rng.random(seen.sum()) < 0.2, 1 - classes[seen], classes[seen])
             result.append(
                 (
-                    (f"v{video}", index),
+                    (f"v{video:02}", index),
                     {
                         "boxes": boxes[there],
                         "classes": classes[there],
                         "track_ids": np.arange(4)[there],
-                        "is_crowd": rng.random(there.sum()) < 0.1,
+                        "is_crowd": true_rng.random(there.sum()) < 0.1,
                     },
                     {
                         "boxes": near,
                         "classes": labels,
-                        "scores": np.round(rng.random(seen.sum()), 1),  # many ties
+                        "scores": np.round(rng.random(seen.sum()), decimals),
                         "network": "small" if index % 3 else "large",
                     },
                 )

@@ -1,7 +1,5 @@
 """Intervals: what is drawn, and that a weight counts a frame as often as adding it would."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -13,64 +11,21 @@ from lstd.evaluation import (
     VidMetric,
     bootstrap,
 )
+from tests.evaluation.fakes import filled, random_frames
 
 LABELS = ("cat", "dog")
+METRICS = {
+    "coco": lambda: CocoMetric(LABELS),
+    "vid": lambda: VidMetric(LABELS),
+    "sap": lambda: StreamingMetric(LABELS, {"large": 45.0, "small": 45.0}, 30),
+    "flicker": lambda: FlickerMetric(LABELS, min_score=0.3),
+}
 
 
-def frames(
-    videos: int, length: int, *, noise: float, seed: int = 0, crowds: bool = False
-) -> list[tuple[Any, Any, Any]]:
-    """Returns frames of slow objects, detections off by `noise` pixels, some missed."""
-    truth_rng, rng = np.random.default_rng(0), np.random.default_rng(seed)
-    result = []
-    for video in range(videos):
-        corners = truth_rng.uniform(0, 200, (3, 2))
-        boxes = np.concatenate([corners, corners + truth_rng.uniform(30, 90, (3, 2))], axis=1)
-        classes = truth_rng.integers(0, 2, 3)
-        for index in range(length):
-            boxes = boxes + truth_rng.normal(0, 2, (3, 1))
-            kept = rng.random(3) < 0.8
-            near = boxes[kept] + rng.normal(0, noise, (kept.sum(), 4))
-            near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
-            found = np.concatenate(
-                [near, rng.uniform(0, 100, (1, 2)) @ np.eye(2, 4) + [0, 0, 150, 150]]
-            )
-            labels = np.concatenate([classes[kept], rng.integers(0, 2, 1)])
-            result.append(
-                (
-                    (f"v{video:02}", index),
-                    {
-                        "boxes": boxes,
-                        "classes": classes,
-                        "track_ids": [0, 1, 2],
-                        "is_crowd": [False, False, crowds and index % 3 == 0],
-                    },
-                    {"boxes": found, "classes": labels, "scores": rng.random(len(labels))},
-                )
-            )
-    return result
-
-
-def filled(kind: Any, parts: Any, *arguments: Any, **more: Any) -> Any:
-    metric = kind(LABELS, *arguments, **more)
-    for part in parts:
-        metric.add(*part)
-    return metric
-
-
-KINDS = [
-    (CocoMetric, (), {}),
-    (VidMetric, (), {}),
-    (StreamingMetric, (45.0, 30), {}),
-    (FlickerMetric, (), {"min_score": 0.3}),
-]
-
-
-@pytest.mark.parametrize(("kind", "arguments", "more"), KINDS)
-def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, more: Any) -> None:
-    parts = frames(4, 8, noise=6, crowds=True)
-    metric = filled(kind, parts, *arguments, **more)
-    order, numbers_of = metric.weighted()
+@pytest.mark.parametrize("name", METRICS)
+def test_weight_counts_a_video_as_often_as_adding_it(name: str) -> None:
+    make, parts = METRICS[name], random_frames(0, length=8, decimals=9)
+    order, numbers_of = filled(make(), parts).weighted()
     # One output shown twice has equal scores, whose order differs: not exact there.
     for times, exact in (((1, 1, 1, 1), 1e-12), ((2, 0, 3, 1), 0.01)):
         again = [
@@ -79,8 +34,8 @@ def test_weight_counts_a_video_as_often_as_adding_it(kind: Any, arguments: Any, 
             for copy in range(times[int(video[1:])])
         ]
         numbers = numbers_of(np.array([times[int(video[1:])] for video, _ in order], float))
-        result = filled(kind, again, *arguments, **more).result()
-        tolerance = exact if kind is StreamingMetric else 1e-12
+        result = filled(make(), again).result()
+        tolerance = exact if name == "sap" else 1e-12
         assert numbers == pytest.approx({name: result[name] for name in numbers}, abs=tolerance)
     assert len(numbers) >= 3
     assert 0 < next(iter(numbers.values())) < 1
@@ -122,10 +77,11 @@ def test_fewer_than_ten_units_give_no_interval_and_say_what_is_missing(
     length: int, blocks: int
 ) -> None:
     one, other = (
-        filled(CocoMetric, [part for part in frames(1, length, noise=noise)]) for noise in (1, 9)
+        filled(CocoMetric(LABELS), random_frames(0, videos=1, length=length, noise=noise))
+        for noise in (1, 9)
     )
 
-    found = bootstrap.compare([one], [other], fps=2, draws=3)
+    found = bootstrap.compare([one], [other], fps=2, draws=10)
 
     assert found.units.startswith(f"{blocks} block")
     ap = found.differences["coco/ap"]
@@ -139,11 +95,11 @@ def test_fewer_than_ten_units_give_no_interval_and_say_what_is_missing(
 
 
 def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:
-    good, bad = frames(12, 6, noise=1, seed=1), frames(12, 6, noise=15, seed=2)
+    good, bad = (random_frames(0, videos=12, length=6, noise=noise) for noise in (1, 15))
 
     found = bootstrap.compare(
-        [filled(CocoMetric, bad), filled(VidMetric, bad)],
-        [filled(CocoMetric, good), filled(VidMetric, good)],
+        [filled(CocoMetric(LABELS), bad), filled(VidMetric(LABELS), bad)],
+        [filled(CocoMetric(LABELS), good), filled(VidMetric(LABELS), good)],
         draws=200,
     )
 
@@ -152,7 +108,9 @@ def test_better_detections_differ_surely_and_the_same_not_at_all() -> None:
     assert ap.one < ap.other
     assert 0 < ap.low < ap.other - ap.one < ap.high
     assert found.differences["vid/ap50"].low > 0
-    same = bootstrap.compare([filled(CocoMetric, bad)], [filled(CocoMetric, bad)], draws=20)
+    same = bootstrap.compare(
+        [filled(CocoMetric(LABELS), bad)], [filled(CocoMetric(LABELS), bad)], draws=20
+    )
     assert same.differences["coco/ap"][2:] == (0.0, 0.0)
 
 
@@ -177,9 +135,9 @@ def test_interval_of_a_mean_is_that_of_the_theory() -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    parts = frames(10, 2, noise=1)
-    ours, vid = filled(CocoMetric, parts), filled(VidMetric, parts)
-    confusion, part = filled(ConfusionMetric, parts), filled(CocoMetric, parts[:-1])
+    parts = random_frames(0, videos=10, length=2)
+    ours, vid = filled(CocoMetric(LABELS), parts), filled(VidMetric(LABELS), parts)
+    confusion, part = filled(ConfusionMetric(LABELS), parts), filled(CocoMetric(LABELS), parts[:-1])
     for one, other, settings, message in (
         (ours, part, {}, r"frame \('v09', 1\) was scored for one of the two only"),
         (ours, vid, {}, "need the same metrics and the same classes"),

@@ -16,7 +16,7 @@ LATENCIES = {"large": [40.0, 90.0], "small": [5.0, 8.0]}
 
 
 HALVES: dict[str, Callable[[Part], bool]] = {
-    "by video": lambda part: part[0][0] in ("v0", "v3"),
+    "by video": lambda part: part[0][0] in ("v00", "v03"),
     "by frame": lambda part: part[0][1] % 2 == 0,  # tracks, distances and streams are torn apart
 }
 
