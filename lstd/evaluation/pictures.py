@@ -36,20 +36,11 @@ def side_by_side(
     """
     labels = next(iter(found.values())).labels
     writer: VideoWriter | None = None
-    last, ended = "", set()
     with contextlib.ExitStack() as files:
         for frame in clip_frames.true_frames(dataset):
             name = frame_id_of(frame.frame_id)
             if not all(name in metric.detections for metric in found.values()):
                 return
-            if name[0] in ended:
-                raise ValueError(
-                    f"{path}: videos come in turns ({name[0]!r} again); for a video to watch set "
-                    "data.evaluation.batch_size=1"
-                )
-            if writer is not None and name[0] != last:
-                ended.add(last)
-            last = name[0]
             drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
             shown = frame._replace(detections=drawn)
             picture = _panels(shown, labels, list(found), columns=columns, min_score=min_score)
@@ -98,7 +89,7 @@ class WorstFrames:
         ordered = sorted(self._kept.values(), key=lambda entry: (-entry[0], -entry[1]))
         return [(frame, number) for number, _, frame in ordered if number]
 
-    def sheet(self, *, columns: int = 3) -> np.ndarray | None:
+    def sheet(self) -> np.ndarray | None:
         """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake."""
         pictures, captions = [], []
         for frame, number in self.frames():
@@ -108,7 +99,7 @@ class WorstFrames:
             )
             video, index = frame_id_of(frame.frame_id)
             captions.append(f"{video}, frame {index}: {number} mistake{'s' * (number > 1)}")
-        return draw.contact_sheet(pictures, captions, columns=columns) if pictures else None
+        return draw.contact_sheet(pictures, captions) if pictures else None
 
 
 def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float) -> tuple[int, int]:
