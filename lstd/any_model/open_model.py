@@ -56,11 +56,7 @@ class Found(NamedTuple):
 
 
 def open_model(
-    path: str | os.PathLike[str] | Found,
-    *,
-    config: Given = None,
-    weights: str | None = None,
-    name: str = "model",
+    path: str | os.PathLike[str] | Found, *, config: Given = None, weights: str | None = None
 ) -> tuple[Any, ExportConfig | None]:
     """Returns the model at a place, and how its detections are post-processed.
 
@@ -76,13 +72,12 @@ def open_model(
         weights: of a run folder "best", "last" or "average", of a checkpoint of the original
             "average". None: the averages where the config's `evaluation.use_moving_averages` asks
             for them and there are any, else the best, or the only ones.
-        name: what the path is called in messages.
 
     Raises:
         FileNotFoundError: nothing is there (which is a ValueError as well).
         ValueError: it is no model, lacks its config or has no need of one, or cannot be loaded.
     """
-    found = path if isinstance(path, Found) else find(path, name=name, exported=True)
+    found = path if isinstance(path, Found) else find(path, exported=True)
     if found.is_exported and not config and not weights:  # without what a config takes
         return found.path, None
     settled = config_of(found, config)

@@ -93,7 +93,7 @@ def test_a_path_is_of_one_kind(
 )
 def test_what_cannot_be_opened_is_one_sentence(folder: Path, name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        open_model.open_model(folder / name, name="--against")
+        open_model.open_model(open_model.find(folder / name, name="--against", exported=True))
 
 
 def test_what_has_no_use_for_a_setting_refuses_it(folder: Path) -> None:
