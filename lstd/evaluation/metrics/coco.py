@@ -170,10 +170,10 @@ def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
     images = evaluated(frames, num_classes=num_classes, library="pycocotools").evalImgs
     # By class, area (the first is all) and frame; None where a frame has nothing of the class.
     of_class = np.array(images, object).reshape(num_classes, -1, len(frames.frames))[:, 0]
-    classes = [_matches(each) for each in of_class]
+    classes = [_weighted_class(each) for each in of_class]
 
     def numbers(weights: np.ndarray) -> dict[str, float]:
-        tables = [_weighted_tables(each, weights) for each in classes]
+        tables = (each(weights) for each in classes)
         precision, recall = (np.stack(part) for part in zip(*tables, strict=True))  # [K, 10, ...]
         return {
             f"{prefix}ap": mean_of_measured(precision),
@@ -185,20 +185,13 @@ def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
     return frames.frames, numbers
 
 
-class _Matches(NamedTuple):
-    """What pycocotools matched of a class, image by image, all sizes together.
+def _weighted_class(
+    images: np.ndarray,
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Returns precision `[10, 101]` and recall `[10]` of a class by weights; -1 without true boxes.
 
-    Of n detections by falling score, up to 100 of each frame. By IoU threshold, the places of those
-    that are right, and of those that do not count.
+    `images` are what pycocotools matched, image by image, up to 100 detections of each.
     """
-
-    frame: np.ndarray  # int [n]
-    hits: list[np.ndarray]
-    ignored: list[np.ndarray]
-    truths: np.ndarray  # float [F]: true boxes of each frame
-
-
-def _matches(images: np.ndarray) -> _Matches:
     truths = np.zeros(len(images))
     frame, scores = [np.zeros(0, int)], [np.zeros(0)]
     matched, ignored = [np.zeros((len(IOUS), 0))], [np.zeros((len(IOUS), 0))]
@@ -210,37 +203,34 @@ def _matches(images: np.ndarray) -> _Matches:
             matched.append(image["dtMatches"])
             ignored.append(image["dtIgnore"])
     order = np.argsort(-np.concatenate(scores), kind="mergesort")
+    frame_of = np.concatenate(frame)[order]
     skipped = (np.concatenate(ignored, axis=1) != 0)[:, order]
     hit = (np.concatenate(matched, axis=1) > 0)[:, order] & ~skipped
-    return _Matches(
-        np.concatenate(frame)[order],
-        [np.flatnonzero(row) for row in hit],
-        [np.flatnonzero(row) for row in skipped],
-        truths,
-    )
+    # By IoU threshold, the places of those that are right, and of those that do not count.
+    places = [(np.flatnonzero(a), np.flatnonzero(b)) for a, b in zip(hit, skipped, strict=True)]
 
+    def tables(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        positives = truths @ weights
+        if positives == 0:
+            return np.full((len(IOUS), len(RECALLS)), -1.0), np.full(len(IOUS), -1.0)
+        precision, recall = np.zeros((len(IOUS), len(RECALLS))), np.zeros(len(IOUS))
+        each = weights[frame_of]
+        all_until = np.cumsum(each)
+        for row, (hits, out) in enumerate(places):
+            if not len(hits):
+                continue
+            # Precision is highest where one is right: no other place is looked at.
+            right = np.cumsum(each[hits])
+            out_until = np.concatenate([[0.0], np.cumsum(each[out])])
+            counted = all_until[hits] - out_until[np.searchsorted(out, hits)]
+            best = np.maximum.accumulate((right / np.maximum(counted, np.spacing(1)))[::-1])[::-1]
+            at = np.searchsorted(right / positives, RECALLS, side="left")
+            reached = at < len(hits)
+            precision[row, reached] = best[at[reached]]
+            recall[row] = right[-1] / positives
+        return precision, recall
 
-def _weighted_tables(matches: _Matches, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns precision `[10, 101]` and recall `[10]` of a class; -1 without true boxes."""
-    positives = matches.truths @ weights
-    if positives == 0:
-        return np.full((len(IOUS), len(RECALLS)), -1.0), np.full(len(IOUS), -1.0)
-    precision, recall = np.zeros((len(IOUS), len(RECALLS))), np.zeros(len(IOUS))
-    each = weights[matches.frame]
-    all_until = np.cumsum(each)
-    for row, (hits, ignored) in enumerate(zip(matches.hits, matches.ignored, strict=True)):
-        if not len(hits):
-            continue
-        # Precision is highest where one is right: no other place is looked at.
-        right = np.cumsum(each[hits])
-        ignored_until = np.concatenate([[0.0], np.cumsum(each[ignored])])
-        counted = all_until[hits] - ignored_until[np.searchsorted(ignored, hits)]
-        best = np.maximum.accumulate((right / np.maximum(counted, np.spacing(1)))[::-1])[::-1]
-        at = np.searchsorted(right / positives, RECALLS, side="left")
-        reached = at < len(hits)
-        precision[row, reached] = best[at[reached]]
-        recall[row] = right[-1] / positives
-    return precision, recall
+    return tables
 
 
 def _chosen(library: Library, detections: int) -> str:
