@@ -182,29 +182,23 @@ def _run_all(
     def scored(
         subject: _Subject, label: str, dataset: Iterable[Any], watchers: Sequence[Any] = ()
     ) -> tuple[int, dict[str, list[Any]]]:
-        metrics = by_name.metrics_by_schedule(
-            options.metrics,
-            subject.schedules,
-            subject.detector.labels,
-            latencies=options.latencies,
-            fps=values.fps,
-            min_score=subject.detector.min_score,
-        )
-        videos = len(split.videos)
+        seen, videos = set[object](), len(split.videos)
 
         def note() -> str:
-            return f"video {len(_videos(metrics))} of {videos}" if videos > 1 else ""
+            return f"video {len(seen)} of {videos}" if videos > 1 else ""
 
         with Progress(label, total=total, unit="frames") as progress:
-            count = evaluate.run(
+            return evaluate.run(
                 subject.detector,
                 dataset,
-                metrics,
-                values.max_frames,
-                watchers,
-                lambda count: progress.advance(count, note=note),
+                options.metrics,
+                subject.schedules,
+                latencies=options.latencies,
+                fps=values.fps,
+                max_frames=values.max_frames,
+                watchers=[lambda frame: seen.add(frame.frame_id[0]), *watchers],
+                progress=lambda count: progress.advance(count, note=note),
             )
-        return count, metrics
 
     threads = values.threads or os.cpu_count() or 1
     speeds = _speeds(one, threads=threads) if values.report else {}  # first: it may be refused
@@ -225,7 +219,7 @@ def _run_all(
         "weights": one.weights,
         "min_score": one.detector.min_score,
         "input": list(config.data.evaluation.input_path),
-        "videos": len(_videos(metrics)),
+        "videos": len({video for video, _ in metrics[one.schedules[0]][0].ground_truth}),
     }
     if values.max_frames:
         facts["max_frames"] = values.max_frames
@@ -236,11 +230,6 @@ def _run_all(
     if values.report:
         facts["frames_per_second"] = speeds
     return Result(one.schedules, numbers, metrics, theirs, worst, facts)
-
-
-def _videos(metrics: dict[str, list[Any]]) -> set[str]:
-    """Returns the videos of the frames that were added."""
-    return {video for video, _ in next(iter(metrics.values()))[0].ground_truth}
 
 
 def _speeds(subject: _Subject, *, threads: int) -> dict[str, float]:

@@ -52,10 +52,9 @@ class EvaluationCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates and adds the numbers to `logs`, which is how Keras's callbacks pass them on."""
         names = evaluate.checked_schedules(self._detector, self.schedules)
-        metrics = by_name.metrics_by_schedule(self.metrics, names, self._detector.labels)
-        numbers = evaluate.evaluate(self._detector, self.dataset, metrics, names)
+        _, metrics = evaluate.run(self._detector, self.dataset, self.metrics, names)
         if logs is not None:
-            numbers.pop("frames")
+            numbers = evaluate.results_of(metrics)
             first = next((m for m in metrics[names[0]] if isinstance(m, FrameMetric)), None)
             if first is not None and (best := best_score(first.flat())):
                 numbers["min_score"] = best.score

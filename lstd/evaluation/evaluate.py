@@ -78,37 +78,42 @@ def evaluate(
         raise ValueError("with occlusion the metrics must be names or classes: one for each pass")
     if len(set(occlusion)) < len(occlusion):
         raise ValueError(f"occlusion holds a probability twice: {list(occlusion)}")
-
-    def scored(data: Iterable[Any], watching: Sequence[Any], prefix: str = "") -> Numbers:
-        metrics_of = by_name.metrics_by_schedule(
-            metrics,
-            names,
-            detector.labels,
-            latencies=latencies,
-            fps=fps,
-            min_score=getattr(detector, "min_score", MIN_SCORE),
-        )
-        count = run(detector, data, metrics_of, max_frames, watching, progress)
-        return {**({} if prefix else {"frames": count}), **results_of(metrics_of, prefix)}
-
-    numbers = scored(dataset, watchers)
+    given: Any = dict(latencies=latencies, fps=fps, max_frames=max_frames, progress=progress)
+    count, metrics_of = run(detector, dataset, metrics, names, watchers=watchers, **given)
+    numbers = {"frames": count, **results_of(metrics_of)}
     for probability in occlusion:
         hidden = OccludedDataset(dataset, probability=probability)
-        numbers.update(scored(hidden, (), f"occluded/{probability:g}/"))
+        _, metrics_of = run(detector, hidden, metrics, names, **given)
+        numbers.update(results_of(metrics_of, f"occluded/{probability:g}/"))
     return numbers
 
 
 def run(
     detector: ClipDetector,
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
-    metrics_of: Mapping[str, Sequence[Any]],
+    metrics: Metrics | None,
+    columns: Sequence[str],
+    *,
+    latencies: Latencies | None = None,
+    fps: float | None = None,
     max_frames: int | None = None,
     watchers: Sequence[Callable[[Frame], None]] = (),
     progress: Callable[[int], None] | None = None,
-) -> int:
-    """Adds every frame to the metrics of each schedule; returns how many. See `evaluate`."""
+) -> tuple[int, dict[str, list[Any]]]:
+    """Returns how many frames there were, and the metrics of each column with all of them added.
+
+    A pass of `evaluate`; the columns are schedules and their baselines.
+    """
+    metrics_of = by_name.metrics_by_schedule(
+        metrics,
+        columns,
+        detector.labels,
+        latencies=latencies,
+        fps=fps,
+        min_score=getattr(detector, "min_score", MIN_SCORE),
+    )
     count = 0
-    for batch in clip_frames.detect_clips(detector, dataset, list(metrics_of)):
+    for batch in clip_frames.detect_clips(detector, dataset, columns):
         kept = batch if max_frames is None else batch[: max_frames - count]
         for frame in kept:
             add_frame(metrics_of, frame, num_classes=len(detector.labels))
@@ -121,7 +126,7 @@ def run(
             break
     if count == 0:
         raise ValueError("the evaluation dataset gave no frames; check its input files")
-    return count
+    return count, metrics_of
 
 
 def add_frame(metrics_of: Mapping[str, Sequence[Any]], frame: Frame, *, num_classes: int) -> None:
