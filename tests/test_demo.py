@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import lstd
+from examples import demo
 from lstd import weights
 from lstd.ops import anchors
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "demo.py"
-
-
-@pytest.fixture(scope="module")
-def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def test_a_folder_with_other_files_is_left_as_it_is(
-    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.csv").write_text("mine")
@@ -38,10 +27,10 @@ def test_a_folder_with_other_files_is_left_as_it_is(
     assert "name another folder" in capsys.readouterr().err
 
 
-def test_what_benchmarks_take_from_the_demo_is_there(demo: ModuleType) -> None:
+def test_what_benchmarks_take_from_the_demo_is_there() -> None:
     taken = {
         (script.name, node.attr)
-        for script in (SCRIPT.parents[1] / "benchmarks").glob("*.py")
+        for script in BENCHMARKS.glob("*.py")
         for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "demo"
     }
@@ -49,7 +38,7 @@ def test_what_benchmarks_take_from_the_demo_is_there(demo: ModuleType) -> None:
     assert [each for each in taken if not hasattr(demo, each[1])] == []
 
 
-def test_an_earlier_demo_gives_way(demo: ModuleType, tmp_path: Path) -> None:
+def test_an_earlier_demo_gives_way(tmp_path: Path) -> None:
     demo.claim(tmp_path / "demo")
     for name in ("data", "run", "export"):
         (tmp_path / "demo" / name).mkdir()
@@ -60,7 +49,7 @@ def test_an_earlier_demo_gives_way(demo: ModuleType, tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_removes_nothing(
-    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo.claim(tmp_path)
     (tmp_path / "run").mkdir()
@@ -71,9 +60,7 @@ def test_a_wrong_setting_removes_nothing(
     assert "steps" in capsys.readouterr().err
 
 
-def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(
-    demo: ModuleType, tmp_path: Path
-) -> None:
+def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(tmp_path: Path) -> None:
     target = tmp_path / "look"
 
     demo.detect(demo.SHIPPED, demo.FREEDOOM, target)
@@ -85,9 +72,7 @@ def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
-def test_training_goes_on_from_the_model_that_comes_with_lstd(
-    demo: ModuleType, tmp_path: Path
-) -> None:
+def test_training_goes_on_from_the_model_that_comes_with_lstd(tmp_path: Path) -> None:
     config = demo.config_of(tmp_path, [])
     shipped = lstd.load_config(weights.located(config.train.fine_tune.run) / "config.yaml").model
 
@@ -99,7 +84,7 @@ def test_training_goes_on_from_the_model_that_comes_with_lstd(
     assert [*map(len, ours)] == [*map(len, theirs)]
 
 
-def test_curves_of_a_run_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
+def test_curves_of_a_run_are_drawn(tmp_path: Path) -> None:
     history = tmp_path / "history.csv"
     history.write_text("epoch,loss,val_loss,val_coco/ap\n0,2.5,3.0,\n1,1.0,,0.2\n")
 

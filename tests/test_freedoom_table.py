@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 
+from benchmarks.freedoom import table
 from lstd.evaluation.metrics.coco import CocoMetric
-
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "freedoom" / "table.py"
-
-
-@pytest.fixture(scope="module")
-def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("freedoom_table", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def coco(found_in: int) -> CocoMetric:
@@ -35,9 +20,7 @@ def coco(found_in: int) -> CocoMetric:
     return metric
 
 
-def test_a_row_has_its_intervals_and_how_far_it_is_below_the_seeds_own_skip9(
-    table: ModuleType,
-) -> None:
+def test_a_row_has_its_intervals_and_how_far_it_is_below_the_seeds_own_skip9() -> None:
     found = {
         "interleaved SKIP9": (20, 10),
         "interleaved SKIP9-held": (10, 10),
