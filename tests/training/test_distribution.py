@@ -5,7 +5,6 @@ import json
 import pytest
 import tensorflow as tf
 
-from lstd.fit import replicas
 from lstd.training import distribution
 
 CLUSTER = {"worker": ["host1:2222", "host2:2222"]}
@@ -47,12 +46,3 @@ def test_without_a_cluster_there_is_one_worker_and_it_writes(monkeypatch):
         assert distribution.workers_of(strategy) == (0, 1)
         assert distribution.is_chief(strategy)
         assert distribution.input_context(strategy).num_input_pipelines == 1
-
-
-def test_one_replica_leaves_sums_and_rows_as_they_are():
-    values = tf.constant([[1.0], [2.0]])
-
-    assert replicas.count() == 1
-    assert replicas.part_of(3) == 3
-    assert replicas.own_rows(values) is values
-    assert replicas.summed([values, None]) == [values, None]
