@@ -46,16 +46,56 @@ def test_versions_that_differ_raise_with_the_command_that_mends_it(
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("imported", [False, True])
-def test_keras_2_is_asked_for_while_tf_keras_is_untouched(imported: bool) -> None:
+class _Loader(ModuleType):
+    """What stands in the place of `tf.keras` until somebody touches one of its attributes."""
+
+    def __init__(self, **private: object) -> None:
+        super().__init__("keras")
+        self.__dict__.update({"_tfll_initialized": False, **private})
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked for, which would have made it choose")
+
+
+def _with(**attributes: object) -> dict[str, ModuleType]:
+    """Returns loaded modules, with a TensorFlow that has these attributes."""
+    tensorflow = ModuleType("tensorflow")
+    tensorflow.__dict__.update(attributes)
+    return {"tensorflow": tensorflow}
+
+
+def _after(version: str) -> _Loader:
+    return _Loader(_tfll_initialized=True, _tfll_keras_version=version)
+
+
+IN_TIME = {"TF_USE_LEGACY_KERAS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "keras_2", "asked"),
+    [
+        ({}, True, IN_TIME),
+        (_with(keras=_Loader()), True, IN_TIME),
+        # What has none of TensorFlow's private attributes counts as in time.
+        (_with(), True, IN_TIME),
+        (_with(keras=1), True, IN_TIME),  # which has no __dict__
+        (_with(keras=ModuleType("something_new")), True, IN_TIME),
+        # What is there already decides, and so does what a loader that somebody kept has chosen.
+        (_with(keras=ModuleType("keras._tf_keras.keras")), False, {}),
+        (_with(keras=ModuleType("keras._tf_keras")), False, {}),
+        (_with(keras=ModuleType("keras.api._v2.keras")), True, {}),
+        (_with(keras=ModuleType("tf_keras.api._v2.keras")), True, {}),
+        (_with(keras=ModuleType("tf_keras")), True, {}),
+        (_with(keras=_after("keras_3")), False, {}),
+        (_with(keras=_after("tf_keras")), True, {}),
+    ],
+)
+def test_keras_2_is_asked_for_while_tf_keras_is_untouched(
+    modules: dict[str, ModuleType], keras_2: bool, asked: dict[str, str]
+) -> None:
     environment: dict[str, str] = {}
-    tensorflow = _tensorflow()
-
-    modules = {"tensorflow": tensorflow} if imported else {}
-    assert compatibility.use_legacy_keras(environment, modules)
-
-    assert environment == {"TF_USE_LEGACY_KERAS": "1"}
-    assert tensorflow.__dict__["keras"].touched == []  # which would have made it choose
+    assert compatibility.use_legacy_keras(environment, modules) is keras_2
+    assert environment == asked
 
 
 @pytest.mark.parametrize(("value", "keras_2"), [("0", False), ("True", True)])
@@ -65,44 +105,9 @@ def test_what_somebody_has_chosen_stays(value: str, keras_2: bool) -> None:
     assert environment == {"TF_USE_LEGACY_KERAS": value}
 
 
-def _with_keras(keras: object) -> dict[str, ModuleType]:
-    tensorflow = ModuleType("tensorflow")
-    tensorflow.__dict__["keras"] = keras
-    return {"tensorflow": tensorflow}
-
-
-@pytest.mark.parametrize(
-    ("name", "keras_2"),
-    [
-        ("keras._tf_keras.keras", False),
-        ("keras._tf_keras", False),
-        ("keras.api._v2.keras", True),
-        ("tf_keras.api._v2.keras", True),
-        ("tf_keras", True),
-    ],
-)
-def test_keras_that_is_already_there_decides(name: str, keras_2: bool) -> None:
-    environment: dict[str, str] = {}
-    modules = _with_keras(ModuleType(name))
-    assert compatibility.use_legacy_keras(environment, modules) is keras_2
-    assert environment == {}
-
-
-@pytest.mark.parametrize(("version", "keras_2"), [("keras_3", False), ("tf_keras", True)])
-def test_loader_that_somebody_kept_tells_what_it_chose(version: str, keras_2: bool) -> None:
-    tensorflow = _tensorflow(_tfll_initialized=True, _tfll_keras_version=version)
-    assert compatibility.use_legacy_keras({}, {"tensorflow": tensorflow}) is keras_2
-
-
-def test_tensorflow_without_the_private_attributes_counts_as_in_time() -> None:
-    assert compatibility.use_legacy_keras({}, {"tensorflow": ModuleType("tensorflow")})
-    for keras in (1, ModuleType("something_new")):  # 1 has no __dict__
-        assert compatibility.use_legacy_keras({}, _with_keras(keras))
-
-
 def test_keras_3_in_use_is_warned_about_once_and_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     compatibility.ensure()  # warnings are errors
-    in_use = _with_keras(ModuleType("keras._tf_keras.keras"))["tensorflow"]
+    in_use = _with(keras=ModuleType("keras._tf_keras.keras"))["tensorflow"]
     monkeypatch.setitem(sys.modules, "tensorflow", in_use)
     with pytest.warns(UserWarning, match="import tf_keras as keras") as caught:
         compatibility.ensure()
@@ -213,24 +218,6 @@ def test_every_public_name_resolves_and_stands_in_all_tables() -> None:
     assert not {path.stem for path in (ROOT / "lstd").iterdir()} & set(lstd.__all__)
     with pytest.raises(AttributeError, match="no attribute 'build_modle'"):
         _ = lstd.build_modle
-
-
-def _tensorflow(**private: object) -> ModuleType:
-    """Returns a module with a `keras` that notes which attributes it is asked for."""
-
-    class Loader(ModuleType):
-        touched: list[str]
-
-        def __getattr__(self, name: str) -> object:
-            self.__dict__["touched"].append(name)
-            raise AttributeError(name)
-
-    tensorflow = ModuleType("tensorflow")
-    tensorflow.__dict__["__version__"] = "2.21.0"
-    loader = Loader("keras")
-    loader.__dict__.update({"_tfll_initialized": False, **private, "touched": []})
-    tensorflow.__dict__["keras"] = loader
-    return tensorflow
 
 
 def _run(program: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
