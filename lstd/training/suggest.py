@@ -1,6 +1,5 @@
 """Settings for a run that fits the machine and the data, from two real steps."""
 
-import dataclasses
 import io
 import os
 import re
@@ -28,23 +27,14 @@ _MEMORY_SHARE = 0.5
 
 
 class Measured(NamedTuple):
-    """What the suggestion rests on.
-
-    Attributes:
-        seconds: of a step, for each clip of a batch.
-        gigabytes: of a step, for each clip of a batch.
-        memory: gigabytes that a device has; infinite where nothing tells.
-        gpus: how many there are; 0: the CPU trains.
-        frames: of all videos.
-        clips: that they make.
-    """
+    """What the suggestion rests on; a step takes so much for each clip of a batch."""
 
     seconds: float
     gigabytes: float
-    memory: float
-    gpus: int
-    frames: int
-    clips: int
+    memory: float  # gigabytes that a device has; infinite where nothing tells
+    gpus: int  # 0: the CPU trains
+    frames: int  # of all videos
+    clips: int  # that they make
 
 
 def suggest(config: Config, run_folder: str | os.PathLike[str]) -> list[str]:
@@ -130,21 +120,15 @@ def _measured(config: Config, run_folder: str | os.PathLike[str]) -> Measured:
     lengths = [video.num_frames for video in videos]
     clips = sum(-(-length // data.unroll_length) for length in lengths)
     tried = max(1, min(2, data.batch_size, clips))
+    settings = ["train.accumulate_steps=1", f"data.train.batch_size={tried}"]
     random = len(model.depth_multipliers) == 2 and model.train_schedule.startswith("RANDOM")
     if random and data.unroll_length > 1:  # Not a matter of luck: the expected number.
         large = round(model.large_probability * data.unroll_length)
         large = model.large_frames or max(1, min(large, data.unroll_length - 1))
-        model = dataclasses.replace(model, large_frames=large, large_probability=0.5)
+        settings += [f"model.large_frames={large}", "model.large_probability=0.5"]
     meter = _Meter()
     train(
-        dataclasses.replace(
-            config,
-            model=model,
-            train=dataclasses.replace(config.train, accumulate_steps=1),
-            data=dataclasses.replace(
-                config.data, train=dataclasses.replace(data, batch_size=tried)
-            ),
-        ),
+        config_io.override(config, settings),
         run_folder,
         dry_run=True,
         callbacks=[meter],

@@ -140,7 +140,7 @@ class WriteSamples(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         is_first, self._looked = not self._looked, True
         if is_first:
-            self._sample = next((_first_clip(*batch) for batch in self.dataset), None)
+            self._sample = next(map(_first_clip, self.dataset), None)
         if self._sample is None:
             return
         clip, truth = self._sample
@@ -188,11 +188,8 @@ class WriteSamples(keras.callbacks.Callback):
         ]
 
 
-def _first_clip(clip: ClipBatch, truth: GroundTruth) -> tuple[ClipBatch, GroundTruth]:
-    return (
-        ClipBatch(*(None if part is None else part[:1] for part in clip)),
-        GroundTruth(*(None if part is None else part[:1] for part in truth)),
-    )
+def _first_clip(batch: tuple[ClipBatch, GroundTruth]) -> tuple[ClipBatch, GroundTruth]:
+    return tf.nest.map_structure(lambda part: None if part is None else part[:1], batch)
 
 
 def _as_detections(truth: GroundTruth) -> Detections:
