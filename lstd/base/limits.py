@@ -5,7 +5,6 @@ Readers, configs and flags look here: without a limit, one digit too many fills 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 WHOLE = 2**31 - 1
@@ -55,12 +54,6 @@ def check(name: str, value: object, *, flag: str = "") -> None:
         most = SIZES.get(name, WHOLE if isinstance(number, int) else None)
         if isinstance(number, (int, float)) and most is not None and not number <= most:
             raise ValueError(f"{flag}{name} is {number}, expected at most {most}")
-
-
-def check_section(section: object) -> None:
-    """Checks all fields of a dataclass; see `check`."""
-    for field in dataclasses.fields(section):  # type: ignore[arg-type]
-        check(field.name, getattr(section, field.name))
 
 
 def check_missing(*, found: int, said: int, where: str) -> None:

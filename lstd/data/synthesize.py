@@ -69,10 +69,10 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        limits.check_section(self)
         for field in dataclasses.fields(self):
             least, most = field.metadata["least"], field.metadata["most"]
             value = getattr(self, field.name)
+            limits.check(field.name, value)
             if least is not None and not (least <= value <= most and math.isfinite(value)):
                 bounds = f"at least {least}" if most == _INF else f"in [{least}, {most}]"
                 raise ValueError(f"{field.name} must be {bounds}, got {value}")
