@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -204,9 +203,3 @@ def _mutate_arrays(path: Path, rng: Random) -> None:
     if new is not None:
         arrays[name] = new
     np.savez(path, **arrays)
-
-
-def copy(sample: Path, folder: Path) -> None:
-    """Makes a folder the copy of a sample."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(sample, folder)

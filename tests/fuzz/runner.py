@@ -38,8 +38,7 @@ def run_one(name: str, seed: int, *, sample: Path, work: Path) -> str:
     """Returns what went wrong with an input, '' if nothing did."""
     target, rng = TARGETS[name], Random(f"{name} {seed}")
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    mutate.copy(sample, work / "in")
+    shutil.copytree(sample, work / "in")
     mutate.mutate(work / "in", rng)
     said = io.StringIO()
     try:
@@ -131,9 +130,9 @@ def main(arguments: Sequence[str]) -> int:
     _limit_memory()
     if len(arguments) == 2:
         name, seed = arguments[0], int(arguments[1])
-        folder = Path(tempfile.mkdtemp())
-        TARGETS[name].make(folder / "sample") if (folder / "sample").mkdir() is None else None
-        problem = run_one(name, seed, sample=folder / "sample", work=folder / "work")
+        folder, sample = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+        TARGETS[name].make(sample)
+        problem = run_one(name, seed, sample=sample, work=folder / "work")
         print(problem or "nothing went wrong", f"\nthe input is in {folder / 'work' / 'in'}")
         return int(bool(problem))
     names, first, count, folder = arguments

@@ -434,17 +434,16 @@ def _use_flags(folder: Path, rng: Random) -> int | None:
     values = ["2147483648", *HOSTILE, str(folder / "s.csv"), str(folder), "s"]
     names = _FLAGS[command].split()
     given = [f"--{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randrange(1, 4))]
-    out = [f"--output_directory={folder.parent / 'out'}"]
-    mains = {"eval": evaluate, "export": export, "detect": detect, "benchmark": benchmark}
-    if command in mains or command == "train":
-        more = out if command not in ("benchmark",) else []
-        return mains.get(command, train).main([*more, *given])
-    if command == "synthesize":
-        small = ["--videos=1", "--frames=1", "--height=32", "--width=32", "--workers=1"]
-        return data.main([command, *small, *out, *given])
-    more = [f"--input={folder / 's.csv'}"]
-    more += [*out, "--workers=1"] if command in ("convert", "split") else []
-    return data.main([command, *more, *given])
+    out, source = f"--output_directory={folder.parent / 'out'}", f"--input={folder / 's.csv'}"
+    mains = {"eval": evaluate, "export": export, "detect": detect, "train": train}
+    if command in mains:
+        return mains[command].main([out, *given])
+    if command == "benchmark":
+        return benchmark.main(given)
+    small = ["--videos=1", "--frames=1", "--height=32", "--width=32"]
+    first = small if command == "synthesize" else [source]
+    more = [out, "--workers=1"] if command in ("convert", "split", "synthesize") else []
+    return data.main([command, *first, *more, *given])
 
 
 TARGETS = {
