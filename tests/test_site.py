@@ -18,6 +18,7 @@ from docs import doctest_blocks, site_hooks
 from tests import browser
 
 ROOT = Path(__file__).resolve().parent.parent
+FIRST = "notebooks/1_first_steps.md"
 
 
 def test_interface_page_shows_every_public_name_once() -> None:
@@ -36,48 +37,37 @@ def test_commands_page_shows_the_help_of_every_command_and_verb() -> None:
     assert shown == {*commands, *(f"data {verb}" for verb in verbs)}
 
 
-def test_mark_of_a_command_becomes_its_help() -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
+def _shown(text: str, *, uri: str = "a.md") -> str:
+    """Returns what the site makes of the text of a page."""
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=uri))
+    return site_hooks.on_page_markdown(text, page=page, config=None, files=[])
 
-    text = site_hooks.on_page_markdown(
-        "<!-- help: data split -->", page=page, config=None, files=[]
-    )
+
+def test_mark_of_a_command_becomes_its_help() -> None:
+    text = _shown("<!-- help: data split -->")
 
     assert text.startswith("```text\nDivides a data set by video")
     assert "--parts" in text
 
 
-def test_link_to_a_file_beside_docs_leads_to_its_copy() -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
-
-    text = site_hooks.on_page_markdown("[it](../LICENSE)", page=page, config=None, files=[])
-
-    assert text == "[it](files/LICENSE)"
-
-
 def test_link_to_a_file_that_is_not_there_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
-
     with caplog.at_level(logging.WARNING, "mkdocs.lstd"):
-        site_hooks.on_page_markdown("[it](../nothing.py)", page=page, config=None, files=[])
+        _shown("[it](../nothing.py)")
 
     assert "a.md links to nothing.py, which is not a file here" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("link", "moved"),
+    ("uri", "link", "moved"),
     [
-        ("../docs/data.md#csv-csv", "../data.md#csv-csv"),
-        ("2_memory_behind_an_obstacle.ipynb", "2_memory_behind_an_obstacle.md"),
-        ("../LICENSE", "../files/LICENSE"),
+        ("a.md", "../LICENSE", "files/LICENSE"),
+        (FIRST, "../docs/data.md#csv-csv", "../data.md#csv-csv"),
+        (FIRST, "2_memory_behind_an_obstacle.ipynb", "2_memory_behind_an_obstacle.md"),
+        (FIRST, "../LICENSE", "../files/LICENSE"),
     ],
 )
-def test_links_of_a_notebook_lead_to_pages_and_files(link: str, moved: str) -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_uri="notebooks/1_first_steps.md"))
-
-    text = site_hooks.on_page_markdown(f"[it]({link})", page=page, config=None, files=[])
-
-    assert text == f"[it]({moved})"
+def test_links_lead_to_pages_and_to_copies_of_files(uri: str, link: str, moved: str) -> None:
+    assert _shown(f"[it]({link})", uri=uri) == f"[it]({moved})"
 
 
 def test_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:
@@ -122,9 +112,7 @@ def test_names_in_tables_break_after_underscores_and_slashes_only() -> None:
 
 
 def test_front_page_is_the_readme_seen_from_docs() -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
-
-    text = site_hooks.on_page_markdown("anything", page=page, config=None, files=[])
+    text = _shown("anything", uri="index.md")
 
     for link in ("(detections.webp)", "(results.md#the-demo)", "(#what-it-does-not-do)"):
         assert f"]{link}" in text
