@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -21,34 +20,19 @@ REFERENCE = re.compile(r"raises as|see `\w+` for the errors|errors (are those of
 ENTRY = re.compile(r"    (\*{0,2}[\w.]+(?:, \*{0,2}[\w.]+)*)(?: \(.*?\))?:(?: |$)")
 
 
-class Function(NamedTuple):
-    """A public function or method; `of` is the docstring of its class, "" outside one."""
-
-    where: str
-    node: ast.FunctionDef
-    of: str
-
-    @property
-    def docstring(self) -> str:
-        return ast.get_docstring(self.node) or ""
-
-
 @functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def functions_in(path: Path) -> Iterator[Function]:
-    """Yields the public functions of a file, and the public methods of its public classes."""
-    place = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-    waiting: list[tuple[ast.Module | ast.ClassDef, str]] = [(parsed(path), "")]
-    for owner, name in waiting:
-        of = (ast.get_docstring(owner) or "") if isinstance(owner, ast.ClassDef) else ""
-        for node in owner.body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                waiting.append((node, f"{name}{node.name}."))
-            elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                yield Function(f"{place}:{node.lineno} {name}{node.name}", node, of)
+def functions_in(path: Path) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Yields public functions, and public methods of public classes with their docstring."""
+    for owner in ast.walk(parsed(path)):
+        is_class = isinstance(owner, ast.ClassDef) and not owner.name.startswith("_")
+        if is_class or isinstance(owner, ast.Module):
+            for node in owner.body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    yield node, (ast.get_docstring(owner) or "") if is_class else ""
 
 
 def section(docstring: str, title: str) -> list[str]:
@@ -88,51 +72,48 @@ def raised_in(node: ast.AST) -> set[str]:
     return found
 
 
-def ancestors() -> dict[str, list[str]]:
-    """Returns the bases of each class of lstd, by name."""
-    found = {}
-    for path in (ROOT / "lstd").rglob("*.py"):
-        for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.ClassDef):
-                found[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-    return found
-
-
-def line_of(name: str, bases: dict[str, list[str]]) -> set[str]:
-    """Returns an exception's name and those of all its bases."""
+@functools.cache
+def line_of(name: str) -> set[str]:
+    """Returns an exception's name and those of all its bases, of Python and of lstd."""
     known = getattr(builtins, name, None)
     if isinstance(known, type):
         return {base.__name__ for base in known.__mro__} - {"object", "BaseException", "Exception"}
-    return {name}.union(*(line_of(base, bases) for base in bases.get(name, ())))
+    bases = {
+        ast.unparse(base).rpartition(".")[2]
+        for path in (ROOT / "lstd").rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef) and node.name == name
+        for base in node.bases
+    }
+    return {name}.union(*map(line_of, bases))
 
 
-def offences_in(path: Path, bases: dict[str, list[str]], *, errors: bool = True) -> list[str]:
+def offences_in(path: Path, *, errors: bool = True) -> list[str]:
     """Returns what the docstrings of a file leave out, errors only if so asked, or say wrongly."""
     found = []
-    for function in functions_in(path):
-        docstring, name = function.docstring, function.node.name
-        if not docstring and not (function.of and OF_KERAS.fullmatch(name)):
-            found.append(f"{function.where}: no docstring")
-        told, actual = section(docstring, "Args"), arguments_of(function.node)
+    for node, of in functions_in(path):
+        docstring, where = ast.get_docstring(node) or "", f"{path}:{node.lineno} {node.name}"
+        if not docstring and not (of and OF_KERAS.fullmatch(node.name)):
+            found.append(f"{where}: no docstring")
+        told, actual = section(docstring, "Args"), arguments_of(node)
         if told and told != actual:
-            found.append(f"{function.where}: Args are {told}, the signature has {actual}")
-        said = {*section(docstring, "Raises"), *section(function.of, "Raises")}
-        for error in sorted(raised_in(function.node) - {"NotImplementedError"}) if errors else ():
-            told = line_of(error, bases) & said or error in docstring
+            found.append(f"{where}: Args are {told}, the signature has {actual}")
+        said = {*section(docstring, "Raises"), *section(of, "Raises")}
+        for error in sorted(raised_in(node) - {"NotImplementedError"}) if errors else ():
+            told = line_of(error) & said or error in docstring
             if not told and not REFERENCE.search(docstring):
-                found.append(f"{function.where}: raises {error}, Raises does not say so")
+                found.append(f"{where}: raises {error}, Raises does not say so")
     return found
 
 
 def test_docstrings_agree_with_signatures_and_raise_statements() -> None:
-    bases = ancestors()
     modules = {*lstd._MODULES.values(), "lstd.fit.detection_training"}  # LSTMSSD's `fit` and more
     public = {f"{name.replace('.', '/')}.py" for name in modules}
 
     offences = []
     for path in sorted((ROOT / "lstd").rglob("*.py")):
         errors = path.relative_to(ROOT).as_posix() in public  # inside, a tight docstring will do
-        offences += offences_in(path, bases, errors=errors)
+        offences += offences_in(path, errors=errors)
 
     assert not offences, "\n".join(offences)
 
@@ -147,7 +128,7 @@ def test_offences_are_found(tmp_path: Path) -> None:
         '    raise FileNotFoundError("a")\n'
     )
 
-    found = offences_in(path, {})
+    found = offences_in(path)
 
     assert [offence.partition(": ")[2] for offence in found] == [
         "no docstring",
