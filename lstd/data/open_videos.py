@@ -49,7 +49,7 @@ def open_all(
     def is_shard(path: str) -> bool:
         if config.format or folders[path] == path:
             return False
-        return path in listed or record_files.kind_of(path) == "sequence"
+        return path in listed or record_files.format_of(path) == "sequence_example"
 
     found: list[SourceVideo] = []
     numbered: dict[tuple[str, ...], str] = {}

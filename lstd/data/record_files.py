@@ -353,15 +353,15 @@ def read_all(
         on_damage(damage(f"{path}: the file has no records"))
 
 
-def kind_of(path: str) -> Literal["sequence", "example", ""]:
-    """Returns what the first record that can be told is: of SequenceExamples, tf.Examples, none."""
+def format_of(path: str) -> Literal["sequence_example", "tf_example", ""]:
+    """Returns what the first record is that can be told."""
     told: list[ProblemError] = []
     for number, _, content in read_all(path, told.append):
         with contextlib.suppress(ProblemError):
             record = sequence_of(content, where=named(path, number))
-            return "example" if _is_example(record) else "sequence"
+            return "tf_example" if _is_example(record) else "sequence_example"
     foreign = ("expected uncompressed TFRecords", "the file has no records")
-    return "" if told and told[0].message.endswith(foreign) else "sequence"
+    return "" if told and told[0].message.endswith(foreign) else "sequence_example"
 
 
 def sequence_of(content: bytes, *, where: str) -> tf.train.SequenceExample:

@@ -152,11 +152,9 @@ class SyntheticVideo:
         self, start: int = 0, stop: int | None = None, *, images: bool = True
     ) -> Iterator[SourceFrame]:
         """Yields the frames; see `SourceVideo`."""
-        for frame in range(start, self.num_frames if stop is None else stop):
-            image, truth = _render(
-                self.scene, self.number, frame, objects=self.objects, background=self.background
-            )
-            yield SourceFrame(image if images else None, truth, f"{self.name}, frame {frame}")
+        for number in range(start, self.num_frames if stop is None else stop):
+            image, truth = _render(self, number)
+            yield SourceFrame(image if images else None, truth, f"{self.name}, frame {number}")
 
 
 def write_folders(made: Source, directory: Path) -> None:
@@ -235,14 +233,13 @@ def _objects_of(scene: Scene, number: int, kinds: Sequence[tuple[int, str]]) -> 
     return tuple(result)
 
 
-def _render(
-    scene: Scene, video: int, number: int, *, objects: Sequence[Object], background: str
-) -> tuple[np.ndarray, GroundTruth]:
+def _render(video: SyntheticVideo, number: int) -> tuple[np.ndarray, GroundTruth]:
     """Returns frame `number` of a video, uint8 `[H, W, 3]`, and its boxes, with tracks."""
-    image = _background(background, scene, video).astype(np.float32)
+    scene = video.scene
+    image = _background(video.background, scene, video.number).astype(np.float32)
     owner = np.full([scene.height, scene.width], -1)  # which object is on top
     extents = []
-    for place, thing in enumerate(objects):
+    for place, thing in enumerate(video.objects):
         color, alpha = _sprite(thing)
         times = np.linspace(-0.5, 0.5, _BLUR_SAMPLES) * scene.blur if scene.blur else np.zeros(1)
         _paint(image, color, alpha, [_corner(thing, scene, number + time) for time in times])
@@ -252,7 +249,7 @@ def _render(
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = (y + rows[0], x + columns[0], y + rows[-1] + 1, x + columns[-1] + 1)
         extents.append((box, int(mask.sum())))
-    rng = np.random.default_rng((scene.seed, video, 2, number))
+    rng = np.random.default_rng((scene.seed, video.number, 2, number))
     _occlude(image, owner, scene, rng)
     if scene.noise:
         image += rng.normal(0, scene.noise, image.shape).astype(np.float32)
@@ -265,7 +262,7 @@ def _render(
     boxes = np.array([extents[place][0] for place in seen], np.float64).reshape(-1, 4) / scale
     truth = GroundTruth(
         boxes=boxes.astype(np.float32),
-        classes=np.array([objects[place].class_index for place in seen], np.int32),
+        classes=np.array([video.objects[place].class_index for place in seen], np.int32),
         track_ids=np.array(seen, np.int32),
     )
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), truth

@@ -29,10 +29,9 @@ def format_of(path: Path) -> str:
     files = _files(path)
     if not files:
         return ""
-    kind = record_files.kind_of(str(files[0]))
-    if not kind:  # by its name it should, and the reader says what is wrong
-        return "sequence_example" if "tfrecord" in files[0].name.lower() else ""
-    return "sequence_example" if kind == "sequence" else "tf_example"
+    # What is none should by its name be one, and the reader says what is wrong.
+    by_name = "sequence_example" if "tfrecord" in files[0].name.lower() else ""
+    return record_files.format_of(str(files[0])) or by_name
 
 
 def read_sequences(path: Path, options: Options) -> Found:
