@@ -98,48 +98,33 @@ def test_config_opens_with_paper_command_duration_and_result(path: Path) -> None
             "unknown key 'model.loss.hard_negatives.iou_treshold'; did you mean 'iou_threshold'?",
         ),
         ("export: {zzz: 1}", "unknown key 'export.zzz'; expected one of max_detections"),
-    ],
-)
-def test_unknown_keys_get_their_closest_match(tmp_path: Path, text: str, problem: str) -> None:
-    assert problem in refusal(tmp_path, text)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("model: {num_classes: three}", ("model.num_classes", "integer", '"three"')),
-        ("model: {num_classes: 2.5}", ("model.num_classes", "2.5")),
-        ("model: {low_resolution: 1}", ("model.low_resolution", "boolean")),
-        ("model: {backbone: resnet}", ("model.backbone", "mobilenet_v1", "resnet")),
-        ("model: 3", ("model", "3")),
-        ("train: 5", ("train: input should be a section, got 5",)),
-        ("train: {freeze: a}", ('train.freeze: input should be a list, got "a"',)),
-        ("train: {steps: 0}", ("train.steps: input should be greater than or equal to 1, got 0",)),
-        ("data: {train: {batch_size: 0}}", ("data.train.batch_size: input should be greater",)),
+        ("model: {num_classes: three}", 'classes: input should be a valid integer, got "three"'),
+        ("model: {num_classes: 2.5}", "num_classes: input should be a valid integer, got 2.5"),
+        ("model: {low_resolution: 1}", "low_resolution: input should be a valid boolean, got 1"),
+        (
+            "model: {backbone: resnet}",
+            "model.backbone: input should be 'mobilenet_v1' or 'mobilenet_v2', got \"resnet\"",
+        ),
+        ("model: 3", "model: input should be a section, got 3"),
+        ("train: {freeze: a}", 'train.freeze: input should be a list, got "a"'),
+        ("train: {steps: 0}", "train.steps: input should be greater than or equal to 1, got 0"),
+        ("data: {train: {batch_size: 0}}", "data.train.batch_size: input should be greater"),
         (
             "train: {learning_rate: {initial: 1e-3}}",
-            ("train.learning_rate.initial", "YAML reads '1e-3' as text, write 0.001"),
+            'train.learning_rate.initial: input should be a valid number, got "1e-3"; YAML reads '
+            "'1e-3' as text, write 0.001",
         ),
-    ],
-)
-def test_wrong_values_are_named_with_key_and_value(
-    tmp_path: Path, text: str, words: tuple[str, ...]
-) -> None:
-    message = refusal(tmp_path, text)
-    for word in words:
-        assert word in message
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
         ("a: [1\nb: 2", "line 2: not valid YAML"),
         ("- 1\n- 2", "expected sections such as `model:`, found list"),
         ("just text", "expected sections such as `model:`, found str"),
         ("train: {seed: 2001-99-99}", "line 1: not valid YAML: '2001-99-99' is no timestamp"),
+        ("base: {a: 1}", "base: expected the name of a config or a YAML file, got {'a': 1}"),
+        ("base: missing", "base: no config 'missing' comes with lstd, and no such file stands"),
+        ("base: x.yaml", "base: x.yaml has this file for its own base"),
+        ("base: old.config", "base: expected the name of a config or a YAML file, got old.config"),
     ],
 )
-def test_file_that_is_no_config_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+def test_what_no_config_says_is_named(tmp_path: Path, text: str, problem: str) -> None:
     assert problem in refusal(tmp_path, text)
 
 
@@ -303,19 +288,3 @@ def test_a_config_changes_what_its_base_says(tmp_path: Path) -> None:
     assert not config.model.anchors.auto
     assert config.data == first.data
     assert config.train.optimizer == first.train.optimizer
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("base: {a: 1}", "base: expected the name of a config or a YAML file, got {'a': 1}"),
-        (
-            "base: missing",
-            "base: no config 'missing' comes with lstd, and no such file stands beside",
-        ),
-        ("base: x.yaml", "base: x.yaml has this file for its own base"),
-        ("base: old.config", "base: expected the name of a config or a YAML file, got old.config"),
-    ],
-)
-def test_a_base_that_cannot_be_one_is_told(tmp_path: Path, text: str, problem: str) -> None:
-    assert problem in refusal(tmp_path, text)
