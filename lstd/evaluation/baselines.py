@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,41 @@ MIN_SCORE = 0.3
 
 Found = Mapping[str, Any]
 """Detections of a frame in pixels, see `objects.detections_of`."""
-Motion = Callable[[int, Found], tuple[np.ndarray, np.ndarray]]
-"""Called with each large frame of a video, its number first, and the detections to follow: returns
-boxes, and how far each of their ends goes in a frame, float64 `[n, 4]` in the same order."""
 
 _PARTS = ("boxes", "classes", "scores")
 
 
-class Velocity:
+class Held:
+    """The boxes of the last large frame of a video, which stand still; the others move them."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, Found] | None = None
+        self._boxes = self._velocity = np.zeros((0, 4))
+
+    def __call__(self, index: int, found: Found, size: tuple[int, int]) -> dict[str, Any]:
+        """Returns the detections of a frame, see `Guesses.of_frame`."""
+        if found["network"] == "large":
+            self._last = index, found
+            self._boxes = np.array(found["boxes"])
+            self._velocity = np.zeros_like(self._boxes)
+            sure = found["scores"] >= MIN_SCORE
+            moved = self._follow(index, {name: found[name][sure] for name in _PARTS})
+            self._boxes[sure], self._velocity[sure] = moved
+            return dict(found)
+        if self._last is None:
+            return {**{name: found[name][:0] for name in _PARTS}, "network": NO_NETWORK}
+        began, large = self._last
+        boxes = np.clip(self._boxes + (index - began) * self._velocity, 0, [*size, *size])
+        seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        kept = {name: large[name][seen] for name in _PARTS}
+        return {**kept, "boxes": boxes[seen], "network": NO_NETWORK}
+
+    def _follow(self, index: int, found: Found) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the boxes of a large frame, and how far each of their ends goes in a frame."""
+        return found["boxes"], np.zeros_like(found["boxes"])
+
+
+class Velocity(Held):
     """Constant velocity: an object goes on as it went from the large frame before to this one.
 
     It is the same object if the class is the same and the boxes overlap; pairs are taken by falling
@@ -39,10 +66,10 @@ class Velocity:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._before: tuple[int, Found] | None = None
 
-    def __call__(self, index: int, found: Found) -> tuple[np.ndarray, np.ndarray]:
-        """Returns boxes and velocities, see `Motion`."""
+    def _follow(self, index: int, found: Found) -> tuple[np.ndarray, np.ndarray]:
         boxes = np.asarray(found["boxes"])
         velocity = np.zeros_like(boxes)
         if self._before is not None:
@@ -59,7 +86,7 @@ class Velocity:
         return boxes, velocity
 
 
-class ByteTrack:
+class ByteTrack(Held):
     """The boxes that ByteTrack predicts: a Kalman filter of each track says where it goes.
 
     There is a tracker for each class, which is told how many frames lie between two large ones, and
@@ -67,6 +94,7 @@ class ByteTrack:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # OpenCV, which is not used here.
             import supervision
@@ -81,8 +109,7 @@ class ByteTrack:
         )
         self._trackers: dict[int, Any] = {}
 
-    def __call__(self, index: int, found: Found) -> tuple[np.ndarray, np.ndarray]:
-        """Returns boxes and velocities, see `Motion`."""
+    def _follow(self, index: int, found: Found) -> tuple[np.ndarray, np.ndarray]:
         boxes = np.array(found["boxes"])
         velocity = np.zeros_like(boxes)
         classes = np.asarray(found["classes"])
@@ -111,17 +138,8 @@ class ByteTrack:
 _FRAME_RATE = 30.0  # at which the 30 frames of a lost track are its second
 _XY = [1, 0, 3, 2]  # from y first to x first, and back
 
-
-def _held() -> Motion:
-    return lambda index, found: (found["boxes"], np.zeros_like(found["boxes"]))
-
-
-NAMES: dict[str, Callable[[], Motion]] = {
-    "held": _held,
-    "velocity": Velocity,
-    "bytetrack": ByteTrack,
-}
-"""Name -> what moves the boxes of one video."""
+NAMES: dict[str, type[Held]] = {"held": Held, "velocity": Velocity, "bytetrack": ByteTrack}
+"""Name -> what answers in one video."""
 
 
 def check(names: Sequence[str], *, where: str = "baselines") -> None:
@@ -177,7 +195,7 @@ class Guesses:
 
     def __init__(self, wanted: Sequence[str]) -> None:
         self._columns = [name for name in wanted if schedule_of(name) != name]
-        self._videos: dict[tuple[str, object], _Video] = {}
+        self._videos: dict[tuple[str, object], Held] = {}
 
     def of_frame(
         self, frame_id: tuple[object, int], found: Mapping[str, Found], size: tuple[int, int]
@@ -193,33 +211,7 @@ class Guesses:
         result = {}
         for column in self._columns:
             if (column, video) not in self._videos:
-                self._videos[column, video] = _Video(NAMES[column.rpartition("-")[2]]())
+                self._videos[column, video] = NAMES[column.rpartition("-")[2]]()
             answer = self._videos[column, video]
             result[column] = answer(index, found[schedule_of(column)], size)
         return result
-
-
-class _Video:
-    """A baseline in one video."""
-
-    def __init__(self, motion: Motion) -> None:
-        self._motion = motion
-        self._last: tuple[int, Found] | None = None
-        self._boxes = self._velocity = np.zeros((0, 4))
-
-    def __call__(self, index: int, found: Found, size: tuple[int, int]) -> dict[str, Any]:
-        if found["network"] == "large":
-            self._last = index, found
-            self._boxes = np.array(found["boxes"])
-            self._velocity = np.zeros_like(self._boxes)
-            sure = found["scores"] >= MIN_SCORE
-            moved = self._motion(index, {name: found[name][sure] for name in _PARTS})
-            self._boxes[sure], self._velocity[sure] = moved
-            return dict(found)
-        if self._last is None:
-            return {**{name: found[name][:0] for name in _PARTS}, "network": NO_NETWORK}
-        began, large = self._last
-        boxes = np.clip(self._boxes + (index - began) * self._velocity, 0, [*size, *size])
-        seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        kept = {name: large[name][seen] for name in _PARTS}
-        return {**kept, "boxes": boxes[seen], "network": NO_NETWORK}
