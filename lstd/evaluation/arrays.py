@@ -1,6 +1,6 @@
 """All frames as a few long arrays, and which boxes in them overlap."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ class Pairs(NamedTuple):
     found: np.ndarray  # int64 [P], the detection's row, rising
     true: np.ndarray  # int64 [P], the true box's row, rising for each detection
     iou: np.ndarray  # float64 [P], 0 where they do not overlap
+    same: np.ndarray  # bool [P], whether they are of one class
 
 
 def image_id(frame: FrameId) -> str:
@@ -89,10 +90,10 @@ def flatten(
     )
 
 
-def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
+def overlaps(frames: Flat, *, pixel: float = 0.0) -> Iterator[Pairs]:
     """Yields all pairs of a detection and a true box of one frame, a bounded number at a time.
 
-    `pixel` is that of `overlap.iou`.
+    Those of a detection come together; `pixel` is that of `overlap.iou`.
     """
     true_count = np.bincount(frames.true_frame, minlength=len(frames.frames))
     true_start = np.concatenate([[0], np.cumsum(true_count)])
@@ -106,7 +107,8 @@ def overlaps(frames: Flat, *, pixel: float) -> Iterator[Pairs]:
         within = np.arange(len(rows)) - (before[rows] - before[begin])
         partners = true_start[frames.found_frame[rows]] + within
         shared = overlap.iou(frames.found_boxes[rows], frames.true_boxes[partners], pixel=pixel)
-        yield Pairs(rows, partners, shared)
+        same = frames.found_classes[rows] == frames.true_classes[partners]
+        yield Pairs(rows, partners, shared, same)
         begin = end
 
 
@@ -120,13 +122,12 @@ def without_crowds(frames: Flat) -> Flat:
         return frames
     inside, on_object = np.zeros((2, len(frames.scores)), bool)
     own_area = overlap.areas(frames.found_boxes)
-    for pairs in overlaps(frames, pixel=0.0):
+    for pairs in overlaps(frames):
         crowd = frames.is_crowd[pairs.true]
-        same = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
-        found, true = pairs.found[same & crowd], pairs.true[same & crowd]
+        found, true = pairs.found[pairs.same & crowd], pairs.true[pairs.same & crowd]
         shared = overlap.intersections(frames.found_boxes[found], frames.true_boxes[true])
         inside[found[(shared > 0) & (shared >= 0.5 * own_area[found])]] = True
-        on_object[pairs.found[same & ~crowd & (pairs.iou >= 0.5)]] = True
+        on_object[pairs.found[pairs.same & ~crowd & (pairs.iou >= 0.5)]] = True
     stays = {"true": ~frames.is_crowd, "found": ~inside | on_object}
     kind = {"track_ids": "true", "is_crowd": "true", "scores": "found"}
     parts = frames._asdict()
@@ -135,26 +136,24 @@ def without_crowds(frames: Flat) -> Flat:
     return Flat(**parts)
 
 
-def first_come(pairs: Sequence[Pairs], count: int) -> np.ndarray:
-    """Returns which true box each of `count` detections takes, int64 `[count]`; -1: none.
+def matches(frames: Flat, may: Callable[[Pairs], np.ndarray], *, pixel: float = 0.0) -> np.ndarray:
+    """Returns which true box each detection takes, int64 `[N]`; -1: none.
 
     The detections choose in order of their rows, which is by falling score within a frame: each
-    takes the box with the largest IoU that is still free, of equal ones the first. `pairs` are only
-    those that may match.
+    takes the box with the largest IoU that is still free, of equal ones the first, of those pairs
+    that `may` match, bool `[P]`.
     """
-    result = np.full(count, -1)
-    if not pairs:
-        return result
-    found, true, iou = map(np.concatenate, zip(*pairs, strict=True))
-    order = np.lexsort((true, -iou, found))
-    chosen: dict[int, int] = {}
+    result = [-1] * len(frames.scores)
     taken: set[int] = set()
-    for row, box in zip(found[order].tolist(), true[order].tolist(), strict=True):
-        if row not in chosen and box not in taken:
-            chosen[row] = box
-            taken.add(box)
-    result[list(chosen)] = list(chosen.values())
-    return result
+    for pairs in overlaps(frames, pixel=pixel):
+        chosen = may(pairs)
+        found, true = pairs.found[chosen], pairs.true[chosen]
+        order = np.lexsort((true, -pairs.iou[chosen], found))
+        for row, box in zip(found[order].tolist(), true[order].tolist(), strict=True):
+            if result[row] < 0 and box not in taken:
+                result[row] = box
+                taken.add(box)
+    return np.array(result, np.int64)
 
 
 def tracks(frames: Flat) -> tuple[np.ndarray, np.ndarray]:

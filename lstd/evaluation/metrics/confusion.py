@@ -8,7 +8,7 @@ import numpy as np
 from lstd.base import overlap
 from lstd.base.types import MIN_SCORE
 from lstd.evaluation import arrays
-from lstd.evaluation.arrays import Flat, Pairs
+from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 
 
@@ -53,20 +53,18 @@ class ConfusionMetric(FrameMetric):
 
     def _count(self) -> np.ndarray:
         frames, num_classes = self.flat(), len(self.labels)
-        certain = frames.scores >= self.min_score
+        certain, free = frames.scores >= self.min_score, ~frames.is_crowd
         in_crowd = np.zeros(len(certain), bool)
         own_area = overlap.areas(frames.found_boxes)
-        candidates = []
-        for pairs in arrays.overlaps(frames, pixel=0.0):
+        for pairs in arrays.overlaps(frames) if frames.is_crowd.any() else ():
             crowd = frames.is_crowd[pairs.true]
-            may = certain[pairs.found] & ~crowd & (pairs.iou >= self.iou)
-            candidates.append(Pairs(*(part[may] for part in pairs)))
             found, true = pairs.found[crowd], pairs.true[crowd]
             shared = overlap.intersections(frames.found_boxes[found], frames.true_boxes[true])
             in_crowd[found[(shared > 0) & (shared >= self.iou * own_area[found])]] = True
-        taken_by = arrays.first_come(candidates, len(certain))
+        taken_by = arrays.matches(
+            frames, lambda pairs: certain[pairs.found] & free[pairs.true] & (pairs.iou >= self.iou)
+        )
         matched = taken_by >= 0
-        free = ~frames.is_crowd
         free[taken_by[matched]] = False
         matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
         true_classes = frames.true_classes[taken_by[matched]]
@@ -93,11 +91,7 @@ def best_score(frames: Flat) -> BestScore | None:
     their class. The score lies halfway between the last detection that is shown and the next one.
     """
     frames = arrays.without_crowds(frames)
-    candidates = []
-    for pairs in arrays.overlaps(frames, pixel=0.0):
-        same = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
-        candidates.append(Pairs(*(part[same & (pairs.iou >= 0.5)] for part in pairs)))
-    right = arrays.first_come(candidates, len(frames.scores)) >= 0
+    right = arrays.matches(frames, lambda pairs: pairs.same & (pairs.iou >= 0.5)) >= 0
     if not right.any():
         return None
     order = np.argsort(-frames.scores)

@@ -75,7 +75,7 @@ class FlickerMetric(FrameMetric):
 
 def found_objects(frames: Flat, *, min_score: float) -> np.ndarray:
     """Returns whether each true box is found, bool `[M]`, by the rules of `vid/ap50`."""
-    true_of, _ = vid.match(frames, np.ones((1, len(frames.true_boxes)), bool))
+    true_of = vid.match(frames)
     found = np.zeros(len(frames.true_boxes), bool)
     # Detections choose by falling score: those below cannot take a box from those above.
     found[true_of[(true_of >= 0) & (frames.scores >= min_score)]] = True

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstd.base import overlap
 from lstd.evaluation import arrays
-from lstd.evaluation.arrays import Flat, Pairs
+from lstd.evaluation.arrays import Flat
 from lstd.evaluation.metrics.coco import Weighted, mean_of_measured
 from lstd.evaluation.metrics.frame_metric import FrameMetric
 from lstd.evaluation.objects import FrameId, Objects
@@ -31,7 +31,7 @@ class Counted(NamedTuple):
     names: tuple[str, ...]  # what stands behind `vid/ap50` for each set: "", "_slow", ...
     in_set: np.ndarray  # bool [R, M], which true boxes count
     true_of: np.ndarray  # int64 [N], see `match`
-    false: np.ndarray  # float64 [R, N], see `match`
+    false: np.ndarray  # float64 [R, N], see `_false`
     rows: list[np.ndarray]  # for each class its detections, by falling score
 
 
@@ -107,7 +107,8 @@ class VidMetric(FrameMetric):
         order = np.lexsort((-frames.scores, frames.found_classes))  # stable
         counts = np.bincount(frames.found_classes, minlength=len(self.labels))
         rows = np.split(order, np.cumsum(counts)[:-1])
-        return Counted(frames, tuple(sets), in_set, *match(frames, in_set), rows)
+        false = _false(frames, in_set)
+        return Counted(frames, tuple(sets), in_set, match(frames), false, rows)
 
     def _check_truth(self, frame: FrameId, true: Objects) -> None:
         if self.motion:
@@ -119,38 +120,37 @@ class VidMetric(FrameMetric):
             )
 
 
-def match(frames: Flat, in_set: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what becomes of the detections.
+def match(frames: Flat) -> np.ndarray:
+    """Returns which true box each detection takes, int64 `[N]`, -1 for none.
 
-    In each frame, by falling score, a detection takes the true box of its class that is still free
-    and has the largest IoU of those whose threshold is reached. One that takes none is compared
-    with all true boxes of its frame, of any class and free or not: false if the best IoU with
-    those that count is larger than with those that do not, nothing if smaller, else the share of
-    those that do not count, which are those not in `in_set`, bool `[R, M]`.
-
-    Returns:
-        The true box that each detection took, int64 `[N]`, -1 for none; and how much of a false
-        positive it is where it took none, float64 `[R, N]`, 0 to 1; NaN in frames without true
-        boxes, where the share of all true boxes that count decides.
+    That is, by falling score, the one of its class that is still free and has the largest IoU of
+    those whose threshold is reached.
     """
     sides = frames.true_boxes[:, 2:] - frames.true_boxes[:, :2] + 1.0
     threshold = np.minimum(_IOU, sides.prod(axis=1) / (sides + _TOLERANCE_PX).prod(axis=1))
+    return arrays.matches(
+        frames, lambda pairs: pairs.same & (pairs.iou >= threshold[pairs.true]), pixel=1.0
+    )
+
+
+def _false(frames: Flat, in_set: np.ndarray) -> np.ndarray:
+    """Returns how much of a false positive a detection is that takes nothing, `[R, N]`, 0 to 1.
+
+    It is compared with all true boxes of its frame, of any class and free or not: 1 if the best IoU
+    with those that count, `in_set`, bool `[R, M]`, is larger than with those that do not, 0 if
+    smaller, else the share of those that do not. NaN in frames without true boxes, where the share
+    of all true boxes that count decides.
+    """
     false = np.full((len(in_set), len(frames.scores)), np.nan)
     count = len(frames.frames)
     of_frame = np.maximum(np.bincount(frames.true_frame, minlength=count), 1)
     share_out = [
         np.bincount(frames.true_frame[~each], minlength=count) / of_frame for each in in_set
     ]
-    candidates = []
     for pairs in arrays.overlaps(frames, pixel=1.0):
-        if not len(pairs.found):
-            continue
-        same_class = frames.found_classes[pairs.found] == frames.true_classes[pairs.true]
-        may = (pairs.iou >= threshold[pairs.true]) & same_class
-        candidates.append(Pairs(*(part[may] for part in pairs)))
         starts = np.flatnonzero(np.diff(pairs.found, prepend=-1))
         rows = pairs.found[starts]
-        for number, counts in enumerate(in_set):
+        for number, counts in enumerate(in_set if len(rows) else ()):
             inside = counts[pairs.true]
             # -1 where there is no such box: less than the 0 of one that does not overlap.
             best_in = np.maximum.reduceat(np.where(inside, pairs.iou, -1.0), starts)
@@ -158,7 +158,7 @@ def match(frames: Flat, in_set: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             equal = share_out[number][frames.found_frame[rows]]
             more_in = (best_in > best_out).astype(float)
             false[number, rows] = np.where(best_in == best_out, equal, more_in)
-    return arrays.first_come(candidates, len(frames.scores)), false
+    return false
 
 
 def _precisions(counted: Counted, weights: np.ndarray) -> np.ndarray:
