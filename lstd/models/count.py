@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of a model."""
 
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from lstd.base.types import LSTMState
 from lstd.models.lstm_ssd import LSTMSSD
-from lstd.ops import anchors as anchor_ops
 
 
 def count(model: LSTMSSD) -> dict[str, Any]:
@@ -29,48 +28,18 @@ def count(model: LSTMSSD) -> dict[str, Any]:
         parts[f"{network}_bottleneck"] = getattr(model, f"{network}_bottleneck")
     parts |= {"gates": model.cell, "feature_maps": model.feature_maps}
     if model.config.fine_map:
-        parts |= {
-            f"{network}_fine": getattr(model, f"{network}_fine") for network in model.networks
-        }
-        parts["fine_map"] = model.fine_map
+        names = (*(f"{network}_fine" for network in model.networks), "fine_map")
+        parts |= {name: getattr(model, name) for name in names}
     parts["box_predictor"] = model.box_predictor
-    height, width, channels = model.input_shape_hwc
-    grid = (1, *model.state_grid)
-    state = (*grid, model.state_depth)
-    memory = (*grid, model.state_depth * (2 if model.cell.output_bottleneck else 1))
-    fine = (1, 2 * grid[1], 2 * grid[2], model.config.fine_map)
-    depths = (*fine[3:], memory[-1], *model.feature_maps.depths)
-    maps = [
-        (1, *each, depth)
-        for each, depth in zip(anchor_ops.grids_of(model.config), filter(None, depths), strict=True)
-    ]
-    costs = {
-        "gates": _multiply_adds(
-            lambda b, c, h: model.cell(b, LSTMState(c, h)), state, state, state
-        ),
-        "feature_maps": _multiply_adds(model.feature_maps, memory),
-        "box_predictor": _multiply_adds(lambda *maps: model.box_predictor(maps), *maps),
-    }
-    if model.config.fine_map:
-        costs["fine_map"] = _multiply_adds(model.fine_map, fine, memory)
-    shared = sum(costs.values())
-    totals = {}
+    part_of = {id(weight.handle): name for name, part in parts.items() for weight in part.weights}
+    costs: dict[str, int] = {}
+    totals: dict[str, int] = {}
     for network in model.networks:
-        backbone = getattr(model, network)
-        half = 2 if network == "small" and model.config.low_resolution else 1
-        seen = (1, height // half, width // half, channels)
-        own = {
-            f"{network}_backbone": _multiply_adds(backbone, seen),
-            f"{network}_bottleneck": _multiply_adds(
-                parts[f"{network}_bottleneck"], (*grid, backbone.output_depth), state
-            ),
-        }
-        if model.config.fine_map:
-            project = getattr(model, f"{network}_fine")
-            depth = project.convolution.kernel.shape[2]
-            own[f"{network}_fine"] = _multiply_adds(project, (*fine[:3], depth))
-        totals[network] = sum(own.values()) + shared
-        costs |= own
+        found = Counter[str]()
+        for operation in convolutions(_step(model, network)):
+            found[_part_of(operation, part_of)] += _multiply_adds(operation)
+        totals[network] = found.total()
+        costs |= found
     return {
         "parameters": _size(model.weights),
         "trainable": _size(model.trainable_weights),
@@ -93,12 +62,25 @@ def _size(weights: list[tf.Variable]) -> int:
     return int(sum(np.prod(weight.shape) for weight in weights))
 
 
-def _multiply_adds(function: Callable[..., Any], *shapes: tuple[int, ...]) -> int:
-    """Returns the multiply-adds of the convolutions that a call of these shapes runs."""
-    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    traced = tf.function(lambda *inputs: function(*inputs)).get_concrete_function(*specs)
+def _step(model: LSTMSSD, network: str) -> tf.types.experimental.ConcreteFunction:
+    def step(frame: tf.Tensor, c: tf.Tensor, h: tf.Tensor) -> Any:
+        return model.step(frame, LSTMState(c, h), network)
+
+    state = (1, *model.state_grid, model.state_depth)
+    specs = [tf.TensorSpec(shape) for shape in ((1, *model.input_shape_hwc), state, state)]
+    return tf.function(step, autograph=False).get_concrete_function(*specs)
+
+
+def _part_of(convolution: tf.Operation, part_of: dict[int, str]) -> str:
+    """Returns the part with the variables that a kernel is made of, by their handles."""
+    behind = [convolution.inputs[1].op]
+    for operation in behind:
+        behind.extend(tensor.op for tensor in operation.inputs)
+    captured = {inside.op: id(outside) for outside, inside in convolution.graph.captures}
+    return next(part_of[captured[operation]] for operation in behind if operation in captured)
+
+
+def _multiply_adds(convolution: tf.Operation) -> int:
     # Each number of a kernel, depthwise or not, is used once a pixel of the output.
-    return sum(
-        int(np.prod(op.outputs[0].shape[1:3]) * np.prod(op.inputs[1].shape))
-        for op in convolutions(traced)
-    )
+    pixels = convolution.outputs[0].shape[1:3]
+    return int(np.prod(pixels) * np.prod(convolution.inputs[1].shape))
