@@ -118,9 +118,6 @@ class _NormalizedConv(keras.layers.Layer):
     def _scaled(self, kernel: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
         return kernel * factor
 
-    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        return self.convolution.compute_output_shape(input_shape)
-
 
 @keras.saving.register_keras_serializable(package="lstd")
 class ConvBN(_NormalizedConv):

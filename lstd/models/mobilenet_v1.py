@@ -110,12 +110,3 @@ class MobileNetV1(keras.layers.Layer):
                 block, outputs, training=training, recompute=self.recomputes_activations
             )
         return (fine, outputs) if self.return_fine else outputs
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "depth_multiplier": self.depth_multiplier,
-            "min_depth": self.min_depth,
-            "return_fine": self.return_fine,
-            "convolution": self.convolution,
-        }

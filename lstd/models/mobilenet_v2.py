@@ -99,16 +99,6 @@ class InvertedResidual(keras.layers.Layer):
         total = inputs + outputs
         return self.sum_range(total, training=training) if self.project.int8 else total
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "expanded": self.expanded,
-            "strides": self.strides,
-            "activation": self.activation,
-            "convolution": self.convolution,
-        }
-
 
 @keras.saving.register_keras_serializable(package="lstd")
 class MobileNetV2(keras.layers.Layer):
@@ -208,14 +198,3 @@ class MobileNetV2(keras.layers.Layer):
             fine = outputs if block.strides > 1 else fine
             outputs = apply(block, outputs)
         return (fine, outputs) if self.return_fine else outputs
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "depth_multiplier": self.depth_multiplier,
-            "min_depth": self.min_depth,
-            "low_resolution": self.low_resolution,
-            "activate_last": self.activate_last,
-            "return_fine": self.return_fine,
-            "convolution": self.convolution,
-        }
