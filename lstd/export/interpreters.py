@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import warnings
 from collections.abc import Iterator
@@ -38,14 +39,8 @@ def make(content: bytes, *, xnnpack: bool, keep: bool = False) -> Any:
 
 def step_of(interpreter: Any) -> Step:
     """Returns a `Step` that runs the entry points of an interpreter."""
-    runners: dict[str, Any] = {}
-
-    def step(entry_point: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        if entry_point not in runners:
-            runners[entry_point] = interpreter.get_signature_runner(entry_point)
-        return runners[entry_point](**inputs)
-
-    return step
+    runner = functools.cache(interpreter.get_signature_runner)
+    return lambda entry_point, **inputs: runner(entry_point)(**inputs)
 
 
 def step(content: bytes, *, xnnpack: bool = True) -> Step:
