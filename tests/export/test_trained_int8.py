@@ -54,7 +54,7 @@ def path(model: LSTMSSD, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lite.path
 
 
-def off_by(model: LSTMSSD, path: Path, *, frames: int, xnnpack: bool = True) -> list[float]:
+def off_by(model: LSTMSSD, path: Path, *, frames: int, xnnpack: bool) -> list[float]:
     """Returns how many levels file and model differ by at most, frame by frame."""
     content = path.read_bytes()
     module = ExportModule(model, options=None)
@@ -74,16 +74,14 @@ def off_by(model: LSTMSSD, path: Path, *, frames: int, xnnpack: bool = True) -> 
     return found
 
 
-def test_file_and_model_agree_within_two_levels_over_a_stream(model: LSTMSSD, path: Path) -> None:
-    assert max(off_by(model, path, frames=6)) <= 2.0
-
-
-@pytest.mark.parametrize("xnnpack", [True, False])
+@pytest.mark.parametrize(("xnnpack", "at_first"), [(True, 1.3), (False, 2.1)])
 def test_file_and_model_stay_together_for_100_frames(
-    model: LSTMSSD, path: Path, xnnpack: bool
+    model: LSTMSSD, path: Path, xnnpack: bool, at_first: float
 ) -> None:
+    """At the end by 3.0 levels, as the file run with XNNPACK and without; see the documentation."""
     found = off_by(model, path, frames=100, xnnpack=xnnpack)
-    assert max(found) <= 3.1  # measured: 3.0 once the state has been carried for long; wanted: 2
+    assert max(found[:6]) <= at_first
+    assert max(found) <= 3.1
 
 
 def test_the_state_is_int8_with_one_scale_and_so_are_the_operators(path: Path) -> None:
