@@ -1,9 +1,11 @@
 """The videos in TFRecord files: whether all shards are there, and which record holds what."""
 
+import bisect
 import contextlib
 import dataclasses
 import fnmatch
 import functools
+import itertools
 import logging
 import os
 import re
@@ -161,9 +163,8 @@ class RecordVideo:
     ) -> Iterator[SourceFrame]:
         """Yields the frames; see `SourceVideo`. One that no record holds has no image."""
         stop = self.num_frames if stop is None else stop
-        for span in self.spans:
-            if span.stop <= start or span.start >= stop:
-                continue
+        first = bisect.bisect_right(self.spans, start, key=lambda span: span.stop)
+        for span in itertools.takewhile(lambda span: span.start < stop, self.spans[first:]):
             for frame in span.frames()[max(0, start - span.start) : stop - span.start]:
                 if not images:
                     frame = frame._replace(image=None)
@@ -433,6 +434,8 @@ def _scanned(
     for number, offset, content in read_all(path, met):
         try:
             record = sequence_of(content, where=named(path, number))
+            if _is_example(record):
+                raise damage(f"{named(path, number)} is a tf.Example, expected a SequenceExample")
             names, part = described(record, path, number, offset)
             if thorough:
                 frames_in(record, part)
@@ -484,15 +487,17 @@ def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]
     has_tracks = bool(any(found["bbox/track_id"]) if is_example else found["bbox/track_id"])
     frames = []
     rows = zip(*(values or [[]] * part.num_frames for values in found.values()), strict=True)
-    for number, (encoded, *corners, stored, track, crowd) in enumerate(rows):
+    for number, row in enumerate(rows):
         place = where if is_example else f"{where}, frame {number}"
+        encoded, *corners, stored, track, crowd = row
         track, crowd = track or [-1] * len(stored), crowd or [0] * len(stored)
-        lengths = [len(values) for values in (encoded, *corners, stored, track, crowd)]
-        if lengths[0] != 1 or len({*lengths[1:]}) > 1:
-            held = zip((key for key, _ in columns.values()), lengths, strict=True)
-            told = ", ".join(f"{key.removeprefix('image/object/')} {n}" for key, n in held)
+        lengths = {len(values) for values in (*corners, stored, track, crowd)}
+        if len(lengths) > 1 or len(encoded) > 1:
+            held = zip((key for key, _ in columns.values()), row, strict=True)
+            told = ", ".join(f"{key.removeprefix('image/object/')} {len(v)}" for key, v in held)
             raise damage(
-                f"{place}: the lists of its boxes differ in length, or of its image: {told}"
+                f"{place}: the lists of its boxes differ in length, or there are several images: "
+                f"{told}"
             )
         if max(track, default=-1) > limits.WHOLE:
             raise damage(
@@ -512,7 +517,8 @@ def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]
             is_crowd=np.array(crowd, np.bool_),
         )
         texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)
-        frames.append(SourceFrame(encoded[0], truth, place, class_texts=texts))
+        image = b"".join(encoded) or None
+        frames.append(SourceFrame(image, truth, place, class_texts=texts))
     return frames
 
 

@@ -145,6 +145,19 @@ def test_what_is_no_tf_example_or_has_no_image_is_named(tmp_path: Path) -> None:
     write(path, b"\xff\xff\xff")
     with pytest.raises(ValueError, match=r"a\.tfrecord: record 0 \(from 0\) is not a"):
         readers.open(path)
+    write(path, example())
+    with pytest.raises(ProblemError, match=r"record 0 \(from 0\) is a tf\.Example, expected a Seq"):
+        readers.open(path, format="sequence_example")
+
+
+@pytest.mark.parametrize("encoded", [feature(), feature(b"")])
+def test_an_empty_image_is_a_frame_that_is_missing(
+    tmp_path: Path, encoded: tf.train.Feature
+) -> None:
+    path = write(tmp_path / "a.tfrecord", example(**{"image/encoded": encoded}))
+    [frame] = readers.open(path).videos[0].read()
+    with pytest.raises(ProblemError, match=r"record 0 .*there is no image .*missing_frame; repair"):
+        pixels(frame.image, where=frame.where)
 
 
 @pytest.mark.parametrize(
