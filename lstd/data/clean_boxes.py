@@ -123,12 +123,14 @@ def _is_mended(box: np.ndarray, met: Callable[[str, str], Answer], *, sides: np.
 def _unknown_class(frame: SourceFrame, row: int, labels: Sequence[str] | int | None) -> str:
     number = frame.truth.classes[row]
     text = frame.class_texts[row] if row < len(frame.class_texts) else str(number)
+    first = int(bool(frame.class_texts))  # numbers of records are told as they are stored, from 1
     if not labels:
-        expected = "0 or above"
-    elif isinstance(labels, int):  # those of records are told as they are stored, from 1
-        first = int(bool(frame.class_texts))
-        expected = f"{first} to {labels - 1 + first}"
-    else:
+        expected = f"{first} or above"
+    elif not isinstance(labels, int):
         expected = f"one of {', '.join(labels[:8])}"
         expected += f" and {len(labels) - 8} more" if len(labels) > 8 else ""
+    elif text.lstrip("-")[:1].isdigit():
+        expected = f"{first} to {labels - 1 + first}"
+    else:
+        expected = f"one of {labels} names"
     return f"class {text!r} is not among the labels; expected {expected}"

@@ -75,6 +75,8 @@ def test_an_unknown_class_is_named_as_the_file_spells_it(number) -> None:
 
     with pytest.raises(ProblemError, match=r"frame 7, l 4: class 'wasp' is not .* one of ant, bee"):
         cleaned(found, ("ant", "bee"))
+    with pytest.raises(ProblemError, match=r"class 'wasp' is not among .* one of 2 names"):
+        cleaned(found, 2)
 
     truth, _ = cleaned(found, 2, unknown_class="skip")
     assert truth.classes.tolist() == [1]
