@@ -14,7 +14,9 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -27,6 +29,9 @@ from lstd.cli import completion, environment, failures
 OK = 0
 FAILED = 2
 INTERRUPTED = 130
+
+MADE: ContextVar[list[Path]] = ContextVar("MADE")
+"""The folders that the running command made, parents first; it removes the empty ones."""
 
 _WIDTH = 90
 _WITHOUT_FLAG = ("model", "input")
@@ -103,6 +108,8 @@ def run(
         if getattr(sys, name) is None:  # The process was started without it.
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     arguments = list(sys.argv[1:] if argv is None else argv)
+    made: list[Path] = []
+    MADE.set(made)
     code: int | None = OK
     try:
         with _plain_warnings(program):
@@ -142,6 +149,10 @@ def run(
         except OSError:
             _leave_stdout()
         return FAILED
+    finally:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # one that holds something stays
+                folder.rmdir()
 
 
 def parse(

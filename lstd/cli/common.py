@@ -129,11 +129,16 @@ def file_to_write(path: str, *, flag: str) -> Path:
 
 
 def writable_directory(path: str, *, flag: str = "--output_directory") -> Path:
-    """Returns the path of a folder that can be written to, made with its parents if need be."""
+    """Returns the path of a folder that can be written to, made with its parents if need be.
+
+    A folder that was made and is empty when the command ends is removed.
+    """
     folder = Path(path)
     in_the_way = [place for place in (folder, *folder.parents) if place.is_file()]
     if in_the_way:
         raise ValueError(f"{flag}: {in_the_way[0]} is a file, expected a folder")
+    new = [place for place in (*reversed(folder.parents), folder) if not place.exists()]
+    app.MADE.get([]).extend(new)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

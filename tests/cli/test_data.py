@@ -92,16 +92,20 @@ def test_a_list_cannot_hold_pieces_of_a_video(tmp_path, capsys):
     assert not out.exists()
 
 
-def test_split_that_is_refused_leaves_nothing(tmp_path, capsys):
+@pytest.mark.parametrize("verb", ["split", "convert"])
+def test_what_is_refused_before_it_writes_leaves_nothing(verb, tmp_path, capsys):
     for name in ("train/hive_1.png", "val/hive_1.png", "val/sky_1.png"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).touch()
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [ant]\n")
-    out = tmp_path / "out"
+    before = sorted(tmp_path.rglob("*"))
 
-    assert run("split", input=tmp_path, output_directory=out) == 2
+    assert run(verb, input=tmp_path, output_directory=tmp_path / "out" / "deeper") == 2
     assert "another video has the name 'hive', too" in capsys.readouterr().err
-    assert not out.exists()
+    assert sorted(tmp_path.rglob("*")) == before
+    (empty := tmp_path / "empty").mkdir()
+    assert run(verb, input=tmp_path, output_directory=empty) == 2
+    assert empty.is_dir()  # it was there
 
 
 def test_split_that_the_data_ended_is_corrected_by_the_same_command(videos, tmp_path, capsys):
