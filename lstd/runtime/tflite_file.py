@@ -52,14 +52,14 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
         FileNotFoundError, ValueError, ImportError: as for `load`.
     """
     tflite_damage.check(path)
-    if threads in _lossy_threads(Path(path)):
-        warnings.warn(
-            f"{path}: runs on one thread: it suppresses class by class, and with {threads} threads "
-            f"LiteRT would never report class {threads}, counted from 0",
-            stacklevel=2,
-        )
-        threads = 1
     try:
+        if threads > 1 and threads in _lossy_threads(Path(path)):
+            warnings.warn(
+                f"{path}: runs on one thread: it suppresses class by class, and with {threads} "
+                f"threads LiteRT would never report class {threads}, counted from 0",
+                stacklevel=1,  # so that it is told once, whoever opens the file again
+            )
+            threads = 1
         return tflite_runners.open_interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {first_line(error)}") from None
