@@ -20,7 +20,7 @@ import lstd.goldenDifference
 
 private const val MODEL = "model.tflite"
 private const val FACTS = "model.json"
-private const val THREADS = 1 // with more, a file of --use_regular_nms loses a class: docs/apps.md, "Threads"
+private const val THREADS = 1 // what more bring on a phone was not measured: docs/apps.md, "Threads"
 
 class MainActivity : ComponentActivity() {
     // Loads and runs the network. Frames that come meanwhile are dropped.
