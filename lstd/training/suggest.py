@@ -27,10 +27,10 @@ _MEMORY_SHARE = 0.5
 
 
 class Measured(NamedTuple):
-    """What the suggestion rests on; a step takes so much for each clip of a batch."""
+    """What the suggestion rests on."""
 
-    seconds: float
-    gigabytes: float
+    seconds: float  # of a step, for each clip of a batch
+    gigabytes: float  # of a step, for each clip of a batch
     memory: float  # gigabytes that a device has; infinite where nothing tells
     gpus: int  # 0: the CPU trains
     frames: int  # of all videos
