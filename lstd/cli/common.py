@@ -1,6 +1,6 @@
 """What several commands share: flags of one meaning, and what becomes of their values.
 
-What cannot be is a ValueError that begins with the flag, such as "--input".
+A value that cannot be used raises a ValueError that begins with its flag, such as "--input".
 """
 
 from __future__ import annotations

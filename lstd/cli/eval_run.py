@@ -48,7 +48,7 @@ class _Subject(NamedTuple):
 def score_model(values: flags.FlagValues, options: Options) -> None:
     """Evaluates a model, and writes and prints what the flags ask for.
 
-    What cannot be is said before a network runs.
+    What cannot be done is refused before a network runs.
     """
     found = {
         flag: open_model.find(str(values[flag].value), name=f"--{flag}")

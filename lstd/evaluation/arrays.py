@@ -139,9 +139,9 @@ def without_crowds(frames: Flat) -> Flat:
 def matches(frames: Flat, may: Callable[[Pairs], np.ndarray], *, pixel: float = 0.0) -> np.ndarray:
     """Returns which true box each detection takes, int64 `[N]`; -1: none.
 
-    The detections choose in order of their rows, which is by falling score within a frame: each
-    takes the box with the largest IoU that is still free, of equal ones the first, of those pairs
-    that `may` match, bool `[P]`.
+    The detections choose in order of their rows, which is by falling score within a frame. Of the
+    pairs for which `may` is true, bool `[P]`, each takes the one with the largest IoU whose box is
+    still free, of equal ones the first.
     """
     result = [-1] * len(frames.scores)
     taken: set[int] = set()

@@ -29,7 +29,7 @@ _PARTS = ("boxes", "classes", "scores")
 
 
 class Held:
-    """The boxes of the last large frame of a video, which stand still; the others move them."""
+    """The boxes of the last large frame of a video, which stand still; subclasses move them."""
 
     def __init__(self) -> None:
         self._last: tuple[int, Found] | None = None

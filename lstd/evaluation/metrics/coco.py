@@ -188,9 +188,10 @@ def weighted(frames: Flat, *, num_classes: int, prefix: str) -> Weighted:
 def _weighted_class(
     images: np.ndarray,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Returns precision `[10, 101]` and recall `[10]` of a class by weights; -1 without true boxes.
+    """Returns a function of weights: precision `[10, 101]` and recall `[10]` of a class.
 
-    `images` are what pycocotools matched, image by image, up to 100 detections of each.
+    Both are -1 without true boxes. `images` are what pycocotools matched, image by image, up to 100
+    detections of each.
     """
     truths = np.zeros(len(images))
     frame, scores = [np.zeros(0, int)], [np.zeros(0)]
