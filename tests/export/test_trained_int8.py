@@ -1,5 +1,6 @@
 """A model trained in 8 bits becomes an int8 file that computes the same, without any data."""
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,11 @@ import numpy as np
 import pytest
 
 from lstd.base.export_names import RAW_OUTPUTS, STATE_OUTPUTS
+from lstd.cli import benchmark, export, train
+from lstd.config import config_io
+from lstd.config.config import Config
+from lstd.config.data_config import DataConfig
+from lstd.config.train_config import QuantizationConfig, TrainConfig
 from lstd.export import file_format, form, interpreters
 from lstd.export.compare import pattern_image
 from lstd.export.module import ExportModule
@@ -16,6 +22,7 @@ from lstd.export.tflite import export_all
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.runtime.detector import VideoDetector
 from tests import tiny
+from tests.data import records
 from tests.models.test_int8 import learn_ranges
 
 pytestmark = pytest.mark.slow  # The conversion of a whole network takes half a minute.
@@ -105,3 +112,37 @@ def test_a_detector_runs_the_file(path: Path) -> None:
         found = [detector(frame) for frame in tiny.clip(3, batch=1)[0]]
         assert detector._state.c.dtype == np.int8
     assert len(found) == 3
+
+
+def test_from_training_to_the_benchmark_by_the_commands(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = Config(
+        dataclasses.replace(tiny.CONFIG, num_classes=30),
+        TrainConfig(
+            steps=4,
+            steps_per_epoch=4,
+            evaluate=False,
+            min_anchor_share=0.0,  # a single box, which no anchor fits
+            quantization=QuantizationConfig(delay=1, fold_batch_norm=3),
+        ),
+        DataConfig(records.drawn_data(tmp_path, (31, 19, 8))),
+    )
+    config_io.save_config(config, tmp_path / "config.yaml")
+    run = tmp_path / "run"
+    assert train.main([f"--config={tmp_path / 'config.yaml'}", f"--output_directory={run}"]) == 0
+    for state_type, flags in (("int8", []), ("float32", ["--state_type=float32"])):
+        folder = tmp_path / state_type
+        assert export.main([f"--model={run}", f"--output_directory={folder}", *flags]) == 0
+        facts = json.loads((folder / "model.json").read_text())
+        assert (facts["quantization"], facts["state"]["dtype"]) == ("int8", state_type)
+        assert facts["fidelity"]["scores"] < 0.01
+        capfd.readouterr()
+        assert export.main([f"--check={folder / 'model.tflite'}", f"--model={run}"]) == 0
+        assert "8 checks passed, 0 not possible" in capfd.readouterr().out
+    times = tmp_path / "times.json"
+    files = [f"--model={tmp_path / 'int8'}", f"--against={tmp_path / 'float32'}"]
+    quick = ("--turns=2", "--frames=4", "--warm_up=1", "--nopeak")
+    assert benchmark.main([*files, f"--json={times}", *quick]) == 0
+    for each in json.loads(times.read_text())["models"]:
+        assert (each["data_type"], [*each["rows"]]) == ("int8", ["large", "small", "SKIP3"])
