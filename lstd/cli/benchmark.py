@@ -113,11 +113,18 @@ def _subjects(values: flags.FlagValues, *, threads: int) -> list[Subject]:
 
 def _subject(values: flags.FlagValues, flag: str, *, schedule: str | None, threads: int) -> Subject:
     from lstd.any_model.video_detector import runnable
-    from lstd.runtime import timed_models
+    from lstd.runtime import exported_file, tflite_file, timed_models
 
     model, export = common.open_model(values, flag)
     counted = {}
-    if not isinstance(model, Path):
+    if isinstance(model, Path):
+        file = exported_file.in_folder(model)
+        if file.is_file() and tflite_file.loses_a_class(file, threads=threads):
+            raise ValueError(
+                f"--{flag}: {file} loses a class with {threads} threads, and so runs on one: it "
+                "suppresses class by class (docs/export.md); give --threads 1"
+            )
+    else:
         from lstd.models import count
 
         done = count.count(model)["multiply_adds"]

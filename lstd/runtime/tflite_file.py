@@ -51,40 +51,48 @@ def open_file(path: str | os.PathLike[str], *, threads: int) -> Any:
     Raises:
         FileNotFoundError, ValueError, ImportError: as for `load`.
     """
-    tflite_damage.check(path)
+    if loses_a_class(path, threads=threads):
+        warnings.warn(
+            f"{path}: runs on one thread: it suppresses class by class, and with {threads} "
+            f"threads LiteRT would never report class {threads}, counted from 0",
+            stacklevel=1,  # so that it is told once, whoever opens the file again
+        )
+        threads = 1
     try:
-        if threads > 1 and threads in _lossy_threads(Path(path)):
-            warnings.warn(
-                f"{path}: runs on one thread: it suppresses class by class, and with {threads} "
-                f"threads LiteRT would never report class {threads}, counted from 0",
-                stacklevel=1,  # so that it is told once, whoever opens the file again
-            )
-            threads = 1
         return tflite_runners.open_interpreter(model_path=str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: damaged, or not a TFLite file: {first_line(error)}") from None
 
 
-def _lossy_threads(path: Path) -> range:
-    """Returns with how many threads LiteRT loses a class of a file.
+def loses_a_class(path: str | os.PathLike[str], *, threads: int) -> bool:
+    """Returns whether LiteRT's interpreter never reports one of a file's classes.
 
     With `use_regular_nms` the post-processing op deals the classes to the threads, and leaves out
     the one whose index is the number of threads (github.com/tensorflow/tensorflow/issues/56058).
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: as for `load`.
     """
     from flatbuffers import flexbuffers
 
-    lossy = range(0)
-    with tflite_metadata.damage_refused():
-        model = tflite_metadata.model_of(path.read_bytes())
-        codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
-        is_ours = [code.CustomCode() == b"TFLite_Detection_PostProcess" for code in codes]
-        for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
-            for operator in map(graph.Operators, range(graph.OperatorsLength())):
-                if is_ours[operator.OpcodeIndex()]:
-                    options = flexbuffers.Loads(operator.CustomOptionsAsNumpy().tobytes())
-                    if options.get("use_regular_nms"):
-                        lossy = range(2, max(lossy.stop, options["num_classes"]))
-    return lossy
+    tflite_damage.check(path)
+    if threads == 1:
+        return False
+    most = 0  # classes of such an op
+    try:
+        with tflite_metadata.damage_refused():
+            model = tflite_metadata.model_of(Path(path).read_bytes())
+            codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
+            is_op = [code.CustomCode() == b"TFLite_Detection_PostProcess" for code in codes]
+            for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+                for operator in map(graph.Operators, range(graph.OperatorsLength())):
+                    if is_op[operator.OpcodeIndex()]:
+                        options = flexbuffers.Loads(operator.CustomOptionsAsNumpy().tobytes())
+                        if options.get("use_regular_nms"):
+                            most = max(most, options["num_classes"])
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged, or not a TFLite file: {first_line(error)}") from None
+    return threads < most
 
 
 def spec_of(detail: dict[str, Any]) -> InputSpec:

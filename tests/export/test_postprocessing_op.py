@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
+from lstd.cli import benchmark
 from lstd.export import file_format, postprocessing_op
 from lstd.export.postprocessing_op import PostprocessingOptions
 from lstd.runtime import tflite_file
@@ -123,7 +124,9 @@ def test_two_overlapping_boxes_leave_the_better_one() -> None:
     np.testing.assert_allclose(found.boxes[0, 0], [0.3, 0.32, 0.7, 0.72], atol=1e-6)
 
 
-def test_class_by_class_no_class_is_lost_whatever_the_threads(tmp_path: Path) -> None:
+def test_class_by_class_no_class_is_lost_whatever_the_threads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = PostprocessingOptions(5, max_detections=100, use_regular_nms=True)
     path = tmp_path / "op.tflite"
     path.write_bytes(_convert(options, tmp_path))
@@ -144,3 +147,5 @@ def test_class_by_class_no_class_is_lost_whatever_the_threads(tmp_path: Path) ->
             assert classes(tflite_file.open_file(path, threads=threads)) == set(range(5))
             tflite_file.open_file(path, threads=threads)  # as a command may, which says it once
         assert [f"never report class {threads}," in str(each.message) for each in told] == [True]
+    assert benchmark.main([f"--model={path}", "--threads=2"]) == 2  # it says how many threads ran
+    assert f"{path} loses a class with 2 threads" in capsys.readouterr().err
