@@ -141,6 +141,8 @@ def test_every_layer_is_registered():
 
     registered = {type(entry.make()).__name__ for entry in REGISTRY.values()}
     assert {name for name in layers if not name.startswith("_")} == registered
+    # The name in a saved model, which does not change with the module.
+    assert keras.saving.get_registered_name(lstd.DetectionLoss) == "lstd>DetectionLoss"
 
 
 def test_config_and_checkpoint_make_the_same_layer_again(entry, tmp_path):

@@ -40,7 +40,7 @@ def test_anchors_follow_the_boxes():
     assert found == anchor_fit.fit(boxes, MODEL)
     assert (len(found.scales), len(found.aspect_ratios)) == (4, 5)
     fitted = dataclasses.replace(MODEL, anchors=found)
-    before, after = (
-        (anchor_fit.best_overlaps(boxes, model) >= 0.5).mean() for model in (MODEL, fitted)
-    )
-    assert before < 0.55 < 0.75 < after
+    before, after = (anchor_fit.best_overlaps(boxes, model) for model in (MODEL, fitted))
+    assert (before >= 0.5).mean() < 0.55 < 0.75 < (after >= 0.5).mean()
+    # What is maximised. From another start, or for another bound than 0.7, it is 0.5792 at most.
+    assert np.minimum(after, 0.7).mean() > 0.5795
