@@ -18,6 +18,7 @@ STATE_INPUTS = ("lstm_c", "lstm_h")
 STATE_OUTPUTS = ("lstm_c_out", "lstm_h_out")
 STATE_TYPES = ("float32", "int8")
 """Of the state of a model trained in 8 bits; of any other it is float32."""
+POSTPROCESSING_OP = "TFLite_Detection_PostProcess"
 DETECTION_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 RAW_OUTPUTS = ("raw_outputs/box_encodings", "raw_outputs/class_predictions", "anchors")
 """Instead of detections, where post-processing was left out."""

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-NAME = "TFLite_Detection_PostProcess"
+from lstd.base import export_names
+
+NAME = export_names.POSTPROCESSING_OP
 """The custom op of TensorFlow Lite that the converter puts in the place of the function."""
 
 SCALES = ("y_scale", "x_scale", "h_scale", "w_scale")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstd.base import tflite_damage, tflite_metadata, tflite_runners
 from lstd.base.documents import first_line
-from lstd.base.export_names import STATE_INPUTS, STATE_OUTPUTS
+from lstd.base.export_names import POSTPROCESSING_OP, STATE_INPUTS, STATE_OUTPUTS
 from lstd.base.types import LSTMState
 from lstd.runtime import entry_points
 from lstd.runtime.entry_points import EntryPoint, EntryPoints, Fill, InputSpec
@@ -83,7 +83,7 @@ def loses_a_class(path: str | os.PathLike[str], *, threads: int) -> bool:
         with tflite_metadata.damage_refused():
             model = tflite_metadata.model_of(Path(path).read_bytes())
             codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
-            is_op = [code.CustomCode() == b"TFLite_Detection_PostProcess" for code in codes]
+            is_op = [code.CustomCode() == POSTPROCESSING_OP.encode() for code in codes]
             for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
                 for operator in map(graph.Operators, range(graph.OperatorsLength())):
                     if is_op[operator.OpcodeIndex()]:

@@ -280,7 +280,13 @@ def _load_initial_weights(
         tell(report, config.run)
         lacking = report.missing + report.mismatched
         anew = {place.split("/")[2] for place in lacking}
-        if any(place.startswith("small/") for place in lacking):
+
+        def is_of_small(places: Iterable[str]) -> bool:
+            return any(place.startswith("small/") for place in places)
+
+        # The ranges of training in 8 bits are missing beside what is restored.
+        no_small = is_of_small(report.missing) and not is_of_small(report.restored)
+        if no_small or is_of_small(report.mismatched):
             say("the small network starts anew, since that run has none of its width")
         if "box_heads" in anew:
             alone = anew <= {"box_heads", "class_heads"}

@@ -20,7 +20,12 @@ import lstd
 from lstd.checkpoints.tf1_names import variables_by_tf1_name
 from lstd.config.config import Config
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.config.train_config import EarlyStoppingConfig, FineTuneConfig, TrainConfig
+from lstd.config.train_config import (
+    EarlyStoppingConfig,
+    FineTuneConfig,
+    QuantizationConfig,
+    TrainConfig,
+)
 from lstd.fit.divergence import DivergedError
 from lstd.models.lstm_ssd import LSTMSSD
 from lstd.tf1.load_config import load_config
@@ -320,3 +325,20 @@ def test_small_network_of_another_width_starts_anew_and_that_is_told(tmp_path: P
         train(config, tmp_path / "run", dataset=_dataset().take(0), say=said.append)
     assert "(such as small" in said[0]
     assert said[1] == "the small network starts anew, since that run has none of its width"
+
+
+@pytest.mark.slow  # The model in 8 bits takes a minute to build.
+def test_of_a_float_run_only_the_ranges_of_8_bits_start_anew(tmp_path: Path) -> None:
+    old = tmp_path / "old.weights.h5"
+    weights_file.save(tiny.model(seed=5), old)
+    config = _config(fine_tune=FineTuneConfig(run=str(old)))
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(tiny.CONFIG, int8=True),
+        train=dataclasses.replace(config.train, quantization=QuantizationConfig()),
+    )
+    said: list[str] = []
+    with pytest.raises(ValueError, match="the training dataset gave no batch; expected batches of"):
+        train(config, tmp_path / "int8", dataset=_dataset().take(0), say=said.append)
+    assert "keep their initial values" in said[0]  # the ranges
+    assert not any("anew" in line for line in said)
