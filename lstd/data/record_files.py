@@ -14,17 +14,17 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 # Documented, not exported: a record by its place. A dataset of one record takes 30 times as long.
 from tensorflow.python.lib.io import tf_record
 
 from lstd.base import documents, limits
 from lstd.base.types import GroundTruth
-from lstd.data import source_images
+from lstd.data import record_content, source_images
 from lstd.data.problems import ProblemError
-from lstd.data.sequence_example import RECORD_OVERHEAD, SIDES
-from lstd.data.sources import UNKNOWN_CLASS, SourceFrame
+from lstd.data.record_content import Part, damage, named
+from lstd.data.sequence_example import RECORD_OVERHEAD
+from lstd.data.sources import SourceFrame
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,53 +35,6 @@ WORK = ".conversion"
 """The folder in which a conversion that has not ended keeps what it needs to go on."""
 
 _SHARD = re.compile(r"(.*)-(\d{1,6})-of-(\d{1,6})(.*)")
-_OF_EXAMPLE = {  # what a frame holds: its key in a SequenceExample, and in a tf.Example
-    "image/encoded": "image/encoded",
-    **{side: f"image/object/{side}" for side in SIDES},
-    "bbox/label/index": "image/object/class/label",
-    "bbox/track_id": "image/object/track/label",
-    "is_crowd": "image/object/is_crowd",
-    "bbox/label/string": "image/object/class/text",
-}
-_TEXTS = {
-    *("image/encoded", "image/source_id", "image/filename"),
-    *("bbox/label/string", _OF_EXAMPLE["bbox/label/string"]),
-}
-_WHOLE = {
-    *("video/first_frame", "image/height", "image/width", "record/num_frames"),
-    *("bbox/label/index", _OF_EXAMPLE["bbox/label/index"]),
-    *("bbox/track_id", _OF_EXAMPLE["bbox/track_id"]),
-}
-
-
-class Part(NamedTuple):
-    """A record, which holds a video or a part of one.
-
-    Attributes:
-        path: its file.
-        number: which record of the file, from 0.
-        offset: where in the file it begins, bytes.
-        first_frame: number of its first frame in the video.
-        height: of the frames, pixels; 0 unknown.
-        width: likewise.
-        num_frames: how many it holds.
-        after_damage: whether a damaged record that stood before it is left out, or the shard before
-            its own is not among those that were asked for.
-    """
-
-    path: str
-    number: int
-    offset: int
-    first_frame: int
-    height: int
-    width: int
-    num_frames: int = 1
-    after_damage: bool = False
-
-    @property
-    def where(self) -> str:
-        """File and number, for messages."""
-        return named(self.path, self.number)
 
 
 class Span(NamedTuple):
@@ -309,7 +262,7 @@ def frames_of(part: Part) -> list[SourceFrame]:
         ProblemError: the record is damaged, has no frames, others than it says, lists that differ
             in length, or a track id that no int32 holds; the message names file and record.
     """
-    return frames_in(sequence_of(read(part), where=part.where), part)
+    return record_content.frames_in(record_content.sequence_of(read(part), where=part.where), part)
 
 
 _remembered = functools.lru_cache(maxsize=2)(frames_of)
@@ -359,43 +312,10 @@ def format_of(path: str) -> Literal["sequence_example", "tf_example", ""]:
     told: list[ProblemError] = []
     for number, _, content in read_all(path, told.append):
         with contextlib.suppress(ProblemError):
-            record = sequence_of(content, where=named(path, number))
-            return "tf_example" if _is_example(record) else "sequence_example"
+            record = record_content.sequence_of(content, where=named(path, number))
+            return "tf_example" if record_content.is_tf_example(record) else "sequence_example"
     foreign = ("expected uncompressed TFRecords", "the file has no records")
     return "" if told and told[0].message.endswith(foreign) else "sequence_example"
-
-
-def sequence_of(content: bytes, *, where: str) -> tf.train.SequenceExample:
-    """Returns a record as a message; a tf.Example is one, too, with all its features in `context`.
-
-    Raises:
-        ProblemError: it is something else.
-    """
-    try:
-        return tf.train.SequenceExample.FromString(content)
-    except DecodeError as error:
-        raise damage(f"{where} is not a SequenceExample: {error}") from None
-
-
-def named(path: str, number: int) -> str:
-    """Returns file and number of a record, for messages."""
-    return f"{path}: record {number} (from 0)"
-
-
-def damage(message: str) -> ProblemError:
-    """Returns the problem of a record that is no use; the message names file and record."""
-    return ProblemError("damaged_record", message)
-
-
-def check_numbers(part: Part) -> None:
-    """Raises ProblemError, which names file and record, where a record's numbers cannot be."""
-    numbers = (part.num_frames, part.first_frame, part.height, part.width)
-    beyond = part.first_frame > limits.FRAMES or max(part.height, part.width) > limits.PIXELS
-    if beyond or min(numbers) < 0:
-        raise damage(
-            f"{part.where} says that its {part.num_frames} frames have {part.width} x "
-            f"{part.height} pixels, the first being {part.first_frame}: too much, or below 0"
-        )
 
 
 def _damage_of(path: str, number: int, error: Exception) -> ProblemError:
@@ -417,7 +337,7 @@ def _indexed(path: str, index: Mapping[str, Any]) -> list[tuple[str, Part]]:
         for number, record in enumerate(records):
             first, height, width, frames, length = (int(record[key]) for key in keys)
             part = Part(path, number, offset, first, height, width, frames)
-            check_numbers(part)
+            record_content.check_numbers(part)
             if not 0 < frames <= length:
                 return []
             result.append((str(record["video"]), part))
@@ -433,136 +353,13 @@ def _scanned(
     """Yields source id and part of each sound record; `thorough`: with a look at its frames."""
     for number, offset, content in read_all(path, met):
         try:
-            record = sequence_of(content, where=named(path, number))
-            if _is_example(record):
+            record = record_content.sequence_of(content, where=named(path, number))
+            if record_content.is_tf_example(record):
                 raise damage(f"{named(path, number)} is a tf.Example, expected a SequenceExample")
-            names, part = described(record, path, number, offset)
+            names, part = record_content.described(record, path, number, offset)
             if thorough:
-                frames_in(record, part)
+                record_content.frames_in(record, part)
         except ProblemError as error:
             met(error)
         else:
             yield next(iter(names), ""), part
-
-
-def described(
-    record: tf.train.SequenceExample, path: str, number: int, offset: int
-) -> tuple[list[str], Part]:
-    """Returns a record's source id and file name, as far as it has them, and the part that it is.
-
-    Raises:
-        ProblemError: its numbers cannot be; or a tf.Example has text for numbers, or the reverse.
-    """
-    context, is_example = record.context.feature, _is_example(record)
-
-    def first(key: str) -> list:
-        try:
-            return _values(context[key], key, named(path, number))[:1] if key in context else []
-        except ProblemError:
-            if is_example:
-                raise
-            return []
-
-    frames = len(_columns(record)["image/encoded"][1])
-    numbers = ("video/first_frame", "image/height", "image/width", "record/num_frames")
-    start, height, width, said = (int(sum(first(key))) for key in numbers)
-    part = Part(path, number, offset, start, height, width, frames)
-    check_numbers(part)
-    if not frames or said not in (0, frames):
-        told = f"; it says {said}" if said else " in 'image/encoded'"
-        raise damage(f"{part.where} has {frames} frames{told}")
-    names = [first(key) for key in ("image/source_id", "image/filename")]
-    return [n[0].decode(errors="replace") for n in names if n and n[0]], part
-
-
-def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
-    """Returns the frames of a record that has been read; raises as `frames_of`."""
-    where, columns, is_example = part.where, _columns(record), _is_example(record)
-    del columns["bbox/label/string"]
-    found: dict[str, list[list]] = {}
-    for name, (key, features) in columns.items():
-        if len(features) != part.num_frames and (features or name == "image/encoded"):
-            raise damage(f"{where}: {key!r} has {len(features)} frames of {part.num_frames}")
-        found[name] = [_values(feature, key, where) for feature in features]
-    has_tracks = bool(any(found["bbox/track_id"]) if is_example else found["bbox/track_id"])
-    frames = []
-    rows = zip(*(values or [[]] * part.num_frames for values in found.values()), strict=True)
-    for number, row in enumerate(rows):
-        place = where if is_example else f"{where}, frame {number}"
-        encoded, *corners, stored, track, crowd = row
-        track, crowd = track or [-1] * len(stored), crowd or [0] * len(stored)
-        lengths = {len(values) for values in (*corners, stored, track, crowd)}
-        if len(lengths) > 1 or len(encoded) > 1:
-            held = zip((key for key, _ in columns.values()), row, strict=True)
-            told = ", ".join(f"{key.removeprefix('image/object/')} {len(v)}" for key, v in held)
-            raise damage(
-                f"{place}: the lists of its boxes differ in length, or there are several images: "
-                f"{told}"
-            )
-        if max(track, default=-1) > limits.WHOLE:
-            raise damage(
-                f"{place}: a track id is {max(track)}, expected a whole number of at most "
-                f"{limits.WHOLE}"
-            )
-        # 0 stands for the region to ignore that a crowd may be; tf.Examples have none.
-        lowest = [0 if many and not is_example else 1 for many in crowd]
-        classes = [
-            value - 1 if least <= value <= limits.WHOLE else UNKNOWN_CLASS
-            for value, least in zip(stored, lowest, strict=True)
-        ]
-        truth = GroundTruth(
-            boxes=np.array(corners, np.float32).reshape(4, -1).T,
-            classes=np.array(classes, np.int32),
-            track_ids=np.array([max(t, -1) for t in track], np.int32) if has_tracks else None,
-            is_crowd=np.array(crowd, np.bool_),
-        )
-        texts = tuple(f"{value}" if value > 0 else f"{value} (1 is the first)" for value in stored)
-        image = b"".join(encoded) or None
-        frames.append(SourceFrame(image, truth, place, class_texts=texts))
-    return frames
-
-
-def texts_in(record: tf.train.SequenceExample, *, where: str) -> dict[int, str]:
-    """Returns the names that a record gives its classes, by their numbers.
-
-    Raises:
-        ProblemError: they are no text, or the numbers are none.
-    """
-    columns = _columns(record)
-    told = (columns[f"bbox/label/{name}"] for name in ("index", "string"))
-    numbers, texts = ([_values(feature, key, where) for feature in held] for key, held in told)
-    return {
-        number: text.decode(errors="replace")
-        for pair in zip(numbers, texts, strict=False)
-        for number, text in zip(*pair, strict=False)
-    }
-
-
-def _is_example(record: tf.train.SequenceExample) -> bool:
-    return "image/encoded" in record.context.feature
-
-
-def _columns(
-    record: tf.train.SequenceExample,
-) -> dict[str, tuple[str, Sequence[tf.train.Feature]]]:
-    """Returns key and features, one a frame, of what frames hold, as SequenceExamples call it."""
-    context, lists = record.context.feature, record.feature_lists.feature_list
-    if _is_example(record):
-        return {
-            name: (key, [context[key]] if key in context else ())
-            for name, key in _OF_EXAMPLE.items()
-        }
-    return {name: (name, lists[name].feature if name in lists else ()) for name in _OF_EXAMPLE}
-
-
-def _values(feature: tf.train.Feature, key: str, where: str) -> list:
-    kind = feature.WhichOneof("kind") or "bytes_list"
-    values = [*getattr(feature, kind).value]
-    if values and (kind == "bytes_list") != (key in _TEXTS):
-        came, expected = ("numbers", "text") if key in _TEXTS else ("text", "numbers")
-        raise damage(f"{where}: {key} holds {came}, expected {expected}")
-    if key in _WHOLE and kind == "float_list":
-        if not all(value.is_integer() and abs(value) < 2**63 for value in values):
-            raise damage(f"{where}: {key} holds {values[:9]}, expected whole numbers")
-        return [int(value) for value in values]
-    return values

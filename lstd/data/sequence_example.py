@@ -6,8 +6,8 @@ Context keys: `image/format`, `image/filename`, `image/key/sha256`, `image/sourc
 ignore), `bbox/label/string`, `area` (square pixels), `is_crowd`, `difficult`, `group_of`. Optional
 keys are ours: the sequence key `bbox/track_id` (-1 unknown) and the context key
 `video/first_frame`: above 0, the record continues the one before it in the file. A third, the
-context key `record/num_frames`, is the number of frames in the record. `record_files` reads all
-this.
+context key `record/num_frames`, is the number of frames in the record. `record_content` reads
+all this.
 """
 
 import hashlib

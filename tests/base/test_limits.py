@@ -10,7 +10,7 @@ from lstd.base import limits
 from lstd.cli import data
 from lstd.config import config_io
 from lstd.config.config import Config
-from lstd.data import readers, record_files
+from lstd.data import readers, record_content, record_files
 from lstd.data.problems import ProblemError
 from lstd.data.readers import tfrecords
 from tests.data import records
@@ -64,7 +64,7 @@ def test_a_record_that_cannot_be_what_it_says_is_damaged(
 
 
 def test_too_many_missing_frames_of_a_record_are_refused() -> None:
-    part = record_files.Part("a", 0, 0, 9_000_000, 1, 1, num_frames=1)
+    part = record_content.Part("a", 0, 0, 9_000_000, 1, 1, num_frames=1)
     with pytest.raises(ValueError, match="9000000 frames, and 0 have a picture"):
         _ = record_files.RecordVideo("a", (part,)).spans
 

@@ -12,7 +12,7 @@ from lstd.base.types import GroundTruth
 from lstd.data import decode, problems, record_files
 from lstd.data.checked_video import CHUNK, LARGEST_CHUNK, CheckedVideo, Reel
 from lstd.data.problems import Checks
-from lstd.data.record_files import Part
+from lstd.data.record_content import Part
 from lstd.data.sources import Image, ImageFile, SourceFrame, SourceVideo
 from tests.data import records
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstd.base import limits, natural
-from lstd.data import record_files
+from lstd.data import record_content, record_files
 from lstd.data.problems import ProblemError
 from lstd.data.readers import frame_names, frame_pictures, image_sets
 from lstd.data.readers.label_files import Found, Options, WrongTree, all_taken, chosen
-from lstd.data.record_files import Part, RecordVideo
+from lstd.data.record_content import Part
+from lstd.data.record_files import RecordVideo
 
 _NAMES = re.compile(r"tfrecord|\.record(-\d+-of-\d+)?$", re.IGNORECASE)
 """What files in a folder are called, the Object Detection API's too."""
@@ -55,9 +56,9 @@ def _leaving_out(options: Options) -> Callable[[ProblemError], None]:
 
 
 def _texts(part: Part) -> dict[int, str]:
-    record = record_files.sequence_of(record_files.read(part), where=part.where)
+    record = record_content.sequence_of(record_files.read(part), where=part.where)
     with contextlib.suppress(ProblemError):  # that names are no text harms no frame
-        return record_files.texts_in(record, where=part.where)
+        return record_content.texts_in(record, where=part.where)
     return {}
 
 
@@ -122,14 +123,14 @@ class _Entry(NamedTuple):
 
 
 def _described(content: bytes, path: str, number: int, offset: int) -> _Entry:
-    where = record_files.named(path, number)
-    record = record_files.sequence_of(content, where=where)
-    if "image/encoded" not in record.context.feature:
-        raise record_files.damage(f"{where} has no 'image/encoded'")
-    names, part = record_files.described(record, path, number, offset)
-    [frame] = record_files.frames_in(record, part)
+    where = record_content.named(path, number)
+    record = record_content.sequence_of(content, where=where)
+    if not record_content.is_tf_example(record):
+        raise record_content.damage(f"{where} has no 'image/encoded'")
+    names, part = record_content.described(record, path, number, offset)
+    [frame] = record_content.frames_in(record, part)
     names = names or [f"{Path(path).name}#{number}"]
-    texts = record_files.texts_in(record, where=where)
+    texts = record_content.texts_in(record, where=where)
     return _Entry(names[0], names[-1], part, texts, frame.truth.track_ids is not None)
 
 
