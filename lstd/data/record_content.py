@@ -112,17 +112,18 @@ def described(
 def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]:
     """Returns the frames of a record that has been read; raises as `record_files.frames_of`."""
     where, columns, is_example = part.where, _columns(record), is_tf_example(record)
+    places = _places(record, where, part.num_frames)
     del columns["bbox/label/string"]
     found: dict[str, list[list]] = {}
     for name, (key, features) in columns.items():
         if len(features) != part.num_frames and (features or name == "image/encoded"):
             raise damage(f"{where}: {key!r} has {len(features)} frames of {part.num_frames}")
-        found[name] = [_values(feature, key, where) for feature in features]
+        of_frames = zip(features, places, strict=False)  # there may be none
+        found[name] = [_values(feature, key, place) for feature, place in of_frames]
     has_tracks = bool(any(found["bbox/track_id"]) if is_example else found["bbox/track_id"])
     frames = []
     rows = zip(*(values or [[]] * part.num_frames for values in found.values()), strict=True)
-    for number, row in enumerate(rows):
-        place = where if is_example else f"{where}, frame {number}"
+    for place, row in zip(places, rows, strict=True):
         encoded, *corners, stored, track, crowd = row
         track, crowd = track or [-1] * len(stored), crowd or [0] * len(stored)
         lengths = {len(values) for values in (*corners, stored, track, crowd)}
@@ -156,20 +157,30 @@ def frames_in(record: tf.train.SequenceExample, part: Part) -> list[SourceFrame]
     return frames
 
 
-def texts_in(record: tf.train.SequenceExample, *, where: str) -> dict[int, str]:
+def texts_in(
+    record: tf.train.SequenceExample, *, where: str, unread: list[ProblemError] | None = None
+) -> dict[int, str]:
     """Returns the names that a record gives its classes, by their numbers.
 
+    `unread` receives what is wrong with frames whose names cannot be read; None: an error.
+
     Raises:
-        ProblemError: they are no text, or the numbers are none.
+        ProblemError: the names of a frame are no text, or its numbers are none.
     """
     columns = _columns(record)
-    told = (columns[f"bbox/label/{name}"] for name in ("index", "string"))
-    numbers, texts = ([_values(feature, key, where) for feature in held] for key, held in told)
-    return {
-        number: text.decode(errors="replace")
-        for pair in zip(numbers, texts, strict=False)
-        for number, text in zip(*pair, strict=False)
-    }
+    (index, numbers), (string, texts) = columns["bbox/label/index"], columns["bbox/label/string"]
+    found: dict[int, str] = {}
+    places = _places(record, where, len(numbers))
+    for place, number, text in zip(places, numbers, texts, strict=False):
+        try:
+            pair = _values(number, index, place), _values(text, string, place)
+        except ProblemError as error:
+            if unread is None:
+                raise
+            unread.append(error)
+        else:
+            found |= {n: name.decode(errors="replace") for n, name in zip(*pair, strict=False)}
+    return found
 
 
 def named(path: str, number: int) -> str:
@@ -191,6 +202,13 @@ def check_numbers(part: Part) -> None:
             f"{part.where} says that its {part.num_frames} frames have {part.width} x "
             f"{part.height} pixels, the first being {part.first_frame}: too much, or below 0"
         )
+
+
+def _places(record: tf.train.SequenceExample, where: str, frames: int) -> list[str]:
+    """Returns what messages call the frames of a record."""
+    if is_tf_example(record):
+        return [where]
+    return [f"{where}, frame {number}" for number in range(frames)]
 
 
 def _columns(

@@ -6,7 +6,6 @@ where class names come from.
 Source: the Object Detection API of TensorFlow, "Preparing Inputs".
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,7 +40,18 @@ def read_sequences(path: Path, options: Options) -> Found:
     met = _leaving_out(options) if options.skip_damaged else None
     videos = record_files.list_videos([str(file) for file in files], on_damage=met)
     labels = options.labels or _labels_of(dict.fromkeys(file.parent for file in files))
-    return labels or names_in(_texts(part) for video in videos for part in video.parts), videos
+    if labels:
+        return labels, videos
+    unread: list[ProblemError] = []
+    texts = []
+    for part in (part for video in videos for part in video.parts):
+        record = record_content.sequence_of(record_files.read(part), where=part.where)
+        texts.append(record_content.texts_in(record, where=part.where, unread=unread))
+    if unread:
+        options.notes.append(
+            f"class names of {len(unread)} frames cannot be read, such as {unread[0].message}"
+        )
+    return names_in(texts), videos
 
 
 def _leaving_out(options: Options) -> Callable[[ProblemError], None]:
@@ -53,13 +63,6 @@ def _leaving_out(options: Options) -> Callable[[ProblemError], None]:
         options.damaged.append(error.message)
 
     return met
-
-
-def _texts(part: Part) -> dict[int, str]:
-    record = record_content.sequence_of(record_files.read(part), where=part.where)
-    with contextlib.suppress(ProblemError):  # that names are no text harms no frame
-        return record_content.texts_in(record, where=part.where)
-    return {}
 
 
 def _labels_of(folders: Iterable[Path]) -> tuple[str, ...]:

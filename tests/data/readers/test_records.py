@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lstd.data import readers
+from lstd.data import readers, sequence_example
 from lstd.data.problems import ProblemError
 from lstd.data.source_images import pixels
 from lstd.data.sources import UNKNOWN_CLASS
+from tests.data import records
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -207,3 +208,25 @@ def test_tf_examples_are_grouped_by_the_names_of_frames_of_videos(tmp_path: Path
     assert [int(pixels(frame.image, where="")[0, 0, 0]) for frame in frames] == [1, 2]
     assert next(joined.videos[0].read(1, 2)).where == frames[1].where
     assert len(readers.open(tmp_path, subset="val").videos) == 1
+
+
+def test_a_frame_whose_names_cannot_be_read_keeps_those_of_the_others(tmp_path: Path) -> None:
+    video = records.video_of("v", 3, boxes=2)
+    content = sequence_example.encode(video.images, video.truths, labels=["ant", "bee"])
+    record = tf.train.SequenceExample.FromString(content)
+    names = record.feature_lists.feature_list["bbox/label/string"].feature
+    names[0].CopyFrom(feature(1, 2))
+    path = tmp_path / "a.tfrecord"
+    sequence_example.write(path, [record.SerializeToString()])
+
+    source = readers.open(path)
+
+    assert source.labels == ("ant", "bee")
+    assert next(source.videos[0].read()).truth.classes.tolist() == [0, 1]
+    told = f"class names of 1 frames cannot be read, such as {path}: record 0 (from 0), frame 0: "
+    assert source.notes == (f"{told}bbox/label/string holds numbers, expected text",)
+    record.feature_lists.feature_list["bbox/label/index"].feature[2].CopyFrom(feature("x"))
+    path = tmp_path / "b.tfrecord"  # what was read of a.tfrecord is kept
+    sequence_example.write(path, [record.SerializeToString()])
+    with pytest.raises(ProblemError, match=r"record 0 .*, frame 2: bbox/label/index holds text"):
+        [*readers.open(path).videos[0].read()]
