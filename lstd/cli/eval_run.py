@@ -226,7 +226,7 @@ def _run_all(
     if "sap" in options.metrics:
         facts |= {"latencies_ms": options.latencies, "fps": values.fps}
     if other is not None:
-        facts["against"] = str(other.path)
+        facts |= {"against": str(other.path), "against_min_score": other.detector.min_score}
     if values.report:
         facts["frames_per_second"] = speeds
     return Result(one.schedules, numbers, metrics, theirs, worst, facts)

@@ -142,15 +142,16 @@ def _save_detections(output: Path, result: Result, *, fps: float | None) -> list
 
 def _save_video(path: Path, result: Result, split: Split, *, fps: float) -> None:
     """Writes a panel for each schedule; where there are two models, a row for each of them."""
-    min_score = result.facts["min_score"]
-    found = {schedule: metrics[0] for schedule, metrics in result.metrics.items()}
+    facts = result.facts
+    found = {schedule: (each[0], facts["min_score"]) for schedule, each in result.metrics.items()}
     columns = 2 if len(found) > _MOST_IN_A_ROW else None  # more are too small to be seen
-    if "against" in result.facts:
-        one, other = _told_apart(Path(result.facts["model"]), Path(result.facts["against"]))
+    if "against" in facts:
+        one, other = _told_apart(Path(facts["model"]), Path(facts["against"]))
         columns = len(found) if len(found) == len(result.theirs) > 1 else None
-        found = {f"{one} {schedule}": metric for schedule, metric in found.items()}
-        found |= {f"{other} {schedule}": each[0] for schedule, each in result.theirs.items()}
-    pictures.side_by_side(path, split.dataset, found, columns=columns, fps=fps, min_score=min_score)
+        found = {f"{one} {schedule}": each for schedule, each in found.items()}
+        least = facts["against_min_score"]
+        found |= {f"{other} {name}": (each[0], least) for name, each in result.theirs.items()}
+    pictures.side_by_side(path, split.dataset, found, columns=columns, fps=fps)
 
 
 def _told_apart(one: Path, other: Path) -> tuple[str, str]:
@@ -187,12 +188,14 @@ def _save_report(
 ) -> Path:
     """Writes `report.html`, with the video and the worst frames; returns its path."""
     facts = result.facts
-    drawn = f"Drawn are detections from a score of {facts['min_score']:g}, and true boxes in white"
+    scores = f"{facts['min_score']:g}"
+    drawn = "Drawn are detections from a score of {}, and true boxes in white"
+    both = f"{scores} (of the other model {facts['against_min_score']:g})" if compared else scores
     videos = "1 video" if facts["videos"] == 1 else f"{facts['videos']:,} videos"
     main = report.main_of(result.metrics)
     mistakes = (
         "the frames with the most mistakes, which are objects missed and detections of nothing. "
-        f"{drawn}; the badge says which network ran in the frame."
+        f"{drawn.format(scores)}; the badge says which network ran in the frame."
     )
     return report.write(
         output / "report.html",
@@ -209,7 +212,8 @@ def _save_report(
             if schedule_of(name) == name
         ],
         video=video,
-        video_caption=f"{drawn}. The badge in each panel says which network saw the frame.",
+        video_caption=f"{drawn.format(both)}. The badge in each panel says which network saw the "
+        "frame.",
         notes=[
             f"Model: {facts['model']} ({facts['weights']}). Data: {', '.join(facts['input'])}.",
             "docs/metrics.md defines every number, and names the test that proves it.",

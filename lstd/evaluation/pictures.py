@@ -20,11 +20,10 @@ from lstd.media.video_writer import VideoWriter
 def side_by_side(
     path: str | os.PathLike[str],
     dataset: Iterable[tuple[ClipBatch, GroundTruth]],
-    found: Mapping[str, FrameMetric],
+    found: Mapping[str, tuple[FrameMetric, float]],
     *,
     columns: int | None = None,
     fps: float,
-    min_score: float = MIN_SCORE,
 ) -> None:
     """Writes a video of what several schedules, or several models, found in the same frames.
 
@@ -32,18 +31,20 @@ def side_by_side(
     follow one another, so the dataset must show one video after the other (one lane).
 
     `found` has, by the panel's name, from left to right, row by row (of so many `columns`; None:
-    all), a metric with the detections. The video ends with the first frame that they do not have.
+    all), a metric with the detections, and the score from which on they are drawn. The video ends
+    with the first frame that they do not have.
     """
-    labels = next(iter(found.values())).labels
+    min_scores = {panel: min_score for panel, (_, min_score) in found.items()}
+    labels = next(iter(found.values()))[0].labels
     writer: VideoWriter | None = None
     with contextlib.ExitStack() as files:
         for frame in clip_frames.true_frames(dataset):
             name = frame_id_of(frame.frame_id)
-            if not all(name in metric.detections for metric in found.values()):
+            if not all(name in metric.detections for metric, _ in found.values()):
                 return
-            drawn = {panel: metric.detections[name]._asdict() for panel, metric in found.items()}
+            drawn = {panel: each.detections[name]._asdict() for panel, (each, _) in found.items()}
             shown = frame._replace(detections=drawn)
-            picture = _panels(shown, labels, list(found), columns=columns, min_score=min_score)
+            picture = _panels(shown, labels, min_scores, columns=columns)
             if writer is None:
                 height, width = picture.shape[:2]
                 writer = files.enter_context(VideoWriter(path, fps=fps, width=width, height=height))
@@ -93,10 +94,8 @@ class WorstFrames:
         """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake."""
         pictures, captions = [], []
         for frame, number in self.frames():
-            shown = [self.schedule]
-            pictures.append(
-                _panels(frame, self.labels, shown, min_score=self.min_score, named=False)
-            )
+            shown = {self.schedule: self.min_score}
+            pictures.append(_panels(frame, self.labels, shown, named=False))
             video, index = frame_id_of(frame.frame_id)
             captions.append(f"{video}, frame {index}: {number} mistake{'s' * (number > 1)}")
         return draw.contact_sheet(pictures, captions) if pictures else None
@@ -115,18 +114,20 @@ def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float)
 def _panels(
     frame: Frame,
     labels: Sequence[str],
-    names: Sequence[str],
+    min_scores: Mapping[str, float],
     *,
     columns: int | None = None,
-    min_score: float,
     named: bool = True,
 ) -> np.ndarray:
-    """Returns the frame once for each name of its detections, row by row, uint8 RGB."""
+    """Returns the frame once for each name of its detections, row by row, uint8 RGB.
+
+    `min_scores` has by that name the score from which on they are drawn.
+    """
     image = np.clip(np.rint(np.asarray(frame.image)), 0, 255).astype(np.uint8)
     height, width = image.shape[:2]
     size = np.array([height, width, height, width], np.float32)
     parts = []
-    for name in names:
+    for name, min_score in min_scores.items():
         found: dict[str, Any] = frame.detections[name]
         boxes = np.asarray(found["boxes"], np.float32) / size
         count = np.array(len(found["scores"]))

@@ -14,7 +14,7 @@ from lstd.base.progress import Progress
 from lstd.cli import eval as eval_command
 from lstd.cli import eval_run, eval_write
 from lstd.evaluation.bootstrap import Comparison
-from lstd.media.draw import NETWORK_COLORS
+from lstd.media.draw import NETWORK_COLORS, color_of
 from lstd.runtime.detector import VideoDetector
 from tests.base.test_progress import Terminal
 from tests.cli import eval_inputs
@@ -37,11 +37,11 @@ class Inputs(NamedTuple):
 def inputs(tmp_path_factory: pytest.TempPathFactory, exported: tuple[Path, Path]) -> Inputs:
     folder = tmp_path_factory.mktemp("inputs")
     made = [*reversed(exported)]
-    for name in ("one", "foreign"):
+    own: dict[str, Any] = {"one": {"min_score": 0.9}, "foreign": {"labels": ["dog", "cat", "yak"]}}
+    for name, facts in own.items():
         (folder / name).mkdir()
         made.append(fake_exports.write(folder / name, names=("step",))[0])
-    facts = {**fake_exports.METADATA, "labels": ["dog", "cat", "yak"]}
-    made[-1].with_suffix(".json").write_text(json.dumps(facts))
+        made[-1].with_suffix(".json").write_text(json.dumps({**fake_exports.METADATA, **facts}))
     return Inputs(
         *made,
         eval_inputs.records(folder / "data.tfrecord", {"a": 12, "b": 8}),
@@ -146,6 +146,12 @@ def test_two_models_have_a_panel_for_each_schedule_with_the_network_that_ran(
     for row, panels in enumerate(badges):
         for column, expected in enumerate(panels):
             assert [badge(frame, column * 480, row * 312) for frame in shown] == expected
+            # The best score is 0.75, and each model has its own from which on boxes are drawn.
+            panel = frames[0][row * 312 :, column * 480 :][:312, :480].astype(int)
+            is_cow = (
+                abs(panel - color_of(fake_exports.LABELS.index("cow"))).max(axis=-1) < 40
+            ).sum()
+            assert (is_cow > 300) == (other == "model" or column == 0)
     compared = json.loads((tmp_path / "comparison.json").read_text())["schedules"]
     ap = compared["SKIP1"]["differences"]["coco/ap"]
     assert (ap["one"] == ap["other"]) == (other == "model")

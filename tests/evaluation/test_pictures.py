@@ -130,7 +130,7 @@ def test_side_by_side_video_has_a_panel_for_each_schedule(tmp_path: Path) -> Non
 
     found, data = {name: Collector(LABELS) for name in ("LARGE", "SMALL")}, clips(VIDEOS, unroll=2)
     evaluate.evaluate(FakeModel(), data, {n: [each] for n, each in found.items()}, list(found))
-    side_by_side(path, data, found, fps=10)
+    side_by_side(path, data, {name: (each, 0.5) for name, each in found.items()}, fps=10)
 
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
