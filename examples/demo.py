@@ -258,7 +258,8 @@ def write_sheet(target: Path, *, caption: str, count: int = 9) -> Path:
     chosen[::4] -= chosen[::4] % 10  # SKIP9: these are the large network's.
     captions = [f"{caption} {number}" for number in chosen]
     sheet = target.with_suffix(".png")
-    Image.fromarray(draw.contact_sheet([frames[n] for n in chosen], captions)).save(sheet)
+    picture = draw.contact_sheet([frames[n] for n in chosen], captions, clear=True)
+    Image.fromarray(picture).save(sheet)
     return sheet
 
 

@@ -91,14 +91,14 @@ class WorstFrames:
         return [(frame, number) for number, _, frame in ordered if number]
 
     def sheet(self) -> np.ndarray | None:
-        """Returns the frames in one picture, uint8 RGB; None where no frame has a mistake."""
+        """Returns the frames in one picture, uint8 RGBA; None where no frame has a mistake."""
         pictures, captions = [], []
         for frame, number in self.frames():
             shown = {self.schedule: self.min_score}
             pictures.append(_panels(frame, self.labels, shown, named=False))
             video, index = frame_id_of(frame.frame_id)
             captions.append(f"{video}, frame {index}: {number} mistake{'s' * (number > 1)}")
-        return draw.contact_sheet(pictures, captions) if pictures else None
+        return draw.contact_sheet(pictures, captions, clear=True) if pictures else None
 
 
 def mistakes(frame: Frame, schedule: str, num_classes: int, *, min_score: float) -> tuple[int, int]:
@@ -140,18 +140,10 @@ def _panels(
             scale=None,
             true_boxes=np.asarray(frame.ground_truth["boxes"]) / size,
         )
-        parts.append(_titled(drawn, name) if named else drawn)
+        if named:
+            drawn = np.concatenate([draw.strip(name, drawn.shape[1]), drawn])
+        parts.append(drawn)
     columns = columns or len(parts)
     parts += [np.zeros_like(parts[0])] * (-len(parts) % columns)
     rows = [np.concatenate(parts[i : i + columns], axis=1) for i in range(0, len(parts), columns)]
     return np.concatenate(rows)
-
-
-def _titled(image: np.ndarray, title: str) -> np.ndarray:
-    """Returns the picture with a strip above that holds the title."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    strip = Image.new("RGB", (image.shape[1], 24), (24, 28, 34))
-    font = ImageFont.load_default(size=15)
-    ImageDraw.Draw(strip).text((8, 3), title, fill=(240, 242, 245), font=font)
-    return np.concatenate([np.asarray(strip), image])

@@ -23,6 +23,7 @@ NETWORK_COLORS: dict[str, Color] = {"large": (214, 69, 32), "small": (31, 119, 2
 """The badge of a frame: which network saw it."""
 _READABLE_PX = 480
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
+_DARK, _LIGHT = (24, 28, 34), (240, 242, 245)
 _GOLDEN_RATIO = 0.618034
 
 
@@ -101,39 +102,56 @@ def contact_sheet(
     columns: int = 3,
     cell_width: int = 320,
     gap: int = 8,
+    clear: bool = False,
 ) -> np.ndarray:
     """Returns frames side by side, row by row, each with its caption below, on white.
 
     Args:
         frames: at least one, uint8 RGB `[H, W, 3]`; the sizes may differ.
-        captions: one for each frame, or none at all.
+        captions: one for each frame, or none at all; see `strip`.
         columns: frames in a row.
         cell_width: pixels; the height follows, and the highest frame decides for all rows.
         gap: pixels around the cells.
+        clear: RGBA for a page of any colour, clear around the cells, whose captions are on dark.
     """
     if not frames or len(captions) not in (0, len(frames)):
         raise ValueError(f"a contact sheet of {len(frames)} frames, {len(captions)} captions")
     pil_image = optional.load("PIL.Image")
     columns = min(columns, len(frames))
     cells = [
-        pil_image.fromarray(each)
-        .convert("RGB")
-        .resize((cell_width, max(1, round(each.shape[0] * cell_width / each.shape[1]))))
+        np.asarray(
+            pil_image.fromarray(each)
+            .convert("RGB")
+            .resize((cell_width, max(1, round(each.shape[0] * cell_width / each.shape[1]))))
+        )
         for each in map(np.asarray, frames)
     ]
-    font = optional.load("PIL.ImageFont").load_default(size=max(10, cell_width // 20))
-    caption_height = sum(font.getmetrics()) + 4 if captions else 0
-    step_x = cell_width + gap
-    step_y = max(cell.height for cell in cells) + caption_height + gap
+    if captions:
+        letters_px = max(10, cell_width // 20)
+        below = [strip(text, cell_width, letters_px=letters_px, dark=clear) for text in captions]
+        cells = [np.concatenate(each) for each in zip(cells, below, strict=True)]
+    step_x, step_y = cell_width + gap, max(map(len, cells)) + gap
     rows = -(-len(cells) // columns)
-    sheet = pil_image.new("RGB", (columns * step_x + gap, rows * step_y + gap), _PAPER)
-    pen = optional.load("PIL.ImageDraw").Draw(sheet)
+    mode, paper = ("RGBA", (0, 0, 0, 0)) if clear else ("RGB", _PAPER)
+    sheet = pil_image.new(mode, (columns * step_x + gap, rows * step_y + gap), paper)
     for index, cell in enumerate(cells):
-        left, top = gap + index % columns * step_x, gap + index // columns * step_y
-        sheet.paste(cell, (left, top))
-        if captions:
-            pen.text((left, top + cell.height + 2), captions[index], fill=_INK, font=font)
+        place = gap + index % columns * step_x, gap + index // columns * step_y
+        sheet.paste(pil_image.fromarray(cell), place)
     return np.asarray(sheet)
+
+
+def strip(text: str, width: int, *, letters_px: int = 16, dark: bool = True) -> np.ndarray:
+    """Returns the line of text, uint8 RGB `[H, width, 3]`, light on dark or black on white.
+
+    Of a text that is too long the end is seen.
+    """
+    font = optional.load("PIL.ImageFont").load_default(size=letters_px)
+    paper, ink = (_DARK, _LIGHT) if dark else (_PAPER, _INK)
+    size = width, sum(font.getmetrics()) + 4
+    image = optional.load("PIL.Image").new("RGB", size, paper)
+    left = min(4.0, width - 4 - font.getlength(text))
+    optional.load("PIL.ImageDraw").Draw(image).text((left, 2), text, fill=ink, font=font)
+    return np.asarray(image)
 
 
 class _Pen:

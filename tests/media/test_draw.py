@@ -110,6 +110,20 @@ def test_frames_of_a_sheet_stand_row_by_row_with_captions_below() -> None:
     assert (below[:, 68:] < 128).any()
 
 
+def test_around_the_frames_of_a_clear_sheet_the_page_is_seen() -> None:
+    captions = ["", "frame 1, which is too long for its cell"]
+    sheet = draw.contact_sheet([_frame(10), _frame(20)], captions, cell_width=60, gap=4, clear=True)
+    alpha, below = sheet[..., 3], sheet[34:-4, 68:128, :3]
+    assert sheet.shape == (4 + 30 + 17 + 4, 2 * 64 + 4, 4)
+    for left in (4, 68):
+        assert (alpha[4:-4, left : left + 60] == 255).all()
+    assert alpha.sum() == 2 * 47 * 60 * 255
+    assert (below.min(), np.median(below) < 40, below.max() > 200) == (24, True, True)
+    one, other = (draw.strip(f"{n}{'-' * 60}.", 60) for n in (1, 11))
+    np.testing.assert_array_equal(one, other)  # the ends
+    assert (one != draw.strip("-" * 60, 60)).any()
+
+
 def test_frames_of_any_shape_get_the_width_of_a_cell() -> None:
     frames = [_frame(10, height=100, width=50), _frame(20)]
     assert draw.contact_sheet(frames, columns=5, cell_width=20, gap=0).shape == (40, 40, 3)
