@@ -66,5 +66,12 @@ class Config(Section):
 
 
 def to_dict(config: Section) -> dict[str, Any]:
-    """Returns the config as plain dicts, lists and scalars, ready for YAML or JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """Returns the config as plain dicts, lists and scalars, ready for YAML or JSON.
+
+    Of a `Config` without model.int8 where train.quantization tells it, so that it still does when
+    that is changed.
+    """
+    found = json.loads(json.dumps(dataclasses.asdict(config)))
+    if isinstance(config, Config) and config.model.int8 == (config.train.quantization is not None):
+        del found["model"]["int8"]
+    return found

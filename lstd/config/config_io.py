@@ -70,7 +70,7 @@ def explained(kind: type, *, source: str) -> Iterator[None]:
 
 
 def save_config(config: Config, path: str | os.PathLike[str]) -> None:
-    """Writes every value of the config as YAML; `load_config` gives the same config back.
+    """Writes the config as YAML, all of `to_dict`; `load_config` gives the same config back.
 
     Args:
         config: what to write.
@@ -111,7 +111,13 @@ def override(config: Config, settings: list[str]) -> Config:
             else:
                 raise ConfigError(f"--set {setting}: {parent} is a value, not a section")
         place[last] = value
-    return from_dict(data, source="--set " + " ".join(settings) if settings else "config")
+    result = from_dict(data, source="--set " + " ".join(settings) if settings else "config")
+    if result.model.int8 and not data["model"].get("int8", True):
+        raise ConfigError(
+            "--set model.int8=false: train.quantization makes it true; for float32 say --set "
+            "train.quantization=null"
+        )
+    return result
 
 
 def _explain(problem: Any, kind: type) -> str:

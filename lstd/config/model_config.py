@@ -170,8 +170,8 @@ class ModelConfig(Section):
     int8: bool = False
     """The whole network (lstm_cell grouped) computes as an int8 file does, which lstd-export writes
     of it without representative data: weights and all that goes from one operation to the next are
-    rounded to 8 bits, but for the image and the first convolution's weights. train.quantization
-    sets it, and says when rounding begins."""
+    rounded to 8 bits, but for the image and the first convolution's weights. It follows
+    train.quantization, which says when rounding begins."""
     feature_map_depths: tuple[Count, ...] = (256, 256, 256, 256)
     feature_map_depth_multiplier: Positive = 1.0
     feature_map_use_depthwise: bool = False

@@ -153,8 +153,7 @@ class TrainConfig(Section):
     """Regular expressions; variables whose name one of them is found in keep their values, the
     statistics of batch norm included. ^large/: the large backbone; /moving_: all statistics."""
     quantization: QuantizationConfig | None = None
-    """null: in float32, or what `precision` says; of a model with model.int8 rounding from the
-    first step on."""
+    """null: in float32, or what `precision` says."""
     seed: Natural = 0
     """Of initial weights, data order, augmentation and the random schedule; not negative."""
     deterministic: bool = False

@@ -132,8 +132,9 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
 
     Raises:
         ValueError: its name is one under which TensorFlow finds no checkpoint; the folder holds a
-            run and `resume` is False; there is nothing to resume; the run that is there has another
-            model or optimizer, or its record or history is damaged.
+            run and `resume` is False; the config of a new run contradicts itself; there is nothing
+            to resume; the run that is there has another model or optimizer, or its record or
+            history is damaged.
     """
     folder = RunFolder(run_folder)
     # TensorFlow reads the name of a checkpoint as a pattern, in which these two have a meaning.
@@ -148,6 +149,11 @@ def check_folder(run_folder: str | os.PathLike[str], config: Config, *, resume: 
             raise ValueError(
                 f"{folder.path}: already holds a run; use --resume (resume=True) to go on with it, "
                 "or another folder"
+            )
+        if config.model.int8 and config.train.quantization is None:
+            raise ValueError(
+                "model.int8 is true, but train.quantization null: in 8 bits, a run needs --set "
+                "train.quantization={}, in float32 --set model.int8=false"
             )
         return config
     if not folder.config.exists():

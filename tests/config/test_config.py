@@ -167,6 +167,29 @@ def test_quantization_makes_the_model_int8() -> None:
     assert not Config().model.int8
 
 
+def test_int8_follows_quantization_wherever_it_is_changed(tmp_path: Path) -> None:
+    quantized = load_config("freedoom_s_int8")
+    config_io.save_config(quantized, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == quantized
+    assert config_io.override(quantized, ["train.steps=700"]).model.int8
+    assert config_io.override(quantized, ["train.quantization=null"]).model == dataclasses.replace(
+        quantized.model, int8=False
+    )
+    for said, is_int8 in (("quantization: null", False), ("steps: 700", True)):
+        (tmp_path / "next.yaml").write_text(f"{{base: config.yaml, train: {{{said}}}}}")
+        assert load_config(tmp_path / "next.yaml").model.int8 == is_int8
+    with pytest.raises(ConfigError, match=r"for float32 say --set train\.quantization=null"):
+        config_io.override(quantized, ["model.int8=false"])
+    # What runs of before have in their config.yaml, the latter without quantization.
+    for said in ("model: {int8: false}, train: {quantization: {}}", "model: {int8: true}"):
+        (tmp_path / "old.yaml").write_text(f"{{{said}}}")
+        old = load_config(tmp_path / "old.yaml")
+        config_io.save_config(old, tmp_path / "old.yaml")
+        assert old.model.int8
+        assert load_config(tmp_path / "old.yaml") == old
+    assert not config_io.override(old, ["model.int8=false"]).model.int8
+
+
 def test_configs_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().model.num_classes = 3  # type: ignore[misc]

@@ -131,6 +131,9 @@ def test_from_a_float_run_training_goes_on_in_float_before_its_delay(
     assert min(np.subtract(learned_steps(model), steps)) > 0
     model.load_weights(tmp_path / "own.weights.h5")
     np.testing.assert_array_equal(learned_steps(model), steps)
+    back = load_weights(plain, tmp_path / "own.weights.h5", on_mismatch="skip")
+    assert (back.restored, back.missing, back.mismatched) == (report.restored, (), ())
+    np.testing.assert_array_equal(plain.cell.kernels[0].bias, model.cell.kernels[0].bias)
 
 
 def learned_steps(model: LSTMSSD) -> list[float]:

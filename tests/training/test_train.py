@@ -241,6 +241,7 @@ def test_what_cannot_be_started_or_resumed_is_told_and_leaves_nothing(
         config, train=dataclasses.replace(config.train, early_stopping=stopping)
     )
     tuned = _config(fine_tune=FineTuneConfig(checkpoints=(str(tmp_path / "none.ckpt"),)))
+    int8 = dataclasses.replace(config, model=dataclasses.replace(tiny.CONFIG, int8=True))
     measures = {"evaluations": [doubles.Measure([])]}
     for path, given, options, told in (
         (run, _config(), {}, "already holds a run; use --resume"),
@@ -249,6 +250,7 @@ def test_what_cannot_be_started_or_resumed_is_told_and_leaves_nothing(
         (run, other, {"resume": True}, r"model\.min_depth was 8, is 16"),
         (new, _config(), {"resume": True}, r"nothing to resume: there is no config\.yaml"),
         (new, tuned, {}, r"none\.ckpt"),
+        (new, int8, {}, "in 8 bits, a run needs --set train.quantization={}, in float32 --set "),
         (new, unknown, {}, "where train.evaluate is set, what is evaluated"),
         (run, unknown, {"resume": True, **measures}, "there is no 'val_coco/app' in an e"),
     ):
