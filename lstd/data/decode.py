@@ -39,8 +39,8 @@ def pixels(image: Image, *, where: str) -> np.ndarray:
 
 def packed(image: Image) -> bytes:
     """Returns an image as it is in the bytes of a string, which is what `tf.data` knows."""
-    if isinstance(image, np.ndarray):  # pickle takes five times as long to copy pixels
-        return b"%d %d\n" % image.shape[:2] + image.tobytes()
+    if isinstance(image, np.ndarray):  # copied once: pickle, or a sum of bytes, takes longer
+        return b"".join((b"%d %d\n" % image.shape[:2], np.ascontiguousarray(image).data))
     return pickle.dumps(image)
 
 

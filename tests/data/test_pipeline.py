@@ -10,7 +10,7 @@ import tensorflow as tf
 from lstd.base.types import ClipBatch, GroundTruth
 from lstd.config import augmentation_config as names
 from lstd.config.data_config import DataConfig, DatasetConfig
-from lstd.data import pipeline, sequence_example
+from lstd.data import decode, pipeline, sequence_example
 from lstd.data.problems import Report
 from lstd.ops import images
 from tests.data import records
@@ -53,6 +53,14 @@ def test_shapes_and_types_are_static(path: str) -> None:
     assert truth.classes == tf.TensorSpec([2, 4, 5], tf.int32)
     assert truth.track_ids == tf.TensorSpec([2, 4, 5], tf.int32)
     assert truth.is_crowd == tf.TensorSpec([2, 4, 5], tf.bool)
+
+
+def test_packed_pixels_are_what_they_were_however_they_lie_in_memory() -> None:
+    frame = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+
+    assert decode.packed(frame) == b"2 4\n" + bytes(range(24))
+    for view in (frame, frame[:, ::-1], np.rot90(frame)):
+        np.testing.assert_array_equal(decode.unpacked(decode.packed(view)), view)
 
 
 def test_batches_after_those_left_out_are_the_same(path: str) -> None:
