@@ -21,14 +21,18 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 
 import numpy as np
 
+from lstd.base import tflite_runners
 from lstd.base.whole_file import write_whole
+from lstd.runtime import timing
+from lstd.runtime.timing import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "interleaved_mobilenet_v2_imagenet_vid.yaml"
@@ -44,21 +48,14 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 PEAK_SIDE, PEAK_CHANNELS = 40, 512
 
 
-class Runner(NamedTuple):
-    """An entry point that can be timed."""
-
-    name: str
-    run: Any
-    inputs: dict[str, np.ndarray]
-    multiply_adds: int
-
-
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quantizations", nargs="+", default=["none", "int8"])
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--calls", type=int, default=20, help="frames of an entry point in a turn")
+    parser.add_argument(
+        "--calls", type=int, default=20, help=f"of an entry point in a turn, rounded up to {ROUND}s"
+    )
     parser.add_argument("--warm_up", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
@@ -71,10 +68,10 @@ def main() -> None:
     )
     files = _Files(arguments.cache)
     for quantization in arguments.quantizations:
-        runners = _runners(files, quantization, arguments.threads)
-        times = _timed(runners, arguments)
+        subjects = _subjects(files, quantization, arguments.threads)
+        times = _timed(subjects, arguments)
         print(f"\n{quantization}")
-        _print(runners, times)
+        _print(subjects, times)
         _print_handing_on(files, quantization, arguments)
 
 
@@ -192,99 +189,75 @@ def _peak(quantization: str) -> bytes:
         return _plainly(converter, quantization, lambda: [("peak", {"image": values})])
 
 
-def _runners(files: _Files, quantization: str, threads: int) -> list[Runner]:
+def _subjects(files: _Files, quantization: str, threads: int) -> list[Subject]:
     import lstd
+    from lstd.export.options import suppression_for
 
     costs = lstd.count(files.model)["multiply_adds"]
-    runners = [
-        Runner(
-            "peak", *_entry(_peak(quantization), threads, "peak"), PEAK_SIDE**2 * PEAK_CHANNELS**2
+    single = _single(files.model, suppression_for(files.model))
+    found = [
+        _subject(
+            "peak", _entry(_peak(quantization), threads, "peak"), PEAK_SIDE**2 * PEAK_CHANNELS**2
         )
     ]
     for kind in ("fused", "separate"):
         content = files.get(kind, quantization)
         for network in ("large", "small"):
-            entry = _entry(content, threads, network)
-            runners.append(Runner(f"{kind} {network}", *entry, costs[network]))
-    from lstd.export.options import suppression_for
-
-    single = _single(files.model, suppression_for(files.model))
+            call = _entry(content, threads, network)
+            found.append(_subject(f"{kind} {network}", call, costs[network]))
     for kind, name in SINGLES.items():
-        entry = _entry(files.get(kind, quantization), threads, "step")
-        runners.append(Runner(name, *entry, single.multiply_adds))
+        call = _entry(files.get(kind, quantization), threads, "step")
+        found.append(_subject(name, call, single.multiply_adds))
     if quantization == "none" and FOREIGN_PEER.is_file():
-        runners.append(Runner("SSDLite, COCO file", *_plain(FOREIGN_PEER, threads), 0))
-    return runners
+        interpreter = _interpreter(FOREIGN_PEER.read_bytes(), threads)
+        call = tflite_runners.on_noise(tflite_runners.FirstSubgraph(interpreter))
+        found.append(_subject("SSDLite, COCO file", call, 0))
+    return found
 
 
-def _entry(content: bytes, threads: int, name: str) -> tuple[Any, dict[str, np.ndarray]]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    runner = Interpreter(model_content=content, num_threads=threads).get_signature_runner(name)
-    rng = np.random.default_rng(0)
-    inputs = {
-        key: (rng.uniform(0, 255 if key == "image" else 6, detail["shape"])).astype(detail["dtype"])
-        for key, detail in runner.get_input_details().items()
-    }
-    return runner, inputs
+def _subject(name: str, call: Callable[[], Any], multiply_adds: int) -> Subject:
+    return Subject(name, {"run": call}, multiply_adds={"run": multiply_adds})
 
 
-def _plain(path: Path, threads: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """Returns what runs a file without signatures."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    (detail,) = interpreter.get_input_details()
-    outputs = [each["index"] for each in interpreter.get_output_details()]
-
-    def run(image: np.ndarray) -> list[np.ndarray]:
-        interpreter.set_tensor(detail["index"], image)
-        interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in outputs]
-
-    image = np.random.default_rng(0).uniform(-1, 1, detail["shape"]).astype(np.float32)
-    return run, {"image": image}
+def _interpreter(content: bytes, threads: int) -> Any:
+    return tflite_runners.open_interpreter(model_content=content, num_threads=threads)
 
 
-def _timed(runners: list[Runner], arguments: argparse.Namespace) -> dict[str, list[list[float]]]:
+def _entry(content: bytes, threads: int, name: str) -> Callable[[], Any]:
+    return tflite_runners.on_noise(_interpreter(content, threads).get_signature_runner(name))
+
+
+def _timed(subjects: list[Subject], arguments: argparse.Namespace) -> dict[str, list[list[float]]]:
     """Returns milliseconds by name, turn and call."""
-    clock = CLOCKS[arguments.clock]
-    times: dict[str, list[list[float]]] = {runner.name: [] for runner in runners}
-    for runner in runners:
-        for _ in range(arguments.warm_up):
-            runner.run(**runner.inputs)
-    for _ in range(arguments.turns):
-        turn: dict[str, list[float]] = {runner.name: [] for runner in runners}
-        for first in range(0, arguments.calls, ROUND):
-            for runner in runners:
-                for _ in range(min(ROUND, arguments.calls - first)):
-                    started = clock()
-                    runner.run(**runner.inputs)
-                    turn[runner.name].append((clock() - started) * 1e3)
-        for name, each in turn.items():
-            times[name].append(each)
-    return times
+    rounds = -(-arguments.calls // ROUND)
+    measured = timing.measure(
+        subjects,
+        turns=arguments.turns * rounds,
+        frames=ROUND,
+        warm_up=arguments.warm_up,
+        clock=CLOCKS[arguments.clock],
+    )
+    times = {each.subject.name: [ms for turn in each.turns for _, ms in turn] for each in measured}
+    return {name: np.reshape(own, [arguments.turns, -1]).tolist() for name, own in times.items()}
 
 
 def _print_handing_on(files: _Files, quantization: str, arguments: argparse.Namespace) -> None:
     """Prints what the state's own operators cost: with and without them, frame by frame."""
-    clock = CLOCKS[arguments.clock]
     for network in ("large", "small"):
-        runs = [
-            _entry(files.get(kind, quantization), arguments.threads, network)
+        pair = [
+            _subject(kind, _entry(files.get(kind, quantization), arguments.threads, network), 0)
             for kind in ("fused", BARE)
         ]
         found = []
-        for turn in range(arguments.turns):
-            times: tuple[list[float], list[float]] = ([], [])
-            for call in range(2 * arguments.calls):
-                for side in (0, 1) if (turn + call) % 2 else (1, 0):
-                    run, inputs = runs[side]
-                    started = clock()
-                    run(**inputs)
-                    times[side].append((clock() - started) * 1e3)
-            own, bare = (statistics.median(each[2:]) for each in times)
+        for _ in range(arguments.turns):
+            measured = timing.measure(
+                pair,
+                turns=2 * arguments.calls,
+                frames=1,
+                warm_up=2,
+                clock=CLOCKS[arguments.clock],
+            )
+            own, bare = (each.rows()["run"]["median_ms"] for each in measured)
             found.append(100 * (own / bare - 1))
         print(
             f"handing the state on takes {statistics.median(found):.2f} % of {network} "
@@ -292,22 +265,16 @@ def _print_handing_on(files: _Files, quantization: str, arguments: argparse.Name
         )
 
 
-def _print(runners: list[Runner], times: dict[str, list[list[float]]]) -> None:
+def _print(subjects: list[Subject], times: dict[str, list[list[float]]]) -> None:
     medians = {name: [statistics.median(turn) for turn in turns] for name, turns in times.items()}
-    pace = {
-        runner.name: runner.multiply_adds / statistics.median(medians[runner.name]) / 1e6
-        for runner in runners
-    }
-    for runner in runners:
-        own = medians[runner.name]
-        every = np.concatenate(times[runner.name])
-        share = (
-            f"{100 * pace[runner.name] / pace['peak']:4.0f} % of peak" if pace[runner.name] else ""
-        )
+    done = {each.name: each.multiply_adds["run"] or 0 for each in subjects}
+    pace = {name: done[name] / statistics.median(own) / 1e6 for name, own in medians.items()}
+    for name, own in medians.items():
+        share = f"{100 * pace[name] / pace['peak']:4.0f} % of peak" if pace[name] else ""
         print(
-            f"{runner.name:20} {statistics.median(own):8.2f} ms (turns {min(own):.2f} to "
-            f"{max(own):.2f}, p95 {np.percentile(every, 95):.2f}) "
-            f"{runner.multiply_adds / 1e6:7.0f} M multiply-adds {share}"
+            f"{name:20} {statistics.median(own):8.2f} ms (turns {min(own):.2f} to "
+            f"{max(own):.2f}, p95 {np.percentile(np.concatenate(times[name]), 95):.2f}) "
+            f"{done[name] / 1e6:7.0f} M multiply-adds {share}"
         )
     for kind in ("fused", "separate"):
         average = [
