@@ -22,8 +22,8 @@ import numpy as np
 import tflite_speed
 
 import lstd
+from lstd.base.export_names import POSTPROCESSING_OP
 from lstd.export import file_format
-from lstd.export.postprocessing_op import NAME
 from lstd.runtime import timed_models, timing
 
 VARIANTS = ("as exported", "first convolution in int8", "heads in float32")
@@ -86,7 +86,7 @@ def _of_heads(content: bytes) -> list[str]:
     found = set()
     for point in file_format.entry_points(content).values():
         writers = {output: each for each in point.operators for output in each.outputs}
-        ends = [each for each in point.operators if each.name == NAME]
+        ends = [each for each in point.operators if each.name == POSTPROCESSING_OP]
         ahead = [tensor for each in ends for tensor in each.inputs[:2]]  # boxes and scores
         while ahead:
             tensor = ahead.pop()
