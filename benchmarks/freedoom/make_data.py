@@ -23,8 +23,10 @@ import hashlib
 import json
 import math
 import multiprocessing
+import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -357,11 +359,16 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the clips; below 1 for a try")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    output, share = arguments.output_directory, arguments.share
+    output, share = arguments.output_directory.resolve(), arguments.share
     if output.exists() and any(output.iterdir()):
         parser.error(f"{output} is not empty; name a new folder with --output_directory")
     checksums = {}
-    with multiprocessing.Pool(arguments.processes) as pool:
+    with (
+        tempfile.TemporaryDirectory() as scratch,  # The game leaves files where it runs.
+        multiprocessing.Pool(
+            arguments.processes, initializer=os.chdir, initargs=(scratch,)
+        ) as pool,
+    ):
         for name, part in PARTS.items():
             count = math.ceil(share * part.clips_per_map)
             folder = output / "frames" / name
