@@ -43,7 +43,10 @@ def main() -> int:
         print(f"{arguments.model}: no such file; make demo exports one, or give --model")
         return 2
 
-    interpreter = tflite_file.open_file(arguments.model, threads=arguments.threads)
+    try:
+        interpreter = tflite_file.open_file(arguments.model, threads=arguments.threads)
+    except (ValueError, OSError) as error:
+        sys.exit(f"detector_overhead.py: error: {error}")
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{type(interpreter).__module__.partition('.')[0]}, {arguments.threads} threads; "

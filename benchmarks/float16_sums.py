@@ -40,11 +40,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=20)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
-    if arguments.run is None:
-        model = lstd.build_model(lstd.load_config(arguments.config).model)
-        tiny.scramble(model)  # At their start, all scores would be equal.
-    else:
-        model = lstd.load_model(arguments.run)
+    try:
+        if arguments.run is None:
+            model = lstd.build_model(lstd.load_config(arguments.config).model)
+            tiny.scramble(model)  # At their start, all scores would be equal.
+        else:
+            model = lstd.load_model(arguments.run)
+    except (ValueError, OSError) as error:
+        sys.exit(f"float16_sums.py: error: {error}")
     ours = _stream(model, arguments.frames)
     with (
         mock.patch.object(gen_nn_ops, "conv2d", _conv2d),

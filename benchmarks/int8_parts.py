@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100, help="in a turn")
     parser.add_argument("--clock", choices=sorted(tflite_speed.CLOCKS), default="wall")
     arguments = parser.parse_args()
-    if Path(arguments.model).suffix in (".yaml", ".config"):
-        model = lstd.build_model(lstd.load_config(arguments.model).model)
-    else:
-        model = lstd.load_model(arguments.model)
+    try:
+        if Path(arguments.model).suffix in (".yaml", ".config"):
+            model = lstd.build_model(lstd.load_config(arguments.model).model)
+        else:
+            model = lstd.load_model(arguments.model)
+    except (ValueError, OSError) as error:
+        sys.exit(f"int8_parts.py: error: {error}")
     with tempfile.TemporaryDirectory() as folder:
         subjects = [_subject(model, name, Path(folder)) for name in VARIANTS]
         times = timing.measure(

@@ -43,10 +43,13 @@ def main() -> int:
     from lstd.export.module import ExportModule
     from lstd.export.options import QUANTIZATIONS, suppression_for
 
-    model = lstd.load_model(arguments.run, weights=arguments.weights)
-    config = lstd.load_config(arguments.run / "config.yaml")
-    seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
-    unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
+    try:
+        model = lstd.load_model(arguments.run, weights=arguments.weights)
+        config = lstd.load_config(arguments.run / "config.yaml")
+        seen = representative.read(_records(config, arguments.train), limit=arguments.frames)
+        unseen = representative.read(_records(config, arguments.unseen), limit=arguments.frames)
+    except (ValueError, OSError) as error:
+        sys.exit(f"quantization_accuracy.py: error: {error}")
     options = suppression_for(model, ExportConfig(max_detections=100))
     module = ExportModule(model, options=options, schedule="SKIP9")
     print(f"{len(unseen)} frames; ranges from {len(seen)} frames of {arguments.train}")
