@@ -18,12 +18,12 @@ _TRACKS = 256
 
 def horizontal_flip(settings: names.HorizontalFlip, scene: Scene, seed: tf.Tensor) -> Scene:
     """Returns the scene with left and right exchanged."""
-    return _flipped(scene, scene.frames[..., ::-1, :], order=(0, 3, 2, 1), turned=(1, 3))
+    return _flipped(scene, tf.reverse(scene.frames, [-2]), order=(0, 3, 2, 1), turned=(1, 3))
 
 
 def vertical_flip(settings: names.VerticalFlip, scene: Scene, seed: tf.Tensor) -> Scene:
     """Returns the scene upside down."""
-    return _flipped(scene, scene.frames[..., ::-1, :, :], order=(2, 1, 0, 3), turned=(0, 2))
+    return _flipped(scene, tf.reverse(scene.frames, [-3]), order=(2, 1, 0, 3), turned=(0, 2))
 
 
 def transpose(settings: names.Transpose, scene: Scene, seed: tf.Tensor) -> Scene:
