@@ -6,9 +6,11 @@
 Runs of one kind are seeds of one config. The interleaved ones are scored under LARGE, SKIP1, SKIP3,
 SKIP5, SKIP9, SKIP15 and SMALL, each with its baselines (docs/metrics.md), and with the memory
 zeroed: the state is zero before every frame, so that both networks see each frame alone. A baseline
-and a zeroed run see the same large frames as their schedule. Of --single the large network runs on
-every frame, of --small the small one, both with the memory zeroed: they were trained on single
-frames.
+and a zeroed run see the same large frames as their schedule. SKIP9-asynchronous answers every frame
+with the small network, while the large one, on the same frames as under SKIP9, runs beside it: its
+memory arrives one frame later, and milliseconds are those of the small network. Of --single the
+large network runs on every frame, of --small the small one, both with the memory zeroed: they were
+trained on single frames.
 
 Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
 interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
@@ -27,6 +29,7 @@ import math
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import lstd
+from lstd.config import schedule_names
 from lstd.evaluation import baselines, bootstrap
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics import by_name
@@ -47,6 +51,7 @@ SCHEDULES = ("LARGE", "SKIP1", "SKIP3", "SKIP5", "SKIP9", "SKIP15", "SMALL")
 METRICS = ("coco", "vid", "distance", "flicker")
 REFERENCE = "SKIP9"
 ZEROED = "memory zeroed"
+LATE = "-asynchronous"
 SHOWN = {
     "coco/ap": "AP",
     "vid/ap50_slow": "slow",
@@ -62,6 +67,16 @@ class Scored(NamedTuple):
 
     numbers: dict[str, float]
     coco: CocoMetric
+
+
+class _Pass(NamedTuple):
+    """What runs on which data under which schedules; the suffix tells its rows apart."""
+
+    suffix: str
+    runs: Any
+    data: Any
+    schedules: tuple[str, ...]
+    baselines: Sequence[str] = ()
 
 
 Rows = dict[str, list[Scored]]
@@ -154,6 +169,11 @@ def timed(
             **[*networks.values()][-1],  # under the schedule, where there is one
             "ms": {network: row["median_ms"] for network, row in networks.items()},
         }
+    if f"{kind} {REFERENCE}" in costs:
+        small = costs[f"{kind} SMALL"]
+        large = costs[f"{kind} LARGE"]["multiply_adds"] / (schedule_names.skip_of(REFERENCE) + 1)
+        total = small["multiply_adds"] + large
+        costs[f"{kind} {REFERENCE}{LATE}"] = {**small, "multiply_adds": total}
     return costs
 
 
@@ -187,21 +207,30 @@ def evaluated(
     dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=part), "evaluation")
     detector = ModelDetector(model)  # one graph for all
     schedules = schedules_of(kind, model)
-    if kind == "interleaved":
-        wanted = arguments.baselines if len(schedules) > 1 else ()
-        passes = {"": (dataset, wanted), f", {ZEROED}": (dataset.map(forget), ())}
+    passes: list[_Pass] = []
+    if kind != "interleaved":
+        passes.append(_Pass("", detector, dataset.map(forget), schedules))
     else:
-        passes = {"": (dataset.map(forget), ())}
+        wanted = arguments.baselines if len(schedules) > 1 else ()
+        passes.append(_Pass("", detector, dataset, schedules, wanted))
+        passes.append(_Pass(f", {ZEROED}", detector, dataset.map(forget), schedules))
+    if len(schedules) > 1:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.tflite"  # scores as the model, with these options
+            lstd.export_tflite(model, path, max_detections=100, use_regular_nms=True)
+            late = lstd.VideoDetector(path, REFERENCE, mode="async", delay=1)
+        passes.append(_Pass(LATE, late, dataset, (REFERENCE,)))
     result = {}
-    for suffix, (data, wanted) in passes.items():
+    for suffix, runs, data, under, wanted in passes:
+        is_streamed = arguments.fps and suffix != LATE  # which has streaming of its own
         metrics = by_name.metrics_by_schedule(
-            (*METRICS, "sap") if arguments.fps else METRICS,
-            baselines.columns(schedules, wanted),
+            (*METRICS, "sap") if is_streamed else METRICS,
+            baselines.columns(under, wanted),
             detector.labels,
             latencies=latencies,
             fps=arguments.fps,
         )
-        lstd.evaluate(detector, data, metrics, schedules, baselines=wanted)
+        lstd.evaluate(runs, data, metrics, under, baselines=wanted)
         for name, mine in metrics.items():
             numbers = {key: value for metric in mine for key, value in metric.result().items()}
             result[name + suffix] = Scored(numbers, mine[0])
