@@ -359,15 +359,33 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the clips; below 1 for a try")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
+    if not 0 < arguments.share <= 1:
+        parser.error(f"--share must be above 0 and at most 1, got {arguments.share}")
+    if arguments.processes < 1:
+        parser.error(f"--processes must be at least 1, got {arguments.processes}")
     output, share = arguments.output_directory.resolve(), arguments.share
-    if output.exists() and any(output.iterdir()):
-        parser.error(f"{output} is not empty; name a new folder with --output_directory")
+    try:
+        if output.exists() and any(output.iterdir()):
+            parser.error(f"{output} is not empty; name a new folder with --output_directory")
+        checksums = make(output, share, arguments.processes)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}; name another with --output_directory")
+    except subprocess.CalledProcessError:  # which has said what is wrong
+        sys.exit(2)
+    print(json.dumps(checksums, indent=2))
+    expected = Path(__file__).with_name("checksums.json")
+    if share == 1 and expected.exists() and json.loads(expected.read_text()) != checksums:
+        sys.exit(
+            f"these are not the labels of {expected}; is vizdoom the version of pyproject.toml?"
+        )
+
+
+def make(output: Path, share: float, processes: int) -> dict[str, str]:
+    """Plays and writes a share of the clips of each part; returns the checksums of the labels."""
     checksums = {}
     with (
         tempfile.TemporaryDirectory() as scratch,  # The game leaves files where it runs.
-        multiprocessing.Pool(
-            arguments.processes, initializer=os.chdir, initargs=(scratch,)
-        ) as pool,
+        multiprocessing.Pool(processes, initializer=os.chdir, initargs=(scratch,)) as pool,
     ):
         for name, part in PARTS.items():
             count = math.ceil(share * part.clips_per_map)
@@ -381,12 +399,7 @@ def main() -> None:
             checksums[name] = write(output, name, clips, 1)
             if name != "train":
                 checksums[f"{name}_fast"] = write(output, f"{name}_fast", clips, FAST_STRIDE)
-    print(json.dumps(checksums, indent=2))
-    expected = Path(__file__).with_name("checksums.json")
-    if share == 1 and expected.exists() and json.loads(expected.read_text()) != checksums:
-        sys.exit(
-            f"these are not the labels of {expected}; is vizdoom the version of pyproject.toml?"
-        )
+    return checksums
 
 
 if __name__ == "__main__":
