@@ -13,7 +13,6 @@ boxes are white.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +31,7 @@ from lstd.media import draw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from memory_under_occlusion import forget
+from table import dataset_of
 
 SCHEDULE = "SKIP9"
 SHOWN = 3
@@ -56,16 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         model = lstd.load_model(arguments.model)
-        data = lstd.DataConfig(
-            evaluation=dataclasses.replace(
-                lstd.DataConfig().evaluation,
-                input_path=(str(arguments.data / "*.tfrecord"),),
-                height=model.config.input_height,
-                width=model.config.input_width,
-                batch_size=1,
-            )
-        )
-        dataset = lstd.make_dataset(data, "evaluation")
+        dataset = dataset_of(model, arguments.data)
         detector = ModelDetector(model)
         runs = []
         for clips in (dataset, dataset.map(forget)):
@@ -155,7 +146,7 @@ def sheet(
                         true_boxes=true.boxes[~true.is_crowd] / size,
                     )
                 )
-                captions.append(f"{kind}: {name[0]}, frame {name[1]}, {how}")
+                captions.append(f"{kind}: {name[0]} {name[1]}, {how}")
     return draw.contact_sheet(pictures, captions, columns=4, cell_width=320)
 
 

@@ -113,7 +113,7 @@ def main() -> None:
                     found = timed(kind, model, arguments)
                     costs |= found
                 latencies = latencies_of(kind, model, found)
-                for name, scored in evaluated(kind, run, model, latencies, arguments).items():
+                for name, scored in evaluated(kind, model, latencies, arguments).items():
                     rows.setdefault(f"{kind} {name}", []).append(scored)
                 print(f"{run} is done", flush=True)
         drawing = {"draws": arguments.draws, "fps": arguments.fps}
@@ -194,17 +194,12 @@ def latencies_of(
 
 def evaluated(
     kind: str,
-    run: Path,
     model: lstd.LSTMSSD,
     latencies: dict[str, float],
     arguments: argparse.Namespace,
 ) -> dict[str, Scored]:
     """Returns the scores of a run under each schedule, of its baselines and without memory."""
-    config = lstd.load_config(run / "config.yaml")
-    part = dataclasses.replace(
-        config.data.evaluation, input_path=(str(arguments.data / "*.tfrecord"),)
-    )
-    dataset = lstd.make_dataset(dataclasses.replace(config.data, evaluation=part), "evaluation")
+    dataset = dataset_of(model, arguments.data)
     detector = ModelDetector(model)  # one graph for all
     schedules = schedules_of(kind, model)
     passes: list[_Pass] = []
@@ -235,6 +230,19 @@ def evaluated(
             numbers = {key: value for metric in mine for key, value in metric.result().items()}
             result[name + suffix] = Scored(numbers, mine[0])
     return result
+
+
+def dataset_of(model: lstd.LSTMSSD, folder: Path) -> Any:
+    """Returns the records of a folder as an evaluation dataset at the model's input size."""
+    data = lstd.DataConfig()
+    part = dataclasses.replace(
+        data.evaluation,
+        input_path=(str(folder / "*.tfrecord"),),
+        height=model.config.input_height,
+        width=model.config.input_width,
+        batch_size=1,
+    )
+    return lstd.make_dataset(dataclasses.replace(data, evaluation=part), "evaluation")
 
 
 def facts_of(name: str, rows: Rows, drawn: dict[str, list[np.ndarray]]) -> dict[str, Any]:
