@@ -35,6 +35,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from lstd.cli import failures
+
 try:
     import vizdoom
 except ImportError:
@@ -369,7 +371,7 @@ def main() -> None:
             parser.error(f"{output} is not empty; name a new folder with --output_directory")
         checksums = make(output, share, arguments.processes)
     except OSError as error:
-        parser.error(f"{error.filename}: {error.strerror}; name another with --output_directory")
+        parser.error(str(failures.sentence(error)))
     except subprocess.CalledProcessError:  # which has said what is wrong
         sys.exit(2)
     print(json.dumps(checksums, indent=2))

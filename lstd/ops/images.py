@@ -53,7 +53,7 @@ def half_resolution(images: tf.Tensor) -> tf.Tensor:
     """Returns every second row and column of `[N, H, W, C]`: `[N, ceil(H / 2), ceil(W / 2), C]`.
 
     For an even size it is what `resize` to half the size gives, bit for bit: no average is taken
-    of more than one pixel. A slice with steps would take four times as long. Images are float.
+    of more than one pixel. A slice with steps would take longer. The images are float.
     """
     return tf.nn.avg_pool2d(images, 1, 2, "VALID")
 
