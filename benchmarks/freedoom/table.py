@@ -8,16 +8,18 @@ SKIP5, SKIP9, SKIP15 and SMALL, each with its baselines (docs/metrics.md), and w
 zeroed: the state is zero before every frame, so that both networks see each frame alone. A baseline
 and a zeroed run see the same large frames as their schedule. SKIP9-asynchronous answers every frame
 with the small network, while the large one, on the same frames as under SKIP9, runs beside it: its
-memory arrives one frame later, and milliseconds are those of the small network. Of --single the
+memory arrives one frame later, and milliseconds are those of the small network. SKIP9-int8 is the
+file in 8 bits, with ranges from the first frames of --representative_data. Of --single the
 large network runs on every frame, of --small the small one, both with the memory zeroed: they were
 trained on single frames.
 
 Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
 interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
-of other seeds); how far it is below SKIP9 of the same seed, with its own interval (what is not
-interleaved: below SKIP9 of the first seed); multiply-adds and milliseconds of the `.tflite` of the
-first seed on this machine. table.json has every number of each seed, AP by distance to the last
-large frame among them. Choose on the validation parts, and look at the test parts once.
+of other seeds), and that of each seed; how far it is below SKIP9 of the same seed, with its own
+interval (what is not interleaved: below SKIP9 of the first seed); multiply-adds and milliseconds of
+the `.tflite` of the first seed on this machine, with what a baseline computes. table.json has every
+number of each seed, AP by distance to the last large frame among them. Choose on the validation
+parts, and look at the test parts once.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import math
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +54,7 @@ METRICS = ("coco", "vid", "distance", "flicker")
 REFERENCE = "SKIP9"
 ZEROED = "memory zeroed"
 LATE = "-asynchronous"
+INT8 = "-int8"
 SHOWN = {
     "coco/ap": "AP",
     "vid/ap50_slow": "slow",
@@ -91,8 +94,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of records")
     for kind in ("interleaved", "single", "small"):
         parser.add_argument(f"--{kind}", type=Path, nargs="+", default=[], help="run folders")
+    parser.add_argument("--schedules", nargs="+", default=[*SCHEDULES], help="of --interleaved")
     parser.add_argument("--baselines", nargs="*", default=[*baselines.NAMES])
     parser.add_argument("--weights", default="best", choices=["best", "last", "average"])
+    parser.add_argument("--representative_data", type=Path, help="folder of records, for int8")
     parser.add_argument("--fps", type=float, help="of the data: for streaming AP")
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1, help="of the .tflite that is timed")
@@ -101,6 +106,8 @@ def main() -> None:
     kinds = {kind: getattr(arguments, kind) for kind in ("interleaved", "single", "small")}
     if not any(kinds.values()):
         parser.error("give at least one run folder, such as --interleaved runs/s0")
+    if not {"LARGE", REFERENCE, "SMALL"} <= {*arguments.schedules}:
+        parser.error("--schedules needs LARGE, SKIP9 and SMALL; add the others behind them")
     try:
         baselines.check(arguments.baselines, where="--baselines")
         arguments.output_directory.mkdir(parents=True, exist_ok=True)
@@ -112,7 +119,7 @@ def main() -> None:
                 if run == runs[0]:
                     found = timed(kind, model, arguments)
                     costs |= found
-                latencies = latencies_of(kind, model, found)
+                latencies = latencies_of(kind, model, found, arguments)
                 for name, scored in evaluated(kind, model, latencies, arguments).items():
                     rows.setdefault(f"{kind} {name}", []).append(scored)
                 print(f"{run} is done", flush=True)
@@ -137,10 +144,10 @@ def main() -> None:
     print(text)
 
 
-def schedules_of(kind: str, model: lstd.LSTMSSD) -> tuple[str, ...]:
+def schedules_of(kind: str, model: lstd.LSTMSSD, arguments: argparse.Namespace) -> tuple[str, ...]:
     """Returns the schedules under which a model is scored."""
     if kind == "interleaved" and len(model.networks) == 2:
-        return SCHEDULES
+        return tuple(arguments.schedules)
     wanted = "small" if kind == "small" and "small" in model.networks else model.networks[0]
     return (wanted.upper(),)
 
@@ -148,19 +155,30 @@ def schedules_of(kind: str, model: lstd.LSTMSSD) -> tuple[str, ...]:
 def timed(
     kind: str, model: lstd.LSTMSSD, arguments: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
-    """Returns multiply-adds and milliseconds of each row of a model; a baseline's small is free."""
+    """Returns multiply-adds and milliseconds of each row of a model."""
+    wanted = columns_of(kind, model, arguments)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         lstd.export_tflite(model, path)
         subject = timed_models.of_model(path, name=kind, schedule=None, threads=arguments.threads)
+        found = found_by_large(model, arguments.data) if len(wanted) > 1 else []
+        size = model.config.input_height, model.config.input_width
         subjects = []
-        for name in columns_of(kind, model, arguments):
+        for name in wanted:
             schedule = baselines.schedule_of(name)
             one = subject._replace(name=name, schedule=schedule if subject.schedule else "")
             if name != schedule:
-                calls = {**one.calls, "small": lambda: None}
+                answer = Answer(name.rpartition("-")[2], found, size)
+                calls = answer.with_calls(subject.calls)
                 one = one._replace(calls=calls, multiply_adds={**one.multiply_adds, "small": 0})
             subjects.append(one)
+        if len(subjects) > 1 and arguments.representative_data:
+            path = path.with_name("int8.tflite")
+            lstd.export_tflite(model, path, **in_int8(model, arguments.representative_data))
+            int8 = timed_models.of_model(
+                path, name=REFERENCE + INT8, schedule=REFERENCE, threads=arguments.threads
+            )
+            subjects.append(int8)
         times = timing.measure(subjects, turns=3, frames=48, warm_up=3)
     costs = {}
     for one in times:
@@ -177,17 +195,44 @@ def timed(
     return costs
 
 
+class Answer:
+    """A baseline in the place of the small network, told what the large one found in a clip."""
+
+    def __init__(self, name: str, found: list[dict[str, Any]], size: tuple[int, int]) -> None:
+        self._answer = baselines.NAMES[name]()
+        self._found = found
+        self._size = size
+        self._index = 0
+
+    def with_calls(self, calls: dict[str, Callable[[], Any]]) -> dict[str, Callable[[], Any]]:
+        """Returns the calls of the two: the large network goes first, then the baseline answers."""
+
+        def large() -> None:
+            calls["large"]()
+            self._next("large")
+
+        return {"large": large, "small": lambda: self._next("small")}
+
+    def _next(self, network: str) -> None:
+        found = self._found[self._index % len(self._found)]
+        self._answer(self._index, {**found, "network": network}, self._size)
+        self._index += 1
+
+
 def columns_of(kind: str, model: lstd.LSTMSSD, arguments: argparse.Namespace) -> tuple[str, ...]:
     """Returns schedules and baselines."""
-    schedules = schedules_of(kind, model)
+    schedules = schedules_of(kind, model, arguments)
     return baselines.columns(schedules, arguments.baselines if len(schedules) > 1 else ())
 
 
 def latencies_of(
-    kind: str, model: lstd.LSTMSSD, costs: dict[str, dict[str, Any]]
+    kind: str,
+    model: lstd.LSTMSSD,
+    costs: dict[str, dict[str, Any]],
+    arguments: argparse.Namespace,
 ) -> dict[str, float]:
     """Returns the median milliseconds of each network."""
-    schedules = schedules_of(kind, model)
+    schedules = schedules_of(kind, model, arguments)
     ms = costs[f"{kind} {REFERENCE if len(schedules) > 1 else schedules[0]}"]["ms"]
     return {network: ms[network] for network in model.networks if network in ms}
 
@@ -201,7 +246,7 @@ def evaluated(
     """Returns the scores of a run under each schedule, of its baselines and without memory."""
     dataset = dataset_of(model, arguments.data)
     detector = ModelDetector(model)  # one graph for all
-    schedules = schedules_of(kind, model)
+    schedules = schedules_of(kind, model, arguments)
     passes: list[_Pass] = []
     if kind != "interleaved":
         passes.append(_Pass("", detector, dataset.map(forget), schedules))
@@ -210,14 +255,22 @@ def evaluated(
         passes.append(_Pass("", detector, dataset, schedules, wanted))
         passes.append(_Pass(f", {ZEROED}", detector, dataset.map(forget), schedules))
     if len(schedules) > 1:
+        # So a file scores as its model does.
+        as_model = {"max_detections": min(100, len(model.anchors)), "use_regular_nms": True}
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.tflite"  # scores as the model, with these options
-            lstd.export_tflite(model, path, max_detections=100, use_regular_nms=True)
+            path = Path(folder) / "model.tflite"
+            lstd.export_tflite(model, path, **as_model)
             late = lstd.VideoDetector(path, REFERENCE, mode="async", delay=1)
-        passes.append(_Pass(LATE, late, dataset, (REFERENCE,)))
+            passes.append(_Pass(LATE, late, dataset, (REFERENCE,)))
+            if arguments.representative_data:
+                path = path.with_name("int8.tflite")
+                options = in_int8(model, arguments.representative_data)
+                lstd.export_tflite(model, path, **as_model, **options)
+                int8 = lstd.VideoDetector(path, REFERENCE)
+                passes.append(_Pass(INT8, int8, dataset, (REFERENCE,)))
     result = {}
     for suffix, runs, data, under, wanted in passes:
-        is_streamed = arguments.fps and suffix != LATE  # which has streaming of its own
+        is_streamed = arguments.fps and runs is detector  # the others have latencies of their own
         metrics = by_name.metrics_by_schedule(
             (*METRICS, "sap") if is_streamed else METRICS,
             baselines.columns(under, wanted),
@@ -230,6 +283,19 @@ def evaluated(
             numbers = {key: value for metric in mine for key, value in metric.result().items()}
             result[name + suffix] = Scored(numbers, mine[0])
     return result
+
+
+def found_by_large(model: lstd.LSTMSSD, folder: Path) -> list[dict[str, Any]]:
+    """Returns what the large network finds in the first frames of a folder."""
+    metric = CocoMetric(model.labels)
+    dataset = dataset_of(model, folder)
+    lstd.evaluate(model, dataset, {"LARGE": [metric]}, ("LARGE",), max_frames=24)
+    return [found._asdict() for found in metric.detections.values()]
+
+
+def in_int8(model: lstd.LSTMSSD, folder: Path) -> dict[str, Any]:
+    """Returns the options of an export in 8 bits after training."""
+    return {"quantization": "int8", "representative_data": dataset_of(model, folder)}
 
 
 def dataset_of(model: lstd.LSTMSSD, folder: Path) -> Any:
@@ -294,7 +360,15 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
     shown = {
         key: title for key, title in SHOWN.items() if any(key in t["mean"] for t in table.values())
     }
-    header = ["row", "AP50", f"below {REFERENCE}", *shown.values(), "M multiply-adds"]
+    has_seeds = max(len(facts["seeds"]) for facts in table.values()) > 1
+    header = [
+        "row",
+        "AP50",
+        *["of each seed"] * has_seeds,
+        f"below {REFERENCE}",
+        *shown.values(),
+        "M multiply-adds",
+    ]
     header += ["average ms", "median ms", "p95 ms"]
     lines = [header, ["---"] * len(header)]
     for name, facts in table.items():
@@ -304,6 +378,7 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
             [
                 name,
                 _text(facts["ap50"], ".3f"),
+                *([" ".join(f"{each['coco/ap50']:.3f}" for each in facts["seeds"])] * has_seeds),
                 _text(facts[f"below_{REFERENCE}"], "+.3f"),
                 *("" if number == -1 else f"{number:.3f}" for number in numbers),
                 f"{(cost['multiply_adds'] or 0) / 1e6:.0f}",
