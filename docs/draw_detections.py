@@ -1,10 +1,11 @@
-"""The moving picture of the README: one video, three ways to use one detector, side by side.
+"""The moving picture of the README: one video, four ways to use one detector, side by side.
 
     python -m docs.draw_detections
 
-The large network on every frame; its boxes held still for nine frames; and SKIP9, where the small
-network answers those nine, with the memory. Model and video come with lstd, and neither has seen
-the other before: the video is played on a map of the test part (docs/freedoom.md).
+The large network on every frame; its boxes held still for nine frames; SKIP9, where the small
+network answers those nine, with the memory; and the small network on every frame. Model and video
+come with lstd, and neither has seen the other before: the video is played on a map of the test part
+(docs/freedoom.md).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CAPTIONS = (
     "large network, every frame",
     "every tenth frame, boxes held",
     "SKIP9: nine of ten small, with memory",
+    "small network, every frame",
 )
 
 
@@ -47,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def side_by_side(model: str, frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields for each frame, uint8 RGB `[H, W, 3]`, a row of pictures, as `CAPTIONS` says."""
+    """Yields for each frame, uint8 RGB `[H, W, 3]`, four pictures, as `CAPTIONS` says."""
     with (
         lstd.VideoDetector(model, schedule="LARGE") as large,
         lstd.VideoDetector(model, schedule="SKIP9") as mixed,
+        lstd.VideoDetector(model, schedule="SMALL") as small,
     ):
         held = None
         for frame in frames:
@@ -66,9 +69,9 @@ def side_by_side(model: str, frames: Sequence[np.ndarray]) -> Iterator[np.ndarra
                     scale=2,
                     with_scores=False,
                 )
-                for found in (every, held, now)
+                for found in (every, held, now, small(frame))
             ]
-            yield draw.contact_sheet(pictures, CAPTIONS, cell_width=300, gap=6)
+            yield draw.contact_sheet(pictures, CAPTIONS, columns=2, cell_width=300, gap=6)
 
 
 def moving_picture(
@@ -79,7 +82,7 @@ def moving_picture(
     count: int = 90,
     every: int = 1,
     side: int = 930,
-    quality: int = 55,
+    quality: int = 40,
 ) -> bytes:
     """Returns an animated WebP that plays some of the frames at the speed of the video.
 
