@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import lstd
 from benchmarks.freedoom import table
 from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.occlusion import OccludedDataset
 from tests.cli import eval_inputs
 
 
@@ -85,14 +87,16 @@ def test_schedules_without_those_it_compares_are_refused(
 def test_the_table_of_a_run_has_its_baselines_and_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = eval_inputs.run_folder(tmp_path / "run", eval_inputs.MODEL, weights="best")
+    labels = tuple(eval_inputs.LABELS)
+    config = dataclasses.replace(eval_inputs.MODEL, num_classes=len(labels), labels=labels)
+    run = eval_inputs.run_folder(tmp_path / "run", config, weights="best")
     data = tmp_path / "data"
     data.mkdir()
     eval_inputs.records(data / "videos.tfrecord", {"a": 5, "b": 3})
     arguments = ["--data", str(data), "--representative_data", str(data)]
     arguments += ["--interleaved", str(run)]
     arguments += ["--baselines", "held", "velocity", "--fps", "5", "--draws", "5"]
-    arguments += ["--schedules", "LARGE", "SKIP3", "SKIP9", "SMALL"]
+    arguments += ["--occlusion", "1", "--schedules", "LARGE", "SKIP3", "SKIP9", "SMALL"]
     monkeypatch.setattr(
         sys, "argv", ["table.py", *arguments, "--output_directory", str(tmp_path / "out")]
     )
@@ -103,7 +107,8 @@ def test_the_table_of_a_run_has_its_baselines_and_its_files(
     assert len(rows) == 4 + 2 * 2 + 4 + 2  # schedules, baselines, zeroed, files
     rows = {name.removeprefix("interleaved "): row for name, row in rows.items()}
     model = lstd.load_model(run)
-    alone = lstd.evaluate(model, table.dataset_of(model, data), schedules=["SKIP9", "SMALL"])
+    hidden = OccludedDataset(table.dataset_of(model, data), probability=1)
+    alone = lstd.evaluate(model, hidden, schedules=["SKIP9", "SMALL"])
     for name in ("SKIP9", "SMALL"):
         assert rows[name]["mean"]["coco/ar100"] == alone[f"{name}/coco/ar100"] > 0
     large, small = (rows[name]["cost"]["multiply_adds"] for name in ("LARGE", "SMALL"))

@@ -11,7 +11,7 @@ with the small network, while the large one, on the same frames as under SKIP9, 
 memory arrives one frame later, and milliseconds are those of the small network. SKIP9-int8 is the
 file in 8 bits, with ranges from the first frames of --representative_data. Of --single the
 large network runs on every frame, of --small the small one, both with the memory zeroed: they were
-trained on single frames.
+trained on single frames. With --occlusion objects are hidden in part, as by `lstd-eval`.
 
 Writes table.md and table.json to --output_directory: AP50, the mean of the seeds, with a 95 %
 interval by bootstrap over the clips (the mean of the seeds' intervals: it tells of other clips, not
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import statistics
@@ -44,6 +45,7 @@ from lstd.evaluation import baselines, bootstrap
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics import by_name
 from lstd.evaluation.metrics.coco import CocoMetric
+from lstd.evaluation.occlusion import OccludedDataset
 from lstd.runtime import timed_models, timing
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--baselines", nargs="*", default=[*baselines.NAMES])
     parser.add_argument("--weights", default="best", choices=["best", "last", "average"])
     parser.add_argument("--representative_data", type=Path, help="folder of records, for int8")
+    parser.add_argument("--occlusion", type=float, help="probability that an object is hidden")
     parser.add_argument("--fps", type=float, help="of the data: for streaming AP")
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1, help="of the .tflite that is timed")
@@ -245,15 +248,18 @@ def evaluated(
 ) -> dict[str, Scored]:
     """Returns the scores of a run under each schedule, of its baselines and without memory."""
     dataset = dataset_of(model, arguments.data)
+    if arguments.occlusion is not None:
+        dataset = OccludedDataset(dataset, probability=arguments.occlusion)
     detector = ModelDetector(model)  # one graph for all
     schedules = schedules_of(kind, model, arguments)
     passes: list[_Pass] = []
     if kind != "interleaved":
-        passes.append(_Pass("", detector, dataset.map(forget), schedules))
+        passes.append(_Pass("", detector, itertools.starmap(forget, dataset), schedules))
     else:
         wanted = arguments.baselines if len(schedules) > 1 else ()
         passes.append(_Pass("", detector, dataset, schedules, wanted))
-        passes.append(_Pass(f", {ZEROED}", detector, dataset.map(forget), schedules))
+        zeroed = itertools.starmap(forget, dataset)
+        passes.append(_Pass(f", {ZEROED}", detector, zeroed, schedules))
     if len(schedules) > 1:
         # So a file scores as its model does.
         as_model = {"max_detections": min(100, len(model.anchors)), "use_regular_nms": True}
