@@ -68,7 +68,7 @@ def is_finished(run_folder: Path, config: Config) -> bool:
 
 def ap50_of(scores: demo.Scores, schedule: str) -> float:
     """Returns the AP50 of a schedule."""
-    return next(ap50 for name, ap50, _ in scores.rows if name == demo.NAMES[schedule])
+    return next(ap50 for name, ap50, *_ in scores.rows if name == demo.NAMES[schedule])
 
 
 if __name__ == "__main__":

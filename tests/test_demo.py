@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lstd
 from examples import demo
 from lstd import weights
 from lstd.ops import anchors
+from tests import tiny
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -92,3 +94,20 @@ def test_curves_of_a_run_are_drawn(tmp_path: Path) -> None:
 
     assert sorted(pictures) == ["ap.svg", "loss.svg"]
     assert all(content.startswith(b"<?xml") for content in pictures.values())
+
+
+def test_every_fifth_frame_is_a_video_of_its_own() -> None:
+    clip, truth = tiny.batch(10, batch_size=1, starts=True)
+    last = clip._replace(frame_index=clip.frame_index + 10)
+
+    faster, objects = demo.every_fifth_frame(clip, truth)
+    after, _ = demo.every_fifth_frame(last, truth)
+
+    np.testing.assert_array_equal(faster.frames, np.asarray(clip.frames)[:, [0, 5]])
+    np.testing.assert_array_equal(faster.starts, [[True, False]])
+    np.testing.assert_array_equal(objects.boxes, np.asarray(truth.boxes)[:, [0, 5]])
+    assert faster.frame_index.numpy().tolist() + after.frame_index.numpy().tolist() == [
+        [0, 1],
+        [2, 3],
+    ]
+    assert faster.video_id is clip.video_id
