@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lstd
 from examples import demo
-from lstd import weights
-from lstd.ops import anchors
 from tests import tiny
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -74,16 +71,8 @@ def test_first_look_shows_what_the_model_that_comes_with_lstd_finds(tmp_path: Pa
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
-def test_training_goes_on_from_the_model_that_comes_with_lstd(tmp_path: Path) -> None:
-    config = demo.config_of(tmp_path, [])
-    shipped = lstd.load_config(weights.located(config.train.fine_tune.run) / "config.yaml").model
-
-    assert config.train.fine_tune.run == demo.SHIPPED
-    # What a run is refused for, and what the heads of boxes need to go on.
-    assert config.model.depth_multipliers[0] == shipped.depth_multipliers[0]
-    assert config.model.min_depth == shipped.min_depth
-    ours, theirs = map(anchors.box_specs, (config.model.anchors, shipped.anchors))
-    assert [*map(len, ours)] == [*map(len, theirs)]
+def test_training_goes_on_from_the_model_of_the_first_look(tmp_path: Path) -> None:
+    assert demo.config_of(tmp_path, []).train.fine_tune.run == demo.SHIPPED
 
 
 def test_curves_of_a_run_are_drawn(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import lstd
 from lstd import weights
 from lstd.any_model import open_model
 from lstd.media import video
+from lstd.ops import anchors
 from lstd.training import weights_file
 
 CLIP = Path(__file__).parents[1] / "examples" / "freedoom"
@@ -39,6 +40,21 @@ def test_name_means_the_run_or_its_tflite_and_a_file_of_that_name_goes_before(
         weights_file.file_of("freedom-s")
     (tmp_path / "freedoom_s").touch()
     assert open_model.find("freedoom_s").path == Path("freedoom_s")
+
+
+@pytest.mark.parametrize("name", lstd.list_configs())
+def test_a_config_starts_from_a_model_whose_network_it_has(name: str) -> None:
+    config = lstd.load_config(name)
+    if not config.train.fine_tune.run:
+        return
+    ours, theirs = config.model, lstd.load_model(config.train.fine_tune.run).config
+    # What a run is refused for, and what the heads of boxes need to go on.
+    assert ours.depth_multipliers[0] == theirs.depth_multipliers[0]
+    for key in ("backbone", "min_depth", "state_depth"):
+        assert getattr(ours, key) == getattr(theirs, key)
+    if not ours.anchors.auto:
+        specs = map(anchors.box_specs, (ours.anchors, theirs.anchors))
+        assert len({tuple(map(len, each)) for each in specs}) == 1
 
 
 def test_model_and_file_find_the_same_objects_and_most_of_those_that_are_there() -> None:

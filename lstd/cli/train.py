@@ -6,9 +6,10 @@ Examples:
       --set 'data.evaluation.input_path=[data/val/*.tfrecord]'
   lstd-train --output_directory runs/one --resume
 
-Without --config, interleaved_s is trained. A config that leaves out model.num_classes and labels
-has the classes of the data, in their order. A folder that lstd-data split wrote is trained on by
-its train/ and measured by its val/; other data is only trained on.
+Without --config, interleaved_s is trained, which goes on from the model that comes with lstd. A
+config that leaves out model.num_classes and labels has the classes of the data, in their order. A
+folder that lstd-data split wrote is trained on by its train/ and measured by its val/; other data
+is only trained on.
 
 --dry_run tries everything with two batches first; --suggest prints the batch size, steps and other
 settings for this machine and this data, ready to paste behind the command. Then lstd-eval --model

@@ -31,9 +31,14 @@ def _schedule(name: str) -> str:
 
 
 Schedule = Annotated[str, AfterValidator(_schedule)]
-File = Annotated[
-    str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)
-]
+
+
+def _path(path: Any) -> Any:
+    return "" if path is None else os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+File = Annotated[str, BeforeValidator(_path)]
+"""A path; empty, or null in YAML (`--set train.fine_tune.run=`): none."""
 
 
 @dataclass(frozen=True)

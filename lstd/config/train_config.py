@@ -56,7 +56,7 @@ class OptimizerConfig(Section):
 
 @dataclass(frozen=True)
 class FineTuneConfig(Section):
-    """Weights to start from: of backbones, of checkpoints over them, of a run over these."""
+    """Weights to start from: of a run, of checkpoints over it, of backbones over these."""
 
     run: File = ""
     """A run folder, of which the best weights are taken, a weights file, or a name that

@@ -246,7 +246,7 @@ def _compiled(config: Config, say: Callable[[str], None]) -> LSTMSSD:
 def _load_initial_weights(
     model: LSTMSSD, config: FineTuneConfig, say: Callable[[str], None]
 ) -> None:
-    """Fills the model as the config says: backbones, checkpoints over them, a run over these."""
+    """Fills the model as the config says: a run, checkpoints over it, backbones over these."""
     # Here, because a run that starts from nothing needs neither.
     from lstd.checkpoints.keras_applications import load_backbone_weights
     from lstd.checkpoints.tf1 import CheckpointReport, load_tf1_checkpoint
@@ -261,20 +261,6 @@ def _load_initial_weights(
             f"their initial values, {unused} of what is there not used"
         )
 
-    if config.large_backbone:
-        filled = load_backbone_weights(model, "large", config.large_backbone).filled
-        say(f"large backbone: {len(filled)} variables from {config.large_backbone}")
-    if config.small_backbone:
-        filled = load_backbone_weights(model, "small", config.small_backbone).filled
-        say(f"small backbone: {len(filled)} variables from {config.small_backbone}")
-    if config.checkpoints:
-        report = load_tf1_checkpoint(
-            model,
-            list(config.checkpoints),
-            moving_averages=config.moving_averages,
-            kind=config.kind,
-        )
-        tell(report, ", ".join(config.checkpoints))
     if config.run:
         report = weights_file.load_weights(model, config.run, on_mismatch="skip")
         tell(report, config.run)
@@ -293,3 +279,17 @@ def _load_initial_weights(
             say(f"heads start anew{', since the anchors are others' if alone else ''}")
         elif "class_heads" in anew:
             say("the class heads start anew, since the classes are others")
+    if config.checkpoints:
+        report = load_tf1_checkpoint(
+            model,
+            list(config.checkpoints),
+            moving_averages=config.moving_averages,
+            kind=config.kind,
+        )
+        tell(report, ", ".join(config.checkpoints))
+    if config.large_backbone:
+        filled = load_backbone_weights(model, "large", config.large_backbone).filled
+        say(f"large backbone: {len(filled)} variables from {config.large_backbone}")
+    if config.small_backbone:
+        filled = load_backbone_weights(model, "small", config.small_backbone).filled
+        say(f"small backbone: {len(filled)} variables from {config.small_backbone}")

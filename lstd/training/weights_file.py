@@ -152,6 +152,7 @@ def _refuse_other_network(
                 f", or its network: --set model.backbone={run.backbone} --set "
                 f"'model.depth_multipliers=[{widths}]' --set model.min_depth={run.min_depth}"
             )
+        cure += ", or none: --set train.fine_tune.run="
         raise ValueError(
             f"{path}: holds {fits} of the {len(large)} variables of the large network in the "
             f"shapes that the model has; {cure}"

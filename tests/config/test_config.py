@@ -226,6 +226,14 @@ def test_override_opens_a_section_that_was_null() -> None:
     assert config.model.loss.hard_negatives == HardNegativeConfig(iou_threshold=0.5)
 
 
+def test_path_of_a_base_is_taken_back_by_nothing(tmp_path: Path) -> None:
+    assert load_config("interleaved_s").train.fine_tune.run == "freedoom_s"
+    config = config_io.override(load_config("interleaved_s"), ["train.fine_tune.run="])
+    assert config.train.fine_tune.run == ""
+    (tmp_path / "c.yaml").write_text("{base: interleaved_s, train: {fine_tune: {run: null}}}")
+    assert load_config(tmp_path / "c.yaml").train.fine_tune.run == ""
+
+
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [

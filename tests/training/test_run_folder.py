@@ -125,6 +125,7 @@ def test_weights_of_another_memory_are_skipped_and_of_another_backbone_refused(
     told = (
         r"last\.weights\.h5: holds 0 of the 135 variables of the large network in .*; .* --set "
         r"model.backbone=mobilenet_v1 --set 'model.depth_multipliers=\[0.25\]' --set model.min_"
+        r"depth=\d+, or none: --set train.fine_tune.run=$"
     )
     with pytest.raises(ValueError, match=told):
         lstd.load_weights(wider, file, on_mismatch="skip")
