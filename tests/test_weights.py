@@ -45,9 +45,10 @@ def test_name_means_the_run_or_its_tflite_and_a_file_of_that_name_goes_before(
 @pytest.mark.parametrize("name", lstd.list_configs())
 def test_a_config_starts_from_a_model_whose_network_it_has(name: str) -> None:
     config = lstd.load_config(name)
-    if not config.train.fine_tune.run:
+    run = config.train.fine_tune.run
+    if not run:
         return
-    ours, theirs = config.model, lstd.load_model(config.train.fine_tune.run).config
+    ours, theirs = config.model, lstd.load_config(weights.located(run) / "config.yaml").model
     # What a run is refused for, and what the heads of boxes need to go on.
     assert ours.depth_multipliers[0] == theirs.depth_multipliers[0]
     for key in ("backbone", "min_depth", "state_depth"):
