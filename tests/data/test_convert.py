@@ -287,7 +287,7 @@ def test_killed_twenty_times_it_ends_with_the_same_records(tmp_path: Path) -> No
     context.set_forkserver_preload(["tests.data.go_on"])
     rng = random.Random(5)
     for attempt in range(20):
-        workers = 2 if attempt % 5 == 3 else 1  # not the last: they outlive it for a moment
+        workers = 2 if attempt % 5 == 1 else 1  # not the last ones: they outlive it for a while
         listening, telling = context.Pipe(duplex=False)
         process = context.Process(target=go_on.go_on, args=(str(out), workers, telling))
         process.start()
