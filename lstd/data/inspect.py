@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import yaml
 from lstd.base import label_map
 from lstd.base.overlap import motion_iou
 from lstd.base.types import Detections
-from lstd.config.model_config import ModelConfig
+from lstd.config.model_config import AnchorConfig, ModelConfig
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean, objects_of
 from lstd.data.problems import KINDS, Answer, Checks, Policy, ProblemError, Report
@@ -156,7 +157,8 @@ def _anchor_lines(boxes: np.ndarray, model: ModelConfig) -> list[str]:
     height, width = model.input_height, model.input_width
     if not len(boxes):
         return ["no boxes to set against the anchors"]
-    is_made = model.anchors.auto
+    asked = model.anchors
+    is_made = asked.auto
     if is_made:
         model = dataclasses.replace(model, anchors=anchor_fit.fit(boxes, model))
     count = len(anchors.from_config(model))
@@ -182,7 +184,20 @@ def _anchor_lines(boxes: np.ndarray, model: ModelConfig) -> list[str]:
             "  many boxes have no anchor of their size; anchors made for these boxes: "
             "--set model.anchors.auto=true"
         )
+    if is_made:
+        result.append(f"  in a config: {_settings(asked, model.anchors)}")
     return result
+
+
+def _settings(old: AnchorConfig, new: AnchorConfig) -> str:
+    """Returns the `--set` that make the one of the other, quoted for a shell."""
+    values = [(field.name, getattr(new, field.name)) for field in dataclasses.fields(new)]
+    settings = [
+        f"model.anchors.{name}={json.dumps(value)}"
+        for name, value in values
+        if value != getattr(old, name)
+    ]
+    return " ".join(f"--set {shlex.quote(each)}" for each in settings)
 
 
 def _track_lines(found: Inspection) -> list[str]:

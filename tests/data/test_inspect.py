@@ -101,6 +101,10 @@ def test_open_anchors_are_made_for_the_boxes() -> None:
         "boxes at the model's input of 320 x 320 pixels against 834 anchors made for them" in text
     )
     assert any(line.startswith("  64 to 128 px: 1, ") and "100%" in line for line in text)
+    (line,) = (line for line in text if "model.anchors.scales" in line)
+    pasted = [each for each in shlex.split(line) if "=" in each]
+    anchors = anchor_fit.fit(np.array([STILL]), model)
+    assert config_io.override(Config(model=model), pasted).model.anchors == anchors
     empty = inspect.inspect(source_of(Made("a", ((),))))
     assert "no boxes to set against the anchors" in inspect.lines(empty, model)
 
