@@ -47,8 +47,11 @@ def on_sizes(boxes: np.ndarray, config: Config) -> Iterator[str]:
         return
     factor = int(np.ceil(2 * stride / max(side, stride / 2)))
     sizes = {"height": height * factor, "width": width * factor}
-    lines = _lines("model", {f"input_{name}": size for name, size in sizes.items()})
-    yield f"{text}; a larger input, if the video has it: {lines} {_lines('data.train', sizes)}"
+    lines = [_lines("model", {f"input_{name}": size for name, size in sizes.items()})]
+    for part in ("train", "evaluation"):
+        if getattr(config.data, part).height:  # 0: frames of the video's own size
+            lines.append(_lines(f"data.{part}", sizes))
+    yield f"{text}; a larger input, if the video has it: {' '.join(lines)}"
 
 
 def _lines(section: str, settings: dict[str, Any]) -> str:

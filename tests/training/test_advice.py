@@ -42,11 +42,13 @@ def test_small_boxes_get_a_finer_map_and_then_a_larger_input() -> None:
     assert "less than 16 pixels" in line
     cures = ["model.fine_map=64", "model.anchors.num_layers=6"]
     assert line.endswith(" ".join(f"--set {cure}" for cure in cures))
-    (line,) = advice.on_sizes(_SMALL, _config(*cures))
-    assert line.endswith(
-        "--set model.input_height=640 --set model.input_width=640 "
-        "--set data.train.height=640 --set data.train.width=640"
-    )
+    parts = ("data.train", "data.evaluation")
+    sized = [f"{part}.{side}=320" for part in parts for side in ("height", "width")]
+    larger = ["model.input_height=640", "model.input_width=640"]
+    for given in ([], sized[:2], sized):  # frames of their own size stay so
+        (line,) = advice.on_sizes(_SMALL, _config(*cures, *given))
+        expected = [*larger, *(each.replace("320", "640") for each in given)]
+        assert line.endswith("has it: " + " ".join(f"--set {each}" for each in expected))
     assert list(advice.on_sizes(_SMALL * 2, _config(*cures))) == []
     assert list(advice.on_sizes(_SMALL * 4, Config())) == []
     numbers = ["model.anchors.scales=[0.1,0.2,0.3,0.4,0.5]"]
