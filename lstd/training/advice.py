@@ -58,6 +58,20 @@ def _lines(section: str, settings: dict[str, Any]) -> str:
     return " ".join(f"--set {section}.{name}={value}" for name, value in settings.items())
 
 
+def on_frames(config: Config) -> Iterator[str]:
+    """Yields which frames are made small before the model makes them large again."""
+    model, data = config.model, config.data
+    sizes = {"height": model.input_height, "width": model.input_width}
+    for part in ("train", "evaluation"):
+        height, width = (getattr(getattr(data, part), side) for side in sizes)
+        if height and (height < model.input_height or width < model.input_width):
+            yield (
+                f"data.{part} gives frames of {height} x {width} (height x width), which the model "
+                f"enlarges to {model.input_height} x {model.input_width}: "
+                f"{_lines(f'data.{part}', sizes)}"
+            )
+
+
 def on_classes(classes: np.ndarray, config: Config) -> Iterator[str]:
     """Yields which classes, from 0, stand in few of the boxes, int `[B]`."""
     counts = np.bincount(classes[classes >= 0], minlength=config.model.num_classes)

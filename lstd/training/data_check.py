@@ -73,7 +73,7 @@ def check(videos: Sequence[CheckedVideo], config: Config, *, say: Callable[[str]
     say(f"training data: {text}")
     advices += advice.on_classes(classes, config)
     advices += advice.on_memory([video.known_frames for video in videos], config)
-    for line in [*advices, *advice.on_settings(config)]:
+    for line in [*advices, *advice.on_frames(config), *advice.on_settings(config)]:
         say(f"likely to train badly: {line}")
     return config
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstd
 from lstd.config import config_io
 from lstd.config.config import Config
 from lstd.training import advice
@@ -55,6 +56,19 @@ def test_small_boxes_get_a_finer_map_and_then_a_larger_input() -> None:
     (line,) = advice.on_sizes(_SMALL, _config(*numbers))  # of which there is one too few then
     found = [part.strip() for part in line.partition("--set ")[2].split("--set ")]
     assert _config(*numbers, *found).model.fine_map == 64
+
+
+def test_frames_smaller_than_the_models_input_are_told() -> None:
+    assert list(advice.on_frames(_config("model.input_height=640"))) == []  # of their own size
+    for name in lstd.list_configs():
+        assert list(advice.on_frames(lstd.load_config(name))) == []
+    config = lstd.load_config("interleaved_s")
+    config = config_io.override(config, ["model.input_height=512", "model.input_width=256"])
+    lines = list(advice.on_frames(config))
+    assert "data.train gives frames of 320 x 320 (height x width)" in lines[0]
+    assert "enlarges to 512 x 256" in lines[1]
+    cures = [each.strip() for line in lines for each in line.partition("--set ")[2].split("--set ")]
+    assert list(advice.on_frames(config_io.override(config, cures))) == []
 
 
 def test_few_anchors_are_told_unless_they_were_made_for_the_data() -> None:
