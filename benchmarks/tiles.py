@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import operator
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ import tensorflow as tf
 import lstd
 from lstd.base.types import ClipBatch, Detections, LSTMState
 from lstd.data import convert, readers, source_images
-from lstd.data.sources import SourceFrame, SourceVideo
+from lstd.data.sources import Excerpt, SourceFrame, SourceVideo
 from lstd.evaluation.detectors import ModelDetector
 from lstd.evaluation.metrics.coco import CocoMetric
 
@@ -66,30 +65,29 @@ def main() -> None:
 def cut(data: str, directory: Path) -> None:
     """Writes records of the tiles of all videos."""
     source = readers.open(data)
-    tiles = [TileVideo(video, tile) for video in source.videos for tile in range(len(ORIGINS))]
+    tiles = [tile_of(video, tile) for video in source.videos for tile in range(len(ORIGINS))]
     convert.convert(source._replace(videos=tuple(tiles)), directory, convert.Settings())
 
 
-@dataclasses.dataclass(frozen=True)
-class TileVideo:
-    """A tile of all frames of a `SourceVideo`, as one of its own."""
+def tile_of(video: SourceVideo, tile: int) -> TileVideo:
+    """Returns a tile of all frames of a video, as one of its own."""
+    return TileVideo(f"{video.name}-tile{tile}", video, 0, video.num_frames, tile)
 
-    video: SourceVideo
+
+@dataclasses.dataclass(frozen=True)
+class TileVideo(Excerpt):
+    """A `SourceVideo` that is a tile of the frames of another one."""
+
     tile: int
-    name = property(lambda self: f"{self.video.name}-tile{self.tile}")
-    num_frames = property(operator.attrgetter("video.num_frames"))
     height = property(lambda self: 0)
     width = property(lambda self: 0)
-    has_tracks = property(operator.attrgetter("video.has_tracks"))
-    random_access = property(operator.attrgetter("video.random_access"))
-    where = property(operator.attrgetter("video.where"))
 
     def read(
         self, start: int = 0, stop: int | None = None, *, images: bool = True
     ) -> Iterator[SourceFrame]:
         """Yields the frames; see `SourceVideo`."""
         origin = ORIGINS[self.tile]
-        for frame in self.video.read(start, stop, images=images):
+        for frame in super().read(start, stop, images=images):
             image = frame.image
             if image is not None:
                 whole = source_images.pixels(image, where=frame.where)

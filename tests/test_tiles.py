@@ -18,14 +18,14 @@ SCENE = Scene(
 def test_a_tile_shows_its_part_of_the_frame() -> None:
     video = synthesize.source(SCENE).videos[0]
     whole = next(video.read())
-    last = next(tiles.TileVideo(video, 3).read())
+    last = next(tiles.tile_of(video, 3).read())
     np.testing.assert_array_equal(last.image, whole.image[80:200, 120:300])
 
 
 def test_what_tiles_find_is_joined_to_what_the_frame_shows() -> None:
     rows, cut_off = 16, 0
     for video in synthesize.source(SCENE).videos:
-        seen = [[*tiles.TileVideo(video, tile).read(images=False)] for tile in range(4)]
+        seen = [[*tiles.tile_of(video, tile).read(images=False)] for tile in range(4)]
         boxes = np.zeros((4, SCENE.frames, rows, 4), np.float32)
         scores = np.zeros((4, SCENE.frames, rows), np.float32)
         classes = np.zeros((4, SCENE.frames, rows), np.int32)
