@@ -36,6 +36,7 @@ SIDE = 0.6
 ORIGINS = np.array([[y, x] for y in (0, 1 - SIDE) for x in (0, 1 - SIDE)], np.float32)
 """Where the tiles begin, of the frame's height and width, `[4, 2]`."""
 LEAST_SEEN = 0.5
+"""Share of a box that is in a tile, from which on the tile has it."""
 AT_THE_EDGE = 0.01
 """A box that comes so near to an edge, in sides of a tile, touches it."""
 

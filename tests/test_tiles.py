@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -20,6 +22,21 @@ def test_a_tile_shows_its_part_of_the_frame() -> None:
     whole = next(video.read())
     last = next(tiles.tile_of(video, 3).read())
     np.testing.assert_array_equal(last.image, whole.image[80:200, 120:300])
+
+
+def test_a_tile_has_the_boxes_of_which_half_is_in_it() -> None:
+    shares = []
+    corners = [(0, 0), (0, 0.4), (0.4, 0), (0.4, 0.4)]
+    for video, corner in itertools.product(synthesize.source(SCENE).videos, corners):
+        tile = tiles.tile_of(video, corners.index(corner))
+        for whole, part in zip(video.read(images=False), tile.read(images=False), strict=True):
+            low, high = whole.truth.boxes[:, :2], whole.truth.boxes[:, 2:]
+            seen = np.minimum(high, np.add(corner, 0.6)) - np.maximum(low, corner)
+            share = np.prod(np.maximum(seen, 0), axis=1) / np.prod(high - low, axis=1)
+            assert len(part.truth.classes) == (share >= 0.5).sum()
+            shares += share.tolist()
+    assert any(0 < share < 0.5 for share in shares), "no box is left out"
+    assert any(0.5 < share < 1 for share in shares), "no box is cut"
 
 
 def test_what_tiles_find_is_joined_to_what_the_frame_shows() -> None:

@@ -2,11 +2,10 @@
 
 import dataclasses
 import itertools
-import json
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -14,7 +13,7 @@ import yaml
 from lstd.base import label_map
 from lstd.base.overlap import motion_iou
 from lstd.base.types import Detections
-from lstd.config.model_config import AnchorConfig, ModelConfig
+from lstd.config.model_config import ModelConfig
 from lstd.data import problems, source_checks, source_images
 from lstd.data.clean_boxes import clean, objects_of
 from lstd.data.problems import KINDS, Answer, Checks, Policy, ProblemError, Report
@@ -185,19 +184,20 @@ def _anchor_lines(boxes: np.ndarray, model: ModelConfig) -> list[str]:
             "--set model.anchors.auto=true"
         )
     if is_made:
-        result.append(f"  in a config: {_settings(asked, model.anchors)}")
+        made = dataclasses.asdict(model.anchors)
+        news = {key: value for key, value in made.items() if value != getattr(asked, key)}
+        values = {f"model.anchors.{key}": value for key, value in news.items()}
+        result.append(f"  in a config: {_settings(values)}")
     return result
 
 
-def _settings(old: AnchorConfig, new: AnchorConfig) -> str:
-    """Returns the `--set` that make the one of the other, quoted for a shell."""
-    values = [(field.name, getattr(new, field.name)) for field in dataclasses.fields(new)]
-    settings = [
-        f"model.anchors.{name}={json.dumps(value)}"
-        for name, value in values
-        if value != getattr(old, name)
-    ]
-    return " ".join(f"--set {shlex.quote(each)}" for each in settings)
+def _settings(values: Mapping[str, Any]) -> str:
+    """Returns the `--set` of a config's values by key, quoted for a shell."""
+    settings = []
+    for key, value in values.items():
+        listed = yaml.safe_dump([value], default_flow_style=True, width=1e9, allow_unicode=True)
+        settings.append(f"--set {shlex.quote(f'{key}={listed.strip()[1:-1]}')}")
+    return " ".join(settings)
 
 
 def _track_lines(found: Inspection) -> list[str]:
@@ -259,9 +259,8 @@ def settings_note(found: Inspection) -> str:
     number = len(names) or max(found.boxes.classes, default=-1) + 1
     if not number:
         return ""
-    listed = yaml.safe_dump(names, default_flow_style=True, width=1e9, allow_unicode=True).strip()
-    spelled = f" --set {shlex.quote(f'model.labels={listed}')}" if names else ""
-    return f"--set model.num_classes={number}{spelled}"
+    labels = {"model.labels": names} if names else {}
+    return _settings({"model.num_classes": int(number), **labels})
 
 
 def validate(

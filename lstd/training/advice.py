@@ -60,15 +60,14 @@ def _lines(section: str, settings: dict[str, Any]) -> str:
 
 def on_frames(config: Config) -> Iterator[str]:
     """Yields which frames are made small before the model makes them large again."""
-    model, data = config.model, config.data
-    sizes = {"height": model.input_height, "width": model.input_width}
+    height, width = config.model.input_height, config.model.input_width
     for part in ("train", "evaluation"):
-        height, width = (getattr(getattr(data, part), side) for side in sizes)
-        if height and (height < model.input_height or width < model.input_width):
+        frames = getattr(config.data, part)
+        if frames.height and (frames.height < height or frames.width < width):
+            lines = _lines(f"data.{part}", {"height": height, "width": width})
             yield (
-                f"data.{part} gives frames of {height} x {width} (height x width), which the model "
-                f"enlarges to {model.input_height} x {model.input_width}: "
-                f"{_lines(f'data.{part}', sizes)}"
+                f"data.{part} gives frames of {frames.height} x {frames.width} (height x width), "
+                f"which the model enlarges to {height} x {width}: {lines}"
             )
 
 
